@@ -1,0 +1,84 @@
+"""Names that the stacks and the running code must agree on, each written once.
+
+Stacks create the resource and pass its physical name in an environment variable; functions and services read that
+variable (`anfl.environment`). Nothing at run time builds a physical name.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Variable(StrEnum):
+    """Environment variables of functions and services."""
+
+    ENVIRONMENT = "ANFL_ENVIRONMENT"
+    CATALOGUE_TABLE = "CATALOGUE_TABLE"
+    REGISTRY_TABLE = "REGISTRY_TABLE"
+    AUTH_TABLE = "AUTH_TABLE"
+    VECTORS_BUCKET = "VECTORS_BUCKET"
+    ARTIFACTS_BUCKET = "ARTIFACTS_BUCKET"
+    JOBS_QUEUE_URL = "JOBS_QUEUE_URL"
+    """Imports, compaction: consumed by the vector-processing service."""
+    CHUNKS_QUEUE_URL = "CHUNKS_QUEUE_URL"
+    """Single chunks of imports: consumed by the vector-processing function."""
+    VALIDATION_QUEUE_URL = "VALIDATION_QUEUE_URL"
+    """Model versions to inspect: consumed by the model-validation function."""
+    VAULT_ADDR = "VAULT_ADDR"
+    TOKEN_ISSUER = "TOKEN_ISSUER"  # noqa: S105 - the name of a variable
+    TOKEN_AUDIENCE = "TOKEN_AUDIENCE"  # noqa: S105 - the name of a variable
+    TOKEN_TTL_SECONDS = "TOKEN_TTL_SECONDS"  # noqa: S105 - the name of a variable
+    DEFAULT_TENANT = "DEFAULT_TENANT"
+    """Tenant of direct invocations that name none; unset in prod."""
+    STAGE_PREFIX = "STAGE_PREFIX"
+    """``/<stage>``: API Gateway puts it before the path of a private integration; services take it off."""
+    PORT = "PORT"
+    """TCP port on which a service listens."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """A DynamoDB global table: string keys ``pk`` and ``sk``, and optionally an index over ``gsi1pk``/``gsi1sk``."""
+
+    name: str
+    """Physical name is ``anfl-<environment>-<name>``."""
+    variable: Variable
+    indexed: bool = False
+    ttl_attribute: str | None = None
+
+
+PARTITION_KEY = "pk"
+SORT_KEY = "sk"
+INDEX = "gsi1"
+INDEX_PARTITION_KEY = "gsi1pk"
+INDEX_SORT_KEY = "gsi1sk"
+
+CATALOGUE = Table(name="catalogue", variable=Variable.CATALOGUE_TABLE)
+"""Collections, aliases and imports of the vector store."""
+REGISTRY = Table(name="registry", variable=Variable.REGISTRY_TABLE, indexed=True)
+"""Registered models, versions, aliases, verdicts."""
+AUTH = Table(name="auth", variable=Variable.AUTH_TABLE, ttl_attribute="expires_at")
+"""Public keys of every region, and the deny-list of revoked tokens."""
+
+TABLES = (CATALOGUE, REGISTRY, AUTH)
+
+
+class Service(StrEnum):
+    """The two ECS services; also the names of their containers and folders (``-`` → ``_``) below ``services/``."""
+
+    VECTOR_STORE = "vector-store"
+    MODEL_REGISTRY = "model-registry"
+
+
+class Function(StrEnum):
+    """The Lambda functions; also their folders (``-`` → ``_``) below ``lambda_src/``."""
+
+    VECTOR_PROCESSING = "vector-processing"
+    MODEL_VALIDATION = "model-validation"
+    AUTH = "auth"
+    AUTHORIZER = "authorizer"
+
+
+HANDLER = "handler.handler"
+"""Every function's entry point: ``handler.py`` at the root of its bundle."""
+STAGE = "live"
+"""Name of the REST API's one stage."""

@@ -1,0 +1,1 @@
+"""Logs and metrics in one form for functions, services and jobs."""
