@@ -20,6 +20,6 @@ def session() -> boto3.session.Session:
     return boto3.session.Session()
 
 
-def config(**overrides: Any) -> Config:
+def config(**overrides: Any) -> Config:  # noqa: ANN401 - whatever botocore takes
     """The project's client configuration with some values replaced (for example ``read_timeout``)."""
     return _CONFIG.merge(Config(**overrides)) if overrides else _CONFIG

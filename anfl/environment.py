@@ -14,7 +14,7 @@ class MissingSettingError(RuntimeError):
 
 
 def load(settings: type[T], environ: Mapping[str, str] = os.environ) -> T:
-    """Read ``settings``, a frozen `msgspec.Struct` whose (renamed) fields are variable names; numbers are parsed from text.
+    """Read ``settings``, a frozen struct whose (renamed) fields are variable names; numbers are parsed from text.
 
     :raises MissingSettingError: naming the variable and what it should hold.
     """
