@@ -62,11 +62,14 @@ class Route:
 
     def __post_init__(self) -> None:
         """Compile the path once."""
-        pieces = re.split(r"(\{\w+\+?\})", self.path)
-        pattern = "".join(
-            ".+" if piece.endswith("+}") else "[^/]+" if piece.startswith("{") else re.escape(piece) for piece in pieces
-        )
-        object.__setattr__(self, "_pattern", re.compile(pattern))
+        pattern = re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>[^/]+)", re.escape(self.path).replace("\\+", "+"))
+        pattern = re.sub(r"\\\{(\w+)\+\\\}", r"(?P<\1>.+)", pattern)
+        object.__setattr__(self, "_pattern", re.compile(pattern, re.DOTALL))
+
+    def parameters(self, path: str) -> dict[str, str] | None:
+        """The parameters in the decoded ``path``; None where it is not a path of this route."""
+        match = self._pattern.fullmatch(path)
+        return None if match is None else match.groupdict()
 
     def matches(self, method: str, path: str) -> bool:
         """Whether a request for ``method`` and the decoded ``path`` is one for this route."""

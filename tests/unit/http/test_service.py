@@ -1,0 +1,135 @@
+"""The plumbing of both services: what a caller gets for each way a request can be wrong."""
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
+from typing import TypeVar
+
+import httpx
+import pytest
+from starlette.requests import Request
+from starlette.responses import Response
+
+from anfl.auth.principal import Principal, Role
+from anfl.http.service import Service, build, json_response
+from anfl.problems import Problem
+
+T = TypeVar("T")
+LIMIT = 1_000
+
+
+class OneToken:
+    """Knows one good token per role: its name."""
+
+    def cached(self, token: str) -> Principal | None:
+        if token in set(Role):
+            return Principal(subject="s", tenant="t", roles=frozenset({Role(token)}), token_id="1", expires_at=2**40)
+        return None
+
+    def verify(self, token: str) -> Principal:
+        raise Problem(401, "token_invalid", f"{token} is not a token")
+
+
+async def echo(request: Request, principal: Principal) -> Response:
+    return json_response(
+        {"tenant": principal.tenant, "parameters": request.path_params, "size": len(await request.body())}
+    )
+
+
+async def crash(_request: Request, _principal: Principal) -> Response:
+    raise RuntimeError("secret detail")
+
+
+async def live(_request: Request) -> Response:
+    return json_response({"status": "ok"})
+
+
+@pytest.fixture(name="service")
+def _service() -> Service:
+    return build(
+        {
+            ("PUT", "/v1/collections/{name}/vectors"): echo,
+            ("GET", "/v1/collections/{name}/vectors"): echo,
+            ("GET", "/v1/collections"): crash,
+        },
+        public={("GET", "/health/live"): live},
+        verifier=OneToken(),
+        max_body=LIMIT,
+        stage_prefix="/live",
+    )
+
+
+def call(service: Service, method: str, path: str, **options: object) -> httpx.Response:
+    async def send() -> httpx.Response:
+        transport = httpx.ASGITransport(service, raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
+            return await client.request(method, path, **options)  # type: ignore[arg-type]
+
+    return run(send())
+
+
+def run(work: Coroutine[object, object, T]) -> T:
+    return asyncio.run(work)
+
+
+def bearer(role: Role) -> dict[str, str]:
+    return {"Authorization": f"Bearer {role}"}
+
+
+@pytest.mark.parametrize("prefix", ["", "/live"])
+def test_path_parameters_reach_the_handler_with_and_without_the_stage(service: Service, prefix: str) -> None:
+    response = call(service, "PUT", f"{prefix}/v1/collections/a b/vectors", headers=bearer(Role.WRITER), content=b"xyz")
+    assert response.json() == {"tenant": "t", "parameters": {"name": "a b"}, "size": 3}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "headers", "status", "code"),
+    [
+        ("GET", "/v1/collections/a/vectors", {}, 401, "token_missing"),
+        ("GET", "/v1/collections/a/vectors", {"Authorization": "Basic eDp5"}, 401, "token_missing"),
+        ("GET", "/v1/collections/a/vectors", {"Authorization": "Bearer forged"}, 401, "token_invalid"),
+        ("PUT", "/v1/collections/a/vectors", bearer(Role.READER), 403, "forbidden"),
+        ("DELETE", "/v1/collections/a/vectors", bearer(Role.ADMIN), 405, "method_not_allowed"),
+        ("GET", "/v1/nothing", bearer(Role.ADMIN), 404, "no_such_route"),
+        ("GET", "/live/live/v1/collections", bearer(Role.ADMIN), 404, "no_such_route"),
+    ],
+)
+def test_a_refusal_is_a_problem_document(
+    service: Service, method: str, path: str, headers: dict[str, str], status: int, code: str
+) -> None:
+    response = call(service, method, path, headers=headers)
+    assert (response.status_code, response.json()["code"]) == (status, code)
+    assert response.headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize("declared", [True, False])
+def test_a_body_over_the_limit_is_413_whether_or_not_it_declares_its_length(service: Service, declared: bool) -> None:
+    async def chunks() -> AsyncIterator[bytes]:
+        yield b"x" * LIMIT
+        yield b"x"
+
+    body = b"x" * (LIMIT + 1) if declared else chunks()
+    response = call(service, "PUT", "/v1/collections/a/vectors", headers=bearer(Role.WRITER), content=body)
+    assert (response.status_code, response.json()["code"]) == (413, "too_large")
+
+
+def test_a_body_at_the_limit_passes(service: Service) -> None:
+    response = call(service, "PUT", "/v1/collections/a/vectors", headers=bearer(Role.WRITER), content=b"x" * LIMIT)
+    assert response.json()["size"] == LIMIT
+
+
+def test_an_unexpected_error_says_nothing_of_its_cause(service: Service) -> None:
+    response = call(service, "GET", "/v1/collections", headers=bearer(Role.READER))
+    assert response.status_code == 500
+    assert "secret" not in response.text
+    assert response.headers["x-request-id"] in response.json()["detail"]
+
+
+def test_health_needs_no_token(service: Service) -> None:
+    assert call(service, "GET", "/health/live").status_code == 200
+
+
+def test_a_route_outside_the_access_table_cannot_be_served() -> None:
+    with pytest.raises(ValueError, match="/v1/secret"):
+        build({("GET", "/v1/secret"): echo}, verifier=OneToken(), max_body=1)
+    with pytest.raises(ValueError, match="/v1/collections"):
+        build({}, public={("GET", "/v1/collections"): live}, verifier=OneToken(), max_body=1)
