@@ -1,0 +1,124 @@
+"""What verification looks up in the auth table, cached: public keys, and the deny-list of revoked tokens.
+
+Both keep serving their last answer while the table cannot be read; with none yet they answer 503.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import Generic, TypeVar
+
+import jwt
+from botocore.exceptions import BotoCoreError, ClientError
+
+from anfl.auth.table import PublishedKey
+from anfl.problems import unavailable
+
+T = TypeVar("T")
+Clock = Callable[[], float]
+
+KEYS_REFRESH_SECONDS = 300.0
+"""A withdrawn key is refused after this long at the latest."""
+UNKNOWN_KEY_REFRESH_SECONDS = 5.0
+"""Unknown kids make a process read the table at most this often."""
+REVOCATION_LAG_SECONDS = 15.0
+"""A revoked token is refused after this long at the latest, while the table can be read."""
+DENY_LIST_MAX_AGE_SECONDS = 3600.0
+"""How long an unreadable table is bridged by the last deny-list; after that verification fails closed."""
+_RETRY_SECONDS = 1.0
+
+_log = logging.getLogger(__name__)
+
+
+class _Cached(Generic[T]):
+    """The last answer of ``load``. One thread loads at a time, and a failing source is asked once a second."""
+
+    def __init__(self, load: Callable[[], T], *, clock: Clock) -> None:
+        self._load = load
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._entry: tuple[T, float] | None = None
+        self._attempted = float("-inf")
+
+    def peek(self) -> tuple[T, float] | None:
+        """The cached value and its age in seconds; never blocks."""
+        entry = self._entry
+        return None if entry is None else (entry[0], self._clock() - entry[1])
+
+    def get(self, *, max_age: float) -> tuple[T, float]:
+        """The value and its age, read again where it is older than ``max_age`` and the source answers.
+
+        :raises Problem: 503 ``auth_unavailable`` when there is no value at all.
+        """
+        found = self.peek()
+        if found is not None and found[1] <= max_age:
+            return found
+        with self._lock:
+            found = self.peek()
+            now = self._clock()
+            due = found is None or (found[1] > max_age and now - self._attempted >= _RETRY_SECONDS)
+            if due:
+                self._attempted = now
+                try:
+                    self._entry = (self._load(), now)
+                except (BotoCoreError, ClientError) as error:
+                    _log.warning("auth table cannot be read", extra={"error": str(error), "stale": found is not None})
+                found = self.peek()
+        if found is None:
+            raise unavailable("tokens cannot be verified at the moment; try again", code="auth_unavailable")
+        return found
+
+
+class KeySet:
+    """Public keys by kid, of every region."""
+
+    def __init__(self, load: Callable[[], tuple[PublishedKey, ...]], *, clock: Clock = time.monotonic) -> None:
+        """:param load: reads the published keys, usually `AuthTable.published_keys`."""
+        self._cached: _Cached[Mapping[str, jwt.PyJWK]] = _Cached(lambda: _parse(load()), clock=clock)
+
+    def find(self, kid: str) -> jwt.PyJWK | None:
+        """The key named ``kid``; None where no region has published it.
+
+        :raises Problem: 503 ``auth_unavailable`` where no key set could be read yet.
+        """
+        keys, _ = self._cached.get(max_age=KEYS_REFRESH_SECONDS)
+        if kid not in keys:
+            keys, _ = self._cached.get(max_age=UNKNOWN_KEY_REFRESH_SECONDS)
+        return keys.get(kid)
+
+
+class DenyList:
+    """Ids of revoked tokens."""
+
+    def __init__(self, load: Callable[[], frozenset[str]], *, clock: Clock = time.monotonic) -> None:
+        """:param load: reads the revoked ids, usually `AuthTable.revoked`."""
+        self._cached = _Cached(load, clock=clock)
+
+    def contains(self, token_id: str) -> bool:
+        """Whether the token is revoked; may read the table.
+
+        :raises Problem: 503 ``auth_unavailable`` where the list could not be read for too long.
+        """
+        revoked, age = self._cached.get(max_age=REVOCATION_LAG_SECONDS)
+        if age > DENY_LIST_MAX_AGE_SECONDS:
+            raise unavailable("revoked tokens cannot be told apart at the moment; try again", code="auth_unavailable")
+        return token_id in revoked
+
+    def contains_cached(self, token_id: str) -> bool | None:
+        """As `contains` without reading the table: None where the cached list is too old to tell."""
+        found = self._cached.peek()
+        if found is None or found[1] > REVOCATION_LAG_SECONDS:
+            return None
+        return token_id in found[0]
+
+
+def _parse(keys: tuple[PublishedKey, ...]) -> dict[str, jwt.PyJWK]:
+    """Usable keys by kid. One that cannot be read is left out: it must not take the others with it."""
+    usable: dict[str, jwt.PyJWK] = {}
+    for key in keys:
+        try:
+            usable[key.kid] = jwt.PyJWK(key.jwk)
+        except jwt.PyJWTError as error:
+            _log.error("published key is not usable", extra={"kid": key.kid, "error": str(error)})
+    return usable

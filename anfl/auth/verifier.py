@@ -1,0 +1,183 @@
+"""Verifies bearer tokens for services and authorizer: signature, issuer, audience, time, revocation.
+
+Work per token is bounded: size and shape first, one key look-up by kid, one signature check.
+"""
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Annotated
+
+import jwt
+import msgspec
+
+from anfl import environment
+from anfl.auth.keys import DenyList, KeySet
+from anfl.auth.principal import Principal, Role
+from anfl.auth.table import AuthTable
+from anfl.problems import Problem
+
+MAX_TOKEN_BYTES = 4096
+MAX_HEADER_CHARACTERS = 512
+"""Of the encoded JOSE header, the only part that is parsed before the signature is checked."""
+CLOCK_SKEW_SECONDS = 5
+_HEADER_MEMBERS = frozenset({"alg", "kid", "typ"})
+_TYPES = frozenset({"JWT", "at+jwt"})
+_CACHED_TOKENS = 4096
+
+TENANT_PATTERN = r"^[a-z0-9][a-z0-9-]{0,62}$"
+
+
+class Claims(msgspec.Struct, frozen=True, kw_only=True):
+    """Payload of a token. Times are whole seconds since the epoch."""
+
+    iss: str
+    aud: str
+    sub: Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
+    tenant: Annotated[str, msgspec.Meta(pattern=TENANT_PATTERN)]
+    roles: Annotated[list[Role], msgspec.Meta(min_length=1, max_length=len(Role))]
+    jti: Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
+    iat: int
+    nbf: int
+    exp: int
+    scope: str = ""
+    """``roles`` joined by spaces: Vault's jwt mount maps string claims only."""
+
+
+class TokenSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What a process that verifies tokens reads from its environment."""
+
+    auth_table: str = msgspec.field(name="AUTH_TABLE")
+    issuer: str = msgspec.field(name="TOKEN_ISSUER")
+    audience: str = msgspec.field(name="TOKEN_AUDIENCE")
+
+
+class TokenVerifier:
+    """Turns bearer tokens into principals. Safe for threads."""
+
+    def __init__(
+        self,
+        keys: KeySet,
+        *,
+        issuer: str,
+        audience: str,
+        deny_list: DenyList,
+        algorithms: frozenset[str] = frozenset({"ES256"}),
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """:param algorithms: accepted ``alg`` values, asymmetric ones only."""
+        self._keys = keys
+        self._issuer = issuer
+        self._audience = audience
+        self._deny_list = deny_list
+        self._algorithms = algorithms
+        self._clock = clock
+        self._verified: OrderedDict[str, Principal] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def cached(self, token: str) -> Principal | None:
+        """The principal of a token verified before; None where `verify` must decide. Never blocks on the network.
+
+        A revocation takes effect after `anfl.auth.keys.REVOCATION_LAG_SECONDS` at the latest.
+        """
+        with self._lock:
+            principal = self._verified.get(token)
+            if principal is None:
+                return None
+            self._verified.move_to_end(token)
+        if principal.expires_at <= self._clock() or self._deny_list.contains_cached(principal.token_id) is not False:
+            return None
+        return principal
+
+    def verify(self, token: str) -> Principal:
+        """The principal of ``token``; may read the auth table.
+
+        :raises Problem: 401 with a code ``token_*`` for a token that is not good; 503 ``auth_unavailable``.
+        """
+        claims = self._decode(token)
+        if self._deny_list.contains(claims.jti):
+            raise _refused("token_revoked", "the token was revoked; get a new one")
+        principal = Principal(
+            subject=claims.sub,
+            tenant=claims.tenant,
+            roles=frozenset(claims.roles),
+            token_id=claims.jti,
+            expires_at=claims.exp,
+        )
+        with self._lock:
+            self._verified[token] = principal
+            if len(self._verified) > _CACHED_TOKENS:
+                self._verified.popitem(last=False)
+        return principal
+
+    def _decode(self, token: str) -> Claims:
+        key = self._key(_header(token))
+        try:
+            # Time is checked below against this verifier's clock, to the second and with one stated skew.
+            payload = jwt.decode(
+                token,
+                key,
+                algorithms=[key.algorithm_name],
+                issuer=self._issuer,
+                audience=self._audience,
+                options={"verify_exp": False, "verify_nbf": False, "verify_iat": False},
+            )
+            claims = msgspec.convert(payload, Claims)
+        except jwt.InvalidSignatureError:
+            raise _refused("token_signature", "the token's signature is wrong") from None
+        except (jwt.InvalidIssuerError, jwt.InvalidAudienceError):
+            raise _refused("token_audience", "the token was issued by or for somebody else") from None
+        except jwt.MissingRequiredClaimError as error:
+            raise _refused("token_claims", f"the token lacks the claim {error.claim}") from None
+        except msgspec.ValidationError as error:
+            raise _refused("token_claims", f"the token's claims are not those of an access token: {error}") from None
+        except (jwt.PyJWTError, ValueError, OverflowError):
+            raise _refused("token_malformed", "the token is not a well-formed JWT") from None
+        now = self._clock()
+        if claims.exp <= now:
+            raise _refused("token_expired", "the token has expired; get a new one")
+        if max(claims.nbf, claims.iat) > now + CLOCK_SKEW_SECONDS:
+            raise _refused("token_not_yet_valid", "the token is not valid yet; check the clock that issued it")
+        return claims
+
+    def _key(self, header: dict[str, object]) -> jwt.PyJWK:
+        algorithm, kid = header.get("alg"), header.get("kid")
+        if algorithm not in self._algorithms:
+            raise _refused("token_algorithm", f"sign tokens with one of: {', '.join(sorted(self._algorithms))}")
+        if header.get("typ", "JWT") not in _TYPES or not header.keys() <= _HEADER_MEMBERS:
+            raise _refused("token_malformed", "the token's header may hold alg, kid and typ (JWT) only")
+        key = self._keys.find(kid) if isinstance(kid, str) else None
+        if key is None or key.algorithm_name != algorithm:
+            raise _refused("token_unknown_key", "the token is signed by a key that is not (or no longer) published")
+        return key
+
+
+def _header(token: str) -> dict[str, object]:
+    """The JOSE header, not yet trustworthy."""
+    if len(token) > MAX_TOKEN_BYTES:
+        raise _refused("token_too_large", f"a token has at most {MAX_TOKEN_BYTES} bytes")
+    encoded, dots = token.partition(".")[0], token.count(".")
+    if not token.isascii() or dots != 2 or not 0 < len(encoded) <= MAX_HEADER_CHARACTERS:
+        raise _refused("token_malformed", "a token is a JWT: three base64url parts joined by dots")
+    try:
+        return jwt.get_unverified_header(token)
+    except (jwt.PyJWTError, ValueError, RecursionError):
+        raise _refused("token_malformed", "the token is not a well-formed JWT") from None
+
+
+def _refused(code: str, detail: str) -> Problem:
+    return Problem(HTTPStatus.UNAUTHORIZED, code, detail)
+
+
+def verifier_from_settings(settings: TokenSettings | None = None) -> TokenVerifier:
+    """The verifier of this process; without ``settings``, from its environment."""
+    settings = settings or environment.load(TokenSettings)
+    table = AuthTable(name=settings.auth_table)
+    return TokenVerifier(
+        KeySet(table.published_keys),
+        issuer=settings.issuer,
+        audience=settings.audience,
+        deny_list=DenyList(table.revoked),
+    )
