@@ -1,0 +1,5 @@
+"""``python -m anfl``."""
+
+from anfl.cli.main import main
+
+main()

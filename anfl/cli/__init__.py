@@ -1,0 +1,1 @@
+"""The command line ``anfl``. Goes into no bundle."""

@@ -1,0 +1,106 @@
+"""``anfl collections``: create, list, show, delete."""
+
+import json
+from typing import Annotated, Any
+
+import typer
+
+from anfl.cli.errors import CliError, ExitCode
+from anfl.cli.options import Endpoint, Json, Role, Token
+from anfl.cli.output import console, print_json, print_table
+from anfl.cli.target import resolve
+
+app = typer.Typer(no_args_is_help=True, help="Collections of vectors.")
+
+Name = Annotated[str, typer.Argument(help="Name of the collection.")]
+
+
+@app.command()
+def create(
+    name: Name,
+    *,
+    dimension: Annotated[int, typer.Option(min=1, max=4096, help="Length of every vector.")],
+    metric: Annotated[str, typer.Option(help="cosine, l2 or ip.")] = "cosine",
+    fields: Annotated[
+        str | None, typer.Option(help='Typed metadata as JSON, for example \'{"price": "number"}\'.')
+    ] = None,
+    m: Annotated[int | None, typer.Option("--m", help="HNSW: links a row.")] = None,
+    ef_construction: Annotated[int | None, typer.Option(help="HNSW: candidates while building.")] = None,
+    ef_search: Annotated[int | None, typer.Option(help="HNSW: candidates while searching.")] = None,
+    endpoint: Endpoint = None,
+    token: Token = None,
+    role: Role = "admin",
+    as_json: Json = False,
+) -> None:
+    """Create a collection."""
+    body: dict[str, Any] = {"name": name, "dimension": dimension, "metric": metric}
+    index = {"m": m, "ef_construction": ef_construction, "ef_search": ef_search}
+    if given := {key: value for key, value in index.items() if value is not None}:
+        body["index"] = given
+    if fields is not None:
+        body["fields"] = parse_json(fields, "--fields")
+    with resolve(endpoint, token, role=role).connect() as client:
+        answer = client.json("POST", "/v1/collections", body=body)
+    if as_json:
+        print_json(answer)
+    else:
+        console.print(f"Created {name}: {dimension} dimensions, {metric}.")
+
+
+@app.command("list")
+def list_collections(
+    endpoint: Endpoint = None, token: Token = None, role: Role = "admin", as_json: Json = False
+) -> None:
+    """List the collections of your tenant."""
+    with resolve(endpoint, token, role=role).connect() as client:
+        answer = client.json("GET", "/v1/collections")
+    if as_json:
+        print_json(answer)
+    else:
+        print_table(answer["collections"], ["name", "dimension", "metric"], empty="No collections yet.")
+
+
+@app.command()
+def show(
+    name: Name, endpoint: Endpoint = None, token: Token = None, role: Role = "admin", as_json: Json = False
+) -> None:
+    """Settings and size of a collection."""
+    with resolve(endpoint, token, role=role).connect() as client:
+        settings = client.json("GET", f"/v1/collections/{name}")
+        stats = client.json("GET", f"/v1/collections/{name}/stats")
+    if as_json:
+        print_json({"collection": settings, "stats": stats})
+    else:
+        rows = [{"property": key, "value": value} for key, value in {**settings, **stats}.items()]
+        print_table(rows, ["property", "value"], empty="")
+
+
+@app.command()
+def delete(
+    name: Name,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    endpoint: Endpoint = None,
+    token: Token = None,
+    role: Role = "admin",
+    as_json: Json = False,
+) -> None:
+    """Delete a collection with everything in it."""
+    if not yes and not typer.confirm(f"Delete {name} and all its vectors?"):
+        raise CliError("Nothing was deleted.", exit_code=ExitCode.FAILED)
+    with resolve(endpoint, token, role=role).connect() as client:
+        client.json("DELETE", f"/v1/collections/{name}")
+    if as_json:
+        print_json({"deleted": name})
+    else:
+        console.print(f"Deleted {name}.")
+
+
+def parse_json(text: str, option: str) -> Any:  # noqa: ANN401 - whatever JSON it is
+    """JSON given on the command line.
+
+    :raises CliError: naming ``option`` and the position.
+    """
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise CliError(f"{option} is not JSON: {error}", exit_code=ExitCode.USAGE) from error

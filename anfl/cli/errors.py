@@ -1,0 +1,56 @@
+"""Exit codes, and the one place where an error becomes a message."""
+
+from enum import IntEnum
+
+from anfl.client import ApiError, UnreachableError
+
+
+class ExitCode(IntEnum):
+    """What scripts can rely on."""
+
+    FAILED = 1
+    USAGE = 2
+    UNREACHABLE = 3
+    NOT_ALLOWED = 4
+    NOT_FOUND = 5
+    CONFLICT = 6
+
+
+class CliError(Exception):
+    """A failure with a message for the person at the terminal."""
+
+    def __init__(self, message: str, *, exit_code: int = ExitCode.FAILED) -> None:
+        super().__init__(message)
+        self.exit_code = int(exit_code)
+
+
+_BY_STATUS = {
+    400: ExitCode.USAGE,
+    401: ExitCode.NOT_ALLOWED,
+    403: ExitCode.NOT_ALLOWED,
+    404: ExitCode.NOT_FOUND,
+    409: ExitCode.CONFLICT,
+    413: ExitCode.USAGE,
+}
+
+
+def exit_code_of(error: Exception) -> int:
+    """The exit code for an error that ended a command."""
+    match error:
+        case CliError():
+            return error.exit_code
+        case UnreachableError():
+            return ExitCode.UNREACHABLE
+        case ApiError():
+            return _BY_STATUS.get(error.status, ExitCode.FAILED)
+        case _:
+            return ExitCode.FAILED
+
+
+def as_document(error: Exception) -> dict[str, object]:
+    """The error for ``--json``."""
+    if isinstance(error, ApiError):
+        members = {"code": error.code, "status": error.status, "detail": error.detail, "field": error.field}
+        return {"error": {name: value for name, value in members.items() if value is not None}}
+    code = "unreachable" if isinstance(error, UnreachableError) else "failed"
+    return {"error": {"code": code, "detail": str(error)}}

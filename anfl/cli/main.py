@@ -1,0 +1,48 @@
+"""The program ``anfl``: every command, and one place that turns errors into messages and exit codes."""
+
+import sys
+
+import typer
+
+from anfl.cli import collections, local_commands, models, vectors
+from anfl.cli.errors import CliError, as_document, exit_code_of
+from anfl.cli.invoke import invoke
+from anfl.cli.login import login, whoami
+from anfl.cli.output import errors, print_json
+from anfl.client import ApiError, UnreachableError
+
+app = typer.Typer(
+    name="anfl",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="ANFL: a multi-region vector store and model registry.",
+    epilog="Exit codes: 1 failed, 2 usage, 3 unreachable, 4 not allowed, 5 not found, 6 conflict.",
+)
+app.add_typer(collections.app, name="collections")
+app.add_typer(vectors.app, name="vectors")
+app.add_typer(models.app, name="models")
+app.command()(login)
+app.command()(whoami)
+app.command()(invoke)
+local_commands.register(app)
+
+
+def main() -> None:
+    """Run the command line; exits with `anfl.cli.errors.ExitCode`."""
+    try:
+        app()
+    except (ApiError, CliError, UnreachableError) as error:
+        if "--json" in sys.argv:
+            print_json(as_document(error))
+        else:
+            errors.print(f"anfl: {_advice(error)}")
+        sys.exit(exit_code_of(error))
+    except BrokenPipeError:
+        sys.exit(1)
+
+
+def _advice(error: Exception) -> str:
+    if isinstance(error, ApiError) and error.status == 401:
+        return f"{error} Log in with 'anfl login', or restart the local run if its tokens have expired."
+    return str(error)

@@ -1,0 +1,229 @@
+"""``anfl models``: register, list, show, alias, inspect."""
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import quote
+
+import typer
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
+from anfl.cli.errors import CliError, ExitCode
+from anfl.cli.options import Endpoint, Json, Role, Token
+from anfl.cli.output import console, errors, print_json, print_table
+from anfl.cli.target import Target, resolve
+from anfl.client import ApiError, Client
+
+app = typer.Typer(no_args_is_help=True, help="The model registry.")
+
+Name = Annotated[str, typer.Argument(help="Name of the model.")]
+Version = Annotated[str, typer.Argument(help="Version number.")]
+
+_API = "/api/2.0/mlflow"
+_ARTIFACTS = "/api/2.0/mlflow-artifacts/artifacts"
+_CHUNK = 1 << 20
+_GATEWAY_LIMIT = 10_000_000
+"""Largest body in bytes that is sent through API Gateway (its own limit is 10 MB)."""
+_FINAL = {"VALIDATED", "REJECTED", "QUARANTINED"}
+
+
+@app.command()
+def register(
+    name: Name,
+    path: Annotated[Path, typer.Argument(exists=True, help="File or folder with the model's artefacts.")],
+    description: Annotated[str | None, typer.Option(help="What this version is.")] = None,
+    wait: Annotated[int, typer.Option(min=0, help="Seconds to wait for the verdict; 0: do not wait.")] = 60,
+    endpoint: Endpoint = None,
+    token: Token = None,
+    role: Role = "admin",
+    as_json: Json = False,
+) -> None:
+    """Upload artefacts, register them as the next version, and wait for the verdict."""
+    files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
+    if not files:
+        raise CliError(f"{path} holds no files.", exit_code=ExitCode.USAGE)
+    root = path.parent if path.is_file() else path
+    folder = f"models/{name}/{time.time_ns():x}"  # a new folder each time: artefacts of a version never change
+    target = resolve(endpoint, token, role=role)
+    with target.connect() as client:
+        _create_if_absent(client, name)
+        _upload(target, {file: f"{folder}/{file.relative_to(root).as_posix()}" for file in files}, quiet=as_json)
+        body = {"name": name, "source": f"mlflow-artifacts:/{folder}"}
+        if description:
+            body["description"] = description
+        version = client.json("POST", f"{_API}/model-versions/create", body=body)["model_version"]
+        if not as_json:
+            console.print(f"Registered {name} version {version['version']} ({len(files)} files).")
+        verdict = _await_verdict(client, name, version["version"], wait) if wait else None
+    if as_json:
+        print_json({"model_version": version, "validation": verdict})
+    elif verdict is not None:
+        _print_verdict(verdict)
+    if verdict is not None and verdict["status"] != "VALIDATED":
+        raise typer.Exit(ExitCode.FAILED)
+
+
+@app.command("list")
+def list_models(
+    where: Annotated[str, typer.Option(help="MLflow filter, for example \"name LIKE 'bert%'\".")] = "",
+    endpoint: Endpoint = None,
+    token: Token = None,
+    role: Role = "admin",
+    as_json: Json = False,
+) -> None:
+    """List registered models."""
+    models: list[dict[str, Any]] = []
+    page: str | None = ""
+    with resolve(endpoint, token, role=role).connect() as client:
+        while page is not None:
+            parameters = {key: value for key, value in {"filter": where, "page_token": page}.items() if value}
+            answer = client.json("GET", f"{_API}/registered-models/search", params=parameters)
+            models += answer.get("registered_models", [])
+            page = answer.get("next_page_token") or None
+    if as_json:
+        print_json({"registered_models": models})
+        return
+    rows = [
+        {
+            "name": model["name"],
+            "latest": max((int(version["version"]) for version in model.get("latest_versions", [])), default=None),
+            "aliases": ", ".join(f"{alias['alias']}→{alias['version']}" for alias in model.get("aliases", [])),
+            "description": model.get("description"),
+        }
+        for model in models
+    ]
+    print_table(rows, ["name", "latest", "aliases", "description"], empty="No models yet.")
+
+
+@app.command()
+def show(
+    name: Name, endpoint: Endpoint = None, token: Token = None, role: Role = "admin", as_json: Json = False
+) -> None:
+    """A model's versions with their aliases and verdicts."""
+    with resolve(endpoint, token, role=role).connect() as client:
+        quoted = name.replace("'", "''")
+        parameters = {"filter": f"name='{quoted}'"}
+        model = client.json("GET", f"{_API}/registered-models/get", params={"name": name})["registered_model"]
+        versions = client.json("GET", f"{_API}/model-versions/search", params=parameters).get("model_versions", [])
+        for version in versions:
+            version["validation"] = _verdict(client, name, version["version"])["status"]
+    if as_json:
+        print_json({"registered_model": model, "model_versions": versions})
+        return
+    aliases: dict[str, list[str]] = {}
+    for alias in model.get("aliases", []):
+        aliases.setdefault(str(alias["version"]), []).append(alias["alias"])
+    rows = [{**version, "aliases": ", ".join(aliases.get(version["version"], []))} for version in versions]
+    print_table(rows, ["version", "validation", "aliases", "description", "source"], empty="No versions yet.")
+
+
+@app.command()
+def validation(
+    name: Name,
+    version: Version,
+    wait: Annotated[int, typer.Option(min=0, help="Seconds to wait for it.")] = 0,
+    endpoint: Endpoint = None,
+    token: Token = None,
+    role: Role = "admin",
+    as_json: Json = False,
+) -> None:
+    """The verdict on a version; exit code 1 unless it is VALIDATED."""
+    with resolve(endpoint, token, role=role).connect() as client:
+        verdict = _await_verdict(client, name, version, wait)
+    if as_json:
+        print_json(verdict)
+    else:
+        _print_verdict(verdict)
+    if verdict["status"] != "VALIDATED":
+        raise typer.Exit(ExitCode.FAILED)
+
+
+@app.command()
+def alias(
+    name: Name,
+    alias: Annotated[str, typer.Argument(help="The alias, for example champion.")],
+    version: Version,
+    endpoint: Endpoint = None,
+    token: Token = None,
+    role: Role = "admin",
+    as_json: Json = False,
+) -> None:
+    """Point an alias at a version (it moves if it exists)."""
+    body = {"name": name, "alias": alias, "version": version}
+    with resolve(endpoint, token, role=role).connect() as client:
+        client.json("POST", f"{_API}/registered-models/alias", body=body, repeatable=True)
+    if as_json:
+        print_json(body)
+    else:
+        console.print(f"{name}@{alias} is version {version}.")
+
+
+@app.command()
+def inspect(
+    path: Annotated[Path, typer.Argument(exists=True, help="File or folder of artefacts.")], as_json: Json = False
+) -> None:
+    """Inspect artefacts on this machine as the registry would, without loading them."""
+    from anfl.cli.inspection import inspect_path
+
+    verdict = inspect_path(path)
+    if as_json:
+        print_json(verdict)
+    else:
+        _print_verdict(verdict)
+    if verdict["status"] != "VALIDATED":
+        raise typer.Exit(ExitCode.FAILED)
+
+
+def _create_if_absent(client: Client, name: str) -> None:
+    try:
+        client.json("POST", f"{_API}/registered-models/create", body={"name": name})
+    except ApiError as error:
+        if error.code != "RESOURCE_ALREADY_EXISTS":
+            raise
+
+
+def _upload(target: Target, places: dict[Path, str], *, quiet: bool) -> None:
+    """Send each file to its place; those too large for the gateway take the path for large requests."""
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    with (
+        target.connect() as small,
+        Client(target.ingest or target.endpoint, token=target.token) as large,
+        Progress(*columns, console=errors, disable=quiet) as progress,
+    ):
+        task = progress.add_task("upload", total=sum(file.stat().st_size for file in places))
+        for file, place in places.items():
+            size = file.stat().st_size
+            client = small if size <= _GATEWAY_LIMIT else large
+            content = _chunks(file, lambda sent: progress.advance(task, sent))
+            client.send("PUT", f"{_ARTIFACTS}/{quote(place)}", content=content, headers={"content-length": str(size)})
+
+
+def _chunks(file: Path, sent: Callable[[int], None]) -> Iterator[bytes]:
+    with file.open("rb") as stream:
+        while chunk := stream.read(_CHUNK):
+            yield chunk
+            sent(len(chunk))
+
+
+def _verdict(client: Client, name: str, version: str) -> dict[str, Any]:
+    answer = client.json("GET", f"/v1/models/{quote(name, safe='')}/versions/{version}/validation")
+    return dict(answer)
+
+
+def _await_verdict(client: Client, name: str, version: str, seconds: int) -> dict[str, Any]:
+    """Poll until the verdict is final or ``seconds`` have passed; returns the last state."""
+    deadline = time.monotonic() + seconds
+    pause = 0.2
+    while True:
+        verdict = _verdict(client, name, version)
+        if verdict["status"] in _FINAL or time.monotonic() >= deadline:
+            return verdict
+        time.sleep(pause)
+        pause = min(2.0, pause * 1.5)
+
+
+def _print_verdict(verdict: dict[str, Any]) -> None:
+    console.print(f"Verdict: {verdict['status']}")
+    for reason in verdict.get("reasons", []):
+        console.print(f"  {reason['code']}: {reason.get('file') or ''} {reason.get('detail') or ''}".rstrip())

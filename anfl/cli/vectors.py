@@ -1,0 +1,201 @@
+"""``anfl vectors``: upsert, query, fetch, delete."""
+
+import base64
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from anfl.cli.collections import parse_json
+from anfl.cli.errors import CliError, ExitCode
+from anfl.cli.options import Endpoint, Json, Role, Token
+from anfl.cli.output import console, errors, print_json, print_table
+from anfl.cli.target import resolve
+from anfl.client import Client
+
+Array = np.ndarray[Any, np.dtype[np.floating[Any]]]
+
+app = typer.Typer(no_args_is_help=True, help="Vectors of a collection.")
+
+Collection = Annotated[str, typer.Argument(help="Name of the collection.")]
+
+
+@app.command()
+def upsert(
+    collection: Collection,
+    rows: Annotated[
+        Path, typer.Argument(exists=True, dir_okay=False, help='JSON lines: {"id", "values"?, "metadata"?} each.')
+    ],
+    values: Annotated[
+        Path | None,
+        typer.Option(exists=True, dir_okay=False, help="A .npy array (n × dimension) with line i's values in row i."),
+    ] = None,
+    batch: Annotated[int, typer.Option(min=1, max=1000, help="Rows a request.")] = 500,
+    endpoint: Endpoint = None,
+    token: Token = None,
+    role: Role = "admin",
+    as_json: Json = False,
+) -> None:
+    """Store rows from a file. Rows with an id that exists are replaced."""
+    array = None if values is None else _load_array(values)
+    total = sum(1 for line in rows.open("rb") if line.strip())
+    if array is not None and len(array) != total:
+        raise CliError(f"{values} has {len(array)} rows, {rows} has {total}.", exit_code=ExitCode.USAGE)
+    answer: dict[str, Any] = {"sequence": None}
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with (
+        resolve(endpoint, token, role=role).connect() as client,
+        Progress(*columns, console=errors, disable=as_json) as progress,
+    ):
+        task = progress.add_task(f"upsert into {collection}", total=total)
+        for block in _batches(rows, array, batch):
+            answer = client.json("PUT", f"/v1/collections/{collection}/vectors", body={"vectors": block})
+            progress.advance(task, len(block))
+    if as_json:
+        print_json({"upserted": total, "sequence": answer["sequence"]})
+    else:
+        console.print(f"Stored {total} rows (position {answer['sequence']}).")
+
+
+@app.command()
+def query(
+    collection: Collection,
+    *,
+    id_: Annotated[str | None, typer.Option("--id", help="Search around the row with this id.")] = None,
+    like: Annotated[
+        str | None, typer.Option(help="Search around the first row with FIELD=VALUE in its metadata.")
+    ] = None,
+    vector: Annotated[str | None, typer.Option(help="JSON list of numbers, or @file (.json or .npy).")] = None,
+    k: Annotated[int, typer.Option("-k", min=1, max=1000, help="How many matches.")] = 10,
+    where: Annotated[str | None, typer.Option(help='Metadata filter as JSON, for example \'{"pos": "noun"}\'.')] = None,
+    show: Annotated[str | None, typer.Option(help="Metadata fields to print, separated by commas.")] = None,
+    endpoint: Endpoint = None,
+    token: Token = None,
+    role: Role = "admin",
+    as_json: Json = False,
+) -> None:
+    """Find the nearest rows, nearest first."""
+    if sum(choice is not None for choice in (id_, like, vector)) != 1:
+        raise CliError("Give exactly one of --id, --like and --vector.", exit_code=ExitCode.USAGE)
+    body: dict[str, Any] = {"k": k, "include": ["metadata"]}
+    if where is not None:
+        body["filter"] = parse_json(where, "--where")
+    with resolve(endpoint, token, role=role).connect() as client:
+        if vector is not None:
+            body["vector"] = _read_vector(vector)
+        else:
+            body["id"] = id_ if id_ is not None else _find(client, collection, like or "")
+        answer = client.json("POST", f"/v1/collections/{collection}/query", body=body, repeatable=True)
+    if as_json:
+        print_json(answer)
+        return
+    matches = answer["matches"]
+    fields = show.split(",") if show else _shared_fields(matches)
+    table = [{"distance": match["distance"], "id": match["id"], **(match.get("metadata") or {})} for match in matches]
+    print_table(table, ["distance", "id", *fields], empty="No matches.")
+
+
+@app.command()
+def fetch(
+    collection: Collection,
+    ids: Annotated[list[str], typer.Argument(help="Ids of rows.")],
+    endpoint: Endpoint = None,
+    token: Token = None,
+    role: Role = "admin",
+    as_json: Json = False,
+) -> None:
+    """Get rows by id, with values and metadata."""
+    with resolve(endpoint, token, role=role).connect() as client:
+        answer = client.json("POST", f"/v1/collections/{collection}/vectors/fetch", body={"ids": ids}, repeatable=True)
+    if as_json:
+        print_json(answer)
+        return
+    rows = [
+        {"id": row["id"], "metadata": row.get("metadata"), "values": _shorten(row.get("values"))}
+        for row in answer["vectors"]
+    ]
+    print_table(rows, ["id", "metadata", "values"], empty="None of these ids exists.")
+
+
+@app.command()
+def delete(
+    collection: Collection,
+    ids: Annotated[list[str] | None, typer.Argument(help="Ids of rows.")] = None,
+    where: Annotated[str | None, typer.Option(help="Delete what matches this filter (JSON) instead.")] = None,
+    endpoint: Endpoint = None,
+    token: Token = None,
+    role: Role = "admin",
+    as_json: Json = False,
+) -> None:
+    """Delete rows by id or by filter."""
+    if bool(ids) == (where is not None):
+        raise CliError("Give either ids or --where.", exit_code=ExitCode.USAGE)
+    body = {"ids": ids} if ids else {"filter": parse_json(where or "", "--where")}
+    with resolve(endpoint, token, role=role).connect() as client:
+        answer = client.json("POST", f"/v1/collections/{collection}/vectors/delete", body=body, repeatable=True)
+    if as_json:
+        print_json(answer)
+    else:
+        console.print(f"Deleted {answer['deleted']} rows (position {answer['sequence']}).")
+
+
+def _load_array(path: Path) -> Array:
+    try:
+        array: Array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except ValueError as error:
+        raise CliError(f"{path} is not a .npy array of numbers: {error}", exit_code=ExitCode.USAGE) from error
+    if array.ndim != 2 or array.dtype.kind != "f":
+        raise CliError(f"{path}: expected n × dimension floats, found {array.shape} {array.dtype}.", exit_code=2)
+    return array
+
+
+def _batches(path: Path, array: Array | None, size: int) -> Iterator[list[dict[str, Any]]]:
+    block: list[dict[str, Any]] = []
+    with path.open("rb") as file:
+        for index, (number, line) in enumerate((n, text) for n, text in enumerate(file, 1) if text.strip()):
+            row = parse_json(line.decode(), f"{path}, line {number}")
+            if array is not None:
+                packed = np.asarray(array[index], dtype="<f4").tobytes()
+                row["values"] = {"f32": base64.b64encode(packed).decode()}
+            block.append(row)
+            if len(block) == size:
+                yield block
+                block = []
+    if block:
+        yield block
+
+
+def _read_vector(text: str) -> object:
+    if not text.startswith("@"):
+        return parse_json(text, "--vector")
+    path = Path(text[1:])
+    if not path.is_file():
+        raise CliError(f"--vector: there is no file {path}.", exit_code=ExitCode.USAGE)
+    if path.suffix == ".npy":
+        return np.load(path, allow_pickle=False).ravel().tolist()
+    return parse_json(path.read_text(), f"--vector {path}")
+
+
+def _find(client: Client, collection: str, condition: str) -> str:
+    """The id of the first row whose metadata has ``FIELD=VALUE``."""
+    field, separator, value = condition.partition("=")
+    if not separator or not field:
+        raise CliError("--like takes FIELD=VALUE, for example word=river.", exit_code=ExitCode.USAGE)
+    parameters = {"limit": 1, "filter": json.dumps({field: value})}
+    rows = client.json("GET", f"/v1/collections/{collection}/vectors", params=parameters)["vectors"]
+    if not rows:
+        raise CliError(f"No row of {collection} has {field}={value}.", exit_code=ExitCode.NOT_FOUND)
+    return str(rows[0]["id"])
+
+
+def _shared_fields(matches: list[dict[str, Any]]) -> list[str]:
+    """Metadata fields in the order in which they first appear."""
+    return list(dict.fromkeys(field for match in matches for field in (match.get("metadata") or {})))
+
+
+def _shorten(values: object) -> object:
+    return [*values[:4], "…"] if isinstance(values, list) and len(values) > 4 else values

@@ -1,0 +1,78 @@
+"""Where a command goes, and with which token."""
+
+import json
+import stat
+from pathlib import Path
+
+import pytest
+
+from anfl.cli.errors import CliError
+from anfl.cli.target import credentials_file, resolve, save_token
+
+API = "http://127.0.0.1:8000"
+
+
+@pytest.fixture(autouse=True)
+def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.delenv("ANFL_ENDPOINT", raising=False)
+    monkeypatch.delenv("ANFL_TOKEN", raising=False)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(name="local_run")
+def _local_run(tmp_path: Path) -> None:
+    folder = tmp_path / ".anfl"
+    folder.mkdir()
+    tokens = {"reader": "r", "admin": "a"}
+    services = {"vector-store": "http://127.0.0.1:1", "model-registry": "http://127.0.0.1:2"}
+    (folder / "local.json").write_text(json.dumps({"api": API, "tokens": tokens, "services": services}))
+
+
+def test_without_anything_the_message_says_how_to_start() -> None:
+    with pytest.raises(CliError, match="make run"):
+        resolve(None, None)
+
+
+@pytest.mark.usefixtures("local_run")
+def test_a_local_run_is_found_from_a_folder_below(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    below = tmp_path / "a" / "b"
+    below.mkdir(parents=True)
+    monkeypatch.chdir(below)
+    target = resolve(None, None, role="reader")
+    assert (target.endpoint, target.token, target.ingest) == (API, "r", "http://127.0.0.1:2")
+
+
+@pytest.mark.usefixtures("local_run")
+def test_an_unknown_role_names_those_that_exist() -> None:
+    with pytest.raises(CliError, match="admin, reader"):
+        resolve(None, None, role="king")
+
+
+@pytest.mark.usefixtures("local_run")
+def test_a_local_token_goes_nowhere_else() -> None:
+    assert resolve("https://api.lib.aeonova.com", None).token is None
+
+
+@pytest.mark.usefixtures("local_run")
+def test_options_win_over_variables_over_the_local_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANFL_ENDPOINT", "https://variable.example")
+    monkeypatch.setenv("ANFL_TOKEN", "variable")
+    assert resolve(None, None).endpoint == "https://variable.example"
+    target = resolve("https://option.example/", "option")
+    assert (target.endpoint, target.token) == ("https://option.example", "option")
+
+
+def test_a_saved_token_is_private_and_bound_to_its_endpoint() -> None:
+    save_token("https://one.example", "1")
+    save_token("https://two.example", "2")
+    assert stat.S_IMODE(credentials_file().stat().st_mode) == 0o600
+    assert resolve("https://one.example", None).token == "1"
+    assert resolve("https://three.example", None).token is None
+
+
+def test_a_damaged_state_says_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / ".anfl").mkdir()
+    (tmp_path / ".anfl" / "local.json").write_text("{")
+    with pytest.raises(CliError, match="anfl down"):
+        resolve(None, None)
