@@ -1,0 +1,41 @@
+"""``python -m local.gateway``: the gateway of one region as a process."""
+
+import argparse
+import json
+
+import uvicorn
+
+from anfl.telemetry import logs
+from local.gateway.app import Gateway
+from local.gateway.declared import RestApi, build_api
+from local.resolved import Resources, fetch
+
+
+def main() -> None:
+    """Serve until SIGTERM."""
+    parser = argparse.ArgumentParser(prog="python -m local.gateway", description=__doc__)
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--aws", required=True, help="endpoint of the embedded AWS")
+    parser.add_argument("--region", required=True)
+    parser.add_argument("--services", required=True, type=json.loads, help="JSON: container name -> base URL")
+    options = parser.parse_args()
+    logs.configure()
+
+    def load() -> RestApi:
+        return build_api(Resources(fetch(options.aws), region=options.region), options.services)
+
+    uvicorn.run(
+        Gateway(load, endpoint=options.aws),
+        host="127.0.0.1",
+        port=options.port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        lifespan="on",
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=5,
+    )
+
+
+if __name__ == "__main__":
+    main()
