@@ -58,7 +58,7 @@ def gateway(loop: Loop, backends: Backends) -> Iterator[httpx.Client]:
     """A client of a gateway that serves `declared_api`."""
     lambdas = web.Application()
     lambdas.router.add_post("/2015-03-31/functions/{name:.+}/invocations", backends.invoke)
-    service = web.Application()
+    service = web.Application(client_max_size=32 * 1024 * 1024)
     service.router.add_route("*", "/{path:.*}", backends.serve)
     lambda_runner, lambda_port = loop.run(_listen(lambdas))
     service_runner, service_port = loop.run(_listen(service))
