@@ -1,0 +1,128 @@
+"""What must hold between settings, beyond the shape of each."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from enum import StrEnum
+from itertools import combinations
+
+from stacks.documents import Location
+from stacks.models import AlertName, ClusterName, FunctionName, RecoveryStep, Settings
+from stacks.units import Network, Unit
+
+Problem = tuple[Location, object, str]
+"""Where, the value, and what is allowed."""
+
+_UNITS = {
+    AlertName.SERVICE_DOWN: Unit.COUNT,
+    AlertName.HIGH_ERROR_RATE: Unit.PERCENT,
+    AlertName.HIGH_LATENCY: Unit.SECONDS,
+    AlertName.RESOURCE_USAGE: Unit.PERCENT,
+}
+
+
+def contradictions(settings: Settings) -> Iterator[Problem]:
+    """Every contradiction in ``settings``."""
+    yield from _network(settings)
+    yield from _compute(settings)
+    yield from _alerts(settings)
+    yield from _scaling_and_recovery(settings)
+    yield from _deployment(settings)
+
+
+def _network(settings: Settings) -> Iterator[Problem]:
+    vpc = settings.network.vpc
+    zones = settings.deployment.availability_zones
+    subnets: list[tuple[Location, Network]] = [
+        (("network", "vpc", "subnets", kind, position), subnet)
+        for kind, networks in (("public", vpc.subnets.public), ("private", vpc.subnets.private))
+        for position, subnet in enumerate(networks)
+    ]
+    if not 16 <= vpc.cidr.prefixlen <= 28:
+        yield ("network", "vpc", "cidr"), vpc.cidr, "a VPC has a mask from /16 to /28"
+    for at, subnet in subnets:
+        if not subnet.subnet_of(vpc.cidr):
+            yield at, subnet, f"it must lie inside network.vpc.cidr, {vpc.cidr}"
+        if not 16 <= subnet.prefixlen <= 28:
+            yield at, subnet, "a subnet has a mask from /16 to /28"
+    for (_, first), (at, second) in combinations(subnets, 2):
+        if first.overlaps(second):
+            yield at, second, f"it overlaps {first}"
+    yield from _once(("network", "global", "regions"), settings.regions)
+    for region in settings.regions:
+        names = zones.get(region, ())
+        where: Location = ("deployment", "availability_zones", region.value)
+        yield from _once(where, names)
+        for name in names:
+            if not (name[:-1] == region and name[-1:].isalpha()):
+                yield where, name, f"a zone of {region} is needed, such as {region}a"
+        for kind, networks in (("public", vpc.subnets.public), ("private", vpc.subnets.private)):
+            if len(networks) != len(names):
+                allowed = f"one zone for each of the {len(networks)} {kind} subnets in network.vpc.subnets"
+                yield where, list(names), allowed
+    public = len(vpc.subnets.public)
+    if settings.deployment.nat_gateways > public:
+        yield ("deployment", "nat_gateways"), settings.deployment.nat_gateways, f"at most one a public subnet: {public}"
+
+
+def _compute(settings: Settings) -> Iterator[Problem]:
+    ecs, functions = settings.compute.ecs, settings.compute.lambda_
+    at: Location = ("compute", "ecs", "clusters")
+    yield from _exactly(at, [cluster.name for cluster in ecs.clusters], ClusterName)
+    for position, cluster in enumerate(ecs.clusters):
+        if cluster.min_size > cluster.max_size:
+            yield (*at, position, "min_size"), cluster.min_size, f"at most max_size, {cluster.max_size}"
+    yield from _exactly(("compute", "lambda", "functions"), [f.name for f in functions.functions], FunctionName)
+
+
+def _alerts(settings: Settings) -> Iterator[Problem]:
+    groups = {"critical": settings.alerts.critical, "warning": settings.alerts.warning}
+    yield from _exactly(("alerts",), [alert.name for alerts in groups.values() for alert in alerts], AlertName)
+    for group, alerts in groups.items():
+        for position, alert in enumerate(alerts):
+            at: Location = ("alerts", group, position)
+            if alert.threshold.unit is not _UNITS[alert.name]:
+                allowed = f"the threshold of {alert.name} is in {_UNITS[alert.name]}"
+                yield (*at, "threshold"), f"{alert.threshold.value:g} ({alert.threshold.unit})", allowed
+            if alert.duration.total_seconds() % 60:
+                yield (*at, "duration"), alert.duration, "whole minutes: CloudWatch evaluates once a minute"
+
+
+def _scaling_and_recovery(settings: Settings) -> Iterator[Problem]:
+    thresholds = settings.scaling.vector_processing.thresholds
+    if thresholds.scale_down >= thresholds.scale_up:
+        at: Location = ("scaling", "vector_processing", "thresholds", "scale_down")
+        yield at, f"{thresholds.scale_down:g}%", f"less than scale_up, {thresholds.scale_up:g}%"
+    yield from _once(("scaling", "vector_processing", "metrics"), settings.scaling.vector_processing.metrics)
+    yield from _exactly(("recovery", "steps"), settings.recovery.steps, RecoveryStep)
+    if settings.recovery.rpo > settings.recovery.rto:
+        yield ("recovery", "rpo"), settings.recovery.rpo, f"at most rto, {settings.recovery.rto}"
+
+
+def _deployment(settings: Settings) -> Iterator[Problem]:
+    deployment, zones = settings.deployment, settings.network.global_.route53.zones
+    if deployment.domain is None and zones:
+        yield ("network", "global", "route53", "zones"), list(zones), "[] where deployment.domain is null"
+    if deployment.domain is not None and deployment.domain not in zones:
+        allowed = f"null, or one of network.global.route53.zones: {', '.join(zones)}"
+        yield ("deployment", "domain"), deployment.domain, allowed
+    if deployment.retain_data and not deployment.vault.address.startswith("https://"):
+        yield ("deployment", "vault", "address"), deployment.vault.address, "https:// where retain_data is true"
+    if deployment.retain_data and deployment.default_tenant is not None:
+        yield ("deployment", "default_tenant"), deployment.default_tenant, "null where retain_data is true"
+    if deployment.global_accelerator and deployment.domain is None:
+        yield ("deployment", "global_accelerator"), True, "false where deployment.domain is null: it ends TLS there"
+    if deployment.tokens.authorizer_cache > deployment.tokens.ttl:
+        at: Location = ("deployment", "tokens", "authorizer_cache")
+        yield at, deployment.tokens.authorizer_cache, f"at most ttl, {deployment.tokens.ttl}"
+
+
+def _once(at: Location, values: Sequence[str]) -> Iterator[Problem]:
+    for value, count in Counter(values).items():
+        if count > 1:
+            yield at, str(value), f"it stands here {count} times; once is allowed"
+
+
+def _exactly(at: Location, values: Sequence[str], kind: type[StrEnum]) -> Iterator[Problem]:
+    yield from _once(at, values)
+    if missing := [name.value for name in kind if name not in values]:
+        yield at, [str(value) for value in values], f"{', '.join(missing)} must stand here too"
