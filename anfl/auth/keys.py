@@ -4,19 +4,14 @@ Both keep serving their last answer while the table cannot be read; with none ye
 """
 
 import logging
-import threading
 import time
 from collections.abc import Callable, Mapping
-from typing import Generic, TypeVar
 
 import jwt
-from botocore.exceptions import BotoCoreError, ClientError
 
+from anfl.auth.cached import Cached, Clock
 from anfl.auth.table import PublishedKey
 from anfl.problems import unavailable
-
-T = TypeVar("T")
-Clock = Callable[[], float]
 
 KEYS_REFRESH_SECONDS = 300.0
 """A withdrawn key is refused after this long at the latest."""
@@ -26,48 +21,8 @@ REVOCATION_LAG_SECONDS = 15.0
 """A revoked token is refused after this long at the latest, while the table can be read."""
 DENY_LIST_MAX_AGE_SECONDS = 3600.0
 """How long an unreadable table is bridged by the last deny-list; after that verification fails closed."""
-_RETRY_SECONDS = 1.0
 
 _log = logging.getLogger(__name__)
-
-
-class _Cached(Generic[T]):
-    """The last answer of ``load``. One thread loads at a time, and a failing source is asked once a second."""
-
-    def __init__(self, load: Callable[[], T], *, clock: Clock) -> None:
-        self._load = load
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._entry: tuple[T, float] | None = None
-        self._attempted = float("-inf")
-
-    def peek(self) -> tuple[T, float] | None:
-        """The cached value and its age in seconds; never blocks."""
-        entry = self._entry
-        return None if entry is None else (entry[0], self._clock() - entry[1])
-
-    def get(self, *, max_age: float) -> tuple[T, float]:
-        """The value and its age, read again where it is older than ``max_age`` and the source answers.
-
-        :raises Problem: 503 ``auth_unavailable`` when there is no value at all.
-        """
-        found = self.peek()
-        if found is not None and found[1] <= max_age:
-            return found
-        with self._lock:
-            found = self.peek()
-            now = self._clock()
-            due = found is None or (found[1] > max_age and now - self._attempted >= _RETRY_SECONDS)
-            if due:
-                self._attempted = now
-                try:
-                    self._entry = (self._load(), now)
-                except (BotoCoreError, ClientError) as error:
-                    _log.warning("auth table cannot be read", extra={"error": str(error), "stale": found is not None})
-                found = self.peek()
-        if found is None:
-            raise unavailable("tokens cannot be verified at the moment; try again", code="auth_unavailable")
-        return found
 
 
 class KeySet:
@@ -75,7 +30,7 @@ class KeySet:
 
     def __init__(self, load: Callable[[], tuple[PublishedKey, ...]], *, clock: Clock = time.monotonic) -> None:
         """:param load: reads the published keys, usually `AuthTable.published_keys`."""
-        self._cached: _Cached[Mapping[str, jwt.PyJWK]] = _Cached(lambda: _parse(load()), clock=clock)
+        self._cached: Cached[Mapping[str, jwt.PyJWK]] = Cached(lambda: _parse(load()), clock=clock)
 
     def find(self, kid: str) -> jwt.PyJWK | None:
         """The key named ``kid``; None where no region has published it.
@@ -93,7 +48,7 @@ class DenyList:
 
     def __init__(self, load: Callable[[], frozenset[str]], *, clock: Clock = time.monotonic) -> None:
         """:param load: reads the revoked ids, usually `AuthTable.revoked`."""
-        self._cached = _Cached(load, clock=clock)
+        self._cached = Cached(load, clock=clock)
 
     def contains(self, token_id: str) -> bool:
         """Whether the token is revoked; may read the table.

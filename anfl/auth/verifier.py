@@ -154,6 +154,17 @@ class TokenVerifier:
         return key
 
 
+def bearer_token(authorization: str | None) -> str:
+    """The token in an ``Authorization`` header.
+
+    :raises Problem: 401 ``token_missing``.
+    """
+    scheme, _, token = (authorization or "").partition(" ")
+    if scheme.lower() != "bearer" or not token.strip():
+        raise _refused("token_missing", "send 'Authorization: Bearer <token>'; POST /v1/auth/token gives one")
+    return token.strip()
+
+
 def _header(token: str) -> dict[str, object]:
     """The JOSE header, not yet trustworthy."""
     if len(token) > MAX_TOKEN_BYTES:

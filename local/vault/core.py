@@ -97,6 +97,8 @@ class Core:
 
     def login(self, *, mount: str, display_name: str, params: TokenParams, metadata: Mapping[str, str]) -> Reply:
         """The reply of a successful login below the auth mount ``mount`` (``auth/<path>/``)."""
+        if "root" in params.policies:
+            raise invalid("auth methods cannot create root tokens")
         with self.lock:
             token = self.tokens.create(path=f"{mount}login", display_name=display_name, params=params, meta=metadata)
             return Reply(auth=token.auth(), warnings=token.warnings)

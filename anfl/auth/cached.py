@@ -1,0 +1,55 @@
+"""The last answer of a source that may fail or be slow."""
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from anfl.problems import unavailable
+
+T = TypeVar("T")
+Clock = Callable[[], float]
+
+_RETRY_SECONDS = 1.0
+_log = logging.getLogger(__name__)
+
+
+class Cached(Generic[T]):
+    """The last answer of ``load``. One thread loads at a time, and a failing source is asked once a second."""
+
+    def __init__(self, load: Callable[[], T], *, clock: Clock) -> None:
+        """:param load: reads from the auth table; botocore's errors count as failures."""
+        self._load = load
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._entry: tuple[T, float] | None = None
+        self._attempted = float("-inf")
+
+    def peek(self) -> tuple[T, float] | None:
+        """The cached value and its age in seconds; never blocks."""
+        entry = self._entry
+        return None if entry is None else (entry[0], self._clock() - entry[1])
+
+    def get(self, *, max_age: float) -> tuple[T, float]:
+        """The value and its age, read again where it is older than ``max_age`` and the source answers.
+
+        :raises Problem: 503 ``auth_unavailable`` when there is no value at all.
+        """
+        found = self.peek()
+        if found is not None and found[1] <= max_age:
+            return found
+        with self._lock:
+            found = self.peek()
+            now = self._clock()
+            if found is None or (found[1] > max_age and now - self._attempted >= _RETRY_SECONDS):
+                self._attempted = now
+                try:
+                    self._entry = (self._load(), now)
+                except (BotoCoreError, ClientError) as error:
+                    _log.warning("auth table cannot be read", extra={"error": str(error), "stale": found is not None})
+                found = self.peek()
+        if found is None:
+            raise unavailable("tokens cannot be handled at the moment; try again", code="auth_unavailable")
+        return found

@@ -1,0 +1,279 @@
+"""A small typed client of Vault: logins, signatures, public keys. Time-outs and retries are bounded."""
+
+import base64
+import json
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+from typing import Any, Protocol, TypeVar
+
+import hvac
+import msgspec
+import requests
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from hvac.exceptions import Forbidden, InvalidPath, InvalidRequest, UnexpectedError, VaultError
+
+from anfl import aws
+from anfl.problems import Problem, unavailable
+
+T = TypeVar("T")
+_log = logging.getLogger(__name__)
+
+_CONNECT_SECONDS = 0.5
+_READ_SECONDS = 1.5
+_LOGIN_READ_SECONDS = 5.0
+"""Vault itself asks STS during a login by IAM role."""
+_ATTEMPTS = 3
+_RETRY_WITHIN_SECONDS = 1.0
+"""No attempt starts later than this, so that an outage is told within about two seconds."""
+_RENEW_AT = 2 / 3
+"""Fraction of a token's life after which it is renewed."""
+
+
+class Login(msgspec.Struct, frozen=True, kw_only=True):
+    """What Vault says about a successful login."""
+
+    token: str
+    lifetime: int
+    """Seconds."""
+    renewable: bool
+    metadata: Mapping[str, str]
+
+
+class Credentials(Protocol):
+    """A way to get a Vault token for this process."""
+
+    def login(self, vault: "VaultClient") -> Login:
+        """Log in."""
+
+
+class StaticToken:
+    """A token that somebody gave: an operator's, or root while a Vault is set up."""
+
+    def __init__(self, token: str) -> None:
+        self._token = token
+
+    def login(self, vault: "VaultClient") -> Login:  # noqa: ARG002 - one interface
+        """Nothing to do."""
+        return Login(token=self._token, lifetime=0, renewable=False, metadata={})
+
+
+class IamRole:
+    """The IAM role of this function or service, proven by a signed GetCallerIdentity request."""
+
+    def __init__(self, role: str) -> None:
+        """:param role: name of the role in Vault's aws mount, which is the function's or service's own name."""
+        self._role = role
+
+    def login(self, vault: "VaultClient") -> Login:
+        """Log in with the process's AWS credentials."""
+        return vault.login_iam(self._role)
+
+
+def server_id(region: str) -> str:
+    """What a signed login names as its addressee, so that it cannot be replayed to another region's Vault."""
+    return f"anfl-vault.{region}"
+
+
+class VaultClient:
+    """One Vault. Safe for threads."""
+
+    def __init__(self, *, address: str, credentials: Credentials | None = None) -> None:
+        """:param credentials: None for a client that only logs others in."""
+        session = requests.Session()
+        session.trust_env = False  # no proxy stands between this process and its Vault
+        self._hvac = hvac.Client(url=address, token="", session=session, timeout=(_CONNECT_SECONDS, _READ_SECONDS))
+        self._credentials = credentials
+        self._lock = threading.Lock()
+        self._login: Login | None = None
+        self._renew_at = float("inf")
+
+    # logins: none of them needs, or changes, this process's own token
+
+    def login_approle(self, *, role_id: str, secret_id: str) -> Login:
+        """Log a client in.
+
+        :raises Problem: 401 ``invalid_credentials``; 503 ``vault_unavailable``.
+        """
+        try:
+            return self._log_in("approle", {"role_id": role_id, "secret_id": secret_id})
+        except InvalidRequest as error:
+            if "invalid role or secret ID" not in str(error):
+                raise _misconfigured(error) from error
+            detail = "role_id or secret_id is wrong, used up or expired"
+            raise Problem(HTTPStatus.UNAUTHORIZED, "invalid_credentials", detail) from None
+
+    def login_jwt(self, *, role: str, token: str) -> Login:
+        """Present a bearer token.
+
+        :raises Problem: 401 ``token_refused``; 503 ``vault_unavailable``.
+        """
+        try:
+            return self._log_in("jwt", {"role": role, "jwt": token})
+        except InvalidRequest as error:
+            if "could not load configuration" in str(error) or "could not be found" in str(error):
+                raise _misconfigured(error) from error
+            detail = "the token is not accepted; get a new one"
+            raise Problem(HTTPStatus.UNAUTHORIZED, "token_refused", detail) from None
+
+    def login_iam(self, role: str) -> Login:
+        """Log this process in by the IAM role it runs under.
+
+        :raises Problem: 503 ``vault_unavailable``, also where Vault does not know the role.
+        """
+        try:
+            return self._log_in("aws", {"role": role, **_signed_identity_request()})
+        except InvalidRequest as error:
+            raise _misconfigured(error) from error
+
+    def _log_in(self, mount: str, body: Mapping[str, str]) -> Login:
+        def call() -> Mapping[str, Any]:
+            answer: Mapping[str, Any] = self._hvac.adapter.post(
+                f"/v1/auth/{mount}/login", json=dict(body), timeout=(_CONNECT_SECONDS, _LOGIN_READ_SECONDS)
+            )
+            return answer
+
+        return _login_of(self._call(call))
+
+    # transit
+
+    def sign_jws(self, *, key: str, version: int, signing_input: bytes) -> str:
+        """The signature part of a JWS (ES256), base64url.
+
+        :raises Problem: 503 ``vault_unavailable``.
+        """
+        answer = self.operate(
+            lambda client: client.secrets.transit.sign_data(
+                name=key,
+                key_version=version,
+                hash_input=base64.b64encode(signing_input).decode(),
+                hash_algorithm="sha2-256",
+                marshaling_algorithm="jws",
+            )
+        )
+        return str(answer["data"]["signature"]).rpartition(":")[2]
+
+    def public_keys(self, key: str) -> dict[int, str]:
+        """PEM public keys by version, of versions that may still verify.
+
+        :raises Problem: 503 ``vault_unavailable``.
+        """
+        answer = self.operate(lambda client: client.secrets.transit.read_key(name=key))
+        return {int(version): shown["public_key"] for version, shown in answer["data"]["keys"].items()}
+
+    # anything, with this process's own token
+
+    def operate(self, call: Callable[[hvac.Client], T]) -> T:
+        """Run ``call`` with a token of this process; retried, and once more after a new login if it is refused.
+
+        :raises Problem: 503 ``vault_unavailable`` for an outage, a refusal or a request that Vault finds wrong.
+        """
+        try:
+            return self._with_token(call)
+        except (Forbidden, InvalidRequest, InvalidPath, UnexpectedError) as error:
+            raise _misconfigured(error) from error
+
+    def attempt(self, call: Callable[[hvac.Client], T]) -> T:
+        """As `operate`, but Vault's refusals come as hvac's exceptions, for callers that tell them apart."""
+        return self._with_token(call)
+
+    def _with_token(self, call: Callable[[hvac.Client], T]) -> T:
+        self._ensure_token()
+        try:
+            return self._call(lambda: call(self._hvac))
+        except Forbidden:
+            if isinstance(self._credentials, StaticToken):
+                raise
+            self._ensure_token(fresh=True)
+            return self._call(lambda: call(self._hvac))
+
+    def _ensure_token(self, *, fresh: bool = False) -> None:
+        if self._credentials is None:
+            raise ValueError("this client has no credentials of its own")
+        with self._lock:
+            now = time.monotonic()
+            if self._login is not None and not fresh and now < self._renew_at:
+                return
+            login = (None if fresh else self._renewed()) or self._credentials.login(self)
+            self._hvac.token = login.token
+            self._login = login
+            self._renew_at = now + login.lifetime * _RENEW_AT if login.lifetime else float("inf")
+
+    def _renewed(self) -> Login | None:
+        """The same token for longer; None where logging in anew is the better way."""
+        if self._login is None or not self._login.renewable:
+            return None
+        try:
+            renewed = _login_of(self._call(self._hvac.auth.token.renew_self))
+        except VaultError:
+            return None
+        return renewed if renewed.lifetime >= self._login.lifetime else None
+
+    def _call(self, call: Callable[[], T]) -> T:
+        """Retry what an outage may explain; everything else passes."""
+        started = time.monotonic()
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                return call()
+            except (Forbidden, InvalidRequest, InvalidPath, UnexpectedError):
+                raise
+            except (requests.RequestException, VaultError) as error:
+                pause = random.uniform(0.02, 0.1) * 2**attempt  # noqa: S311 - jitter, no secret
+                if attempt == _ATTEMPTS or time.monotonic() + pause - started > _RETRY_WITHIN_SECONDS:
+                    raise _outage() from error
+                time.sleep(pause)
+        raise AssertionError("the last attempt returns or raises")
+
+
+def _login_of(answer: Mapping[str, Any]) -> Login:
+    auth = answer["auth"]
+    return Login(
+        token=auth["client_token"],
+        lifetime=auth["lease_duration"],
+        renewable=auth["renewable"],
+        metadata=auth["metadata"] or {},
+    )
+
+
+def _outage() -> Problem:
+    return unavailable("Vault does not answer; try again", code="vault_unavailable")
+
+
+def _misconfigured(error: Exception) -> Problem:
+    """Vault answers, but is not (yet) set up for this: an outage for the caller, whose cause is for the log alone."""
+    _log.error("Vault refuses this process; reconcile its set-up", extra={"error": str(error)})
+    return unavailable("Vault is not ready for this request; try again", code="vault_unavailable")
+
+
+def _signed_identity_request() -> dict[str, str]:
+    """The fields of a login to Vault's aws mount.
+
+    Signed with botocore rather than by hvac's own signer: it follows the session's region and refreshes credentials.
+    """
+    session = aws.session()
+    credentials, region = session.get_credentials(), session.region_name
+    if credentials is None or region is None:
+        raise unavailable("this process has no AWS credentials or region to log in to Vault", code="vault_unavailable")
+    host, body = f"sts.{region}.amazonaws.com", "Action=GetCallerIdentity&Version=2011-06-15"
+    request = AWSRequest(
+        method="POST",
+        url=f"https://{host}/",
+        data=body,
+        headers={
+            "Content-Type": "application/x-www-form-urlencoded; charset=utf-8",
+            "Host": host,
+            "X-Vault-AWS-IAM-Server-ID": server_id(region),
+        },
+    )
+    SigV4Auth(credentials.get_frozen_credentials(), "sts", region).add_auth(request)
+    headers = json.dumps({name: [value] for name, value in request.headers.items()})
+    return {
+        "iam_http_request_method": "POST",
+        "iam_request_url": base64.b64encode(f"https://{host}/".encode()).decode(),
+        "iam_request_body": base64.b64encode(body.encode()).decode(),
+        "iam_request_headers": base64.b64encode(headers.encode()).decode(),
+    }

@@ -1,0 +1,279 @@
+"""Brings a Vault into the state that ANFL needs; run it again after any change or interruption.
+
+Every step looks first and changes only what differs, so running it twice, or again after it was interrupted anywhere,
+ends in the same state. The bootstrap of a deployed Vault and ``make run`` call it the same way, once a region::
+
+    vault = VaultClient(address=..., credentials=StaticToken(operator_or_root_token))
+    setup = VaultSetup(
+        vault, region="us-west-1", auth_table=AuthTable(name=...), issuer=..., audience=...,
+        sts_endpoint="http://127.0.0.1:4566",  # locally; by default the region's own STS
+    )
+    setup.reconcile(iam_roles={Function.AUTH: "arn:aws:iam::...:role/...", Service.VECTOR_STORE: "arn:...", ...})
+    reader = setup.ensure_client("reader", tenant="demo", roles=[Role.READER])
+    # reader.role_id, reader.secret_id → POST /v1/auth/token
+
+``iam_roles`` may hold every function and service; those that need nothing from Vault get nothing. With several regions,
+reconcile each, then call ``push_validation_keys()`` in each again: only then does every region's Vault know the keys of
+those that came after it.
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import hvac
+import msgspec
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
+from hvac.exceptions import InvalidPath, InvalidRequest
+from jwt import PyJWK
+from jwt.algorithms import ECAlgorithm
+
+from anfl.auth.names import CALLER_ROLE, DATA_KEY, JWT_KEY, client_role
+from anfl.auth.principal import Role
+from anfl.auth.table import AuthTable, PublishedKey
+from anfl.auth.vault import VaultClient, server_id
+from anfl.resources import Function, Service
+
+POLICIES_DIRECTORY = Path(__file__).parents[2] / "vault" / "policies"
+POLICIES_OF: Mapping[str, tuple[str, ...]] = {
+    Function.AUTH: ("auth-function",),
+    Function.VECTOR_PROCESSING: ("data-service",),
+    Service.VECTOR_STORE: ("data-service",),
+    Service.MODEL_REGISTRY: ("data-service",),
+}
+"""Vault policies by function or service. Who is not named (the authorizer, for one) never logs in for itself."""
+
+_SERVICE_TOKEN_SECONDS = 3600
+_CALLER_TOKEN_SECONDS = 60
+_CLOCK_SKEW_SECONDS = 5
+
+
+class ClientCredentials(msgspec.Struct, frozen=True, kw_only=True):
+    """What a client exchanges for tokens. The secret id is told once."""
+
+    role_id: str
+    secret_id: str
+
+
+def load_policies(directory: Path = POLICIES_DIRECTORY) -> dict[str, str]:
+    """HCL texts by policy name.
+
+    :raises FileNotFoundError: where the directory holds none.
+    """
+    policies = {path.stem: path.read_text(encoding="utf-8") for path in sorted(directory.glob("*.hcl"))}
+    if not policies:
+        raise FileNotFoundError(f"no *.hcl in {directory}: pass the directory that holds ANFL's Vault policies")
+    return policies
+
+
+class VaultSetup:
+    """One region's Vault, as ANFL wants it.
+
+    Methods raise Problem 503 where Vault is away, and hvac's exceptions where it refuses: they tell the operator why.
+    """
+
+    def __init__(
+        self,
+        vault: VaultClient,
+        *,
+        region: str,
+        auth_table: AuthTable,
+        issuer: str,
+        audience: str,
+        sts_endpoint: str | None = None,
+        policies: Mapping[str, str] | None = None,
+    ) -> None:
+        """:param policies: HCL texts by name; by default those of the repository."""
+        self._vault = vault
+        self._region = region
+        self._table = auth_table
+        self._issuer = issuer
+        self._audience = audience
+        self._sts_endpoint = sts_endpoint or f"https://sts.{region}.amazonaws.com"
+        self._policies = load_policies() if policies is None else policies
+
+    def reconcile(self, *, iam_roles: Mapping[str, str]) -> None:
+        """Everything: mounts, keys, policies, methods and roles.
+
+        :param iam_roles: ARN of the IAM role by name of the function or service.
+        """
+        self._ensure_mounts()
+        self._ensure_keys()
+        for name, text in self._policies.items():
+            self._ensure_policy(name, text)
+        self._configure_aws()
+        for name, role_arn in iam_roles.items():
+            if name in POLICIES_OF:
+                self.bind(name, role_arn, POLICIES_OF[name])
+        self.publish_keys()
+        self.push_validation_keys()
+        self._ensure_caller_role()
+
+    def bind(self, name: str, role_arn: str, policies: Sequence[str]) -> None:
+        """Let the IAM role log in as ``name`` with ``policies``."""
+        self._vault.attempt(
+            lambda client: client.auth.aws.create_role(
+                role=name,
+                auth_type="iam",
+                bound_iam_principal_arn=[role_arn],
+                # By ARN: unique ids need iam:GetRole, and whoever may recreate roles rules the account anyway.
+                resolve_aws_unique_ids=False,
+                ttl=_SERVICE_TOKEN_SECONDS,
+                max_ttl=_SERVICE_TOKEN_SECONDS * 24,
+                policies=list(policies),
+            )
+        )
+
+    def publish_keys(self) -> None:
+        """Make the auth table's keys of this region those of the transit key."""
+        standing = {key.kid: key for key in self._table.published_keys() if key.region == self._region}
+        wanted = {self._kid(version): pem for version, pem in self._vault.public_keys(JWT_KEY).items()}
+        for kid, pem in wanted.items():
+            jwk = _jwk(pem, kid=kid)
+            if kid not in standing or standing[kid].jwk != jwk:
+                self._table.publish(PublishedKey(kid=kid, jwk=jwk, published_at=int(time.time())))
+        for kid in standing.keys() - wanted.keys():
+            self._table.withdraw(kid)
+
+    def push_validation_keys(self) -> None:
+        """Give Vault's jwt mount the public keys of every region."""
+        pems = [_pem(key) for key in self._table.published_keys()]
+        wanted = {"jwt_validation_pubkeys": pems, "bound_issuer": self._issuer, "jwt_supported_algs": ["ES256"]}
+
+        def push(client: hvac.Client) -> None:
+            client.auth.jwt.configure(**wanted, path="jwt")
+
+        self._vault.attempt(push)
+
+    def ensure_client(self, name: str, *, tenant: str, roles: Sequence[Role]) -> ClientCredentials:
+        """A client of the API: an AppRole with a new secret id, which replaces every earlier one.
+
+        :param name: unique within the tenant; the subject of its tokens is ``<tenant>.<name>``.
+        """
+        role = client_role(tenant=tenant, name=name)
+        metadata = {"tenant": tenant, "roles": " ".join(sorted(set(roles)))}
+
+        def ensure(client: hvac.Client) -> ClientCredentials:
+            approle = client.auth.approle
+            approle.create_or_update_approle(
+                role_name=role,
+                bind_secret_id=True,
+                # The login only tells tenant and roles: its Vault token can do nothing.
+                token_policies=[],
+                token_no_default_policy=True,
+                token_type="batch",  # noqa: S106 - a kind of token
+                token_ttl=_CALLER_TOKEN_SECONDS,
+            )
+            earlier = _secret_id_accessors(client, role)
+            made = approle.generate_secret_id(role_name=role, metadata=metadata)["data"]
+            for accessor in earlier:
+                approle.destroy_secret_id_accessor(role_name=role, secret_id_accessor=accessor)
+            role_id = approle.read_role_id(role_name=role)["data"]["role_id"]
+            return ClientCredentials(role_id=role_id, secret_id=made["secret_id"])
+
+        return self._vault.attempt(ensure)
+
+    def remove_client(self, name: str, *, tenant: str) -> None:
+        """Take a client's access away; tokens it holds live on until they expire or are revoked."""
+        role = client_role(tenant=tenant, name=name)
+        self._vault.attempt(lambda client: client.auth.approle.delete_role(role_name=role))
+
+    def _ensure_mounts(self) -> None:
+        def ensure(client: hvac.Client) -> None:
+            if "transit/" not in client.sys.list_mounted_secrets_engines()["data"]:
+                _unless_there(lambda: client.sys.enable_secrets_engine("transit"))
+            methods = client.sys.list_auth_methods()["data"]
+            for method in ("approle", "jwt", "aws"):
+                if f"{method}/" not in methods:
+                    _unless_there(lambda method=method: client.sys.enable_auth_method(method))
+
+        self._vault.attempt(ensure)
+
+    def _ensure_keys(self) -> None:
+        def ensure(client: hvac.Client) -> None:
+            for name, settings in (
+                (JWT_KEY, {"key_type": "ecdsa-p256"}),
+                (DATA_KEY, {"key_type": "aes256-gcm96", "derived": True}),
+            ):
+                try:
+                    client.secrets.transit.read_key(name=name)
+                except InvalidPath:
+                    client.secrets.transit.create_key(name=name, **settings)
+
+        self._vault.attempt(ensure)
+
+    def _ensure_policy(self, name: str, text: str) -> None:
+        def ensure(client: hvac.Client) -> None:
+            try:
+                standing = client.sys.read_acl_policy(name=name)["data"]["policy"]
+            except InvalidPath:
+                standing = None
+            if standing != text:
+                client.sys.create_or_update_acl_policy(name=name, policy=text)
+
+        self._vault.attempt(ensure)
+
+    def _configure_aws(self) -> None:
+        self._vault.attempt(
+            lambda client: client.auth.aws.configure(
+                sts_endpoint=self._sts_endpoint,
+                sts_region=self._region,
+                iam_server_id_header_value=server_id(self._region),
+            )
+        )
+
+    def _ensure_caller_role(self) -> None:
+        """Tenant and roles pass from the token into Vault's answer; the Vault token itself can do nothing."""
+        role: dict[str, Any] = {
+            "name": CALLER_ROLE,
+            "role_type": "jwt",
+            "user_claim": "sub",
+            "bound_audiences": [self._audience],
+            "bound_claims": {"roles": [role.value for role in Role]},
+            # Vault maps string claims only, so the roles travel once more as `scope`.
+            "claim_mappings": {"tenant": "tenant", "scope": "roles"},
+            "clock_skew_leeway": _CLOCK_SKEW_SECONDS,
+            "token_type": "batch",
+            "token_ttl": _CALLER_TOKEN_SECONDS,
+            "token_no_default_policy": True,
+        }
+        self._vault.attempt(
+            lambda client: client.adapter.post(f"/v1/auth/jwt/role/{CALLER_ROLE}", json=role | {"token_policies": []})
+        )
+
+    def _kid(self, version: int) -> str:
+        return f"{self._region}.{version}"
+
+
+def _unless_there(enable: Any) -> None:  # noqa: ANN401 - any call
+    """Somebody else may have enabled it between the look and the call."""
+    try:
+        enable()
+    except InvalidRequest as error:
+        if "path is already in use" not in str(error):
+            raise
+
+
+def _secret_id_accessors(client: hvac.Client, role: str) -> list[str]:
+    try:
+        found: list[str] = client.auth.approle.list_secret_id_accessors(role_name=role)["data"]["keys"]
+    except InvalidPath:
+        return []
+    return found
+
+
+def _jwk(pem: str, *, kid: str) -> dict[str, str]:
+    key = load_pem_public_key(pem.encode())
+    if not isinstance(key, EllipticCurvePublicKey):
+        raise TypeError(f"transit key {JWT_KEY} is not an elliptic curve key: create it as ecdsa-p256")
+    jwk: dict[str, str] = ECAlgorithm.to_jwk(key, as_dict=True)
+    public = {member: jwk[member] for member in ("kty", "crv", "x", "y")}
+    return public | {"kid": kid, "alg": "ES256", "use": "sig"}
+
+
+def _pem(key: PublishedKey) -> str:
+    public = PyJWK(key.jwk).key
+    text: bytes = public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    return text.decode()

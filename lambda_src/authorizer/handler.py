@@ -1,0 +1,54 @@
+"""API Gateway's authorizer (type TOKEN): bearer token in, IAM policy for every route of its bearer's roles out."""
+
+import logging
+from functools import cache
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+
+from anfl import environment
+from anfl.auth.authorizer import Authorizer
+from anfl.auth.gateway_policy import policy
+from anfl.auth.vault import VaultClient
+from anfl.auth.verifier import TokenSettings, bearer_token, verifier_from_settings
+from anfl.problems import Problem
+from anfl.telemetry import logs
+
+logs.configure()
+_log = logging.getLogger(__name__)
+
+
+class Settings(TokenSettings, frozen=True, kw_only=True):
+    """The function's environment."""
+
+    vault_address: str = msgspec.field(name="VAULT_ADDR")
+
+
+@cache
+def _authorizer() -> Authorizer:
+    settings = environment.load(Settings)
+    return Authorizer(verifier_from_settings(settings), VaultClient(address=settings.vault_address))
+
+
+def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
+    """Answer API Gateway.
+
+    :raises Exception: exactly ``Unauthorized`` makes the gateway answer 401; any other error, 503.
+    """
+    try:
+        principal = _authorizer().principal(bearer_token(event.get("authorizationToken")))
+    except Problem as problem:
+        _log.info("refused", extra={"code": problem.code, "status": problem.status, "method_arn": event["methodArn"]})
+        if problem.status == HTTPStatus.UNAUTHORIZED:
+            raise Exception("Unauthorized") from None
+        raise
+    return {
+        "principalId": principal.subject,
+        "policyDocument": policy(method_arn=event["methodArn"], roles=principal.roles),
+        "context": {
+            "tenant": principal.tenant,
+            "subject": principal.subject,
+            "roles": " ".join(sorted(principal.roles)),
+        },
+    }
