@@ -1,0 +1,94 @@
+"""What a local run tells the person who started it."""
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.table import Table
+
+from local import sample
+
+
+class Step:
+    """A running step; set ``note`` to say more about how it went."""
+
+    def __init__(self) -> None:
+        self.note = ""
+
+
+class Reporter:
+    """Prints one line a step; on a terminal the running one has a spinner."""
+
+    def __init__(self) -> None:
+        self.console = Console(highlight=False)
+
+    @contextmanager
+    def step(self, title: str) -> Iterator[Step]:
+        """Time what happens inside and print it once it has succeeded."""
+        step, started = Step(), time.perf_counter()
+        with self.console.status(f"{title} …"):
+            yield step
+        self._done(title, started, step.note)
+
+    def _done(self, title: str, started: float, note: str) -> None:
+        more = f", {note}" if note else ""
+        self.console.print(f"[green]✓[/] {title} [dim]({time.perf_counter() - started:.1f} s{more})[/]")
+
+    @contextmanager
+    def counting(self, title: str, total: int) -> Iterator[Callable[[int], None]]:
+        """A progress bar; call what it yields with how many are done."""
+        columns = (TextColumn("  {task.description}"), BarColumn(), MofNCompleteColumn())
+        started = time.perf_counter()
+        with Progress(*columns, console=self.console, transient=True) as progress:
+            task = progress.add_task(title, total=total)
+            yield lambda done: progress.update(task, completed=done)
+        self._done(title, started, f"{total:,}")
+
+    def failed(self, message: object) -> None:
+        """The one message of a run that could not start or go on."""
+        self.console.print("[bold red]anfl up:[/]", str(message), soft_wrap=True, markup=True)
+
+    def started(self, document: Mapping[str, Any], place: Path, *, with_sample: bool) -> None:
+        """Where everything listens, how to get a token, and what to try."""
+        table = Table(box=None, show_header=False, padding=(0, 2), pad_edge=False)
+        for region, addresses in document["regions"].items():
+            table.add_row(f"[bold]{region}[/]", "")
+            table.add_row("API (gateway)", addresses["api"])
+            for name, url in addresses["services"].items():
+                table.add_row(name, url)
+            table.add_row("Vault", addresses["vault"])
+        table.add_row("AWS endpoint", document["aws_endpoint"])
+        table.add_row("logs", str(place.parent / "logs"))
+        table.add_row("tokens, pids", f"{place} (for {', '.join(document['tokens'])})")
+        self.console.print("\n[bold green]ANFL is up.[/]")
+        self.console.print(table)
+        for line in _commands(document, place, with_sample=with_sample):
+            self.console.print(line, soft_wrap=True, markup=False)
+        self.console.print("\nCtrl-C stops everything.")
+
+
+def _commands(document: Mapping[str, Any], place: Path, *, with_sample: bool) -> Iterator[str]:
+    binaries = Path(sys.executable).parent
+    anfl = str(_relative(binaries / "anfl"))
+    python = str(_relative(binaries / "python"))
+    api = document["api"]
+    yield "\nA token (the AppRole of each role stands beside it, for 'anfl login' and POST /v1/auth/token):"
+    yield f"""  TOKEN=$({python} -c "import json; print(json.load(open('{place}'))['tokens']['writer'])")"""
+    if with_sample:
+        yield f"\nWords near a given word (2,000 {sample.LICENCE}):"
+        yield f"  {anfl} vectors query {sample.COLLECTION} --id happiness -k 5 --show gloss"
+    yield "\nA model, inspected before anyone can use it:"
+    yield f"  {anfl} models register gloss-vectors {_relative(sample.DATA / 'glosses.npy')}"
+    yield "\nThe API itself:"
+    yield f'  curl -s {api}/v1/collections -H "Authorization: Bearer $TOKEN"'
+
+
+def _relative(path: Path) -> Path:
+    here = Path(os.getcwd())  # noqa: PTH109 - not resolved: a virtual environment's interpreter is a link
+    return path.relative_to(here) if path.is_relative_to(here) else path

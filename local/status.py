@@ -1,0 +1,54 @@
+"""``anfl status``: what of a local run is there and answers."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import psutil
+
+from local.state import StateDirectory
+
+_HEALTH = {"aws": "/_anfl/health", "vault": "/v1/sys/health", "gateway": "/_anfl/health"}
+_SERVICE_HEALTH = "/health/ready"
+
+
+def inspect(state: StateDirectory) -> dict[str, Any] | None:
+    """The run that holds ``state`` and each of its programs; None where nothing runs."""
+    holder = state.holder()
+    if holder is None:
+        return None
+    document = state.published()
+    programs = [] if document is None else [_program(document, *found) for found in _addresses(document)]
+    return {
+        "api": holder.api,
+        "pid": holder.pid,
+        "starting": document is None,
+        "ready": document is not None and all(program["state"] == "serving" for program in programs),
+        "programs": programs,
+    }
+
+
+def _addresses(document: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """(program, base URL, health path)"""
+    yield "aws", document["aws_endpoint"], _HEALTH["aws"]
+    for region, addresses in document["regions"].items():
+        suffix = "" if region == document["region"] else f"-{region}"
+        yield f"vault{suffix}", addresses["vault"], _HEALTH["vault"]
+        for name, url in addresses["services"].items():
+            yield f"{name}{suffix}", url, _SERVICE_HEALTH
+        yield f"gateway{suffix}", addresses["api"], _HEALTH["gateway"]
+
+
+def _program(document: dict[str, Any], name: str, url: str, health: str) -> dict[str, Any]:
+    pid = document["pids"].get(name)
+    return {"program": name, "pid": pid, "address": url, "state": _state(pid, url + health)}
+
+
+def _state(pid: int | None, health: str) -> str:
+    if pid is None or not psutil.pid_exists(pid):
+        return "ended"
+    try:
+        answer = httpx.get(health, timeout=3, trust_env=False)
+    except httpx.HTTPError:
+        return "silent"
+    return "serving" if answer.is_success else f"answers {answer.status_code}"
