@@ -103,15 +103,14 @@ def _whoami(event: Event) -> object:
 
 
 def _body(event: Event) -> bytes:
-    body = event.get("body") or ""
-    if len(body) > 2 * MAX_BODY:
-        raise too_large(f"a body holds at most {MAX_BODY} bytes here")
-    if not event.get("isBase64Encoded"):
-        return str(body).encode()
+    text: str = event.get("body") or ""
     try:
-        return base64.b64decode(body, validate=True)
-    except binascii.Error:
+        body = base64.b64decode(text, validate=True) if event.get("isBase64Encoded") else text.encode()
+    except (binascii.Error, UnicodeEncodeError):
         raise invalid("the body is not readable", code="malformed_json") from None
+    if len(body) > MAX_BODY:
+        raise too_large(f"a body holds at most {MAX_BODY} bytes here")
+    return body
 
 
 _ROUTES: Mapping[tuple[str, str], tuple[Callable[[Event], object], str]] = {

@@ -1,0 +1,274 @@
+"""The functions `auth` and `authorizer`, as API Gateway invokes them, against a running Vault and table."""
+
+import base64
+import importlib.util
+import json
+import logging
+import time
+from collections.abc import Callable, Iterator
+from fnmatch import fnmatchcase
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from anfl.auth.principal import Principal, Role
+from anfl.auth.rbac import ROUTES, is_allowed
+from anfl.auth.table import AuthTable
+from anfl.auth.vault_setup import ClientCredentials, VaultSetup
+from tests.unit.auth.conftest import AUDIENCE, ISSUER, REGION, RunningVault
+
+METHOD_ARN = "arn:aws:execute-api:us-west-1:123456789012:abcdef1234/live/GET/v1/collections"
+Handler = Callable[[dict[str, Any], object], dict[str, Any]]
+
+
+def _load(function: str) -> ModuleType:
+    path = Path(__file__).parents[3] / "lambda_src" / function / "handler.py"
+    spec = importlib.util.spec_from_file_location(f"handler_of_{function}", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def auth(settings_environment: None) -> Handler:  # noqa: ARG001
+    handler: Handler = _load("auth").handler
+    return handler
+
+
+@pytest.fixture
+def authorizer(settings_environment: None) -> Handler:  # noqa: ARG001
+    handler: Handler = _load("authorizer").handler
+    return handler
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> Iterator[None]:
+    """The handlers configure logging when imported; put it back for the other tests."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+def event(
+    method: str, path: str, *, body: object = None, raw: str | None = None, token: str | None = None
+) -> dict[str, Any]:
+    return {
+        "resource": path,
+        "path": path,
+        "httpMethod": method,
+        "headers": {"Authorization": f"Bearer {token}"} if token else None,
+        "body": raw if raw is not None else json.dumps(body) if body is not None else None,
+        "isBase64Encoded": False,
+    }
+
+
+def token_request(client: ClientCredentials, **changes: object) -> dict[str, Any]:
+    body = {"grant": "approle", "role_id": client.role_id, "secret_id": client.secret_id}
+    return event("POST", "/v1/auth/token", body=body | changes)
+
+
+def answered(response: dict[str, Any], status: int) -> dict[str, Any]:
+    assert response["statusCode"] == status, response["body"]
+    document: dict[str, Any] = json.loads(response["body"])
+    return document
+
+
+def issue(auth: Handler, client: ClientCredentials) -> str:
+    token: str = answered(auth(token_request(client), None), 200)["access_token"]
+    return token
+
+
+def test_exchange_gives_a_short_token_that_the_published_keys_verify(ready: VaultSetup, auth: Handler) -> None:
+    client = ready.ensure_client("reader", tenant="demo", roles=[Role.READER])
+
+    response = auth(token_request(client), None)
+
+    answer = answered(response, 200)
+    assert response["headers"]["cache-control"] == "no-store"
+    assert answer["token_type"] == "Bearer"
+    assert answer["expires_in"] == 900
+    jwks = answered(auth(event("GET", "/v1/auth/jwks.json"), None), 200)
+    [key] = jwks["keys"]
+    assert key["kid"] == f"{REGION}.1"
+    assert "d" not in key
+    claims = jwt.decode(answer["access_token"], jwt.PyJWK(key), ["ES256"], audience=AUDIENCE, issuer=ISSUER)
+    assert (claims["sub"], claims["tenant"], claims["roles"]) == ("demo.reader", "demo", ["reader"])
+    assert claims["exp"] - claims["iat"] == 900
+    assert claims["nbf"] == claims["iat"] <= time.time()
+
+
+def test_whoami_tells_the_bearer(ready: VaultSetup, auth: Handler) -> None:
+    client = ready.ensure_client("boss", tenant="demo", roles=[Role.ADMIN, Role.WRITER])
+
+    answer = answered(auth(event("GET", "/v1/auth/whoami", token=issue(auth, client)), None), 200)
+
+    assert answer["subject"] == "demo.boss"
+    assert answer["tenant"] == "demo"
+    assert answer["roles"] == ["admin", "writer"]
+    assert answer["expires_at"] > time.time()
+
+
+def test_body_may_come_base64_encoded(ready: VaultSetup, auth: Handler) -> None:
+    client = ready.ensure_client("reader", tenant="demo", roles=[Role.READER])
+    request = token_request(client)
+    request |= {"body": base64.b64encode(request["body"].encode()).decode(), "isBase64Encoded": True}
+
+    answered(auth(request, None), 200)
+
+
+@pytest.mark.parametrize(
+    ("raw", "status", "code"),
+    [
+        ("{", 400, "malformed_json"),
+        ("", 400, "malformed_json"),
+        ("\x00\xff", 400, "malformed_json"),
+        ("[]", 400, "invalid_request"),
+        ("{}", 400, "invalid_request"),
+        ('{"grant": "password", "role_id": "r", "secret_id": "s"}', 400, "invalid_request"),
+        ('{"grant": "approle", "role_id": 1, "secret_id": "s"}', 400, "invalid_request"),
+        ('{"grant": "approle", "role_id": "", "secret_id": "s"}', 400, "invalid_request"),
+        ('{"grant": "approle", "role_id": "r", "secret_id": "s", "tenant": "other"}', 400, "invalid_request"),
+        ("[" * 3000, 400, "invalid_request"),
+        ("x" * 4097, 413, "too_large"),
+        ('{"grant": "approle", "role_id": "r", "secret_id": "s"}', 401, "invalid_credentials"),
+        ('{"grant": "approle", "role_id": "ä\\u0000", "secret_id": "\\ud83d\\ude00"}', 401, "invalid_credentials"),
+    ],
+)
+@pytest.mark.usefixtures("ready")
+def test_token_requests_that_are_refused(auth: Handler, raw: str, status: int, code: str) -> None:
+    response = auth(event("POST", "/v1/auth/token", raw=raw), None)
+
+    assert response["headers"]["content-type"] == "application/problem+json"
+    assert answered(response, status)["code"] == code
+
+
+def test_secret_id_of_another_client_is_refused(ready: VaultSetup, auth: Handler) -> None:
+    reader = ready.ensure_client("reader", tenant="demo", roles=[Role.READER])
+    admin = ready.ensure_client("admin", tenant="demo", roles=[Role.ADMIN])
+
+    response = auth(token_request(reader, role_id=admin.role_id), None)
+
+    assert answered(response, 401)["code"] == "invalid_credentials"
+
+
+def test_a_login_without_tenant_gets_no_token(ready: VaultSetup, auth: Handler, vault: RunningVault) -> None:
+    ready.ensure_client("stray", tenant="demo", roles=[Role.READER])
+    approle = vault.client().attempt(lambda client: client).auth.approle
+    role_id = approle.read_role_id("demo.stray")["data"]["role_id"]
+    secret_id = approle.generate_secret_id("demo.stray")["data"]["secret_id"]
+
+    response = auth(token_request(ClientCredentials(role_id=role_id, secret_id=secret_id)), None)
+
+    assert answered(response, 403)["code"] == "no_roles"
+
+
+def test_vault_outage_is_told_as_503_soon(ready: VaultSetup, auth: Handler, vault: RunningVault) -> None:
+    client = ready.ensure_client("reader", tenant="demo", roles=[Role.READER])
+    vault.stop()
+
+    started = time.monotonic()
+    response = auth(token_request(client), None)
+
+    assert answered(response, 503)["code"] == "vault_unavailable"
+    assert "retry-after" in response["headers"]
+    assert time.monotonic() - started < 2
+
+
+def test_whoami_without_token_and_unknown_route(auth: Handler) -> None:
+    assert answered(auth(event("GET", "/v1/auth/whoami"), None), 401)["code"] == "token_missing"
+    assert answered(auth(event("GET", "/v1/auth/whoami", token="a.b.c"), None), 401)["code"] == "token_malformed"
+    assert answered(auth(event("DELETE", "/v1/auth/token"), None), 404)["code"] == "no_such_route"
+
+
+def authorise(authorizer: Handler, token: str) -> dict[str, Any]:
+    return authorizer({"type": "TOKEN", "authorizationToken": f"Bearer {token}", "methodArn": METHOD_ARN}, None)
+
+
+@pytest.mark.parametrize("role", list(Role))
+def test_policy_allows_exactly_the_routes_of_the_role(
+    ready: VaultSetup, auth: Handler, authorizer: Handler, role: Role
+) -> None:
+    token = issue(auth, ready.ensure_client("client", tenant="demo", roles=[role]))
+
+    answer = authorise(authorizer, token)
+
+    assert answer["principalId"] == "demo.client"
+    assert answer["context"] == {"tenant": "demo", "subject": "demo.client", "roles": role.value}
+    [statement] = answer["policyDocument"]["Statement"]
+    assert statement["Effect"] == "Allow"
+    assert len(json.dumps(answer)) < 8192
+    principal = Principal(subject="s", tenant="demo", roles=frozenset({role}), token_id="t", expires_at=0)
+    api = METHOD_ARN.split("/")[0]
+    for route in ROUTES:
+        requested = f"{api}/live/{route.iam_resource().replace('*', 'some%2Fname')}"
+        allowed = any(fnmatchcase(requested, pattern) for pattern in statement["Resource"])
+        assert allowed == is_allowed(principal, route.action), route
+
+
+def test_roles_add_up_in_the_policy(ready: VaultSetup, auth: Handler, authorizer: Handler) -> None:
+    token = issue(auth, ready.ensure_client("client", tenant="demo", roles=[Role.WRITER, Role.REGISTRAR]))
+
+    resources = authorise(authorizer, token)["policyDocument"]["Statement"][0]["Resource"]
+
+    api = METHOD_ARN.split("/")[0]
+    for wanted in ("PUT/v1/collections/c/vectors", "POST/api/2.0/mlflow/registered-models/create"):
+        assert any(fnmatchcase(f"{api}/live/{wanted}", pattern) for pattern in resources)
+
+
+@pytest.mark.parametrize("header", [None, "", "Bearer", "Bearer ", "Basic abc", "Bearer a.b.c", "Bearer ä.ö.ü"])
+@pytest.mark.usefixtures("ready")
+def test_strangers_are_unauthorized(authorizer: Handler, header: str | None) -> None:
+    with pytest.raises(Exception, match=r"\AUnauthorized\Z"):
+        authorizer({"type": "TOKEN", "authorizationToken": header, "methodArn": METHOD_ARN}, None)
+
+
+def test_vault_has_the_last_word(ready: VaultSetup, auth: Handler, authorizer: Handler, vault: RunningVault) -> None:
+    """A token that passes every local check is nobody's when Vault does not know its key."""
+    token = issue(auth, ready.ensure_client("client", tenant="demo", roles=[Role.ADMIN]))
+    stranger = ec.generate_private_key(ec.SECP256R1()).public_key()
+    pem = stranger.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+    vault.client().attempt(lambda client: client.auth.jwt.configure(jwt_validation_pubkeys=[pem]))
+
+    with pytest.raises(Exception, match=r"\AUnauthorized\Z"):
+        authorise(authorizer, token)
+
+
+def test_vault_that_is_not_set_up_is_an_outage(
+    ready: VaultSetup, auth: Handler, authorizer: Handler, vault: RunningVault
+) -> None:
+    token = issue(auth, ready.ensure_client("client", tenant="demo", roles=[Role.ADMIN]))
+    vault.client().attempt(lambda client: client.adapter.delete("/v1/auth/jwt/role/anfl"))
+
+    with pytest.raises(Exception, match="vault_unavailable"):
+        authorise(authorizer, token)
+
+
+def test_revoked_token_is_unauthorized(ready: VaultSetup, auth: Handler, authorizer: Handler, table: AuthTable) -> None:
+    token = issue(auth, ready.ensure_client("client", tenant="demo", roles=[Role.ADMIN]))
+    claims = jwt.decode(token, options={"verify_signature": False})
+    table.revoke(claims["jti"], expires_at=claims["exp"])
+
+    with pytest.raises(Exception, match=r"\AUnauthorized\Z"):
+        authorise(authorizer, token)
+
+
+def test_vault_outage_is_not_unauthorized_and_spares_decided_tokens(
+    ready: VaultSetup, auth: Handler, authorizer: Handler, vault: RunningVault
+) -> None:
+    client = ready.ensure_client("client", tenant="demo", roles=[Role.READER])
+    decided, fresh = issue(auth, client), issue(auth, client)
+    authorise(authorizer, decided)
+    vault.stop()
+
+    assert authorise(authorizer, decided)["principalId"] == "demo.client"
+    with pytest.raises(Exception, match="vault_unavailable"):
+        authorise(authorizer, fresh)
