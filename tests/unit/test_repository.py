@@ -1,0 +1,66 @@
+"""Rules of the repository itself that no other check can see."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def tracked(*patterns: str) -> list[Path]:
+    listing = subprocess.run(
+        ["git", "ls-files", "-z", *patterns], cwd=ROOT, capture_output=True, check=True, timeout=30
+    )
+    return [path for name in listing.stdout.decode().split("\0") if name and (path := ROOT / name).is_file()]
+
+
+def test_constructs_stays_a_namespace() -> None:
+    """An ``__init__.py`` there would shadow the package ``constructs`` and break every import of aws_cdk."""
+    assert not (ROOT / "constructs" / "__init__.py").exists()
+
+
+@pytest.mark.parametrize("layer", ["anfl", "services", "lambda_src"])
+def test_what_is_deployed_imports_neither_the_infrastructure_nor_the_local_run(layer: str) -> None:
+    forbidden = re.compile(r"^\s*(?:from|import) (aws_cdk|constructs|stacks|local|bundling|moto)\b", re.MULTILINE)
+    offenders = {
+        str(path.relative_to(ROOT)): match.group(1)
+        for path in tracked(f"{layer}/*.py")
+        if "anfl/cli" not in path.as_posix() and (match := forbidden.search(path.read_text()))
+    }
+    assert offenders == {}
+
+
+def test_the_embedded_aws_stays_small() -> None:
+    """The development Vault beside it (``local/vault``) is a program of its own."""
+    files = [path for path in tracked("local/*.py") if "local/vault" not in path.as_posix()]
+    lines = sum(len(path.read_text().splitlines()) for path in files)
+    assert 0 < lines < 3_000
+
+
+def test_the_readme_names_only_targets_that_exist() -> None:
+    named = set(re.findall(r"\bmake ([a-z][a-z-]*)", (ROOT / "README.md").read_text()))
+    targets = set(re.findall(r"^([a-z][a-z-]*):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert named
+    assert named <= targets
+
+
+def test_no_file_names_a_home_directory_or_a_download_address() -> None:
+    pattern = re.compile(rb"/(?:root|home/[a-z]+)/|files\.pythonhosted|registry\.npmjs|deb\.debian")
+    own = Path(__file__).resolve()
+    offenders = [
+        str(path.relative_to(ROOT)) for path in tracked() if path.resolve() != own and pattern.search(path.read_bytes())
+    ]
+    assert offenders == []
+
+
+def test_nothing_calls_itself_unfinished() -> None:
+    pattern = re.compile(r"NotImplementedError|\b(?:TODO|FIXME|XXX)\b")
+    own = Path(__file__).resolve()
+    offenders = [
+        str(path.relative_to(ROOT))
+        for path in tracked("*.py")
+        if path.resolve() != own and pattern.search(path.read_text())
+    ]
+    assert offenders == []
