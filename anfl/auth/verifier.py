@@ -27,7 +27,8 @@ _HEADER_MEMBERS = frozenset({"alg", "kid", "typ"})
 _TYPES = frozenset({"JWT", "at+jwt"})
 _CACHED_TOKENS = 4096
 
-TENANT_PATTERN = r"^[a-z0-9][a-z0-9-]{0,62}$"
+TENANT_PATTERN = r"\A[a-z0-9][a-z0-9-]{0,62}\Z"
+_Moment = Annotated[int, msgspec.Meta(ge=0, lt=2**38)]
 
 
 class Claims(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,9 +40,9 @@ class Claims(msgspec.Struct, frozen=True, kw_only=True):
     tenant: Annotated[str, msgspec.Meta(pattern=TENANT_PATTERN)]
     roles: Annotated[list[Role], msgspec.Meta(min_length=1, max_length=len(Role))]
     jti: Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
-    iat: int
-    nbf: int
-    exp: int
+    iat: _Moment
+    nbf: _Moment
+    exp: _Moment
     scope: str = ""
     """``roles`` joined by spaces: Vault's jwt mount maps string claims only."""
 

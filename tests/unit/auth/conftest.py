@@ -3,6 +3,7 @@
 import json
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -74,8 +75,9 @@ class RunningVault:
         return VaultClient(address=self.address, credentials=StaticToken(token))
 
 
-@pytest.fixture
-def vault() -> Iterator[RunningVault]:
+@contextmanager
+def running_vault() -> Iterator[RunningVault]:
+    """A new, empty server."""
     server = serve(build_open(root_token=ROOT_TOKEN))
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()
@@ -88,6 +90,12 @@ def vault() -> Iterator[RunningVault]:
     yield RunningVault(address=f"http://127.0.0.1:{server.server_address[1]}", stop=stop)
     if thread.is_alive():
         stop()
+
+
+@pytest.fixture
+def vault() -> Iterator[RunningVault]:
+    with running_vault() as vault:
+        yield vault
 
 
 @pytest.fixture

@@ -1,0 +1,161 @@
+"""Key set and deny-list: when they read the table, and what they do when it cannot be read."""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import pytest
+from botocore.exceptions import EndpointConnectionError
+
+from anfl.auth.keys import DenyList, KeySet
+from anfl.auth.table import AuthTable, PublishedKey
+from anfl.problems import Problem
+from tests.unit.auth.tokens import KID, new_key, published
+
+KEY = new_key()
+T = TypeVar("T")
+
+
+class Source:
+    """Counts its readers, and fails on request."""
+
+    def __init__(self) -> None:
+        self.keys: tuple[PublishedKey, ...] = (published(KEY),)
+        self.revoked = frozenset[str]()
+        self.failing = False
+        self.reads = 0
+        self.now = 1000.0
+
+    def clock(self) -> float:
+        return self.now
+
+    def read_keys(self) -> tuple[PublishedKey, ...]:
+        return self._read(lambda: self.keys)
+
+    def read_revoked(self) -> frozenset[str]:
+        return self._read(lambda: self.revoked)
+
+    def _read(self, found: Callable[[], T]) -> T:
+        self.reads += 1
+        if self.failing:
+            raise EndpointConnectionError(endpoint_url="https://dynamodb")
+        return found()
+
+
+@pytest.fixture
+def source() -> Source:
+    return Source()
+
+
+@pytest.fixture
+def keys(source: Source) -> KeySet:
+    return KeySet(source.read_keys, clock=source.clock)
+
+
+@pytest.fixture
+def deny_list(source: Source) -> DenyList:
+    return DenyList(source.read_revoked, clock=source.clock)
+
+
+def test_known_keys_are_read_once(source: Source, keys: KeySet) -> None:
+    for _ in range(3):
+        assert keys.find(KID) is not None
+    assert source.reads == 1
+
+
+def test_unknown_kids_cannot_make_it_read_often(source: Source, keys: KeySet) -> None:
+    for number in range(100):
+        assert keys.find(f"unknown-{number}") is None
+    assert source.reads == 1
+
+    source.now += 5.1
+    for number in range(100):
+        assert keys.find(f"unknown-{number}") is None
+    assert source.reads == 2
+
+
+def test_new_key_is_found_soon_and_withdrawn_key_is_forgotten(source: Source, keys: KeySet) -> None:
+    assert keys.find("us-west-1.2") is None
+    source.keys = (published(KEY, kid="us-west-1.2"),)
+
+    source.now += 5.1
+    assert keys.find("us-west-1.2") is not None
+    assert keys.find(KID) is None
+
+
+def test_withdrawn_key_is_forgotten_without_new_kids(source: Source, keys: KeySet) -> None:
+    assert keys.find(KID) is not None
+    source.keys = ()
+
+    source.now += 300.1
+    assert keys.find(KID) is None
+
+
+def test_keys_outlive_the_table(source: Source, keys: KeySet) -> None:
+    keys.find(KID)
+    source.failing = True
+
+    source.now += 86400
+    assert keys.find(KID) is not None
+
+
+def test_failing_table_is_asked_once_a_second(source: Source, keys: KeySet) -> None:
+    keys.find(KID)
+    source.failing, source.reads = True, 0
+    source.now += 301
+
+    for _ in range(10):
+        keys.find(KID)
+    assert source.reads == 1
+    source.now += 1
+    keys.find(KID)
+    assert source.reads == 2
+
+
+def test_cold_and_failing_is_an_outage_that_ends(source: Source, keys: KeySet, deny_list: DenyList) -> None:
+    source.failing = True
+    for look_up in (lambda: keys.find(KID), lambda: deny_list.contains("t")):
+        with pytest.raises(Problem) as caught:
+            look_up()
+        assert (caught.value.status, caught.value.code) == (503, "auth_unavailable")
+
+    source.failing = False
+    assert keys.find(KID) is not None
+    assert deny_list.contains("t") is False
+
+
+def test_one_unusable_key_does_not_take_the_others(source: Source, keys: KeySet) -> None:
+    broken = published(KEY, kid="eu-west-1.1", crv="P-999")
+    source.keys = (broken, *source.keys)
+
+    assert keys.find("eu-west-1.1") is None
+    assert keys.find(KID) is not None
+
+
+def test_stale_deny_list_bridges_an_outage_for_a_bounded_time(source: Source, deny_list: DenyList) -> None:
+    source.revoked = frozenset({"bad"})
+    assert deny_list.contains("bad")
+    source.failing = True
+
+    source.now += 3599
+    assert deny_list.contains("bad")
+    assert not deny_list.contains("good")
+    assert deny_list.contains_cached("good") is None
+    source.now += 2
+    with pytest.raises(Problem, match="auth_unavailable"):
+        deny_list.contains("good")
+
+
+def test_table_keeps_keys_and_revocations(table: AuthTable) -> None:
+    second = published(KEY, kid="eu-west-1.12")
+    for key in (published(KEY), second, published(KEY)):
+        table.publish(key)
+    assert [(key.kid, key.region, key.version) for key in table.published_keys()] == [
+        ("eu-west-1.12", "eu-west-1", 12),
+        (KID, "us-west-1", 1),
+    ]
+    table.withdraw(KID)
+    assert table.published_keys() == (second,)
+
+    table.revoke("long-expired", expires_at=1)
+    table.revoke("revoked", expires_at=2**33)
+    assert table.revoked() == {"revoked"}
