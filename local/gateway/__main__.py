@@ -32,6 +32,7 @@ def main() -> None:
         access_log=False,
         server_header=False,
         lifespan="on",
+        proxy_headers=False,  # a client may not choose its own address
         timeout_keep_alive=75,
         timeout_graceful_shutdown=5,
     )
