@@ -1,0 +1,3 @@
+from stacks.build import main
+
+main()

@@ -1,0 +1,196 @@
+"""An ECS service: one container, one task an instance."""
+
+from collections.abc import Mapping, Sequence
+
+from aws_cdk import Stack
+from aws_cdk import aws_ecs as ecs
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_logs as logs
+from constructs import Construct, grants
+from constructs.instance_cluster import InstanceCluster
+
+from anfl.resources import Service, Variable
+
+USER = "10001:10001"
+"""Not root; the image owns nothing it may write to."""
+_SHARE_OF_MEMORY = 7 / 8
+"""Of an instance's memory; the rest is the operating system's and the agent's."""
+
+
+class ContainerService(Construct):
+    """Task definition with roles of its own, and the service that keeps ``min_size`` of them behind a target group."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,  # noqa: A002 - as every construct names it
+        *,
+        service: Service,
+        name: str,
+        cluster: InstanceCluster,
+        repository: str,
+        tag: str,
+        port: int,
+        health_path: str,
+        environment: Mapping[Variable, str],
+        statements: Sequence[iam.PolicyStatement],
+        subnet_ids: Sequence[str],
+        security_group_id: str,
+        target_group_arn: str,
+        log_group: logs.ILogGroup,
+    ) -> None:
+        """:param repository: name in the account's registry. :param statements: all that the service may do."""
+        super().__init__(scope, id)
+        self._container = service.value
+        role = iam.Role(self, "TaskRole", assumed_by=_tasks(self))
+        for statement in statements:
+            role.add_to_policy(statement)
+        self.name = name
+        definition = ecs.CfnTaskDefinition(
+            self,
+            "Task",
+            family=name,
+            network_mode="awsvpc",
+            requires_compatibilities=["EC2"],
+            runtime_platform=ecs.CfnTaskDefinition.RuntimePlatformProperty(
+                cpu_architecture="X86_64", operating_system_family="LINUX"
+            ),
+            task_role_arn=role.role_arn,
+            execution_role_arn=self._execution_role(repository, log_group).role_arn,
+            container_definitions=[
+                self._definition(
+                    service=service,
+                    image=f"{_registry(self)}/{repository}:{tag}",
+                    memory=int(cluster.settings.instance_type.memory_mib * _SHARE_OF_MEMORY),
+                    port=port,
+                    health_path=health_path,
+                    environment={
+                        **{str(variable): value for variable, value in environment.items()},
+                        Variable.PORT: str(port),
+                        "AWS_REGION": Stack.of(self).region,
+                    },
+                    log_group=log_group,
+                )
+            ],
+            # A task's own scratch space: its root is read-only.
+            volumes=[
+                ecs.CfnTaskDefinition.VolumeProperty(
+                    name="scratch",
+                    docker_volume_configuration=ecs.CfnTaskDefinition.DockerVolumeConfigurationProperty(
+                        scope="task", driver="local"
+                    ),
+                )
+            ],
+        )
+        resource = ecs.CfnService(
+            self,
+            "Service",
+            service_name=name,
+            cluster=cluster.resource.ref,
+            task_definition=definition.ref,
+            desired_count=cluster.settings.min_size,
+            capacity_provider_strategy=[
+                ecs.CfnService.CapacityProviderStrategyItemProperty(
+                    capacity_provider=cluster.capacity_provider, weight=1
+                )
+            ],
+            placement_constraints=[ecs.CfnService.PlacementConstraintProperty(type="distinctInstance")],
+            availability_zone_rebalancing="DISABLED",
+            deployment_configuration=ecs.CfnService.DeploymentConfigurationProperty(
+                minimum_healthy_percent=minimum_healthy_percent(cluster.settings.min_size),
+                maximum_percent=100,
+                deployment_circuit_breaker=ecs.CfnService.DeploymentCircuitBreakerProperty(enable=True, rollback=True),
+            ),
+            network_configuration=ecs.CfnService.NetworkConfigurationProperty(
+                awsvpc_configuration=ecs.CfnService.AwsVpcConfigurationProperty(
+                    subnets=list(subnet_ids), security_groups=[security_group_id], assign_public_ip="DISABLED"
+                )
+            ),
+            load_balancers=[
+                ecs.CfnService.LoadBalancerProperty(
+                    container_name=self._container, container_port=port, target_group_arn=target_group_arn
+                )
+            ],
+            health_check_grace_period_seconds=120,
+            enable_ecs_managed_tags=True,
+            propagate_tags="SERVICE",
+        )
+        # The cluster knows its provider only after the association; without this the first deployment fails.
+        resource.add_resource_dependency(cluster.association)
+        self.resource = resource
+
+    def _definition(
+        self,
+        *,
+        service: Service,
+        image: str,
+        memory: int,
+        port: int,
+        health_path: str,
+        environment: Mapping[str, str],
+        log_group: logs.ILogGroup,
+    ) -> ecs.CfnTaskDefinition.ContainerDefinitionProperty:
+        task = ecs.CfnTaskDefinition
+        probe = f"import urllib.request as r; r.urlopen('http://127.0.0.1:{port}{health_path}', timeout=3)"
+        return task.ContainerDefinitionProperty(
+            name=self._container,
+            image=image,
+            command=["python", "-m", f"services.{service.value.replace('-', '_')}"],
+            essential=True,
+            memory=memory,
+            user=USER,
+            readonly_root_filesystem=True,
+            linux_parameters=task.LinuxParametersProperty(
+                init_process_enabled=True, capabilities=task.KernelCapabilitiesProperty(drop=["ALL"])
+            ),
+            environment=[
+                task.KeyValuePairProperty(name=str(name), value=value) for name, value in sorted(environment.items())
+            ],
+            port_mappings=[task.PortMappingProperty(container_port=port, protocol="tcp")],
+            health_check=task.HealthCheckProperty(
+                command=["CMD", "python", "-c", probe], interval=15, timeout=5, retries=3, start_period=60
+            ),
+            mount_points=[task.MountPointProperty(container_path="/tmp", source_volume="scratch", read_only=False)],  # noqa: S108
+            ulimits=[task.UlimitProperty(name="nofile", soft_limit=65536, hard_limit=65536)],
+            stop_timeout=60,
+            log_configuration=task.LogConfigurationProperty(
+                log_driver="awslogs",
+                options={
+                    "awslogs-group": log_group.log_group_name,
+                    "awslogs-region": Stack.of(self).region,
+                    "awslogs-stream-prefix": service.value,
+                },
+            ),
+        )
+
+    def _execution_role(self, repository: str, log_group: logs.ILogGroup) -> iam.Role:
+        role = iam.Role(self, "ExecutionRole", assumed_by=_tasks(self))
+        images = Stack.of(self).format_arn(service="ecr", resource="repository", resource_name=repository)
+        for statement in (
+            iam.PolicyStatement(sid="RegistryLogin", actions=["ecr:GetAuthorizationToken"], resources=["*"]),
+            iam.PolicyStatement(
+                sid="PullImage",
+                actions=["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"],
+                resources=[images],
+            ),
+            *grants.write_logs(log_group.log_group_arn),
+        ):
+            role.add_to_policy(statement)
+        return role
+
+
+def minimum_healthy_percent(tasks: int) -> int:
+    """66, or less where fewer than three run: ECS rounds up, and must be able to stop one task to replace it."""
+    return min(66, 100 * (tasks - 1) // tasks)
+
+
+def _tasks(scope: Construct) -> iam.IPrincipal:
+    """ECS tasks of this account alone."""
+    return iam.ServicePrincipal(
+        "ecs-tasks.amazonaws.com", conditions={"StringEquals": {"aws:SourceAccount": Stack.of(scope).account}}
+    )
+
+
+def _registry(scope: Construct) -> str:
+    stack = Stack.of(scope)
+    return f"{stack.account}.dkr.ecr.{stack.region}.{stack.url_suffix}"

@@ -1,0 +1,56 @@
+"""A DynamoDB global table as this project keeps state."""
+
+from collections.abc import Mapping
+
+from aws_cdk import RemovalPolicy
+from aws_cdk import aws_dynamodb as dynamodb
+from aws_cdk import aws_kms as kms
+from constructs import Construct
+
+from anfl import resources
+
+
+class GlobalTable(dynamodb.TableV2):
+    """On demand, under the data key, with point-in-time recovery in every region."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,  # noqa: A002 - as every construct names it
+        *,
+        name: str,
+        table: resources.Table,
+        key: kms.IKey,
+        replica_keys: Mapping[str, str],
+        retain: bool,
+    ) -> None:
+        """:param replica_keys: other regions and the ARN of the data key there; ``key`` stands in another stack."""
+        super().__init__(
+            scope,
+            id,
+            table_name=name,
+            partition_key=_text(resources.PARTITION_KEY),
+            sort_key=_text(resources.SORT_KEY),
+            global_secondary_indexes=[
+                dynamodb.GlobalSecondaryIndexPropsV2(
+                    index_name=resources.INDEX,
+                    partition_key=_text(resources.INDEX_PARTITION_KEY),
+                    sort_key=_text(resources.INDEX_SORT_KEY),
+                )
+            ]
+            if table.indexed
+            else None,
+            time_to_live_attribute=table.ttl_attribute,
+            billing=dynamodb.Billing.on_demand(),
+            encryption=dynamodb.TableEncryptionV2.customer_managed_key(key, dict(replica_keys)),
+            point_in_time_recovery_specification=dynamodb.PointInTimeRecoverySpecification(
+                point_in_time_recovery_enabled=True
+            ),
+            deletion_protection=retain,
+            removal_policy=RemovalPolicy.RETAIN if retain else RemovalPolicy.DESTROY,
+            replicas=[dynamodb.ReplicaTableProps(region=region) for region in replica_keys],
+        )
+
+
+def _text(name: str) -> dynamodb.Attribute:
+    return dynamodb.Attribute(name=name, type=dynamodb.AttributeType.STRING)

@@ -1,0 +1,122 @@
+"""What a role may do, as named statements: no wildcard actions, no more than the data plane needs."""
+
+from collections.abc import Sequence
+from enum import StrEnum
+
+from aws_cdk import Stack
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_s3 as s3
+from aws_cdk import aws_sqs as sqs
+
+
+class Access(StrEnum):
+    """Reading alone, or reading and writing."""
+
+    READ = "read"
+    WRITE = "write"
+
+
+_TABLE_READ = [
+    "dynamodb:BatchGetItem",
+    "dynamodb:ConditionCheckItem",
+    "dynamodb:DescribeTable",
+    "dynamodb:GetItem",
+    "dynamodb:Query",
+]
+_TABLE_WRITE = ["dynamodb:BatchWriteItem", "dynamodb:DeleteItem", "dynamodb:PutItem", "dynamodb:UpdateItem"]
+_BUCKET_READ = ["s3:GetBucketLocation", "s3:ListBucket", "s3:ListBucketVersions"]
+_BUCKET_WRITE = ["s3:ListBucketMultipartUploads"]
+_OBJECT_READ = ["s3:GetObject", "s3:GetObjectVersion"]
+_OBJECT_WRITE = ["s3:AbortMultipartUpload", "s3:DeleteObject", "s3:ListMultipartUploadParts", "s3:PutObject"]
+
+
+def table(stack: Stack, name: str, access: Access) -> list[iam.PolicyStatement]:
+    """Items of the table ``name`` in the stack's region, and of its indexes."""
+    arn = stack.format_arn(service="dynamodb", resource="table", resource_name=name)
+    writes = access is Access.WRITE
+    return [
+        iam.PolicyStatement(
+            sid=f"Table{_camel(name)}{access.capitalize()}",
+            actions=_TABLE_READ + (_TABLE_WRITE if writes else []),
+            resources=[arn, f"{arn}/index/*"],
+        )
+    ]
+
+
+def bucket(target: s3.IBucket, label: str, access: Access) -> list[iam.PolicyStatement]:
+    """Objects of a bucket and their versions."""
+    writes = access is Access.WRITE
+    return [
+        iam.PolicyStatement(
+            sid=f"Bucket{label}List",
+            actions=_BUCKET_READ + (_BUCKET_WRITE if writes else []),
+            resources=[target.bucket_arn],
+        ),
+        iam.PolicyStatement(
+            sid=f"Bucket{label}{access.capitalize()}",
+            actions=_OBJECT_READ + (_OBJECT_WRITE if writes else []),
+            resources=[target.arn_for_objects("*")],
+        ),
+    ]
+
+
+def send(queue: sqs.IQueue, label: str) -> list[iam.PolicyStatement]:
+    """Put messages on a queue."""
+    return [
+        iam.PolicyStatement(
+            sid=f"Queue{label}Send",
+            actions=["sqs:GetQueueAttributes", "sqs:SendMessage"],
+            resources=[queue.queue_arn],
+        )
+    ]
+
+
+def consume(queue: sqs.IQueue, label: str) -> list[iam.PolicyStatement]:
+    """Take messages from a queue."""
+    return [
+        iam.PolicyStatement(
+            sid=f"Queue{label}Consume",
+            actions=[
+                "sqs:ChangeMessageVisibility",
+                "sqs:DeleteMessage",
+                "sqs:GetQueueAttributes",
+                "sqs:ReceiveMessage",
+            ],
+            resources=[queue.queue_arn],
+        )
+    ]
+
+
+def data_key(stack: Stack, key: kms.IKey, services: Sequence[str]) -> list[iam.PolicyStatement]:
+    """The data key, by way of AWS ``services`` (``s3``, ``dynamodb``, ``sqs``) in the stack's region alone."""
+    return [
+        iam.PolicyStatement(
+            sid="DataKey",
+            actions=[
+                "kms:Decrypt",
+                "kms:DescribeKey",
+                "kms:Encrypt",
+                "kms:GenerateDataKey",
+                "kms:ReEncryptFrom",
+                "kms:ReEncryptTo",
+            ],
+            resources=[key.key_arn],
+            conditions={"StringEquals": {"kms:ViaService": [f"{s}.{stack.region}.amazonaws.com" for s in services]}},
+        )
+    ]
+
+
+def write_logs(log_group_arn: str) -> list[iam.PolicyStatement]:
+    """Streams of one log group."""
+    return [
+        iam.PolicyStatement(
+            sid="Logs",
+            actions=["logs:CreateLogStream", "logs:PutLogEvents"],
+            resources=[log_group_arn],
+        )
+    ]
+
+
+def _camel(name: str) -> str:
+    return "".join(part.capitalize() for part in name.split("-"))

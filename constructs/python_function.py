@@ -1,0 +1,129 @@
+"""A Lambda function from a bundle that ``make bundle`` built: synthesis installs nothing."""
+
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import cast
+
+import jsii
+from aws_cdk import (
+    ArnFormat,
+    AssetHashType,
+    BundlingOptions,
+    BundlingOutput,
+    DockerImage,
+    Duration,
+    ILocalBundling,
+    Size,
+    Stack,
+)
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_logs as logs
+from bundling.functions import bundle_for
+from constructs import Construct, grants
+
+from anfl.resources import HANDLER, Function, Variable
+from stacks.models import FunctionSize
+
+RUNTIME = lambda_.Runtime.PYTHON_3_13
+
+
+class PythonFunction(lambda_.Function):
+    """Runs in private subnets under a role of its own that may log, use its network interfaces, and what is granted."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,  # noqa: A002 - as every construct names it
+        *,
+        function: Function,
+        name: str,
+        size: FunctionSize,
+        environment: Mapping[Variable, str],
+        statements: Sequence[iam.PolicyStatement],
+        vpc: ec2.IVpc,
+        security_group: ec2.ISecurityGroup,
+        log_group: logs.ILogGroup,
+        ephemeral_storage: int = 512,
+    ) -> None:
+        """:param statements: everything the function may do beyond logging. :param ephemeral_storage: MiB."""
+        stack = Stack.of(scope)
+        role = iam.Role(scope, f"{id}Role", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
+        arn = stack.format_arn(
+            service="lambda", resource="function", resource_name=name, arn_format=ArnFormat.COLON_RESOURCE_NAME
+        )
+        for statement in (*grants.write_logs(log_group.log_group_arn), *_network_interfaces(arn), *statements):
+            role.add_to_policy(statement)
+        super().__init__(
+            scope,
+            id,
+            function_name=name,
+            runtime=RUNTIME,
+            architecture=lambda_.Architecture.X86_64,
+            handler=HANDLER,
+            code=_code(function, stack),
+            memory_size=size.memory,
+            timeout=Duration.seconds(size.timeout),
+            ephemeral_storage_size=Size.mebibytes(ephemeral_storage),
+            environment={str(key): value for key, value in environment.items()},
+            role=role,
+            vpc=vpc,
+            vpc_subnets=ec2.SubnetSelection(subnet_type=ec2.SubnetType.PRIVATE_WITH_EGRESS),
+            security_groups=[security_group],
+            log_group=log_group,
+            logging_format=lambda_.LoggingFormat.TEXT,
+            tracing=lambda_.Tracing.ACTIVE,
+        )
+
+
+@jsii.implements(ILocalBundling)
+class _Prebuilt:
+    """Hands the CDK a finished archive."""
+
+    def __init__(self, archive: Path) -> None:
+        self._archive = archive
+
+    def try_bundle(self, output_dir: str, options: BundlingOptions) -> bool:  # noqa: ARG002 - the interface has it
+        """Copy the archive; always succeeds, so that no container image is ever pulled."""
+        shutil.copy(self._archive, Path(output_dir) / self._archive.name)
+        return True
+
+
+def _code(function: Function, stack: Stack) -> lambda_.Code:
+    bundle = bundle_for(function)
+    # Asked for before the CDK calls back: an error raised inside its callback arrives as a trace of another language.
+    archive = bundle.require() if stack.bundling_required else bundle.source
+    return lambda_.Code.from_asset(
+        str(bundle.source),
+        asset_hash=bundle.content_hash,
+        asset_hash_type=AssetHashType.CUSTOM,
+        bundling=BundlingOptions(
+            image=DockerImage("never-pulled"),
+            local=cast(ILocalBundling, _Prebuilt(archive)),
+            output_type=BundlingOutput.ARCHIVED,
+        ),
+    )
+
+
+def _network_interfaces(function_arn: str) -> list[iam.PolicyStatement]:
+    """What Lambda itself needs to attach the function to its subnets; EC2 scopes none of it to a resource."""
+    actions = [
+        "ec2:AssignPrivateIpAddresses",
+        "ec2:CreateNetworkInterface",
+        "ec2:DeleteNetworkInterface",
+        "ec2:DescribeNetworkInterfaces",
+        "ec2:DescribeSubnets",
+        "ec2:UnassignPrivateIpAddresses",
+    ]
+    return [
+        iam.PolicyStatement(sid="NetworkInterfaces", actions=actions, resources=["*"]),
+        iam.PolicyStatement(
+            sid="NetworkInterfacesNotFromCode",
+            effect=iam.Effect.DENY,
+            actions=actions,
+            resources=["*"],
+            conditions={"ArnEquals": {"lambda:SourceFunctionArn": function_arn}},
+        ),
+    ]

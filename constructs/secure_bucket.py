@@ -1,0 +1,59 @@
+"""A bucket as this project keeps data."""
+
+from datetime import timedelta
+
+from aws_cdk import Duration, RemovalPolicy
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_s3 as s3
+from constructs import Construct
+
+
+class SecureBucket(s3.Bucket):
+    """Versioned, under the data key, private, reached over TLS 1.3 alone."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,  # noqa: A002 - as every construct names it
+        *,
+        name: str,
+        key: kms.IKey,
+        noncurrent_retention: timedelta,
+        retain: bool,
+    ) -> None:
+        """:param noncurrent_retention: how long replaced and deleted versions are kept."""
+        super().__init__(
+            scope,
+            id,
+            bucket_name=name,
+            versioned=True,
+            encryption=s3.BucketEncryption.KMS,
+            encryption_key=key,
+            bucket_key_enabled=True,
+            block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
+            object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
+            enforce_ssl=True,
+            lifecycle_rules=[
+                s3.LifecycleRule(
+                    id="finish-or-forget",
+                    abort_incomplete_multipart_upload_after=Duration.days(7),
+                    noncurrent_version_expiration=Duration.days(noncurrent_retention.days),
+                )
+            ],
+            removal_policy=RemovalPolicy.RETAIN if retain else RemovalPolicy.DESTROY,
+        )
+        self.add_to_resource_policy(
+            iam.PolicyStatement(
+                sid="Tls13",
+                effect=iam.Effect.DENY,
+                principals=[iam.AnyPrincipal()],
+                actions=["s3:*"],
+                resources=[self.bucket_arn, self.arn_for_objects("*")],
+                conditions={
+                    "NumericLessThan": {"s3:TlsVersion": "1.3"},
+                    # AWS's own services (backup, replication) choose their protocol themselves.
+                    "Bool": {"aws:PrincipalIsAWSService": "false"},
+                },
+            )
+        )

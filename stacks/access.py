@@ -1,0 +1,139 @@
+"""What each function and service is told and may do: environment variables and permissions, side by side."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from aws_cdk import Stack
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from constructs import grants
+from constructs.grants import Access
+from constructs.secure_bucket import SecureBucket
+
+from anfl.resources import AUTH, CATALOGUE, REGISTRY, STAGE, Function, Service, Table, Variable
+from stacks.models import Settings
+from stacks.storage import StorageStack
+from stacks.units import Region
+
+Part = Function | Service
+
+
+@dataclass(frozen=True, kw_only=True)
+class Needs:
+    """What a part uses."""
+
+    tables: Mapping[Table, Access] = field(default_factory=dict)
+    vectors: Access | None = None
+    artifacts: Access | None = None
+    sends: Sequence[Variable] = ()
+    consumes: Sequence[Variable] = ()
+    """Queues that it, or Lambda in its name, takes messages from."""
+    tells: Sequence[Variable] = ()
+    """Further variables."""
+
+
+_TOKENS = (Variable.TOKEN_ISSUER, Variable.TOKEN_AUDIENCE)
+
+NEEDS: Mapping[Part, Needs] = {
+    Service.VECTOR_STORE: Needs(
+        tables={CATALOGUE: Access.WRITE, AUTH: Access.READ},
+        vectors=Access.WRITE,
+        sends=(Variable.JOBS_QUEUE_URL, Variable.CHUNKS_QUEUE_URL),
+        consumes=(Variable.JOBS_QUEUE_URL,),
+        tells=(*_TOKENS, Variable.VAULT_ADDR, Variable.STAGE_PREFIX),
+    ),
+    Service.MODEL_REGISTRY: Needs(
+        tables={REGISTRY: Access.WRITE, AUTH: Access.READ},
+        artifacts=Access.WRITE,
+        sends=(Variable.VALIDATION_QUEUE_URL,),
+        tells=(*_TOKENS, Variable.VAULT_ADDR, Variable.STAGE_PREFIX),
+    ),
+    Function.VECTOR_PROCESSING: Needs(
+        tables={CATALOGUE: Access.WRITE},
+        vectors=Access.WRITE,
+        consumes=(Variable.CHUNKS_QUEUE_URL,),
+        tells=(Variable.VAULT_ADDR, Variable.DEFAULT_TENANT),
+    ),
+    Function.MODEL_VALIDATION: Needs(
+        tables={REGISTRY: Access.WRITE},
+        artifacts=Access.READ,
+        consumes=(Variable.VALIDATION_QUEUE_URL,),
+        tells=(Variable.VAULT_ADDR, Variable.DEFAULT_TENANT),
+    ),
+    Function.AUTH: Needs(
+        tables={AUTH: Access.WRITE},
+        tells=(*_TOKENS, Variable.TOKEN_TTL_SECONDS, Variable.VAULT_ADDR),
+    ),
+    Function.AUTHORIZER: Needs(tables={AUTH: Access.READ}, tells=(*_TOKENS, Variable.VAULT_ADDR)),
+}
+"""By function and service."""
+
+
+class Parts:
+    """Turns `NEEDS` into environment variables and policy statements of one region."""
+
+    def __init__(
+        self, stack: Stack, *, settings: Settings, region: Region, storage: StorageStack, key: kms.IKey
+    ) -> None:
+        """:param stack: where the parts stand. :param key: the data key in ``region``."""
+        self._stack = stack
+        self._settings = settings
+        self._storage = storage
+        self._key = key
+        deployment = settings.deployment
+        self._values: dict[Variable, str | None] = {
+            Variable.TOKEN_ISSUER: deployment.tokens.issuer,
+            Variable.TOKEN_AUDIENCE: deployment.tokens.audience,
+            Variable.TOKEN_TTL_SECONDS: str(int(deployment.tokens.ttl.total_seconds())),
+            Variable.VAULT_ADDR: deployment.vault.address.format(region=region),
+            Variable.DEFAULT_TENANT: deployment.default_tenant,
+            Variable.STAGE_PREFIX: f"/{STAGE}",
+        }
+        self._queues = {
+            Variable.JOBS_QUEUE_URL: storage.jobs,
+            Variable.CHUNKS_QUEUE_URL: storage.chunks,
+            Variable.VALIDATION_QUEUE_URL: storage.validation,
+        }
+
+    def environment(self, part: Part) -> dict[Variable, str]:
+        """The part's variables; one without a value in this environment is left out."""
+        needs = NEEDS[part]
+        variables = {Variable.ENVIRONMENT: self._settings.environment}
+        variables |= {table.variable: self._settings.name(table.name) for table in needs.tables}
+        for variable, bucket, access in self._buckets(needs):
+            if access is not None:
+                variables[variable] = bucket.bucket_name
+        for variable in {*needs.sends, *needs.consumes} & self._queues.keys():
+            variables[variable] = self._queues[variable].queue.queue_url
+        variables |= {name: value for name in needs.tells if (value := self._values[name]) is not None}
+        return dict(sorted(variables.items()))
+
+    def statements(self, part: Part) -> list[iam.PolicyStatement]:
+        """Everything the part may do with data. Logging in to Vault takes no permission of AWS."""
+        needs = NEEDS[part]
+        services: set[str] = set()
+        statements: list[iam.PolicyStatement] = []
+        for table, access in needs.tables.items():
+            services.add("dynamodb")
+            statements += grants.table(self._stack, self._settings.name(table.name), access)
+        for variable, bucket, bucket_access in self._buckets(needs):
+            if bucket_access is not None:
+                services.add("s3")
+                statements += grants.bucket(bucket, variable.removesuffix("_BUCKET").capitalize(), bucket_access)
+        for variable in needs.sends:
+            services.add("sqs")
+            statements += grants.send(self._queues[variable].queue, _label(variable))
+        for variable in needs.consumes:
+            services.add("sqs")
+            statements += grants.consume(self._queues[variable].queue, _label(variable))
+        return [*statements, *grants.data_key(self._stack, self._key, sorted(services))]
+
+    def _buckets(self, needs: Needs) -> list[tuple[Variable, SecureBucket, Access | None]]:
+        return [
+            (Variable.VECTORS_BUCKET, self._storage.vectors, needs.vectors),
+            (Variable.ARTIFACTS_BUCKET, self._storage.artifacts, needs.artifacts),
+        ]
+
+
+def _label(variable: Variable) -> str:
+    return variable.removesuffix("_QUEUE_URL").capitalize()

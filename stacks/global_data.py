@@ -1,0 +1,39 @@
+"""Tables that every region reads and writes."""
+
+from collections.abc import Sequence
+
+from aws_cdk import Stack
+from aws_cdk import aws_kms as kms
+from constructs import Construct
+from constructs.global_table import GlobalTable
+
+from anfl.resources import TABLES
+from stacks.base import AnflStack
+from stacks.models import Settings
+
+
+class GlobalData(AnflStack):
+    """Every table of `anfl.resources.TABLES`, with a replica in each other region."""
+
+    def __init__(self, scope: Construct, *, settings: Settings, key: kms.IKey, replica_keys: Sequence[Stack]) -> None:
+        """:param replica_keys: stacks that must stand before a replica can be made."""
+        region = settings.primary_region
+        name = settings.name("global", "data")
+        super().__init__(scope, name, settings=settings, region=region, description="global tables")
+        others = {
+            other.value: f"arn:{self.partition}:kms:{other}:{self.account}:key/{key.key_id}"
+            for other in settings.regions
+            if other is not region
+        }
+        for table in TABLES:
+            GlobalTable(
+                self,
+                table.name.capitalize(),
+                name=settings.name(table.name),
+                table=table,
+                key=key,
+                replica_keys=others,
+                retain=self.retain,
+            )
+        for stack in replica_keys:
+            self.add_stack_dependency(stack, "a replica of a table needs its key")

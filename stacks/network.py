@@ -1,0 +1,36 @@
+"""A region's network."""
+
+from aws_cdk import aws_kms as kms
+from constructs import Construct
+from constructs.encrypted_log_group import EncryptedLogGroup
+from constructs.region_network import RegionNetwork
+
+from stacks.base import AnflStack
+from stacks.models import Settings
+from stacks.units import Region
+
+
+class NetworkStack(AnflStack):
+    """VPC, subnets, NAT, gateway endpoints, flow logs."""
+
+    def __init__(self, scope: Construct, *, settings: Settings, region: Region, key_arn: str) -> None:
+        """:param key_arn: the data key in ``region``."""
+        name = settings.name(region, "network")
+        super().__init__(scope, name, settings=settings, region=region, description="network")
+        deployment = settings.deployment
+        logs = EncryptedLogGroup(
+            self,
+            "FlowLogGroup",
+            key=kms.Key.from_key_arn(self, "DataKey", key_arn),
+            retention_days=deployment.log_retention_days,
+            retain=self.retain,
+        )
+        self.network = RegionNetwork(
+            self,
+            "Network",
+            name=settings.name(),
+            vpc=settings.network.vpc,
+            zones=deployment.availability_zones[region],
+            nat_gateways=deployment.nat_gateways,
+            log_group=logs,
+        )

@@ -1,0 +1,109 @@
+"""Who may talk to whom, and the region's certificate."""
+
+from dataclasses import dataclass
+
+from aws_cdk import RemovalPolicy
+from aws_cdk import aws_apigateway as apigateway
+from aws_cdk import aws_certificatemanager as acm
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_iam as iam
+from constructs import Construct
+from constructs.region_network import RegionNetwork
+
+from stacks.base import AnflStack
+from stacks.models import Settings
+from stacks.units import Region
+
+SERVICE_PORT = 8080
+"""On which services listen."""
+VAULT_PORT = 8200
+HTTPS = 443
+
+
+@dataclass(frozen=True, kw_only=True)
+class Certificate:
+    """The region's certificate and the name below which API Gateway reaches the balancer."""
+
+    arn: str
+    host: str
+
+
+class SecurityStack(AnflStack):
+    """Security groups that name their peers, and the certificate of the region's names where there is a domain."""
+
+    def __init__(
+        self, scope: Construct, *, settings: Settings, region: Region, network: RegionNetwork, zone_id: str | None
+    ) -> None:
+        """:param zone_id: public zone of the domain; None where the environment has no domain."""
+        name = settings.name(region, "security")
+        super().__init__(scope, name, settings=settings, region=region, description="security groups, certificate")
+        self._vpc = network.vpc_in(self)
+        self._cidr = network.cidr
+        self.link = self._group("Link", "API Gateway's VPC link")
+        self.balancer = self._group("Balancer", "internal load balancer")
+        self.services = self._group("Services", "tasks of the ECS services")
+        self.instances = self._group("Instances", "ECS container instances")
+        self.functions = self._group("Functions", "Lambda functions")
+        self._connect()
+        self.certificate = None if zone_id is None else self._certificate(region, zone_id)
+        self._gateway_logging()
+
+    @property
+    def listener_port(self) -> int:
+        """Port of the balancer: HTTPS where there is a certificate to offer."""
+        return HTTPS if self.settings.deployment.domain else 80
+
+    def _group(self, name: str, description: str) -> ec2.SecurityGroup:
+        return ec2.SecurityGroup(
+            self,
+            f"{name}Group",
+            vpc=self._vpc,
+            description=f"{self.settings.name()}: {description}",
+            allow_all_outbound=False,
+            disable_inline_rules=True,
+        )
+
+    def _connect(self) -> None:
+        listener, service = ec2.Port.tcp(self.listener_port), ec2.Port.tcp(SERVICE_PORT)
+        self.link.add_egress_rule(self.balancer, listener, "to the balancer")
+        self.balancer.add_ingress_rule(self.link, listener, "from API Gateway")
+        self.balancer.add_egress_rule(self.services, service, "to the services")
+        self.services.add_ingress_rule(self.balancer, service, "from the balancer")
+        self.services.add_ingress_rule(self.services, service, "from other tasks")
+        self.services.add_egress_rule(self.services, service, "to other tasks")
+        for group in (self.services, self.functions):
+            group.add_egress_rule(ec2.Peer.ipv4(self._cidr), ec2.Port.tcp(VAULT_PORT), "to Vault")
+        for group in (self.services, self.functions, self.instances):
+            group.add_egress_rule(ec2.Peer.any_ipv4(), ec2.Port.tcp(HTTPS), "to AWS")
+
+    def _certificate(self, region: Region, zone_id: str) -> Certificate:
+        domain = self.settings.deployment.domain
+        host = f"{region}.api.{domain}"
+        names = [f"api.{domain}", f"ingest.{domain}"]
+        certificate = acm.CfnCertificate(
+            self,
+            "Certificate",
+            domain_name=host,
+            subject_alternative_names=names,
+            validation_method="DNS",
+            key_algorithm="EC_prime256v1",
+            domain_validation_options=[
+                acm.CfnCertificate.DomainValidationOptionProperty(domain_name=name, hosted_zone_id=zone_id)
+                for name in (host, *names)
+            ],
+        )
+        return Certificate(arn=certificate.ref, host=host)
+
+    def _gateway_logging(self) -> None:
+        """API Gateway writes logs under one role for each account and region; it outlives this stack for the others."""
+        role = iam.Role(
+            self,
+            "GatewayLogging",
+            assumed_by=iam.ServicePrincipal("apigateway.amazonaws.com"),
+            managed_policies=[
+                iam.ManagedPolicy.from_aws_managed_policy_name("service-role/AmazonAPIGatewayPushToCloudWatchLogs")
+            ],
+        )
+        account = apigateway.CfnAccount(self, "GatewayAccount", cloud_watch_role_arn=role.role_arn)
+        for resource in (role, account):
+            resource.apply_removal_policy(RemovalPolicy.RETAIN)

@@ -1,0 +1,59 @@
+"""A region's buckets and queues."""
+
+from datetime import timedelta
+
+from aws_cdk import aws_kms as kms
+from constructs import Construct
+from constructs.secure_bucket import SecureBucket
+from constructs.work_queue import WorkQueue
+
+from stacks.base import AnflStack
+from stacks.models import FunctionName, Settings
+from stacks.units import Region
+
+VISIBILITY_FACTOR = 6
+"""Times a function's time-out: Lambda retries a batch itself before the queue hands it out again."""
+
+
+class StorageStack(AnflStack):
+    """Vectors and artefacts; jobs, chunks and validation."""
+
+    def __init__(self, scope: Construct, *, settings: Settings, region: Region, key_arn: str) -> None:
+        """:param key_arn: the data key in ``region``."""
+        name = settings.name(region, "storage")
+        super().__init__(scope, name, settings=settings, region=region, description="buckets and queues")
+        self._key = kms.Key.from_key_arn(self, "DataKey", key_arn)
+        self.vectors = self._bucket("vectors")
+        self.artifacts = self._bucket("artifacts")
+        functions = settings.compute.lambda_
+        self.jobs = self._queue("jobs", settings.deployment.queues.jobs_visibility)
+        self.chunks = self._queue("chunks", _visibility(functions.function(FunctionName.VECTOR_PROCESSING).timeout))
+        self.validation = self._queue(
+            "validation", _visibility(functions.function(FunctionName.MODEL_VALIDATION).timeout)
+        )
+
+    def _bucket(self, name: str) -> SecureBucket:
+        return SecureBucket(
+            self,
+            name.capitalize(),
+            name=self.settings.name(name, self.account, self.region),
+            key=self._key,
+            noncurrent_retention=self.settings.deployment.storage.noncurrent_retention,
+            retain=self.retain,
+        )
+
+    def _queue(self, name: str, visibility: timedelta) -> WorkQueue:
+        queues = self.settings.deployment.queues
+        return WorkQueue(
+            self,
+            name.capitalize(),
+            name=self.settings.name(name),
+            key=self._key,
+            visibility=visibility,
+            max_receives=queues.max_receives,
+            dead_letter_retention=queues.dead_letter_retention,
+        )
+
+
+def _visibility(timeout_seconds: int) -> timedelta:
+    return timedelta(seconds=VISIBILITY_FACTOR * timeout_seconds)
