@@ -1,0 +1,118 @@
+"""Keys of the registry table, and the access patterns that they serve.
+
+========================  ===============================  =======================================================
+pk                        sk                               item
+========================  ===============================  =======================================================
+``{t}#models``            ``{name}``                       the model: everything but its versions and large tags
+``{t}#versions``          ``{id}#{number}``                a version
+``{t}#model#{id}``        ``stage#{stage}#{number}``       membership of a version in a stage
+``{t}#model#{id}``        ``t#{key}``                      a tag of the model too large for its record
+``{t}#model#{id}``        ``v#{number}#{key}``             a tag of a version too large for its record
+``{t}#model#{id}``        ``check#{number}``               the validation's state and verdict
+``{t}#deleted``           ``{id}``                         tombstone of a model whose items are still being removed
+========================  ===============================  =======================================================
+
+``t`` is the tenant (no ``#`` in it): a caller reaches only keys that begin with its own. ``id`` is a uuid, ``number``
+has ten digits.
+
+==========================  ========================================================================================
+operation                   calls (``r`` read, ``w`` write, ``T`` one transaction)
+==========================  ========================================================================================
+get model                   1 r: record and its latest versions in one batch (2 r when the process has not seen it)
+get version, by alias       1 r (2 r when the process has not seen the model)
+create model                1 w (conditional on the name being free)
+update, tag a model         1 r + 1 w
+create version              1 r + 1 T: counter, version, membership, pending check — numbers are unique and gap-free
+alias                       1 r + 1 T: moves atomically, and only to a version that exists
+update, tag a version       1–2 r + 1 T
+transition, delete version  2–4 r + 1 T (archiving others: 1 T per 30 versions)
+rename                      1 r + 1 T, whatever the number of versions
+delete model                1 r + 1 T, then removal of what hung off it; interrupted, the tombstone's sweep finishes
+search models               pages of 1 MB over the tenant's models by name, from the cursor; 1 r per 100 versions shown
+search versions             of named models: 1 r each + their versions; else pages of 1 MB over all of the tenant's
+                            models and versions, sorted in memory
+==========================  ========================================================================================
+
+All reads are strongly consistent, so what a client wrote it finds; hence no operation uses the table's index.
+Every record carries a revision, every write is conditional on the one that was read, and every write that changes
+membership or existence of a version also raises its model's revision: a lost race shows as a failed condition and the
+operation starts again from its read.
+"""
+
+from anfl.registry.entities import Stage
+from anfl.resources import PARTITION_KEY, SORT_KEY
+
+Key = dict[str, str]
+"""pk and sk."""
+LARGEST_NUMBER = 9_999_999_999
+MAX_SORT_KEY_BYTES = 1024
+"""DynamoDB's limit."""
+
+
+def _key(partition: str, sort: str) -> Key:
+    return {PARTITION_KEY: partition, SORT_KEY: sort}
+
+
+def models(tenant: str) -> str:
+    """Partition of a tenant's models."""
+    return f"{tenant}#models"
+
+
+def model(tenant: str, name: str) -> Key:
+    """A model's record."""
+    return _key(models(tenant), name)
+
+
+def versions(tenant: str) -> str:
+    """Partition of a tenant's versions, of all models."""
+    return f"{tenant}#versions"
+
+
+def versions_of(model_id: str) -> str:
+    """Prefix of a model's versions in `versions`."""
+    return f"{model_id}#"
+
+
+def version(tenant: str, model_id: str, number: int) -> Key:
+    """A version's record."""
+    return _key(versions(tenant), f"{versions_of(model_id)}{number:010d}")
+
+
+def belongings(tenant: str, model_id: str) -> str:
+    """Partition of what hangs off one model apart from its versions."""
+    return f"{tenant}#model#{model_id}"
+
+
+def members(stage: Stage) -> str:
+    """Prefix of a stage's memberships in `belongings`."""
+    return f"stage#{stage}#"
+
+
+def member(tenant: str, model_id: str, stage: Stage, number: int) -> Key:
+    """Membership of a version in a stage."""
+    return _key(belongings(tenant, model_id), f"{members(stage)}{number:010d}")
+
+
+def tag_prefix(number: int | None) -> str:
+    """Prefix of the large tags of a version, or of the model itself where ``number`` is None."""
+    return "t#" if number is None else f"v#{number:010d}#"
+
+
+def tag(tenant: str, model_id: str, number: int | None, key: str) -> Key:
+    """A large tag."""
+    return _key(belongings(tenant, model_id), tag_prefix(number) + key)
+
+
+def check(tenant: str, model_id: str, number: int) -> Key:
+    """A version's validation."""
+    return _key(belongings(tenant, model_id), f"check#{number:010d}")
+
+
+def deleted(tenant: str) -> str:
+    """Partition of tombstones."""
+    return f"{tenant}#deleted"
+
+
+def tombstone(tenant: str, model_id: str) -> Key:
+    """Tombstone of a model."""
+    return _key(deleted(tenant), model_id)

@@ -1,0 +1,265 @@
+"""Registered models: create, read, describe, tag, rename, delete, and their aliases."""
+
+import time
+import uuid
+from collections.abc import Callable, Mapping
+
+import msgspec
+
+from anfl.problems import Problem
+from anfl.registry import keys, rules
+from anfl.registry.entities import PROMPT_TAG, Model, Stage, Version, VersionOf
+from anfl.registry.errors import already_exists, does_not_exist, invalid_parameter
+from anfl.registry.records import Records, drop_tag, large_tag_puts, put_tag, unchanged
+from anfl.registry.table import EXISTS, Check, Delete, LostRaceError, Put, until_won
+from anfl.registry.tags import arrange
+from anfl.resources import PARTITION_KEY, SORT_KEY
+
+Clock = Callable[[], int]
+"""Milliseconds since the epoch."""
+
+
+def now() -> int:
+    """The clock of a running process."""
+    return time.time_ns() // 1_000_000
+
+
+class Models:
+    """Registered models of all tenants; every method takes the tenant first and reaches nothing of another's.
+
+    Methods raise `anfl.problems.Problem` as MLflow's server would, and botocore's errors.
+    """
+
+    def __init__(self, records: Records, *, clock: Clock = now) -> None:
+        self._records = records
+        self._table = records.table
+        self._clock = clock
+
+    def create(
+        self, tenant: str, name: str, *, tags: Mapping[str, str] | None = None, description: str | None = None
+    ) -> Model:
+        """A new model without versions.
+
+        :raises Problem: 400, also where the name is taken.
+        """
+        rules.model_name(name)
+        for key, value in (tags or {}).items():
+            rules.tag(key, value)
+        arranged = arrange(tags or {})
+        moment = self._clock()
+        model = Model(
+            id=str(uuid.uuid4()),
+            name=name,
+            created_at=moment,
+            updated_at=moment,
+            description=rules.description(description),
+            tags=arranged.inline,
+            spilled=frozenset(arranged.spilled),
+        )
+        try:
+            self._table.write(
+                self._records.put_model(tenant, model, before=None),
+                *large_tag_puts(tenant, model.id, None, arranged.spilled),
+            )
+        except LostRaceError:
+            item = self._table.get(keys.model(tenant, name))
+            raise _taken(name, existing=_is_prompt((item or {}).get("tags", {})), new=_is_prompt(tags or {})) from None
+        return msgspec.structs.replace(model, tags=dict(tags or {}))
+
+    def get(self, tenant: str, name: str) -> tuple[Model, list[Version]]:
+        """A model, and its highest version of each stage that has one.
+
+        :raises Problem: 404.
+        """
+        model, latest = until_won(lambda: self._records.with_latest(tenant, name))
+        return self._records.all_tags(tenant, model), [self._records.all_tags(tenant, version) for version in latest]
+
+    def describe(self, tenant: str, name: str, description: str | None) -> Model:
+        """Set the description.
+
+        :raises Problem: 404, 400.
+        """
+        text = rules.description(description)
+
+        def change(model: Model) -> Model:
+            return msgspec.structs.replace(model, description=text, updated_at=self._clock())
+
+        return self._change(tenant, name, change)
+
+    def set_tag(self, tenant: str, name: str, key: str, value: str) -> None:
+        """Set a tag.
+
+        :raises Problem: 404, 400.
+        """
+        rules.model_name(name)
+        rules.tag(key, value)
+
+        def attempt() -> None:
+            before = self._records.model(tenant, name)
+            model, actions = put_tag(tenant, before, key, value)
+            self._table.write(self._records.put_model(tenant, model, before=before), *actions)
+
+        until_won(attempt)
+
+    def delete_tag(self, tenant: str, name: str, key: str) -> None:
+        """Remove a tag; one that is absent is fine.
+
+        :raises Problem: 404, 400.
+        """
+        rules.model_name(name)
+        rules.tag_key(key)
+
+        def attempt() -> None:
+            before = self._records.model(tenant, name)
+            if key in before.tags or key in before.spilled:
+                model, actions = drop_tag(tenant, before, key)
+                self._table.write(self._records.put_model(tenant, model, before=before), *actions)
+
+        until_won(attempt)
+
+    def rename(self, tenant: str, name: str, new_name: str) -> Model:
+        """Give a model another name; versions, tags and aliases follow without being touched.
+
+        :raises Problem: 404, 400, also where the new name is taken.
+        """
+        rules.model_name(new_name, field="new_name")
+
+        def attempt() -> Model:
+            before = self._records.model(tenant, name)
+            moment = self._clock()
+            model = msgspec.structs.replace(before, name=new_name, updated_at=moment, renamed_at=moment)
+            put = self._records.put_model(tenant, model, before=before if new_name == name else None)
+            if new_name == name:
+                self._table.write(put)
+            else:
+                if self._table.get(keys.model(tenant, new_name)) is not None:
+                    raise already_exists(f"Registered Model (name={new_name}) already exists.")
+                old = Delete(key=keys.model(tenant, name), condition=unchanged(before))
+                # The new record continues the old one's revisions: it is the same model.
+                put = Put(key=put.key, item=put.item | {"revision": before.revision + 1}, condition=put.condition)
+                self._table.write(put, old)
+            return model
+
+        return self._records.all_tags(tenant, until_won(attempt))
+
+    def delete(self, tenant: str, name: str) -> None:
+        """Remove a model with its versions, tags, aliases and verdicts.
+
+        The name is free and the model invisible at once; what hung off it follows. Where that is interrupted, the next
+        deletion finishes it.
+
+        :raises Problem: 404.
+        """
+
+        def attempt() -> None:
+            model = self._records.model(tenant, name)
+            self._table.write(
+                Delete(key=keys.model(tenant, name), condition=unchanged(model)),
+                Put(key=keys.tombstone(tenant, model.id), item={"name": name, "deleted_at": self._clock()}),
+            )
+
+        until_won(attempt)
+        self.sweep(tenant)
+
+    def sweep(self, tenant: str) -> None:
+        """Remove what is left of deleted models."""
+        for tombstone in list(self._table.query(keys.deleted(tenant))):
+            model_id = tombstone[SORT_KEY]
+            # Versions first: no tag or verdict can be added to a version that is gone.
+            for items in (
+                self._table.query(keys.versions(tenant), prefix=keys.versions_of(model_id)),
+                self._table.query(keys.belongings(tenant, model_id)),
+            ):
+                self._table.remove({name: item[name] for name in (PARTITION_KEY, SORT_KEY)} for item in items)
+            self._table.remove([keys.tombstone(tenant, model_id)])
+
+    def set_alias(self, tenant: str, name: str, alias: str, number: int) -> None:
+        """Point an alias at a version, wherever it pointed before.
+
+        :raises Problem: 404, 400.
+        """
+        rules.model_name(name)
+        rules.new_alias(alias)
+
+        def attempt() -> None:
+            found = self._records.version(tenant, name, number)
+            before = found.model
+            aliases = before.aliases | {alias: number}
+            if len(aliases) > rules.MAX_ALIASES:
+                message = f"A model has at most {rules.MAX_ALIASES} aliases; delete one first."
+                raise invalid_parameter(message, field="alias")
+            model = msgspec.structs.replace(before, aliases=aliases)
+            version = keys.version(tenant, before.id, number)
+            self._table.write(
+                self._records.put_model(tenant, model, before=before), Check(key=version, condition=EXISTS)
+            )
+
+        until_won(attempt)
+
+    def delete_alias(self, tenant: str, name: str, alias: str) -> None:
+        """Remove an alias; one that is absent is fine.
+
+        :raises Problem: 404, 400.
+        """
+        rules.model_name(name)
+        rules.alias(alias)
+
+        def attempt() -> None:
+            before = self._records.model(tenant, name)
+            if alias in before.aliases:
+                aliases = {key: value for key, value in before.aliases.items() if key != alias}
+                model = msgspec.structs.replace(before, aliases=aliases)
+                self._table.write(self._records.put_model(tenant, model, before=before))
+
+        until_won(attempt)
+
+    def by_alias(self, tenant: str, name: str, alias: str) -> VersionOf:
+        """The version that an alias names; ``latest`` in any case is the highest version.
+
+        :raises Problem: 404 for a missing model, 400 for a missing alias.
+        """
+        rules.model_name(name)
+        rules.alias(alias)
+
+        def wanted(model: Model) -> list[int]:
+            if alias.lower() == "latest":
+                return [max(model.latest.values())] if model.latest else []
+            return [model.aliases[alias]] if alias in model.aliases else []
+
+        found = until_won(lambda: self._records.selected(tenant, name, wanted))
+        if found is not None:
+            return VersionOf(model=found.model, version=self._records.all_tags(tenant, found.version))
+        if alias.lower() == "latest":
+            raise does_not_exist(f"Latest version not found for model {name}.")
+        raise invalid_parameter(f"Registered model alias {alias} not found.", field="alias")
+
+    def latest(self, tenant: str, name: str, stages: list[Stage]) -> tuple[Model, list[Version]]:
+        """A model and its highest versions of ``stages`` (none named: of all).
+
+        :raises Problem: 404.
+        """
+        model, versions = self.get(tenant, name)
+        return model, [version for version in versions if not stages or version.stage in stages]
+
+    def _change(self, tenant: str, name: str, change: Callable[[Model], Model]) -> Model:
+        def attempt() -> Model:
+            before = self._records.model(tenant, name)
+            model = change(before)
+            self._table.write(self._records.put_model(tenant, model, before=before))
+            return model
+
+        return self._records.all_tags(tenant, until_won(attempt))
+
+
+def _is_prompt(tags: Mapping[str, str]) -> bool:
+    return tags.get(PROMPT_TAG, "false").lower() == "true"
+
+
+def _taken(name: str, *, existing: bool, new: bool) -> Problem:
+    if existing == new:
+        return already_exists(f"{'Prompt' if new else 'Registered Model'} (name={name}) already exists.")
+    wanted, there = ("prompt", "registered model") if new else ("registered model", "prompt")
+    return already_exists(
+        f"Tried to create a {wanted} with name '{name}', but the name is already taken by a {there}. MLflow does not"
+        f" allow creating a model and a prompt with the same name."
+    )

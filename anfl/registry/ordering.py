@@ -1,0 +1,64 @@
+"""MLflow's ``order_by``: items ``key [ASC|DESC]``."""
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from anfl.registry.errors import invalid_parameter
+
+_ITEM = re.compile(r"""\s*(?P<key>`[^`]*`|"[^"]*"|[\w.]+)(?:\s+(?P<direction>asc|desc))?\s*""", re.IGNORECASE)
+Row = TypeVar("Row")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """One sort key."""
+
+    field: str
+    descending: bool
+
+
+_TIMESTAMPS = {"timestamp": "updated_at", "last_updated_timestamp": "updated_at"}
+MODEL_KEYS: Mapping[str, str] = {"name": "name"} | _TIMESTAMPS
+MODEL_TIES = (Order(field="name", descending=False),)
+VERSION_KEYS: Mapping[str, str] = {
+    "name": "name",
+    "version_number": "number",
+    "creation_timestamp": "created_at",
+    "last_updated_timestamp": "updated_at",
+}
+VERSION_DEFAULT = ("last_updated_timestamp DESC",)
+VERSION_TIES = (Order(field="name", descending=False), Order(field="number", descending=True))
+
+
+def parse(items: Iterable[str], *, keys: Mapping[str, str], ties: Sequence[Order]) -> tuple[Order, ...]:
+    """Read the items and append the tie-breaks that they leave open.
+
+    :param keys: the names that may be used → the field that each means.
+    :raises Problem: 400.
+    """
+    orders: list[Order] = []
+    for item in items:
+        match = _ITEM.fullmatch(item)
+        if match is None:
+            raise invalid_parameter(f"Invalid order_by clause '{item}'. Could not be parsed.", field="order_by")
+        key = match["key"].strip('`"').removeprefix("attribute.")
+        if key not in keys:
+            message = f"Invalid order by key '{key}' specified. Valid keys are '{sorted(keys)}'"
+            raise invalid_parameter(message, field="order_by")
+        if any(order.field == keys[key] for order in orders):
+            raise invalid_parameter(f"`order_by` contains duplicate fields: {list(items)}", field="order_by")
+        orders.append(Order(field=keys[key], descending=(match["direction"] or "").lower() == "desc"))
+    used = {order.field for order in orders}
+    return (*orders, *(tie for tie in ties if tie.field not in used))
+
+
+def sort(rows: list[Row], orders: Sequence[Order], value: Callable[[Row, str], str | int]) -> None:
+    """Sort in place; ``value(row, field)`` is what a field compares by."""
+    for order in reversed(orders):
+
+        def key(row: Row, field: str = order.field) -> str | int:
+            return value(row, field)
+
+        rows.sort(key=key, reverse=order.descending)

@@ -1,0 +1,107 @@
+"""Where a version's artefacts are: the rules for ``source``, and which locations lie in this registry's own store.
+
+As MLflow's server does it: ``models:/name/version`` and ``models:/name@alias`` are resolved at registration, local
+paths are refused, and so is every path that could climb.
+"""
+
+import posixpath
+import re
+from collections.abc import Mapping
+from urllib.parse import SplitResult, unquote, unquote_plus, urlsplit
+
+from anfl.problems import Problem
+from anfl.registry import rules
+from anfl.registry.entities import PROMPT_TAG
+from anfl.registry.errors import invalid_parameter
+from anfl.registry.models import Models
+from anfl.registry.records import Records
+
+PROXY_PATHS = ("/api/2.0/mlflow-artifacts/artifacts/", "/ajax-api/2.0/mlflow-artifacts/artifacts/")
+SCHEME = "mlflow-artifacts"
+_MODEL_VERSION = re.compile(r"/*(?P<name>[^/@]+)/(?P<version>\d+)")
+_MODEL_ALIAS = re.compile(r"/*(?P<name>[^/@]+)@(?P<alias>[^/@]+)")
+_MAX_DECODINGS = 10
+
+
+def check_source(source: str, *, tags: Mapping[str, str]) -> None:
+    """Refuse a source that names a local file or a path that could climb. Prompts need no artefacts, so no rules.
+
+    :raises Problem: 400.
+    """
+    if tags.get(PROMPT_TAG, "false").lower() == "true":
+        return
+    parsed = _split(source)
+    if parsed.scheme in ("", "file"):
+        raise invalid_parameter(
+            f"Invalid model version source: '{source}'. To use a local path as a model version source, the run_id"
+            " request parameter has to be specified and the local path has to be contained within the artifact"
+            " directory of the run specified by the run_id.",
+            field="source",
+        )
+    decoded = fully_decoded(source, plus=True)
+    path = re.sub(r"/+", "/", _split(decoded).path.rstrip("/")) if decoded is not None else ""
+    climbs = decoded is None or "\x00" in decoded or ".." in decoded.split("/")
+    if climbs or not path.startswith("/") or posixpath.normpath(path) != path:
+        raise invalid_parameter(
+            f"Invalid model version source: '{source}'. If supplying a source as an http, https, local file path, ftp,"
+            " objectstore, or mlflow-artifacts uri, an absolute path must be provided without relative path references"
+            " present. Please provide an absolute path.",
+            field="source",
+        )
+
+
+def locate(source: str, *, tenant: str, records: Records, models: Models, hosts: frozenset[str]) -> str:
+    """The location behind ``source``: itself, unless it refers to another version or to this registry's own proxy.
+
+    :param hosts: names (with port) under which this registry's artefact proxy is reached.
+    :raises Problem: 400 for a reference that cannot be read, 404 for one to what does not exist.
+    """
+    parsed = _split(source)
+    if parsed.scheme in ("http", "https") and parsed.netloc in hosts:
+        for proxy in PROXY_PATHS:
+            _, found, path = parsed.path.partition(proxy)
+            if found:
+                return f"{SCHEME}:/{path}"
+    if parsed.scheme != "models":
+        return source
+    path = parsed.path
+    if match := _MODEL_VERSION.fullmatch(path):
+        number = rules.version_number(match["version"])
+        return records.version(tenant, match["name"], number).version.location
+    if match := _MODEL_ALIAS.fullmatch(path):
+        return models.by_alias(tenant, match["name"], match["alias"]).version.location
+    raise invalid_parameter(
+        f"Unable to fetch model from model URI source artifact location '{source}'. Write models:/<name>/<version> or"
+        " models:/<name>@<alias>.",
+        field="source",
+    )
+
+
+def artifact_path(location: str) -> str | None:
+    """The path in this registry's artefact store that a version's ``location`` names; None where it lies elsewhere."""
+    parsed = _split(location)
+    if parsed.scheme != SCHEME:
+        return None
+    return unquote(parsed.path).strip("/") or None
+
+
+def fully_decoded(text: str, *, plus: bool = False) -> str | None:
+    """``text`` with percent-encoding removed until nothing changes; None where that does not end soon."""
+    decode = unquote_plus if plus else unquote
+    for _ in range(_MAX_DECODINGS):
+        decoded = decode(text)
+        if decoded == text:
+            return text
+        text = decoded
+    return None
+
+
+def _split(uri: str) -> SplitResult:
+    try:
+        return urlsplit(uri)
+    except ValueError:
+        raise _unreadable(uri) from None
+
+
+def _unreadable(source: str) -> Problem:
+    return invalid_parameter(f"Invalid model version source: '{source}'. It is not a URI.", field="source")

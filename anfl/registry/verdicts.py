@@ -1,0 +1,114 @@
+"""The state and outcome of each version's validation.
+
+A report can list thousands of files, so it stands compressed in one attribute; status and times stand beside it.
+"""
+
+import zlib
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import msgspec
+
+from anfl.registry import keys
+from anfl.registry.entities import InspectedFile, Reason, Verdict, VerdictStatus, VersionOf
+from anfl.registry.errors import version_not_found
+from anfl.registry.records import Records
+from anfl.registry.table import EXISTS, Check, Item, LostRaceError, Put, until_won
+
+MAX_REPORT_BYTES = 300_000
+"""Compressed; beside it an item (400 KB) needs little."""
+
+
+class _Report(msgspec.Struct, frozen=True, kw_only=True):
+    reasons: list[Reason]
+    files: list[InspectedFile]
+
+
+def timestamp() -> str:
+    """Now, as verdicts spell it: ISO 8601, UTC, milliseconds."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def pending(moment: str | None = None) -> Verdict:
+    """A validation that was asked for and has no outcome yet."""
+    return Verdict(status=VerdictStatus.PENDING, requested_at=moment or timestamp())
+
+
+def verdict_item(verdict: Verdict) -> Item:
+    """The attributes of a verdict.
+
+    A report that does not fit is shortened, and nothing is VALIDATED on a shortened report.
+    """
+    status, reasons, files = verdict.status, verdict.reasons, verdict.files
+    report = _packed(reasons, files)
+    if len(report) > MAX_REPORT_BYTES and status is VerdictStatus.VALIDATED:
+        status = VerdictStatus.QUARANTINED
+        reasons = [Reason(code="report_too_large", file=None, detail="too many files, or too long names, to record")]
+    while len(report) > MAX_REPORT_BYTES:
+        reasons, files = reasons[: len(reasons) // 2 + 1], files[: len(files) // 2]
+        report = _packed(reasons, files)
+    return {
+        "status": str(status),
+        "requested_at": verdict.requested_at,
+        "inspected_at": verdict.inspected_at,
+        "report": report,
+    }
+
+
+def _packed(reasons: list[Reason], files: list[InspectedFile]) -> bytes:
+    return zlib.compress(msgspec.json.encode(_Report(reasons=reasons, files=files)))
+
+
+class Verdicts:
+    """Validation of versions of all tenants' models."""
+
+    def __init__(self, records: Records, *, clock: Callable[[], str] = timestamp) -> None:
+        self._records = records
+        self._table = records.table
+        self._clock = clock
+
+    def get(self, tenant: str, name: str, number: int) -> Verdict | None:
+        """The state of a version's validation; None where none was ever asked for.
+
+        :raises Problem: 404.
+        """
+        found = self._records.version(tenant, name, number)
+        item = self._table.get(keys.check(tenant, found.model.id, number))
+        if item is None:
+            return None
+        report = msgspec.json.decode(zlib.decompress(item["report"]), type=_Report)
+        return Verdict(
+            status=VerdictStatus(item["status"]),
+            reasons=report.reasons,
+            files=report.files,
+            requested_at=item["requested_at"],
+            inspected_at=item.get("inspected_at"),
+        )
+
+    def put(self, tenant: str, of: VersionOf, verdict: Verdict) -> None:
+        """Record the state of a version's validation.
+
+        :raises Problem: 404 where the version was deleted meanwhile.
+        """
+        model_id, number = of.version.model_id, of.version.number
+        version = keys.version(tenant, model_id, number)
+        put = Put(key=keys.check(tenant, model_id, number), item=verdict_item(verdict))
+
+        def attempt() -> None:
+            try:
+                self._table.write(put, Check(key=version, condition=EXISTS))
+            except LostRaceError:
+                if self._table.get(version) is None:
+                    raise version_not_found(of.model.name, number) from None
+                raise
+
+        until_won(attempt)
+
+    def request(self, tenant: str, of: VersionOf) -> Verdict:
+        """Set a version's validation to pending.
+
+        :raises Problem: 404.
+        """
+        verdict = pending(self._clock())
+        self.put(tenant, of, verdict)
+        return verdict

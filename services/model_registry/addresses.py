@@ -1,0 +1,45 @@
+"""Where a caller reaches this service: behind the gateway that is another place than where it listens."""
+
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from starlette.requests import Request
+
+from anfl.registry import sources
+
+_ROUTES = ("/api/2.0/", "/ajax-api/2.0/", "/v1/")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Address:
+    """The caller's view: ``host`` is a name with port, ``prefix`` what stands before the service's own paths."""
+
+    scheme: str
+    host: str
+    prefix: str
+
+    def reachable(self, location: str) -> str:
+        """``location`` as a URI that an MLflow client can download from.
+
+        ``mlflow-artifacts:`` means nothing to a client whose tracking store is another server (or a file), so it
+        becomes the artefact proxy's URL.
+        """
+        path = sources.artifact_path(location)
+        if path is None:
+            return location
+        return f"{self.scheme}://{self.host}{self.prefix}{sources.PROXY_PATHS[0]}{quote(path)}"
+
+
+def address_of(request: Request) -> Address:
+    """The address that the caller of ``request`` used, as gateway and balancer pass it on.
+
+    ``X-Forwarded-Host`` and ``X-Forwarded-Path`` (the path as the caller sent it) come from the gateway's integration.
+    """
+    headers = request.headers
+    sent = headers.get("x-forwarded-path") or request.scope["path"]
+    starts = [at for at in (sent.find(route) for route in _ROUTES) if at >= 0]
+    return Address(
+        scheme=headers.get("x-forwarded-proto", request.url.scheme),
+        host=headers.get("x-forwarded-host") or headers.get("host", ""),
+        prefix=sent[: min(starts, default=0)],
+    )

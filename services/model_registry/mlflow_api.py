@@ -1,0 +1,253 @@
+"""MLflow's Model Registry REST protocol: each call reads its parameters, makes one call into the domain, answers."""
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from anfl.auth.principal import Principal
+from anfl.http.service import Handler, json_response
+from anfl.registry import rules, sources
+from anfl.registry.entities import VersionOf
+from anfl.registry.errors import invalid_parameter
+from anfl.registry.registry import Registry
+from services.model_registry.addresses import Address, address_of
+from services.model_registry.entities import model_document, version_document
+from services.model_registry.parameters import Kind, Parameters, Schema, read
+from services.model_registry.validation import Validation
+
+BASES = ("/api/2.0/mlflow", "/ajax-api/2.0/mlflow")
+_MODELS_PER_PAGE = (100, 1000)
+_VERSIONS_PER_PAGE = (200_000, 200_000)
+_MODEL = {"name": Kind.REQUIRED}
+_VERSION = _MODEL | {"version": Kind.REQUIRED}
+_ALIAS = _MODEL | {"alias": Kind.REQUIRED}
+_SEARCH = {"filter": Kind.TEXT, "max_results": Kind.INTEGER, "order_by": Kind.TEXTS, "page_token": Kind.TEXT}
+
+Answer = dict[str, Any]
+Call = Callable[[str, Parameters, Address], Answer]
+"""(tenant, parameters, where the caller reaches this service) → JSON document. Blocks."""
+
+
+class MlflowApi:
+    """The calls of the protocol over a registry."""
+
+    def __init__(self, registry: Registry, validation: Validation) -> None:
+        self._models = registry.models
+        self._versions = registry.versions
+        self._search = registry.search
+        self._records = registry.records
+        self._validation = validation
+
+    def handlers(self) -> dict[tuple[str, str], Handler]:
+        """Every call under both bases, by (method, path)."""
+        calls: dict[tuple[str, str], tuple[Schema, Call]] = {
+            ("POST", "registered-models/create"): (
+                _MODEL | {"tags": Kind.TAGS, "description": Kind.TEXT},
+                self._create_model,
+            ),
+            ("GET", "registered-models/get"): (_MODEL, self._get_model),
+            ("PATCH", "registered-models/update"): (_MODEL | {"description": Kind.TEXT}, self._update_model),
+            ("POST", "registered-models/rename"): (_MODEL | {"new_name": Kind.REQUIRED}, self._rename_model),
+            ("DELETE", "registered-models/delete"): (_MODEL, self._delete_model),
+            ("GET", "registered-models/search"): (_SEARCH, self._search_models),
+            ("GET", "registered-models/get-latest-versions"): (_MODEL | {"stages": Kind.TEXTS}, self._latest),
+            ("POST", "registered-models/get-latest-versions"): (_MODEL | {"stages": Kind.TEXTS}, self._latest),
+            ("POST", "registered-models/set-tag"): (
+                _MODEL | {"key": Kind.REQUIRED, "value": Kind.TEXT},
+                self._set_model_tag,
+            ),
+            ("DELETE", "registered-models/delete-tag"): (_MODEL | {"key": Kind.REQUIRED}, self._delete_model_tag),
+            ("POST", "registered-models/alias"): (_ALIAS | {"version": Kind.REQUIRED}, self._set_alias),
+            ("DELETE", "registered-models/alias"): (_ALIAS, self._delete_alias),
+            ("GET", "registered-models/alias"): (_ALIAS, self._get_by_alias),
+            ("POST", "model-versions/create"): (
+                _MODEL
+                | {
+                    "source": Kind.REQUIRED,
+                    "run_id": Kind.TEXT,
+                    "tags": Kind.TAGS,
+                    "run_link": Kind.TEXT,
+                    "description": Kind.TEXT,
+                    "model_id": Kind.TEXT,
+                },
+                self._create_version,
+            ),
+            ("GET", "model-versions/get"): (_VERSION, self._get_version),
+            ("PATCH", "model-versions/update"): (_VERSION | {"description": Kind.TEXT}, self._update_version),
+            ("POST", "model-versions/transition-stage"): (
+                _VERSION | {"stage": Kind.REQUIRED, "archive_existing_versions": Kind.BOOLEAN},
+                self._transition,
+            ),
+            ("DELETE", "model-versions/delete"): (_VERSION, self._delete_version),
+            ("GET", "model-versions/search"): (_SEARCH, self._search_versions),
+            ("GET", "model-versions/get-download-uri"): (_VERSION, self._download_uri),
+            ("POST", "model-versions/set-tag"): (
+                _VERSION | {"key": Kind.REQUIRED, "value": Kind.TEXT},
+                self._set_version_tag,
+            ),
+            ("DELETE", "model-versions/delete-tag"): (_VERSION | {"key": Kind.REQUIRED}, self._delete_version_tag),
+        }
+        return {
+            (method, f"{base}/{path}"): partial(_respond, schema=schema, call=call)
+            for (method, path), (schema, call) in calls.items()
+            for base in BASES
+        }
+
+    def _create_model(self, tenant: str, given: Parameters, _address: Address) -> Answer:
+        model = self._models.create(
+            tenant, given.text("name"), tags=given.tags(), description=given.optional("description")
+        )
+        return {"registered_model": model_document(model)}
+
+    def _get_model(self, tenant: str, given: Parameters, _address: Address) -> Answer:
+        return {"registered_model": model_document(*self._models.get(tenant, given.text("name")))}
+
+    def _update_model(self, tenant: str, given: Parameters, _address: Address) -> Answer:
+        self._models.describe(tenant, given.text("name"), given.optional("description") or "")
+        return self._get_model(tenant, given, _address)
+
+    def _rename_model(self, tenant: str, given: Parameters, _address: Address) -> Answer:
+        model = self._models.rename(tenant, given.text("name"), given.text("new_name"))
+        return {"registered_model": model_document(*self._models.get(tenant, model.name))}
+
+    def _delete_model(self, tenant: str, given: Parameters, _address: Address) -> Answer:
+        self._models.delete(tenant, given.text("name"))
+        return {}
+
+    def _search_models(self, tenant: str, given: Parameters, _address: Address) -> Answer:
+        page = self._search.models(
+            tenant,
+            where=given.optional("filter"),
+            order_by=given.texts("order_by"),
+            limit=_limit(given, *_MODELS_PER_PAGE),
+            token=given.optional("page_token"),
+        )
+        answer: Answer = {}
+        if page.models:
+            answer["registered_models"] = [model_document(model, latest) for model, latest in page.models]
+        if page.next_token is not None:
+            answer["next_page_token"] = page.next_token
+        return answer
+
+    def _latest(self, tenant: str, given: Parameters, _address: Address) -> Answer:
+        stages = [rules.stage(text) for text in given.texts("stages")]
+        model, versions = self._models.latest(tenant, given.text("name"), stages)
+        return {"model_versions": [version_document(model, v, aliases=True) for v in versions]} if versions else {}
+
+    def _set_model_tag(self, tenant: str, given: Parameters, _address: Address) -> Answer:
+        self._models.set_tag(tenant, given.text("name"), given.text("key"), given.optional("value") or "")
+        return {}
+
+    def _delete_model_tag(self, tenant: str, given: Parameters, _address: Address) -> Answer:
+        self._models.delete_tag(tenant, given.text("name"), given.text("key"))
+        return {}
+
+    def _set_alias(self, tenant: str, given: Parameters, _address: Address) -> Answer:
+        self._models.set_alias(tenant, given.text("name"), given.text("alias"), _number(given))
+        return {}
+
+    def _delete_alias(self, tenant: str, given: Parameters, _address: Address) -> Answer:
+        self._models.delete_alias(tenant, given.text("name"), given.text("alias"))
+        return {}
+
+    def _get_by_alias(self, tenant: str, given: Parameters, _address: Address) -> Answer:
+        return _version(self._models.by_alias(tenant, given.text("name"), given.text("alias")))
+
+    def _create_version(self, tenant: str, given: Parameters, address: Address) -> Answer:
+        name, source, tags = given.text("name"), given.text("source"), given.tags()
+        rules.model_name(name)
+        sources.check_source(source, tags=tags)
+        hosts = frozenset({address.host})
+        location = sources.locate(source, tenant=tenant, records=self._records, models=self._models, hosts=hosts)
+        created = self._versions.create(
+            tenant,
+            name,
+            source=source,
+            location=location,
+            run_id=given.optional("run_id") or "",
+            run_link=given.optional("run_link") or "",
+            description=given.optional("description") or "",
+            tags=tags,
+            check=self._validation.initial(location),
+        )
+        self._validation.enqueue(tenant, created)
+        return _version(created)
+
+    def _get_version(self, tenant: str, given: Parameters, _address: Address) -> Answer:
+        return _version(self._versions.get(tenant, given.text("name"), _number(given)))
+
+    def _update_version(self, tenant: str, given: Parameters, _address: Address) -> Answer:
+        return _version(
+            self._versions.describe(tenant, given.text("name"), _number(given), given.optional("description"))
+        )
+
+    def _transition(self, tenant: str, given: Parameters, _address: Address) -> Answer:
+        moved = self._versions.transition(
+            tenant,
+            given.text("name"),
+            _number(given),
+            rules.stage(given.text("stage")),
+            archive_existing=given.flag("archive_existing_versions"),
+        )
+        return _version(moved)
+
+    def _delete_version(self, tenant: str, given: Parameters, _address: Address) -> Answer:
+        self._versions.delete(tenant, given.text("name"), _number(given))
+        return {}
+
+    def _search_versions(self, tenant: str, given: Parameters, _address: Address) -> Answer:
+        page = self._search.versions(
+            tenant,
+            where=given.optional("filter"),
+            order_by=given.texts("order_by"),
+            limit=_limit(given, *_VERSIONS_PER_PAGE),
+            token=given.optional("page_token"),
+        )
+        answer: Answer = {}
+        if page.versions:
+            answer["model_versions"] = [version_document(of.model, of.version, aliases=False) for of in page.versions]
+        if page.next_token is not None:
+            answer["next_page_token"] = page.next_token
+        return answer
+
+    def _download_uri(self, tenant: str, given: Parameters, address: Address) -> Answer:
+        found = self._versions.get(tenant, given.text("name"), _number(given))
+        return {"artifact_uri": address.reachable(found.version.location)}
+
+    def _set_version_tag(self, tenant: str, given: Parameters, _address: Address) -> Answer:
+        value = given.optional("value") or ""
+        self._versions.set_tag(tenant, given.text("name"), _number(given), given.text("key"), value)
+        return {}
+
+    def _delete_version_tag(self, tenant: str, given: Parameters, _address: Address) -> Answer:
+        self._versions.delete_tag(tenant, given.text("name"), _number(given), given.text("key"))
+        return {}
+
+
+async def _respond(request: Request, principal: Principal, *, schema: Schema, call: Call) -> Response:
+    given = await read(request, schema)
+    return json_response(await asyncio.to_thread(call, principal.tenant, given, address_of(request)))
+
+
+def _version(of: VersionOf) -> Answer:
+    return {"model_version": version_document(of.model, of.version, aliases=True)}
+
+
+def _number(given: Parameters) -> int:
+    return rules.version_number(given.text("version"))
+
+
+def _limit(given: Parameters, default: int, largest: int) -> int:
+    """The size of a page. MLflow's server takes 0 for models and then never advances: refused here."""
+    limit = given.number("max_results", default)
+    if limit < 1:
+        message = f"Invalid value for max_results. It must be a positive integer, but got {limit}"
+        raise invalid_parameter(message, field="max_results")
+    if limit > largest:
+        message = f"Invalid value {limit} for parameter 'max_results' supplied: It must be at most {largest}"
+        raise invalid_parameter(message, field="max_results")
+    return limit

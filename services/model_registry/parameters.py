@@ -1,0 +1,181 @@
+"""Reads the parameters of MLflow's calls as its server does, with its messages.
+
+GET carries them in the query string, everything else in a JSON body; absent, null and (for required ones) empty are the
+same; unknown ones are ignored.
+"""
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from enum import Enum
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+from starlette.requests import Request
+
+from anfl.problems import Problem
+from anfl.registry.errors import invalid_parameter
+
+MAX_BODY_BYTES = 2 * 1024 * 1024
+"""Of a JSON body. A transaction holds 4 MB; the largest single value that MLflow allows is 100,000 characters."""
+_INTEGER = re.compile(r"\s*[+-]?\d{1,18}\s*")
+_HINT = " See the API docs for more information about request parameters."
+
+
+class Kind(Enum):
+    """Type of a parameter."""
+
+    TEXT = "text"
+    REQUIRED = "required text"
+    BOOLEAN = "boolean"
+    INTEGER = "integer"
+    TEXTS = "list of text"
+    TAGS = "list of {key, value}"
+
+
+Schema = Mapping[str, Kind]
+
+
+class Parameters:
+    """The parameters of one call, of the types that its schema declares."""
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        self._values = values
+
+    def text(self, name: str) -> str:
+        """A required text."""
+        return str(self._values[name])
+
+    def optional(self, name: str) -> str | None:
+        """A text, None where absent."""
+        value: str | None = self._values.get(name)
+        return value
+
+    def flag(self, name: str) -> bool:
+        """A boolean, False where absent."""
+        return bool(self._values.get(name, False))
+
+    def number(self, name: str, default: int) -> int:
+        """An integer."""
+        return int(self._values.get(name, default))
+
+    def texts(self, name: str) -> list[str]:
+        """A list of texts, empty where absent."""
+        return list(self._values.get(name, []))
+
+    def tags(self, name: str = "tags") -> dict[str, str]:
+        """Tags by key; the last of several with the same key counts."""
+        return dict(self._values.get(name, {}))
+
+
+async def read(request: Request, schema: Schema) -> Parameters:
+    """The parameters of ``request``.
+
+    :raises Problem: 400 naming the parameter, 413 for too large a body.
+    """
+    given = _from_query(request, schema) if request.method == "GET" else await _from_body(request)
+    values: dict[str, Any] = {}
+    for name, kind in schema.items():
+        value = given.get(name)
+        if value is None or (kind is Kind.REQUIRED and value == ""):
+            if kind is Kind.REQUIRED:
+                raise invalid_parameter(f"Missing value for required parameter '{name}'.{_HINT}", field=name)
+            continue
+        values[name] = _READERS[kind](name, value)
+    return Parameters(values)
+
+
+def _from_query(request: Request, schema: Schema) -> dict[str, Any]:
+    query = request.query_params
+    return {
+        name: query.getlist(name) if kind is Kind.TEXTS else query.get(name)
+        for name, kind in schema.items()
+        if name in query
+    }
+
+
+async def _from_body(request: Request) -> dict[str, Any]:
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_BODY_BYTES:
+            raise Problem(
+                HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too_large", f"A request has at most {MAX_BODY_BYTES} bytes."
+            )
+    content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if body and content_type != "application/json":
+        raise invalid_parameter(
+            f"Bad Request. Content-Type must be application/json, got '{content_type}'.", field="Content-Type"
+        )
+    document = _decoded(bytes(body))
+    if isinstance(document, str):  # some clients encode twice
+        document = _decoded(document.encode())
+    return document if isinstance(document, dict) else {}
+
+
+def _decoded(body: bytes) -> object:
+    """The JSON document; None for what is none, as MLflow's server takes it (a required parameter is then missing)."""
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+def _wrong(name: str, value: object) -> Problem:
+    shown = json.dumps(value, sort_keys=True, separators=(",", ":"), default=str)[:500]
+    hint = f"Hint: Value was of type '{type(value).__name__}'."
+    return invalid_parameter(f"Invalid value {shown} for parameter '{name}' supplied:  {hint}{_HINT}", field=name)
+
+
+def _text(name: str, value: object) -> str:
+    if not isinstance(value, str):
+        raise _wrong(name, value)
+    return value
+
+
+def _boolean(name: str, value: object) -> bool:
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, str) and value.lower() in ("true", "false"):
+        return value.lower() == "true"
+    raise _wrong(name, value)
+
+
+def _integer(name: str, value: object) -> int:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
+        return int(value)
+    if isinstance(value, str) and _INTEGER.fullmatch(value):
+        return int(value)
+    raise _wrong(name, value)
+
+
+def _texts(name: str, value: object) -> list[str]:
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise _wrong(name, value)
+    return value
+
+
+def _tags(name: str, value: object) -> dict[str, str]:
+    if not isinstance(value, list):
+        raise _wrong(name, value)
+    tags: dict[str, str] = {}
+    for entry in value:
+        key = entry.get("key") if isinstance(entry, dict) else None
+        text = entry.get("value", "") if isinstance(entry, dict) else None
+        if not isinstance(key, str) or not isinstance(text, str):
+            raise _wrong(name, value)
+        tags[key] = text
+    return tags
+
+
+_READERS: dict[Kind, Callable[[str, object], object]] = {
+    Kind.TEXT: _text,
+    Kind.REQUIRED: _text,
+    Kind.BOOLEAN: _boolean,
+    Kind.INTEGER: _integer,
+    Kind.TEXTS: _texts,
+    Kind.TAGS: _tags,
+}

@@ -1,0 +1,75 @@
+"""Validation of versions: state and request, under ``/v1/models`` and for registration."""
+
+import asyncio
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from anfl.auth.principal import Principal
+from anfl.http.service import Handler, json_response
+from anfl.registry import rules, sources
+from anfl.registry.entities import Reason, Verdict, VerdictStatus, VersionOf
+from anfl.registry.registry import Registry
+from anfl.registry.requests import ValidationQueue
+from anfl.registry.verdicts import pending, timestamp
+
+_PATH = "/v1/models/{name}/versions/{version}/validation"
+
+
+class Validation:
+    """Asks for inspections and tells their outcome."""
+
+    def __init__(self, registry: Registry, queue: ValidationQueue) -> None:
+        self._versions = registry.versions
+        self._verdicts = registry.verdicts
+        self._queue = queue
+
+    def handlers(self) -> dict[tuple[str, str], Handler]:
+        """The routes, by (method, path)."""
+        return {("GET", _PATH): self._get, ("POST", _PATH): self._post}
+
+    def initial(self, location: str) -> Verdict:
+        """The state of a new version: pending, or that its artefacts cannot be inspected where they lie."""
+        if sources.artifact_path(location) is not None:
+            return pending()
+        return _elsewhere()
+
+    def enqueue(self, tenant: str, of: VersionOf) -> None:
+        """Ask for the inspection of a version whose artefacts lie in this registry's store."""
+        if sources.artifact_path(of.version.location) is not None:
+            self._queue.send(tenant, of)
+
+    async def _get(self, request: Request, principal: Principal) -> Response:
+        name, number = _named(request)
+        verdict = await asyncio.to_thread(self._verdicts.get, principal.tenant, name, number)
+        return json_response(_document(verdict or _elsewhere()))
+
+    async def _post(self, request: Request, principal: Principal) -> Response:
+        verdict = await asyncio.to_thread(self._ask, principal.tenant, *_named(request))
+        return json_response(_document(verdict), 202)
+
+    def _ask(self, tenant: str, name: str, number: int) -> Verdict:
+        found = self._versions.get(tenant, name, number)
+        if sources.artifact_path(found.version.location) is None:
+            verdict = _elsewhere()
+            self._verdicts.put(tenant, found, verdict)
+            return verdict
+        verdict = self._verdicts.request(tenant, found)
+        self._queue.send(tenant, found)
+        return verdict
+
+
+def _elsewhere() -> Verdict:
+    moment = timestamp()
+    detail = "The artefacts do not lie in this registry's store (mlflow-artifacts:/…), so nothing was inspected."
+    reason = Reason(code="source_not_inspectable", file=None, detail=detail)
+    return Verdict(status=VerdictStatus.QUARANTINED, reasons=[reason], requested_at=moment, inspected_at=moment)
+
+
+def _named(request: Request) -> tuple[str, int]:
+    return request.path_params["name"], rules.version_number(request.path_params["version"])
+
+
+def _document(verdict: Verdict) -> object:
+    return msgspec.to_builtins(verdict)
