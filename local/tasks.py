@@ -43,6 +43,7 @@ async def output_of(
         finally:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)  # itself, and what it started, when we are interrupted
+            await process.wait()
     if process.returncode != 0:
         lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
         words = "\n".join(f"  {line}" for line in lines[-LAST_LINES:])
