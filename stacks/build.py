@@ -11,7 +11,9 @@ from stacks.global_data import GlobalData
 from stacks.global_dns import GlobalDns
 from stacks.global_keys import GlobalKeys, GlobalReplicaKey
 from stacks.models import Settings
+from stacks.monitoring import MonitoringStack
 from stacks.network import NetworkStack
+from stacks.recovery import RecoveryStack
 from stacks.security import SecurityStack
 from stacks.service import ServiceStack
 from stacks.settings import DEFAULT_ENVIRONMENT, SettingsError, load
@@ -62,7 +64,10 @@ def _region(
         key_arn=key_arn,
     )
     service.add_stack_dependency(data, "functions and services use the region's replica of every table by name")
-    chain = (network, security, storage, service)
+    monitoring = MonitoringStack(app, settings=settings, region=region, service=service, key_arn=key_arn)
+    recovery = RecoveryStack(app, settings=settings, region=region, storage=storage, key_arn=key_arn)
+    recovery.add_stack_dependency(data, "the plan for databases selects the region's replica of every table by name")
+    chain = (network, security, storage, service, monitoring, recovery)
     for earlier, later in pairwise(chain):
         later.add_stack_dependency(earlier)
 
