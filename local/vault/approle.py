@@ -1,6 +1,5 @@
 """The AppRole method: a role id and a secret id, for people's tools and machines outside AWS."""
 
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -54,10 +53,10 @@ class AppRole:
     token: TokenParams = field(default_factory=TokenParams)
     secret_ids: dict[str, SecretId] = field(default_factory=dict)
 
-    def live(self, secret_id: str) -> SecretId | None:
+    def live(self, secret_id: str, now: float) -> SecretId | None:
         """The secret id, unless unknown or expired."""
         found = self.secret_ids.get(secret_id)
-        if found is not None and found.ttl and time.time() >= found.created + found.ttl:
+        if found is not None and found.ttl and now >= found.created + found.ttl:
             del self.secret_ids[secret_id]
             return None
         return found
@@ -198,25 +197,30 @@ class AppRoleBackend(Backend):
 
     def _accessors(self, request: Request) -> Reply:
         role = self._role(request)
-        accessors = [made.accessor for secret_id in list(role.secret_ids) if (made := role.live(secret_id))]
+        accessors = [
+            made.accessor for secret_id in list(role.secret_ids) if (made := role.live(secret_id, self._core.clock()))
+        ]
         if not accessors:
             raise absent()
         return Reply(data={"keys": accessors})
 
-    @staticmethod
-    def _by_id(request: Request, role: AppRole) -> str | None:
+    def _by_id(self, request: Request, role: AppRole) -> str | None:
         secret_id = text(request.data, "secret_id")
         if not secret_id:
             raise invalid("missing secret_id")
-        return secret_id if role.live(secret_id) is not None else None
+        return secret_id if role.live(secret_id, self._core.clock()) is not None else None
 
-    @staticmethod
-    def _by_accessor(request: Request, role: AppRole) -> str | None:
+    def _by_accessor(self, request: Request, role: AppRole) -> str | None:
         accessor = text(request.data, "secret_id_accessor")
         if not accessor:
             raise invalid("missing secret_id_accessor")
         return next(
-            (key for key, made in role.secret_ids.items() if made.accessor == accessor and role.live(key)), None
+            (
+                key
+                for key, made in role.secret_ids.items()
+                if made.accessor == accessor and role.live(key, self._core.clock())
+            ),
+            None,
         )
 
     def _login(self, request: Request) -> Reply:
@@ -230,7 +234,7 @@ class AppRoleBackend(Backend):
         if role.bind_secret_id:
             if not secret_id:
                 raise invalid("missing secret_id")
-            found = role.live(secret_id)
+            found = role.live(secret_id, self._core.clock())
             if found is None:
                 raise invalid(_REFUSED)
             if found.uses == 1:
