@@ -1,12 +1,11 @@
 """The shape of the settings files. Durations are `datetime.timedelta`, percentages floats (5.0 for ``5%``)."""
 
-from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from stacks.units import Duration, Instance, Limit, Network, Percent, Region
+from stacks.units import Duration, Instance, Limit, Network, Percent, Region, between
 
 Count = Annotated[int, Field(ge=1, strict=True)]
 Zone = Annotated[str, Field(pattern=r"^([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,}$")]
@@ -121,7 +120,7 @@ class AtRest(Model):
     """Storage encryption."""
 
     method: Literal["AWS KMS"]
-    key_rotation: Annotated[Duration, Field(ge=timedelta(days=90), le=timedelta(days=2560))]
+    key_rotation: Annotated[Duration, between("90 days", "2560 days")]
 
 
 class InTransit(Model):
@@ -160,7 +159,7 @@ class Alert(Model):
 
     name: AlertName
     threshold: Limit
-    duration: Annotated[Duration, Field(ge=timedelta(minutes=1), le=timedelta(days=1))]
+    duration: Annotated[Duration, between("1m", "1 days")]
 
 
 class Alerts(Model):
@@ -202,7 +201,7 @@ class Scaling(Model):
     vector_processing: VectorScaling
 
 
-Retention = Annotated[Duration, Field(ge=timedelta(days=1), le=timedelta(days=36500))]
+Retention = Annotated[Duration, between("1 days", "36500 days")]
 
 
 class DatabaseBackup(Model):
@@ -259,8 +258,8 @@ class Tokens(Model):
 
     issuer: Annotated[str, Field(pattern=r"^https://[a-z0-9.-]+$")]
     audience: Annotated[str, Field(pattern=r"^[a-z0-9-]+$")]
-    ttl: Annotated[Duration, Field(ge=timedelta(minutes=1), le=timedelta(days=1))]
-    authorizer_cache: Annotated[Duration, Field(le=timedelta(hours=1))]
+    ttl: Annotated[Duration, between("1m", "1 days")]
+    authorizer_cache: Annotated[Duration, between("0s", "1h")]
     """How long the gateway keeps the authorizer's answer; zero: not at all."""
 
 
@@ -284,7 +283,7 @@ class Api(Model):
     rate: Count
     """Requests a second, sustained."""
     burst: Count
-    timeout: Annotated[Duration, Field(ge=timedelta(seconds=1), le=timedelta(seconds=29))]
+    timeout: Annotated[Duration, between("1s", "29s")]
     """Of an integration; more than 29 s needs a raised quota."""
 
 
@@ -293,8 +292,8 @@ class Queues(Model):
 
     max_receives: Annotated[int, Field(ge=1, le=100, strict=True)]
     """Attempts before a message goes to the dead-letter queue."""
-    dead_letter_retention: Annotated[Duration, Field(ge=timedelta(days=1), le=timedelta(days=14))]
-    jobs_visibility: Annotated[Duration, Field(ge=timedelta(minutes=1), le=timedelta(hours=12))]
+    dead_letter_retention: Annotated[Duration, between("1 days", "14 days")]
+    jobs_visibility: Annotated[Duration, between("1m", "12h")]
     """How long the service may work at one job before another task gets it."""
 
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import BeforeValidator, PlainSerializer
+from pydantic import AfterValidator, BeforeValidator, PlainSerializer
 
 _UNITS = {
     "s": 1,
@@ -91,6 +91,20 @@ Duration = Annotated[
     BeforeValidator(_duration),
     PlainSerializer(lambda value: f"{int(value.total_seconds())}s", return_type=str),
 ]
+
+
+def between(low: str, high: str) -> AfterValidator:
+    """Bounds of a duration, both allowed."""
+    least, most = _duration(low), _duration(high)
+
+    def check(value: timedelta) -> timedelta:
+        if not least <= value <= most:
+            raise ValueError(f"a duration from {low} to {high} is needed")
+        return value
+
+    return AfterValidator(check)
+
+
 Percent = Annotated[float, BeforeValidator(_percent), PlainSerializer(lambda value: f"{value:g}%", return_type=str)]
 """5.0 for ``5%``."""
 Limit = Annotated[Threshold, BeforeValidator(_threshold)]
