@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.status import Status
 from rich.table import Table
 
 from local import sample
@@ -18,8 +20,15 @@ from local import sample
 class Step:
     """A running step; set ``note`` to say more about how it went."""
 
-    def __init__(self) -> None:
+    def __init__(self, title: str, status: Status) -> None:
+        self._title = title
+        self._status = status
         self.note = ""
+
+    def progress(self, what: str, number: int, total: int) -> None:
+        """Say what is being worked at, the how manieth of how many."""
+        self._status.update(f"{self._title} … [dim]{number}/{total} {what}[/]")
+        self.note = f"{total} in all"
 
 
 class Reporter:
@@ -31,8 +40,9 @@ class Reporter:
     @contextmanager
     def step(self, title: str) -> Iterator[Step]:
         """Time what happens inside and print it once it has succeeded."""
-        step, started = Step(), time.perf_counter()
-        with self.console.status(f"{title} …"):
+        started = time.perf_counter()
+        with self.console.status(f"{title} …") as status:
+            step = Step(title, status)
             yield step
         self._done(title, started, step.note)
 
@@ -52,7 +62,7 @@ class Reporter:
 
     def failed(self, message: object) -> None:
         """The one message of a run that could not start or go on."""
-        self.console.print("[bold red]anfl up:[/]", str(message), soft_wrap=True, markup=True)
+        self.console.print(f"[bold red]anfl up:[/] {escape(str(message))}", soft_wrap=True)
 
     def started(self, document: Mapping[str, Any], place: Path, *, with_sample: bool) -> None:
         """Where everything listens, how to get a token, and what to try."""

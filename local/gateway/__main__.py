@@ -8,6 +8,7 @@ import uvicorn
 from anfl.telemetry import logs
 from local.gateway.app import Gateway
 from local.gateway.declared import RestApi, build_api
+from local.guard import require_loopback
 from local.resolved import Resources, fetch
 
 
@@ -15,10 +16,12 @@ def main() -> None:
     """Serve until SIGTERM."""
     parser = argparse.ArgumentParser(prog="python -m local.gateway", description=__doc__)
     parser.add_argument("--port", type=int, required=True)
-    parser.add_argument("--aws", required=True, help="endpoint of the embedded AWS")
+    parser.add_argument("--aws", required=True, type=require_loopback, help="endpoint of the embedded AWS")
     parser.add_argument("--region", required=True)
     parser.add_argument("--services", required=True, type=json.loads, help="JSON: container name -> base URL")
     options = parser.parse_args()
+    for address in options.services.values():
+        require_loopback(address)
     logs.configure()
 
     def load() -> RestApi:

@@ -1,0 +1,322 @@
+"""``anfl up``: everything that ``make run`` starts, in the foreground, until Ctrl-C or ``anfl down``."""
+
+import asyncio
+import contextlib
+import json
+import os
+import secrets
+import shutil
+import signal
+import sys
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import psutil
+
+from anfl.auth.principal import Role
+from local import accounts, sample
+from local.addresses import AddressBook
+from local.aws.credentials import role_environment
+from local.aws.deploy import DeployError, deploy
+from local.environment import free_ports, is_free, isolate, isolated
+from local.process import Program, ProgramFailedError, Supervisor
+from local.region import Region, TokenError
+from local.report import Reporter
+from local.resolved import DeclarationError, Resource, Resources, fetch
+from local.services import container_names, service_programs
+from local.state import DEFAULT_DIRECTORY, REPOSITORY, AlreadyRunningError, StateDirectory
+from local.synth import synthesize
+from local.tasks import TaskError, in_thread, output_of
+from stacks import settings
+
+DEFAULT_PORT = 8420
+DEFAULT_TENANT = "demo"
+INTERRUPTED = 130
+RENEW_AT = 0.5
+"""Part of a token's life after which the published tokens are replaced."""
+FAILURE_SECONDS = 0.5
+"""How long a failed step waits for the news that a program has ended."""
+
+
+class StartError(RuntimeError):
+    """The run cannot start; the message says what to do."""
+
+
+EXPECTED = (
+    AlreadyRunningError,
+    DeclarationError,
+    DeployError,
+    ProgramFailedError,
+    TaskError,
+    TokenError,
+    sample.SampleError,
+    settings.SettingsError,
+    StartError,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What to start."""
+
+    port: int = DEFAULT_PORT
+    """Of the first region's gateway; further regions take the next ports."""
+    regions: str | None = None
+    """``all``, names joined by commas, or None for the environment's own."""
+    environment: str = "dev"
+    sample: bool = True
+    state: Path = DEFAULT_DIRECTORY
+
+
+def run(options: Options) -> int:
+    """Start everything and serve until told to stop.
+
+    :returns: 0 after a requested stop, 1 after a failure (already reported), 130 where the start was interrupted.
+    """
+    isolate()
+    reporter = Reporter()
+    try:
+        return asyncio.run(_Run(options, reporter).guarded())
+    except EXPECTED as error:
+        reporter.failed(error)
+    except Exception as error:
+        log = options.state.resolve() / "logs" / "up.log"
+        log.parent.mkdir(parents=True, exist_ok=True)
+        log.write_text("".join(traceback.format_exception(error)))
+        reporter.failed(f"unexpected {type(error).__name__}: {error}. Log: {log}")
+    return 1
+
+
+class _Run:
+    def __init__(self, options: Options, reporter: Reporter) -> None:
+        self._options = options
+        self._report = reporter
+        self._state = StateDirectory(options.state)
+        self._settings = settings.load(options.environment, regions=options.regions)
+        names = self._settings.regions
+        *vaults, self._aws_port = free_ports(len(names) + 1)
+        self._regions = [Region(name=name, gateway=options.port + i, vault=vaults[i]) for i, name in enumerate(names)]
+        self._aws = f"http://127.0.0.1:{self._aws_port}"
+        self._tenant = self._settings.deployment.default_tenant or DEFAULT_TENANT
+        self._root_token = secrets.token_urlsafe(24)
+        declared = self._settings.deployment.vault.address
+        self._book = AddressBook(
+            entries={declared.format(region=region.name): region.vault_url for region in self._regions}
+        )
+        self._variables = isolated()
+        self._serving = False
+
+    async def guarded(self) -> int:
+        """The run, from claiming the state directory to having ended every process."""
+        with self._state.claimed(self._regions[0].api):
+            self._supervisor = Supervisor(on_restart=self._restarted)
+            work = asyncio.create_task(self._up_until_failure())
+            self._stop_on_signal(work)
+            try:
+                await work
+            except asyncio.CancelledError:
+                return 0 if self._serving else INTERRUPTED
+            finally:
+                await self._supervisor.stop()
+                _sweep()
+        raise AssertionError("a run ends by a request or an error")
+
+    async def _up_until_failure(self) -> None:
+        """Start, then wait for the end of what cannot be repaired; its report outranks what it made fail."""
+        start, failure = asyncio.create_task(self._up()), asyncio.create_task(self._supervisor.failure())
+        try:
+            await asyncio.wait({start, failure}, return_when=asyncio.FIRST_COMPLETED)
+            if start.done() and start.exception() is not None:
+                await asyncio.wait({failure}, timeout=FAILURE_SECONDS)
+            await (failure if failure.done() else start)
+        finally:
+            start.cancel()
+            failure.cancel()
+            await asyncio.wait({start, failure})
+
+    def _stop_on_signal(self, work: asyncio.Task[None]) -> None:
+        """First request: stop in order. Second: at once."""
+        asked = False
+
+        def stop(number: int) -> None:
+            nonlocal asked
+            if asked:
+                self._supervisor.kill()
+                _sweep()
+                self._state.document.unlink(missing_ok=True)
+                os._exit(INTERRUPTED)
+            asked = True
+            self._report.console.print(f"\nStopping everything ({signal.Signals(number).name}) …")
+            work.cancel()
+
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            asyncio.get_running_loop().add_signal_handler(number, stop, number)
+
+    async def _up(self) -> None:
+        self._check_ports()
+        shutil.rmtree(self._state.logs, ignore_errors=True)
+        with self._report.step("Synthesize the stacks") as step:
+            new = await synthesize(
+                self._state.cdk_out,
+                environment=self._options.environment,
+                regions=self._options.regions,
+                variables=self._variables,
+                log=self._state.logs / "synth.log",
+            )
+            step.note = "" if new else "nothing has changed"
+        with self._report.step("Start the embedded AWS and Vault"):
+            await self._start_platform()
+        with self._report.step("Deploy the stacks with the CDK CLI") as step:
+            await deploy(self._state.cdk_out, self._aws, log=self._log("deploy"), progress=step.progress)
+        resources = await in_thread(lambda: fetch(self._aws))
+        with self._report.step("Set up Vault: keys, policies, roles, a client for each role"):
+            await self._set_up_vaults()
+        with self._report.step("Start the services and the gateway"):
+            for region in self._regions:
+                await self._serve(region, resources)
+        with self._report.step("Get a token for each role"):
+            lifetime = await self._get_tokens()
+        if self._options.sample:
+            await self._load_sample()
+        self._serving = True
+        self._state.publish(self._document())
+        self._report.started(self._document(), self._state.document, with_sample=self._options.sample)
+        while True:
+            await asyncio.sleep(lifetime * RENEW_AT)
+            with contextlib.suppress(TokenError):  # the old ones are still good for a while
+                lifetime = await self._get_tokens()
+                self._state.publish(self._document())
+
+    async def _get_tokens(self) -> int:
+        """Get new tokens everywhere; how many seconds they last."""
+        return min([await region.get_tokens() for region in self._regions])
+
+    def _check_ports(self) -> None:
+        for region in self._regions:
+            if not is_free(region.gateway):
+                raise StartError(
+                    f"Port {region.gateway}, for the gateway of {region.name}, is taken by another program; "
+                    "choose another with --port."
+                )
+
+    async def _start_platform(self) -> None:
+        """Both at once: each needs only the other's address."""
+        addresses = json.dumps(dict(self._book.entries))
+        command = ("--port", str(self._aws_port), "--log", str(self._log("functions")), "--addresses", addresses)
+        aws = self._program(
+            "aws", (sys.executable, "-m", "local.aws", *command), health=f"{self._aws}/_anfl/health", restarts=False
+        )
+        await asyncio.gather(*map(self._supervisor.start, (aws, *map(self._vault, self._regions))))
+
+    def _vault(self, region: Region) -> Program:
+        binary = shutil.which("vault", path=self._variables["PATH"])
+        listen = f"127.0.0.1:{region.vault}"
+        options = ("-dev", f"-dev-listen-address={listen}", "-dev-no-store-token")
+        own = (sys.executable, "-m", "local.vault", "--port", str(region.vault), "--sts-endpoint", self._aws)
+        return self._program(
+            self._named("vault", region),
+            (binary, "server", *options) if binary else own,
+            health=f"{region.vault_url}/v1/sys/health",
+            restarts=False,
+            variables={"VAULT_DEV_ROOT_TOKEN_ID": self._root_token},
+        )
+
+    async def _set_up_vaults(self) -> None:
+        request = accounts.Request(
+            endpoint=self._aws,
+            root_token=self._root_token,
+            vaults={region.name: region.vault_url for region in self._regions},
+            tenant=self._tenant,
+        )
+        answer = await output_of(
+            "The set-up of Vault",
+            (sys.executable, "-m", "local.accounts"),
+            variables=self._variables,
+            log=self._log("vault-setup"),
+            given=msgspec.json.encode(request),
+        )
+        clients = msgspec.json.decode(answer, type=dict[str, dict[str, dict[str, str]]])
+        for region in self._regions:
+            region.clients = clients[region.name]
+
+    async def _serve(self, region: Region, deployed: list[Resource]) -> None:
+        resources = Resources(deployed, region=region.name)
+        names = container_names(resources)
+        region.ports = dict(zip(names, free_ports(len(names)), strict=True))
+        programs = service_programs(
+            resources,
+            ports=region.ports,
+            environment={**self._variables, "AWS_ENDPOINT_URL": self._aws, "AWS_REGION": region.name},
+            role_environment=lambda role: role_environment(self._aws, role, region.name),
+            substitute=self._book.translate,
+            logs=self._state.logs,
+        )
+        renamed = [replace(program, name=self._named(program.name, region)) for program in programs]
+        arguments = ("--aws", self._aws, "--region", region.name, "--services", json.dumps(region.services))
+        gateway = self._program(
+            self._named("gateway", region),
+            (sys.executable, "-m", "local.gateway", "--port", str(region.gateway), *arguments),
+            health=f"{region.api}/_anfl/health",
+            restarts=True,
+        )
+        await asyncio.gather(*map(self._supervisor.start, (*renamed, gateway)))
+
+    async def _load_sample(self) -> None:
+        first = self._regions[0]
+        with self._report.counting("Load the sample glosses", len(sample.rows())) as count:
+            await sample.load(first.api, first.tokens[Role.WRITER], count)
+
+    def _program(
+        self,
+        name: str,
+        command: tuple[str, ...],
+        *,
+        health: str,
+        restarts: bool,
+        variables: Mapping[str, str] | None = None,
+    ) -> Program:
+        return Program(
+            name=name,
+            command=command,
+            directory=REPOSITORY,
+            environment={**self._variables, **(variables or {})},
+            log=self._log(name),
+            health=health,
+            restarts=restarts,
+        )
+
+    def _named(self, name: str, region: Region) -> str:
+        """Process and log names: plain for the first region."""
+        return name if region is self._regions[0] else f"{name}-{region.name}"
+
+    def _log(self, name: str) -> Path:
+        return self._state.logs / f"{name}.log"
+
+    def _restarted(self, name: str, what: str) -> None:
+        self._report.console.print(f"[yellow]{name} {what} and was started again.[/] Log: {self._log(name)}")
+        if self._serving:
+            self._state.publish(self._document())
+
+    def _document(self) -> dict[str, Any]:
+        """``local.json``."""
+        first = self._regions[0].document()
+        return {
+            "environment": self._options.environment,
+            **first,
+            "tenant": self._tenant,
+            "vault_token": self._root_token,
+            "aws_endpoint": self._aws,
+            "regions": {region.name: region.document() for region in self._regions},
+            "pids": {"up": os.getpid(), **self._supervisor.pids()},
+        }
+
+
+def _sweep() -> None:
+    """End whatever is still below this process, for example a deployment that was interrupted."""
+    for child in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.Error):
+            child.kill()
