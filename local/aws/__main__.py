@@ -1,0 +1,61 @@
+"""``python -m local.aws --port P --log FILE --addresses JSON``: the embedded AWS on loopback."""
+
+import argparse
+import logging
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+
+import msgspec
+
+from local.addresses import AddressBook
+from local.aws import moto_patches
+from local.aws.credentials import role_environment
+from local.aws.functions import Functions
+from local.aws.queues import QueuePollers
+from local.aws.server import listen
+from local.guard import NotLoopbackError
+
+CACHE = Path(__file__).resolve().parents[2] / ".anfl" / "functions"
+
+
+def main() -> None:
+    """Serve until SIGTERM or SIGINT."""
+    parser = argparse.ArgumentParser(prog="python -m local.aws", description="The embedded AWS, on 127.0.0.1.")
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--log", type=Path, required=True, help="log of the function invocations")
+    parser.add_argument("--addresses", default="{}", help='JSON: {"declared address": "loopback address"}')
+    parser.add_argument("--cache", type=Path, default=CACHE, help="where function bundles are extracted")
+    arguments = parser.parse_args()
+    try:
+        addresses = AddressBook.decode(arguments.addresses)
+    except (msgspec.MsgspecError, NotLoopbackError) as error:
+        parser.error(f"--addresses: {error}")
+    logging.basicConfig(level="WARNING", format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    endpoint = f"http://127.0.0.1:{arguments.port}"
+    functions = Functions(
+        cache=arguments.cache,
+        log=arguments.log.resolve(),
+        addresses=addresses,
+        role_environment=lambda role, region, session: role_environment(endpoint, role, region, session_name=session),
+    )
+    moto_patches.apply(invoke=functions.api)
+    server = listen(arguments.port)
+    pollers = QueuePollers(functions)
+
+    def stop(*_: object) -> None:
+        threading.Thread(target=server.shutdown, daemon=True).start()
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    server.serve_forever()
+    pollers.close()
+    functions.close()
+    sys.stdout.flush()
+    os._exit(0)  # threads that wait for messages or handlers end with us
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,206 @@
+"""Deploys a cloud assembly to the embedded AWS with the real CDK CLI."""
+
+import asyncio
+import contextlib
+import json
+import os
+import re
+import signal
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import boto3
+from botocore.config import Config
+
+from local.environment import isolated
+from local.guard import require_loopback
+from local.state import REPOSITORY
+
+CDK = REPOSITORY / "node_modules" / ".bin" / "cdk"
+DEPLOY_SECONDS = 300.0
+BOOTSTRAP_VERSION = "30"
+Progress = Callable[[str, int, int], None]
+"""(stack, its number, number of stacks), as each stack begins to deploy."""
+_BEGINS = re.compile(
+    r"^(?P<stack>\S+?)(?: \(\S+\))?: (?:deploying|destroying)\.\.\. \[(?P<number>\d+)/(?P<total>\d+)\]"
+)
+_ACCOUNT = "123456789012"
+_CONFIG = Config(connect_timeout=2, read_timeout=30, retries={"mode": "standard", "total_max_attempts": 3}, proxies={})
+
+
+class DeployError(RuntimeError):
+    """The stacks could not be deployed; the message says why and ends with the place of the log."""
+
+
+async def deploy(
+    cdk_out: Path,
+    endpoint: str,
+    *,
+    log: Path,
+    cdk: Path = CDK,
+    progress: Progress = lambda _stack, _number, _total: None,
+    timeout: float = DEPLOY_SECONDS,
+) -> None:
+    """Deploy every stack of the assembly, in every region.
+
+    :param log: gets everything that the CLI prints.
+    :param timeout: seconds for all of it.
+    :raises DeployError: a stack failed, or time ran out.
+    :raises NotLoopbackError: ``endpoint`` is not on this machine.
+    """
+    require_loopback(endpoint)
+    await asyncio.to_thread(_bootstrap, cdk_out, endpoint)
+    # Change sets would lose exports and outputs in moto.
+    arguments = ("deploy", "**", "--method=direct", "--require-approval=never", "--no-validation")
+    await _run(arguments, cdk_out, endpoint, log=log, cdk=cdk, progress=progress, timeout=timeout)
+
+
+async def destroy(
+    cdk_out: Path,
+    endpoint: str,
+    *,
+    log: Path,
+    cdk: Path = CDK,
+    progress: Progress = lambda _stack, _number, _total: None,
+    timeout: float = DEPLOY_SECONDS,
+) -> None:
+    """Remove every stack of the assembly; arguments and errors as for `deploy`."""
+    require_loopback(endpoint)
+    await _run(("destroy", "**", "--force"), cdk_out, endpoint, log=log, cdk=cdk, progress=progress, timeout=timeout)
+
+
+async def _run(
+    arguments: tuple[str, ...],
+    cdk_out: Path,
+    endpoint: str,
+    *,
+    log: Path,
+    cdk: Path,
+    progress: Progress,
+    timeout: float,
+) -> None:
+    if not cdk.exists():
+        raise DeployError("The CDK CLI is not installed: run 'make run', which installs it first (or 'npm ci').")
+    log.parent.mkdir(parents=True, exist_ok=True)
+    process = await asyncio.create_subprocess_exec(
+        str(cdk),
+        *arguments,
+        *("--app", str(cdk_out), "--no-notices", "--no-version-reporting", "--progress=events", "--ci"),
+        cwd=cdk_out,
+        env=_environment(endpoint),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        start_new_session=True,
+        limit=1 << 20,
+    )
+    said: deque[str] = deque(maxlen=400)
+    try:
+        async with asyncio.timeout(timeout):
+            await _follow(process, log, said, progress)
+            code = await process.wait()
+    except TimeoutError:
+        raise DeployError(f"'cdk {arguments[0]}' did not end within {timeout:.0f} s. Log: {log}") from None
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    if code != 0:
+        raise DeployError(f"'cdk {arguments[0]}' failed: {_reason(said)}\nLog: {log}")
+
+
+async def _follow(process: asyncio.subprocess.Process, log: Path, said: deque[str], progress: Progress) -> None:
+    if process.stdout is None:
+        raise AssertionError("started with a pipe")
+    with log.open("w") as file:
+        async for raw in process.stdout:
+            line = re.sub(r"\x1b\[[0-9;]*m", "", raw.decode(errors="replace"))
+            file.write(line)
+            file.flush()
+            said.append(line.strip())
+            if found := _BEGINS.match(line):
+                progress(found["stack"], int(found["number"]), int(found["total"]))
+
+
+def _reason(said: deque[str]) -> str:
+    """The CLI's own words for the failure: what stands behind the cross, or the last thing it said."""
+    words = [line for line in said if line]
+    for number, line in enumerate(words):
+        if line.startswith("❌"):
+            return " ".join(part.lstrip("❌‣ ") for part in words[number : number + 2])
+    return words[-1] if words else "it said nothing"
+
+
+def _environment(endpoint: str) -> dict[str, str]:
+    return {
+        **isolated(),
+        "AWS_ENDPOINT_URL": endpoint,
+        # Templates are handed to CloudFormation by an S3 URL, whose host moto must recognise.
+        "AWS_ENDPOINT_URL_S3_FOR_CLOUDFORMATION": f"http://localhost:{urlsplit(endpoint).port}",
+        "AWS_REGION": "us-east-1",
+        "CDK_DEFAULT_ACCOUNT": _ACCOUNT,
+        "CI": "true",
+    }
+
+
+def _bootstrap(cdk_out: Path, endpoint: str) -> None:
+    """Make what ``cdk bootstrap`` makes, as far as the assembly names it: parameters, buckets, roles."""
+    session = boto3.session.Session(aws_access_key_id="local", aws_secret_access_key="local")  # noqa: S106
+
+    def client(service: Any, region: str) -> Any:  # noqa: ANN401 - boto3's overloads
+        return session.client(service, region_name=region, endpoint_url=endpoint, config=_CONFIG)
+
+    needs = sorted(_needs(cdk_out))
+    for kind, region, name in needs:
+        if kind == "parameter":
+            client("ssm", region).put_parameter(Name=name, Value=BOOTSTRAP_VERSION, Type="String", Overwrite=True)
+        elif kind == "bucket":
+            place: Mapping[str, Any] = (
+                {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
+            )
+            s3 = client("s3", region)
+            with contextlib.suppress(s3.exceptions.BucketAlreadyOwnedByYou):
+                s3.create_bucket(Bucket=name, **place)
+        else:
+            iam = client("iam", region)
+            with contextlib.suppress(iam.exceptions.EntityAlreadyExistsException):
+                iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(_TRUST))
+            iam.attach_role_policy(RoleName=name, PolicyArn="arn:aws:iam::aws:policy/AdministratorAccess")
+
+
+_TRUST = {
+    "Version": "2012-10-17",
+    "Statement": [{"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}],
+}
+
+
+def _needs(cdk_out: Path) -> Iterator[tuple[str, str, str]]:
+    """(kind, region, name) of everything that the assembly expects of the bootstrap stack; each at least once."""
+    found: set[tuple[str, str, str]] = set()
+    for manifest in cdk_out.rglob("manifest.json"):
+        for artifact in json.loads(manifest.read_bytes()).get("artifacts", {}).values():
+            region = artifact.get("environment", "").rpartition("/")[2]
+            properties = artifact.get("properties", {})
+            if artifact.get("type") != "aws:cloudformation:stack":
+                continue
+            if parameter := properties.get("bootstrapStackVersionSsmParameter"):
+                found.add(("parameter", region, parameter))
+            for key in ("assumeRoleArn", "cloudFormationExecutionRoleArn"):
+                if arn := properties.get(key):
+                    found.add(("role", "us-east-1", _resolved(arn, region).rpartition("/")[2]))
+    for manifest in cdk_out.rglob("*.assets.json"):
+        for asset in json.loads(manifest.read_bytes()).get("files", {}).values():
+            for destination in asset["destinations"].values():
+                region = destination["region"]
+                found.add(("bucket", region, _resolved(destination["bucketName"], region)))
+                if arn := destination.get("assumeRoleArn"):
+                    found.add(("role", "us-east-1", _resolved(arn, region).rpartition("/")[2]))
+    yield from found
+
+
+def _resolved(text: str, region: str) -> str:
+    for name, value in (("AccountId", _ACCOUNT), ("Partition", "aws"), ("Region", region)):
+        text = text.replace(f"${{AWS::{name}}}", value)
+    return text

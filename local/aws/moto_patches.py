@@ -1,0 +1,240 @@
+"""Every change to moto, in one place. `apply` must run before the first request.
+
+Worth giving upstream:
+
+1. CloudFormation: ``Fn::GetStackOutput`` (also across regions) and ``{{resolve:ssm:…}}`` (`_clean_json`).
+2. CloudFormation: ``AWS::KMS::Key`` ignores ``MultiRegion``, ``KeySpec`` and ``KeyUsage`` (`_create_key`).
+3. CloudFormation: templates are parsed as YAML first, which takes seconds for large JSON (`_parse_template`);
+   a resource that cannot be made is a status 500 without its name, and leaves a stack that blocks the retry.
+4. CloudFormation: back ends for ``DynamoDB::GlobalTable``, ``SQS::QueuePolicy``, ``KMS::ReplicaKey`` (`back_ends`).
+5. DynamoDB: a cancelled transaction replaces the table objects, so whoever holds one keeps the old (`_transact`);
+   its backup copies every item of the table, which makes a transaction as slow as the table is long.
+6. Core: every model instance ever made is kept for ``reset()``; a long-running server leaks them (`_no_tracking`).
+7. Lambda: ``invoke`` answers a failed function like a successful one without Docker (`_invoke`).
+8. Server: DynamoDB loses concurrent updates (`local.aws.server` serialises its requests).
+"""
+
+import copy
+import json
+import logging
+import re
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Any
+
+from moto.awslambda.responses import LambdaResponse
+from moto.cloudformation import parsing
+from moto.cloudformation.exceptions import ValidationError
+from moto.cloudformation.models import CloudFormationBackend, Stack, cloudformation_backends
+from moto.core import config
+from moto.core.common_models import BaseModel, CloudFormationModel
+from moto.dynamodb.models import DynamoDBBackend
+from moto.dynamodb.models.table import Table
+from moto.kms.models import Key, kms_backends
+from moto.sqs.models import Queue
+from moto.ssm.models import ssm_backends
+
+from local.aws import back_ends  # noqa: F401 - moto finds models by their base class
+from local.aws.generic_resource import GenericResource
+
+Invoke = Callable[[str, str, bytes, dict[str, str]], tuple[int, dict[str, str], bytes]]
+"""(region, function name or ARN, payload, headers) → status, headers, body."""
+_log = logging.getLogger(__name__)
+_SSM = re.compile(r"\{\{resolve:ssm:([^}:]+)(?::\d+)?\}\}")
+
+
+def apply(*, invoke: Invoke) -> None:
+    """Patch moto for this process."""
+    config.default_user_config["iam"] = {"load_aws_managed_policies": True}
+    config.default_user_config["lambda"] = {"use_docker": False}
+    config.default_user_config["stepfunctions"] = {"execute_state_machine": True}
+    _no_tracking()
+    _cloudformation()
+    _dynamodb()
+    _patch(Key, "create_from_cloudformation_json", classmethod(_create_key))
+    _patch(Queue, "lambda_event_source_mappings", _Unpolled())
+    _patch(LambdaResponse, "invoke", lambda response: _invoke(response, invoke))
+
+
+def _patch(owner: Any, name: str, value: Any) -> None:  # noqa: ANN401
+    setattr(owner, name, value)
+
+
+def _no_tracking() -> None:
+    _patch(BaseModel, "__new__", lambda cls, *_args, **_kwargs: object.__new__(cls))
+
+
+class _Unpolled:
+    """moto would call the function inside SendMessage; `local.aws.queues` polls instead, as Lambda does."""
+
+    def __get__(self, _queue: object, _owner: object) -> dict[str, object]:
+        return {}
+
+    def __set__(self, _queue: object, _value: object) -> None:
+        """Ignored."""
+
+
+def _cloudformation() -> None:
+    original_class = parsing.resource_class_from_type
+    original_clean = parsing.clean_json
+    original_create = parsing.parse_and_create_resource
+    original_create_stack = CloudFormationBackend.create_stack
+    known = parsing.get_model_map()
+
+    def resource_class(kind: str) -> type[CloudFormationModel]:
+        if kind in parsing.NULL_MODELS or kind in known:
+            return original_class(kind)
+        return GenericResource
+
+    def clean(node: Any, resources: Any) -> Any:  # noqa: ANN401 - JSON
+        if isinstance(node, str):
+            return _SSM.sub(lambda match: _parameter(match[1], resources), node) if "{{resolve:ssm:" in node else node
+        if isinstance(node, dict) and "Fn::GetStackOutput" in node:
+            return _stack_output(clean(node["Fn::GetStackOutput"], resources), resources)
+        if isinstance(node, dict) and "Fn::GetAtt" in node:
+            return _attribute(node, resources, original_clean)
+        return original_clean(node, resources)
+
+    def create(logical_id: str, definition: dict[str, Any], *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+        try:
+            return original_create(logical_id, definition, *args, **kwargs)
+        except ValidationError:
+            raise
+        except Exception as error:
+            _log.exception("%s (%s)", logical_id, definition["Type"])
+            what = f"{type(error).__name__}: {error}"
+            raise ValidationError(message=f"{logical_id} ({definition['Type']}) cannot be made: {what}") from error
+
+    def create_stack(self: CloudFormationBackend, name: str, *args: Any, **kwargs: Any) -> Stack:  # noqa: ANN401
+        before = set(self.stacks)
+        try:
+            return original_create_stack(self, name, *args, **kwargs)
+        except Exception:
+            for half_made in set(self.stacks) - before:  # else a retry is told that the stack exists
+                if self.stacks[half_made].name == name:
+                    del self.stacks[half_made]
+            raise
+
+    _patch(parsing, "parse_and_create_resource", create)
+    _patch(CloudFormationBackend, "create_stack", create_stack)
+    _patch(Stack, "parse_template", staticmethod(_parse_template))
+    _patch(parsing, "resource_class_from_type", resource_class)
+    _patch(parsing, "clean_json", clean)
+    # Outputs may use attributes that AWS has and moto lacks; `_attribute` answers them.
+    _patch(parsing.ResourceMap, "validate_outputs", lambda _map: None)
+
+
+def _parse_template(template: str | dict[str, Any]) -> dict[str, Any]:
+    if isinstance(template, dict):
+        return template
+    parsed: dict[str, Any] = json.loads(template)
+    return parsed
+
+
+def placeholder(kind: str) -> bool:
+    """Whether resources of this type exist on paper only."""
+    return parsing.resource_class_from_type(kind) is GenericResource
+
+
+def _parameter(name: str, resources: Any) -> str:  # noqa: ANN401 - moto's ResourceMap
+    backend = ssm_backends[resources["AWS::AccountId"]][resources["AWS::Region"]]
+    found = backend.get_parameter(name)
+    if found is None:
+        raise ValidationError(message=f"SSM parameter {name} does not exist in {resources['AWS::Region']}")
+    return str(found.value)
+
+
+def _stack_output(arguments: dict[str, str], resources: Any) -> Any:  # noqa: ANN401
+    region = arguments.get("Region") or resources["AWS::Region"]
+    for stack in cloudformation_backends[resources["AWS::AccountId"]][region].stacks.values():
+        if stack.name == arguments["StackName"] and not stack.status.startswith("DELETE"):
+            output = dict(stack.output_map).get(arguments["OutputName"])
+            if output is not None:
+                return output.value
+    raise ValidationError(message=f"Stack {arguments['StackName']} in {region} has no output {arguments['OutputName']}")
+
+
+def _attribute(node: dict[str, Any], resources: Any, original: Callable[..., Any]) -> Any:  # noqa: ANN401
+    """``Fn::GetAtt`` as moto answers it, else as `GenericResource` would."""
+    logical_id, attribute = node["Fn::GetAtt"]
+    resource = resources[logical_id]
+    known = getattr(type(resource), "has_cfn_attr", None)
+    if known is None or known(attribute):
+        return original(node, resources)
+    definition = resources._resource_json_map[logical_id]
+    return GenericResource(
+        kind=definition["Type"],
+        logical_id=logical_id,
+        stack=resources["AWS::StackName"],
+        properties=parsing.clean_json(definition.get("Properties", {}), resources),
+        account=resources["AWS::AccountId"],
+        region=resources["AWS::Region"],
+    ).get_cfn_attribute(attribute)
+
+
+def _create_key(
+    _cls: Any,  # noqa: ANN401
+    _name: str,
+    /,
+    cloudformation_json: dict[str, Any],
+    account_id: str,
+    region_name: str,
+    **_kwargs: object,
+) -> Key:
+    properties = cloudformation_json["Properties"]
+    key = kms_backends[account_id][region_name].create_key(
+        policy=properties["KeyPolicy"],
+        key_usage=properties.get("KeyUsage", "ENCRYPT_DECRYPT"),
+        key_spec=properties.get("KeySpec", "SYMMETRIC_DEFAULT"),
+        description=properties.get("Description", ""),
+        tags=properties.get("Tags", []),
+        multi_region=properties.get("MultiRegion", False),
+    )
+    key.key_rotation_status = properties.get("EnableKeyRotation", False)
+    key.enabled = properties.get("Enabled", True)
+    return key
+
+
+def _dynamodb() -> None:
+    transact, update = DynamoDBBackend.transact_write_items, DynamoDBBackend.update_item
+
+    def transact_in_place(self: DynamoDBBackend, items: list[dict[str, Any]]) -> None:
+        before = dict(self.tables)
+        try:
+            transact(self, items)
+        except Exception:
+            for name, table in before.items():
+                restored = self.tables[name]
+                if restored is not table:  # other regions' tables share these items: put them back in place
+                    table.items.clear()
+                    table.items.update(restored.items)
+                    self.tables[name] = table
+            raise
+
+    def update_copy(self: DynamoDBBackend, table_name: str, key: dict[str, Any], *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+        table = self.tables.get(table_name)
+        if table is not None and set(key) == set(table.table_key_attrs):
+            hash_key, range_key = self.get_keys_value(table, key)
+            item = table.get_item(hash_key, range_key)
+            if item is not None:  # updated in place by moto; the backup of a transaction must keep the old one
+                rows: Any = table.items
+                if range_key:
+                    rows = rows[hash_key]
+                rows[range_key or hash_key] = copy.deepcopy(item)
+        return update(self, table_name, key, *args, **kwargs)
+
+    def backup(self: Table, _memo: object) -> Table:
+        twin = copy.copy(self)
+        rows: Any = {key: dict(row) if self.range_key_attr else row for key, row in self.items.items()}
+        twin.items = defaultdict(dict, rows)
+        return twin
+
+    _patch(DynamoDBBackend, "transact_write_items", transact_in_place)
+    _patch(DynamoDBBackend, "update_item", update_copy)
+    _patch(Table, "__deepcopy__", backup)
+
+
+def _invoke(response: LambdaResponse, invoke: Invoke) -> tuple[int, dict[str, str], bytes]:
+    name = response.path.rsplit("/", 2)[-2]
+    body = response.body if isinstance(response.body, bytes) else (response.body or "").encode()
+    return invoke(response.region, name, body, {k.lower(): v for k, v in response.headers.items()})

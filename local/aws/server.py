@@ -1,0 +1,60 @@
+"""The HTTP server of the embedded AWS: moto's dispatcher, and what ANFL asks about the deployed resources."""
+
+import json
+import threading
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+from werkzeug.serving import BaseWSGIServer, make_server
+
+from local.aws.resources import deployed, placeholders
+
+CONTROL = "/_anfl/"
+Environ = dict[str, Any]
+StartResponse = Callable[..., Any]
+
+
+class Application:
+    """WSGI. DynamoDB requests run one at a time: moto loses concurrent updates otherwise."""
+
+    def __init__(self) -> None:
+        self._moto = DomainDispatcherApplication(create_backend_app)
+        self._dynamodb = threading.Lock()
+
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        """Serve one request."""
+        path = environ.get("PATH_INFO", "")
+        if path.startswith(CONTROL):
+            return _control(path.removeprefix(CONTROL), start_response)
+        if environ.get("HTTP_X_AMZ_TARGET", "").startswith("DynamoDB"):
+            with self._dynamodb:
+                return list(self._moto(environ, start_response))
+        answer: Iterable[bytes] = self._moto(environ, start_response)
+        return answer
+
+
+def _control(name: str, start_response: StartResponse) -> list[bytes]:
+    body: object
+    if name == "health":
+        body = {"status": "ok"}
+    elif name == "resources":
+        body = list(deployed())
+    elif name == "placeholders":
+        body = placeholders()
+    else:
+        start_response("404 Not Found", [("Content-Type", "application/json")])
+        return [b'{"error": "use /_anfl/health, /_anfl/resources or /_anfl/placeholders"}']
+    content = json.dumps(body, default=str).encode()
+    start_response("200 OK", [("Content-Type", "application/json"), ("Content-Length", str(len(content)))])
+    return [content]
+
+
+class _RequestHandler(MotoRequestHandler):
+    def log_request(self, *_: object) -> None:
+        """Thousands of lines that say nothing; failures are logged by moto."""
+
+
+def listen(port: int) -> BaseWSGIServer:
+    """A threaded server on loopback; call ``serve_forever``."""
+    return make_server("127.0.0.1", port, Application(), threaded=True, request_handler=_RequestHandler)
