@@ -201,9 +201,9 @@ class ReplicaKey(CloudFormationModel):
 
     @classmethod
     def create_from_cloudformation_json(
-        cls, resource_name: str, cloudformation_json: Json, account_id: str, region_name: str, **_kwargs: object
+        cls, _resource_name: str, cloudformation_json: Json, account_id: str, region_name: str, **_kwargs: object
     ) -> "ReplicaKey":
-        """Called by moto. :raises KeyError: the primary key does not exist."""
+        """Called by moto."""
         properties = cloudformation_json["Properties"]
         primary_region, key_id = properties["PrimaryKeyArn"].split(":")[3], properties["PrimaryKeyArn"].split("/")[-1]
         key = kms_backends[account_id][primary_region].replicate_key(key_id, region_name)

@@ -24,9 +24,7 @@ DEPLOY_SECONDS = 300.0
 BOOTSTRAP_VERSION = "30"
 Progress = Callable[[str, int, int], None]
 """(stack, its number, number of stacks), as each stack begins to deploy."""
-_BEGINS = re.compile(
-    r"^(?P<stack>\S+?)(?: \(\S+\))?: (?:deploying|destroying)\.\.\. \[(?P<number>\d+)/(?P<total>\d+)\]"
-)
+_BEGINS = re.compile(r"^(?P<stack>\S+?)(?: \(\S+\))?: (?:deploying|destroying)\.\.\. \[(?P<number>\d+)/(?P<all>\d+)\]")
 _ACCOUNT = "123456789012"
 _CONFIG = Config(connect_timeout=2, read_timeout=30, retries={"mode": "standard", "total_max_attempts": 3}, proxies={})
 
@@ -121,7 +119,7 @@ async def _follow(process: asyncio.subprocess.Process, log: Path, said: deque[st
             file.flush()
             said.append(line.strip())
             if found := _BEGINS.match(line):
-                progress(found["stack"], int(found["number"]), int(found["total"]))
+                progress(found["stack"], int(found["number"]), int(found["all"]))
 
 
 def _reason(said: deque[str]) -> str:

@@ -20,7 +20,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import unquote
 
-from moto.awslambda.models import LambdaFunction, lambda_backends
+from moto.awslambda.models import LambdaFunction
+from moto.awslambda_simple.models import lambda_simple_backends
 from moto.core.models import DEFAULT_ACCOUNT_ID
 
 from local.addresses import AddressBook
@@ -127,7 +128,7 @@ class Functions:
         if name.startswith("arn:"):
             region = name.split(":")[3]
         short = name.split(":function:")[-1].split(":")[0]
-        for function in lambda_backends[DEFAULT_ACCOUNT_ID][region].list_functions():
+        for function in lambda_simple_backends[DEFAULT_ACCOUNT_ID][region].list_functions():
             if function.function_name == short:
                 return function
         arn = f"arn:aws:lambda:{region}:{DEFAULT_ACCOUNT_ID}:function:{short}"

@@ -237,4 +237,5 @@ def _dynamodb() -> None:
 def _invoke(response: LambdaResponse, invoke: Invoke) -> tuple[int, dict[str, str], bytes]:
     name = response.path.rsplit("/", 2)[-2]
     body = response.body if isinstance(response.body, bytes) else (response.body or "").encode()
-    return invoke(response.region, name, body, {k.lower(): v for k, v in response.headers.items()})
+    status, headers, content = invoke(response.region, name, body, {k.lower(): v for k, v in response.headers.items()})
+    return status, {**headers, "status": str(status)}, content  # moto takes the status from there

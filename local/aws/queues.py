@@ -6,7 +6,8 @@ import threading
 import time
 from typing import Any
 
-from moto.awslambda.models import EventSourceMapping, lambda_backends
+from moto.awslambda.models import EventSourceMapping
+from moto.awslambda_simple.models import lambda_simple_backends
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.sqs.models import Message, Queue, sqs_backends
 
@@ -33,7 +34,7 @@ class QueuePollers:
 
     def _scan(self) -> None:
         while not self._stopping.wait(SCAN_SECONDS):
-            for region, backend in list(lambda_backends[DEFAULT_ACCOUNT_ID].items()):
+            for region, backend in list(lambda_simple_backends[DEFAULT_ACCOUNT_ID].items()):
                 for mapping in list(backend._event_source_mappings.values()):
                     if ":sqs:" in mapping.event_source_arn and mapping.uuid not in self._followed:
                         self._followed.add(mapping.uuid)
@@ -45,7 +46,7 @@ class QueuePollers:
     def _poll(self, region: str, mapping: EventSourceMapping) -> None:
         name = mapping.event_source_arn.rpartition(":")[2]
         sqs = sqs_backends[DEFAULT_ACCOUNT_ID][region]
-        mappings = lambda_backends[DEFAULT_ACCOUNT_ID][region]._event_source_mappings
+        mappings = lambda_simple_backends[DEFAULT_ACCOUNT_ID][region]._event_source_mappings
         while not self._stopping.is_set() and mapping.uuid in mappings:
             queue = sqs.queues.get(name)
             if queue is None or not mapping.enabled:

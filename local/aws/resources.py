@@ -63,9 +63,9 @@ def _of_stack(stack: Any, region: str) -> Iterator[dict[str, Any]]:  # noqa: ANN
             "region": region,
             "logical_id": logical_id,
             "type": definition["Type"],
-            "physical_id": str(resource.physical_resource_id),
+            "physical_id": str(getattr(resource, "physical_resource_id", logical_id)),
             "properties": parsing.clean_json(deepcopy(definition.get("Properties", {})), resources),
-            "attributes": _attributes(resource),
+            "attributes": _attributes(resource) if hasattr(resource, "physical_resource_id") else {},
         }
 
 
