@@ -5,9 +5,9 @@ import contextlib
 import os
 import signal
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from local.state import REPOSITORY
 
@@ -49,6 +49,17 @@ async def output_of(
         words = "\n".join(f"  {line}" for line in lines[-LAST_LINES:])
         raise TaskError(f"{title} failed (exit code {process.returncode}):\n{words}\nLog: {log}")
     return output
+
+
+@contextlib.asynccontextmanager
+async def meanwhile(work: Coroutine[Any, Any, T]) -> AsyncIterator[asyncio.Task[T]]:
+    """Run ``work`` beside the body, which awaits the yielded task; abandoned where the body fails."""
+    task = asyncio.create_task(work)
+    try:
+        yield task
+    finally:
+        task.cancel()
+        await asyncio.wait({task})
 
 
 async def in_thread(work: Callable[[], T]) -> T:

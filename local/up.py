@@ -30,7 +30,7 @@ from local.resolved import DeclarationError, Resource, Resources, fetch
 from local.services import container_names, service_programs
 from local.state import DEFAULT_DIRECTORY, REPOSITORY, AlreadyRunningError, StateDirectory
 from local.synth import synthesize
-from local.tasks import TaskError, in_thread, output_of
+from local.tasks import TaskError, in_thread, meanwhile, output_of
 from stacks import settings
 
 DEFAULT_PORT = 8420
@@ -159,17 +159,18 @@ class _Run:
     async def _up(self) -> None:
         self._check_ports()
         shutil.rmtree(self._state.logs, ignore_errors=True)
-        with self._report.step("Synthesize the stacks") as step:
-            new = await synthesize(
-                self._state.cdk_out,
-                environment=self._options.environment,
-                regions=self._options.regions,
-                variables=self._variables,
-                log=self._state.logs / "synth.log",
-            )
-            step.note = "" if new else "nothing has changed"
-        with self._report.step("Start the embedded AWS and Vault"):
-            await self._start_platform()
+        async with meanwhile(self._start_platform()) as platform:
+            with self._report.step("Synthesize the stacks") as step:
+                new = await synthesize(
+                    self._state.cdk_out,
+                    environment=self._options.environment,
+                    regions=self._options.regions,
+                    variables=self._variables,
+                    log=self._state.logs / "synth.log",
+                )
+                step.note = "" if new else "nothing has changed"
+            with self._report.step("Start the embedded AWS and Vault"):
+                await platform
         with self._report.step("Deploy the stacks with the CDK CLI") as step:
             await deploy(self._state.cdk_out, self._aws, log=self._log("deploy"), progress=step.progress)
         resources = await in_thread(lambda: fetch(self._aws))
