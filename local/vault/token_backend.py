@@ -72,7 +72,8 @@ class TokenBackend(Backend):
         meta = {name: str(value) for name, value in mapping(data, "meta").items()}
         increment = seconds(data, "ttl") or seconds(data, "lease")
         name = f"token-{display}" if display else "token"
-        if policies == ("root",) and not increment and parent.ttl == 0:
+        unlimited = not (increment or params.period or params.explicit_max_ttl or params.num_uses)
+        if policies == ("root",) and unlimited and parent.ttl == 0:
             token = self._store.create_root()
             token.parent, token.orphan = (None, True) if orphan else (parent.id, False)
             token.path, token.display_name, token.meta = "auth/token/create", name, meta
@@ -149,7 +150,7 @@ class TokenBackend(Backend):
             raise invalid("missing accessor")
         token = self._store.find_by_accessor(accessor)
         if token is None:
-            raise denied("1 error occurred:\n\t* invalid accessor\n\n")
+            raise invalid("1 error occurred:\n\t* invalid accessor\n\n")
         return token
 
 

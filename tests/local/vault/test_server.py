@@ -172,6 +172,24 @@ class TestTokens:
             clock.passed += 59
             assert client.auth.token.renew_self()["auth"]["lease_duration"] == 60
 
+    def test_root_with_a_period_is_renewed_like_any_other(self, root: hvac.Client) -> None:
+        auth = root.auth.token.create(period="30m")["auth"]
+
+        assert (auth["lease_duration"], auth["policies"]) == (1800, ["root"])
+
+    def test_accessor_looks_up_and_revokes_without_telling_the_token(self, root: hvac.Client) -> None:
+        auth = root.auth.token.create(policies=["x"])["auth"]
+        found = root.auth.token.lookup_accessor(auth["accessor"])["data"]
+        assert (found["id"], found["accessor"]) == ("", auth["accessor"])
+        assert auth["accessor"] in root.auth.token.list_accessors()["data"]["keys"]
+
+        root.auth.token.revoke_accessor(auth["accessor"])
+
+        with pytest.raises(hvac.exceptions.InvalidRequest, match="invalid accessor"):
+            root.auth.token.lookup_accessor(auth["accessor"])
+        with pytest.raises(hvac.exceptions.Forbidden):
+            root.auth.token.lookup(auth["client_token"])
+
     def test_last_use_is_served(self, root: hvac.Client, address: str) -> None:
         auth = root.auth.token.create(policies=["x"], num_uses=2)["auth"]
         client = hvac.Client(url=address, token=auth["client_token"])
