@@ -1,6 +1,7 @@
 """Start-up conflicts and the end of a run. The last of these tests ends the shared run: keep this file last."""
 
 import json
+import signal
 import stat
 import subprocess
 import time
@@ -77,7 +78,7 @@ def test_interrupted_in_the_middle_of_its_start(tmp_path: Path, seconds: float) 
     started = running.launch(tmp_path, "--no-sample")
     time.sleep(seconds)
 
-    code = running.end(started)
+    code = running.end(started, signal.SIGTERM)
 
     assert code != 0, started.told()
     assert not (started.state / "local.json").exists()
