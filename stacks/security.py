@@ -60,7 +60,6 @@ class SecurityStack(AnflStack):
             vpc=self._vpc,
             description=f"{self.settings.name()}: {description}",
             allow_all_outbound=False,
-            disable_inline_rules=True,
         )
 
     def _connect(self) -> None:

@@ -1,0 +1,157 @@
+"""What holds for the stacks as a whole: names, order, independence of regions, purity."""
+
+import json
+import re
+import subprocess
+import sys
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from stacks.settings import ROOT
+from tests.infrastructure.conftest import CONTEXT, Assembly
+
+REGIONS = {"us-west-1", "us-east-1", "eu-west-1"}
+LAYERS = ["network", "security", "storage", "service", "monitoring", "recovery"]
+
+
+def test_prod_has_every_layer_in_every_region(prod: Assembly) -> None:
+    regional = {f"anfl-prod-{region}-{layer}" for region in REGIONS for layer in LAYERS}
+    assert set(prod.stacks) == regional | {
+        "anfl-prod-global-dns",
+        "anfl-prod-global-keys",
+        "anfl-prod-global-replica-keys-us-west-1",
+        "anfl-prod-global-replica-keys-eu-west-1",
+        "anfl-prod-global-data",
+    }
+
+
+def test_dev_is_one_region_without_zones_or_replicas(dev: Assembly) -> None:
+    assert set(dev.stacks) == {f"anfl-dev-us-west-1-{layer}" for layer in LAYERS} | {
+        "anfl-dev-global-keys",
+        "anfl-dev-global-data",
+    }
+
+
+def test_a_pattern_of_names_selects_one_region(prod: Assembly) -> None:
+    """What the CLI is asked to deploy are construct paths: they must equal the names."""
+    for name, artifact in prod.manifest.items():
+        if name in prod.stacks:
+            assert artifact["displayName"] == name
+            assert artifact["properties"].get("stackName", name) == name
+
+
+def test_layers_are_deployed_in_their_order(assembly: Assembly) -> None:
+    for region in {assembly.region_of(stack.name) for stack in assembly.regional("network").values()}:
+        names = [assembly.regional(layer)[region].name for layer in LAYERS]
+        for earlier, later in pairwise(names):
+            assert earlier in assembly.dependencies(later)
+
+
+def test_regions_do_not_depend_on_one_another(prod: Assembly) -> None:
+    for region in REGIONS:
+        others = REGIONS - {region}
+        for layer in LAYERS:
+            for needed in prod.dependencies(prod.regional(layer)[region].name):
+                assert not any(needed.startswith(f"anfl-prod-{other}-") for other in others)
+                assert not any(needed == f"anfl-prod-global-replica-keys-{other}" for other in others)
+
+
+def test_replicas_of_tables_wait_for_their_keys(prod: Assembly) -> None:
+    assert prod.dependencies("anfl-prod-global-data") >= {
+        "anfl-prod-global-replica-keys-us-west-1",
+        "anfl-prod-global-replica-keys-eu-west-1",
+    }
+
+
+def test_global_stacks_stand_in_us_east_1(prod: Assembly) -> None:
+    for name in ("dns", "keys", "data"):
+        assert prod.region_of(f"anfl-prod-global-{name}") == "us-east-1"
+
+
+def test_nothing_crosses_regions_but_weak_references(assembly: Assembly) -> None:
+    for stack in assembly:
+        assert "Custom::CrossRegionExport" not in json.dumps(stack.document)
+        for imported in re.findall(r'"Fn::ImportValue": "([\w-]+):', json.dumps(stack.document)):
+            assert assembly.region_of(imported) == assembly.region_of(stack.name)
+
+
+def test_no_template_knows_an_account_a_machine_or_a_custom_resource(assembly: Assembly) -> None:
+    for stack in assembly:
+        text = json.dumps(stack.document)
+        assert not re.search(r"(?<![\w.-])\d{12}(?![\w.-])", text), stack.name
+        assert str(ROOT) not in text
+        assert "Custom::" not in text
+        assert assembly.manifest[stack.name]["environment"].startswith("aws://unknown-account/")
+
+
+def test_templates_carry_no_metadata_of_the_toolchain(assembly: Assembly) -> None:
+    for stack in assembly:
+        assert not stack.resources("AWS::CDK::Metadata")
+
+
+def test_no_template_comes_near_the_limits_of_cloudformation(assembly: Assembly) -> None:
+    for stack in assembly:
+        assert len(stack.document["Resources"]) <= 450, stack.name
+        assert len(json.dumps(stack.document, separators=(",", ":"))) <= 900_000, stack.name
+
+
+def test_prod_is_protected_against_deletion_and_dev_is_not(prod: Assembly, dev: Assembly) -> None:
+    for assembly, protected in ((prod, True), (dev, False)):
+        for stack in assembly:
+            properties = assembly.manifest[stack.name]["properties"]
+            assert properties.get("terminationProtection", False) is protected
+
+
+def test_another_process_user_and_place_synthesize_the_same_bytes(dev: Assembly, tmp_path: Path) -> None:
+    """Nothing but the sources decides what templates say; this is also how the CLI runs the app."""
+    elsewhere = tmp_path / "elsewhere"
+    environ = {
+        "PATH": str(Path(sys.executable).parent),
+        "HOME": str(elsewhere),
+        "USER": "somebody-else",
+        "TZ": "Pacific/Kiritimati",
+        "PYTHONPATH": str(ROOT),
+        "AWS_PROFILE": "production",
+        "AWS_REGION": "ap-southeast-2",
+        "CDK_DEFAULT_ACCOUNT": "111122223333",
+        "CDK_DEFAULT_REGION": "ap-southeast-2",
+        "CDK_CLI_VERSION": "2.1148.1",
+        "CDK_OUTDIR": str(tmp_path / "out"),
+        "CDK_CONTEXT_JSON": json.dumps(CONTEXT | {"env": "dev"}),
+        "CDK_VALIDATION": "false",
+    }
+    elsewhere.mkdir()
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "app.py")],
+        env=environ,
+        cwd=elsewhere,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    for file in sorted(dev.folder.glob("*.json")):
+        assert (tmp_path / "out" / file.name).read_bytes() == file.read_bytes(), file.name
+
+
+@pytest.mark.parametrize("version", ["3.0.0", "2.1100.0", "1.204.0", "garbage"])
+def test_another_command_line_is_told_which_one_to_use(version: str) -> None:
+    from stacks.toolkit import ToolkitError, check_toolkit
+
+    with pytest.raises(ToolkitError, match=r"run: npx aws-cdk@2\.1148\.1"):
+        check_toolkit({"CDK_CLI_VERSION": version})
+
+
+@pytest.mark.parametrize("environ", [{}, {"CDK_CLI_VERSION": "2.1148.1"}, {"CDK_CLI_VERSION": "2.1200.0"}])
+def test_a_fitting_command_line_or_none_is_taken(environ: dict[str, str]) -> None:
+    from stacks.toolkit import check_toolkit
+
+    check_toolkit(environ)
+
+
+def test_the_constructs_folder_is_no_package_of_its_own() -> None:
+    """With an ``__init__.py`` it would hide the library of the same name, and every CDK import would fail."""
+    assert not (ROOT / "constructs" / "__init__.py").exists()

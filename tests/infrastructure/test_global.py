@@ -1,0 +1,102 @@
+"""Zones, the data key and its replicas, global tables."""
+
+import json
+
+import pytest
+
+from anfl.resources import TABLES
+from tests.infrastructure.conftest import Assembly, Template
+
+REPLICAS = ("us-west-1", "eu-west-1")
+
+
+def test_zones_of_the_architecture_with_the_lower_one_delegated_by_the_upper(prod: Assembly) -> None:
+    dns = prod["anfl-prod-global-dns"]
+    assert {zone["Name"] for zone in dns.properties("AWS::Route53::HostedZone")} == {"aeonova.com", "lib.aeonova.com"}
+    delegation = dns.only("AWS::Route53::RecordSet", Type="NS")
+    assert delegation["Name"] == "lib.aeonova.com"
+    zones = dns.resources("AWS::Route53::HostedZone")
+    assert zones[delegation["HostedZoneId"]["Ref"]]["Properties"]["Name"] == "aeonova.com"
+
+
+def test_the_data_key_is_multi_region_and_rotates_every_90_days(prod: Assembly) -> None:
+    key = prod["anfl-prod-global-keys"].only("AWS::KMS::Key")
+    assert key["MultiRegion"] is True
+    assert key["EnableKeyRotation"] is True
+    assert key["RotationPeriodInDays"] == 90
+
+
+@pytest.mark.parametrize("region", REPLICAS)
+def test_each_other_region_has_a_replica_of_the_key(prod: Assembly, region: str) -> None:
+    replica = prod[f"anfl-prod-global-replica-keys-{region}"].only("AWS::KMS::ReplicaKey")
+    source = replica["PrimaryKeyArn"]["Fn::GetStackOutput"]
+    assert (source["StackName"], source["Region"]) == ("anfl-prod-global-keys", "us-east-1")
+
+
+def test_replicas_carry_the_whole_policy_for_their_own_region(prod: Assembly) -> None:
+    primary = prod["anfl-prod-global-keys"].only("AWS::KMS::Key")["KeyPolicy"]
+    for region in REPLICAS:
+        policy = prod[f"anfl-prod-global-replica-keys-{region}"].only("AWS::KMS::ReplicaKey")["KeyPolicy"]
+        assert json.dumps(policy) == json.dumps(primary).replace("us-east-1", region)
+
+
+def test_the_key_serves_the_account_its_logs_and_its_notifiers_alone(assembly: Assembly) -> None:
+    (stack,) = (stack for stack in assembly if stack.name.endswith("global-keys"))
+    statements = {s["Sid"]: s for s in stack.only("AWS::KMS::Key")["KeyPolicy"]["Statement"]}
+    assert set(statements) == {"AccountIdentitiesAsIamAllows", "LogGroups", "Notifications"}
+    assert "kms:EncryptionContext:aws:logs:arn" in statements["LogGroups"]["Condition"]["ArnLike"]
+    assert statements["Notifications"]["Condition"] == {
+        "StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}
+    }
+
+
+def _tables(assembly: Assembly) -> Template:
+    (stack,) = (stack for stack in assembly if stack.name.endswith("global-data"))
+    return stack
+
+
+def test_every_table_is_declared_with_its_keys_index_and_expiry(assembly: Assembly) -> None:
+    stack = _tables(assembly)
+    environment = stack.name.split("-")[1]
+    declared = {table["TableName"]: table for table in stack.properties("AWS::DynamoDB::GlobalTable")}
+    assert set(declared) == {f"anfl-{environment}-{table.name}" for table in TABLES}
+    for table in TABLES:
+        found = declared[f"anfl-{environment}-{table.name}"]
+        assert found["KeySchema"] == [
+            {"AttributeName": "pk", "KeyType": "HASH"},
+            {"AttributeName": "sk", "KeyType": "RANGE"},
+        ]
+        assert [index["IndexName"] for index in found.get("GlobalSecondaryIndexes", [])] == ["gsi1"] * table.indexed
+        assert found.get("TimeToLiveSpecification", {}).get("AttributeName") == table.ttl_attribute
+
+
+def test_every_table_is_on_demand_and_encrypted_under_the_data_key_in_each_region(assembly: Assembly) -> None:
+    for table in _tables(assembly).properties("AWS::DynamoDB::GlobalTable"):
+        assert table["BillingMode"] == "PAY_PER_REQUEST"
+        assert table["SSESpecification"] == {"SSEEnabled": True, "SSEType": "KMS"}
+        for replica in table["Replicas"]:
+            key = json.dumps(replica["SSESpecification"]["KMSMasterKeyId"])
+            assert "DataKey" in key
+            is_primary = replica["Region"] == assembly.region_of(_tables(assembly).name)
+            assert is_primary or f"arn:aws:kms:{replica['Region']}:" in key
+
+
+def test_every_replica_can_be_restored_to_a_point_in_time(assembly: Assembly) -> None:
+    for table in _tables(assembly).properties("AWS::DynamoDB::GlobalTable"):
+        for replica in table["Replicas"]:
+            assert replica["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
+
+
+def test_prods_tables_span_three_regions_and_outlive_their_stack(prod: Assembly) -> None:
+    for resource in _tables(prod).resources("AWS::DynamoDB::GlobalTable").values():
+        assert resource["DeletionPolicy"] == resource["UpdateReplacePolicy"] == "Retain"
+        replicas = resource["Properties"]["Replicas"]
+        assert {replica["Region"] for replica in replicas} == {"us-west-1", "us-east-1", "eu-west-1"}
+        assert all(replica["DeletionProtectionEnabled"] for replica in replicas)
+
+
+def test_devs_tables_go_with_their_stack(dev: Assembly) -> None:
+    for resource in _tables(dev).resources("AWS::DynamoDB::GlobalTable").values():
+        assert resource["DeletionPolicy"] == "Delete"
+        assert [replica["Region"] for replica in resource["Properties"]["Replicas"]] == ["us-west-1"]
+        assert not resource["Properties"]["Replicas"][0]["DeletionProtectionEnabled"]

@@ -1,0 +1,108 @@
+"""Buckets and queues."""
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.infrastructure.conftest import Assembly, Properties, Template
+
+
+def statements(stack: Template, kind: str, name: str, owner: str) -> list[Properties]:
+    """Statements of the policy on the resource with the logical id ``owner``."""
+    found = [
+        statement
+        for policy in stack.properties(kind)
+        if {"Ref": owner} in (policy[name] if isinstance(policy[name], list) else [policy[name]])
+        for statement in policy["PolicyDocument"]["Statement"]
+    ]
+    assert found, f"{owner} has no {kind}"
+    return found
+
+
+def test_bucket_names_carry_environment_account_and_region(assembly: Assembly) -> None:
+    for region, stack in assembly.regional("storage").items():
+        environment = stack.name.split("-")[1]
+        for kind in ("vectors", "artifacts"):
+            parts = ["", [f"anfl-{environment}-{kind}-", {"Ref": "AWS::AccountId"}, f"-{region}"]]
+            stack.only("AWS::S3::Bucket", BucketName={"Fn::Join": parts})
+
+
+def test_every_bucket_is_versioned_private_and_under_the_data_key(assembly: Assembly) -> None:
+    for stack in assembly.regional("storage").values():
+        for bucket in stack.properties("AWS::S3::Bucket"):
+            assert bucket["VersioningConfiguration"] == {"Status": "Enabled"}
+            assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
+            assert bucket["OwnershipControls"]["Rules"] == [{"ObjectOwnership": "BucketOwnerEnforced"}]
+            (rule,) = bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+            assert rule["ServerSideEncryptionByDefault"]["SSEAlgorithm"] == "aws:kms"
+            assert "DataKey" in json.dumps(rule["ServerSideEncryptionByDefault"]["KMSMasterKeyID"])
+            assert rule["BucketKeyEnabled"] is True
+
+
+def test_every_bucket_refuses_plain_http_and_anything_below_tls_1_3(assembly: Assembly) -> None:
+    for stack in assembly.regional("storage").values():
+        for name in stack.resources("AWS::S3::Bucket"):
+            denied = [s for s in statements(stack, "AWS::S3::BucketPolicy", "Bucket", name) if s["Effect"] == "Deny"]
+            assert all(s["Action"] == "s3:*" and s["Principal"] == {"AWS": "*"} for s in denied)
+            conditions = [s["Condition"] for s in denied]
+            assert {"Bool": {"aws:SecureTransport": "false"}} in conditions
+            assert {
+                "NumericLessThan": {"s3:TlsVersion": "1.3"},
+                "Bool": {"aws:PrincipalIsAWSService": "false"},
+            } in conditions
+
+
+def test_old_versions_go_after_a_while_and_unfinished_uploads_sooner(assembly: Assembly) -> None:
+    for stack in assembly.regional("storage").values():
+        for bucket in stack.properties("AWS::S3::Bucket"):
+            (rule,) = bucket["LifecycleConfiguration"]["Rules"]
+            assert rule["NoncurrentVersionExpiration"] == {"NoncurrentDays": 30}
+            assert rule["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 7}
+            assert "ExpirationInDays" not in rule
+
+
+@pytest.mark.parametrize(("environment", "policy"), [("prod", "Retain"), ("dev", "Delete")])
+def test_data_outlives_prods_stacks_alone(request: pytest.FixtureRequest, environment: str, policy: str) -> None:
+    assembly: Assembly = request.getfixturevalue(environment)
+    for stack in assembly.regional("storage").values():
+        for bucket in stack.resources("AWS::S3::Bucket").values():
+            assert bucket["DeletionPolicy"] == bucket["UpdateReplacePolicy"] == policy
+
+
+@pytest.mark.parametrize(("name", "visibility"), [("jobs", 30 * 60), ("chunks", 6 * 300), ("validation", 6 * 600)])
+def test_queues_give_consumers_time_and_keep_what_fails(assembly: Assembly, name: str, visibility: int) -> None:
+    for stack in assembly.regional("storage").values():
+        environment = stack.name.split("-")[1]
+        queue = stack.only("AWS::SQS::Queue", QueueName=f"anfl-{environment}-{name}")
+        assert queue["VisibilityTimeout"] == visibility
+        assert queue["RedrivePolicy"]["maxReceiveCount"] == 5
+        dead, _ = queue["RedrivePolicy"]["deadLetterTargetArn"]["Fn::GetAtt"]
+        letters = stack.resources("AWS::SQS::Queue")[dead]["Properties"]
+        assert letters["QueueName"] == f"anfl-{environment}-{name}-dead-letters"
+        assert letters["MessageRetentionPeriod"] == 14 * 86400
+        assert letters["MessageRetentionPeriod"] > queue["MessageRetentionPeriod"]
+
+
+def test_only_its_own_queue_sends_to_a_dead_letter_queue(assembly: Assembly) -> None:
+    for region, stack in assembly.regional("storage").items():
+        for queue in stack.properties("AWS::SQS::Queue"):
+            name: str = queue["QueueName"]
+            if name.endswith("-dead-letters"):
+                allowed: dict[str, Any] = queue["RedriveAllowPolicy"]
+                assert allowed["redrivePermission"] == "byQueue"
+                (source,) = allowed["sourceQueueArns"]
+                parts = [
+                    "",
+                    [f"arn:aws:sqs:{region}:", {"Ref": "AWS::AccountId"}, f":{name.removesuffix('-dead-letters')}"],
+                ]
+                assert source == {"Fn::Join": parts}
+
+
+def test_every_queue_is_under_the_data_key_and_refuses_plain_http(assembly: Assembly) -> None:
+    for stack in assembly.regional("storage").values():
+        for name, queue in stack.resources("AWS::SQS::Queue").items():
+            assert "DataKey" in json.dumps(queue["Properties"]["KmsMasterKeyId"])
+            (denied,) = (s for s in statements(stack, "AWS::SQS::QueuePolicy", "Queues", name) if s["Effect"] == "Deny")
+            assert denied["Action"] == "sqs:*"
+            assert denied["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
