@@ -4,6 +4,8 @@ from enum import StrEnum
 
 import msgspec
 
+from anfl.inspection.report import InspectedFile, Reason
+
 PROMPT_TAG = "mlflow.prompt.is_prompt"
 """Tag by which MLflow tells prompts from models; both are registered models."""
 
@@ -83,24 +85,6 @@ class VerdictStatus(StrEnum):
     VALIDATED = "VALIDATED"
     REJECTED = "REJECTED"
     QUARANTINED = "QUARANTINED"
-
-
-class InspectedFile(msgspec.Struct, frozen=True, kw_only=True):
-    """One file as it was inspected. ``size`` is in bytes; ``s3_version`` pins the object that the verdict is about."""
-
-    path: str
-    sha256: str
-    size: int
-    format: str | None = None
-    s3_version: str | None = None
-
-
-class Reason(msgspec.Struct, frozen=True, kw_only=True):
-    """Why a verdict is not VALIDATED; ``code`` is stable, ``file`` is None where the reason concerns the whole."""
-
-    code: str
-    file: str | None
-    detail: str
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):

@@ -74,6 +74,20 @@ class Records:
             raise version_not_found(name, number)
         return found
 
+    def by_id(self, tenant: str, name: str, model_id: str, number: int) -> VersionOf | None:
+        """A version by its model's id, as messages name it; None where it is gone.
+
+        :param name: the model's name when the message was sent; a renamed model's record is not looked for.
+        """
+        found = self.table.get_many([keys.version(tenant, model_id, number), keys.model(tenant, name)])
+        version = found.get(sort_of(keys.version(tenant, model_id, number)))
+        if version is None:
+            return None
+        model = found.get(sort_of(keys.model(tenant, name)))
+        known = model_of(model) if model is not None and model["id"] == model_id else None
+        stand_in = Model(id=model_id, name=name, created_at=0, updated_at=0)
+        return VersionOf(model=known or stand_in, version=version_of(version))
+
     def selected(self, tenant: str, name: str, wanted: Callable[[Model], list[int]]) -> VersionOf | None:
         """A model and the version that ``wanted`` chooses; None where it chooses none, or one that does not exist.
 

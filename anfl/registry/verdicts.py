@@ -9,8 +9,9 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from anfl.inspection.report import InspectedFile, Reason
 from anfl.registry import keys
-from anfl.registry.entities import InspectedFile, Reason, Verdict, VerdictStatus, VersionOf
+from anfl.registry.entities import Verdict, VerdictStatus, VersionOf
 from anfl.registry.errors import version_not_found
 from anfl.registry.records import Records
 from anfl.registry.table import EXISTS, Check, Item, LostRaceError, Put, until_won
@@ -32,6 +33,14 @@ def timestamp() -> str:
 def pending(moment: str | None = None) -> Verdict:
     """A validation that was asked for and has no outcome yet."""
     return Verdict(status=VerdictStatus.PENDING, requested_at=moment or timestamp())
+
+
+def not_inspectable() -> Verdict:
+    """The verdict on artefacts that this registry cannot read."""
+    moment = timestamp()
+    detail = "The artefacts do not lie in this registry's store (mlflow-artifacts:/…), so nothing was inspected."
+    reason = Reason(code="source_not_inspectable", file=None, detail=detail)
+    return Verdict(status=VerdictStatus.QUARANTINED, reasons=[reason], requested_at=moment, inspected_at=moment)
 
 
 def verdict_item(verdict: Verdict) -> Item:
@@ -72,8 +81,11 @@ class Verdicts:
 
         :raises Problem: 404.
         """
-        found = self._records.version(tenant, name, number)
-        item = self._table.get(keys.check(tenant, found.model.id, number))
+        return self.of(tenant, self._records.version(tenant, name, number))
+
+    def of(self, tenant: str, of: VersionOf) -> Verdict | None:
+        """As `get`, for a version that was read."""
+        item = self._table.get(keys.check(tenant, of.version.model_id, of.version.number))
         if item is None:
             return None
         report = msgspec.json.decode(zlib.decompress(item["report"]), type=_Report)

@@ -9,10 +9,10 @@ from starlette.responses import Response
 from anfl.auth.principal import Principal
 from anfl.http.service import Handler, json_response
 from anfl.registry import rules, sources
-from anfl.registry.entities import Reason, Verdict, VerdictStatus, VersionOf
+from anfl.registry.entities import Verdict, VersionOf
 from anfl.registry.registry import Registry
 from anfl.registry.requests import ValidationQueue
-from anfl.registry.verdicts import pending, timestamp
+from anfl.registry.verdicts import not_inspectable, pending
 
 _PATH = "/v1/models/{name}/versions/{version}/validation"
 
@@ -33,7 +33,7 @@ class Validation:
         """The state of a new version: pending, or that its artefacts cannot be inspected where they lie."""
         if sources.artifact_path(location) is not None:
             return pending()
-        return _elsewhere()
+        return not_inspectable()
 
     def enqueue(self, tenant: str, of: VersionOf) -> None:
         """Ask for the inspection of a version whose artefacts lie in this registry's store."""
@@ -43,7 +43,7 @@ class Validation:
     async def _get(self, request: Request, principal: Principal) -> Response:
         name, number = _named(request)
         verdict = await asyncio.to_thread(self._verdicts.get, principal.tenant, name, number)
-        return json_response(_document(verdict or _elsewhere()))
+        return json_response(_document(verdict or not_inspectable()))
 
     async def _post(self, request: Request, principal: Principal) -> Response:
         verdict = await asyncio.to_thread(self._ask, principal.tenant, *_named(request))
@@ -52,19 +52,12 @@ class Validation:
     def _ask(self, tenant: str, name: str, number: int) -> Verdict:
         found = self._versions.get(tenant, name, number)
         if sources.artifact_path(found.version.location) is None:
-            verdict = _elsewhere()
+            verdict = not_inspectable()
             self._verdicts.put(tenant, found, verdict)
             return verdict
         verdict = self._verdicts.request(tenant, found)
         self._queue.send(tenant, found)
         return verdict
-
-
-def _elsewhere() -> Verdict:
-    moment = timestamp()
-    detail = "The artefacts do not lie in this registry's store (mlflow-artifacts:/…), so nothing was inspected."
-    reason = Reason(code="source_not_inspectable", file=None, detail=detail)
-    return Verdict(status=VerdictStatus.QUARANTINED, reasons=[reason], requested_at=moment, inspected_at=moment)
 
 
 def _named(request: Request) -> tuple[str, int]:

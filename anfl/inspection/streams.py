@@ -1,0 +1,126 @@
+"""Forward reading with known ends, and reading that counts what decompression yields."""
+
+import hashlib
+import lzma
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO
+
+from anfl.inspection.limits import Budget
+from anfl.inspection.report import quarantine, reject
+
+CHUNK_BYTES = 1024 * 1024
+BROKEN = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, OSError, ValueError, KeyError)
+"""What the standard library raises for damaged archives."""
+UNSUPPORTED = (NotImplementedError, RuntimeError)
+"""And for encrypted ones, and compression methods that it does not know."""
+
+
+class Cursor:
+    """Reads a binary stream forward and never returns less than was asked for."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self._ahead = b""
+
+    def read(self, count: int) -> bytes:
+        """Exactly ``count`` bytes.
+
+        :raises Finding: the stream ends before.
+        """
+        data = self._ahead[:count]
+        self._ahead = self._ahead[count:]
+        while len(data) < count:
+            more = self._stream.read(count - len(data))
+            if not more:
+                raise reject("truncated", "the file ends in the middle of a value")
+            data += more
+        return data
+
+    def peek(self, count: int) -> bytes:
+        """Up to ``count`` bytes that the next read will return."""
+        while len(self._ahead) < count:
+            more = self._stream.read(count - len(self._ahead))
+            if not more:
+                break
+            self._ahead += more
+        return self._ahead[:count]
+
+    def chunks(self) -> Iterator[bytes]:
+        """Everything up to the end."""
+        while chunk := self.peek(CHUNK_BYTES):
+            self._ahead = b""
+            yield chunk
+
+    def line(self, limit: int) -> bytes:
+        """Up to and without the next newline.
+
+        :raises Finding: none within ``limit`` bytes.
+        """
+        data = bytearray()
+        while (byte := self.read(1)) != b"\n":
+            data += byte
+            if len(data) > limit:
+                raise reject("malformed", f"a line of more than {limit} bytes in a pickle")
+        return bytes(data)
+
+    def skip(self, count: int) -> None:
+        """Pass over ``count`` bytes in bounded memory.
+
+        :raises Finding: the stream ends before.
+        """
+        while count:
+            count -= len(self.read(min(count, CHUNK_BYTES)))
+
+
+class Guarded:
+    """A stream of the standard library's that raises findings instead of its many errors."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+
+    def read(self, count: int = CHUNK_BYTES) -> bytes:
+        """At most ``count`` bytes.
+
+        :raises Finding: they cannot be read.
+        """
+        try:
+            return self._stream.read(count)
+        except BROKEN as error:
+            raise reject("malformed", f"it cannot be read: {error}") from None
+        except UNSUPPORTED as error:
+            raise quarantine("unreadable", f"it cannot be read: {error}") from None
+
+
+class Counted(Guarded):
+    """A decompressed stream that is charged to the budget as it is read."""
+
+    def __init__(self, stream: IO[bytes], *, budget: Budget, compressed: int) -> None:
+        """:param compressed: size in bytes of what is being decompressed."""
+        super().__init__(stream)
+        self._budget = budget
+        self._compressed = compressed
+        self._total = 0
+
+    def read(self, count: int = CHUNK_BYTES) -> bytes:
+        """At most ``count`` bytes.
+
+        :raises Finding: they cannot be read, or this is a decompression bomb.
+        """
+        data = super().read(count)
+        self._total += len(data)
+        self._budget.expand(len(data), total=self._total, compressed=self._compressed)
+        return data
+
+
+def sha256_of(path: Path, *, tick: Callable[[], None]) -> str:
+    """The checksum of a file, as hexadecimal digits."""
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while chunk := stream.read(CHUNK_BYTES):
+            digest.update(chunk)
+            tick()
+    return digest.hexdigest()

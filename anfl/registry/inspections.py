@@ -1,0 +1,119 @@
+"""Inspects artefacts where the registry keeps them, and records the verdict on a version."""
+
+import tempfile
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import msgspec
+
+from anfl.inspection.inspector import FileSource, Local, inspect_files
+from anfl.inspection.limits import Limits
+from anfl.inspection.report import Reason, Report
+from anfl.registry import sources
+from anfl.registry.artifacts import Artifacts, Stored
+from anfl.registry.entities import Verdict, VerdictStatus, VersionOf
+from anfl.registry.errors import does_not_exist
+from anfl.registry.registry import Registry
+from anfl.registry.verdicts import not_inspectable, timestamp
+
+_CHUNK_BYTES = 1024 * 1024
+
+
+class Inspections:
+    """Inspection of stored artefacts: each file is copied to scratch space, looked at, and removed."""
+
+    def __init__(
+        self,
+        registry: Registry,
+        *,
+        scratch: Path,
+        limits: Limits | None = None,
+        clock: Callable[[], str] = timestamp,
+    ) -> None:
+        """:param scratch: a folder with room for the largest file that the limits allow."""
+        self._registry = registry
+        self._scratch = scratch
+        self._limits = limits or Limits()
+        self._clock = clock
+
+    def version(self, tenant: str, of: VersionOf) -> Verdict:
+        """Inspect a version's artefacts and record the verdict, pinned to the objects' versions.
+
+        :raises Problem: 404 where the version is deleted meanwhile.
+        """
+        before = self._registry.verdicts.of(tenant, of)
+        path = sources.artifact_path(of.version.location)
+        if path is None:
+            verdict = not_inspectable()
+        else:
+            stored = self._stored(tenant, path)
+            verdict = _verdict(self._inspect(tenant, path, stored), requested_at="", inspected_at=self._clock())
+            if self._stored(tenant, path) != stored:
+                reason = Reason(code="changed_meanwhile", file=None, detail="the artefacts changed during inspection")
+                verdict = msgspec.structs.replace(
+                    verdict, status=VerdictStatus.QUARANTINED, reasons=[*verdict.reasons, reason]
+                )
+        requested = before.requested_at if before is not None else self._clock()
+        verdict = msgspec.structs.replace(verdict, requested_at=requested)
+        self._registry.verdicts.put(tenant, of, verdict)
+        return verdict
+
+    def path(self, tenant: str, path: str) -> Report:
+        """The verdict on a file or folder of the artefact store, registered or not.
+
+        :raises Problem: 404 where nothing is there, 400 for an impossible path.
+        """
+        stored = self._stored(tenant, path)
+        if not stored:
+            raise does_not_exist(f"No such artifact: '{path}'")
+        return self._inspect(tenant, path, stored)
+
+    def _stored(self, tenant: str, path: str) -> list[Stored]:
+        found: list[Stored] = []
+        for stored in self._registry.artifacts.walk(tenant, path):
+            found.append(stored)
+            if len(found) > self._limits.files:  # the inspection says so
+                break
+        return found
+
+    def _inspect(self, tenant: str, root: str, stored: list[Stored]) -> Report:
+        folder = root.rstrip("/") + "/"
+        return inspect_files(
+            (
+                FileSource(
+                    path=file.path.removeprefix(folder) if file.path.startswith(folder) else file.path.split("/")[-1],
+                    size=file.size,
+                    local=partial(_copy, self._registry.artifacts, tenant, file, self._scratch),
+                    s3_version=file.version,
+                )
+                for file in stored
+            ),
+            limits=self._limits,
+            scratch=self._scratch,
+        )
+
+
+def _copy(artifacts: Artifacts, tenant: str, file: Stored, scratch: Path) -> Local:
+    opened = artifacts.open(tenant, file.path, version=file.version)
+    with tempfile.NamedTemporaryFile(dir=scratch, delete=False) as target:
+        copy = Local(Path(target.name), temporary=True)
+        try:
+            for chunk in opened.body.iter_chunks(_CHUNK_BYTES):
+                target.write(chunk)
+        except BaseException:
+            copy.remove()
+            raise
+        finally:
+            opened.body.close()
+    return copy
+
+
+def _verdict(report: Report, *, requested_at: str, inspected_at: str) -> Verdict:
+    return Verdict(
+        status=VerdictStatus(report.status),
+        reasons=report.reasons,
+        files=report.files,
+        requested_at=requested_at,
+        inspected_at=inspected_at,
+    )

@@ -1,0 +1,136 @@
+"""Inspects model artefacts: asked by the validation queue, or directly.
+
+Direct events: ``{"operation": "inspect", "tenant"?, "name", "version"}`` inspects a version and records the verdict;
+``{"operation": "inspect", "tenant"?, "path"}`` inspects a file or folder of the artefact store. Both answer
+``{"status": 200, "result": …}`` or ``{"status": 4xx, "problem": …}``.
+"""
+
+import logging
+import tempfile
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from anfl import aws, environment
+from anfl.problems import Problem, invalid
+from anfl.registry import rules
+from anfl.registry.inspections import Inspections
+from anfl.registry.registry import Registry, build_registry
+from anfl.registry.requests import ValidationRequest
+from anfl.telemetry import logs
+
+logs.configure()
+_log = logging.getLogger(__name__)
+
+_Text = Annotated[str, msgspec.Meta(min_length=1, max_length=2048)]
+_Tenant = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """The function's environment."""
+
+    table: str = msgspec.field(name="REGISTRY_TABLE")
+    bucket: str = msgspec.field(name="ARTIFACTS_BUCKET")
+    default_tenant: str | None = msgspec.field(default=None, name="DEFAULT_TENANT")
+
+
+class Inspect(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A direct event: a version, or a path."""
+
+    operation: Literal["inspect"]
+    tenant: _Tenant | None = None
+    name: _Text | None = None
+    version: _Text | int | None = None
+    path: _Text | None = None
+
+
+class Function:
+    """The function over a registry."""
+
+    def __init__(self, registry: Registry, inspections: Inspections, *, default_tenant: str | None = None) -> None:
+        self._registry = registry
+        self._inspections = inspections
+        self._default_tenant = default_tenant
+
+    def answer(self, event: Mapping[str, Any]) -> dict[str, Any]:
+        """Answer any event: a batch of the queue's, or a direct one."""
+        if "Records" in event:
+            return self._batch(event["Records"])
+        try:
+            return {"status": 200, "result": self._direct(event)}
+        except Problem as problem:
+            return {"status": problem.status, "problem": problem.document()}
+
+    def _direct(self, event: Mapping[str, Any]) -> object:
+        try:
+            asked = msgspec.convert(event, Inspect)
+        except msgspec.ValidationError as error:
+            raise invalid(f"the event is not one of this function's: {error}", field="operation") from None
+        tenant = asked.tenant or self._default_tenant
+        if tenant is None:
+            raise invalid("name the tenant; this environment has no default one", field="tenant")
+        if asked.path is not None:
+            if asked.name is not None or asked.version is not None:
+                raise invalid("give either a path, or a name and a version", field="path")
+            return msgspec.to_builtins(self._inspections.path(tenant, asked.path))
+        if asked.name is None or asked.version is None:
+            raise invalid("give a name and a version, or a path", field="name" if asked.name is None else "version")
+        found = self._registry.versions.get(tenant, asked.name, rules.version_number(str(asked.version)))
+        return msgspec.to_builtins(self._inspections.version(tenant, found))
+
+    def _batch(self, records: list[Mapping[str, Any]]) -> dict[str, Any]:
+        """Messages one by one; those that failed return to the queue, and in the end to its dead letters."""
+        failed: list[dict[str, str]] = []
+        for record in records:
+            message_id = str(record["messageId"])
+            try:
+                self._message(str(record["body"]), message_id)
+            except Exception as error:
+                _log.exception("message failed", extra={"message_id": message_id, "reason": str(error)})
+                failed.append({"itemIdentifier": message_id})
+        return {"batchItemFailures": failed}
+
+    def _message(self, body: str, message_id: str) -> None:
+        request = msgspec.json.decode(body, type=ValidationRequest)
+        found = self._registry.records.by_id(request.tenant, request.name, request.model_id, request.version)
+        if found is None:
+            _log.info("version is gone", extra={"message_id": message_id, "model_id": request.model_id})
+            return
+        try:
+            verdict = self._inspections.version(request.tenant, found)
+        except Problem as problem:
+            if problem.code != "resource_does_not_exist":
+                raise
+            _log.info("version went away", extra={"message_id": message_id, "model_id": request.model_id})
+            return
+        _log.info(
+            "inspected",
+            extra={
+                "model_id": request.model_id,
+                "version": request.version,
+                "status": str(verdict.status),
+                "reasons": sorted({reason.code for reason in verdict.reasons}),
+            },
+        )
+
+
+@cache
+def _function() -> Function:
+    settings = environment.load(Settings)
+    session = aws.session()
+    registry = build_registry(
+        table=settings.table,
+        dynamodb=session.client("dynamodb", config=aws.config(read_timeout=5)),
+        bucket=settings.bucket,
+        s3=session.client("s3", config=aws.config(read_timeout=60)),
+    )
+    inspections = Inspections(registry, scratch=Path(tempfile.gettempdir()))
+    return Function(registry, inspections, default_tenant=settings.default_tenant)
+
+
+def handler(event: Mapping[str, Any], _context: object) -> dict[str, Any]:
+    """The Lambda entry point."""
+    return _function().answer(event)
