@@ -11,6 +11,11 @@ from aws_cdk import aws_apigateway as apigateway
 from constructs import Construct
 
 _PARAMETER = re.compile(r"\{(\w+)\+?\}")
+_CALLERS_VIEW = {
+    "integration.request.header.X-Anfl-Host": "context.domainName",
+    "integration.request.header.X-Anfl-Path": "context.path",
+}
+"""The address that the caller used: a service behind the balancer sees neither, and hands out absolute links."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,8 +120,8 @@ class RestRoutes(Construct):
             connection_id=target.link_id,
             integration_target=target.balancer_arn,
             uri=target.base_url + _PARAMETER.sub(r"{\1}", route.path),
-            request_parameters={f"integration.request.path.{name}": f"method.request.path.{name}" for name in names}
-            or None,
+            request_parameters=_CALLERS_VIEW
+            | {f"integration.request.path.{name}": f"method.request.path.{name}" for name in names},
         )
 
 

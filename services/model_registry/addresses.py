@@ -31,15 +31,17 @@ class Address:
 
 
 def address_of(request: Request) -> Address:
-    """The address that the caller of ``request`` used, as gateway and balancer pass it on.
+    """The address that the caller of ``request`` used.
 
-    ``X-Forwarded-Host`` and ``X-Forwarded-Path`` (the path as the caller sent it) come from the gateway's integration.
+    The gateway's integration passes it on as ``X-Anfl-Host`` and ``X-Anfl-Path`` (with the stage, where the caller
+    wrote it); without a gateway between, it is what stands in the request. A caller who lies here lies to itself: the
+    address serves to build the links in its own answer.
     """
     headers = request.headers
-    sent = headers.get("x-forwarded-path") or request.scope["path"]
+    sent = headers.get("x-anfl-path") or request.scope["path"]
     starts = [at for at in (sent.find(route) for route in _ROUTES) if at >= 0]
     return Address(
         scheme=headers.get("x-forwarded-proto", request.url.scheme),
-        host=headers.get("x-forwarded-host") or headers.get("host", ""),
+        host=headers.get("x-anfl-host") or headers.get("host", ""),
         prefix=sent[: min(starts, default=0)],
     )
