@@ -40,16 +40,27 @@ class Cached(Generic[T]):
         found = self.peek()
         if found is not None and found[1] <= max_age:
             return found
-        with self._lock:
+        # Who has an older value does not wait for the one thread that is reading.
+        if self._lock.acquire(blocking=found is None):
+            try:
+                self._refresh(max_age=max_age)
+            finally:
+                self._lock.release()
             found = self.peek()
-            now = self._clock()
-            if found is None or (found[1] > max_age and now - self._attempted >= _RETRY_SECONDS):
-                self._attempted = now
-                try:
-                    self._entry = (self._load(), now)
-                except (BotoCoreError, ClientError) as error:
-                    _log.warning("auth table cannot be read", extra={"error": str(error), "stale": found is not None})
-                found = self.peek()
         if found is None:
             raise unavailable("tokens cannot be handled at the moment; try again", code="auth_unavailable")
         return found
+
+    def _refresh(self, *, max_age: float) -> None:
+        found = self.peek()
+        if found is not None and found[1] <= max_age:
+            return
+        if self._clock() - self._attempted < _RETRY_SECONDS:
+            return
+        started = self._clock()
+        try:
+            self._entry = (self._load(), started)
+        except (BotoCoreError, ClientError) as error:
+            _log.warning("auth table cannot be read", extra={"error": str(error), "stale": found is not None})
+        # Counted from the end: whoever waited for a slow failure shares it instead of repeating it.
+        self._attempted = self._clock()

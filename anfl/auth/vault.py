@@ -16,6 +16,7 @@ import requests
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from hvac.exceptions import Forbidden, InvalidPath, InvalidRequest, UnexpectedError, VaultError
+from requests.adapters import HTTPAdapter
 
 from anfl import aws
 from anfl.problems import Problem, unavailable
@@ -23,6 +24,7 @@ from anfl.problems import Problem, unavailable
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
+_CONNECTIONS = 32
 _CONNECT_SECONDS = 0.5
 _READ_SECONDS = 1.5
 _LOGIN_READ_SECONDS = 5.0
@@ -86,6 +88,8 @@ class VaultClient:
         """:param credentials: None for a client that only logs others in."""
         session = requests.Session()
         session.trust_env = False  # no proxy stands between this process and its Vault
+        for scheme in ("http://", "https://"):
+            session.mount(scheme, HTTPAdapter(pool_maxsize=_CONNECTIONS))
         self._hvac = hvac.Client(url=address, token="", session=session, timeout=(_CONNECT_SECONDS, _READ_SECONDS))
         self._credentials = credentials
         self._lock = threading.Lock()

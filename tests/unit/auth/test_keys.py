@@ -1,5 +1,6 @@
 """Key set and deny-list: when they read the table, and what they do when it cannot be read."""
 
+import threading
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -23,13 +24,14 @@ class Source:
         self.revoked = frozenset[str]()
         self.failing = False
         self.reads = 0
+        self.read_slowly: Callable[[], tuple[PublishedKey, ...]] | None = None
         self.now = 1000.0
 
     def clock(self) -> float:
         return self.now
 
     def read_keys(self) -> tuple[PublishedKey, ...]:
-        return self._read(lambda: self.keys)
+        return self._read(self.read_slowly or (lambda: self.keys))
 
     def read_revoked(self) -> frozenset[str]:
         return self._read(lambda: self.revoked)
@@ -111,6 +113,28 @@ def test_failing_table_is_asked_once_a_second(source: Source, keys: KeySet) -> N
     assert source.reads == 2
 
 
+def test_nobody_waits_for_a_slow_table_who_has_an_older_answer(source: Source, keys: KeySet) -> None:
+    keys.find(KID)
+    source.now += 301
+    reading, go_on = threading.Event(), threading.Event()
+
+    def slow() -> tuple[PublishedKey, ...]:
+        reading.set()
+        assert go_on.wait(10)
+        return source.keys
+
+    source.read_slowly = slow
+    refresher = threading.Thread(target=keys.find, args=(KID,))
+    refresher.start()
+    assert reading.wait(10)
+
+    assert keys.find(KID) is not None
+
+    assert refresher.is_alive(), "the read was still going on"
+    go_on.set()
+    refresher.join()
+
+
 def test_cold_and_failing_is_an_outage_that_ends(source: Source, keys: KeySet, deny_list: DenyList) -> None:
     source.failing = True
     for look_up in (lambda: keys.find(KID), lambda: deny_list.contains("t")):
@@ -119,6 +143,7 @@ def test_cold_and_failing_is_an_outage_that_ends(source: Source, keys: KeySet, d
         assert (caught.value.status, caught.value.code) == (503, "auth_unavailable")
 
     source.failing = False
+    source.now += 1
     assert keys.find(KID) is not None
     assert deny_list.contains("t") is False
 
