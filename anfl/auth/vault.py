@@ -4,6 +4,7 @@ import base64
 import json
 import logging
 import random
+import re
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -22,6 +23,7 @@ from anfl import aws
 from anfl.problems import Problem, unavailable
 
 T = TypeVar("T")
+_WRONG_CREDENTIALS = re.compile(r"invalid (role|secret)", re.IGNORECASE)
 _log = logging.getLogger(__name__)
 
 _CONNECTIONS = 32
@@ -106,7 +108,7 @@ class VaultClient:
         try:
             return self._log_in("approle", {"role_id": role_id, "secret_id": secret_id})
         except InvalidRequest as error:
-            if "invalid role or secret ID" not in str(error):
+            if not _WRONG_CREDENTIALS.search(str(error)):
                 raise _misconfigured(error) from error
             detail = "role_id or secret_id is wrong, used up or expired"
             raise Problem(HTTPStatus.UNAUTHORIZED, "invalid_credentials", detail) from None
@@ -141,7 +143,10 @@ class VaultClient:
             )
             return answer
 
-        return _login_of(self._call(call))
+        try:
+            return _login_of(self._call(call))
+        except (Forbidden, InvalidPath, UnexpectedError) as error:  # the mount is not there
+            raise _misconfigured(error) from error
 
     # transit
 

@@ -187,6 +187,12 @@ def test_vault_outage_is_told_as_503_soon(ready: VaultSetup, auth: Handler, vaul
     assert time.monotonic() - started < 2
 
 
+def test_empty_vault_is_an_outage(auth: Handler) -> None:
+    response = auth(token_request(ClientCredentials(role_id="r", secret_id="s")), None)
+
+    assert answered(response, 503)["code"] == "vault_unavailable"
+
+
 def test_whoami_without_token_and_unknown_route(auth: Handler) -> None:
     assert answered(auth(event("GET", "/v1/auth/whoami"), None), 401)["code"] == "token_missing"
     assert answered(auth(event("GET", "/v1/auth/whoami", token="a.b.c"), None), 401)["code"] == "token_malformed"
