@@ -35,9 +35,10 @@ class AddressBook:
         An address matches whole only: ``http://vault:8200`` is no prefix of ``http://vault:82001``.
         """
         for declared in sorted(self.entries, key=len, reverse=True):
-            rest = value[len(declared) :]
-            if value.startswith(declared) and (not rest or rest[0] in _BOUNDARY or declared.endswith("/")):
-                return self.entries[declared] + rest
+            target, rest = self.entries[declared], value[len(declared) :]
+            ends = _BOUNDARY | ({":"} if ":" not in declared + target else frozenset())
+            if value.startswith(declared) and (not rest or rest[0] in ends or declared.endswith("/")):
+                return target + rest
         return value
 
     def substitute(self, env: Mapping[str, str]) -> dict[str, str]:

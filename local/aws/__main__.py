@@ -10,13 +10,17 @@ from pathlib import Path
 
 import msgspec
 
-from local.addresses import AddressBook
-from local.aws import moto_patches
-from local.aws.credentials import role_environment
-from local.aws.functions import Functions
-from local.aws.queues import QueuePollers
-from local.aws.server import listen
-from local.guard import NotLoopbackError
+from local.environment import isolate
+
+isolate()  # before moto is imported, because that looks for the user's AWS profile
+
+from local.addresses import AddressBook  # noqa: E402
+from local.aws import moto_patches  # noqa: E402
+from local.aws.credentials import role_environment  # noqa: E402
+from local.aws.functions import Functions  # noqa: E402
+from local.aws.queues import QueuePollers  # noqa: E402
+from local.aws.server import listen  # noqa: E402
+from local.guard import NotLoopbackError  # noqa: E402
 
 CACHE = Path(__file__).resolve().parents[2] / ".anfl" / "functions"
 

@@ -1,7 +1,7 @@
 """CloudFormation types that moto lacks and that the running system needs to be real."""
 
 import json
-from typing import Any
+from typing import Any, ClassVar
 
 from moto.core.common_models import CloudFormationModel
 from moto.dynamodb.models import dynamodb_backends
@@ -12,48 +12,51 @@ from moto.sqs.models import sqs_backends
 Json = dict[str, Any]
 
 
-class GlobalTable(CloudFormationModel):
+class _BackEnd(CloudFormationModel):
+    """What moto asks of every CloudFormation model."""
+
+    cf_resource_type: str
+    logical_resource_id: str
+    attributes: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, physical_id: str) -> None:
+        self.physical_resource_id = physical_id
+
+    def get_cfn_attribute(self, attribute_name: str) -> str:
+        """What ``Fn::GetAtt`` gives."""
+        raise KeyError(attribute_name)
+
+    def delete(self, account_id: str, region: str) -> None:
+        """Undo the creation."""
+
+    def is_created(self) -> bool:
+        """At once."""
+        return True
+
+    @classmethod
+    def has_cfn_attr(cls, attr: str) -> bool:
+        """Whether `get_cfn_attribute` knows it."""
+        return attr in cls.attributes
+
+
+class GlobalTable(_BackEnd):
     """``AWS::DynamoDB::GlobalTable``: a table in each replica's region, all over the same items.
 
     Replication is therefore instant, unlike in AWS, where it takes about a second.
     """
 
-    cf_resource_type: str
-    logical_resource_id: str
+    attributes = ("Arn", "StreamArn", "TableId")
 
     def __init__(self, *, home: Table, regions: tuple[str, ...]) -> None:
+        super().__init__(str(home.name))
         self._home = home
         self._regions = regions
 
-    @property
-    def physical_resource_id(self) -> str:
-        """The table's name."""
-        return str(self._home.name)
-
     def get_cfn_attribute(self, attribute_name: str) -> str:
         """Of the table in the stack's own region."""
-        return {"TableId": str(self._home.name)}.get(attribute_name) or str(
-            self._home.get_cfn_attribute(attribute_name)
-        )
-
-    @staticmethod
-    def cloudformation_name_type() -> str:
-        """Property with the name."""
-        return "TableName"
-
-    @staticmethod
-    def cloudformation_type() -> str:
-        """The type served."""
-        return "AWS::DynamoDB::GlobalTable"
-
-    @classmethod
-    def has_cfn_attr(cls, attr: str) -> bool:
-        """Whether `get_cfn_attribute` knows it."""
-        return attr in ("Arn", "StreamArn", "TableId")
-
-    def is_created(self) -> bool:
-        """At once."""
-        return True
+        if attribute_name == "TableId":
+            return self.physical_resource_id
+        return str(self._home.get_cfn_attribute(attribute_name))
 
     @classmethod
     def create_from_cloudformation_json(
@@ -61,10 +64,10 @@ class GlobalTable(CloudFormationModel):
     ) -> "GlobalTable":
         """Called by moto."""
         properties = cloudformation_json["Properties"]
-        replicas: list[Json] = properties["Replicas"]
+        name = properties.get("TableName", resource_name)
         made = {
-            replica["Region"]: _table(resource_name, properties, replica, account_id, replica["Region"])
-            for replica in replicas
+            replica["Region"]: _table(name, properties, replica, account_id, replica["Region"])
+            for replica in properties["Replicas"]
         }
         home = made[region_name]
         for table in made.values():
@@ -105,40 +108,12 @@ def _table(name: str, properties: Json, replica: Json, account: str, region: str
     return table
 
 
-class QueuePolicy(CloudFormationModel):
+class QueuePolicy(_BackEnd):
     """``AWS::SQS::QueuePolicy``."""
 
-    cf_resource_type: str
-    logical_resource_id: str
-
-    def __init__(self, *, name: str, urls: list[str], account: str, region: str) -> None:
-        self.physical_resource_id = name
+    def __init__(self, *, name: str, urls: list[str]) -> None:
+        super().__init__(name)
         self._urls = urls
-        self._account = account
-        self._region = region
-
-    @staticmethod
-    def cloudformation_name_type() -> str:
-        """It has none."""
-        return ""
-
-    @staticmethod
-    def cloudformation_type() -> str:
-        """The type served."""
-        return "AWS::SQS::QueuePolicy"
-
-    @classmethod
-    def has_cfn_attr(cls, attr: str) -> bool:
-        """Only its id."""
-        return attr == "Id"
-
-    def get_cfn_attribute(self, _name: str) -> str:
-        """Its id."""
-        return self.physical_resource_id
-
-    def is_created(self) -> bool:
-        """At once."""
-        return True
 
     @classmethod
     def create_from_cloudformation_json(
@@ -146,67 +121,47 @@ class QueuePolicy(CloudFormationModel):
     ) -> "QueuePolicy":
         """Called by moto."""
         properties = cloudformation_json["Properties"]
-        made = cls(name=resource_name, urls=properties["Queues"], account=account_id, region=region_name)
-        made.apply(properties["PolicyDocument"])
+        made = cls(name=resource_name, urls=properties["Queues"])
+        made._apply(account_id, region_name, json.dumps(properties["PolicyDocument"]))
         return made
 
-    def apply(self, document: Json | None) -> None:
-        """Set the policy of every queue, or take it off."""
-        for url in self._urls:
-            queue = sqs_backends[self._account][self._region].queues.get(url.rpartition("/")[2])
-            if queue is not None:
-                queue.policy = None if document is None else json.dumps(document)
-
-    def delete(self, *_: object) -> None:
+    def delete(self, account_id: str, region: str) -> None:
         """Called by moto."""
-        self.apply(None)
+        self._apply(account_id, region, None)
+
+    def _apply(self, account: str, region: str, policy: str | None) -> None:
+        for url in self._urls:
+            queue = sqs_backends[account][region].queues.get(url.rpartition("/")[2])
+            if queue is not None:
+                queue.policy = policy
 
 
-class ReplicaKey(CloudFormationModel):
+class ReplicaKey(_BackEnd):
     """``AWS::KMS::ReplicaKey``: the primary's material under the same id in this region."""
 
-    cf_resource_type: str
-    logical_resource_id: str
+    attributes = ("Arn", "KeyId")
 
     def __init__(self, key: Key) -> None:
+        super().__init__(str(key.id))
         self._key = key
-
-    @property
-    def physical_resource_id(self) -> str:
-        """The key's id."""
-        return str(self._key.id)
 
     def get_cfn_attribute(self, attribute_name: str) -> str:
         """``Arn`` or ``KeyId``."""
         return str(self._key.arn if attribute_name == "Arn" else self._key.id)
 
-    @staticmethod
-    def cloudformation_name_type() -> str:
-        """It has none."""
-        return ""
-
-    @staticmethod
-    def cloudformation_type() -> str:
-        """The type served."""
-        return "AWS::KMS::ReplicaKey"
-
-    @classmethod
-    def has_cfn_attr(cls, attr: str) -> bool:
-        """Whether `get_cfn_attribute` knows it."""
-        return attr in ("Arn", "KeyId")
-
-    def is_created(self) -> bool:
-        """At once."""
-        return True
-
     @classmethod
     def create_from_cloudformation_json(
-        cls, _resource_name: str, cloudformation_json: Json, account_id: str, region_name: str, **_kwargs: object
+        cls,
+        resource_name: str,  # noqa: ARG003 - keys have none
+        cloudformation_json: Json,
+        account_id: str,
+        region_name: str,
+        **_kwargs: object,
     ) -> "ReplicaKey":
         """Called by moto."""
         properties = cloudformation_json["Properties"]
-        primary_region, key_id = properties["PrimaryKeyArn"].split(":")[3], properties["PrimaryKeyArn"].split("/")[-1]
-        key = kms_backends[account_id][primary_region].replicate_key(key_id, region_name)
+        primary = properties["PrimaryKeyArn"].split(":")
+        key = kms_backends[account_id][primary[3]].replicate_key(primary[5].removeprefix("key/"), region_name)
         key.policy = properties["KeyPolicy"]
         key.description = properties.get("Description", "")
         key.aliases = {}
@@ -215,3 +170,10 @@ class ReplicaKey(CloudFormationModel):
     def delete(self, account_id: str, region: str) -> None:
         """Called by moto."""
         kms_backends[account_id][region].delete_key(self._key.id)
+
+
+BACK_ENDS: dict[str, Any] = {
+    "AWS::DynamoDB::GlobalTable": GlobalTable,
+    "AWS::KMS::ReplicaKey": ReplicaKey,
+    "AWS::SQS::QueuePolicy": QueuePolicy,
+}

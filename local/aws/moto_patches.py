@@ -4,6 +4,7 @@ Worth giving upstream:
 
 1. CloudFormation: ``Fn::GetStackOutput`` (also across regions) and ``{{resolve:ssm:…}}`` (`_clean_json`).
 2. CloudFormation: ``AWS::KMS::Key`` ignores ``MultiRegion``, ``KeySpec`` and ``KeyUsage`` (`_create_key`).
+   KMS: ids of multi-region keys have 40 characters instead of 36; their ciphertexts cannot be decrypted (`_rename`).
 3. CloudFormation: templates are parsed as YAML first, which takes seconds for large JSON (`_parse_template`);
    a resource that cannot be made is a status 500 without its name, and leaves a stack that blocks the retry.
 4. CloudFormation: back ends for ``DynamoDB::GlobalTable``, ``SQS::QueuePolicy``, ``KMS::ReplicaKey`` (`back_ends`).
@@ -31,10 +32,11 @@ from moto.core.common_models import BaseModel, CloudFormationModel
 from moto.dynamodb.models import DynamoDBBackend
 from moto.dynamodb.models.table import Table
 from moto.kms.models import Key, kms_backends
+from moto.kms.responses import KmsResponse
 from moto.sqs.models import Queue
 from moto.ssm.models import ssm_backends
 
-from local.aws import back_ends  # noqa: F401 - moto finds models by their base class
+from local.aws.back_ends import BACK_ENDS
 from local.aws.generic_resource import GenericResource
 
 Invoke = Callable[[str, str, bytes, dict[str, str]], tuple[int, dict[str, str], bytes]]
@@ -51,7 +53,7 @@ def apply(*, invoke: Invoke) -> None:
     _no_tracking()
     _cloudformation()
     _dynamodb()
-    _patch(Key, "create_from_cloudformation_json", classmethod(_create_key))
+    _kms()
     _patch(Queue, "lambda_event_source_mappings", _Unpolled())
     _patch(LambdaResponse, "invoke", lambda response: _invoke(response, invoke))
 
@@ -84,7 +86,8 @@ def _cloudformation() -> None:
     def resource_class(kind: str) -> type[CloudFormationModel]:
         if kind in parsing.NULL_MODELS or kind in known:
             return original_class(kind)
-        return GenericResource
+        back_end: type[CloudFormationModel] = BACK_ENDS.get(kind, GenericResource)
+        return back_end
 
     def clean(node: Any, resources: Any) -> Any:  # noqa: ANN401 - JSON
         if isinstance(node, str):
@@ -159,7 +162,7 @@ def _attribute(node: dict[str, Any], resources: Any, original: Callable[..., Any
     logical_id, attribute = node["Fn::GetAtt"]
     resource = resources[logical_id]
     known = getattr(type(resource), "has_cfn_attr", None)
-    if known is None or known(attribute):
+    if known is None or (known(attribute) and hasattr(resource, "get_cfn_attribute")):
         return original(node, resources)
     definition = resources._resource_json_map[logical_id]
     return GenericResource(
@@ -190,9 +193,30 @@ def _create_key(
         tags=properties.get("Tags", []),
         multi_region=properties.get("MultiRegion", False),
     )
+    if key.multi_region:
+        _rename(key, key.id.replace("-", "").replace("mrk", "mrk-", 1), region_name)
     key.key_rotation_status = properties.get("EnableKeyRotation", False)
     key.enabled = properties.get("Enabled", True)
     return key
+
+
+def _kms() -> None:
+    original = KmsResponse._validate_cmk_id
+
+    def validate(self: KmsResponse, key_id: str) -> None:  # by ARN, because the pattern for ids is wrong too
+        prefix = f"arn:aws:kms:{self.region}:{self.current_account}:key/" if key_id.startswith("mrk-") else ""
+        original(self, prefix + key_id)
+
+    _patch(Key, "create_from_cloudformation_json", classmethod(_create_key))
+    _patch(KmsResponse, "_validate_cmk_id", validate)
+
+
+def _rename(key: Key, key_id: str, region: str) -> None:
+    backend = kms_backends[key.account_id][region]
+    backend.keys[key_id] = backend.keys.pop(key.id)
+    key.arn = key.arn.replace(key.id, key_id)
+    key.multi_region_configuration["PrimaryKey"]["Arn"] = key.arn
+    key.id = key_id
 
 
 def _dynamodb() -> None:

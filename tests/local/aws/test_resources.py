@@ -1,0 +1,144 @@
+"""Deployed resources are described after intrinsic functions; what must be real is real."""
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from tests.local.aws.conftest import REGION, Aws
+
+KEY_POLICY: dict[str, Any] = {
+    "Version": "2012-10-17",
+    "Statement": [
+        {"Effect": "Allow", "Principal": {"AWS": "arn:aws:iam::123456789012:root"}, "Action": "kms:*", "Resource": "*"}
+    ],
+}
+
+
+def test_properties_are_resolved_across_stacks_and_regions(aws: Aws) -> None:
+    aws.create(
+        "global",
+        {"Key": {"Type": "AWS::KMS::Key", "Properties": {"KeyPolicy": KEY_POLICY, "MultiRegion": True}}},
+        "us-east-1",
+        Outputs={"KeyArn": {"Value": {"Fn::GetAtt": ["Key", "Arn"]}, "Export": {"Name": "key-arn"}}},
+    )
+    arn = {"Fn::GetStackOutput": {"StackName": "global", "OutputName": "KeyArn", "Region": "us-east-1"}}
+    aws.create(
+        "regional",
+        {
+            "Web": {
+                "Type": "AWS::WAFv2::WebACL",
+                "Properties": {
+                    "Name": "web",
+                    "Key": arn,
+                    "Place": {"Fn::Sub": "${AWS::Region}/${AWS::AccountId}"},
+                    "Joined": {"Fn::Join": ["-", ["a", {"Ref": "AWS::Partition"}]]},
+                    "Chosen": {"Fn::If": ["Never", "yes", "no"]},
+                    "Absent": {"Ref": "AWS::NoValue"},
+                    "Image": {"Ref": "Ami"},
+                },
+            },
+            "Skipped": {"Type": "AWS::WAFv2::IPSet", "Condition": "Never"},
+            "User": {"Type": "AWS::WAFv2::Thing", "Properties": {"Of": {"Fn::GetAtt": ["Web", "Arn"]}}},
+        },
+        Conditions={"Never": {"Fn::Equals": ["a", "b"]}},
+        Parameters={
+            "Ami": {
+                "Type": "AWS::SSM::Parameter::Value<AWS::EC2::Image::Id>",
+                "Default": "/aws/service/ecs/optimized-ami/amazon-linux-2023/recommended/image_id",
+            }
+        },
+    )
+    key = aws.resource("global", "Key")["attributes"]["Arn"]
+    web = aws.resource("regional", "Web")
+    assert (web["region"], web["physical_id"]) == (REGION, "web")
+    assert web["properties"].pop("Image").startswith("ami-")
+    assert web["properties"] == {
+        "Name": "web",
+        "Key": key,
+        "Place": f"{REGION}/123456789012",
+        "Joined": "a-aws",
+        "Chosen": "no",
+    }
+    assert aws.resource("regional", "User")["properties"]["Of"] == web["attributes"]["Arn"]
+    assert "Skipped" not in {r["logical_id"] for r in aws.get("/_anfl/resources")}
+    assert "AWS::WAFv2::WebACL" in aws.get("/_anfl/placeholders")
+    assert "AWS::KMS::Key" not in aws.get("/_anfl/placeholders")
+
+
+def test_replica_key_decrypts_what_the_primary_encrypted(aws: Aws) -> None:
+    properties = {"KeyPolicy": KEY_POLICY, "MultiRegion": True}
+    aws.create("primary", {"Key": {"Type": "AWS::KMS::Key", "Properties": properties}}, "us-east-1")
+    primary = aws.resource("primary", "Key")
+    aws.create(
+        "replica",
+        {
+            "Key": {
+                "Type": "AWS::KMS::ReplicaKey",
+                "Properties": {"KeyPolicy": KEY_POLICY, "PrimaryKeyArn": primary["attributes"]["Arn"]},
+            }
+        },
+        "eu-west-1",
+    )
+    replica = aws.resource("replica", "Key")
+    assert replica["physical_id"] == primary["physical_id"]
+    assert replica["physical_id"].startswith("mrk-")
+    sealed = aws.client("kms", "us-east-1").encrypt(KeyId=primary["physical_id"], Plaintext=b"secret")
+    opened = aws.client("kms", "eu-west-1").decrypt(CiphertextBlob=sealed["CiphertextBlob"])
+    assert opened["Plaintext"] == b"secret"
+    assert opened["KeyId"] == replica["attributes"]["Arn"]
+
+
+def test_global_table_shows_the_same_items_in_every_region(aws: Aws, function: str) -> None:
+    assert function
+    item = {"pk": {"S": "shared"}, "sk": {"S": "1"}}
+    aws.client("dynamodb").put_item(TableName="events", Item=item)
+    found = aws.client("dynamodb", "eu-west-1").get_item(TableName="events", Key=item)
+    assert found["Item"] == item
+
+
+def test_cancelled_transaction_changes_nothing_in_any_region(aws: Aws, function: str) -> None:
+    assert function
+    here, there = aws.client("dynamodb"), aws.client("dynamodb", "eu-west-1")
+    key = {"pk": {"S": "transaction"}, "sk": {"S": "1"}}
+    here.put_item(TableName="events", Item={**key, "n": {"N": "1"}})
+    update = {"TableName": "events", "Key": key, "UpdateExpression": "SET n = :n"}
+    failing = {"TableName": "events", "Key": {**key, "sk": {"S": "2"}}, "ConditionExpression": "attribute_exists(pk)"}
+    with pytest.raises(ClientError, match="TransactionCanceledException"):
+        there.transact_write_items(
+            TransactItems=[
+                {"Update": {**update, "ExpressionAttributeValues": {":n": {"N": "2"}}}},
+                {"ConditionCheck": failing},
+            ]
+        )
+    there.put_item(TableName="events", Item={"pk": {"S": "transaction"}, "sk": {"S": "later"}})
+    for client in (here, there):
+        assert client.get_item(TableName="events", Key=key)["Item"]["n"] == {"N": "1"}
+        assert "Item" in client.get_item(TableName="events", Key={**key, "sk": {"S": "later"}})
+
+
+def test_concurrent_updates_lose_nothing(aws: Aws, function: str) -> None:
+    assert function
+    key = {"pk": {"S": "counter"}, "sk": {"S": "1"}}
+    client = aws.client("dynamodb")
+
+    def add(_: int) -> None:
+        client.update_item(
+            TableName="events",
+            Key=key,
+            UpdateExpression="ADD n :one",
+            ExpressionAttributeValues={":one": {"N": "1"}},
+        )
+
+    with ThreadPoolExecutor(16) as threads:
+        list(threads.map(add, range(200)))
+    assert client.get_item(TableName="events", Key=key)["Item"]["n"] == {"N": "200"}
+
+
+def test_resource_that_cannot_be_made_is_named_and_the_stack_can_be_tried_again(aws: Aws) -> None:
+    queue = {"Type": "AWS::SQS::Queue", "Properties": {"QueueName": "not a name"}}
+    with pytest.raises(ClientError, match=r"Wrong"):
+        aws.create("retried", {"Wrong": queue})
+    aws.create("retried", {"Wrong": {"Type": "AWS::SQS::Queue"}})
+    assert aws.resource("retried", "Wrong")["type"] == "AWS::SQS::Queue"
