@@ -1,0 +1,127 @@
+# Every target does its own set-up and is fast when there is nothing to do. `make help` lists them.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+UV_VERSION := 0.13.9
+PYTHON_VERSION := $(shell cat .python-version)
+BIN := .venv/bin
+UV := .tools/bin/uv
+REGION ?=
+REGIONS ?=
+PORT ?=
+ENV ?=
+BENCH_DATA ?=
+
+# A user's AWS profile, Python settings or package sources must not change what happens here.
+unexport AWS_PROFILE AWS_DEFAULT_PROFILE PYTHONPATH PYTHONHOME VIRTUAL_ENV
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export CDK_DISABLE_CLI_TELEMETRY := true
+export UV_NO_CONFIG := 1
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+LOCKED := $(wildcard lambda_src/*/requirements.in services/*/requirements.in)
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-18s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo
+	@echo "  Variables: ENV=prod|dev  REGION=us-west-1 (deploy)  REGIONS=all (run)  PORT=8420 (run)  BENCH_DATA=folder (bench)"
+
+.PHONY: run
+run: $(BIN)/.ready node_modules/.ready bundle ## Serve the whole system on this machine (ENV=dev, REGIONS=all, PORT=…); Ctrl-C stops it
+	@exec $(BIN)/anfl up $(if $(ENV),--env $(ENV)) $(if $(REGIONS),--regions $(REGIONS)) $(if $(PORT),--port $(PORT))
+
+.PHONY: test
+test: lint ## Everything CI checks: lint, types, unit, templates, one end-to-end run
+	@$(MAKE) --no-print-directory test-unit test-infrastructure test-local
+
+.PHONY: test-unit
+test-unit: $(BIN)/.ready ## Unit tests
+	@$(BIN)/pytest -q tests/unit
+
+.PHONY: test-infrastructure
+test-infrastructure: $(BIN)/.ready node_modules/.ready ## Assertions and snapshots on the synthesized templates
+	@$(BIN)/pytest -q tests/infrastructure
+
+.PHONY: test-local
+test-local: $(BIN)/.ready node_modules/.ready bundle ## The embedded AWS, and what `make run` starts, driven over HTTP
+	@$(BIN)/pytest -q tests/local
+
+.PHONY: lint
+lint: $(BIN)/.ready ## Formatting, lint and types
+	@$(BIN)/ruff format --check --quiet . || { echo "Run 'make format'."; exit 1; }
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy --no-error-summary .
+
+.PHONY: format
+format: $(BIN)/.ready ## Format the code and mend what lint can mend
+	@$(BIN)/ruff check --quiet --fix . || true
+	@$(BIN)/ruff format --quiet .
+
+.PHONY: bundle
+bundle: $(BIN)/.ready ## Build the functions' bundles (without Docker; cached by content)
+	@$(BIN)/python -m bundling
+
+.PHONY: images
+images: $(BIN)/.ready ## Build the services' container images (wants a Docker daemon)
+	@$(BIN)/python -m bundling.push
+
+.PHONY: synth
+synth: $(BIN)/.ready node_modules/.ready bundle ## Synthesize the templates into cdk.out (ENV=prod)
+	@node_modules/.bin/cdk synth --quiet --no-notices --no-validation -c env=$(or $(ENV),prod)
+
+.PHONY: deploy
+deploy: $(BIN)/.ready node_modules/.ready ## Deploy to your AWS account: ENV=prod|dev, optionally REGION=us-west-1
+	@case "$(ENV)" in prod|dev) ;; *) echo "Say which environment: make deploy ENV=prod (or ENV=dev), optionally REGION=us-west-1." >&2; exit 2;; esac
+	@$(MAKE) --no-print-directory bundle
+	@node_modules/.bin/cdk deploy --no-notices -c env=$(ENV) \
+	  $(if $(REGION),'anfl-$(ENV)-$(REGION)-*','**')
+
+.PHONY: conformance
+conformance: $(BIN)/.ready node_modules/.ready ## Print which resources realise each figure of architecture.yaml
+	@$(MAKE) --no-print-directory synth ENV=$(or $(ENV),prod)
+	@$(BIN)/python -m stacks.conformance cdk.out
+
+.PHONY: bench
+bench: $(BIN)/.ready bundle ## Measure: import times of the functions, the vector store beside raw hnswlib (BENCH_DATA=folder)
+	@BENCH_DATA="$(BENCH_DATA)" $(BIN)/python -m tests.benchmarks
+
+.PHONY: update-snapshots
+update-snapshots: $(BIN)/.ready node_modules/.ready ## Accept the present templates as the snapshots, and show the difference
+	@$(BIN)/pytest -q tests/infrastructure --update-snapshots || true
+	@git --no-pager diff --stat -- tests/infrastructure
+	@git --no-pager diff -U1 -- tests/infrastructure
+
+.PHONY: lock
+lock: $(UV) ## Compile the requirement files after a change to a .in file
+	@./bundling/lock.sh $(UV)
+
+.PHONY: clean
+clean: ## Remove everything that make built (a running `make run` is stopped first)
+	@[ ! -x $(BIN)/anfl ] || $(BIN)/anfl down >/dev/null 2>&1 || true
+	@rm -rf .venv .tools node_modules build cdk.out .anfl .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
+
+# --- set-up ---------------------------------------------------------------------------------------------------------
+
+$(UV): Makefile
+	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "ANFL needs Python 3.11 or newer as python3; this is $$(python3 --version)." >&2; exit 1; }
+	@echo "Setting up uv …"
+	@python3 -m venv .tools
+	@.tools/bin/pip install --quiet uv==$(UV_VERSION)
+	@touch $@
+
+$(BIN)/.ready: $(UV) requirements-dev.txt pyproject.toml .python-version
+	@echo "Setting up Python $(PYTHON_VERSION) and the packages (a minute the first time) …"
+	@[ -x $(BIN)/python ] || $(UV) venv --quiet --python $(PYTHON_VERSION) .venv
+	@env $$($(BIN)/python -m bundling.host) \
+	  $(UV) pip sync --quiet --python $(BIN)/python --require-hashes requirements-dev.txt
+	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+node_modules/.ready: package.json package-lock.json $(BIN)/.ready
+	@echo "Setting up the CDK CLI …"
+	@npm ci --silent --no-audit --no-fund
+	@touch $@

@@ -1,0 +1,107 @@
+"""Compiles hnswlib for the machines of AWS: AVX2 code for x86-64-v3, glibc 2.34. Cached by content.
+
+PyPI has its source only. Its own build takes ``-march=native`` (illegal instruction on another CPU) or, without that,
+no SIMD at all (half the speed). So its one C++ file is compiled here directly: by the host's compiler on Linux x86_64
+where what comes out passes the gates, otherwise by zig's, which compiles for any glibc on any host.
+"""
+
+import hashlib
+import os
+import platform
+import shutil
+import sys
+import sysconfig
+import tarfile
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pybind11
+
+from bundling.errors import BundlingError
+from bundling.functions import BUILD, PYTHON_VERSION
+from bundling.gates import check_portable, check_vectorised
+from bundling.requirements import run
+from bundling.sources import digest
+
+SUFFIX = f".cpython-{PYTHON_VERSION.replace('.', '')}-x86_64-linux-gnu.so"
+_OPTIONS = ["-w", "-O3", "-std=c++17", "-fPIC", "-shared", "-fvisibility=hidden", "-s"]
+_ZIG = ["-target", "x86_64-linux-gnu.2.34", "-mcpu=x86_64_v3"]
+
+
+def compiled(entry: str) -> Path:
+    """The compiled extension of the lock entry ``hnswlib==… --hash=…``.
+
+    :raises BundlingError: no compiler works, or no result passes the gates.
+    """
+    recipe = digest([], entry, pybind11.__version__, np.__version__, PYTHON_VERSION, *_OPTIONS, *_ZIG)
+    place = BUILD / "extensions" / recipe / f"hnswlib{SUFFIX}"
+    if place.is_file():
+        return place
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=BUILD) as folder:
+        source = _source(entry, Path(folder))
+        draft = Path(folder) / place.name
+        failures: list[str] = []
+        for compiler in _compilers():
+            try:
+                _compile(compiler, source, draft)
+                check_portable(draft)
+                check_vectorised(draft)
+            except BundlingError as error:
+                failures.append(f"{' '.join(compiler)}: {error}")
+                continue
+            draft.replace(place)
+            return place
+    raise BundlingError("hnswlib could not be compiled for AWS.\n" + "\n".join(failures))
+
+
+def _source(entry: str, folder: Path) -> Path:
+    """Download the locked source archive, checked against its hash, and unpack it."""
+    lock = folder / "hnswlib.txt"
+    lock.write_text(entry)
+    run(
+        [
+            *(sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-build-isolation"),
+            *("--require-hashes", "--no-binary", ":all:", "--requirement", str(lock), "--dest", str(folder)),
+        ],
+        purpose="Downloading the source of hnswlib",
+    )
+    archive = next(folder.glob("hnswlib-*.tar.gz"))
+    if hashlib.sha256(archive.read_bytes()).hexdigest() not in entry:
+        raise BundlingError(f"{archive.name} is not the locked file.")
+    with tarfile.open(archive) as tar:
+        tar.extractall(folder, filter="data")
+    return folder / archive.name.removesuffix(".tar.gz")
+
+
+def _compilers() -> Iterator[list[str]]:
+    """Commands to try, cheapest first."""
+    host = os.environ.get("CXX") or shutil.which("g++") or shutil.which("clang++")
+    if host and sys.platform == "linux" and platform.machine() == "x86_64":
+        yield [*host.split(), "-march=x86-64-v3"]
+    yield [*_zig(), "c++", *_ZIG]
+
+
+def _zig() -> list[str]:
+    """zig from PyPI, installed when it is first needed: it is large, and most machines have a compiler."""
+    from bundling.host import zig
+
+    return zig()
+
+
+def _compile(compiler: list[str], source: Path, target: Path) -> None:
+    include = [source / "hnswlib", pybind11.get_include(), np.get_include(), sysconfig.get_path("include")]
+    version = source.name.removeprefix("hnswlib-")
+    run(
+        [
+            *compiler,
+            *_OPTIONS,
+            f'-DVERSION_INFO="{version}"',
+            *(f"-I{folder}" for folder in include),
+            str(source / "python_bindings" / "bindings.cpp"),
+            *("-o", str(target), "-pthread"),
+        ],
+        purpose="Compiling hnswlib (about half a minute)",
+    )

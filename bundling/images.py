@@ -1,0 +1,49 @@
+"""The container image of each ECS service: repository, content tag and build context."""
+
+import shutil
+from dataclasses import dataclass
+from functools import cache, cached_property
+from pathlib import Path
+
+from anfl.resources import Service
+from bundling.sources import ROOT, digest, files_below, modules_used_by
+
+TAG_LENGTH = 20
+"""Hexadecimal digits of a tag: 80 bits tell any two contents apart."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServiceImage:
+    """What one service's image is built from."""
+
+    name: Service
+    source: Path
+
+    @property
+    def repository(self) -> str:
+        """Name of its ECR repository."""
+        return f"anfl-{self.name}"
+
+    @cached_property
+    def files(self) -> list[Path]:
+        """Everything in the build context."""
+        own = files_below(self.source)
+        return [*own, *modules_used_by(own)]
+
+    @cached_property
+    def tag(self) -> str:
+        """Content hash of the context, which holds the Dockerfile and the lock of the dependencies."""
+        return digest(self.files)[:TAG_LENGTH]
+
+    def stage_context(self, folder: Path) -> None:
+        """Copy the build context into the empty ``folder``."""
+        for path in self.files:
+            target = folder / path.relative_to(ROOT)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, target)
+
+
+@cache
+def image_for(service: Service) -> ServiceImage:
+    """The image of ``service``."""
+    return ServiceImage(name=service, source=ROOT / "services" / service.replace("-", "_"))

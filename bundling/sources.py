@@ -1,0 +1,62 @@
+"""Which files belong to an entry point, and one hash over them that depends on nothing else."""
+
+import ast
+import hashlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def files_below(folder: Path) -> list[Path]:
+    """Every source file of ``folder``, sorted; caches of Python are none."""
+    return sorted(path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+
+
+def modules_used_by(files: Iterable[Path], *, package: str = "anfl", root: Path = ROOT) -> list[Path]:
+    """The files of ``package`` that ``files`` import, directly or through one another, sorted.
+
+    Follows import statements wherever they stand in a file. A package's ``__init__.py`` belongs to each module below
+    it, as Python runs it first.
+    """
+    found: set[Path] = set()
+    waiting = [path for path in files if path.suffix == ".py"]
+    while waiting:
+        for name in _imported_names(waiting.pop()):
+            if name.split(".")[0] != package:
+                continue
+            for path in _files_of(name, root):
+                if path not in found:
+                    found.add(path)
+                    waiting.append(path)
+    return sorted(found)
+
+
+def _imported_names(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text(), filename=str(path))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def _files_of(name: str, root: Path) -> Iterator[Path]:
+    parts = name.split(".")
+    for depth in range(1, len(parts) + 1):
+        folder = root.joinpath(*parts[:depth])
+        for path in (folder / "__init__.py", folder.with_suffix(".py")):
+            if path.is_file():
+                yield path
+
+
+def digest(files: Iterable[Path], *facts: str, root: Path = ROOT) -> str:
+    """SHA-256 (hex) over ``facts`` and each file's path below ``root`` and bytes; whatever their times and order."""
+    total = hashlib.sha256()
+    for fact in facts:
+        total.update(b"fact\0" + fact.encode() + b"\0")
+    for path in sorted(set(files)):
+        content = path.read_bytes()
+        total.update(f"file\0{path.relative_to(root).as_posix()}\0{len(content)}\0".encode())
+        total.update(content)
+    return total.hexdigest()

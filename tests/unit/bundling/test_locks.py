@@ -1,0 +1,60 @@
+"""The locks: exact, hashed, without addresses, in agreement."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from bundling.requirements import without
+from bundling.sources import ROOT
+
+SOURCES = [
+    ROOT / "requirements.in",
+    ROOT / "requirements-dev.in",
+    *sorted(ROOT.glob("lambda_src/*/requirements.in")),
+    *sorted(ROOT.glob("services/*/requirements.in")),
+]
+
+
+def pins(lock: Path) -> dict[str, set[str]]:
+    """Package → versions (several where they depend on the platform or on Python's version)."""
+    found: dict[str, set[str]] = {}
+    for name, version in re.findall(r"^([a-z0-9._-]+)==([^ ;\\]+)", lock.read_text(), re.MULTILINE):
+        found.setdefault(name, set()).add(version)
+    return found
+
+
+def names(source: Path) -> set[str]:
+    lines = (line.split("#")[0].strip() for line in source.read_text().splitlines())
+    return {re.split(r"[<>=\[;~!]", line)[0].strip().lower() for line in lines if line and not line.startswith("-")}
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_lock_is_hashed_without_addresses_and_covers_its_source(source: Path) -> None:
+    lock = source.with_suffix(".txt")
+    text = lock.read_text()
+    assert "://" not in text
+    assert "--find-links" not in text
+    assert names(source) <= pins(lock).keys()
+    assert text.count("==") <= text.count("--hash=sha256:")
+
+
+@pytest.mark.parametrize("source", SOURCES[2:], ids=lambda path: str(path.relative_to(ROOT)))
+def test_what_ships_is_what_is_tested(source: Path) -> None:
+    tested = pins(ROOT / "requirements-dev.txt")
+    assert {name: tested.get(name) for name in pins(source.with_suffix(".txt"))} == pins(source.with_suffix(".txt"))
+
+
+def test_node_packages_are_locked_without_addresses() -> None:
+    text = (ROOT / "package-lock.json").read_text()
+    assert "://" not in text
+    assert '"integrity": "sha512-' in text
+
+
+def test_an_entry_can_be_taken_out_of_a_lock() -> None:
+    lock = "a==1 \\\n    --hash=sha256:x\nhnswlib==0.8.0 \\\n    --hash=sha256:y\nz==2\n"
+    assert without(lock, "hnswlib") == (
+        "a==1 \\\n    --hash=sha256:x\nz==2\n",
+        "hnswlib==0.8.0 \\\n    --hash=sha256:y\n",
+    )
+    assert without(lock, "absent") == (lock, "")

@@ -1,0 +1,82 @@
+"""What belongs to a bundle, and what its name depends on."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from anfl.resources import Function, Service
+from bundling.errors import BundleMissingError
+from bundling.functions import bundle_for
+from bundling.images import image_for
+from bundling.sources import ROOT, digest, files_below, modules_used_by
+
+
+@pytest.fixture(name="tree")
+def _tree(tmp_path: Path) -> Path:
+    package = tmp_path / "anfl"
+    (package / "deep").mkdir(parents=True)
+    (package / "__init__.py").touch()
+    (package / "deep" / "__init__.py").write_text("import json\n")
+    (package / "deep" / "leaf.py").write_text("def f():\n    from anfl import late\n")
+    (package / "late.py").touch()
+    (package / "unused.py").touch()
+    (tmp_path / "handler.py").write_text("import anfl.deep.leaf\n")
+    return tmp_path
+
+
+def test_a_bundle_holds_what_is_imported_and_nothing_else(tree: Path) -> None:
+    found = modules_used_by([tree / "handler.py"], root=tree)
+    names = [path.relative_to(tree / "anfl").as_posix() for path in found]
+    assert names == ["__init__.py", "deep/__init__.py", "deep/leaf.py", "late.py"]
+
+
+def test_the_hash_depends_on_content_and_path_alone(tree: Path) -> None:
+    files = files_below(tree)
+    before = digest(files, root=tree)
+    for path in files:
+        os.utime(path, (0, 0))
+        path.chmod(0o600)
+    assert digest(reversed(files), root=tree) == before
+    (tree / "handler.py").rename(tree / "other.py")
+    assert digest(files_below(tree), root=tree) != before
+
+
+def test_the_hash_cannot_confuse_where_one_file_ends(tmp_path: Path) -> None:
+    first, second = tmp_path / "a", tmp_path / "b"
+    first.write_text("xy")
+    second.write_text("z")
+    before = digest([first, second], root=tmp_path)
+    first.write_text("x")
+    second.write_text("yz")
+    assert digest([first, second], root=tmp_path) != before
+
+
+@pytest.mark.parametrize("function", Function)
+def test_no_function_ships_the_command_line_or_the_services(function: Function) -> None:
+    folders = {path.relative_to(ROOT / "anfl").parts[0] for path in bundle_for(function).modules}
+    assert folders.isdisjoint({"cli", "client", "http"})
+
+
+@pytest.mark.parametrize("function", Function)
+def test_every_function_has_a_handler_and_a_lock(function: Function) -> None:
+    bundle = bundle_for(function)
+    assert (bundle.source / "handler.py").is_file()
+    assert "--hash=sha256:" in bundle.requirements.read_text()
+
+
+def test_a_missing_bundle_says_how_to_build_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("bundling.functions.BUILD", tmp_path)
+    with pytest.raises(BundleMissingError, match="make bundle"):
+        bundle_for(Function.AUTH).require()
+
+
+@pytest.mark.parametrize("service", Service)
+def test_an_image_is_staged_with_all_that_its_tag_covers(service: Service, tmp_path: Path) -> None:
+    image = image_for(service)
+    image.stage_context(tmp_path)
+    staged = {path.relative_to(tmp_path) for path in tmp_path.rglob("*") if path.is_file()}
+    assert staged == {path.relative_to(ROOT) for path in image.files}
+    folder = Path("services") / service.replace("-", "_")
+    assert {folder / name for name in ("Dockerfile", "requirements.txt", "__main__.py")} <= staged
+    assert digest([tmp_path / path for path in staged], root=tmp_path).startswith(image.tag)
