@@ -154,7 +154,10 @@ def parse(text: str) -> tuple[Rule, ...]:
     blocks = document.get("path", [])
     if isinstance(blocks, dict):
         blocks = [blocks]
-    return tuple(_rule(path, stanza) for block in blocks for path, stanza in block.items())
+    try:
+        return tuple(_rule(path, stanza) for block in blocks for path, stanza in block.items())
+    except (AttributeError, TypeError, ValueError) as error:  # something of another shape than a policy's
+        raise invalid(f"failed to parse policy: {error}") from error
 
 
 def _rule(path: str, stanza: Mapping[str, Any]) -> Rule:

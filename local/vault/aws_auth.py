@@ -4,7 +4,6 @@ Roles are bound by ARN; unique ids are not resolved (that would need IAM), as wi
 """
 
 import base64
-import binascii
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -185,7 +184,7 @@ def _decoded(data: Data, name: str) -> bytes:
         raise invalid(f"missing {name}")
     try:
         return base64.b64decode(given, validate=True)
-    except binascii.Error as error:
+    except ValueError as error:
         raise invalid(f"failed to base64 decode {name}: {error}") from error
 
 

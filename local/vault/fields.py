@@ -10,6 +10,7 @@ from local.vault.api import invalid
 Data = Mapping[str, Any]
 
 _UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
+_LONGEST = 20
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 
 
@@ -29,8 +30,11 @@ def integer(data: Data, name: str, default: int = 0) -> int:
     if value is None or value == "":
         return default
     try:
-        return int(value)
-    except (TypeError, ValueError):
+        found = int(value)
+        if abs(found) >= 2**63:
+            raise ValueError
+        return found
+    except (TypeError, ValueError, OverflowError):
         raise invalid(f"field validation failed: error converting input for field {name!r}: expected an int") from None
 
 
@@ -59,12 +63,14 @@ def seconds(data: Data, name: str, default: int = 0) -> int:
 
 def parse_duration(value: object) -> int | None:
     """Whole seconds; None where ``value`` is no duration."""
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return int(value)
     written = str(value).strip()
-    if re.fullmatch(r"-?\d+", written):
-        return int(written)
-    if _DURATION.sub("", written):
+    if isinstance(value, bool) or len(written) > _LONGEST:
+        return None
+    try:
+        return int(float(written))
+    except (ValueError, OverflowError):  # not a plain number
+        pass
+    if not written or _DURATION.sub("", written):
         return None
     return int(sum(float(number) * _UNITS[unit] for number, unit in _DURATION.findall(written)))
 

@@ -1,7 +1,6 @@
 """``sys/``: health, initialisation, seal, mounts, auth methods, policies, capabilities."""
 
 import base64
-import binascii
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -265,7 +264,7 @@ def _share(given: str) -> bytes:
         pass
     try:
         return base64.b64decode(given, validate=True)
-    except binascii.Error:
+    except ValueError:
         raise invalid("'key' must be a valid hex or base64 string") from None
 
 
@@ -273,5 +272,5 @@ def _from_base64(body: str) -> str:
     """The policy's text; it may be given as base64."""
     try:
         return base64.b64decode(body, validate=True).decode()
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:  # also where it is no UTF-8
         return body

@@ -1,7 +1,6 @@
 """Key material of the transit engine: versions, derivation, and the primitives of each key type."""
 
 import base64
-import binascii
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -262,7 +261,7 @@ def decode64(text: str, *, urlsafe: bool = False) -> bytes:
         if urlsafe:
             return base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
         return base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError):
+    except ValueError:
         alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="
         position = next((i for i, character in enumerate(text) if character not in alphabet), len(text))
         raise invalid(f"illegal base64 data at input byte {position}") from None
