@@ -158,8 +158,10 @@ class Models:
                 Put(key=keys.tombstone(tenant, model.id), item={"name": name, "deleted_at": self._clock()}),
             )
 
-        until_won(attempt)
-        self.sweep(tenant)
+        try:
+            until_won(attempt)
+        finally:  # also where it is gone already: an earlier deletion may have been interrupted
+            self.sweep(tenant)
 
     def sweep(self, tenant: str) -> None:
         """Remove what is left of deleted models."""

@@ -1,0 +1,109 @@
+"""A registry over an AWS in memory."""
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from anfl.registry.registry import Registry, build_registry
+from anfl.registry.requests import ValidationQueue
+
+TABLE = "registry"
+BUCKET = "artifacts"
+
+
+class OneAtATime:
+    """A client whose calls take turns: moto keeps its tables without locks. Between two calls anything may happen."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+        self._lock = threading.Lock()
+
+    def __getattr__(self, name: str) -> Any:
+        member = getattr(self._client, name)
+        if not callable(member) or name in ("get_paginator", "can_paginate"):
+            return member
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            with self._lock:
+                return member(*args, **kwargs)
+
+        return call
+
+
+@pytest.fixture(autouse=True)
+def _aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
+        monkeypatch.setenv(name, "testing")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.delenv("AWS_PROFILE", raising=False)
+    with mock_aws():
+        yield
+
+
+@pytest.fixture(name="dynamodb")
+def _dynamodb() -> Any:
+    client = boto3.client("dynamodb")
+    client.create_table(
+        TableName=TABLE,
+        BillingMode="PAY_PER_REQUEST",
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
+        AttributeDefinitions=[
+            {"AttributeName": "pk", "AttributeType": "S"},
+            {"AttributeName": "sk", "AttributeType": "S"},
+        ],
+    )
+    return OneAtATime(client)
+
+
+@pytest.fixture(name="s3")
+def _s3() -> Any:
+    client = boto3.client("s3")
+    client.create_bucket(Bucket=BUCKET)
+    client.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
+    return client
+
+
+@pytest.fixture(name="process")
+def _process(dynamodb: Any, s3: Any) -> Callable[[], Registry]:
+    """Makes registries that share nothing but the store, as processes would."""
+    return lambda: build_registry(table=TABLE, dynamodb=dynamodb, bucket=BUCKET, s3=s3)
+
+
+@pytest.fixture(name="registry")
+def _registry(process: Callable[[], Registry]) -> Registry:
+    return process()
+
+
+@pytest.fixture(name="queue_url")
+def _queue_url() -> str:
+    return str(boto3.client("sqs").create_queue(QueueName="validation")["QueueUrl"])
+
+
+@pytest.fixture(name="queue")
+def _queue(queue_url: str) -> ValidationQueue:
+    return ValidationQueue(url=queue_url, client=boto3.client("sqs"))
+
+
+@pytest.fixture(name="calls")
+def _calls(dynamodb: Any) -> Counter[str]:
+    """Counts the calls to DynamoDB by operation, from the moment it is used; ``clear()`` begins anew."""
+    counted: Counter[str] = Counter()
+
+    def count(model: Any, **_: Any) -> None:
+        counted[model.name] += 1
+
+    dynamodb.meta.events.register("before-call.dynamodb", count)
+    return counted
+
+
+def items(dynamodb: Any) -> list[dict[str, Any]]:
+    """Everything in the table."""
+    found: list[dict[str, Any]] = []
+    for page in dynamodb.get_paginator("scan").paginate(TableName=TABLE):
+        found += page["Items"]
+    return found

@@ -1,0 +1,245 @@
+"""Registered models: what callers see, what the table is asked, and that nothing is left behind."""
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from anfl.problems import Problem
+from anfl.registry import rules
+from anfl.registry.entities import Stage
+from anfl.registry.registry import Registry
+from tests.unit.registry.conftest import items
+
+SOURCE = "s3://elsewhere/model"
+
+
+def version(registry: Registry, tenant: str, name: str, **more: Any) -> int:
+    return registry.versions.create(tenant, name, source=SOURCE, location=SOURCE, **more).version.number
+
+
+def refused(code: str, call: Callable[..., object], *args: Any, **kwargs: Any) -> str:
+    with pytest.raises(Problem) as caught:
+        call(*args, **kwargs)
+    assert caught.value.code == code
+    return caught.value.detail
+
+
+def test_a_model_is_read_as_it_was_created(registry: Registry) -> None:
+    created = registry.models.create("acme", "bert", tags={"team": "nlp", "empty": ""}, description="a model")
+    read, latest = registry.models.get("acme", "bert")
+    assert (read.name, read.tags, read.description) == ("bert", {"team": "nlp", "empty": ""}, "a model")
+    assert read.created_at == read.updated_at == created.created_at
+    assert latest == []
+
+
+def test_a_name_is_taken_once_per_tenant(registry: Registry) -> None:
+    registry.models.create("acme", "bert", tags={"owner": "acme"})
+    detail = refused("resource_already_exists", registry.models.create, "acme", "bert")
+    assert detail == "Registered Model (name=bert) already exists."
+    registry.models.create("other", "bert")
+    assert registry.models.get("other", "bert")[0].tags == {}
+
+
+@pytest.mark.parametrize("operation", ["get", "describe", "rename", "delete", "set_tag", "set_alias", "version"])
+def test_another_tenants_model_does_not_exist(registry: Registry, operation: str) -> None:
+    registry.models.create("acme", "bert")
+    version(registry, "acme", "bert")
+    calls: dict[str, Callable[[], object]] = {
+        "get": lambda: registry.models.get("other", "bert"),
+        "describe": lambda: registry.models.describe("other", "bert", "mine"),
+        "rename": lambda: registry.models.rename("other", "bert", "mine"),
+        "delete": lambda: registry.models.delete("other", "bert"),
+        "set_tag": lambda: registry.models.set_tag("other", "bert", "k", "v"),
+        "set_alias": lambda: registry.models.set_alias("other", "bert", "mine", 1),
+        "version": lambda: registry.versions.get("other", "bert", 1),
+    }
+    refused("resource_does_not_exist", calls[operation])
+    model, _ = registry.models.get("acme", "bert")
+    assert (model.description, model.tags, model.aliases) == (None, {}, {})
+
+
+def test_a_prompt_and_a_model_cannot_share_a_name(registry: Registry) -> None:
+    registry.models.create("acme", "bert")
+    detail = refused(
+        "resource_already_exists", registry.models.create, "acme", "bert", tags={"mlflow.prompt.is_prompt": "true"}
+    )
+    assert "Tried to create a prompt with name 'bert', but the name is already taken by a registered model." in detail
+
+
+def test_rename_carries_everything_and_touches_no_version(registry: Registry, calls: Counter[str]) -> None:
+    registry.models.create("acme", "bert", tags={"team": "nlp", "large": "x" * 50_000})
+    for _ in range(5):
+        version(registry, "acme", "bert")
+    registry.models.set_alias("acme", "bert", "champion", 3)
+    calls.clear()
+    renamed = registry.models.rename("acme", "bert", "bert-large")
+    assert calls["TransactWriteItems"] == 1
+    assert sum(calls.values()) <= 4
+    assert renamed.tags["large"] == "x" * 50_000
+    refused("resource_does_not_exist", registry.models.get, "acme", "bert")
+    found = registry.models.by_alias("acme", "bert-large", "champion")
+    assert (found.version.number, found.model.name) == (3, "bert-large")
+    assert found.version.changed_at(found.model) == renamed.updated_at
+    assert version(registry, "acme", "bert-large") == 6
+
+
+def test_rename_to_a_taken_name_changes_nothing(registry: Registry) -> None:
+    registry.models.create("acme", "one")
+    registry.models.create("acme", "two", tags={"second": "yes"})
+    detail = refused("resource_already_exists", registry.models.rename, "acme", "one", "two")
+    assert detail.startswith("Registered Model (name=two) already exists")
+    assert registry.models.get("acme", "one")[0].name == "one"
+    assert registry.models.get("acme", "two")[0].tags == {"second": "yes"}
+
+
+def test_a_deleted_model_leaves_nothing_and_its_numbers_start_again(registry: Registry, dynamodb: Any) -> None:
+    registry.models.create("acme", "bert", tags={"large": "x" * 50_000})
+    for _ in range(9):
+        version(registry, "acme", "bert", tags={"large": "y" * 50_000})
+    registry.versions.transition("acme", "bert", 7, Stage.PRODUCTION)
+    registry.models.delete("acme", "bert")
+    assert items(dynamodb) == []
+    registry.models.create("acme", "bert")
+    assert version(registry, "acme", "bert") == 1
+
+
+def test_an_interrupted_deletion_is_invisible_and_finished_by_the_next(
+    registry: Registry, dynamodb: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry.models.create("acme", "bert")
+    version(registry, "acme", "bert")
+    with monkeypatch.context() as patched:
+        patched.setattr(registry.models, "sweep", lambda _tenant: None)  # the process dies here
+        registry.models.delete("acme", "bert")
+    assert items(dynamodb) != []
+    registry.models.create("acme", "bert")
+    assert registry.models.get("acme", "bert")[1] == []
+    page = registry.search.versions("acme", where=None, order_by=[], limit=10, token=None)
+    assert page.versions == []
+    registry.models.delete("acme", "bert")
+    assert items(dynamodb) == []
+
+
+def test_a_write_that_read_a_model_since_replaced_by_another_starts_again(
+    registry: Registry, process: Callable[[], Registry], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Revisions alone could agree by chance: the new model has its own."""
+    registry.models.create("acme", "bert", tags={"generation": "first"})
+    other = process()
+    read = registry.records.model
+
+    def read_then_lose(tenant: str, name: str) -> Any:
+        model = read(tenant, name)
+        monkeypatch.setattr(registry.records, "model", read)
+        other.models.delete("acme", "bert")
+        other.models.create("acme", "bert", tags={"generation": "second"})
+        return model
+
+    monkeypatch.setattr(registry.records, "model", read_then_lose)
+    registry.models.set_tag("acme", "bert", "by", "late writer")
+    assert registry.models.get("acme", "bert")[0].tags == {"generation": "second", "by": "late writer"}
+
+
+def test_tags_are_set_replaced_and_removed_whatever_their_size(registry: Registry, dynamodb: Any) -> None:
+    registry.models.create("acme", "bert")
+    for value in ("small", "x" * 100_000, "small again", "", "\u00e9" * 100_000):
+        registry.models.set_tag("acme", "bert", "note", value)
+        assert registry.models.get("acme", "bert")[0].tags == {"note": value}
+    registry.models.delete_tag("acme", "bert", "note")
+    registry.models.delete_tag("acme", "bert", "note")
+    assert registry.models.get("acme", "bert")[0].tags == {}
+    assert len(items(dynamodb)) == 1
+
+
+def test_many_tags_never_outgrow_an_item(registry: Registry) -> None:
+    registry.models.create("acme", "bert")
+    expected = {f"key {n}": chr(97 + n % 26) * 4_000 for n in range(60)}
+    for key, value in expected.items():
+        registry.models.set_tag("acme", "bert", key, value)
+    assert registry.models.get("acme", "bert")[0].tags == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("", "Missing value for required parameter 'name'"),
+        ("   ", "Missing value for required parameter 'name'"),
+        ("a/b", "Names cannot contain '/' or ':'"),
+        ("a:b", "Names cannot contain '/' or ':'"),
+        ("..", "must not resolve to other names"),
+        (".", "must not resolve to other names"),
+        ("x" * (rules.MAX_NAME_BYTES + 1), "exceeds the maximum length"),
+        ("\ud800", "not valid Unicode"),
+    ],
+)
+def test_impossible_names_are_refused(registry: Registry, name: str, message: str) -> None:
+    assert message in refused("invalid_parameter_value", registry.models.create, "acme", name)
+
+
+@pytest.mark.parametrize("name", ["a b", "ünï", "x" * 300, "it's", "100%", "#hash", "a\nb"])
+def test_unusual_names_work(registry: Registry, name: str) -> None:
+    registry.models.create("acme", name)
+    assert version(registry, "acme", name) == 1
+    assert registry.models.get("acme", name)[0].name == name
+
+
+@pytest.mark.parametrize("alias", ["latest", "LATEST", "v1", "V12"])
+def test_reserved_aliases_are_refused(registry: Registry, alias: str) -> None:
+    registry.models.create("acme", "bert")
+    version(registry, "acme", "bert")
+    assert "reserved" in refused("invalid_parameter_value", registry.models.set_alias, "acme", "bert", alias, 1)
+
+
+def test_an_alias_moves_and_names_existing_versions_only(registry: Registry) -> None:
+    registry.models.create("acme", "bert")
+    for _ in range(2):
+        version(registry, "acme", "bert")
+    registry.models.set_alias("acme", "bert", "champion", 1)
+    registry.models.set_alias("acme", "bert", "champion", 2)
+    assert registry.models.get("acme", "bert")[0].aliases == {"champion": 2}
+    refused("resource_does_not_exist", registry.models.set_alias, "acme", "bert", "champion", 3)
+    assert registry.models.by_alias("acme", "bert", "champion").version.number == 2
+    registry.models.delete_alias("acme", "bert", "champion")
+    registry.models.delete_alias("acme", "bert", "champion")
+    detail = refused("invalid_parameter_value", registry.models.by_alias, "acme", "bert", "champion")
+    assert detail == "Registered model alias champion not found."
+
+
+def test_latest_as_an_alias_is_the_highest_version_of_any_stage(registry: Registry) -> None:
+    registry.models.create("acme", "bert")
+    refused("resource_does_not_exist", registry.models.by_alias, "acme", "bert", "latest")
+    for _ in range(3):
+        version(registry, "acme", "bert")
+    registry.versions.transition("acme", "bert", 3, Stage.ARCHIVED)
+    assert registry.models.by_alias("acme", "bert", "Latest").version.number == 3
+
+
+def test_a_known_model_is_read_in_one_call(registry: Registry, calls: Counter[str]) -> None:
+    registry.models.create("acme", "bert")
+    version(registry, "acme", "bert")
+    registry.models.set_alias("acme", "bert", "champion", 1)
+    registry.models.get("acme", "bert")
+    reads: dict[str, Callable[[], object]] = {
+        "model": lambda: registry.models.get("acme", "bert"),
+        "version": lambda: registry.versions.get("acme", "bert", 1),
+        "alias": lambda: registry.models.by_alias("acme", "bert", "champion"),
+    }
+    for name, read in reads.items():
+        calls.clear()
+        read()
+        assert sum(calls.values()) == 1, name
+
+
+def test_what_another_process_changed_is_seen_at_once(registry: Registry, process: Callable[[], Registry]) -> None:
+    registry.models.create("acme", "bert")
+    version(registry, "acme", "bert")
+    registry.models.get("acme", "bert")
+    other = process()
+    other.models.delete("acme", "bert")
+    refused("resource_does_not_exist", registry.models.get, "acme", "bert")
+    other.models.create("acme", "bert")
+    assert registry.models.get("acme", "bert")[1] == []
+    assert version(other, "acme", "bert") == 1
+    assert [v.number for v in registry.models.get("acme", "bert")[1]] == [1]
