@@ -3,6 +3,7 @@
 import json
 from typing import Any, ClassVar
 
+from moto.acm.models import acm_backends
 from moto.core.common_models import CloudFormationModel
 from moto.dynamodb.models import dynamodb_backends
 from moto.dynamodb.models.table import Table
@@ -172,7 +173,31 @@ class ReplicaKey(_BackEnd):
         kms_backends[account_id][region].delete_key(self._key.id)
 
 
+class Certificate(_BackEnd):
+    """``AWS::CertificateManager::Certificate``: issued at once, whoever owns the domain."""
+
+    @classmethod
+    def create_from_cloudformation_json(
+        cls,
+        resource_name: str,
+        cloudformation_json: Json,
+        account_id: str,
+        region_name: str,
+        **_kwargs: object,
+    ) -> "Certificate":
+        """Called by moto."""
+        properties = cloudformation_json["Properties"]
+        names = properties.get("SubjectAlternativeNames", [])
+        backend = acm_backends[account_id][region_name]
+        return cls(str(backend.request_certificate(properties["DomainName"], resource_name, names, [])))
+
+    def delete(self, account_id: str, region: str) -> None:
+        """Called by moto."""
+        acm_backends[account_id][region].delete_certificate(self.physical_resource_id)
+
+
 BACK_ENDS: dict[str, Any] = {
+    "AWS::CertificateManager::Certificate": Certificate,
     "AWS::DynamoDB::GlobalTable": GlobalTable,
     "AWS::KMS::ReplicaKey": ReplicaKey,
     "AWS::SQS::QueuePolicy": QueuePolicy,

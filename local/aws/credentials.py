@@ -8,7 +8,7 @@ from botocore.config import Config
 from local.guard import require_loopback
 
 _CONFIG = Config(connect_timeout=2, read_timeout=15, retries={"mode": "standard", "total_max_attempts": 3}, proxies={})
-_SESSION_SECONDS = 43200
+SESSION_SECONDS = 43200
 
 
 def role_environment(endpoint: str, role_arn: str, region: str, *, session_name: str | None = None) -> dict[str, str]:
@@ -22,11 +22,17 @@ def role_environment(endpoint: str, role_arn: str, region: str, *, session_name:
     session = boto3.session.Session(aws_access_key_id="local", aws_secret_access_key="local", region_name=region)  # noqa: S106 - opens nothing
     sts = session.client("sts", endpoint_url=endpoint, config=_CONFIG)
     name = re.sub(r"[^\w+=,.@-]", "-", session_name or role_arn.rpartition("/")[2])[:64]
-    answer = sts.assume_role(RoleArn=role_arn, RoleSessionName=name, DurationSeconds=_SESSION_SECONDS)["Credentials"]
+    answer = sts.assume_role(RoleArn=role_arn, RoleSessionName=name, DurationSeconds=SESSION_SECONDS)["Credentials"]
+    keys = (answer["AccessKeyId"], answer["SecretAccessKey"], answer["SessionToken"])
+    return environment(endpoint, region, *keys)
+
+
+def environment(endpoint: str, region: str, access_key: str, secret: str, token: str) -> dict[str, str]:
+    """The variables that hold temporary credentials and where to use them."""
     return {
-        "AWS_ACCESS_KEY_ID": answer["AccessKeyId"],
-        "AWS_SECRET_ACCESS_KEY": answer["SecretAccessKey"],
-        "AWS_SESSION_TOKEN": answer["SessionToken"],
+        "AWS_ACCESS_KEY_ID": access_key,
+        "AWS_SECRET_ACCESS_KEY": secret,
+        "AWS_SESSION_TOKEN": token,
         "AWS_REGION": region,
         "AWS_DEFAULT_REGION": region,
         "AWS_ENDPOINT_URL": endpoint,

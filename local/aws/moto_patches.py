@@ -15,6 +15,7 @@ Worth giving upstream:
 8. Server: DynamoDB loses concurrent updates (`local.aws.server` serialises its requests).
 """
 
+import contextlib
 import copy
 import json
 import logging
@@ -25,7 +26,7 @@ from typing import Any
 
 from moto.awslambda.responses import LambdaResponse
 from moto.cloudformation import parsing
-from moto.cloudformation.exceptions import ValidationError
+from moto.cloudformation.exceptions import UnformattedGetAttTemplateException, ValidationError
 from moto.cloudformation.models import CloudFormationBackend, Stack, cloudformation_backends
 from moto.core import config
 from moto.core.common_models import BaseModel, CloudFormationModel
@@ -95,7 +96,8 @@ def _cloudformation() -> None:
         if isinstance(node, dict) and "Fn::GetStackOutput" in node:
             return _stack_output(clean(node["Fn::GetStackOutput"], resources), resources)
         if isinstance(node, dict) and "Fn::GetAtt" in node:
-            return _attribute(node, resources, original_clean)
+            logical_id, attribute = node["Fn::GetAtt"]
+            return _attribute(logical_id, attribute, resources)
         return original_clean(node, resources)
 
     def create(logical_id: str, definition: dict[str, Any], *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
@@ -157,13 +159,14 @@ def _stack_output(arguments: dict[str, str], resources: Any) -> Any:  # noqa: AN
     raise ValidationError(message=f"Stack {arguments['StackName']} in {region} has no output {arguments['OutputName']}")
 
 
-def _attribute(node: dict[str, Any], resources: Any, original: Callable[..., Any]) -> Any:  # noqa: ANN401
+def _attribute(logical_id: str, attribute: str, resources: Any) -> Any:  # noqa: ANN401
     """``Fn::GetAtt`` as moto answers it, else as `GenericResource` would."""
-    logical_id, attribute = node["Fn::GetAtt"]
     resource = resources[logical_id]
-    known = getattr(type(resource), "has_cfn_attr", None)
-    if known is None or (known(attribute) and hasattr(resource, "get_cfn_attribute")):
-        return original(node, resources)
+    if attribute.endswith("FullName"):  # of a balancer or target group: the end of its ARN
+        return resource.physical_resource_id.rpartition(":")[2].removeprefix("loadbalancer/")
+    if hasattr(resource, "get_cfn_attribute"):
+        with contextlib.suppress(NotImplementedError, UnformattedGetAttTemplateException):
+            return resource.get_cfn_attribute(attribute)
     definition = resources._resource_json_map[logical_id]
     return GenericResource(
         kind=definition["Type"],
