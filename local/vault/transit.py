@@ -185,6 +185,7 @@ class TransitBackend(Backend):
     # signatures
 
     def _sign(self, request: Request) -> Reply:
+        _check_items(request.data, "input")
         key = self._key(request, "signing key not found")
         algorithm, jws, prehashed = _scheme(request)
 
@@ -200,6 +201,7 @@ class TransitBackend(Backend):
         return _batch(request.data, one)
 
     def _verify(self, request: Request) -> Reply:
+        _check_items(request.data, "signature")
         key = self._key(request, "signature verification key not found")
         algorithm, jws, prehashed = _scheme(request)
 
