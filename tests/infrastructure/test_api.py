@@ -1,0 +1,248 @@
+"""REST API and balancer: every route, who checks it, where it leads, what is answered otherwise."""
+
+import json
+import re
+from fnmatch import fnmatchcase
+from typing import Any
+
+import pytest
+
+from anfl.auth.rbac import PUBLIC_ROUTES, ROUTES
+from anfl.resources import STAGE, Service
+from tests.infrastructure.conftest import Assembly, Properties, Template
+
+PUBLIC = set(PUBLIC_ROUTES)
+ALL = {(route.method, route.path) for route in ROUTES} | PUBLIC
+
+
+def routes(stack: Template) -> dict[tuple[str, str], Properties]:
+    """Method and path of every declared method."""
+    resources = stack.resources("AWS::ApiGateway::Resource")
+
+    def path(reference: dict[str, Any]) -> str:
+        if "Ref" not in reference:
+            return ""
+        properties = resources[reference["Ref"]]["Properties"]
+        return f"{path(properties['ParentId'])}/{properties['PathPart']}"
+
+    return {
+        (method["HttpMethod"], path(method["ResourceId"])): method
+        for method in stack.properties("AWS::ApiGateway::Method")
+    }
+
+
+def test_exactly_the_routes_of_the_access_table_are_declared(assembly: Assembly) -> None:
+    for stack in assembly.regional("service").values():
+        assert set(routes(stack)) == ALL
+
+
+def test_every_route_but_the_public_ones_asks_the_authorizer(assembly: Assembly) -> None:
+    for stack in assembly.regional("service").values():
+        (authorizer,) = stack.resources("AWS::ApiGateway::Authorizer")
+        for route, method in routes(stack).items():
+            if route in PUBLIC:
+                assert method["AuthorizationType"] == "NONE"
+            else:
+                assert method["AuthorizationType"] == "CUSTOM"
+                assert method["AuthorizerId"] == {"Ref": authorizer}
+
+
+def test_the_authorizer_reads_the_bearer_token_and_is_cached_for_five_minutes(assembly: Assembly) -> None:
+    for stack in assembly.regional("service").values():
+        authorizer = stack.only("AWS::ApiGateway::Authorizer")
+        assert authorizer["Type"] == "TOKEN"
+        assert authorizer["IdentitySource"] == "method.request.header.Authorization"
+        assert authorizer["AuthorizerResultTtlInSeconds"] == 300
+        assert "AuthorizerFunction" in json.dumps(authorizer["AuthorizerUri"])
+        expression = re.compile(authorizer["IdentityValidationExpression"])
+        assert expression.fullmatch("Bearer eyJh.eyJz-_.c2ln")
+        assert not expression.fullmatch("Basic dXNlcjpwYXNz")
+
+
+def test_token_routes_lead_to_the_auth_function_which_api_gateway_may_call_for_them_alone(assembly: Assembly) -> None:
+    for stack in assembly.regional("service").values():
+        led = {route for route, m in routes(stack).items() if m["Integration"]["Type"] == "AWS_PROXY"}
+        assert led == {route for route in ALL if route[1].startswith("/v1/auth/")}
+        sources = {json.dumps(p["SourceArn"]) for p in stack.properties("AWS::Lambda::Permission")}
+        assert len(sources) == len(led) + 1
+        for method, path in led:
+            assert any(f"/{STAGE}/{method}{path}" in source for source in sources)
+        assert all('"*"' not in source and "/*" not in source for source in sources)
+
+
+def test_all_other_routes_lead_through_the_vpc_link_to_the_balancer_with_their_parameters(assembly: Assembly) -> None:
+    for stack in assembly.regional("service").values():
+        (link,) = stack.resources("AWS::ApiGatewayV2::VpcLink")
+        (balancer,) = stack.resources("AWS::ElasticLoadBalancingV2::LoadBalancer")
+        for (verb, path), method in routes(stack).items():
+            integration = method["Integration"]
+            if integration["Type"] == "AWS_PROXY":
+                continue
+            assert integration["Type"] == "HTTP_PROXY"
+            assert integration["IntegrationHttpMethod"] == verb
+            assert integration["ConnectionType"] == "VPC_LINK"
+            assert integration["ConnectionId"] == {"Ref": link}
+            assert integration["IntegrationTarget"] == {"Ref": balancer}
+            assert integration["TimeoutInMillis"] == 29_000
+            uri = integration["Uri"] if isinstance(integration["Uri"], str) else integration["Uri"]["Fn::Join"][1][-1]
+            assert uri.endswith(path.replace("+}", "}"))
+            names = re.findall(r"\{(\w+)\+?\}", path)
+            for name in names:
+                assert method["RequestParameters"][f"method.request.path.{name}"] is True
+                mapped = integration["RequestParameters"][f"integration.request.path.{name}"]
+                assert mapped == f"method.request.path.{name}"
+
+
+def test_the_link_stands_in_the_private_subnets_behind_its_group(assembly: Assembly) -> None:
+    for stack in assembly.regional("service").values():
+        link = stack.only("AWS::ApiGatewayV2::VpcLink")
+        assert json.dumps(link["SubnetIds"]).count("NetworkPrivate") == 2
+        assert "LinkGroup" in json.dumps(link["SecurityGroupIds"])
+
+
+def test_the_api_is_regional_binary_and_speaks_tls_1_3_alone(assembly: Assembly) -> None:
+    for stack in assembly.regional("service").values():
+        api = stack.only("AWS::ApiGateway::RestApi")
+        assert api["EndpointConfiguration"] == {"Types": ["REGIONAL"]}
+        assert api["BinaryMediaTypes"] == ["*/*"]
+        assert api["SecurityPolicy"] == "SecurityPolicy_TLS13_1_3_2025_09"
+        assert api["EndpointAccessMode"] == "STRICT"
+
+
+def test_prods_way_from_the_api_to_the_services_is_tls_1_3_under_the_regions_name(prod: Assembly) -> None:
+    for region, stack in prod.regional("service").items():
+        listener = stack.only("AWS::ElasticLoadBalancingV2::Listener")
+        assert (listener["Port"], listener["Protocol"]) == (443, "HTTPS")
+        assert listener["SslPolicy"] == "ELBSecurityPolicy-TLS13-1-3-2021-06"
+        assert "Certificate" in json.dumps(listener["Certificates"])
+        method = routes(stack)["POST", "/v1/collections"]
+        assert method["Integration"]["Uri"] == f"https://{region}.api.lib.aeonova.com/v1/collections"
+
+
+def test_dev_has_no_name_and_so_no_certificate(dev: Assembly) -> None:
+    for stack in dev.regional("service").values():
+        listener = stack.only("AWS::ElasticLoadBalancingV2::Listener")
+        assert (listener["Port"], listener["Protocol"]) == (80, "HTTP")
+        assert "Certificates" not in listener
+
+
+def test_the_stage_is_throttled_measured_and_logged_without_secrets(assembly: Assembly) -> None:
+    for stack in assembly.regional("service").values():
+        stage = stack.only("AWS::ApiGateway::Stage")
+        assert stage["StageName"] == STAGE
+        (settings,) = stage["MethodSettings"]
+        assert (settings["ThrottlingRateLimit"], settings["ThrottlingBurstLimit"]) == (2000, 4000)
+        assert settings["MetricsEnabled"] is True
+        assert "DataTraceEnabled" not in settings
+        log = stage["AccessLogSetting"]["Format"]
+        assert "$context.requestId" in log
+        assert not re.search(r"header|authorizer\.(?!status)|querystring|\$context\.path", log, re.IGNORECASE)
+
+
+RESPONSES = {
+    "UNAUTHORIZED": 401,
+    "ACCESS_DENIED": 403,
+    "MISSING_AUTHENTICATION_TOKEN": 404,
+    "REQUEST_TOO_LARGE": 413,
+    "THROTTLED": 429,
+    "AUTHORIZER_FAILURE": 503,
+    "AUTHORIZER_CONFIGURATION_ERROR": 503,
+    "INTEGRATION_FAILURE": 503,
+    "INTEGRATION_TIMEOUT": 504,
+    "DEFAULT_4XX": 400,
+    "DEFAULT_5XX": 500,
+}
+
+
+@pytest.mark.parametrize(("kind", "status"), RESPONSES.items())
+def test_what_the_gateway_answers_itself(assembly: Assembly, kind: str, status: int) -> None:
+    for stack in assembly.regional("service").values():
+        response = stack.only("AWS::ApiGateway::GatewayResponse", ResponseType=kind)
+        assert response["StatusCode"] == str(status)
+
+
+def test_every_gateway_response_is_a_problem_document(assembly: Assembly) -> None:
+    for stack in assembly.regional("service").values():
+        found = stack.properties("AWS::ApiGateway::GatewayResponse")
+        assert len({response["ResponseType"] for response in found}) == len(found) >= len(RESPONSES)
+        for response in found:
+            headers = response["ResponseParameters"]
+            assert headers["gatewayresponse.header.content-type"] == "'application/problem+json'"
+            document = json.loads(response["ResponseTemplates"]["application/json"])
+            assert set(document) == {"type", "title", "status", "code", "detail"}
+            assert str(document["status"]) == response["StatusCode"]
+            assert document["type"] == f"urn:anfl:problem:{document['code']}"
+
+
+@pytest.mark.parametrize("kind", ["THROTTLED", "AUTHORIZER_FAILURE", "INTEGRATION_FAILURE"])
+def test_what_may_work_later_says_when(assembly: Assembly, kind: str) -> None:
+    for stack in assembly.regional("service").values():
+        response = stack.only("AWS::ApiGateway::GatewayResponse", ResponseType=kind)
+        assert int(response["ResponseParameters"]["gatewayresponse.header.retry-after"].strip("'")) >= 1
+
+
+def test_the_balancer_is_internal(assembly: Assembly) -> None:
+    for stack in assembly.regional("service").values():
+        balancer = stack.only("AWS::ElasticLoadBalancingV2::LoadBalancer")
+        assert balancer["Scheme"] == "internal"
+        assert "NetworkPublic" not in json.dumps(balancer["Subnets"])
+        attributes = {a["Key"]: a["Value"] for a in balancer["LoadBalancerAttributes"]}
+        assert attributes["deletion_protection.enabled"] == str("-prod-" in stack.name).lower()
+        assert attributes["routing.http.drop_invalid_header_fields.enabled"] == "true"
+
+
+def _service_for(stack: Template, path: str) -> str | None:
+    """The service whose listener rule matches ``path`` first."""
+    groups = {
+        balancer["TargetGroupArn"]["Ref"]: balancer["ContainerName"]
+        for service in stack.properties("AWS::ECS::Service")
+        for balancer in service["LoadBalancers"]
+    }
+    rules = sorted(
+        stack.properties("AWS::ElasticLoadBalancingV2::ListenerRule"), key=lambda rule: int(rule["Priority"])
+    )
+    for rule in rules:
+        (condition,) = rule["Conditions"]
+        if any(fnmatchcase(path, pattern) for pattern in condition["PathPatternConfig"]["Values"]):
+            return str(groups[rule["Actions"][0]["TargetGroupArn"]["Ref"]])
+    return None
+
+
+def test_every_route_reaches_its_service_with_and_without_the_stage(assembly: Assembly) -> None:
+    for stack in assembly.regional("service").values():
+        for _, path in ALL:
+            if path.startswith("/v1/auth/"):
+                continue
+            registry = path.startswith(("/api/2.0/", "/ajax-api/2.0/", "/v1/models"))
+            expected = Service.MODEL_REGISTRY if registry else Service.VECTOR_STORE
+            concrete = re.sub(r"\{\w+\+?\}", "x", path)
+            assert _service_for(stack, concrete) == expected
+            assert _service_for(stack, f"/{STAGE}{concrete}") == expected
+        assert _service_for(stack, "/metrics") is None
+
+
+def test_a_rule_names_no_more_paths_than_elb_takes(assembly: Assembly) -> None:
+    for stack in assembly.regional("service").values():
+        for rule in stack.properties("AWS::ElasticLoadBalancingV2::ListenerRule"):
+            assert 1 <= len(rule["Conditions"][0]["PathPatternConfig"]["Values"]) <= 5
+
+
+def test_what_no_rule_names_is_a_404_problem(assembly: Assembly) -> None:
+    for stack in assembly.regional("service").values():
+        (action,) = stack.only("AWS::ElasticLoadBalancingV2::Listener")["DefaultActions"]
+        assert action["FixedResponseConfig"]["StatusCode"] == "404"
+        assert json.loads(action["FixedResponseConfig"]["MessageBody"])["code"] == "not_found"
+
+
+def test_targets_are_tasks_that_say_they_are_ready(assembly: Assembly) -> None:
+    for stack in assembly.regional("service").values():
+        groups = stack.properties("AWS::ElasticLoadBalancingV2::TargetGroup")
+        assert len(groups) == len(Service)
+        for group in groups:
+            assert (group["TargetType"], group["Port"]) == ("ip", 8080)
+            assert group["HealthCheckPath"] == "/health/ready"
+
+
+def test_the_address_of_the_api_is_an_output(assembly: Assembly) -> None:
+    for region, stack in assembly.regional("service").items():
+        assert f".execute-api.{region}." in json.dumps(stack.document["Outputs"]["ApiUrl"]["Value"])

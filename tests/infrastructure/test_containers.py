@@ -1,0 +1,238 @@
+"""ECS clusters, instances, tasks and services."""
+
+import json
+from typing import Any
+
+import pytest
+from constructs.container_service import minimum_healthy_percent
+
+from anfl.resources import Service
+from tests.infrastructure.conftest import Assembly, Properties, Template
+from tests.infrastructure.test_functions import actions, allowed
+
+CLUSTER_OF = {Service.VECTOR_STORE: "vector-processing", Service.MODEL_REGISTRY: "model-registry"}
+
+
+def task(stack: Template, service: Service) -> Properties:
+    """Properties of a service's task definition."""
+    return stack.only("AWS::ECS::TaskDefinition", Family=f"anfl-{stack.name.split('-')[1]}-{service}")
+
+
+def container(stack: Template, service: Service) -> dict[str, Any]:
+    """The one container of a service."""
+    (found,) = task(stack, service)["ContainerDefinitions"]
+    assert isinstance(found, dict)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("environment", "service", "instance_type", "sizes"),
+    [
+        ("prod", Service.VECTOR_STORE, "c5.2xlarge", ("3", "10")),
+        ("prod", Service.MODEL_REGISTRY, "m5.2xlarge", ("2", "8")),
+        ("dev", Service.VECTOR_STORE, "t3.small", ("1", "2")),
+        ("dev", Service.MODEL_REGISTRY, "t3.small", ("1", "2")),
+    ],
+)
+def test_clusters_run_on_the_instances_of_the_settings(
+    request: pytest.FixtureRequest, environment: str, service: Service, instance_type: str, sizes: tuple[str, str]
+) -> None:
+    assembly: Assembly = request.getfixturevalue(environment)
+    for stack in assembly.regional("service").values():
+        name = f"anfl-{environment}-{CLUSTER_OF[service]}"
+        stack.only("AWS::ECS::Cluster", ClusterName=name)
+        (launch,) = (
+            (logical, resource["Properties"]["LaunchTemplateData"])
+            for logical, resource in stack.resources("AWS::EC2::LaunchTemplate").items()
+            if f"ECS_CLUSTER={name}\n" in resource["Properties"]["LaunchTemplateData"]["UserData"]["Fn::Base64"]
+        )
+        assert launch[1]["InstanceType"] == instance_type
+        (group,) = (
+            group
+            for group in stack.properties("AWS::AutoScaling::AutoScalingGroup")
+            if group["LaunchTemplate"]["LaunchTemplateId"] == {"Ref": launch[0]}
+        )
+        assert (group["MinSize"], group["MaxSize"]) == sizes
+        assert "DesiredCapacity" not in group, "a deployment would undo what scaling decided"
+
+
+def test_instances_demand_imdsv2_and_encrypt_their_disks(assembly: Assembly) -> None:
+    for stack in assembly.regional("service").values():
+        for template in stack.properties("AWS::EC2::LaunchTemplate"):
+            data = template["LaunchTemplateData"]
+            assert data["MetadataOptions"]["HttpTokens"] == "required"
+            assert data["MetadataOptions"]["HttpPutResponseHopLimit"] == 1
+            for device in data["BlockDeviceMappings"]:
+                assert device["Ebs"]["Encrypted"] is True
+                assert device["Ebs"]["VolumeType"] == "gp3"
+            assert "ECS_AWSVPC_BLOCK_IMDS=true" in data["UserData"]["Fn::Base64"]
+            assert "KeyName" not in data
+
+
+def test_instances_boot_amazon_linux_2023_for_ecs(assembly: Assembly) -> None:
+    for stack in assembly.regional("service").values():
+        for template in stack.properties("AWS::EC2::LaunchTemplate"):
+            parameter = stack.document["Parameters"][template["LaunchTemplateData"]["ImageId"]["Ref"]]
+            assert parameter["Default"] == "/aws/service/ecs/optimized-ami/amazon-linux-2023/recommended/image_id"
+
+
+def test_capacity_providers_scale_instances_with_tasks_and_let_groups_go(assembly: Assembly) -> None:
+    for stack in assembly.regional("service").values():
+        for provider in stack.properties("AWS::ECS::CapacityProvider"):
+            group = provider["AutoScalingGroupProvider"]
+            assert group["ManagedScaling"]["Status"] == "ENABLED"
+            assert group["ManagedDraining"] == "ENABLED"
+            assert group["ManagedTerminationProtection"] == "DISABLED"
+
+
+def test_services_wait_for_their_capacity_provider_and_listener_rules(assembly: Assembly) -> None:
+    for stack in assembly.regional("service").values():
+        for service in stack.resources("AWS::ECS::Service").values():
+            needed = {stack.document["Resources"][name]["Type"] for name in service["DependsOn"]}
+            assert "AWS::ECS::ClusterCapacityProviderAssociations" in needed
+            assert "AWS::ElasticLoadBalancingV2::ListenerRule" in needed
+
+
+@pytest.mark.parametrize(
+    ("environment", "service", "tasks", "healthy"),
+    [
+        ("prod", Service.VECTOR_STORE, 3, 66),
+        ("prod", Service.MODEL_REGISTRY, 2, 50),
+        ("dev", Service.VECTOR_STORE, 1, 0),
+        ("dev", Service.MODEL_REGISTRY, 1, 0),
+    ],
+)
+def test_one_task_an_instance_replaced_one_after_another(
+    request: pytest.FixtureRequest, environment: str, service: Service, tasks: int, healthy: int
+) -> None:
+    assembly: Assembly = request.getfixturevalue(environment)
+    for stack in assembly.regional("service").values():
+        found = stack.only("AWS::ECS::Service", ServiceName=f"anfl-{environment}-{service}")
+        assert found["PlacementConstraints"] == [{"Type": "distinctInstance"}]
+        assert found["DesiredCount"] == tasks
+        deployment = found["DeploymentConfiguration"]
+        assert (deployment["MinimumHealthyPercent"], deployment["MaximumPercent"]) == (healthy, 100)
+        assert deployment["DeploymentCircuitBreaker"] == {"Enable": True, "Rollback": True}
+
+
+@pytest.mark.parametrize("tasks", range(1, 11))
+def test_a_deployment_can_always_stop_a_task_and_never_more_than_it_must(tasks: int) -> None:
+    """ECS rounds the least number of healthy tasks up."""
+    least = -(-tasks * minimum_healthy_percent(tasks) // 100)
+    assert least < tasks
+    assert tasks > 3 or tasks - least == 1
+
+
+@pytest.mark.parametrize("service", Service)
+def test_containers_run_the_service_as_nobody_on_a_read_only_root(assembly: Assembly, service: Service) -> None:
+    for region, stack in assembly.regional("service").items():
+        found = container(stack, service)
+        assert found["Name"] == service
+        assert found["Command"] == ["python", "-m", f"services.{service.replace('-', '_')}"]
+        assert int(found["User"].split(":")[0]) > 0
+        assert found["ReadonlyRootFilesystem"] is True
+        assert found.get("Privileged") is None
+        assert found["LinuxParameters"]["Capabilities"] == {"Drop": ["ALL"]}
+        assert found["PortMappings"] == [{"ContainerPort": 8080, "Protocol": "tcp"}]
+        assert "/health/live" in found["HealthCheck"]["Command"][-1]
+        image = json.dumps(found["Image"])
+        assert f".dkr.ecr.{region}." in image
+        assert f"/anfl-{service}:" in image
+        assert ":latest" not in image
+        assert task(stack, service)["NetworkMode"] == "awsvpc"
+
+
+@pytest.mark.parametrize(
+    ("environment", "service", "mib"),
+    [
+        ("prod", Service.VECTOR_STORE, 16 * 1024),
+        ("prod", Service.MODEL_REGISTRY, 32 * 1024),
+        ("dev", Service.VECTOR_STORE, 2 * 1024),
+    ],
+)
+def test_a_task_has_its_instance_but_for_the_agents_share(
+    request: pytest.FixtureRequest, environment: str, service: Service, mib: int
+) -> None:
+    assembly: Assembly = request.getfixturevalue(environment)
+    for stack in assembly.regional("service").values():
+        assert container(stack, service)["Memory"] == mib * 7 // 8
+
+
+COMMON = {
+    "ANFL_ENVIRONMENT",
+    "AUTH_TABLE",
+    "AWS_REGION",
+    "PORT",
+    "STAGE_PREFIX",
+    "TOKEN_AUDIENCE",
+    "TOKEN_ISSUER",
+    "VAULT_ADDR",
+}
+VARIABLES = {
+    Service.VECTOR_STORE: COMMON | {"CATALOGUE_TABLE", "CHUNKS_QUEUE_URL", "JOBS_QUEUE_URL", "VECTORS_BUCKET"},
+    Service.MODEL_REGISTRY: COMMON | {"ARTIFACTS_BUCKET", "REGISTRY_TABLE", "VALIDATION_QUEUE_URL"},
+}
+
+
+@pytest.mark.parametrize("service", Service)
+def test_services_are_told_what_they_need_and_no_more(assembly: Assembly, service: Service) -> None:
+    for region, stack in assembly.regional("service").items():
+        found = container(stack, service)
+        variables = {entry["Name"]: entry["Value"] for entry in found["Environment"]}
+        assert set(variables) == VARIABLES[service]
+        assert variables["PORT"] == "8080"
+        assert variables["STAGE_PREFIX"] == "/live"
+        assert variables["AWS_REGION"] == region
+        assert "Secrets" not in found
+
+
+def test_tasks_have_roles_of_their_own_that_only_ecs_may_take(assembly: Assembly) -> None:
+    for stack in assembly.regional("service").values():
+        tasks = stack.properties("AWS::ECS::TaskDefinition")
+        roles = {t[kind]["Fn::GetAtt"][0] for t in tasks for kind in ("TaskRoleArn", "ExecutionRoleArn")}
+        assert len(roles) == 2 * len(tasks)
+        for role in roles:
+            (statement,) = stack.resources("AWS::IAM::Role")[role]["Properties"]["AssumeRolePolicyDocument"][
+                "Statement"
+            ]
+            assert statement["Principal"] == {"Service": "ecs-tasks.amazonaws.com"}
+            assert statement["Condition"] == {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}
+
+
+@pytest.mark.parametrize(
+    ("service", "writes", "reads", "sends", "consumes"),
+    [
+        (Service.VECTOR_STORE, {"catalogue", "Vectors"}, {"auth"}, {"Jobs", "Chunks"}, {"Jobs"}),
+        (Service.MODEL_REGISTRY, {"registry", "Artifacts"}, {"auth"}, {"Validation"}, set()),
+    ],
+)
+def test_services_may_do_what_their_work_needs_and_no_more(
+    prod: Assembly, service: Service, writes: set[str], reads: set[str], sends: set[str], consumes: set[str]
+) -> None:
+    stack = prod["anfl-prod-eu-west-1-service"]
+    found: dict[str, set[str]] = {"writes": set(), "reads": set(), "sends": set(), "consumes": set()}
+    for statement in allowed(stack, task(stack, service)["TaskRoleArn"]["Fn::GetAtt"][0]):
+        where, may = json.dumps(statement["Resource"]), set(actions(statement))
+        names = {
+            name
+            for name, mark in {
+                "catalogue": ":table/anfl-prod-catalogue",
+                "registry": ":table/anfl-prod-registry",
+                "auth": ":table/anfl-prod-auth",
+                "Vectors": "FnGetAttVectors",
+                "Artifacts": "FnGetAttArtifacts",
+                "Jobs": "GetAttJobsQueue",
+                "Chunks": "GetAttChunksQueue",
+                "Validation": "GetAttValidationQueue",
+            }.items()
+            if mark in where
+        }
+        if may & {"dynamodb:PutItem", "s3:PutObject"}:
+            found["writes"] |= names
+        elif may & {"dynamodb:GetItem", "s3:GetObject"}:
+            found["reads"] |= names
+        if "sqs:SendMessage" in may:
+            found["sends"] |= names
+        if "sqs:ReceiveMessage" in may:
+            found["consumes"] |= names
+    assert found == {"writes": writes, "reads": reads, "sends": sends, "consumes": consumes}

@@ -1,0 +1,88 @@
+"""Readable snapshots of every stack: they show *what* a change changes; the other tests say what must hold.
+
+``make update-snapshots`` writes them anew. Regional stacks are kept for one region; the others differ in names alone,
+which is asserted instead of stored.
+"""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.infrastructure.conftest import Assembly, Template
+from tests.infrastructure.test_api import routes
+
+FOLDER = Path(__file__).parent / "snapshots"
+KEPT_REGION = "us-west-1"
+
+
+def normalised(stack: Template) -> dict[str, Any]:
+    """The template without what changes with every source file, and with its routes as a table."""
+    document = json.loads(json.dumps(stack.document))
+    resources = document["Resources"]
+    table = {}
+    if stack.resources("AWS::ApiGateway::Method"):
+        for (method, path), properties in sorted(routes(stack).items(), key=lambda item: (item[0][1], item[0][0])):
+            integration = properties["Integration"]
+            table[f"{method} {path}"] = f"{properties['AuthorizationType']} {integration['Type']}"
+        hidden = ("AWS::ApiGateway::Method", "AWS::ApiGateway::Resource")
+        document["Resources"] = resources = {k: v for k, v in resources.items() if v["Type"] not in hidden}
+        document["Routes"] = table
+    for resource in resources.values():
+        if resource["Type"] == "AWS::ApiGateway::Deployment":
+            resource["DependsOn"] = "every method and gateway response"
+    for boilerplate in ("Parameters", "Rules"):
+        found = document.get(boilerplate, {})
+        found.pop("BootstrapVersion", None)
+        found.pop("CheckBootstrapVersion", None)
+        if not found:
+            document.pop(boilerplate, None)
+    text = json.dumps(document)
+    text = re.sub(r"\b[0-9a-f]{64}\b", "<hash>", text)
+    text = re.sub(r"(/anfl-[a-z-]+:)[0-9a-f]{20}", r"\1<content>", text)
+    text = re.sub(r"ApiDeployment[0-9a-f]{24}\w{8}", "ApiDeployment<content>", text)
+    return dict(json.loads(text))
+
+
+def test_templates_are_as_in_their_snapshots(assembly: Assembly, pytestconfig: pytest.Config) -> None:
+    update = pytestconfig.getoption("--update-snapshots")
+    different = []
+    for stack in assembly:
+        if assembly.region_of(stack.name) != KEPT_REGION and "-global-" not in stack.name:
+            continue
+        file = FOLDER / f"{stack.name}.yaml"
+        text = yaml.safe_dump(normalised(stack), sort_keys=True, width=120)
+        if update:
+            FOLDER.mkdir(exist_ok=True)
+            file.write_text(text)
+        elif not file.exists() or file.read_text() != text:
+            different.append((file, text))
+    if different:
+        file, text = different[0]
+        names = ", ".join(file.stem for file, _ in different)
+        assert text.splitlines() == (file.read_text().splitlines() if file.exists() else []), (
+            f"changed: {names}. If that is meant, run make update-snapshots and look at the difference"
+        )
+
+
+def test_no_snapshot_is_left_over_from_a_stack_that_is_gone(prod: Assembly, dev: Assembly) -> None:
+    assert {file.stem for file in FOLDER.glob("*.yaml")} <= prod.stacks.keys() | dev.stacks.keys()
+
+
+@pytest.mark.parametrize("layer", ["network", "storage", "monitoring", "recovery", "security", "service"])
+def test_regions_differ_in_names_alone(prod: Assembly, layer: str) -> None:
+    def neutral(region: str) -> str:
+        text = json.dumps(normalised(prod.regional(layer)[region]), sort_keys=True)
+        # The key's ARN comes by import from a replica's stack, or by weak reference from the primary's.
+        text = re.sub(r'\{"Fn::ImportValue": "anfl-prod-global-replica-keys-[^"]*"\}', '"<key>"', text)
+        text = re.sub(r'\{"Fn::GetStackOutput": \{[^{}]*"anfl-prod-global-keys"\}\}', '"<key>"', text)
+        text = text.replace('"Region": "us-east-1", "StackName": "anfl-prod-global-dns"', '"<zones>"')
+        text = text.replace(region, "<region>").replace(region.replace("-", ""), "<region>")
+        return re.sub(r"(?<=[A-Za-z])[0-9A-F]{8,}\b", "<id>", text)
+
+    first, *others = (neutral(region) for region in prod.regional(layer))
+    for other in others:
+        assert other == first
