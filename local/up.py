@@ -176,11 +176,8 @@ class _Run:
         resources = await in_thread(lambda: fetch(self._aws))
         with self._report.step("Set up Vault: keys, policies, roles, a client for each role"):
             await self._set_up_vaults()
-        with self._report.step("Start the services and the gateway"):
-            for region in self._regions:
-                await self._serve(region, resources)
-        with self._report.step("Get a token for each role"):
-            lifetime = await self._get_tokens()
+        with self._report.step("Start the gateway and the services, get a token for each role"):
+            lifetime = min(await asyncio.gather(*(self._serve(region, resources) for region in self._regions)))
         if self._options.sample:
             await self._load_sample()
         self._serving = True
@@ -189,12 +186,8 @@ class _Run:
         while True:
             await asyncio.sleep(lifetime * RENEW_AT)
             with contextlib.suppress(TokenError):  # the old ones are still good for a while
-                lifetime = await self._get_tokens()
+                lifetime = min([await region.get_tokens() for region in self._regions])
                 self._state.publish(self._document())
-
-    async def _get_tokens(self) -> int:
-        """Get new tokens everywhere; how many seconds they last."""
-        return min([await region.get_tokens() for region in self._regions])
 
     def _check_ports(self) -> None:
         for region in self._regions:
@@ -244,7 +237,8 @@ class _Run:
         for region in self._regions:
             region.clients = clients[region.name]
 
-    async def _serve(self, region: Region, deployed: list[Resource]) -> None:
+    async def _serve(self, region: Region, deployed: list[Resource]) -> int:
+        """Start a region's programs; how many seconds its tokens last."""
         resources = Resources(deployed, region=region.name)
         names = container_names(resources)
         region.ports = dict(zip(names, free_ports(len(names)), strict=True))
@@ -264,7 +258,11 @@ class _Run:
             health=f"{region.api}/_anfl/health",
             restarts=True,
         )
-        await asyncio.gather(*map(self._supervisor.start, (*renamed, gateway)))
+        await self._supervisor.start(gateway)
+        # The functions behind the first token start cold, which takes about as long as the services do.
+        async with meanwhile(region.get_tokens()) as lifetime:
+            await asyncio.gather(*map(self._supervisor.start, renamed))
+            return await lifetime
 
     async def _load_sample(self) -> None:
         first = self._regions[0]
