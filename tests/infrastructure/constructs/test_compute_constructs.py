@@ -1,0 +1,287 @@
+"""Functions, clusters, services, network, backup plans, routes: least and everything."""
+
+import json
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aws_cdk import App, Environment, Stack
+from aws_cdk import aws_apigateway as apigateway
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_logs as logs
+from constructs.backup_plan import BackupPlan
+from constructs.container_service import ContainerService
+from constructs.instance_cluster import InstanceCluster
+from constructs.internal_balancer import InternalBalancer
+from constructs.python_function import PythonFunction
+from constructs.region_network import RegionNetwork
+from constructs.rest_routes import ApiRoute, BalancerTarget, FunctionTarget, RestRoutes
+
+from anfl.resources import Function, Service, Variable
+from bundling.errors import BundleMissingError
+from bundling.functions import FunctionBundle
+from stacks.models import Cluster, ClusterName, FunctionSize
+from stacks.settings import load
+from tests.infrastructure.conftest import CONTEXT, Template
+
+Inspect = Callable[[Callable[[Stack], object]], Template]
+SIZE = FunctionSize(memory=256, timeout=7)
+GRANT = iam.PolicyStatement(actions=["s3:GetObject"], resources=["arn:aws:s3:::b/*"])
+
+
+def vpc_of(stack: Stack) -> ec2.IVpc:
+    """A VPC of another stack."""
+    return ec2.Vpc.from_vpc_attributes(
+        stack,
+        "Vpc",
+        vpc_id="vpc-1",
+        availability_zones=["eu-west-1a"],
+        private_subnet_ids=["subnet-1"],
+        private_subnet_route_table_ids=["rtb-1"],
+    )
+
+
+def _function(stack: Stack, **changes: Any) -> PythonFunction:
+    settings: dict[str, Any] = {
+        "function": Function.AUTH,
+        "name": "f",
+        "size": SIZE,
+        "environment": {},
+        "statements": [],
+        "vpc": vpc_of(stack),
+        "security_group": ec2.SecurityGroup.from_security_group_id(stack, "Group", "sg-1", mutable=False),
+        "log_group": logs.LogGroup.from_log_group_name(stack, "Logs", "l"),
+    }
+    return PythonFunction(stack, "F", **(settings | changes))
+
+
+def test_a_function_that_is_told_and_granted_nothing(inspect_construct: Inspect) -> None:
+    template = inspect_construct(_function)
+    function = template.only("AWS::Lambda::Function")
+    assert "Environment" not in function
+    assert (function["MemorySize"], function["Timeout"], function["EphemeralStorage"]) == (256, 7, {"Size": 512})
+    services = {
+        action.split(":")[0]
+        for statement in template.only("AWS::IAM::Policy")["PolicyDocument"]["Statement"]
+        for action in statement["Action"]
+    }
+    assert services == {"logs", "ec2", "xray"}
+
+
+def test_a_function_with_variables_grants_and_space(inspect_construct: Inspect) -> None:
+    template = inspect_construct(
+        lambda stack: _function(stack, environment={Variable.PORT: "1"}, statements=[GRANT], ephemeral_storage=4096)
+    )
+    function = template.only("AWS::Lambda::Function")
+    assert function["Environment"] == {"Variables": {"PORT": "1"}}
+    assert function["EphemeralStorage"] == {"Size": 4096}
+    statements = template.only("AWS::IAM::Policy")["PolicyDocument"]["Statement"]
+    assert {"Action": "s3:GetObject", "Effect": "Allow", "Resource": "arn:aws:s3:::b/*"} in statements
+
+
+def _with_bundles(folder: Path) -> tuple[App, Stack]:
+    """An app that does want bundles."""
+    context = {name: value for name, value in CONTEXT.items() if name != "aws:cdk:bundling-stacks"}
+    app = App(outdir=str(folder), context=context, analytics_reporting=False)
+    return app, Stack(app, "Test", env=Environment(region="eu-west-1"))
+
+
+def test_a_function_takes_the_bundle_that_was_built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    archive = tmp_path / "auth.zip"
+    archive.write_bytes(b"PK-built-before")
+    monkeypatch.setattr(FunctionBundle, "require", lambda _: archive)
+    app, stack = _with_bundles(tmp_path / "out")
+    _function(stack)
+    app.synth()
+    (shipped,) = (tmp_path / "out").glob("asset.*.zip")
+    assert shipped.read_bytes() == b"PK-built-before"
+
+
+def test_without_its_bundle_a_function_says_what_to_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bundling.functions.BUILD", tmp_path / "nothing-built")
+    _, stack = _with_bundles(tmp_path / "out")
+    with pytest.raises(BundleMissingError, match="make bundle"):
+        _function(stack)
+
+
+def _cluster(stack: Stack, least: int, most: int, volume_gib: int = 50) -> InstanceCluster:
+    settings = {"name": ClusterName.MODEL_REGISTRY, "instance_type": "m5.large", "min_size": least, "max_size": most}
+    return InstanceCluster(
+        stack,
+        "C",
+        name="c",
+        cluster=Cluster.model_validate(settings),
+        subnet_ids=["subnet-1"],
+        security_group_id="sg-1",
+        ami_id="ami-1",
+        volume_gib=volume_gib,
+    )
+
+
+def test_a_cluster_of_one_instance_can_still_be_updated(inspect_construct: Inspect) -> None:
+    template = inspect_construct(lambda stack: _cluster(stack, 1, 1))
+    (group,) = template.resources("AWS::AutoScaling::AutoScalingGroup").values()
+    assert group["UpdatePolicy"]["AutoScalingRollingUpdate"]["MinInstancesInService"] == 0
+
+
+def test_a_cluster_of_many_keeps_its_least_during_an_update(inspect_construct: Inspect) -> None:
+    template = inspect_construct(lambda stack: _cluster(stack, 3, 10, volume_gib=200))
+    (group,) = template.resources("AWS::AutoScaling::AutoScalingGroup").values()
+    assert group["UpdatePolicy"]["AutoScalingRollingUpdate"]["MinInstancesInService"] == 3
+    (device,) = template.only("AWS::EC2::LaunchTemplate")["LaunchTemplateData"]["BlockDeviceMappings"]
+    assert device["Ebs"]["VolumeSize"] == 200
+
+
+@pytest.mark.parametrize("statements", [[], [GRANT]])
+def test_a_service_may_do_what_it_is_granted(inspect_construct: Inspect, statements: list[iam.PolicyStatement]) -> None:
+    template = inspect_construct(
+        lambda stack: ContainerService(
+            stack,
+            "S",
+            service=Service.MODEL_REGISTRY,
+            name="s",
+            cluster=_cluster(stack, 1, 2),
+            repository="r",
+            tag="t",
+            port=9000,
+            health_path="/up",
+            environment={Variable.DEFAULT_TENANT: "demo"},
+            statements=statements,
+            subnet_ids=["subnet-1"],
+            security_group_id="sg-1",
+            target_group_arn="arn:target",
+            log_group=logs.LogGroup.from_log_group_name(stack, "Logs", "l"),
+        )
+    )
+    task = template.only("AWS::ECS::TaskDefinition")
+    (container,) = task["ContainerDefinitions"]
+    assert {"Name": "DEFAULT_TENANT", "Value": "demo"} in container["Environment"]
+    assert {"Name": "PORT", "Value": "9000"} in container["Environment"]
+    role = task["TaskRoleArn"]["Fn::GetAtt"][0]
+    policies = [p for p in template.properties("AWS::IAM::Policy") if {"Ref": role} in p["Roles"]]
+    assert len(policies) == len(statements)
+
+
+@pytest.mark.parametrize(("certificate", "port", "protocol"), [(None, 80, "HTTP"), ("arn:certificate", 443, "HTTPS")])
+def test_a_balancer_without_and_with_a_certificate(
+    inspect_construct: Inspect, certificate: str | None, port: int, protocol: str
+) -> None:
+    template = inspect_construct(
+        lambda stack: InternalBalancer(
+            stack,
+            "B",
+            name="b",
+            vpc_id="vpc-1",
+            subnet_ids=["subnet-1", "subnet-2"],
+            security_group_id="sg-1",
+            port=8080,
+            health_path="/up",
+            paths={Service.VECTOR_STORE: [f"/{n}" for n in range(11)], Service.MODEL_REGISTRY: ["/m"]},
+            certificate_arn=certificate,
+            tls_policy="policy",
+            retain=certificate is not None,
+        )
+    )
+    listener = template.only("AWS::ElasticLoadBalancingV2::Listener")
+    assert (listener["Port"], listener["Protocol"]) == (port, protocol)
+    rules = template.properties("AWS::ElasticLoadBalancingV2::ListenerRule")
+    sizes = [len(rule["Conditions"][0]["PathPatternConfig"]["Values"]) for rule in rules]
+    assert sorted(sizes) == [1, 1, 5, 5]
+    assert len({rule["Priority"] for rule in rules}) == len(rules)
+
+
+@pytest.mark.parametrize("gateways", [1, 2])
+def test_a_network_with_fewer_or_as_many_gateways_as_zones(inspect_construct: Inspect, gateways: int) -> None:
+    template = inspect_construct(
+        lambda stack: RegionNetwork(
+            stack,
+            "N",
+            name="n",
+            vpc=load("prod").network.vpc,
+            zones=["eu-west-1b", "eu-west-1c"],
+            nat_gateways=gateways,
+            log_group=logs.LogGroup(stack, "Logs"),
+        )
+    )
+    assert len(template.resources("AWS::EC2::NatGateway")) == gateways
+    zones = {subnet["AvailabilityZone"] for subnet in template.properties("AWS::EC2::Subnet")}
+    assert zones == {"eu-west-1b", "eu-west-1c"}
+
+
+@pytest.mark.parametrize(("frequency", "schedule"), [("hourly", "cron(0 * "), ("daily", "cron(0 3 ")])
+def test_a_backup_plan(inspect_construct: Inspect, frequency: str, schedule: str) -> None:
+    template = inspect_construct(
+        lambda stack: BackupPlan(
+            stack,
+            "P",
+            name="p",
+            vault_name="v",
+            role_arn="arn:role",
+            frequency=frequency,
+            retention=timedelta(days=3),
+            resource_arns=["arn:one", "arn:two"],
+        )
+    )
+    (rule,) = template.only("AWS::Backup::BackupPlan")["BackupPlan"]["BackupPlanRule"]
+    assert rule["ScheduleExpression"].startswith(schedule)
+    selection = template.only("AWS::Backup::BackupSelection")["BackupSelection"]
+    assert selection["Resources"] == ["arn:one", "arn:two"]
+
+
+def test_a_backup_plan_of_nothing_is_refused() -> None:
+    with pytest.raises(ValueError, match="needs at least one resource"):
+        BackupPlan(
+            Stack(App(context=CONTEXT), "Test"),
+            "P",
+            name="p",
+            vault_name="v",
+            role_arn="arn:role",
+            frequency="daily",
+            retention=timedelta(days=3),
+            resource_arns=[],
+        )
+
+
+FUNCTION = FunctionTarget(arn="arn:aws:lambda:eu-west-1:000000000000:function:f")
+BALANCER = BalancerTarget(link_id="l", balancer_arn="arn:b", base_url="https://h")
+ONE = ApiRoute(method="GET", path="/a", public=True, target=FUNCTION)
+
+
+def _routes(stack: Stack, *routes: ApiRoute, timeout_ms: int = 1000) -> RestRoutes:
+    api = apigateway.CfnRestApi(stack, "Api", name="a")
+    return RestRoutes(stack, "R", rest_api=api, authorizer_id="z", routes=routes, timeout_ms=timeout_ms)
+
+
+def test_one_public_route_to_a_function(inspect_construct: Inspect) -> None:
+    method = inspect_construct(lambda stack: _routes(stack, ONE)).only("AWS::ApiGateway::Method")
+    assert method["AuthorizationType"] == "NONE"
+    assert FUNCTION.arn in json.dumps(method["Integration"]["Uri"])
+
+
+def test_routes_share_the_resources_of_their_common_path(inspect_construct: Inspect) -> None:
+    deep = ApiRoute(method="PUT", path="/a/{name}/b/{path+}", public=False, target=BALANCER)
+    template = inspect_construct(lambda stack: _routes(stack, ONE, deep))
+    parts = [resource["PathPart"] for resource in template.properties("AWS::ApiGateway::Resource")]
+    assert sorted(parts) == ["a", "b", "{name}", "{path+}"]
+    method = template.only("AWS::ApiGateway::Method", HttpMethod="PUT")
+    assert method["Integration"]["Uri"] == "https://h/a/{name}/b/{path}"
+    assert method["AuthorizerId"] == "z"
+
+
+def test_the_fingerprint_changes_with_anything_that_a_deployment_freezes() -> None:
+    def fingerprint(*routes: ApiRoute, timeout_ms: int = 1000) -> str:
+        return _routes(Stack(App(context=CONTEXT), "Test"), *routes, timeout_ms=timeout_ms).fingerprint()
+
+    plain = fingerprint(ONE)
+    assert fingerprint(ONE) == plain
+    changed = {
+        fingerprint(ApiRoute(method="POST", path="/a", public=True, target=FUNCTION)),
+        fingerprint(ApiRoute(method="GET", path="/b", public=True, target=FUNCTION)),
+        fingerprint(ApiRoute(method="GET", path="/a", public=False, target=FUNCTION)),
+        fingerprint(ApiRoute(method="GET", path="/a", public=True, target=BALANCER)),
+        fingerprint(ONE, timeout_ms=2000),
+    }
+    assert len(changed | {plain}) == 6

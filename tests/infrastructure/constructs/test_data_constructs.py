@@ -1,0 +1,112 @@
+"""Buckets, queues, tables, log groups: each with the least that can be said, and with everything."""
+
+import json
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+from aws_cdk import Stack
+from aws_cdk import aws_kms as kms
+from constructs.encrypted_log_group import EncryptedLogGroup
+from constructs.global_table import GlobalTable
+from constructs.secure_bucket import SecureBucket
+from constructs.work_queue import WorkQueue
+
+from anfl.resources import Table, Variable
+from tests.infrastructure.conftest import Template
+
+Inspect = Callable[[Callable[[Stack], object]], Template]
+KEY_ARN = "arn:aws:kms:eu-west-1:000000000000:key/mrk-1"
+
+
+def key_of(stack: Stack) -> kms.IKey:
+    """A key of another stack."""
+    return kms.Key.from_key_arn(stack, "Key", KEY_ARN)
+
+
+def test_a_bucket_that_may_go(inspect_construct: Inspect) -> None:
+    template = inspect_construct(
+        lambda stack: SecureBucket(
+            stack, "B", name="a-bucket", key=key_of(stack), noncurrent_retention=timedelta(days=1), retain=False
+        )
+    )
+    (bucket,) = template.resources("AWS::S3::Bucket").values()
+    assert bucket["DeletionPolicy"] == "Delete"
+    assert bucket["Properties"]["BucketName"] == "a-bucket"
+    assert KEY_ARN in json.dumps(bucket["Properties"]["BucketEncryption"])
+
+
+def test_a_bucket_that_stays(inspect_construct: Inspect) -> None:
+    template = inspect_construct(
+        lambda stack: SecureBucket(
+            stack, "B", name="a-bucket", key=key_of(stack), noncurrent_retention=timedelta(days=365), retain=True
+        )
+    )
+    (bucket,) = template.resources("AWS::S3::Bucket").values()
+    assert bucket["DeletionPolicy"] == "Retain"
+    (rule,) = bucket["Properties"]["LifecycleConfiguration"]["Rules"]
+    assert rule["NoncurrentVersionExpiration"] == {"NoncurrentDays": 365}
+
+
+def test_a_queue_and_its_dead_letters(inspect_construct: Inspect) -> None:
+    template = inspect_construct(
+        lambda stack: WorkQueue(
+            stack,
+            "Q",
+            name="q",
+            key=key_of(stack),
+            visibility=timedelta(minutes=3),
+            max_receives=2,
+            dead_letter_retention=timedelta(days=2),
+        )
+    )
+    queue = template.only("AWS::SQS::Queue", QueueName="q")
+    assert queue["VisibilityTimeout"] == 180
+    assert queue["RedrivePolicy"]["maxReceiveCount"] == 2
+    assert queue["ReceiveMessageWaitTimeSeconds"] == 20
+    assert template.only("AWS::SQS::Queue", QueueName="q-dead-letters")["MessageRetentionPeriod"] == 2 * 86400
+
+
+PLAIN = Table(name="plain", variable=Variable.AUTH_TABLE)
+FULL = Table(name="full", variable=Variable.AUTH_TABLE, indexed=True, ttl_attribute="expires_at")
+
+
+def _table(stack: Stack, table: Table, **changes: Any) -> GlobalTable:
+    settings: dict[str, Any] = {"name": "t", "key": key_of(stack), "replica_keys": {}, "retain": False}
+    return GlobalTable(stack, "T", table=table, **(settings | changes))
+
+
+def test_a_table_in_one_region_without_index_or_expiry(inspect_construct: Inspect) -> None:
+    table = inspect_construct(lambda stack: _table(stack, PLAIN)).only("AWS::DynamoDB::GlobalTable")
+    assert [replica["Region"] for replica in table["Replicas"]] == ["eu-west-1"]
+    assert "GlobalSecondaryIndexes" not in table
+    assert "TimeToLiveSpecification" not in table
+
+
+def test_a_table_with_index_expiry_and_replica(inspect_construct: Inspect) -> None:
+    other = KEY_ARN.replace("eu-west-1", "us-west-1")
+    template = inspect_construct(lambda stack: _table(stack, FULL, replica_keys={"us-west-1": other}, retain=True))
+    table = template.only("AWS::DynamoDB::GlobalTable")
+    keys = {r["Region"]: r["SSESpecification"]["KMSMasterKeyId"] for r in table["Replicas"]}
+    assert keys == {"us-west-1": other, "eu-west-1": KEY_ARN}
+    assert all(replica["DeletionProtectionEnabled"] for replica in table["Replicas"])
+    (index,) = table["GlobalSecondaryIndexes"]
+    assert [key["AttributeName"] for key in index["KeySchema"]] == ["gsi1pk", "gsi1sk"]
+    assert table["TimeToLiveSpecification"] == {"AttributeName": "expires_at", "Enabled": True}
+
+
+def test_a_log_group_has_no_fixed_name_that_a_retained_one_could_block(inspect_construct: Inspect) -> None:
+    template = inspect_construct(
+        lambda stack: EncryptedLogGroup(stack, "L", key=key_of(stack), retention_days=30, retain=True)
+    )
+    (group,) = template.resources("AWS::Logs::LogGroup").values()
+    assert group["DeletionPolicy"] == "Retain"
+    assert group["Properties"] == {"KmsKeyId": KEY_ARN, "RetentionInDays": 30}
+
+
+def test_a_log_group_that_may_go(inspect_construct: Inspect) -> None:
+    template = inspect_construct(
+        lambda stack: EncryptedLogGroup(stack, "L", key=key_of(stack), retention_days=1, retain=False)
+    )
+    (group,) = template.resources("AWS::Logs::LogGroup").values()
+    assert group["DeletionPolicy"] == "Delete"
