@@ -35,19 +35,25 @@ class OneAtATime:
         return call
 
 
+@pytest.fixture(name="clients", scope="session")
+def _clients() -> dict[str, Any]:
+    """Made once, because that is slow; where their requests go is decided as they are sent."""
+    session = boto3.session.Session(
+        aws_access_key_id="testing", aws_secret_access_key="testing", region_name="us-east-1"
+    )
+    return {name: session.client(name) for name in ("dynamodb", "s3", "sqs")}
+
+
 @pytest.fixture(autouse=True)
 def _aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
-        monkeypatch.setenv(name, "testing")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     monkeypatch.delenv("AWS_PROFILE", raising=False)
     with mock_aws():
         yield
 
 
 @pytest.fixture(name="dynamodb")
-def _dynamodb() -> Any:
-    client = boto3.client("dynamodb")
+def _dynamodb(clients: dict[str, Any]) -> Any:
+    client = clients["dynamodb"]
     client.create_table(
         TableName=TABLE,
         BillingMode="PAY_PER_REQUEST",
@@ -61,8 +67,8 @@ def _dynamodb() -> Any:
 
 
 @pytest.fixture(name="s3")
-def _s3() -> Any:
-    client = boto3.client("s3")
+def _s3(clients: dict[str, Any]) -> Any:
+    client = clients["s3"]
     client.create_bucket(Bucket=BUCKET)
     client.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
     return client
@@ -79,26 +85,32 @@ def _registry(process: Callable[[], Registry]) -> Registry:
     return process()
 
 
+@pytest.fixture(name="sqs")
+def _sqs(clients: dict[str, Any]) -> Any:
+    return clients["sqs"]
+
+
 @pytest.fixture(name="queue_url")
-def _queue_url() -> str:
-    return str(boto3.client("sqs").create_queue(QueueName="validation")["QueueUrl"])
+def _queue_url(sqs: Any) -> str:
+    return str(sqs.create_queue(QueueName="validation")["QueueUrl"])
 
 
 @pytest.fixture(name="queue")
-def _queue(queue_url: str) -> ValidationQueue:
-    return ValidationQueue(url=queue_url, client=boto3.client("sqs"))
+def _queue(sqs: Any, queue_url: str) -> ValidationQueue:
+    return ValidationQueue(url=queue_url, client=sqs)
 
 
 @pytest.fixture(name="calls")
-def _calls(dynamodb: Any) -> Counter[str]:
-    """Counts the calls to DynamoDB by operation, from the moment it is used; ``clear()`` begins anew."""
+def _calls(dynamodb: Any) -> Iterator[Counter[str]]:
+    """Counts the calls to DynamoDB by operation; ``clear()`` begins anew."""
     counted: Counter[str] = Counter()
 
     def count(model: Any, **_: Any) -> None:
         counted[model.name] += 1
 
-    dynamodb.meta.events.register("before-call.dynamodb", count)
-    return counted
+    dynamodb.meta.events.register("before-call.dynamodb", count, unique_id="count")
+    yield counted
+    dynamodb.meta.events.unregister("before-call.dynamodb", unique_id="count")
 
 
 def items(dynamodb: Any) -> list[dict[str, Any]]:
