@@ -90,13 +90,17 @@ class Supervisor:
         await asyncio.shield(self._failed)
 
     async def stop(self) -> None:
-        """End every program, the last started first; what does not end in its grace is killed."""
+        """End every program; what does not end in its grace is killed.
+
+        Those that hold the state go last, so that the others can bring their work to an end.
+        """
         self._stopping = True
         for keeper in self._keepers:
             keeper.cancel()
         await asyncio.gather(*self._keepers, return_exceptions=True)
-        for program, process in reversed(list(self._running.values())):
-            await _end(process, program.grace_seconds)
+        for holders_of_state in (False, True):
+            ending = [found for found in self._running.values() if found[0].restarts is not holders_of_state]
+            await asyncio.gather(*(_end(process, program.grace_seconds) for program, process in ending))
         self._running.clear()
         self._failed.cancel()
 
