@@ -185,32 +185,34 @@ class _Parser:
         return comparisons
 
     def _comparison(self) -> Comparison:
-        start = self._peek()
-        key, is_tag = self._key()
+        start = self._take(None)
+        entity, key = self._key(start)
         operator = self._operator(start)
-        kind = "tag" if is_tag else "attribute"
-        allowed = _EQUALITY | _PATTERNS if is_tag else _OPERATORS[self._attributes[key]]
         token = self._take(start)
+        is_tag = entity in ("tag", "tags")
+        if entity not in ("attribute", "tag", "tags"):
+            raise self._at(f"Invalid entity type '{entity}'. Valid entity types are attribute, tag, tags", start)
+        if not is_tag and key not in self._attributes:
+            valid = sorted(self._attributes)
+            raise self._at(f"Invalid attribute key '{key}' specified. Valid keys are '{valid}'", start)
         value = self._value(token, key=key, is_tag=is_tag)
-        if operator not in allowed:
+        if operator not in (_EQUALITY | _PATTERNS if is_tag else _OPERATORS[self._attributes[key]]):
+            kind = "tag" if is_tag else "attribute"
             name = f" {key}" if not is_tag and self._attributes[key] is Kind.NUMBER else ""
             raise invalid_parameter(f"Invalid comparator for {kind}{name}: {operator}", field="filter")
         if isinstance(value, tuple) is not (operator in _LISTS):
             raise self._at(f"Expected {'a list' if operator in _LISTS else 'a single value'} after {operator}", token)
         return Comparison(key=key, is_tag=is_tag, operator=operator, value=value)
 
-    def _key(self) -> tuple[str, bool]:
-        token = self._take(None)
-        if token.kind not in ("word", "double", "backtick"):
-            raise self._invalid_clause(token.start)
+    def _key(self, token: _Token) -> tuple[str, str]:
+        """Entity and name of the key that begins with ``token``."""
+        if token.kind in ("double", "backtick"):
+            return "attribute", token.text[1:-1]
         if token.kind != "word":
-            return self._attribute(token.text[1:-1], token), False
+            raise self._invalid_clause(token.start)
         entity, dot, name = token.text.partition(".")
         if not dot:
-            return self._attribute(token.text, token), False
-        if entity not in ("attribute", "tag", "tags"):
-            valid = ("attribute", "tag", "tags")
-            raise self._at(f"Invalid entity type '{entity}'. Valid entity types are {valid}", token)
+            return "attribute", token.text
         if not name:  # tags.`a name`
             quoted = self._peek()
             adjacent = quoted is not None and quoted.start == token.start + len(token.text)
@@ -218,15 +220,9 @@ class _Parser:
                 raise self._invalid_clause(token.start)
             self._next += 1
             name = quoted.text[1:-1]
-        return (self._attribute(name, token), False) if entity == "attribute" else (name, True)
+        return entity, name
 
-    def _attribute(self, name: str, token: _Token) -> str:
-        if name not in self._attributes:
-            valid = set(self._attributes)
-            raise self._at(f"Invalid attribute key '{name}' specified. Valid keys are '{sorted(valid)}'", token)
-        return name
-
-    def _operator(self, start: _Token | None) -> str:
+    def _operator(self, start: _Token) -> str:
         token = self._take(start)
         word = token.text.upper()
         if token.kind == "operator":
@@ -239,7 +235,7 @@ class _Parser:
                 return "NOT IN"
         elif token.kind == "word" and word in _PATTERNS | {"IN"}:
             return word
-        raise self._invalid_clause(start.start if start else token.start)
+        raise self._invalid_clause(start.start)
 
     def _value(self, token: _Token, *, key: str, is_tag: bool) -> Value:
         kind = None if is_tag else self._attributes[key]

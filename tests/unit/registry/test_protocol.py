@@ -1,0 +1,536 @@
+"""The service over HTTP as MLflow's client speaks to it: documents, errors, artefacts, validation."""
+
+import asyncio
+import json
+import os
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from anfl.auth.principal import Principal, Role
+from anfl.auth.rbac import ROUTES
+from anfl.http.service import Service
+from anfl.problems import Problem
+from anfl.registry.artifacts import PART_BYTES
+from anfl.registry.registry import Registry
+from anfl.registry.requests import ValidationQueue
+from services.model_registry.app import assemble
+
+ADMIN = "acme.admin"
+API = "/api/2.0/mlflow"
+PROXY = "/api/2.0/mlflow-artifacts/artifacts"
+
+
+class TenantInToken:
+    """Tokens are ``<tenant>.<role>``."""
+
+    def cached(self, token: str) -> Principal | None:
+        tenant, dot, role = token.partition(".")
+        if not dot:
+            return None
+        roles = frozenset({Role(role)})
+        return Principal(subject="s", tenant=tenant, roles=roles, token_id="1", expires_at=2**40)
+
+    def verify(self, token: str) -> Principal:
+        raise Problem(401, "token_malformed", f"{token} is no token")
+
+
+class Caller:
+    """Sends requests to a service in this process."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    def __call__(
+        self, method: str, path: str, body: object = None, *, token: str | None = ADMIN, **options: Any
+    ) -> httpx.Response:
+        if body is not None:
+            options["json"] = body
+        headers = options.pop("headers", {}) | ({"authorization": f"Bearer {token}"} if token else {})
+
+        async def send() -> httpx.Response:
+            transport = httpx.ASGITransport(self._service, raise_app_exceptions=False)
+            async with httpx.AsyncClient(transport=transport, base_url="http://registry.test") as client:
+                return await client.request(method, path, headers=headers, **options)
+
+        return asyncio.run(send())
+
+
+@pytest.fixture(name="call")
+def _call(registry: Registry, queue: ValidationQueue) -> Caller:
+    return Caller(assemble(registry, queue, verifier=TenantInToken(), stage_prefix="/live"))
+
+
+def created(call: Caller, *, source: str = "mlflow-artifacts:/models/bert", **more: object) -> dict[str, Any]:
+    call("POST", f"{API}/registered-models/create", {"name": "bert"})
+    response = call("POST", f"{API}/model-versions/create", {"name": "bert", "source": source, **more})
+    assert response.status_code == 200, response.text
+    document: dict[str, Any] = response.json()["model_version"]
+    return document
+
+
+def test_every_route_of_the_registry_is_served(call: Caller) -> None:
+    served = [route for route in ROUTES if "mlflow" in route.path or route.path.startswith("/v1/models")]
+    assert len(served) > 40
+    for route in served:
+        path = route.path.replace("{path+}", "x").replace("{name}", "x").replace("{version}", "1")
+        code = call(route.method, path, {} if route.method != "GET" else None).json().get("error_code")
+        assert code != "ENDPOINT_NOT_FOUND", route
+
+
+@pytest.mark.parametrize("prefix", ["", "/live"])
+@pytest.mark.parametrize("base", ["/api/2.0/mlflow", "/ajax-api/2.0/mlflow"])
+def test_both_bases_work_with_and_without_the_stage(call: Caller, prefix: str, base: str) -> None:
+    response = call("POST", f"{prefix}{base}/registered-models/create", {"name": "bert", "tags": [{"key": "a"}]})
+    document = response.json()["registered_model"]
+    assert document["creation_timestamp"] == document["last_updated_timestamp"]
+    assert {"name": "bert", "tags": [{"key": "a", "value": ""}]}.items() <= document.items()
+    assert document.keys() == {"name", "creation_timestamp", "last_updated_timestamp", "tags"}
+
+
+def test_a_version_is_spelled_as_mlflow_spells_it(call: Caller) -> None:
+    document = created(call, run_id="r", tags=[{"key": "k", "value": "v"}, {"key": "k", "value": "last"}])
+    assert isinstance(document.pop("creation_timestamp"), int)
+    assert isinstance(document.pop("last_updated_timestamp"), int)
+    assert document == {
+        "name": "bert",
+        "version": "1",
+        "current_stage": "None",
+        "description": "",
+        "run_id": "r",
+        "run_link": "",
+        "source": "mlflow-artifacts:/models/bert",
+        "status": "READY",
+        "tags": [{"key": "k", "value": "last"}],
+    }
+
+
+REFUSALS: list[tuple[str, str, object, int, str, str]] = [
+    (
+        "POST",
+        "registered-models/create",
+        {},
+        400,
+        "INVALID_PARAMETER_VALUE",
+        "Missing value for required parameter 'name'",
+    ),
+    (
+        "POST",
+        "registered-models/create",
+        {"name": 5},
+        400,
+        "INVALID_PARAMETER_VALUE",
+        "Invalid value 5 for parameter 'name' supplied",
+    ),
+    (
+        "POST",
+        "registered-models/create",
+        {"name": "x", "tags": "a"},
+        400,
+        "INVALID_PARAMETER_VALUE",
+        "Hint: Value was of type 'str'",
+    ),
+    (
+        "POST",
+        "registered-models/create",
+        {"name": "x", "tags": [{"key": 1}]},
+        400,
+        "INVALID_PARAMETER_VALUE",
+        "parameter 'tags'",
+    ),
+    (
+        "POST",
+        "registered-models/create",
+        {"name": "bert"},
+        400,
+        "RESOURCE_ALREADY_EXISTS",
+        "Registered Model (name=bert) already exists",
+    ),
+    ("POST", "registered-models/rename", {"name": "bert"}, 400, "INVALID_PARAMETER_VALUE", "'new_name'"),
+    (
+        "PATCH",
+        "registered-models/update",
+        {"name": "nope", "description": "x"},
+        404,
+        "RESOURCE_DOES_NOT_EXIST",
+        "Registered Model with name=nope not found",
+    ),
+    ("GET", "registered-models/get?name=nope", None, 404, "RESOURCE_DOES_NOT_EXIST", "name=nope not found"),
+    (
+        "GET",
+        "registered-models/get",
+        None,
+        400,
+        "INVALID_PARAMETER_VALUE",
+        "Missing value for required parameter 'name'",
+    ),
+    (
+        "GET",
+        "registered-models/search?max_results=1001",
+        None,
+        400,
+        "INVALID_PARAMETER_VALUE",
+        "Invalid value 1001 for parameter 'max_results' supplied",
+    ),
+    (
+        "GET",
+        "registered-models/search?max_results=abc",
+        None,
+        400,
+        "INVALID_PARAMETER_VALUE",
+        "Invalid value \"abc\" for parameter 'max_results'",
+    ),
+    ("GET", "registered-models/search?max_results=1e15", None, 400, "INVALID_PARAMETER_VALUE", "'max_results'"),
+    ("GET", "registered-models/search?max_results=0", None, 400, "INVALID_PARAMETER_VALUE", "positive integer"),
+    (
+        "GET",
+        "registered-models/search?page_token=evilhax",
+        None,
+        400,
+        "INVALID_PARAMETER_VALUE",
+        "Invalid page token, could not base64-decode",
+    ),
+    (
+        "GET",
+        "registered-models/search?filter=foo",
+        None,
+        400,
+        "INVALID_PARAMETER_VALUE",
+        "Invalid clause(s) in filter string",
+    ),
+    (
+        "GET",
+        "model-versions/get?name=bert&version=x",
+        None,
+        400,
+        "INVALID_PARAMETER_VALUE",
+        "Parameter 'version' must be an integer, got 'x'.",
+    ),
+    (
+        "GET",
+        "model-versions/get?name=bert&version=9",
+        None,
+        404,
+        "RESOURCE_DOES_NOT_EXIST",
+        "Model Version (name=bert, version=9) not found",
+    ),
+    (
+        "GET",
+        "registered-models/alias?name=bert&alias=nope",
+        None,
+        400,
+        "INVALID_PARAMETER_VALUE",
+        "Registered model alias nope not found.",
+    ),
+    (
+        "GET",
+        "registered-models/get-latest-versions?name=bert&stages=Wrong",
+        None,
+        400,
+        "INVALID_PARAMETER_VALUE",
+        "Invalid Model Version stage: Wrong. Value must be one of None, Staging, Production, Archived.",
+    ),
+    (
+        "POST",
+        "model-versions/transition-stage",
+        {"name": "bert", "version": "1", "stage": "Prod"},
+        400,
+        "INVALID_PARAMETER_VALUE",
+        "Invalid Model Version stage: Prod",
+    ),
+    (
+        "POST",
+        "model-versions/set-tag",
+        {"name": "bert", "version": "1", "key": "k", "value": "x" * 100_001},
+        400,
+        "INVALID_PARAMETER_VALUE",
+        "'value' exceeds the maximum length of 100000 characters",
+    ),
+    (
+        "POST",
+        "model-versions/set-tag",
+        {"name": "bert", "version": "1", "key": "k" * 251, "value": "x"},
+        400,
+        "INVALID_PARAMETER_VALUE",
+        "'key' exceeds the maximum length of 250 characters",
+    ),
+    (
+        "POST",
+        "model-versions/create",
+        {"name": "bert", "source": "/etc/passwd"},
+        400,
+        "INVALID_PARAMETER_VALUE",
+        "Invalid model version source: '/etc/passwd'",
+    ),
+    (
+        "POST",
+        "model-versions/create",
+        {"name": "bert", "source": "file:///etc"},
+        400,
+        "INVALID_PARAMETER_VALUE",
+        "Invalid model version source",
+    ),
+    (
+        "POST",
+        "model-versions/create",
+        {"name": "bert", "source": "s3://b/a/..%252fb"},
+        400,
+        "INVALID_PARAMETER_VALUE",
+        "without relative path references",
+    ),
+    (
+        "POST",
+        "model-versions/create",
+        {"name": "bert", "source": "mlflow-artifacts:/a%00"},
+        400,
+        "INVALID_PARAMETER_VALUE",
+        "Invalid model version source",
+    ),
+    (
+        "POST",
+        "model-versions/create",
+        {"name": "bert", "source": "models:/nope/1"},
+        404,
+        "RESOURCE_DOES_NOT_EXIST",
+        "name=nope not found",
+    ),
+    (
+        "POST",
+        "model-versions/create",
+        {"name": "bert", "source": "models:/m-123"},
+        400,
+        "INVALID_PARAMETER_VALUE",
+        "Unable to fetch model",
+    ),
+    (
+        "POST",
+        "model-versions/create",
+        {"name": "bert", "source": "http://[broken"},
+        400,
+        "INVALID_PARAMETER_VALUE",
+        "Invalid model version source",
+    ),
+    ("DELETE", "registered-models/delete", {"name": "nope"}, 404, "RESOURCE_DOES_NOT_EXIST", "name=nope not found"),
+    ("GET", "registered-models/none-such", None, 404, "ENDPOINT_NOT_FOUND", "There is no"),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "body", "status", "code", "message"), REFUSALS)
+def test_refusals_are_mlflows(
+    call: Caller, method: str, path: str, body: object, status: int, code: str, message: str
+) -> None:
+    created(call)
+    response = call(method, f"{API}/{path}", body)
+    assert (response.status_code, response.json()["error_code"]) == (status, code)
+    assert message in response.json()["message"]
+
+
+def test_who_may_not_is_told_so_in_mlflows_form(call: Caller) -> None:
+    missing = call("GET", f"{API}/registered-models/search", token=None)
+    assert (missing.status_code, missing.json()["error_code"]) == (401, "UNAUTHENTICATED")
+    assert missing.headers["www-authenticate"] == "Bearer"
+    reader = call("POST", f"{API}/registered-models/create", {"name": "x"}, token="acme.reader")
+    assert (reader.status_code, reader.json()["error_code"]) == (403, "PERMISSION_DENIED")
+    other = call("GET", "/v1/models/x/versions/1/validation", token=None)
+    assert (other.status_code, other.json()["code"]) == (401, "token_missing")
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[1]", b"null", b"\xff\xfe", b'"{}"', b"[" * 100_000])
+def test_bodies_that_are_no_object_lack_their_parameters(call: Caller, content: bytes) -> None:
+    headers = {"content-type": "application/json"}
+    response = call("POST", f"{API}/registered-models/create", content=content, headers=headers)
+    assert (response.status_code, response.json()["error_code"]) == (400, "INVALID_PARAMETER_VALUE")
+    assert "Missing value for required parameter 'name'" in response.json()["message"]
+
+
+def test_a_body_encoded_twice_is_understood_and_another_type_refused(call: Caller) -> None:
+    twice = json.dumps(json.dumps({"name": "bert"}))
+    json_type = {"content-type": "application/json; charset=utf-8"}
+    assert call("POST", f"{API}/registered-models/create", content=twice, headers=json_type).status_code == 200
+    form = {"content-type": "application/x-www-form-urlencoded"}
+    response = call("POST", f"{API}/registered-models/create", content="name=x", headers=form)
+    assert response.json()["error_code"] == "INVALID_PARAMETER_VALUE"
+
+
+def test_oversize_bodies_are_413(call: Caller) -> None:
+    response = call("POST", f"{API}/registered-models/create", {"name": "x", "description": "y" * 3_000_000})
+    assert response.status_code == 413
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
+@given(
+    route=st.sampled_from([route for route in ROUTES if route.path.startswith(f"{API}/")]),
+    values=st.fixed_dictionaries(
+        {},
+        optional={
+            name: _JSON | st.sampled_from(["bert", "1", "None", "s3://b/x", "mlflow-artifacts:/x"])
+            for name in (
+                "name",
+                "version",
+                "new_name",
+                "key",
+                "value",
+                "alias",
+                "stage",
+                "source",
+                "tags",
+                "max_results",
+            )
+        },
+    ),
+)
+def test_no_input_is_a_server_error(call: Caller, route: Any, values: dict[str, Any]) -> None:
+    if route.method == "GET":
+        params = {key: json.dumps(value) if not isinstance(value, str) else value for key, value in values.items()}
+        response = call("GET", route.path, params=params)
+    else:
+        response = call(route.method, route.path, values)
+    assert response.status_code < 500, response.text
+
+
+def test_a_download_link_is_what_the_caller_can_reach(call: Caller) -> None:
+    created(call, source="mlflow-artifacts:/models/b e/1")
+    path = f"{API}/model-versions/get-download-uri?name=bert&version=1"
+    tail = f"{PROXY}/models/b%20e/1"
+    assert call("GET", path).json() == {"artifact_uri": f"http://registry.test{tail}"}
+    behind = {"x-anfl-host": "api.test", "x-anfl-path": f"/live{API}/model-versions/get", "x-forwarded-proto": "https"}
+    assert call("GET", f"/live{path}", headers=behind).json() == {"artifact_uri": f"https://api.test/live{tail}"}
+
+
+def test_a_source_given_as_the_proxys_url_lies_in_the_store(call: Caller, registry: Registry) -> None:
+    created(call, source=f"http://registry.test{PROXY}/models/bert")
+    created(call, source=f"http://elsewhere.test{PROXY}/models/bert")
+    locations = [registry.versions.get("acme", "bert", number).version.location for number in (1, 2)]
+    assert locations == ["mlflow-artifacts:/models/bert", f"http://elsewhere.test{PROXY}/models/bert"]
+
+
+def test_references_are_resolved_when_a_version_is_registered(call: Caller) -> None:
+    created(call, source="s3://bucket/a")
+    call("POST", f"{API}/registered-models/alias", {"name": "bert", "alias": "best", "version": "1"})
+    assert created(call, source="models:/bert/1")["source"] == "models:/bert/1"
+    created(call, source="models:/bert@best")
+    created(call, source="models:/bert/2")
+    for number in (2, 3, 4):
+        response = call("GET", f"{API}/model-versions/get-download-uri?name=bert&version={number}")
+        assert response.json() == {"artifact_uri": "s3://bucket/a"}
+
+
+@pytest.mark.parametrize("size", [0, 10, PART_BYTES, 2 * PART_BYTES + 17])
+def test_artefacts_come_back_as_they_went_in(call: Caller, size: int) -> None:
+    content = os.urandom(size)
+
+    async def chunks() -> AsyncIterator[bytes]:
+        for start in range(0, size, 1_000_003):
+            yield content[start : start + 1_000_003]
+
+    assert call("PUT", f"{PROXY}/models/bert/the weights.bin", content=chunks()).json() == {}
+    response = call("GET", f"{PROXY}/models/bert/the weights.bin")
+    assert response.content == content
+    assert response.headers["content-length"] == str(size)
+    assert response.headers["x-content-type-options"] == "nosniff"
+    assert "attachment" in response.headers["content-disposition"]
+    listing = call("GET", PROXY, params={"path": "models/bert"}).json()
+    assert listing == {"files": [{"path": "the weights.bin", "is_dir": False, "file_size": size}]}
+
+
+def test_ranges_and_folders_and_deletion(call: Caller) -> None:
+    for path in ("a/x.txt", "a/sub/y.txt", "ab.txt"):
+        call("PUT", f"{PROXY}/{path}", content=b"0123456789")
+    part = call("GET", f"{PROXY}/a/x.txt", headers={"range": "bytes=2-4"})
+    assert (part.status_code, part.content, part.headers["content-range"]) == (206, b"234", "bytes 2-4/10")
+    assert call("GET", PROXY).json() == {
+        "files": [{"path": "a", "is_dir": True}, {"path": "ab.txt", "is_dir": False, "file_size": 10}]
+    }
+    assert call("GET", PROXY, params={"path": "a/x.txt"}).json() == {}
+    assert call("DELETE", f"{PROXY}/a").json() == {}
+    for path in ("a/x.txt", "a/sub/y.txt"):
+        missing = call("GET", f"{PROXY}/{path}")
+        assert (missing.status_code, missing.json()["error_code"]) == (404, "RESOURCE_DOES_NOT_EXIST")
+    assert call("GET", f"{PROXY}/ab.txt").status_code == 200
+
+
+def test_another_tenants_artefacts_do_not_exist(call: Caller) -> None:
+    call("PUT", f"{PROXY}/secret.txt", content=b"secret")
+    assert call("GET", f"{PROXY}/secret.txt", token="other.admin").status_code == 404
+    assert call("GET", PROXY, token="other.admin").json() == {}
+    call("DELETE", f"{PROXY}/secret.txt", token="other.admin")
+    assert call("GET", f"{PROXY}/secret.txt").content == b"secret"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "..%2facme%2fsecret",
+        "a/..%2f..%2fx",
+        "a%252f..%252f..%252fx",
+        "%2fetc/passwd",
+        "a%5c..%5cx",
+        "C:%5cx",
+        "a//b",
+        "a%2f.%2fb",
+        "x%00",
+        "x%23y",
+        "x" * 1100,
+    ],
+)
+@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
+def test_paths_that_climb_or_hide_are_refused(call: Caller, method: str, path: str) -> None:
+    response = call(method, f"{PROXY}/{path}", content=b"x" if method == "PUT" else None)
+    assert (response.status_code, response.json()["error_code"]) == (400, "INVALID_PARAMETER_VALUE")
+
+
+def test_an_upload_that_breaks_off_leaves_nothing(call: Caller, s3: Any) -> None:
+    async def broken() -> AsyncIterator[bytes]:
+        yield b"x" * (PART_BYTES + 1)
+        raise RuntimeError("the line went dead")
+
+    call_failed = False
+    try:
+        call_failed = call("PUT", f"{PROXY}/half", content=broken()).status_code >= 400
+    except RuntimeError:
+        call_failed = True
+    assert call_failed
+    assert call("GET", f"{PROXY}/half").status_code == 404
+    assert s3.list_multipart_uploads(Bucket="artifacts").get("Uploads", []) == []
+
+
+def test_registration_asks_for_an_inspection_and_can_be_asked_again(call: Caller, sqs: Any, queue_url: str) -> None:
+    created(call)
+    path = "/v1/models/bert/versions/1/validation"
+    assert call("GET", path).json()["status"] == "PENDING"
+    again = call("POST", path)
+    assert (again.status_code, again.json()["status"]) == (202, "PENDING")
+    messages = sqs.receive_message(QueueUrl=queue_url, MaxNumberOfMessages=10)["Messages"]
+    asked = [json.loads(message["Body"]) for message in messages]
+    assert [(one["tenant"], one["name"], one["version"]) for one in asked] == [("acme", "bert", 1)] * 2
+
+
+def test_what_lies_elsewhere_is_quarantined_at_once(call: Caller, sqs: Any, queue_url: str) -> None:
+    created(call, source="s3://bucket/model")
+    verdict = call("GET", "/v1/models/bert/versions/1/validation").json()
+    assert (verdict["status"], verdict["reasons"][0]["code"]) == ("QUARANTINED", "source_not_inspectable")
+    assert "Messages" not in sqs.receive_message(QueueUrl=queue_url)
+
+
+def test_a_missing_version_has_no_validation(call: Caller) -> None:
+    response = call("GET", "/v1/models/bert/versions/1/validation")
+    assert (response.status_code, response.headers["content-type"]) == (404, "application/problem+json")
+    assert response.json()["code"] == "resource_does_not_exist"
+
+
+def test_health(call: Caller) -> None:
+    assert call("GET", "/health/live", token=None).status_code == 200
+    assert call("GET", "/health/ready", token=None).status_code == 200

@@ -1,0 +1,150 @@
+"""Search: what is found, in which order, page by page, and at what cost."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+import pytest
+
+from anfl.problems import Problem
+from anfl.registry.entities import PROMPT_TAG, Stage
+from anfl.registry.registry import Registry
+from tests.unit.registry.test_models import version
+
+NAMES = [f"model-{letter}" for letter in "badcfehg"]
+
+
+@pytest.fixture(name="filled")
+def _filled(registry: Registry) -> Registry:
+    for name in NAMES:
+        registry.models.create("acme", name, tags={"letter": name[-1]})
+        version(registry, "acme", name, tags={"letter": name[-1]}, run_id=f"run-{name[-1]}")
+    registry.models.create("acme", "a prompt", tags={PROMPT_TAG: "true"})
+    version(registry, "acme", "a prompt", tags={PROMPT_TAG: "true"})
+    registry.models.create("other", "model-z")
+    version(registry, "other", "model-z")
+    return registry
+
+
+def model_pages(
+    registry: Registry, *, where: str = "", order_by: Sequence[str] = (), limit: int = 3
+) -> list[list[str]]:
+    pages: list[list[str]] = []
+    token: str | None = ""
+    while token is not None:
+        page = registry.search.models("acme", where=where, order_by=order_by, limit=limit, token=token)
+        pages.append([model.name for model, _ in page.models])
+        token = page.next_token
+    return pages
+
+
+def version_names(registry: Registry, where: str, order_by: Sequence[str] = ()) -> list[tuple[str, int]]:
+    page = registry.search.versions("acme", where=where, order_by=order_by, limit=100, token=None)
+    return [(of.model.name, of.version.number) for of in page.versions]
+
+
+def test_models_come_by_name_in_full_pages_without_prompts_or_other_tenants(filled: Registry) -> None:
+    expected = sorted(NAMES)
+    assert model_pages(filled) == [expected[:3], expected[3:6], expected[6:]]
+    assert model_pages(filled, limit=8) == [expected]
+
+
+def test_every_order_pages_through_all_models(filled: Registry) -> None:
+    by_time = NAMES
+    for order, expected in {
+        "name DESC": sorted(NAMES, reverse=True),
+        "timestamp": by_time,
+        "last_updated_timestamp DESC": by_time[::-1],
+    }.items():
+        assert [name for page in model_pages(filled, order_by=[order]) for name in page] == expected, order
+
+
+@pytest.mark.parametrize(
+    ("where", "expected"),
+    [
+        ("name = 'model-c'", ["model-c"]),
+        ("name = 'nothing'", []),
+        ("name IN ('model-c', 'model-a', 'nothing')", ["model-a", "model-c"]),
+        ("name LIKE 'model-%'", sorted(NAMES)),
+        ("name LIKE '%-c'", ["model-c"]),
+        ("name ILIKE 'MODEL-C'", ["model-c"]),
+        ("name != 'model-a' AND tags.letter IN_CASE 'x'", None),
+        ("tags.letter = 'd'", ["model-d"]),
+        ("tags.letter LIKE '%' AND name NOT IN ('model-a', 'model-b')", sorted(NAMES)[2:]),
+        (f"tags.`{PROMPT_TAG}` = 'true'", ["a prompt"]),
+    ],
+)
+def test_filters_select_models(filled: Registry, where: str, expected: list[str] | None) -> None:
+    if expected is None:
+        with pytest.raises(Problem):
+            model_pages(filled, where=where)
+    else:
+        assert [name for page in model_pages(filled, where=where) for name in page] == expected
+
+
+def test_found_models_carry_their_latest_versions(filled: Registry) -> None:
+    version(filled, "acme", "model-a")
+    filled.versions.transition("acme", "model-a", 1, Stage.PRODUCTION)
+    page = filled.search.models("acme", where="name = 'model-a'", order_by=[], limit=10, token=None)
+    assert [(v.number, v.stage) for v in page.models[0][1]] == [(1, Stage.PRODUCTION), (2, Stage.NONE)]
+
+
+def test_searching_by_name_reads_no_other_model(filled: Registry, calls: Counter[str]) -> None:
+    calls.clear()
+    assert version_names(filled, "name = 'model-c'") == [("model-c", 1)]
+    assert sum(calls.values()) == 2
+
+
+def test_versions_come_latest_change_first(filled: Registry) -> None:
+    for _ in range(2):
+        version(filled, "acme", "model-c")
+    filled.versions.describe("acme", "model-c", 1, "changed")
+    found = version_names(filled, "")
+    assert found[:3] == [("model-c", 1), ("model-c", 3), ("model-c", 2)]
+    assert len(found) == len(NAMES) + 2
+    assert version_names(filled, "name = 'model-c'", ["version_number ASC"]) == [("model-c", n) for n in (1, 2, 3)]
+
+
+@pytest.mark.parametrize(
+    ("where", "expected"),
+    [
+        ("run_id = 'run-d'", [("model-d", 1)]),
+        ("run_id IN ('run-d', 'run-a')", [("model-a", 1), ("model-d", 1)]),
+        ("source_path LIKE 's3://%' AND tags.letter = 'b'", [("model-b", 1)]),
+        ("version_number > 1", []),
+        (f"tags.`{PROMPT_TAG}` = 'true'", [("a prompt", 1)]),
+    ],
+)
+def test_filters_select_versions(filled: Registry, where: str, expected: list[tuple[str, int]]) -> None:
+    assert version_names(filled, where, ["name"]) == expected
+
+
+def test_large_tags_are_found_too(filled: Registry) -> None:
+    filled.versions.set_tag("acme", "model-c", 1, "note", "x" * 50_000 + "needle")
+    assert version_names(filled, "tags.note LIKE '%needle'") == [("model-c", 1)]
+
+
+def test_versions_are_paged(filled: Registry) -> None:
+    seen: list[str] = []
+    token: str | None = None
+    while True:
+        page = filled.search.versions("acme", where="", order_by=["name"], limit=3, token=token)
+        seen += [of.model.name for of in page.versions]
+        token = page.next_token
+        if token is None:
+            break
+    assert seen == sorted(NAMES)
+
+
+@pytest.mark.parametrize(
+    "token", ["evilhax", "e30=", "bm90IGpzb24=", "eyJvZmZzZXQiOiAtMX0=", "eyJvZmZzZXQiOiAieCJ9", "é"]
+)
+def test_tokens_that_nobody_issued_are_refused(filled: Registry, token: str) -> None:
+    with pytest.raises(Problem, match="Invalid page token"):
+        filled.search.models("acme", where="", order_by=[], limit=3, token=token)
+
+
+def test_a_token_of_another_filter_is_no_error(filled: Registry) -> None:
+    page = filled.search.models("acme", where="", order_by=[], limit=3, token=None)
+    for where in ("name LIKE 'a%'", "name LIKE 'z%'"):
+        for order in ("name", "name DESC"):
+            filled.search.models("acme", where=where, order_by=[order], limit=3, token=page.next_token)
