@@ -17,6 +17,7 @@ reconcile each, then call ``push_validation_keys()`` in each again: only then do
 those that came after it.
 """
 
+import re
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -34,6 +35,7 @@ from anfl.auth.names import CALLER_ROLE, DATA_KEY, JWT_KEY, client_role
 from anfl.auth.principal import Role
 from anfl.auth.table import AuthTable, PublishedKey
 from anfl.auth.vault import VaultClient, server_id
+from anfl.auth.verifier import TENANT_PATTERN
 from anfl.resources import Function, Service
 
 POLICIES_DIRECTORY = Path(__file__).parents[2] / "vault" / "policies"
@@ -151,7 +153,12 @@ class VaultSetup:
         """A client of the API: an AppRole with a new secret id, which replaces every earlier one.
 
         :param name: unique within the tenant; the subject of its tokens is ``<tenant>.<name>``.
+        :raises ValueError: a tenant or roles that no token could carry.
         """
+        if not re.search(TENANT_PATTERN, tenant):
+            raise ValueError(f"tenant {tenant!r}: use up to 63 lower-case letters, digits and hyphens")
+        if not roles:
+            raise ValueError(f"client {name!r}: give it at least one of {', '.join(Role)}")
         role = client_role(tenant=tenant, name=name)
         metadata = {"tenant": tenant, "roles": " ".join(sorted(set(roles)))}
 

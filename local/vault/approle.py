@@ -214,14 +214,8 @@ class AppRoleBackend(Backend):
         accessor = text(request.data, "secret_id_accessor")
         if not accessor:
             raise invalid("missing secret_id_accessor")
-        return next(
-            (
-                key
-                for key, made in role.secret_ids.items()
-                if made.accessor == accessor and role.live(key, self._core.clock())
-            ),
-            None,
-        )
+        found = next((key for key, made in role.secret_ids.items() if made.accessor == accessor), None)
+        return found if found is not None and role.live(found, self._core.clock()) else None
 
     def _login(self, request: Request) -> Reply:
         role_id, secret_id = text(request.data, "role_id"), text(request.data, "secret_id")

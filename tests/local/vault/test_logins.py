@@ -9,7 +9,7 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from hvac.exceptions import Forbidden, InvalidRequest
+from hvac.exceptions import Forbidden, InvalidPath, InvalidRequest
 
 from local.vault.aws_auth import Caller
 from tests.local.vault.conftest import Clock
@@ -84,6 +84,18 @@ class TestAppRole:
 
         with pytest.raises(InvalidRequest):
             login(role_id, made["secret_id"])
+
+    def test_expired_secret_ids_are_forgotten(self, approle: Any, clock: Clock) -> None:
+        approle.create_or_update_approle("r", secret_id_ttl="1h")
+        accessors = [approle.generate_secret_id("r")["data"]["secret_id_accessor"] for _ in "123"]
+        assert sorted(approle.list_secret_id_accessors("r")["data"]["keys"]) == sorted(accessors)
+
+        clock.passed += 3601
+
+        with pytest.raises(InvalidPath):
+            approle.read_secret_id_accessor("r", accessors[1])
+        with pytest.raises(InvalidPath):
+            approle.list_secret_id_accessors("r")
 
     def test_update_keeps_what_it_does_not_name(self, approle: Any) -> None:
         approle.create_or_update_approle("r", token_policies=["p"], token_ttl="10m", secret_id_num_uses=3)

@@ -219,6 +219,17 @@ def test_new_secret_id_replaces_the_earlier_one(ready: VaultSetup, vault: Runnin
         client.login_approle(role_id=first.role_id, secret_id=first.secret_id)
 
 
+@pytest.mark.parametrize(
+    ("tenant", "roles", "reason"),
+    [("Demo", [Role.READER], "lower-case"), ("a.b", [Role.READER], "lower-case"), ("demo", [], "at least one")],
+)
+def test_client_that_could_get_no_token_is_refused(
+    setup: VaultSetup, tenant: str, roles: list[Role], reason: str
+) -> None:
+    with pytest.raises(ValueError, match=reason):
+        setup.ensure_client("reader", tenant=tenant, roles=roles)
+
+
 def test_same_name_in_two_tenants_is_two_clients(ready: VaultSetup, vault: RunningVault) -> None:
     one = ready.ensure_client("reader", tenant="one", roles=[Role.READER])
     two = ready.ensure_client("reader", tenant="two", roles=[Role.READER])
