@@ -3,13 +3,18 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from aws_cdk import CfnTag, Stack
+from aws_cdk import Acknowledgment, CfnTag, Stack, Validations
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
 from stacks.models import Vpc
+
+_ZONES_ARE_SETTINGS = Acknowledgment(
+    id="CloudFormation-Validate::W3010",
+    reason="deployment.availability_zones names the zones; Fn::GetAZs chooses others where an account has more",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,6 +139,7 @@ class RegionNetwork(Construct):
             map_public_ip_on_launch=False,
             tags=self._tags(name.lower()),
         )
+        Validations.of(subnet).acknowledge(_ZONES_ARE_SETTINGS)
         ec2.CfnSubnetRouteTableAssociation(self, f"{name}Routing", subnet_id=subnet.ref, route_table_id=route_table)
         return Subnet(zone=zone, id=subnet.ref, route_table=route_table)
 

@@ -39,7 +39,7 @@ class SecurityStack(AnflStack):
         super().__init__(scope, name, settings=settings, region=region, description="security groups, certificate")
         self._vpc = network.vpc_in(self)
         self._cidr = network.cidr
-        self.link = self._group("Link", "API Gateway's VPC link")
+        self.link = self._group("Link", "VPC link of API Gateway")
         self.balancer = self._group("Balancer", "internal load balancer")
         self.services = self._group("Services", "tasks of the ECS services")
         self.instances = self._group("Instances", "ECS container instances")

@@ -1,6 +1,7 @@
 """What holds for the stacks as a whole: names, order, independence of regions, purity."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -104,12 +105,12 @@ def test_prod_is_protected_against_deletion_and_dev_is_not(prod: Assembly, dev: 
             assert properties.get("terminationProtection", False) is protected
 
 
-def test_another_process_user_and_place_synthesize_the_same_bytes(dev: Assembly, tmp_path: Path) -> None:
-    """Nothing but the sources decides what templates say; this is also how the CLI runs the app."""
-    elsewhere = tmp_path / "elsewhere"
+def run_app(folder: Path, environment: str, **environ: str) -> Path:
+    """Run the app as the CLI does, as another user in another place; the folder with what it wrote."""
+    elsewhere = folder / "elsewhere"
     environ = {
         "PATH": str(Path(sys.executable).parent),
-        "HOME": str(elsewhere),
+        "HOME": os.environ.get("HOME", str(elsewhere)),  # jsii keeps its unpacked library below it
         "USER": "somebody-else",
         "TZ": "Pacific/Kiritimati",
         "PYTHONPATH": str(ROOT),
@@ -118,9 +119,9 @@ def test_another_process_user_and_place_synthesize_the_same_bytes(dev: Assembly,
         "CDK_DEFAULT_ACCOUNT": "111122223333",
         "CDK_DEFAULT_REGION": "ap-southeast-2",
         "CDK_CLI_VERSION": "2.1148.1",
-        "CDK_OUTDIR": str(tmp_path / "out"),
-        "CDK_CONTEXT_JSON": json.dumps(CONTEXT | {"env": "dev"}),
-        "CDK_VALIDATION": "false",
+        "CDK_OUTDIR": str(folder / "out"),
+        "CDK_CONTEXT_JSON": json.dumps(CONTEXT | {"env": environment}),
+        **environ,
     }
     elsewhere.mkdir()
     done = subprocess.run(
@@ -133,8 +134,23 @@ def test_another_process_user_and_place_synthesize_the_same_bytes(dev: Assembly,
         check=False,
     )
     assert done.returncode == 0, done.stderr
+    return folder / "out"
+
+
+def test_another_process_user_and_place_synthesize_the_same_bytes(dev: Assembly, tmp_path: Path) -> None:
+    """Nothing but the sources decides what templates say."""
+    out = run_app(tmp_path, "dev", CDK_VALIDATION="false")
     for file in sorted(dev.folder.glob("*.json")):
-        assert (tmp_path / "out" / file.name).read_bytes() == file.read_bytes(), file.name
+        assert (out / file.name).read_bytes() == file.read_bytes(), file.name
+
+
+def test_cloudformation_finds_nothing_to_say(tmp_path: Path) -> None:
+    """The validation that is part of every synthesis outside these tests, over every template of prod."""
+    out = run_app(tmp_path, "prod")
+    report = json.loads((out / "validation-report.json").read_text())
+    (plugin,) = report["pluginReports"]
+    assert [f"{violation['ruleName']}: {violation['description']}" for violation in plugin["violations"]] == []
+    assert plugin["conclusion"] == "success"
 
 
 @pytest.mark.parametrize("version", ["3.0.0", "2.1100.0", "1.204.0", "garbage"])

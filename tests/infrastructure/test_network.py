@@ -100,7 +100,7 @@ def _rules(stack: Template, direction: str) -> set[tuple[str, str, int]]:
 @pytest.mark.parametrize(("environment", "listener"), [("prod", 443), ("dev", 80)])
 def test_who_may_be_called_by_whom(request: pytest.FixtureRequest, environment: str, listener: int) -> None:
     assembly: Assembly = request.getfixturevalue(environment)
-    link, balancer, tasks = "API Gateway's VPC link", "internal load balancer", "tasks of the ECS services"
+    link, balancer, tasks = "VPC link of API Gateway", "internal load balancer", "tasks of the ECS services"
     functions, instances = "Lambda functions", "ECS container instances"
     for _, stack in layer(assembly, "security"):
         assert _rules(stack, "Ingress") == {(balancer, link, listener), (tasks, balancer, 8080), (tasks, tasks, 8080)}
