@@ -31,7 +31,7 @@ from moto.awslambda.responses import LambdaResponse
 from moto.cloudformation import parsing
 from moto.cloudformation.exceptions import UnformattedGetAttTemplateException, ValidationError
 from moto.cloudformation.models import CloudFormationBackend, Stack, cloudformation_backends
-from moto.core import config, responses
+from moto.core import config, responses, utils
 from moto.core.common_models import BaseModel, CloudFormationModel
 from moto.dynamodb.models import DynamoDBBackend
 from moto.dynamodb.models.table import Table
@@ -70,7 +70,7 @@ def _core() -> None:
     _patch(BaseModel, "__new__", lambda cls, *_args, **_kwargs: object.__new__(cls))
     modules = frozenset(backends.list_of_moto_modules())
     _patch(backends, "list_of_moto_modules", lambda: modules)
-    _patch(responses, "method_names_from_class", functools.cache(responses.method_names_from_class))
+    _patch(responses, "method_names_from_class", functools.cache(utils.method_names_from_class))
 
 
 class _Unpolled:
