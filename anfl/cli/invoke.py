@@ -75,4 +75,4 @@ def _invoke(function: Function, event: object, environment: str | None, region: 
     payload = response["Payload"].read()
     answer = json.loads(payload) if payload else None
     refused = isinstance(answer, dict) and int(answer.get("status", 200)) >= 400
-    return answer, "FunctionError" in response or refused
+    return answer, bool(response.get("FunctionError")) or refused

@@ -9,6 +9,7 @@ from urllib.parse import quote
 import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
+from anfl.cli.artefacts import artefacts_at
 from anfl.cli.errors import CliError, ExitCode
 from anfl.cli.options import Endpoint, Json, Role, Token
 from anfl.cli.output import console, errors, print_json, print_table
@@ -40,15 +41,14 @@ def register(
     as_json: Json = False,
 ) -> None:
     """Upload artefacts, register them as the next version, and wait for the verdict."""
-    files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
+    files = artefacts_at(path)
     if not files:
         raise CliError(f"{path} holds no files.", exit_code=ExitCode.USAGE)
-    root = path.parent if path.is_file() else path
     folder = f"models/{name}/{time.time_ns():x}"  # a new folder each time: artefacts of a version never change
     target = resolve(endpoint, token, role=role)
     with target.connect() as client:
         _create_if_absent(client, name)
-        _upload(target, {file: f"{folder}/{file.relative_to(root).as_posix()}" for file in files}, quiet=as_json)
+        _upload(target, {f"{folder}/{relative}": file for relative, file in files.items()}, quiet=as_json)
         body = {"name": name, "source": f"mlflow-artifacts:/{folder}"}
         if description:
             body["description"] = description
@@ -183,16 +183,16 @@ def _create_if_absent(client: Client, name: str) -> None:
             raise
 
 
-def _upload(target: Target, places: dict[Path, str], *, quiet: bool) -> None:
-    """Send each file to its place; those too large for the gateway take the path for large requests."""
+def _upload(target: Target, files: dict[str, Path], *, quiet: bool) -> None:
+    """Send each file to its place, the key; those too large for the gateway take the path for large requests."""
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     with (
         target.connect() as small,
         Client(target.ingest or target.endpoint, token=target.token) as large,
         Progress(*columns, console=errors, disable=quiet) as progress,
     ):
-        task = progress.add_task("upload", total=sum(file.stat().st_size for file in places))
-        for file, place in places.items():
+        task = progress.add_task("upload", total=sum(file.stat().st_size for file in files.values()))
+        for place, file in files.items():
             size = file.stat().st_size
             client = small if size <= _GATEWAY_LIMIT else large
             content = _chunks(file, lambda sent: progress.advance(task, sent))
