@@ -1,0 +1,202 @@
+"""Resolves requests against the state before a commit: what a batch will hold, decided before it is logged.
+
+Requests of one group see each other's effects in their order. A request that fails its conditions fails alone.
+"""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+
+from anfl.problems import Problem, conflict, invalid
+from anfl.vectors.filters import compile_filter
+from anfl.vectors.log import AppliedRequest, Batch, Patch
+from anfl.vectors.model import Collection, Metadata, Row
+from anfl.vectors.requests import (
+    DeleteRows,
+    NewRow,
+    PatchRow,
+    PatchRows,
+    Upsert,
+    check_expiry,
+    check_metadata,
+    check_row_id,
+    vector_of,
+)
+from anfl.vectors.state import State
+
+Change = Upsert | PatchRows | DeleteRows
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """A change whose form is checked once, before it waits for its turn."""
+
+    change: Change
+    size: int
+    """About its bytes in the log."""
+    digest: bytes
+    values: tuple[bytes, ...] = ()
+    """Of an upsert's rows."""
+
+
+@dataclass(kw_only=True)
+class Draft:
+    """What the group has resolved to so far."""
+
+    state: State
+    rows: dict[str, Row] = field(default_factory=dict)
+    patches: dict[str, Patch] = field(default_factory=dict)
+    deleted: set[str] = field(default_factory=set)
+    requests: list[AppliedRequest] = field(default_factory=list)
+
+    def request(self, request_id: str) -> AppliedRequest | None:
+        """An earlier request of the group with this id."""
+        return next((request for request in self.requests if request.request_id == request_id), None)
+
+    def is_empty(self) -> bool:
+        """Whether there is nothing to log."""
+        return not (self.rows or self.patches or self.deleted or self.requests)
+
+    def batch(self, *, batch_id: str, sequence: int) -> Batch:
+        """The batch for slot ``sequence``."""
+        collection = self.state.collection
+        return Batch(
+            batch_id=batch_id,
+            tenant=collection.tenant,
+            collection=collection.name,
+            incarnation=collection.incarnation,
+            epoch=collection.epoch,
+            sequence=sequence,
+            ts=self.state.now(),
+            rows=list(self.rows.values()),
+            patches=list(self.patches.values()),
+            deleted=sorted(self.deleted),
+            requests=self.requests,
+        )
+
+    def metadata(self, row_id: str) -> Metadata | None:
+        """A row's metadata as the group leaves it; None where there is no such row."""
+        if row_id in self.deleted:
+            return None
+        if row_id in self.rows:
+            return self.rows[row_id].metadata
+        if row_id in self.patches:
+            return self.patches[row_id].metadata
+        found = self.state.row(row_id)
+        return None if found is None else found.metadata
+
+    def version(self, row_id: str) -> int:
+        """A row's version as the group leaves it; 0 where there is no such row."""
+        if row_id in self.deleted:
+            return 0
+        if row_id in self.rows or row_id in self.patches:
+            return self.state.sequence + 1
+        found = self.state.row(row_id)
+        return 0 if found is None else found.version
+
+
+def prepare(change: Change, collection: Collection) -> Prepared:
+    """Check everything that does not depend on the rows there are.
+
+    :raises Problem: 400 or 413 naming the row and field.
+    """
+    body = type(change).__name__.encode() + msgspec.json.encode(change)
+    values: list[bytes] = []
+    if isinstance(change, DeleteRows):
+        if (change.ids is None) == (change.filter is None):
+            raise invalid("Give either ids or a filter.", field="ids")
+        if change.filter is not None:
+            compile_filter(change.filter)
+        for index, row_id in enumerate(change.ids or ()):
+            check_row_id(row_id, field=f"ids[{index}]")
+    else:
+        rows: Sequence[NewRow | PatchRow] = change.vectors
+        _check_distinct(row.id for row in rows)
+        for index, row in enumerate(rows):
+            place = f"vectors[{index}]"
+            check_row_id(row.id, field=f"{place}.id")
+            check_metadata(row.metadata, collection, field=f"{place}.metadata")
+    if isinstance(change, Upsert):
+        for index, new in enumerate(change.vectors):
+            check_expiry(new.expires_at, field=f"vectors[{index}].expires_at")
+            vector = vector_of(new.values, collection, field=f"vectors[{index}].values")
+            values.append(vector.astype("<f4").tobytes())
+    size = sum(map(len, values)) + len(body)
+    return Prepared(change=change, size=size, digest=hashlib.sha256(body).digest(), values=tuple(values))
+
+
+def resolve(draft: Draft, prepared: Prepared) -> int:
+    """Add one change to ``draft`` and return how many rows it touches.
+
+    :raises Problem: 409 ``version_conflict``; ``draft`` is unchanged.
+    """
+    change = prepared.change
+    match change:
+        case Upsert():
+            count = _upsert(draft, change, prepared.values)
+        case PatchRows():
+            count = _patch(draft, change)
+        case DeleteRows():
+            count = _delete(draft, change)
+    if change.request_id is not None:
+        applied = AppliedRequest(request_id=change.request_id, digest=prepared.digest, count=count)
+        draft.requests.append(applied)
+    return count
+
+
+def _upsert(draft: Draft, change: Upsert, values: tuple[bytes, ...]) -> int:
+    _check_versions(draft, ((row.id, row.if_version) for row in change.vectors))
+    for row, packed in zip(change.vectors, values, strict=True):
+        draft.deleted.discard(row.id)
+        draft.patches.pop(row.id, None)
+        draft.rows[row.id] = Row(id=row.id, values=packed, metadata=row.metadata, expires_at=row.expires_at)
+    return len(change.vectors)
+
+
+def _patch(draft: Draft, change: PatchRows) -> int:
+    _check_versions(draft, ((row.id, row.if_version) for row in change.vectors))
+    count = 0
+    for row in change.vectors:
+        before = draft.metadata(row.id)
+        if before is None:
+            continue
+        merged: Metadata = {name: value for name, value in {**before, **row.metadata}.items() if value is not None}
+        count += 1
+        if row.id in draft.rows:
+            draft.rows[row.id] = msgspec.structs.replace(draft.rows[row.id], metadata=merged)
+        else:
+            draft.patches[row.id] = Patch(id=row.id, metadata=merged)
+    return count
+
+
+def _delete(draft: Draft, change: DeleteRows) -> int:
+    if change.ids is not None:
+        doomed = [row_id for row_id in dict.fromkeys(change.ids) if draft.metadata(row_id) is not None]
+    else:
+        matches = compile_filter(change.filter)
+        candidates = dict.fromkeys([*draft.state.rows.ids(), *draft.rows])
+        doomed = [row_id for row_id in candidates if (found := draft.metadata(row_id)) is not None and matches(found)]
+    for row_id in doomed:
+        draft.rows.pop(row_id, None)
+        draft.patches.pop(row_id, None)
+        draft.deleted.add(row_id)
+    return len(doomed)
+
+
+def _check_versions(draft: Draft, conditions: Iterable[tuple[str, int | None]]) -> None:
+    for index, (row_id, wanted) in enumerate(conditions):
+        actual = draft.version(row_id)
+        if wanted is not None and actual != wanted:
+            problem: Problem = conflict(f"Row {row_id} has version {actual}, not {wanted}.", code="version_conflict")
+            problem.field = f"vectors[{index}].if_version"
+            raise problem
+
+
+def _check_distinct(ids: Iterable[str]) -> None:
+    seen: set[str] = set()
+    for index, row_id in enumerate(ids):
+        if row_id in seen:
+            raise invalid(f"{row_id} stands twice in one request.", field=f"vectors[{index}].id")
+        seen.add(row_id)

@@ -1,0 +1,152 @@
+"""Metadata filters: JSON conditions compiled once into a predicate.
+
+``$eq $ne $gt $gte $lt $lte $in $nin $exists $contains $contains_any $contains_all`` on a field, joined by ``$and $or
+$not``; plain ``{"field": value}`` is ``$eq``. Several members of one object are joined by AND. A condition on an absent
+field is false, but for ``$ne``, ``$nin`` and ``$exists: false``. Order is defined between two numbers and between two
+strings; anything else compares as false. A boolean is no number.
+"""
+
+import operator
+from collections.abc import Callable, Mapping
+
+from anfl.problems import Problem, invalid
+from anfl.vectors.model import Metadata, is_number
+
+Predicate = Callable[[Metadata], bool]
+
+MAX_DEPTH = 16
+MAX_CONDITIONS = 256
+_ABSENT = object()
+_ORDER = {"$gt": operator.gt, "$gte": operator.ge, "$lt": operator.lt, "$lte": operator.le}
+
+
+def compile_filter(document: object) -> Predicate:
+    """Compile a filter.
+
+    :raises Problem: 400 naming the member that is wrong.
+    """
+    return _Compiler().compile(document, "filter", 0)
+
+
+class _Compiler:
+    def __init__(self) -> None:
+        self._conditions = 0
+
+    def compile(self, document: object, place: str, depth: int) -> Predicate:
+        if not isinstance(document, Mapping):
+            raise invalid("A filter is a JSON object.", field=place)
+        if depth > MAX_DEPTH:
+            raise invalid(f"A filter nests at most {MAX_DEPTH} levels.", field=place)
+        return _all([self._member(str(key), value, place, depth) for key, value in document.items()])
+
+    def _member(self, key: str, value: object, place: str, depth: int) -> Predicate:
+        inner = f"{place}.{key}"
+        if key in {"$and", "$or"}:
+            if not isinstance(value, list) or not value:
+                raise invalid(f"{key} takes a list of at least one filter.", field=inner)
+            parts = [self.compile(part, f"{inner}[{index}]", depth + 1) for index, part in enumerate(value)]
+            return _all(parts) if key == "$and" else _any(parts)
+        if key == "$not":
+            part = self.compile(value, inner, depth + 1)
+            return lambda metadata: not part(metadata)
+        if key.startswith("$"):
+            raise invalid(f"{key} is no operator that joins filters; use $and, $or or $not.", field=inner)
+        if isinstance(value, Mapping):
+            if not value:
+                raise invalid('Name a condition, for example {"$exists": true}.', field=inner)
+            return _all(
+                [self._condition(key, str(name), operand, f"{inner}.{name}") for name, operand in value.items()]
+            )
+        return self._condition(key, "$eq", value, inner)
+
+    def _condition(self, field: str, name: str, operand: object, place: str) -> Predicate:
+        self._conditions += 1
+        if self._conditions > MAX_CONDITIONS:
+            raise invalid(f"A filter holds at most {MAX_CONDITIONS} conditions.", field=place)
+        test = _test(name, operand, place)
+        return lambda metadata: test(metadata.get(field, _ABSENT))
+
+
+def _test(name: str, operand: object, place: str) -> Callable[[object], bool]:
+    match name:
+        case "$eq":
+            wanted = _scalar_or_list(operand, place)
+            return lambda value: _equal(value, wanted)
+        case "$ne":
+            unwanted = _scalar_or_list(operand, place)
+            return lambda value: not _equal(value, unwanted)
+        case "$gt" | "$gte" | "$lt" | "$lte":
+            return _ordered(_ORDER[name], operand, place)
+        case "$in" | "$nin":
+            choices = _list(operand, place)
+            positive = name == "$in"
+            return lambda value: any(_equal(value, choice) for choice in choices) is positive
+        case "$exists":
+            if not isinstance(operand, bool):
+                raise invalid("$exists takes true or false.", field=place)
+            return lambda value: (value is not _ABSENT) is operand
+        case "$contains":
+            item = _scalar(operand, place)
+            return lambda value: isinstance(value, list) and _holds(value, item)
+        case "$contains_any" | "$contains_all":
+            items = _list(operand, place)
+            quantifier = any if name == "$contains_any" else all
+            return lambda value: isinstance(value, list) and quantifier(_holds(value, item) for item in items)
+        case _:
+            raise _unknown(name, place)
+
+
+def _ordered(compare: Callable[..., bool], bound: object, place: str) -> Callable[[object], bool]:
+    if isinstance(bound, str):
+        return lambda value: isinstance(value, str) and compare(value, bound)
+    if is_number(bound):
+        return lambda value: is_number(value) and compare(value, bound)
+    raise invalid("An order needs a number or a string.", field=place)
+
+
+def _equal(value: object, wanted: object) -> bool:
+    """JSON equality: ``1`` equals ``1.0`` but not ``true``."""
+    if isinstance(value, bool) or isinstance(wanted, bool):
+        return value is wanted
+    if isinstance(value, list) and isinstance(wanted, list):
+        return len(value) == len(wanted) and all(map(_equal, value, wanted))
+    return value is not _ABSENT and type(value) in _kin(wanted) and value == wanted
+
+
+def _kin(wanted: object) -> tuple[type, ...]:
+    return (int, float) if isinstance(wanted, int | float) else (type(wanted),)
+
+
+def _holds(items: list[object], wanted: object) -> bool:
+    return any(_equal(item, wanted) for item in items)
+
+
+def _scalar(operand: object, place: str) -> object:
+    if operand is None or isinstance(operand, str | bool) or is_number(operand):
+        return operand
+    raise invalid("This condition takes a string, a number, a boolean or null.", field=place)
+
+
+def _scalar_or_list(operand: object, place: str) -> object:
+    return _list(operand, place) if isinstance(operand, list) else _scalar(operand, place)
+
+
+def _list(operand: object, place: str) -> list[object]:
+    if not isinstance(operand, list):
+        raise invalid("This condition takes a list.", field=place)
+    return [_scalar(item, f"{place}[{index}]") for index, item in enumerate(operand)]
+
+
+def _unknown(name: str, place: str) -> Problem:
+    known = "$eq $ne $gt $gte $lt $lte $in $nin $exists $contains $contains_any $contains_all"
+    return invalid(f"{name} is no condition; there are {known}.", field=place)
+
+
+def _all(parts: list[Predicate]) -> Predicate:
+    if len(parts) == 1:
+        return parts[0]
+    return lambda metadata: all(part(metadata) for part in parts)
+
+
+def _any(parts: list[Predicate]) -> Predicate:
+    return lambda metadata: any(part(metadata) for part in parts)

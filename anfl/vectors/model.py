@@ -1,0 +1,128 @@
+"""What the vector store is about: collections, their settings, their rows."""
+
+import math
+from enum import StrEnum
+from typing import Annotated
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+Values = NDArray[np.float32]
+Scalar = str | int | float | bool | None
+Metadata = dict[str, Scalar | list[Scalar]]
+"""Strings, numbers, booleans, null, and lists of them."""
+
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$"
+TENANT_PATTERN = r"^[a-z0-9][a-z0-9-]{0,62}$"
+MAX_DIMENSION = 4096
+MAX_ID_BYTES = 512
+
+
+class Metric(StrEnum):
+    """Distances, ascending in every case: cosine = 1 − cos, l2 = √Σ(a−b)², ip = −a·b."""
+
+    COSINE = "cosine"
+    L2 = "l2"
+    IP = "ip"
+
+
+class FieldType(StrEnum):
+    """Types that a collection can declare for a field of the metadata."""
+
+    STRING = "string"
+    NUMBER = "number"
+    BOOLEAN = "boolean"
+    STRINGS = "string[]"
+
+
+FieldName = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
+
+
+class IndexSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Parameters of the HNSW graph (Malkov, Yashunin: Efficient and robust approximate nearest neighbor search)."""
+
+    m: Annotated[int, msgspec.Meta(ge=2, le=128)] = 16
+    ef_construction: Annotated[int, msgspec.Meta(ge=4, le=2000)] = 200
+    ef_search: Annotated[int, msgspec.Meta(ge=1, le=4000)] = 64
+
+
+class CollectionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a caller chooses for a collection."""
+
+    name: Annotated[str, msgspec.Meta(pattern=NAME_PATTERN)]
+    dimension: Annotated[int, msgspec.Meta(ge=1, le=MAX_DIMENSION)]
+    metric: Metric = Metric.COSINE
+    index: IndexSettings = IndexSettings()
+    fields: dict[FieldName, FieldType] = {}
+
+
+class Collection(msgspec.Struct, frozen=True, kw_only=True):
+    """A collection as the catalogue holds it. ``incarnation`` tells it from earlier ones of the same name."""
+
+    tenant: str
+    settings: CollectionSettings
+    incarnation: str
+    created_at: float
+    epoch: int = 1
+
+    @property
+    def name(self) -> str:
+        """Its name within the tenant."""
+        return self.settings.name
+
+    @property
+    def prefix(self) -> str:
+        """Of every key of its objects."""
+        return f"{self.tenant}/{self.name}/{self.incarnation}/"
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """One row's after-image in the log. ``values`` are the caller's float32 numbers, little-endian, bit-exact."""
+
+    id: str
+    values: bytes
+    metadata: Metadata = {}
+    expires_at: float | None = None
+
+
+class Position(msgspec.Struct, frozen=True, order=True):
+    """A place in a collection's log; opaque text ``epoch.sequence`` to callers."""
+
+    epoch: int
+    sequence: int
+
+    def __str__(self) -> str:
+        """Text for callers."""
+        return f"{self.epoch}.{self.sequence}"
+
+    @classmethod
+    def parse(cls, text: str) -> "Position":
+        """Read what `__str__` wrote.
+
+        :raises ValueError: it is none.
+        """
+        epoch, separator, sequence = text.partition(".")
+        if not (separator and epoch.isdecimal() and sequence.isdecimal() and len(text) <= 40):
+            raise ValueError(f"{text!r} is no position")
+        return cls(int(epoch), int(sequence))
+
+
+def is_number(value: object) -> bool:
+    """Whether ``value`` is a finite number and no boolean."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def matches_type(value: object, declared: FieldType) -> bool:
+    """Whether a metadata value may stand in a field of the ``declared`` type; null always may."""
+    if value is None:
+        return True
+    match declared:
+        case FieldType.STRING:
+            return isinstance(value, str)
+        case FieldType.NUMBER:
+            return is_number(value)
+        case FieldType.BOOLEAN:
+            return isinstance(value, bool)
+        case FieldType.STRINGS:
+            return isinstance(value, list) and all(isinstance(item, str) for item in value)

@@ -1,0 +1,105 @@
+"""The few operations on objects that the log needs, over S3.
+
+The interface is small on purpose: the same log runs against a simulated store that loses and delays answers.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Protocol
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+_DELETE_AT_ONCE = 1_000
+
+
+class AlreadyExistsError(Exception):
+    """The key holds an object; nothing was written."""
+
+
+class StoreUnavailableError(Exception):
+    """No answer, or an error of the store's own: the outcome of a write is unknown."""
+
+
+class ObjectStore(Protocol):
+    """Objects by key. A put is seen by every get and list that begins after it was acknowledged."""
+
+    def get(self, key: str) -> bytes | None:
+        """The object, or None.
+
+        :raises StoreUnavailableError: the store did not answer.
+        """
+
+    def put_if_absent(self, key: str, body: bytes) -> None:
+        """Write ``body`` only if nothing is there.
+
+        :raises AlreadyExistsError: something is.
+        :raises StoreUnavailableError: it is not known whether the object was written.
+        """
+
+    def list(self, prefix: str, *, after: str = "") -> Iterator[str]:
+        """Keys that begin with ``prefix`` and sort behind ``after``, in order.
+
+        :raises StoreUnavailableError: the store did not answer.
+        """
+
+    def delete(self, keys: Iterable[str]) -> None:
+        """Remove objects; absent ones are no error.
+
+        :raises StoreUnavailableError: some may remain.
+        """
+
+
+class S3ObjectStore:
+    """An `ObjectStore` in one bucket; ``If-None-Match: *`` makes a put conditional."""
+
+    def __init__(self, client: "S3Client", bucket: str) -> None:
+        self._client = client
+        self._bucket = bucket
+
+    def get(self, key: str) -> bytes | None:
+        """See `ObjectStore.get`."""
+        try:
+            return self._client.get_object(Bucket=self._bucket, Key=key)["Body"].read()
+        except ClientError as error:
+            if error.response["Error"]["Code"] in {"NoSuchKey", "404"}:
+                return None
+            raise StoreUnavailableError(f"get {key}: {error}") from error
+        except BotoCoreError as error:
+            raise StoreUnavailableError(f"get {key}: {error}") from error
+
+    def put_if_absent(self, key: str, body: bytes) -> None:
+        """See `ObjectStore.put_if_absent`."""
+        try:
+            self._client.put_object(Bucket=self._bucket, Key=key, Body=body, IfNoneMatch="*")
+        except ClientError as error:
+            if error.response["ResponseMetadata"]["HTTPStatusCode"] == 412:
+                raise AlreadyExistsError(key) from error
+            raise StoreUnavailableError(f"put {key}: {error}") from error
+        except BotoCoreError as error:
+            raise StoreUnavailableError(f"put {key}: {error}") from error
+
+    def list(self, prefix: str, *, after: str = "") -> Iterator[str]:
+        """See `ObjectStore.list`."""
+        pages = self._client.get_paginator("list_objects_v2")
+        try:
+            for page in pages.paginate(Bucket=self._bucket, Prefix=prefix, StartAfter=after):
+                yield from (entry["Key"] for entry in page.get("Contents", []))
+        except (BotoCoreError, ClientError) as error:
+            raise StoreUnavailableError(f"list {prefix}: {error}") from error
+
+    def delete(self, keys: Iterable[str]) -> None:
+        """See `ObjectStore.delete`."""
+        waiting = list(keys)
+        try:
+            for start in range(0, len(waiting), _DELETE_AT_ONCE):
+                objects = [{"Key": key} for key in waiting[start : start + _DELETE_AT_ONCE]]
+                answer = self._client.delete_objects(
+                    Bucket=self._bucket,
+                    Delete={"Objects": objects, "Quiet": True},  # type: ignore[typeddict-item]
+                )
+                if answer.get("Errors"):
+                    raise StoreUnavailableError(f"delete: {answer['Errors'][0]}")
+        except (BotoCoreError, ClientError) as error:
+            raise StoreUnavailableError(f"delete: {error}") from error

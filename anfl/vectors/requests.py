@@ -1,0 +1,349 @@
+"""What callers send and get: typed, strict, shared by the HTTP service and the function.
+
+`parse` turns a decoding error into a problem that names the field.
+"""
+
+import base64
+import binascii
+import re
+from typing import Annotated, Any, Literal, TypeVar
+
+import msgspec
+import numpy as np
+
+from anfl.problems import Problem, invalid, too_large
+from anfl.vectors.model import (
+    MAX_ID_BYTES,
+    Collection,
+    CollectionSettings,
+    FieldName,
+    FieldType,
+    IndexSettings,
+    Metadata,
+    Metric,
+    Position,
+    Values,
+    matches_type,
+)
+
+MAX_ROWS = 1_000
+MAX_QUERIES = 100
+MAX_K = 1_000
+MAX_METADATA_BYTES = 40_960
+MAX_INTEGER = 2**53 - 1
+"""RFC 8259 section 6: beyond it, programs disagree about the number."""
+MAX_BODY_BYTES = 64 * 2**20
+
+_Id = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_ID_BYTES)]
+_RequestId = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
+_Filter = dict[str, Any]
+Included = Literal["values", "metadata"]
+T = TypeVar("T")
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of all: unknown members are refused, so that a misspelt one is not silently ignored."""
+
+
+class Packed(Request, frozen=True, kw_only=True):
+    """Values as base64 of little-endian float32 numbers."""
+
+    f32: str
+
+
+VectorValues = list[float] | Packed
+
+
+class NewRow(Request, frozen=True, kw_only=True):
+    """One row of an upsert. ``expires_at`` in seconds since the epoch; ``if_version`` 0 demands that it is new."""
+
+    id: _Id
+    values: VectorValues
+    metadata: Metadata = {}
+    expires_at: float | None = None
+    if_version: Annotated[int, msgspec.Meta(ge=0)] | None = None
+
+
+class CollectionPatch(Request, frozen=True, kw_only=True):
+    """``PATCH /v1/collections/{name}``. New declarations hold for rows written from now on."""
+
+    index: "IndexPatch | None" = None
+    fields: dict[FieldName, FieldType] | None = None
+
+
+class IndexPatch(Request, frozen=True, kw_only=True):
+    """What can change without building graphs again."""
+
+    ef_search: Annotated[int, msgspec.Meta(ge=1, le=4000)]
+
+
+class Upsert(Request, frozen=True, kw_only=True):
+    """``PUT …/vectors``: all or nothing."""
+
+    vectors: Annotated[list[NewRow], msgspec.Meta(min_length=1, max_length=MAX_ROWS)]
+    request_id: _RequestId | None = None
+
+
+class PatchRow(Request, frozen=True, kw_only=True):
+    """Members of ``metadata`` replace those of the row; null removes one."""
+
+    id: _Id
+    metadata: Metadata
+    if_version: Annotated[int, msgspec.Meta(ge=0)] | None = None
+
+
+class PatchRows(Request, frozen=True, kw_only=True):
+    """``PATCH …/vectors``."""
+
+    vectors: Annotated[list[PatchRow], msgspec.Meta(min_length=1, max_length=MAX_ROWS)]
+    request_id: _RequestId | None = None
+
+
+class DeleteRows(Request, frozen=True, kw_only=True):
+    """``POST …/vectors/delete``: by ids or by filter."""
+
+    ids: Annotated[list[_Id], msgspec.Meta(min_length=1, max_length=MAX_ROWS)] | None = None
+    filter: _Filter | None = None
+    request_id: _RequestId | None = None
+
+
+class Read(Request, frozen=True, kw_only=True):
+    """How fresh an answer must be: at most a second old, newer than anything acknowledged, or at a position."""
+
+    consistency: Literal["bounded", "strong"] = "bounded"
+    min_sequence: str | None = None
+
+
+class Fetch(Read, frozen=True, kw_only=True):
+    """``POST …/vectors/fetch``."""
+
+    ids: Annotated[list[_Id], msgspec.Meta(min_length=1, max_length=MAX_ROWS)]
+
+
+class Count(Read, frozen=True, kw_only=True):
+    """``POST …/count``."""
+
+    filter: _Filter | None = None
+
+
+class Query(Read, frozen=True, kw_only=True):
+    """``POST …/query``: exactly one of ``vector``, ``vectors`` and ``id``."""
+
+    vector: VectorValues | None = None
+    vectors: Annotated[list[VectorValues], msgspec.Meta(min_length=1, max_length=MAX_QUERIES)] | None = None
+    id: _Id | None = None
+    k: Annotated[int, msgspec.Meta(ge=1, le=MAX_K)] = 10
+    filter: _Filter | None = None
+    include: list[Included] = []
+    ef: Annotated[int, msgspec.Meta(ge=1, le=4000)] | None = None
+    max_distance: float | None = None
+
+
+class Scroll(Read, frozen=True, kw_only=True):
+    """``GET …/vectors``; ``filter`` is JSON text in the query string."""
+
+    limit: Annotated[int, msgspec.Meta(ge=1, le=MAX_ROWS)] = 100
+    cursor: str | None = None
+    filter: _Filter | None = None
+    include: list[Included] = ["metadata"]
+
+
+class Written(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A committed write. ``sequence`` is a position to read from."""
+
+    sequence: str
+    upserted: int | None = None
+    patched: int | None = None
+    deleted: int | None = None
+
+
+class Match(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One answer of a query."""
+
+    id: str
+    distance: float
+    values: list[float] | None = None
+    metadata: Metadata | None = None
+
+
+class StoredRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One row as it is stored. ``version`` is the sequence of its last change."""
+
+    id: str
+    version: int
+    values: list[float] | None = None
+    metadata: Metadata | None = None
+    expires_at: float | None = None
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer to one vector."""
+
+    matches: list[Match]
+    sequence: str
+
+
+class MatchList(msgspec.Struct, frozen=True, kw_only=True):
+    """One of several answers."""
+
+    matches: list[Match]
+
+
+class Results(msgspec.Struct, frozen=True, kw_only=True):
+    """The answers to several vectors, in their order."""
+
+    results: list[MatchList]
+    sequence: str
+
+
+class Rows(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Rows, and where to go on; no cursor on the last page."""
+
+    vectors: list[StoredRow]
+    sequence: str
+    cursor: str | None = None
+
+
+class Counted(msgspec.Struct, frozen=True, kw_only=True):
+    """How many rows match."""
+
+    count: int
+    sequence: str
+
+
+class Stats(msgspec.Struct, frozen=True, kw_only=True):
+    """Size and state of a collection on the answering node."""
+
+    rows: int
+    unmerged_rows: int
+    segments: int
+    sequence: str
+
+
+class Described(msgspec.Struct, frozen=True, kw_only=True):
+    """A collection for its owner. ``created_at`` in seconds since the epoch."""
+
+    name: str
+    dimension: int
+    metric: Metric
+    index: IndexSettings
+    fields: dict[str, FieldType]
+    created_at: float
+
+
+class Collections(msgspec.Struct, frozen=True, kw_only=True):
+    """A tenant's collections."""
+
+    collections: list[Described]
+
+
+def describe(collection: Collection) -> Described:
+    """``collection`` as its owner sees it."""
+    settings: CollectionSettings = collection.settings
+    return Described(
+        name=settings.name,
+        dimension=settings.dimension,
+        metric=settings.metric,
+        index=settings.index,
+        fields=dict(settings.fields),
+        created_at=collection.created_at,
+    )
+
+
+def parse(body: bytes, model: type[T]) -> T:
+    """Decode a JSON body.
+
+    :raises Problem: 400 naming the field.
+    """
+    try:
+        return msgspec.json.decode(body or b"{}", type=model)
+    except msgspec.ValidationError as error:
+        raise _named(error) from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise invalid(f"The body is not JSON: {error}", code="malformed_json") from None
+
+
+def convert(document: object, model: type[T]) -> T:
+    """Like `parse`, from decoded JSON; numbers and booleans may be text, as in a query string."""
+    try:
+        return msgspec.convert(document, model, strict=False)
+    except msgspec.ValidationError as error:
+        raise _named(error) from None
+
+
+def _named(error: msgspec.ValidationError) -> Problem:
+    detail, _, path = str(error).partition(" - at `")
+    return invalid(f"{detail}.", field=re.sub(r"^\$\.?", "", path.rstrip("`")) or None)
+
+
+def vector_of(values: VectorValues, collection: Collection, *, field: str) -> Values:
+    """``values`` as float32 (dimension,).
+
+    :raises Problem: 400 for a wrong length, NaN, infinity, or a zero vector under cosine.
+    """
+    if isinstance(values, Packed):
+        try:
+            vector = np.frombuffer(base64.b64decode(values.f32, validate=True), dtype="<f4").astype(np.float32)
+        except (binascii.Error, ValueError) as error:
+            raise invalid(f"Not base64 of float32 numbers: {error}.", field=f"{field}.f32") from None
+    else:
+        with np.errstate(over="ignore"):
+            vector = np.asarray(values, dtype=np.float32)
+    dimension = collection.settings.dimension
+    if vector.shape != (dimension,):
+        raise invalid(f"{len(vector)} numbers; {collection.name} takes {dimension}.", field=field)
+    if not np.isfinite(vector).all():
+        raise invalid("NaN and infinity are no values.", field=field)
+    if collection.settings.metric is Metric.COSINE and not float(np.linalg.norm(vector)) > 0:
+        raise invalid("A zero vector has no direction; cosine cannot compare it.", field=field)
+    return vector
+
+
+def check_row_id(row_id: str, *, field: str) -> None:
+    """Refuse an id over 512 bytes of UTF-8, or with a lone surrogate.
+
+    :raises Problem: 400.
+    """
+    try:
+        size = len(row_id.encode())
+    except UnicodeEncodeError:
+        raise invalid("An id is UTF-8 text.", field=field) from None
+    if size > MAX_ID_BYTES:
+        raise invalid(f"{size} bytes; an id takes at most {MAX_ID_BYTES}.", field=field)
+
+
+def check_metadata(metadata: Metadata, collection: Collection, *, field: str) -> None:
+    """Refuse metadata that is too large or against the declared types.
+
+    :raises Problem: 400 or 413.
+    """
+    for name, value in metadata.items():
+        for item in value if isinstance(value, list) else (value,):
+            if isinstance(item, int) and not -MAX_INTEGER <= item <= MAX_INTEGER:
+                raise invalid("Integers go to ±(2^53 − 1), as JSON's do; use a string.", field=f"{field}.{name}")
+    size = len(msgspec.json.encode(metadata))
+    if size > MAX_METADATA_BYTES:
+        raise too_large(f"{size} bytes; a row's metadata takes at most {MAX_METADATA_BYTES}.", field=field)
+    for name, declared in collection.settings.fields.items():
+        if name in metadata and not matches_type(metadata[name], declared):
+            raise invalid(f"{collection.name} declares {name} as {declared}.", field=f"{field}.{name}")
+
+
+def check_expiry(moment: float | None, *, field: str) -> None:
+    """Refuse an expiry that is no moment.
+
+    :raises Problem: 400.
+    """
+    if moment is not None and not 0 <= moment < 2**40:
+        raise invalid("Seconds since the epoch.", field=field)
+
+
+def position_of(text: str, *, field: str = "min_sequence") -> Position:
+    """Read a caller's position.
+
+    :raises Problem: 400.
+    """
+    try:
+        return Position.parse(text)
+    except ValueError:
+        raise invalid("A position is what an answer's 'sequence' held.", field=field) from None

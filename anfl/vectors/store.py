@@ -1,0 +1,195 @@
+"""The vector store: collections of tenants, opened on demand and kept level with their logs."""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TypeVar
+
+from anfl.problems import Problem
+from anfl.vectors import reads
+from anfl.vectors.catalogue import Catalogue
+from anfl.vectors.changes import Change
+from anfl.vectors.log import Log
+from anfl.vectors.model import Collection, CollectionSettings
+from anfl.vectors.objects import ObjectStore
+from anfl.vectors.replica import STALE_SECONDS, WAIT_SECONDS, Clock, Replica
+from anfl.vectors.requests import (
+    Answer,
+    CollectionPatch,
+    Count,
+    Counted,
+    Fetch,
+    Query,
+    Read,
+    Results,
+    Rows,
+    Scroll,
+    Stats,
+    Written,
+)
+from anfl.vectors.state import State
+from anfl.vectors.writer import Writer
+
+OPEN_COLLECTIONS = 256
+"""Most collections in memory; above it the one unused for longest is dropped and read again when it is needed."""
+_LOADERS = 4
+T = TypeVar("T")
+
+
+@dataclass
+class _Open:
+    """A collection in memory, or on its way there."""
+
+    collection: Collection
+    checked_at: float
+    parts: "Future[tuple[Replica, Writer]]"
+
+
+class VectorStore:
+    """Safe for threads. Every call names the tenant; what belongs to another one does not exist."""
+
+    def __init__(self, catalogue: Catalogue, objects: ObjectStore, *, clock: Clock | None = None) -> None:
+        self.catalogue = catalogue
+        self.objects = objects
+        self._clock = clock or Clock()
+        self._open: OrderedDict[tuple[str, str], _Open] = OrderedDict()
+        self._lock = threading.Lock()
+        self._loaders = ThreadPoolExecutor(_LOADERS, thread_name_prefix="load")
+        self._builder = ThreadPoolExecutor(1, thread_name_prefix="build")
+
+    def close(self) -> None:
+        """Give up background work; nothing that was acknowledged depends on it."""
+        self._loaders.shutdown(wait=False, cancel_futures=True)
+        self._builder.shutdown(wait=False, cancel_futures=True)
+
+    def create(self, tenant: str, settings: CollectionSettings) -> tuple[Collection, bool]:
+        """Create a collection; returns it and whether it is new.
+
+        :raises Problem: 409 ``collection_exists`` with other settings.
+        """
+        return self.catalogue.create(tenant, settings)
+
+    def collections(self, tenant: str) -> list[Collection]:
+        """The tenant's collections by name."""
+        return self.catalogue.list(tenant)
+
+    def describe(self, tenant: str, name: str) -> Collection:
+        """A collection.
+
+        :raises Problem: 404 ``collection_not_found``.
+        """
+        return self.catalogue.get(tenant, name)
+
+    def update(self, tenant: str, name: str, patch: CollectionPatch) -> Collection:
+        """Change what can change of a collection; other nodes know within a second.
+
+        :raises Problem: 404 ``collection_not_found``; 409 where somebody else changed it meanwhile.
+        """
+        collection = self.catalogue.update(tenant, name, patch)
+        self._forget_check(tenant, name)
+        return collection
+
+    def delete(self, tenant: str, name: str) -> None:
+        """Delete a collection and everything in it.
+
+        :raises Problem: 404 ``collection_not_found``.
+        """
+        collection = self.catalogue.get(tenant, name)
+        self.catalogue.delete(collection)
+        with self._lock:
+            self._open.pop((tenant, name), None)
+        Log(self.objects, collection).delete()
+
+    def write(self, tenant: str, name: str, change: Change) -> Written:
+        """Commit a change (see `Writer.write`).
+
+        :raises Problem: 404 ``collection_not_found``, and what `Writer.write` raises.
+        """
+        return self._parts(tenant, name)[1].write(change)
+
+    def query(self, tenant: str, name: str, request: Query) -> Answer | Results:
+        """See `reads.query`."""
+        return self._read(tenant, name, request, lambda state: reads.query(state, request))
+
+    def fetch(self, tenant: str, name: str, request: Fetch) -> Rows:
+        """See `reads.fetch`."""
+        return self._read(tenant, name, request, lambda state: reads.fetch(state, request))
+
+    def count(self, tenant: str, name: str, request: Count) -> Counted:
+        """See `reads.count`."""
+        return self._read(tenant, name, request, lambda state: reads.count(state, request))
+
+    def scroll(self, tenant: str, name: str, request: Scroll) -> Rows:
+        """See `reads.scroll`."""
+        pinned: Read = request
+        if request.cursor is not None and request.min_sequence is None:
+            pinned = Read(consistency=request.consistency, min_sequence=reads.Cursor.parse(request.cursor).position)
+        return self._read(tenant, name, pinned, lambda state: reads.scroll(state, request))
+
+    def stats(self, tenant: str, name: str) -> Stats:
+        """See `reads.stats`."""
+        return self._read(tenant, name, Read(), reads.stats)
+
+    def _read(self, tenant: str, name: str, freshness: Read, read: Callable[[State], T]) -> T:
+        replica, _ = self._parts(tenant, name)
+        replica.freshen(freshness)
+        return replica.view(read)
+
+    def _parts(self, tenant: str, name: str) -> tuple[Replica, Writer]:
+        """The collection in memory.
+
+        :raises Problem: 404 ``collection_not_found``; 503 ``collection_loading`` where that takes longer.
+        """
+        opened = self._checked(tenant, name)
+        try:
+            return opened.parts.result(timeout=WAIT_SECONDS)
+        except TimeoutError:
+            raise Problem(503, "collection_loading", f"{name} is being loaded; try again.", retry_after=2) from None
+        except Problem:
+            with self._lock:
+                if self._open.get((tenant, name)) is opened:
+                    del self._open[tenant, name]
+            raise
+
+    def _checked(self, tenant: str, name: str) -> _Open:
+        """The entry for a collection that was in the catalogue at most a second ago."""
+        key = (tenant, name)
+        now = self._clock.monotonic()
+        with self._lock:
+            opened = self._open.get(key)
+            if opened is not None and now - opened.checked_at <= STALE_SECONDS:
+                self._open.move_to_end(key)
+                return opened
+        try:
+            collection = self.catalogue.get(tenant, name)
+        except Problem as problem:
+            if problem.code == "collection_not_found":
+                with self._lock:
+                    self._open.pop(key, None)
+            raise
+        with self._lock:
+            opened = self._open.get(key)
+            if opened is None or opened.collection.prefix != collection.prefix:
+                opened = _Open(collection, now, self._loaders.submit(self._load, collection))
+                self._open[key] = opened
+            elif opened.collection != collection and opened.parts.done() and not opened.parts.exception():
+                opened.parts.result()[0].adopt(collection)
+                opened.collection = collection
+            opened.checked_at = now
+            self._open.move_to_end(key)
+            while len(self._open) > OPEN_COLLECTIONS:
+                self._open.popitem(last=False)
+            return opened
+
+    def _load(self, collection: Collection) -> tuple[Replica, Writer]:
+        log = Log(self.objects, collection, sleep=self._clock.sleep)
+        replica = Replica(collection, log, builder=self._builder, clock=self._clock)
+        replica.load()
+        return replica, Writer(replica)
+
+    def _forget_check(self, tenant: str, name: str) -> None:
+        with self._lock:
+            if (opened := self._open.get((tenant, name))) is not None:
+                opened.checked_at = float("-inf")

@@ -1,0 +1,163 @@
+"""Group commit: changes that wait together go into the log as one batch."""
+
+import threading
+import uuid
+from collections import deque
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+
+from anfl.problems import Problem, conflict
+from anfl.vectors.changes import Change, Draft, Prepared, prepare, resolve
+from anfl.vectors.log import AppliedRequest, Batch
+from anfl.vectors.model import Position
+from anfl.vectors.replica import Replica
+from anfl.vectors.requests import DeleteRows, PatchRows, Upsert, Written
+from anfl.vectors.state import State
+
+BATCH_BYTES = 8 * 2**20
+"""Most bytes of one batch; a single request may be as large as its transport allows."""
+WAITING_BYTES = 64 * 2**20
+"""Most bytes that wait for their turn; above it callers are told to slow down."""
+
+
+@dataclass
+class _Ticket:
+    prepared: Prepared
+    written: "Future[Written]" = field(default_factory=Future)
+
+
+@dataclass(frozen=True)
+class _Resolved:
+    """A group against one state: the batch to log (None where nothing changes) and each request's outcome."""
+
+    position: Position
+    batch: Batch | None
+    outcomes: list[Written | Problem]
+
+
+class Writer:
+    """Safe for threads. One put is in flight; the thread whose turn it is commits for all who wait."""
+
+    def __init__(self, replica: Replica) -> None:
+        self._replica = replica
+        self._turn = threading.Lock()
+        self._queue: deque[_Ticket] = deque()
+        self._queue_lock = threading.Lock()
+        self._waiting = 0
+
+    def write(self, change: Change) -> Written:
+        """Commit ``change``; when this returns, it is in the log for good.
+
+        :raises Problem: 400 or 413 for its form; 409 for a condition or a reused request id; 429 under pressure; 503
+            where the store does not answer (the change may or may not be committed: repeat it with its request id).
+        """
+        ticket = _Ticket(prepare(change, self._replica.collection))
+        self._enqueue(ticket)
+        with self._turn:
+            while not ticket.written.done():
+                self._commit_group()
+        return ticket.written.result()
+
+    def _enqueue(self, ticket: _Ticket) -> None:
+        with self._queue_lock:
+            if self._queue and self._waiting + ticket.prepared.size > WAITING_BYTES:
+                detail = "More is being written to this collection than its log takes; slow down."
+                raise Problem(429, "too_many_writes", detail, retry_after=1)
+            self._queue.append(ticket)
+            self._waiting += ticket.prepared.size
+
+    def _take_group(self) -> list[_Ticket]:
+        with self._queue_lock:
+            group = [self._queue.popleft()]
+            size = group[0].prepared.size
+            while self._queue and size + self._queue[0].prepared.size <= BATCH_BYTES:
+                group.append(self._queue.popleft())
+                size += group[-1].prepared.size
+            self._waiting -= size
+            return group
+
+    def _commit_group(self) -> None:
+        group = self._take_group()
+        try:
+            outcomes = self._commit([ticket.prepared for ticket in group])
+        except BaseException as error:  # whatever it is, every waiting caller must hear of it
+            for ticket in group:
+                ticket.written.set_exception(error)
+            return
+        for ticket, outcome in zip(group, outcomes, strict=True):
+            if isinstance(outcome, Problem):
+                ticket.written.set_exception(outcome)
+            else:
+                ticket.written.set_result(outcome)
+
+    def _commit(self, group: list[Prepared]) -> list[Written | Problem]:
+        replica = self._replica
+        asked = replica.now()
+        certain = False
+        while True:
+            resolved = replica.view(lambda state: _resolve(state, group))
+            if not certain and (resolved.batch is None or _any_failed(resolved.outcomes)):
+                # A commit proves that the state was complete; without one, it has to be looked at.
+                replica.level_with(asked)
+                certain = True
+                if replica.view(lambda state: state.position) != resolved.position:
+                    continue
+            if resolved.batch is None:
+                return resolved.outcomes
+            started = replica.now()
+            standing = replica.log.append(resolved.batch)
+            replica.apply(standing)
+            if standing.batch_id == resolved.batch.batch_id:
+                replica.mark_level(started)
+                return resolved.outcomes
+
+
+def _resolve(state: State, group: list[Prepared]) -> _Resolved:
+    draft = Draft(state=state)
+    slot = Position(state.collection.epoch, state.sequence + 1)
+    outcomes: list[Written | Problem] = []
+    for prepared in group:
+        try:
+            outcomes.append(_repeated(state, draft, prepared, slot) or _fresh(state, draft, prepared, slot))
+        except Problem as problem:
+            outcomes.append(problem)
+    batch = None if draft.is_empty() else draft.batch(batch_id=uuid.uuid4().hex, sequence=slot.sequence)
+    return _Resolved(state.position, batch, outcomes)
+
+
+def _fresh(state: State, draft: Draft, prepared: Prepared, slot: Position) -> Written:
+    untouched = draft.is_empty()
+    count = resolve(draft, prepared)
+    return _written(prepared.change, count, state.position if untouched and draft.is_empty() else slot)
+
+
+def _repeated(state: State, draft: Draft, prepared: Prepared, slot: Position) -> Written | None:
+    """The answer to a request whose id has been carried out already; None for a new one."""
+    request_id = prepared.change.request_id
+    if request_id is None:
+        return None
+    if (waiting := draft.request(request_id)) is not None:
+        return _same(prepared, waiting, slot)
+    if (known := state.applied(request_id)) is not None:
+        return _same(prepared, known[0], Position(slot.epoch, known[1]))
+    return None
+
+
+def _same(prepared: Prepared, earlier: AppliedRequest, position: Position) -> Written:
+    if earlier.digest != prepared.digest:
+        raise conflict("This request_id was used for another request.", code="request_id_reused")
+    return _written(prepared.change, earlier.count, position)
+
+
+def _written(change: Change, count: int, position: Position) -> Written:
+    match change:
+        case Upsert():
+            return Written(sequence=str(position), upserted=count)
+        case PatchRows():
+            return Written(sequence=str(position), patched=count)
+        case DeleteRows():
+            return Written(sequence=str(position), deleted=count)
+
+
+def _any_failed(outcomes: list[Written | Problem]) -> bool:
+    return any(isinstance(outcome, Problem) for outcome in outcomes)
