@@ -157,6 +157,12 @@ class Written(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     deleted: int | None = None
 
 
+class Deleted(msgspec.Struct, frozen=True, kw_only=True):
+    """The name of a collection that is no more."""
+
+    deleted: str
+
+
 class Match(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One answer of a query."""
 
@@ -263,10 +269,13 @@ def parse(body: bytes, model: type[T]) -> T:
         raise invalid(f"The body is not JSON: {error}", code="malformed_json") from None
 
 
-def convert(document: object, model: type[T]) -> T:
-    """Like `parse`, from decoded JSON; numbers and booleans may be text, as in a query string."""
+def convert(document: object, model: type[T], *, text: bool = False) -> T:
+    """Like `parse`, from decoded JSON.
+
+    :param text: numbers and booleans may be text, as in a query string.
+    """
     try:
-        return msgspec.convert(document, model, strict=False)
+        return msgspec.convert(document, model, strict=not text)
     except msgspec.ValidationError as error:
         raise _named(error) from None
 

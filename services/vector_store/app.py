@@ -1,0 +1,132 @@
+"""The vector store service: `anfl.vectors.operations` over HTTP."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from typing import TypeVar
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from anfl import aws, environment
+from anfl.auth.principal import Principal
+from anfl.auth.verifier import verifier_from_settings
+from anfl.http.service import Handler, Service, Verifier, build, json_response
+from anfl.problems import Problem, invalid
+from anfl.vectors import build as vectors
+from anfl.vectors.operations import OPERATIONS, Operation, Outcome
+from anfl.vectors.requests import MAX_BODY_BYTES, convert, parse
+from anfl.vectors.store import VectorStore
+from services.vector_store.openapi import document
+
+THREADS = 32
+"""Requests at work at once; most of them wait for S3."""
+REQUESTS = 256
+"""Most requests inside, those that wait for a thread included; above it callers are told to slow down."""
+T = TypeVar("T")
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """The service's environment, beside `anfl.vectors.build.Settings`."""
+
+    stage_prefix: str = msgspec.field(default="", name="STAGE_PREFIX")
+
+
+class VectorApi:
+    """Runs operations in threads, so that the event loop stays free to accept and refuse."""
+
+    def __init__(self, store: VectorStore) -> None:
+        self._store = store
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="request")
+        self._inside = 0
+        self._openapi = msgspec.json.encode(document(OPERATIONS))
+
+    def handlers(self) -> dict[tuple[str, str], Handler]:
+        """The routes, by (method, path)."""
+        return {(operation.method, operation.path): self._handler(operation) for operation in OPERATIONS}
+
+    async def live(self, _request: Request) -> Response:
+        """Whether the process answers."""
+        return json_response({"status": "ok"})
+
+    async def ready(self, _request: Request) -> Response:
+        """Whether the catalogue answers as well."""
+        await self._run(self._store.catalogue.reachable)
+        return json_response({"status": "ok"})
+
+    async def openapi(self, _request: Request) -> Response:
+        """The API's description."""
+        return Response(self._openapi, media_type="application/json")
+
+    @asynccontextmanager
+    async def lifespan(self) -> AsyncIterator[None]:
+        """Until the service stops."""
+        yield
+        self._threads.shutdown(wait=True)
+        self._store.close()
+
+    def _handler(self, operation: Operation) -> Handler:
+        async def handle(request: Request, principal: Principal) -> Response:
+            body = b"" if operation.method == "GET" else await request.body()
+            parameters = dict(request.query_params)
+            name = request.path_params.get("name", "")
+
+            def work() -> Response:
+                asked = _request(operation, body, parameters)
+                outcome: Outcome = operation.run(self._store, principal.tenant, name, asked)
+                return json_response(outcome.answer, outcome.status)
+
+            return await self._run(work)
+
+        return handle
+
+    async def _run(self, work: Callable[[], T]) -> T:
+        if self._inside >= REQUESTS:
+            raise Problem(429, "too_many_requests", "This node has its hands full; slow down.", retry_after=1)
+        self._inside += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+        finally:
+            self._inside -= 1
+
+
+def _request(operation: Operation, body: bytes, parameters: dict[str, str]) -> object:
+    if operation.takes is None:
+        return None
+    if operation.method != "GET":
+        return parse(body, operation.takes)
+    given: dict[str, object] = dict(parameters)
+    if "filter" in parameters:
+        try:
+            given["filter"] = json.loads(parameters["filter"])
+        except ValueError as error:
+            raise invalid(f"Not JSON: {error}.", field="filter") from None
+    if "include" in parameters:
+        given["include"] = [part for part in parameters["include"].split(",") if part]
+    return convert(given, operation.takes, text=True)
+
+
+def assemble(store: VectorStore, *, verifier: Verifier, stage_prefix: str = "") -> Service:
+    """The ASGI application over a given store."""
+    api = VectorApi(store)
+    return build(
+        api.handlers(),
+        verifier=verifier,
+        public={
+            ("GET", "/health/live"): api.live,
+            ("GET", "/health/ready"): api.ready,
+            ("GET", "/v1/openapi.json"): api.openapi,
+        },
+        max_body=MAX_BODY_BYTES,
+        stage_prefix=stage_prefix,
+        lifespan=api.lifespan,
+    )
+
+
+def create() -> Service:
+    """The application of this process, from its environment."""
+    store = vectors.build_store(environment.load(vectors.Settings), aws.session())
+    return assemble(store, verifier=verifier_from_settings(), stage_prefix=environment.load(Settings).stage_prefix)
