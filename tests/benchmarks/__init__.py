@@ -1,0 +1,1 @@
+"""What ``make bench`` measures: of the machine it runs on, so compare figures of one machine only."""

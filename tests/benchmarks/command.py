@@ -1,0 +1,104 @@
+"""The command line of the benchmarks: which to run, and how to print what they find."""
+
+import os
+import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import typer
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from anfl.cli.output import console, errors, print_json
+from bundling.errors import BundlingError
+from tests.benchmarks import imports, tables, vectors
+from tests.benchmarks.embeddings import load
+from tests.benchmarks.errors import BenchmarkError
+from tests.benchmarks.progress import Report
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+class Benchmark(StrEnum):
+    """What can be measured, in the order in which it is."""
+
+    IMPORTS = "imports"
+    VECTORS = "vectors"
+
+
+@app.command()
+def run(
+    only: Annotated[
+        list[Benchmark] | None, typer.Option(metavar="NAME", help="imports or vectors; repeatable. Default: all.")
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="BENCH_DATA", metavar="FOLDER", help="Folder with embeddings; default: the repository's sample."
+        ),
+    ] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Threads that build graphs; default: one a processor.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Import times of the functions from their built bundles, and the vector store beside raw hnswlib."""
+    document: dict[str, Any] = {"machine": _machine()}
+    if not as_json:
+        console.print("{system}, {processors} processors, Python {python}".format_map(document["machine"]))
+    try:
+        for name in Benchmark:
+            if only and name not in only:
+                continue
+            with _progress() as report:
+                found = _measure(name, data, threads or os.cpu_count() or 1, report)
+            document[name] = msgspec.to_builtins(found)
+            if not as_json:
+                console.print()
+                tables.show(found)
+    except (BenchmarkError, BundlingError) as error:
+        errors.print(f"bench: {error}", soft_wrap=True)
+        raise typer.Exit(1) from error
+    if as_json:
+        print_json(document)
+
+
+def _measure(
+    name: Benchmark, data: Path | None, threads: int, report: Report
+) -> imports.ImportTimes | vectors.Comparison:
+    match name:
+        case Benchmark.IMPORTS:
+            return imports.measure(report)
+        case Benchmark.VECTORS:
+            return vectors.measure(load(data), threads=threads, report=report)
+
+
+def _machine() -> dict[str, object]:
+    return {
+        "system": f"{platform.system()} {platform.machine()}",
+        "processors": os.cpu_count() or 1,
+        "python": platform.python_version(),
+    }
+
+
+@contextmanager
+def _progress() -> Iterator[Report]:
+    """A bar on standard error, one a step; standard output stays for results."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:.0f} %"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=errors, transient=True) as progress:
+        tasks = {}
+
+        def report(step: str, share: float) -> None:
+            if step not in tasks:
+                tasks[step] = progress.add_task(step, total=1.0)
+            progress.update(tasks[step], completed=share)
+
+        yield report

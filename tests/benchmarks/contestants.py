@@ -1,0 +1,105 @@
+"""The two indexes that are compared, each used as it is meant to be: one query at a time, one thread a query."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import hnswlib
+import numpy as np
+
+from anfl.vectors.engine.rows import RowStore
+from anfl.vectors.model import IndexSettings, Metric, Values
+
+BATCH = 500
+"""Rows a write."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Filled:
+    """What it took to take all rows in, in seconds."""
+
+    rows: int
+    in_graphs: int
+    writing: float
+    altogether: float
+    """Writing and building graphs."""
+
+
+class Contestant(Protocol):
+    """An index over rows that are numbered from 0."""
+
+    def fill(self, rows: Values, *, threads: int, done: Callable[[float], None]) -> Filled:
+        """Take all rows and build what makes them fast to search, telling ``done`` the share."""
+
+    def search(self, query: Values, k: int) -> object:
+        """The nearest ``k`` rows, as the index gives them."""
+
+    def numbers(self, answer: object) -> list[int]:
+        """The rows in an answer of `search`."""
+
+
+class Store:
+    """The vector store's engine; graphs are built as the service does it, whenever one is due."""
+
+    def __init__(self, dimension: int, settings: IndexSettings) -> None:
+        self.rows = RowStore(dimension=dimension, metric=Metric.COSINE, index=settings)
+
+    def fill(self, rows: Values, *, threads: int, done: Callable[[float], None]) -> Filled:
+        """See `Contestant`."""
+        writing = 0.0
+        started = time.perf_counter()
+        for first in range(0, len(rows), BATCH):
+            values = rows[first : first + BATCH]
+            ids = [str(number) for number in range(first, first + len(values))]
+            before = time.perf_counter()
+            self.rows.upsert(ids, values, [{} for _ in ids], [None] * len(ids), 1)
+            writing += time.perf_counter() - before
+            while (work := self.rows.pending()) is not None:
+                self.rows.install(self.rows.carry_out(work, threads=threads))
+            done((first + len(values)) / len(rows))
+        altogether = time.perf_counter() - started
+        in_graphs = len(rows) - self.rows.unmerged
+        return Filled(rows=len(rows), in_graphs=in_graphs, writing=writing, altogether=altogether)
+
+    def search(self, query: Values, k: int) -> list[tuple[float, str]]:
+        """See `Contestant`."""
+        return self.rows.search(query, k, ef=None, matches=None, now=time.time())
+
+    def numbers(self, answer: object) -> list[int]:
+        """See `Contestant`."""
+        assert isinstance(answer, list)
+        return [int(row_id) for _, row_id in answer]
+
+
+class Raw:
+    """hnswlib as it is: one graph over all rows."""
+
+    def __init__(self, dimension: int, settings: IndexSettings) -> None:
+        self._dimension = dimension
+        self._settings = settings
+        self._graph = hnswlib.Index(space="cosine", dim=dimension)
+
+    def fill(self, rows: Values, *, threads: int, done: Callable[[float], None]) -> Filled:
+        """See `Contestant`."""
+        started = time.perf_counter()
+        self._graph.init_index(
+            max_elements=len(rows), ef_construction=self._settings.ef_construction, M=self._settings.m, random_seed=1
+        )
+        for first in range(0, len(rows), BATCH):
+            values = rows[first : first + BATCH]
+            self._graph.add_items(values, np.arange(first, first + len(values)), num_threads=threads)
+            done((first + len(values)) / len(rows))
+        seconds = time.perf_counter() - started
+        self._graph.set_ef(self._settings.ef_search)
+        return Filled(rows=len(rows), in_graphs=len(rows), writing=seconds, altogether=seconds)
+
+    def search(self, query: Values, k: int) -> Values:
+        """See `Contestant`."""
+        labels, _ = self._graph.knn_query(query, k=k, num_threads=1)
+        found: Values = labels[0]
+        return found
+
+    def numbers(self, answer: object) -> list[int]:
+        """See `Contestant`."""
+        return [int(number) for number in np.asarray(answer)]

@@ -1,0 +1,53 @@
+"""What people see."""
+
+from rich.table import Table
+
+from anfl.cli.output import console
+from tests.benchmarks.imports import ImportTimes
+from tests.benchmarks.vectors import Comparison
+
+
+def show(found: ImportTimes | Comparison) -> None:
+    """Print one benchmark's findings."""
+    match found:
+        case ImportTimes():
+            _show_imports(found)
+        case Comparison():
+            _show_comparison(found)
+
+
+def _show_imports(found: ImportTimes) -> None:
+    table = _table("function", "import", "runs", "unzipped", title="Handlers, imported from their bundles")
+    for function in found.functions:
+        table.add_row(
+            function.function,
+            f"{function.milliseconds:.0f} ms",
+            f"{min(function.runs):.0f} to {max(function.runs):.0f} ms",
+            f"{function.unzipped_bytes / 2**20:.1f} MiB",
+        )
+    console.print(table)
+
+
+def _show_comparison(found: Comparison) -> None:
+    title = f"{found.rows:,} rows, {found.dimension} dimensions, cosine"
+    table = _table("", f"recall@{found.k}", "queries/s", "upserts/s", "indexed/s", title=title)
+    for index in (found.store, found.raw):
+        table.add_row(
+            index.name, f"{index.recall:.4f}", f"{index.queries:,.0f}", f"{index.upserts:,.0f}", f"{index.indexed:,.0f}"
+        )
+    table.add_row("store / raw", "", f"{found.ratio:.2f}", "", "")
+    console.print(table)
+    settings = found.settings
+    console.print(f"Embeddings: {found.source}; {found.queries:,} queries, one at a time.")
+    console.print(
+        f"Graphs: M {settings.m}, ef_construction {settings.ef_construction}, ef {settings.ef_search}, "
+        f"built by {found.threads} threads. The store ended with {found.segments} segments, "
+        f"{found.outside_graphs:,} rows outside graphs."
+    )
+
+
+def _table(*columns: str, title: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold", title=title, title_justify="left", title_style="bold")
+    for number, column in enumerate(columns):
+        table.add_column(column, justify="right" if number else "left")
+    return table
