@@ -49,8 +49,8 @@ class Operation:
     method: str
     path: str
     summary: str
-    answers: Any
-    """Type of the answer."""
+    answers: tuple[Any, ...]
+    """Types of the answer, one of which it has."""
     takes: Any = None
     """Type of the body, or of the query string for GET; None for neither."""
     names_collection: bool = True
@@ -83,7 +83,7 @@ OPERATIONS: tuple[Operation, ...] = (
         path=_COLLECTIONS,
         summary="Create a collection; 201 where it is new, 200 where it exists with these settings",
         takes=CollectionSettings,
-        answers=Described,
+        answers=(Described,),
         names_collection=False,
         run=_create,
     ),
@@ -92,7 +92,7 @@ OPERATIONS: tuple[Operation, ...] = (
         method="GET",
         path=_COLLECTIONS,
         summary="The tenant's collections by name",
-        answers=Collections,
+        answers=(Collections,),
         names_collection=False,
         run=_list,
     ),
@@ -101,7 +101,7 @@ OPERATIONS: tuple[Operation, ...] = (
         method="GET",
         path=_COLLECTION,
         summary="A collection's settings",
-        answers=Described,
+        answers=(Described,),
         run=lambda store, tenant, name, _: Outcome(describe(store.describe(tenant, name))),
     ),
     Operation(
@@ -110,7 +110,7 @@ OPERATIONS: tuple[Operation, ...] = (
         path=_COLLECTION,
         summary="Change ef_search or the declared fields",
         takes=CollectionPatch,
-        answers=Described,
+        answers=(Described,),
         run=lambda store, tenant, name, patch: Outcome(describe(store.update(tenant, name, patch))),
     ),
     Operation(
@@ -118,7 +118,7 @@ OPERATIONS: tuple[Operation, ...] = (
         method="DELETE",
         path=_COLLECTION,
         summary="Delete a collection with everything in it",
-        answers=Deleted,
+        answers=(Deleted,),
         run=_delete_collection,
     ),
     Operation(
@@ -126,7 +126,7 @@ OPERATIONS: tuple[Operation, ...] = (
         method="GET",
         path=f"{_COLLECTION}/stats",
         summary="Rows, segments, position",
-        answers=Stats,
+        answers=(Stats,),
         run=lambda store, tenant, name, _: Outcome(store.stats(tenant, name)),
     ),
     Operation(
@@ -135,7 +135,7 @@ OPERATIONS: tuple[Operation, ...] = (
         path=f"{_COLLECTION}/vectors",
         summary="Add or replace up to 1,000 rows: all or none",
         takes=Upsert,
-        answers=Written,
+        answers=(Written,),
         run=_write,
     ),
     Operation(
@@ -144,7 +144,7 @@ OPERATIONS: tuple[Operation, ...] = (
         path=f"{_COLLECTION}/vectors",
         summary="Merge metadata into rows; null removes a member",
         takes=PatchRows,
-        answers=Written,
+        answers=(Written,),
         run=_write,
     ),
     Operation(
@@ -153,7 +153,7 @@ OPERATIONS: tuple[Operation, ...] = (
         path=f"{_COLLECTION}/vectors/delete",
         summary="Delete rows by id or by filter",
         takes=DeleteRows,
-        answers=Written,
+        answers=(Written,),
         run=_write,
     ),
     Operation(
@@ -162,7 +162,7 @@ OPERATIONS: tuple[Operation, ...] = (
         path=f"{_COLLECTION}/vectors/fetch",
         summary="Rows by id",
         takes=Fetch,
-        answers=Rows,
+        answers=(Rows,),
         run=lambda store, tenant, name, request: Outcome(store.fetch(tenant, name, request)),
     ),
     Operation(
@@ -171,7 +171,7 @@ OPERATIONS: tuple[Operation, ...] = (
         path=f"{_COLLECTION}/vectors",
         summary="Rows in id order, page by page",
         takes=Scroll,
-        answers=Rows,
+        answers=(Rows,),
         run=lambda store, tenant, name, request: Outcome(store.scroll(tenant, name, request)),
     ),
     Operation(
@@ -180,7 +180,7 @@ OPERATIONS: tuple[Operation, ...] = (
         path=f"{_COLLECTION}/query",
         summary="The nearest rows to a vector, several vectors, or a row",
         takes=Query,
-        answers=Answer | Results,
+        answers=(Answer, Results),
         run=lambda store, tenant, name, request: Outcome(store.query(tenant, name, request)),
     ),
     Operation(
@@ -189,7 +189,7 @@ OPERATIONS: tuple[Operation, ...] = (
         path=f"{_COLLECTION}/count",
         summary="How many rows match a filter",
         takes=Count,
-        answers=Counted,
+        answers=(Counted,),
         run=lambda store, tenant, name, request: Outcome(store.count(tenant, name, request)),
     ),
 )

@@ -96,7 +96,7 @@ class Replica:
         :raises Problem: 503, the log is damaged or cannot be read.
         """
         with self._probing:
-            if self._level_at >= moment:
+            if self._level_at > moment:  # a look at the very same tick may have begun before
                 return
             while True:
                 started = self._clock.monotonic()

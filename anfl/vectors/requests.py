@@ -145,7 +145,7 @@ class Scroll(Read, frozen=True, kw_only=True):
     limit: Annotated[int, msgspec.Meta(ge=1, le=MAX_ROWS)] = 100
     cursor: str | None = None
     filter: _Filter | None = None
-    include: list[Included] = ["metadata"]
+    include: list[Included] = msgspec.field(default_factory=lambda: ["metadata"])
 
 
 class Written(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

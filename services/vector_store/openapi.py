@@ -25,14 +25,11 @@ _PROBLEM = {
 
 def document(operations: Sequence[Operation]) -> dict[str, Any]:
     """The description of ``operations``, JSON-ready."""
-    types = [operation.answers for operation in operations]
-    types += [operation.takes for operation in operations if operation.takes is not None]
-    schemas, components = msgspec.json.schema_components(types, ref_template=_REFERENCE)
-    answers, bodies = schemas[: len(operations)], iter(schemas[len(operations) :])
+    types = {type_ for operation in operations for type_ in (*operation.answers, operation.takes) if type_ is not None}
+    _, components = msgspec.json.schema_components(types, ref_template=_REFERENCE)
     paths: dict[str, dict[str, Any]] = {}
-    for operation, answer in zip(operations, answers, strict=True):
-        body = next(bodies) if operation.takes is not None else None
-        paths.setdefault(operation.path, {})[operation.method.lower()] = _described(operation, answer, body, components)
+    for operation in operations:
+        paths.setdefault(operation.path, {})[operation.method.lower()] = _described(operation, components)
     return {
         "openapi": "3.1.0",
         "info": {"title": "ANFL vector store", "version": "1"},
@@ -45,19 +42,20 @@ def document(operations: Sequence[Operation]) -> dict[str, Any]:
     }
 
 
-def _described(
-    operation: Operation, answer: dict[str, Any], body: dict[str, Any] | None, components: dict[str, Any]
-) -> dict[str, Any]:
+def _described(operation: Operation, components: dict[str, Any]) -> dict[str, Any]:
     parameters: list[dict[str, Any]] = []
     if operation.names_collection:
         parameters.append({"name": "name", "in": "path", "required": True, "schema": {"type": "string"}})
     described: dict[str, Any] = {"operationId": operation.name, "summary": operation.summary}
-    if body is not None and operation.method == "GET":
-        parameters += _query_parameters(components[body["$ref"].rpartition("/")[2]])
-    elif body is not None:
+    if operation.takes is not None and operation.method == "GET":
+        parameters += _query_parameters(components[operation.takes.__name__])
+    elif operation.takes is not None:
+        body = _reference(operation.takes)
         described["requestBody"] = {"required": True, "content": {"application/json": {"schema": body}}}
     if parameters:
         described["parameters"] = parameters
+    answers = [_reference(answer) for answer in operation.answers]
+    answer = answers[0] if len(answers) == 1 else {"oneOf": answers}
     described["responses"] = {
         "200": {"description": "Done", "content": {"application/json": {"schema": answer}}},
         "default": {
@@ -66,6 +64,10 @@ def _described(
         },
     }
     return described
+
+
+def _reference(type_: type) -> dict[str, str]:
+    return {"$ref": _REFERENCE.format(name=type_.__name__)}
 
 
 def _query_parameters(schema: dict[str, Any]) -> list[dict[str, Any]]:

@@ -1,0 +1,57 @@
+"""A vector store over an AWS in memory."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from anfl.vectors.catalogue import Catalogue
+from anfl.vectors.objects import S3ObjectStore
+from anfl.vectors.store import VectorStore
+
+TABLE = "catalogue"
+BUCKET = "vectors"
+
+
+@pytest.fixture(name="session")
+def _session(monkeypatch: pytest.MonkeyPatch) -> Iterator[boto3.session.Session]:
+    monkeypatch.delenv("AWS_PROFILE", raising=False)
+    with mock_aws():
+        session = boto3.session.Session(
+            aws_access_key_id="testing", aws_secret_access_key="testing", region_name="us-east-1"
+        )
+        session.client("dynamodb").create_table(
+            TableName=TABLE,
+            BillingMode="PAY_PER_REQUEST",
+            KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
+            AttributeDefinitions=[
+                {"AttributeName": "pk", "AttributeType": "S"},
+                {"AttributeName": "sk", "AttributeType": "S"},
+            ],
+        )
+        session.client("s3").create_bucket(Bucket=BUCKET)
+        yield session
+
+
+@pytest.fixture(name="catalogue")
+def _catalogue(session: boto3.session.Session) -> Catalogue:
+    return Catalogue(session.resource("dynamodb").Table(TABLE))
+
+
+@pytest.fixture(name="s3")
+def _s3(session: boto3.session.Session) -> Any:
+    return session.client("s3")
+
+
+@pytest.fixture(name="objects")
+def _objects(s3: Any) -> S3ObjectStore:
+    return S3ObjectStore(s3, BUCKET)
+
+
+@pytest.fixture(name="store")
+def _store(catalogue: Catalogue, objects: S3ObjectStore) -> Iterator[VectorStore]:
+    store = VectorStore(catalogue, objects)
+    yield store
+    store.close()

@@ -1,0 +1,44 @@
+"""Distances against their definitions in float64."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from anfl.vectors.engine.distances import distances, norms
+from anfl.vectors.model import Metric
+
+ELEMENTS = st.integers(-800, 799)
+
+
+@given(
+    eighths=st.integers(1, 40).flatmap(lambda dimension: hnp.arrays(np.int16, (8, dimension), elements=ELEMENTS)),
+    metric=st.sampled_from(Metric),
+)
+def test_they_are_what_they_are_called(eighths: np.ndarray, metric: Metric) -> None:
+    values = ((eighths + 0.5) / 8).astype(np.float32)  # no zero vector
+    query, rows = values[0], values[1:]
+    found = distances(metric, query, rows, norms(rows))
+    exact_query, exact_rows = query.astype(np.float64), rows.astype(np.float64)
+    dots = exact_rows @ exact_query
+    match metric:
+        case Metric.COSINE:
+            scale = np.linalg.norm(exact_rows, axis=1) * np.linalg.norm(exact_query)
+            expected = 1 - dots / scale
+            tolerance = 1e-5
+        case Metric.L2:
+            expected = np.linalg.norm(exact_rows - exact_query, axis=1)
+            tolerance = 1e-5 * (1 + float(np.max(expected)))
+        case Metric.IP:
+            expected = -dots
+            tolerance = 1e-5 * (1 + float(np.linalg.norm(exact_query) * np.linalg.norm(exact_rows, axis=1).max()))
+    assert np.allclose(found, expected, rtol=0, atol=tolerance)
+
+
+@pytest.mark.parametrize("metric", [Metric.COSINE, Metric.L2])
+def test_a_vector_is_next_to_itself(metric: Metric) -> None:
+    values = np.random.default_rng(1).normal(size=(50, 32)).astype(np.float32)
+    for row in values:
+        found = distances(metric, row, values, norms(values))
+        assert found.min() == pytest.approx(0, abs=1e-6)

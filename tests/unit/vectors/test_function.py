@@ -1,0 +1,95 @@
+"""The vector-processing function: direct events and messages."""
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from anfl.vectors.operations import OPERATIONS
+from anfl.vectors.store import VectorStore
+
+SOURCE = Path(__file__).resolve().parents[3] / "lambda_src" / "vector_processing" / "handler.py"
+
+
+@pytest.fixture(name="module", scope="session")
+def _module() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("vector_processing_handler", SOURCE)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(name="function")
+def _function(module: ModuleType, store: VectorStore) -> Any:
+    return module.Function(store, default_tenant="demo")
+
+
+def test_every_operation_by_direct_event(function: Any) -> None:
+    steps: list[tuple[str, dict[str, Any]]] = [
+        ("create_collection", {"name": "words", "dimension": 2}),
+        ("list_collections", {}),
+        ("describe_collection", {"collection": "words"}),
+        ("update_collection", {"collection": "words", "index": {"ef_search": 10}}),
+        (
+            "upsert",
+            {"collection": "words", "vectors": [{"id": "a", "values": [1, 1]}, {"id": "b", "values": [1, 0]}]},
+        ),
+        ("patch", {"collection": "words", "vectors": [{"id": "a", "metadata": {"x": 1}}]}),
+        ("stats", {"collection": "words"}),
+        ("fetch", {"collection": "words", "ids": ["a"]}),
+        ("scroll", {"collection": "words", "limit": 1}),
+        ("query", {"collection": "words", "vector": [1, 1], "k": 1}),
+        ("count", {"collection": "words"}),
+        ("delete", {"collection": "words", "ids": ["a"]}),
+        ("delete_collection", {"collection": "words"}),
+    ]
+    answers: dict[str, Any] = {name: function.answer({"operation": name, **rest}) for name, rest in steps}
+    assert set(answers) == {operation.name for operation in OPERATIONS}
+    assert answers["create_collection"]["status"] == 201
+    assert {answer["status"] for name, answer in answers.items() if name != "create_collection"} == {200}
+    assert answers["query"]["result"]["matches"][0]["id"] == "a"
+    assert answers["fetch"]["result"]["vectors"] == [
+        {"id": "a", "version": 2, "values": [1.0, 1.0], "metadata": {"x": 1}}
+    ]
+    json.dumps(answers)
+
+
+@pytest.mark.parametrize(
+    ("event", "status", "field"),
+    [
+        ({}, 400, "operation"),
+        ({"operation": 7}, 400, "operation"),
+        ({"operation": "drop"}, 400, "operation"),
+        ({"operation": "query", "vector": [1]}, 400, "collection"),
+        ({"operation": "list_collections", "collection": "words"}, 400, "collection"),
+        ({"operation": "stats", "collection": "words", "verbose": True}, 400, "verbose"),
+        ({"operation": "query", "collection": "words", "k": "5"}, 400, "k"),
+        ({"operation": "stats", "collection": "words", "tenant": "No Tenant"}, 400, "tenant"),
+        ({"operation": "stats", "collection": "absent"}, 404, None),
+    ],
+)
+def test_wrong_events_are_problems(function: Any, event: dict[str, Any], status: int, field: str | None) -> None:
+    answer = function.answer(event)
+    assert (answer["status"], answer["problem"].get("field")) == (status, field)
+
+
+def test_without_a_default_the_tenant_must_be_named(module: ModuleType, store: VectorStore) -> None:
+    function = module.Function(store)
+    assert function.answer({"operation": "list_collections"})["problem"]["field"] == "tenant"
+    assert function.answer({"operation": "list_collections", "tenant": "demo"})["status"] == 200
+
+
+def test_messages_that_fail_return_to_the_queue(function: Any) -> None:
+    function.answer({"operation": "create_collection", "name": "words", "dimension": 2})
+    good = {"operation": "upsert", "collection": "words", "vectors": [{"id": "a", "values": [1, 1]}]}
+    bodies = [json.dumps(good), "no json", json.dumps({**good, "collection": "absent"}), "[]"]
+    answer = function.answer({"Records": [{"messageId": str(n), "body": body} for n, body in enumerate(bodies)]})
+    assert answer == {"batchItemFailures": [{"itemIdentifier": each} for each in ("1", "2", "3")]}
+    assert function.answer({"operation": "count", "collection": "words"})["result"]["count"] == 1

@@ -1,0 +1,63 @@
+"""The object store over S3."""
+
+from typing import Any
+
+import pytest
+from botocore.exceptions import ConnectTimeoutError
+
+from anfl.vectors.objects import AlreadyExistsError, S3ObjectStore, StoreUnavailableError
+from tests.unit.vectors.conftest import BUCKET
+
+
+class Broken:
+    """A client none of whose calls gets an answer."""
+
+    def __getattr__(self, name: str) -> Any:
+        def call(*_args: Any, **_kwargs: Any) -> Any:
+            raise ConnectTimeoutError(endpoint_url="s3")
+
+        if name == "get_paginator":
+            return lambda _operation: type("Pages", (), {"paginate": staticmethod(call)})
+        return call
+
+
+def test_an_object_is_put_once(objects: S3ObjectStore) -> None:
+    objects.put_if_absent("a/1", b"first")
+    with pytest.raises(AlreadyExistsError):
+        objects.put_if_absent("a/1", b"second")
+    assert objects.get("a/1") == b"first"
+
+
+def test_an_absent_object_is_none(objects: S3ObjectStore) -> None:
+    assert objects.get("a/1") is None
+
+
+def test_lists_begin_behind_a_key(objects: S3ObjectStore, s3: Any) -> None:
+    for key in ("a/1", "a/2", "a/3", "b/1"):
+        s3.put_object(Bucket=BUCKET, Key=key, Body=b"")
+    assert list(objects.list("a/", after="a/1")) == ["a/2", "a/3"]
+
+
+def test_many_objects_are_listed_and_deleted(objects: S3ObjectStore, s3: Any) -> None:
+    for number in range(1_005):
+        s3.put_object(Bucket=BUCKET, Key=f"a/{number:05}", Body=b"")
+    assert len(list(objects.list("a/"))) == 1_005
+    objects.delete(objects.list("a/"))
+    assert list(objects.list("a/")) == []
+
+
+def test_no_answer_is_an_outage() -> None:
+    objects = S3ObjectStore(Broken(), BUCKET)  # type: ignore[arg-type]
+    with pytest.raises(StoreUnavailableError):
+        objects.get("a")
+    with pytest.raises(StoreUnavailableError):
+        objects.put_if_absent("a", b"")
+    with pytest.raises(StoreUnavailableError):
+        list(objects.list("a"))
+    with pytest.raises(StoreUnavailableError):
+        objects.delete(["a"])
+
+
+def test_an_absent_bucket_is_an_outage(s3: Any) -> None:
+    with pytest.raises(StoreUnavailableError):
+        S3ObjectStore(s3, "elsewhere").put_if_absent("a", b"")

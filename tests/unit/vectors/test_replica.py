@@ -1,0 +1,104 @@
+"""How fresh reads are, and that building graphs changes no answer."""
+
+import threading
+
+import numpy as np
+import pytest
+
+from anfl.problems import Problem
+from anfl.vectors import reads
+from anfl.vectors.engine import rows as engine
+from anfl.vectors.replica import Clock
+from anfl.vectors.requests import Answer, Count, Fetch, Query, Read
+from anfl.vectors.writer import Writer
+from tests.unit.vectors.builders import replica, upsert, writer
+from tests.unit.vectors.simulated import Later, SimulatedStore, SimulatedTime
+
+
+def test_bounded_reads_look_once_a_second() -> None:
+    store, time = SimulatedStore(), SimulatedTime()
+    reader = replica(store, clock=time.clock())
+    writer(store).write(upsert(("a", (1, 1))))
+    before = store.gets
+    for _ in range(100):
+        reader.freshen(Read())
+    assert store.gets == before
+    time.advance(1.01)
+    reader.freshen(Read())
+    assert reader.view(lambda state: len(state.rows)) == 1
+
+
+def test_strong_reads_see_everything_acknowledged() -> None:
+    store = SimulatedStore()
+    reader = replica(store)
+    node = writer(store)
+    for number in range(5):
+        node.write(upsert((str(number), (1, 1))))
+        reader.freshen(Read(consistency="strong"))
+        assert reader.view(lambda state: len(state.rows)) == number + 1
+
+
+def test_a_reader_can_ask_for_its_own_write() -> None:
+    store = SimulatedStore()
+    reader = replica(store)
+    position = writer(store).write(upsert(("a", (1, 1)))).sequence
+    reader.freshen(Read(min_sequence=position))
+    assert reader.view(lambda state: str(state.position)) == position
+
+
+def test_a_position_that_does_not_come_is_an_error_in_time() -> None:
+    time = SimulatedTime()
+    reader = replica(SimulatedStore(), clock=time.clock())
+    started = time.seconds
+    with pytest.raises(Problem) as caught:
+        reader.freshen(Read(min_sequence="1.99"))
+    assert (caught.value.status, caught.value.code) == (503, "position_not_reached")
+    assert time.seconds - started <= 2.1
+
+
+@pytest.mark.parametrize(("text", "status"), [("2.1", 409), ("1", 400), ("1.x", 400), ("", 400), ("-1.1", 400)])
+def test_a_position_of_elsewhere_is_refused(text: str, status: int) -> None:
+    with pytest.raises(Problem) as caught:
+        replica(SimulatedStore()).freshen(Read(min_sequence=text))
+    assert caught.value.status == status
+
+
+def test_concurrent_strong_reads_share_looks() -> None:
+    store = SimulatedStore()
+    reader = replica(store, clock=Clock())
+    reader._probing.acquire()
+    threads = [threading.Thread(target=reader.level_with, args=(reader.now(),)) for _ in range(10)]
+    for thread in threads:
+        thread.start()
+    before = store.gets
+    reader._probing.release()
+    for thread in threads:
+        thread.join()
+    assert store.gets == before + 1
+
+
+def test_a_graph_is_built_beside_reads_and_writes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "GRAPH_FROM", 20)
+    monkeypatch.setattr(engine, "FRESH_ROWS", 20)
+    store, builder = SimulatedStore(), Later()
+    node = Writer(replica(store, builder=builder))
+    points = np.random.default_rng(2).integers(-50, 50, size=(200, 2))
+    for number, (x, y) in enumerate(points):
+        node.write(upsert((f"{number:03}", (float(x), float(y)))))
+        if number % 37 == 36:
+            assert builder.run() > 0
+    found = node._replica.view(lambda state: reads.query(state, Query(vector=[0.0, 0.0], k=5)))
+    nearest = sorted((float(np.hypot(x, y)), f"{n:03}") for n, (x, y) in enumerate(points))[:5]
+    assert isinstance(found, Answer)
+    assert [round(match.distance, 3) for match in found.matches] == [round(distance, 3) for distance, _ in nearest]
+    assert node._replica.view(lambda state: reads.count(state, Count())).count == 200
+
+
+def test_values_come_back_bit_by_bit() -> None:
+    store = SimulatedStore()
+    node = writer(store)
+    values = np.array([0.1, -1e-30], dtype=np.float32)
+    node.write(upsert(("a", [float(v) for v in values])))
+    row = replica(store).view(lambda state: reads.fetch(state, Fetch(ids=["a"]))).vectors[0]
+    assert row.values is not None
+    assert np.array(row.values, dtype=np.float32).tobytes() == values.tobytes()

@@ -1,0 +1,103 @@
+"""What wrong requests are told: the field, and nothing applied."""
+
+import base64
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+
+from anfl.problems import Problem
+from anfl.vectors.changes import prepare
+from anfl.vectors.model import CollectionSettings, FieldType, Metric
+from anfl.vectors.requests import DeleteRows, Query, Scroll, Upsert, convert, parse
+from tests.unit.vectors.builders import collection
+
+
+def upsert(**row: Any) -> bytes:
+    return msgspec.json.encode({"vectors": [{"id": "ok", "values": [1, 1]}, {"id": "a", "values": [1, 2], **row}]})
+
+
+@pytest.mark.parametrize(
+    ("body", "model", "field"),
+    [
+        (b"{", Upsert, None),
+        (b"\xff", Upsert, None),
+        (b"[]", Upsert, None),
+        (b"{}", Upsert, None),
+        (b'{"vectors": []}', Upsert, "vectors"),
+        (b'{"vectors": [{"id": 1, "values": [1]}]}', Upsert, "vectors[0].id"),
+        (b'{"vectors": [{"id": "", "values": [1]}]}', Upsert, "vectors[0].id"),
+        (b'{"vectors": [{"id": "a", "values": "x"}]}', Upsert, "vectors[0].values"),
+        (b'{"vectors": [{"id": "a", "values": [1, null]}]}', Upsert, "vectors[0].values[1]"),
+        (b'{"vectors": [{"id": "a", "values": [1], "metadata": {"a": {}}}]}', Upsert, "vectors[0].metadata[...]"),
+        (b'{"vectors": [{"id": "a", "values": [1], "meta": {}}]}', Upsert, "vectors[0]"),
+        (b'{"vector": [1], "k": 0}', Query, "k"),
+        (b'{"vector": [1], "k": 1001}', Query, "k"),
+        (b'{"vector": [1], "include": ["score"]}', Query, "include[0]"),
+        (b'{"vector": [1], "consistency": "eventual"}', Query, "consistency"),
+        (b'{"name": "a b", "dimension": 3}', CollectionSettings, "name"),
+        (b'{"name": "a", "dimension": 0}', CollectionSettings, "dimension"),
+        (b'{"name": "a", "dimension": 4097}', CollectionSettings, "dimension"),
+        (b'{"name": "a", "dimension": 3, "metric": "hamming"}', CollectionSettings, "metric"),
+        (b'{"name": "a", "dimension": 3, "index": {"m": 1}}', CollectionSettings, "index.m"),
+        (b'{"name": "a", "dimension": 3, "fields": {"a": "date"}}', CollectionSettings, "fields[...]"),
+    ],
+)
+def test_a_wrong_body_is_told_where(body: bytes, model: type[object], field: str | None) -> None:
+    with pytest.raises(Problem) as caught:
+        parse(body, model)
+    assert (caught.value.status, caught.value.field) == (400, field)
+
+
+@pytest.mark.parametrize(
+    ("row", "field", "status"),
+    [
+        ({"values": [1]}, "vectors[1].values", 400),
+        ({"values": [1, 2, 3]}, "vectors[1].values", 400),
+        ({"values": [0, 0]}, "vectors[1].values", 400),
+        ({"values": [1e39, 0]}, "vectors[1].values", 400),
+        ({"values": {"f32": "!!"}}, "vectors[1].values.f32", 400),
+        ({"values": {"f32": base64.b64encode(b"123").decode()}}, "vectors[1].values.f32", 400),
+        (
+            {"values": {"f32": base64.b64encode(np.array([np.nan, 1], "<f4").tobytes()).decode()}},
+            "vectors[1].values",
+            400,
+        ),
+        ({"id": "ok"}, "vectors[1].id", 400),
+        ({"id": "é" * 300}, "vectors[1].id", 400),
+        ({"metadata": {"price": "cheap"}}, "vectors[1].metadata.price", 400),
+        ({"metadata": {"tags": [1]}}, "vectors[1].metadata.tags", 400),
+        ({"metadata": {"n": 2**53}}, "vectors[1].metadata.n", 400),
+        ({"metadata": {"n": [1, 10**30]}}, "vectors[1].metadata.n", 400),
+        ({"metadata": {"text": "x" * 41_000}}, "vectors[1].metadata", 413),
+        ({"expires_at": -1}, "vectors[1].expires_at", 400),
+    ],
+)
+def test_a_wrong_row_is_named(row: dict[str, Any], field: str, status: int) -> None:
+    of = collection(metric=Metric.COSINE, fields={"price": FieldType.NUMBER, "tags": FieldType.STRINGS})
+    with pytest.raises(Problem) as caught:
+        prepare(parse(upsert(**row), Upsert), of)
+    assert (caught.value.status, caught.value.field) == (status, field)
+
+
+def test_packed_values_are_the_same_values() -> None:
+    packed = base64.b64encode(np.array([1, 2], "<f4").tobytes()).decode()
+    plain = prepare(parse(upsert(), Upsert), collection())
+    assert prepare(parse(upsert(values={"f32": packed}), Upsert), collection()).values == plain.values
+
+
+@pytest.mark.parametrize("body", [{}, {"ids": ["a"], "filter": {"a": 1}}])
+def test_a_deletion_names_one_way(body: dict[str, Any]) -> None:
+    with pytest.raises(Problem) as caught:
+        prepare(convert(body, DeleteRows), collection())
+    assert caught.value.field == "ids"
+
+
+def test_numbers_of_a_query_string_are_text() -> None:
+    assert convert({"limit": "5"}, Scroll, text=True).limit == 5
+    with pytest.raises(Problem) as caught:
+        convert({"limit": "many"}, Scroll, text=True)
+    assert caught.value.field == "limit"
+    with pytest.raises(Problem):
+        convert({"limit": "5"}, Scroll)

@@ -1,0 +1,131 @@
+"""Collections of tenants: made, changed, deleted, and never seen by others."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from anfl.problems import Problem
+from anfl.vectors import store as store_module
+from anfl.vectors.catalogue import Catalogue
+from anfl.vectors.log import Log
+from anfl.vectors.model import CollectionSettings, FieldType, Metric
+from anfl.vectors.objects import S3ObjectStore
+from anfl.vectors.requests import Answer, CollectionPatch, Count, Fetch, IndexPatch, Query, Scroll
+from anfl.vectors.store import VectorStore
+from tests.unit.vectors.builders import delete, upsert
+
+WORDS = CollectionSettings(name="words", dimension=2, metric=Metric.L2)
+
+
+def code_of(call: Callable[[], Any]) -> tuple[int, str]:
+    with pytest.raises(Problem) as caught:
+        call()
+    return caught.value.status, caught.value.code
+
+
+def test_create_is_idempotent_with_the_same_settings_only(store: VectorStore) -> None:
+    first, new = store.create("demo", WORDS)
+    again, renewed = store.create("demo", WORDS)
+    assert (new, renewed) == (True, False)
+    assert again == first
+    other = CollectionSettings(name="words", dimension=3)
+    assert code_of(lambda: store.create("demo", other)) == (409, "collection_exists")
+
+
+def test_a_tenant_sees_its_own_only(store: VectorStore) -> None:
+    store.create("demo", WORDS)
+    store.create("demo", CollectionSettings(name="animals", dimension=2))
+    store.write("demo", "words", upsert(("a", (1, 1))))
+    assert [each.name for each in store.collections("demo")] == ["animals", "words"]
+    assert store.collections("other") == []
+    for call in (
+        lambda: store.describe("other", "words"),
+        lambda: store.query("other", "words", Query(vector=[1.0, 1.0])),
+        lambda: store.write("other", "words", delete("a")),
+        lambda: store.delete("other", "words"),
+        lambda: store.update("other", "words", CollectionPatch()),
+    ):
+        assert code_of(call) == (404, "collection_not_found")
+    store.create("other", WORDS)
+    assert store.count("other", "words", Count()).count == 0
+
+
+def test_rows_survive_the_process(store: VectorStore, catalogue: Catalogue, objects: S3ObjectStore) -> None:
+    store.create("demo", WORDS)
+    store.write("demo", "words", upsert(("a", (1, 1)), ("b", (5, 5))))
+    store.write("demo", "words", delete("b"))
+    second = VectorStore(catalogue, objects)
+    found = second.fetch("demo", "words", Fetch(ids=["a", "b"]))
+    assert [(row.id, row.values) for row in found.vectors] == [("a", [1.0, 1.0])]
+    assert found.sequence == "1.2"
+
+
+def test_a_name_used_again_shares_nothing(store: VectorStore, catalogue: Catalogue, objects: S3ObjectStore) -> None:
+    store.create("demo", WORDS)
+    other = VectorStore(catalogue, objects)
+    store.write("demo", "words", upsert(("a", (1, 1))))
+    assert other.count("demo", "words", Count(consistency="strong")).count == 1
+    store.delete("demo", "words")
+    assert code_of(lambda: store.count("demo", "words", Count())) == (404, "collection_not_found")
+    store.create("demo", WORDS)
+    assert store.count("demo", "words", Count()).count == 0
+    other._forget_check("demo", "words")
+    assert other.count("demo", "words", Count()).count == 0
+
+
+def test_deletion_removes_the_objects(store: VectorStore, objects: S3ObjectStore) -> None:
+    collection, _ = store.create("demo", WORDS)
+    store.write("demo", "words", upsert(("a", (1, 1))))
+    assert list(objects.list(collection.prefix))
+    store.delete("demo", "words")
+    assert list(objects.list(collection.prefix)) == []
+
+
+def test_settings_that_can_change(store: VectorStore) -> None:
+    store.create("demo", WORDS)
+    store.write("demo", "words", upsert(("a", (1, 1)), metadata={"n": "text"}))
+    patch = CollectionPatch(index=IndexPatch(ef_search=99), fields={"n": FieldType.NUMBER})
+    changed = store.update("demo", "words", patch)
+    assert changed.settings.index.ef_search == 99
+    assert store.describe("demo", "words") == changed
+    with pytest.raises(Problem) as caught:
+        store.write("demo", "words", upsert(("b", (1, 1)), metadata={"n": "text"}))
+    assert caught.value.field == "vectors[0].metadata.n"
+    assert store.count("demo", "words", Count()).count == 1
+
+
+def test_a_damaged_log_is_reported_and_tried_again(store: VectorStore, s3: Any) -> None:
+    collection, _ = store.create("demo", WORDS)
+    key = Log(store.objects, collection).key(1)
+    s3.put_object(Bucket="vectors", Key=key, Body=b"damaged")
+    assert code_of(lambda: store.count("demo", "words", Count())) == (503, "log_corrupt")
+    s3.delete_object(Bucket="vectors", Key=key)
+    assert store.count("demo", "words", Count()).count == 0
+
+
+def test_least_used_collections_leave_memory(store: VectorStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store_module, "OPEN_COLLECTIONS", 2)
+    for name in ("one", "two", "three"):
+        store.create("demo", CollectionSettings(name=name, dimension=2, metric=Metric.L2))
+        store.write("demo", name, upsert((name, (1, 1))))
+    assert len(store._open) == 2
+    assert store.count("demo", "one", Count()).count == 1
+
+
+def test_pages_go_on_from_their_position(store: VectorStore) -> None:
+    store.create("demo", WORDS)
+    store.write("demo", "words", upsert(*((f"r{n}", (n, n)) for n in range(5))))
+    first = store.scroll("demo", "words", Scroll(limit=3))
+    second = store.scroll("demo", "words", Scroll(limit=3, cursor=first.cursor))
+    assert [row.id for row in [*first.vectors, *second.vectors]] == [f"r{n}" for n in range(5)]
+
+
+def test_query_and_stats(store: VectorStore) -> None:
+    store.create("demo", WORDS)
+    position = store.write("demo", "words", upsert(("a", (1, 1)), ("b", (2, 2)))).sequence
+    answer = store.query("demo", "words", Query(vector=[2.0, 2.0], k=1, min_sequence=position))
+    assert isinstance(answer, Answer)
+    assert [match.id for match in answer.matches] == ["b"]
+    stats = store.stats("demo", "words")
+    assert (stats.rows, stats.unmerged_rows, stats.segments, stats.sequence) == (2, 2, 1, position)
