@@ -21,10 +21,10 @@ from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
-from bundling.functions import bundle_for
 from constructs import Construct, grants
 
 from anfl.resources import HANDLER, Function, Variable
+from bundling.functions import bundle_for
 from stacks.models import FunctionSize
 
 RUNTIME = lambda_.Runtime.PYTHON_3_13

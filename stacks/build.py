@@ -5,8 +5,8 @@ import sys
 from itertools import pairwise
 
 from aws_cdk import App
-from bundling.errors import BundleMissingError
 
+from bundling.errors import BundleMissingError
 from stacks.global_data import GlobalData
 from stacks.global_dns import GlobalDns
 from stacks.global_keys import GlobalKeys, GlobalReplicaKey

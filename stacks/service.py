@@ -6,7 +6,6 @@ from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
-from bundling.images import image_for
 from constructs import Construct
 from constructs.container_service import ContainerService
 from constructs.encrypted_log_group import EncryptedLogGroup
@@ -19,6 +18,7 @@ from constructs.rest_routes import ApiRoute, BalancerTarget, FunctionTarget
 
 from anfl.auth.rbac import PUBLIC_ROUTES, ROUTES
 from anfl.resources import STAGE, Function, Service
+from bundling.images import image_for
 from stacks.access import Parts
 from stacks.base import AnflStack
 from stacks.models import ClusterName, FunctionName, FunctionSize, Settings

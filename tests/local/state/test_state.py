@@ -75,7 +75,7 @@ with StateDirectory(Path(sys.argv[1])).claimed("http://127.0.0.1:1"):
 
 def test_down_stops_the_holder(state: StateDirectory) -> None:
     command = [sys.executable, "-c", HOLDER, str(state.path)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "claimed\n"
 

@@ -201,7 +201,7 @@ asyncio.run(main())
 def test_nothing_survives_a_killed_supervisor(port: int, tmp_path: Path) -> None:
     environment = {**os.environ, "PORT": str(port)}
     command = [sys.executable, "-c", PARENT, SERVER, str(tmp_path / "tiny.log")]
-    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as parent:  # noqa: S603
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as parent:
         assert parent.stdout is not None
         pid = int(parent.stdout.readline())
         assert running(pid)
