@@ -1,5 +1,8 @@
 """``anfl down``: stop a local run from another terminal."""
 
+import contextlib
+import time
+
 import psutil
 
 from local.state import StateDirectory
@@ -19,9 +22,20 @@ def stop(state: StateDirectory) -> str | None:
     try:
         family = [process, *process.children(recursive=True)]
         process.terminate()
-        _, alive = psutil.wait_procs(family, timeout=STOP_SECONDS)
     except psutil.NoSuchProcess:
         return f"Stopped {holder.api} (pid {holder.pid})."
+    deadline = time.monotonic() + STOP_SECONDS
+    while (alive := [member for member in family if not _has_ended(member)]) and time.monotonic() < deadline:
+        time.sleep(0.05)
     for member in alive:
-        member.kill()
+        with contextlib.suppress(psutil.NoSuchProcess):
+            member.kill()
     return f"Stopped {holder.api} (pid {holder.pid}){', by force' if alive else ''}."
+
+
+def _has_ended(process: psutil.Process) -> bool:
+    """Whether it is gone, or only waits for its parent to notice."""
+    try:
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True

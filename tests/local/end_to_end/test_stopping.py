@@ -92,6 +92,7 @@ def test_stopped_without_leaving_a_process(run: Run) -> None:
 
     assert stopped.returncode == 0, stopped.stdout + stopped.stderr
     assert str(run.process.pid) in stopped.stdout
+    assert "by force" not in stopped.stdout
     assert run.process.wait(10) == 0, run.told()
     _, alive = psutil.wait_procs(family, timeout=5)
     assert not alive
