@@ -12,7 +12,7 @@ from anfl.vectors.engine.segment import Segment
 from anfl.vectors.model import IndexSettings, Metadata, Metric, Values
 
 FRESH_ROWS = 10_000
-"""Most rows outside a graph before a segment is closed; up to here an exact scan takes well under a millisecond."""
+"""Most rows outside a graph before a segment is closed: an exact scan of them takes about a millisecond."""
 GRAPH_FROM = 1_000
 """Fewest rows that get a graph."""
 SEGMENTS = 4
@@ -196,7 +196,7 @@ class RowStore:
             numbers = segment.search_graph(query, k, ef or self.ef_search)
             living = _unexpired(segment, numbers, now)
             if len(living) == len(numbers):
-                return numbers
+                return np.sort(numbers)
         numbers = _unexpired(segment, np.flatnonzero(segment.alive), now)
         if matches is None:
             return numbers

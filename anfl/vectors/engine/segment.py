@@ -77,7 +77,10 @@ class Segment:
             self._graph.mark_deleted(number)
 
     def distances_to(self, query: Values, numbers: NDArray[np.int64], metric: Metric) -> Distances:
-        """Exact distances of ``query`` to the rows ``numbers``."""
+        """Exact distances of ``query`` to the rows ``numbers``, ascending and distinct."""
+        if 2 * len(numbers) > self.size:  # reading some rows in vain is faster than copying the others
+            every = distances(metric, query, self.values, self._norms[: self.size])
+            return every if len(numbers) == self.size else every[numbers]
         return distances(metric, query, self._values[numbers], self._norms[numbers])
 
     def search_graph(self, query: Values, k: int, ef: int) -> NDArray[np.int64]:
