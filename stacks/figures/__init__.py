@@ -1,0 +1,27 @@
+"""How every figure of ``architecture.yaml`` is found in the synthesized templates: one module a section of the file.
+
+Nothing here asks the code that wrote the templates.
+"""
+
+from collections.abc import Mapping
+
+from stacks.figures import alerts, backup, compute, encryption, network
+from stacks.figures.inspection import Rules
+
+RULES: Rules = {**network.RULES, **compute.RULES, **encryption.RULES, **alerts.RULES, **backup.RULES}
+"""What realises a figure, by the figure's pattern."""
+
+_SCALING = "the vector service keeps a fixed number of tasks"
+NOT_YET: Mapping[str, str] = {
+    **encryption.NOT_YET,
+    **backup.NOT_YET,
+    "scaling.vector_processing.metrics": _SCALING,
+    "scaling.vector_processing.thresholds.scale_up": _SCALING,
+    "scaling.vector_processing.thresholds.scale_down": _SCALING,
+    "scaling.vector_processing.cooldown.scale_up": _SCALING,
+    "scaling.vector_processing.cooldown.scale_down": _SCALING,
+    "recovery.rto": "no workflow recovers a region",
+    "recovery.rpo": "no bucket is replicated",
+    "recovery.steps": "no workflow recovers a region",
+}
+"""Figures that no resource realises yet, and why not."""

@@ -1,0 +1,52 @@
+"""What realises ``alerts``."""
+
+from collections.abc import Iterator
+
+from stacks.figures.inspection import Inspection, Rules, begins, equals
+from stacks.figures.templates import Resource
+from stacks.models import Alert, AlertName
+
+
+def _alarms(look: Inspection) -> Iterator[Resource]:
+    name = look.name(look.figure.member)
+    return look.in_every_region("monitoring", "AWS::CloudWatch::Alarm", AlarmName=name)
+
+
+def _alert(look: Inspection) -> Alert:
+    return look.settings.alerts.alert(AlertName(look.figure.member))
+
+
+def _name(look: Inspection) -> None:
+    severity = look.figure.path.split(".")[1].partition("[")[0]
+    for alarm in _alarms(look):
+        look.show(alarm, "AlarmName", equals(look.name(look.figure.member)))
+        look.show(alarm, "AlarmDescription", begins(f"{severity}: "))
+
+
+def _threshold(look: Inspection) -> None:
+    limit = _alert(look).threshold.value
+    for alarm in _alarms(look):
+        value = alarm.get("Threshold")
+        look.note(alarm, "Threshold", value, agrees=value == limit)
+
+
+def _duration(look: Inspection) -> None:
+    """Every period of the duration must be over the threshold."""
+    seconds = _alert(look).duration.total_seconds()
+    for alarm in _alarms(look):
+        periods = {metric["MetricStat"]["Period"] for metric in alarm.get("Metrics") if "MetricStat" in metric}
+        for path in ("EvaluationPeriods", "DatapointsToAlarm"):
+            count = alarm.get(path)
+            look.note(
+                alarm,
+                f"{path} × Period",
+                f"{count} × {', '.join(map(str, sorted(periods)))} s",
+                agrees=len(periods) == 1 and isinstance(count, int) and count * min(periods) == seconds,
+            )
+
+
+RULES: Rules = {
+    f"alerts.{severity}[].{leaf}": rule
+    for severity in ("critical", "warning")
+    for leaf, rule in (("name", _name), ("threshold", _threshold), ("duration", _duration))
+}

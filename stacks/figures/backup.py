@@ -1,0 +1,79 @@
+"""What realises ``backup``."""
+
+import re
+from collections.abc import Iterator
+
+from stacks.figures.inspection import Inspection, Rules, equals
+from stacks.figures.templates import Resource
+from stacks.models import Backup, Settings
+
+_SCHEDULES = {
+    "hourly": re.compile(r"cron\(\d+ \* \* \* \? \*\)"),
+    "daily": re.compile(r"cron\(\d+ \d+ \* \* \? \*\)"),
+}
+_RULE = "BackupPlan.BackupPlanRule.0"
+
+
+def _plans(look: Inspection) -> Iterator[Resource]:
+    wanted = look.name(_member(look))
+    for region in look.settings.regions:
+        stack = look.name(region, "recovery")
+        plans = look.templates.of("AWS::Backup::BackupPlan", stack=stack)
+        found = [plan for plan in plans if plan.get("BackupPlan.BackupPlanName") == wanted]
+        if not found:
+            look.miss(stack, f"AWS::Backup::BackupPlan {wanted}")
+        yield from found
+
+
+def _member(look: Inspection) -> str:
+    return look.figure.path.split(".")[1]
+
+
+def _retention_days(settings: Settings, member: str) -> int:
+    plans: Backup = settings.backup
+    return {
+        "databases": plans.databases.retention,
+        "vectors": plans.vectors.retention,
+        "configuration": plans.configuration.retention,
+    }[member].days
+
+
+def _frequency(look: Inspection) -> None:
+    schedule = _SCHEDULES[str(look.figure.value)]
+    for plan in _plans(look):
+        look.show(plan, f"{_RULE}.ScheduleExpression", lambda value: bool(schedule.fullmatch(str(value))))
+
+
+def _retention(look: Inspection) -> None:
+    days = _retention_days(look.settings, _member(look))
+    for plan in _plans(look):
+        look.show(plan, f"{_RULE}.Lifecycle.DeleteAfterDays", equals(days))
+
+
+def _type(look: Inspection) -> None:
+    """AWS Backup decides by what is selected: it copies tables whole, buckets incrementally."""
+    for plan in _plans(look):
+        stores = {
+            "snapshot": f"arn:aws:dynamodb:{plan.region}:",
+            "incremental": f"{look.name(plan.region, 'storage')}:ExportsOutput",
+        }
+        origin = stores[str(look.figure.value)]
+        found = look.templates.referring(plan, "BackupPlanId", "AWS::Backup::BackupSelection")
+        for selection in found:
+            selected = selection.get("BackupSelection.Resources") or []
+            agrees = bool(selected) and all(origin in str(arn) for arn in selected)
+            look.note(selection, "BackupSelection.Resources", selected, agrees=agrees)
+        if not found:
+            look.miss(plan.stack, f"AWS::Backup::BackupSelection of {plan.id}")
+
+
+RULES: Rules = {
+    **{
+        f"backup.{member}.{leaf}": rule
+        for member in ("databases", "vectors", "configuration")
+        for leaf, rule in (("frequency", _frequency), ("retention", _retention))
+    },
+    "backup.databases.type": _type,
+    "backup.vectors.type": _type,
+}
+NOT_YET = {"backup.configuration.type": "AWS Backup copies a bucket incrementally"}

@@ -1,0 +1,81 @@
+"""What realises ``encryption``."""
+
+from collections.abc import Mapping
+
+from stacks.figures.inspection import Inspection, Rules, Test, begins, equals, present
+
+_AT_REST: Mapping[str, tuple[str, Test]] = {
+    "AWS::S3::Bucket": (
+        "BucketEncryption.ServerSideEncryptionConfiguration.0.ServerSideEncryptionByDefault.SSEAlgorithm",
+        equals("aws:kms"),
+    ),
+    "AWS::DynamoDB::GlobalTable": ("SSESpecification.SSEType", equals("KMS")),
+    "AWS::SQS::Queue": ("KmsMasterKeyId", present),
+    "AWS::SNS::Topic": ("KmsMasterKeyId", present),
+    "AWS::Logs::LogGroup": ("KmsKeyId", present),
+    "AWS::Backup::BackupVault": ("EncryptionKeyArn", present),
+    "AWS::EC2::LaunchTemplate": ("LaunchTemplateData.BlockDeviceMappings.0.Ebs.Encrypted", equals(True)),
+}
+"""Where each type of resource that keeps data says how it is encrypted."""
+
+
+def _at_rest(look: Inspection) -> None:
+    for kind, (path, test) in _AT_REST.items():
+        found = look.templates.of(kind)
+        for resource in found:
+            look.show(resource, path, test)
+        if not found:
+            look.miss(look.name("*"), kind)
+
+
+def _rotation(look: Inspection) -> None:
+    """Replicas of a key take part in its rotation and cannot have one of their own."""
+    days = look.settings.encryption.at_rest.key_rotation.days
+    for key in look.in_stack(look.name("global", "keys"), "AWS::KMS::Key"):
+        look.show(key, "EnableKeyRotation", equals(True))
+        look.show(key, "RotationPeriodInDays", equals(days))
+
+
+def _in_transit(look: Inspection) -> None:
+    for api in look.in_every_region("service", "AWS::ApiGateway::RestApi"):
+        look.show(api, "SecurityPolicy", begins("SecurityPolicy_TLS13_1_3_"))
+    if look.settings.deployment.domain:  # without one there is no certificate that the balancer could offer
+        for listener in look.in_every_region("service", "AWS::ElasticLoadBalancingV2::Listener"):
+            look.show(listener, "SslPolicy", begins("ELBSecurityPolicy-TLS13-1-3-"))
+    for bucket in look.in_every_region("storage", "AWS::S3::Bucket"):
+        least = [
+            str(statement["Condition"]["NumericLessThan"]["s3:TlsVersion"])
+            for policy in look.templates.referring(bucket, "Bucket", "AWS::S3::BucketPolicy")
+            for statement in policy.get("PolicyDocument.Statement")
+            if statement["Effect"] == "Deny"
+            and "s3:TlsVersion" in statement.get("Condition", {}).get("NumericLessThan", {})
+        ]
+        look.note(bucket, "refused by its policy: s3:TlsVersion <", ", ".join(least), agrees=least == ["1.3"])
+
+
+def _certificate(look: Inspection) -> None:
+    domain = look.settings.deployment.domain
+    if domain is None:
+        look.waive("the environment has no domain")
+        return
+    for certificate in look.in_every_region("security", "AWS::CertificateManager::Certificate"):
+        name = certificate.get("DomainName")
+        look.note(certificate, "DomainName", name, agrees=str(name).endswith(f".{domain}"))
+        for listener in look.in_stack(
+            look.name(certificate.region, "service"), "AWS::ElasticLoadBalancingV2::Listener"
+        ):
+            arn = listener.get("Certificates.0.CertificateArn")
+            imported = f"{certificate.stack}:ExportsOutputRef{certificate.id}"
+            look.note(listener, "Certificates.0.CertificateArn", arn, agrees=imported in str(arn))
+
+
+RULES: Rules = {
+    "encryption.at_rest.method": _at_rest,
+    "encryption.at_rest.key_rotation": _rotation,
+    "encryption.in_transit.method": _in_transit,
+    "encryption.in_transit.certificate": _certificate,
+}
+NOT_YET = {
+    "encryption.application.method": "no template declares Vault",
+    "encryption.application.key_type": "no template declares Vault",
+}

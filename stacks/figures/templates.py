@@ -1,0 +1,104 @@
+"""The synthesized templates of an assembly, read back as they will be deployed."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+Properties = Mapping[str, Any]
+
+
+class AssemblyError(Exception):
+    """A folder that holds no assembly of this project; the message says what to do."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resource:
+    """One resource of one stack."""
+
+    stack: str
+    region: str
+    id: str
+    kind: str
+    properties: Properties
+
+    def get(self, path: str) -> Any:  # noqa: ANN401 - any JSON
+        """The property at ``path`` (``Rules.0.Status``), or None where the template says nothing there."""
+        value: Any = self.properties
+        for part in path.split("."):
+            if isinstance(value, list) and part.isdecimal() and int(part) < len(value):
+                value = value[int(part)]
+            elif isinstance(value, Mapping):
+                value = value.get(part)
+            else:
+                return None
+        return value
+
+
+class Templates:
+    """Every resource of the stacks of one environment."""
+
+    def __init__(self, folder: Path) -> None:
+        """:raises AssemblyError: ``folder`` holds no assembly, or one that is not of a single environment."""
+        try:
+            artifacts = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["artifacts"]
+        except FileNotFoundError as error:
+            raise AssemblyError(f"{folder} holds no synthesized templates; run: make synth") from error
+        stacks = {name: found for name, found in artifacts.items() if found["type"] == "aws:cloudformation:stack"}
+        environments = {found["properties"]["tags"]["environment"] for found in stacks.values()}
+        if len(environments) != 1:
+            raise AssemblyError(f"{folder} must hold one environment, not {len(environments)}; run: make synth")
+        (self.environment,) = environments
+        self.regions: dict[str, str] = {name: found["environment"].rpartition("/")[2] for name, found in stacks.items()}
+        """Where each stack stands, by its name."""
+        self._resources = [
+            Resource(
+                stack=name,
+                region=self.regions[name],
+                id=logical_id,
+                kind=resource["Type"],
+                properties=resource.get("Properties", {}),
+            )
+            for name, found in stacks.items()
+            for logical_id, resource in _document(folder / found["properties"]["templateFile"]).items()
+        ]
+
+    def of(self, kind: str, *, stack: str | None = None, **wanted: object) -> list[Resource]:
+        """Resources of a type, optionally of one stack, that have the ``wanted`` properties."""
+        return [
+            resource
+            for resource in self._resources
+            if resource.kind == kind
+            and stack in {None, resource.stack}
+            and all(resource.properties.get(name) == value for name, value in wanted.items())
+        ]
+
+    def referred(self, origin: Resource, path: str, kind: str) -> list[Resource]:
+        """Resources of a type to which the property at ``path`` refers within its stack."""
+        names = set(_references(origin.get(path)))
+        return [resource for resource in self.of(kind, stack=origin.stack) if resource.id in names]
+
+    def referring(self, target: Resource, path: str, kind: str) -> list[Resource]:
+        """Resources of a type whose property at ``path`` refers to ``target`` within its stack."""
+        return [
+            resource for resource in self.of(kind, stack=target.stack) if target.id in _references(resource.get(path))
+        ]
+
+
+def _document(file: Path) -> dict[str, Any]:
+    return dict(json.loads(file.read_text(encoding="utf-8")).get("Resources", {}))
+
+
+def _references(value: object) -> Iterator[str]:
+    if isinstance(value, Mapping):
+        if isinstance(value.get("Ref"), str):
+            yield value["Ref"]
+        attribute = value.get("Fn::GetAtt")
+        if isinstance(attribute, list):
+            yield attribute[0]
+        for item in value.values():
+            yield from _references(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _references(item)
