@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.infrastructure.conftest import Assembly, Template
+from bundling.functions import FunctionBundle
+from bundling.images import ServiceImage
+from tests.infrastructure.conftest import Assembly, Template, synthesize
 from tests.infrastructure.test_api import routes
 
 FOLDER = Path(__file__).parent / "snapshots"
@@ -66,6 +68,19 @@ def test_templates_are_as_in_their_snapshots(assembly: Assembly, pytestconfig: p
         assert text.splitlines() == (file.read_text().splitlines() if file.exists() else []), (
             f"changed: {names}. If that is meant, run make update-snapshots and look at the difference"
         )
+
+
+def test_new_sources_change_templates_and_no_snapshot(
+    dev: Assembly, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another bundle and another image are what a change of the runtime's code comes to."""
+    monkeypatch.setattr(FunctionBundle, "content_hash", property(lambda bundle: f"{len(bundle.name):064x}"))
+    monkeypatch.setattr(ServiceImage, "tag", property(lambda image: f"{len(image.name):020x}"))
+    rebuilt = synthesize(tmp_path / "rebuilt", "dev")
+    different = {stack.name for stack in rebuilt if stack.document != dev[stack.name].document}
+    assert different == {"anfl-dev-us-west-1-service"}
+    for stack in rebuilt:
+        assert normalised(stack) == normalised(dev[stack.name])
 
 
 def test_no_snapshot_is_left_over_from_a_stack_that_is_gone(prod: Assembly, dev: Assembly) -> None:

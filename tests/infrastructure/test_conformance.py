@@ -1,0 +1,257 @@
+"""``make conformance``: every figure is found in the templates, and a template that disagrees is found out."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stacks.conformance import Status, Verdict, judge, main
+from stacks.figures import NOT_YET, RULES
+from stacks.figures.inspection import Figure
+from stacks.settings import ROOT
+from tests.infrastructure.conftest import Assembly
+
+Resources = dict[str, Any]
+Change = Callable[[Resources], None]
+WEST = "anfl-prod-us-west-1"
+
+
+@pytest.fixture(scope="module")
+def verdicts(prod: Assembly) -> list[Verdict]:
+    return judge(prod.folder)
+
+
+@pytest.fixture
+def doctored(prod: Assembly, tmp_path: Path) -> Callable[[str, Change], Path]:
+    """The templates of prod after something was changed among the resources of one stack."""
+
+    def doctor(stack: str, change: Change) -> Path:
+        folder = tmp_path / "cdk.out"
+        shutil.copytree(prod.folder, folder, ignore=shutil.ignore_patterns("asset.*", "tree.json"))
+        file = folder / f"{stack}.template.json"
+        document = json.loads(file.read_text())
+        change(document["Resources"])
+        file.write_text(json.dumps(document))
+        return folder
+
+    return doctor
+
+
+def changed(kind: str, name: str, path: str, value: object) -> Change:
+    """Give a property of the one resource of a type whose logical id begins with ``name`` another value."""
+
+    def change(resources: Resources) -> None:
+        *parents, last = path.split(".")
+        target = resources[the_one(resources, kind, name)]["Properties"]
+        for part in parents:
+            target = target[int(part)] if isinstance(target, list) else target[part]
+        assert target[last] != value
+        target[last] = value
+
+    return change
+
+
+def removed(kind: str, name: str) -> Change:
+    """Take away the one resource of a type whose logical id begins with ``name``."""
+
+    def change(resources: Resources) -> None:
+        del resources[the_one(resources, kind, name)]
+
+    return change
+
+
+def the_one(resources: Resources, kind: str, name: str) -> str:
+    (found,) = (key for key, resource in resources.items() if resource["Type"] == kind and key.startswith(name))
+    return found
+
+
+def with_status(verdicts: list[Verdict], status: Status) -> set[str]:
+    return {verdict.figure for verdict in verdicts if verdict.status is status}
+
+
+def test_every_figure_of_prod_is_realised_or_known_to_be_missing(verdicts: list[Verdict]) -> None:
+    assert with_status(verdicts, Status.NOT_YET) == set(NOT_YET)
+    for verdict in verdicts:
+        if verdict.status is not Status.NOT_YET:
+            assert verdict.status is Status.REALISED, verdict
+            assert verdict.realised_by
+
+
+def test_every_rule_is_for_a_figure(verdicts: list[Verdict]) -> None:
+    patterns = {Figure(path=verdict.figure, value=None).pattern for verdict in verdicts}
+    assert not RULES.keys() & NOT_YET.keys()
+    assert RULES.keys() | NOT_YET.keys() == patterns
+
+
+@pytest.mark.parametrize(
+    "figure",
+    [
+        "network.vpc.cidr",
+        "compute.ecs.clusters[vector-processing].max_size",
+        "compute.lambda.functions[model-validation].timeout",
+        "alerts.warning[high_latency].threshold",
+        "backup.vectors.retention",
+    ],
+)
+def test_a_regional_figure_is_realised_in_every_region(verdicts: list[Verdict], figure: str) -> None:
+    (verdict,) = (verdict for verdict in verdicts if verdict.figure == figure)
+    stacks = [finding.stack for finding in verdict.realised_by]
+    assert len(stacks) == 3
+    for region in ("us-west-1", "us-east-1", "eu-west-1"):
+        assert any(region in stack for stack in stacks)
+
+
+def test_dev_has_no_names_and_so_no_certificate(dev: Assembly) -> None:
+    verdicts = judge(dev.folder)
+    assert with_status(verdicts, Status.DISAGREES) == set()
+    assert with_status(verdicts, Status.NOT_HERE) == {
+        "network.global.route53.zones",
+        "encryption.in_transit.certificate",
+    }
+
+
+ALARM = "AWS::CloudWatch::Alarm"
+BALANCER = "AWS::ElasticLoadBalancingV2::Listener"
+FUNCTION = "AWS::Lambda::Function"
+GROUP = "AWS::AutoScaling::AutoScalingGroup"
+KEY = "AWS::KMS::Key"
+PLAN = "AWS::Backup::BackupPlan"
+SUBNET = "AWS::EC2::Subnet"
+RULE = "BackupPlan.BackupPlanRule.0"
+ARTIFACTS = [{"Fn::ImportValue": "anfl-prod-us-west-1-storage:ExportsOutputFnGetAttArtifacts82DD59A1Arn3B515032"}]
+DISAGREEMENTS: dict[str, tuple[str, Change]] = {
+    "network.global.regions": (
+        "anfl-prod-global-data",
+        changed("AWS::DynamoDB::GlobalTable", "Auth", "Replicas", [{"Region": "us-east-1"}]),
+    ),
+    "network.global.route53.zones": (
+        "anfl-prod-global-dns",
+        changed("AWS::Route53::HostedZone", "LibAeonovaCom", "Name", "lib.example.org"),
+    ),
+    "network.vpc.cidr": (f"{WEST}-network", changed("AWS::EC2::VPC", "NetworkVpc", "CidrBlock", "10.1.0.0/16")),
+    "network.vpc.subnets.public": (f"{WEST}-network", removed(SUBNET, "NetworkPublic2")),
+    "network.vpc.subnets.private": (
+        f"{WEST}-network",
+        changed(SUBNET, "NetworkPrivate2", "CidrBlock", "10.0.12.0/24"),
+    ),
+    "compute.ecs.clusters[vector-processing].instance_type": (
+        f"{WEST}-service",
+        changed("AWS::EC2::LaunchTemplate", "VectorProcessing", "LaunchTemplateData.InstanceType", "c5.xlarge"),
+    ),
+    "compute.ecs.clusters[vector-processing].min_size": (
+        f"{WEST}-service",
+        changed(GROUP, "VectorProcessing", "MinSize", "2"),
+    ),
+    "compute.ecs.clusters[model-registry].max_size": (
+        f"{WEST}-service",
+        changed(GROUP, "ModelRegistry", "MaxSize", "9"),
+    ),
+    "compute.lambda.functions[vector-processing].memory": (
+        f"{WEST}-service",
+        changed(FUNCTION, "VectorProcessing", "MemorySize", 1023),
+    ),
+    "compute.lambda.functions[model-validation].timeout": (
+        f"{WEST}-service",
+        changed(FUNCTION, "ModelValidation", "Timeout", 599),
+    ),
+    "encryption.at_rest.method": (
+        f"{WEST}-monitoring",
+        changed("AWS::SNS::Topic", "Alerts", "KmsMasterKeyId", None),
+    ),
+    "encryption.at_rest.key_rotation": (
+        "anfl-prod-global-keys",
+        changed(KEY, "DataKey", "RotationPeriodInDays", 365),
+    ),
+    "encryption.in_transit.method": (
+        f"{WEST}-service",
+        changed(BALANCER, "Balancer", "SslPolicy", "ELBSecurityPolicy-TLS13-1-2-Res-2021-06"),
+    ),
+    "encryption.in_transit.certificate": (
+        f"{WEST}-service",
+        changed(BALANCER, "Balancer", "Certificates.0.CertificateArn", "arn:aws:iam::server-certificate/another"),
+    ),
+    "alerts.critical[high_error_rate].name": (
+        f"{WEST}-monitoring",
+        changed(ALARM, "HighErrorRate", "AlarmDescription", "warning: it does not matter much"),
+    ),
+    "alerts.critical[high_error_rate].threshold": (
+        f"{WEST}-monitoring",
+        changed(ALARM, "HighErrorRate", "Threshold", 6),
+    ),
+    "alerts.warning[resource_usage].duration": (
+        f"{WEST}-monitoring",
+        changed(ALARM, "ResourceUsage", "DatapointsToAlarm", 29),
+    ),
+    "backup.vectors.frequency": (
+        f"{WEST}-recovery",
+        changed(PLAN, "Vectors", f"{RULE}.ScheduleExpression", "cron(0 3 * * ? *)"),
+    ),
+    "backup.configuration.retention": (
+        f"{WEST}-recovery",
+        changed(PLAN, "Configuration", f"{RULE}.Lifecycle.DeleteAfterDays", 30),
+    ),
+    "backup.databases.type": (
+        f"{WEST}-recovery",
+        changed("AWS::Backup::BackupSelection", "Databases", "BackupSelection.Resources", ARTIFACTS),
+    ),
+}
+
+
+@pytest.mark.parametrize("figure", DISAGREEMENTS)
+def test_a_template_that_disagrees_is_found(doctored: Callable[[str, Change], Path], figure: str) -> None:
+    folder = doctored(*DISAGREEMENTS[figure])
+    assert with_status(judge(folder), Status.DISAGREES) == {figure}
+    assert main([str(folder)]) == 1
+
+
+def test_a_figure_that_lost_its_resource_is_not_merely_not_yet(doctored: Callable[[str, Change], Path]) -> None:
+    verdicts = judge(doctored(f"{WEST}-monitoring", removed(ALARM, "HighLatency")))
+    name = "alerts.warning[high_latency]"
+    assert with_status(verdicts, Status.DISAGREES) == {f"{name}.{leaf}" for leaf in ("name", "threshold", "duration")}
+
+
+def test_templates_older_than_the_architecture_disagree_with_it(prod: Assembly, tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "environments", tmp_path / "environments")
+    text = (ROOT / "architecture.yaml").read_text()
+    assert "threshold: 80%" in text
+    (tmp_path / "architecture.yaml").write_text(text.replace("threshold: 80%", "threshold: 85%"))
+    verdicts = judge(prod.folder, root=tmp_path)
+    assert with_status(verdicts, Status.DISAGREES) == {"alerts.warning[resource_usage].threshold"}
+
+
+def test_the_table(prod: Assembly, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(prod.folder)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    at = lines.index("network.vpc.cidr = 10.0.0.0/16")
+    stack, logical_id, name, value = lines[at + 1].split()
+    assert (stack, name, value) == ("anfl-prod-{us-west-1,us-east-1,eu-west-1}-network", "CidrBlock", "10.0.0.0/16")
+    assert logical_id in prod["anfl-prod-us-west-1-network"].resources("AWS::EC2::VPC")
+    assert "recovery.rto = 4h   [not yet: no workflow recovers a region]" in lines
+    assert lines[-1] == f"54 figures: {54 - len(NOT_YET)} realised, {len(NOT_YET)} not yet"
+
+
+def test_the_table_marks_what_disagrees(
+    doctored: Callable[[str, Change], Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([str(doctored(*DISAGREEMENTS["network.vpc.cidr"]))]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    at = lines.index("network.vpc.cidr = 10.0.0.0/16   [disagrees: a template says otherwise]")
+    assert lines[at + 1].split()[0] == f"{WEST}-network"
+    assert lines[at + 1].endswith("10.1.0.0/16   ✗")
+    assert not lines[at + 2].endswith("✗")
+
+
+def test_json_has_every_finding(prod: Assembly, verdicts: list[Verdict], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--json", str(prod.folder)]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert [entry["figure"] for entry in document] == [verdict.figure for verdict in verdicts]
+    assert [len(entry["realised_by"]) for entry in document] == [len(verdict.realised_by) for verdict in verdicts]
+    assert document[2]["realised_by"][0].keys() == {"stack", "resource", "property", "value", "agrees"}
+
+
+def test_a_folder_without_templates(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(tmp_path)]) == 2
+    assert capsys.readouterr().err == f"{tmp_path} holds no synthesized templates; run: make synth\n"
