@@ -1,6 +1,8 @@
 """The program ``anfl``: every command, and one place that turns errors into messages and exit codes."""
 
 import sys
+from importlib.metadata import version
+from typing import Annotated
 
 import typer
 
@@ -8,7 +10,7 @@ from anfl.cli import collections, local_commands, models, vectors
 from anfl.cli.errors import CliError, as_document, exit_code_of
 from anfl.cli.invoke import invoke
 from anfl.cli.login import login, whoami
-from anfl.cli.output import errors, print_json
+from anfl.cli.output import console, errors, print_json
 from anfl.client import ApiError, UnreachableError
 
 app = typer.Typer(
@@ -16,7 +18,6 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="ANFL: a multi-region vector store and model registry.",
     epilog="Exit codes: 1 failed, 2 usage, 3 unreachable, 4 not allowed, 5 not found, 6 conflict.",
 )
 app.add_typer(collections.app, name="collections")
@@ -26,6 +27,21 @@ app.command()(login)
 app.command()(whoami)
 app.command()(invoke)
 local_commands.register(app)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        console.print(f"anfl {version('anfl')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """ANFL: a multi-region vector store and model registry."""
 
 
 def main() -> None:
