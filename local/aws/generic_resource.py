@@ -19,7 +19,19 @@ _REF_IS_ARN = frozenset(
         "AWS::ServiceDiscovery::Service",
     }
 )
-"""Types whose Ref is an ARN; of every other type it is the name, or an id where there is no name."""
+"""Types whose Ref is an ARN."""
+_REF_IS_ID = frozenset(
+    {
+        "AWS::ApiGateway::Authorizer",
+        "AWS::ApiGateway::RequestValidator",
+        "AWS::ApiGatewayV2::VpcLink",
+        "AWS::CloudFront::CachePolicy",
+        "AWS::CloudFront::OriginRequestPolicy",
+        "AWS::CloudFront::ResponseHeadersPolicy",
+        "AWS::Grafana::Workspace",
+    }
+)
+"""Types whose Ref is an id although they have a name; of every other type it is the name, if there is one."""
 _ARN_SERVICES = {
     "ApiGatewayV2": "apigateway",
     "CertificateManager": "acm",
@@ -55,7 +67,9 @@ class GenericResource(CloudFormationModel):
     @property
     def physical_resource_id(self) -> str:
         """What Ref gives."""
-        return self.arn if self.kind in _REF_IS_ARN else self._name or self.id
+        if self.kind in _REF_IS_ARN:
+            return self.arn
+        return self.id if self.kind in _REF_IS_ID else self._name or self.id
 
     @property
     def arn(self) -> str:

@@ -2,7 +2,8 @@
 
 Worth giving upstream:
 
-1. CloudFormation: ``Fn::GetStackOutput`` (also across regions) and ``{{resolve:ssm:…}}`` (`_clean_json`).
+1. CloudFormation: ``Fn::GetStackOutput`` (also across regions), ``{{resolve:ssm:…}}``, ``Ref`` and ``Fn::GetAtt`` of
+   models that have no answer or another one than AWS (`intrinsics`).
 2. CloudFormation: ``AWS::KMS::Key`` ignores ``MultiRegion``, ``KeySpec`` and ``KeyUsage`` (`_create_key`).
    KMS: ids of multi-region keys have 40 characters instead of 36; their ciphertexts cannot be decrypted (`_rename`).
 3. CloudFormation: templates are parsed as YAML first, which takes seconds for large JSON (`_parse_template`);
@@ -16,12 +17,10 @@ Worth giving upstream:
 8. Server: DynamoDB loses concurrent updates (`local.aws.server` serialises its requests).
 """
 
-import contextlib
 import copy
 import functools
 import json
 import logging
-import re
 from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
@@ -29,8 +28,8 @@ from typing import Any
 from moto import backends
 from moto.awslambda.responses import LambdaResponse
 from moto.cloudformation import parsing
-from moto.cloudformation.exceptions import UnformattedGetAttTemplateException, ValidationError
-from moto.cloudformation.models import CloudFormationBackend, Stack, cloudformation_backends
+from moto.cloudformation.exceptions import ValidationError
+from moto.cloudformation.models import CloudFormationBackend, Stack
 from moto.core import config, responses, utils
 from moto.core.common_models import BaseModel, CloudFormationModel
 from moto.dynamodb.models import DynamoDBBackend
@@ -38,15 +37,14 @@ from moto.dynamodb.models.table import Table
 from moto.kms.models import Key, kms_backends
 from moto.kms.responses import KmsResponse
 from moto.sqs.models import Queue
-from moto.ssm.models import ssm_backends
 
+from local.aws import intrinsics
 from local.aws.back_ends import BACK_ENDS
 from local.aws.generic_resource import GenericResource
 
 Invoke = Callable[[str, str, bytes, dict[str, str]], tuple[int, dict[str, str], bytes]]
 """(region, function name or ARN, payload, headers) → status, headers, body."""
 _log = logging.getLogger(__name__)
-_SSM = re.compile(r"\{\{resolve:ssm:([^}:]+)(?::\d+)?\}\}")
 
 
 def apply(*, invoke: Invoke) -> None:
@@ -85,7 +83,6 @@ class _Unpolled:
 
 def _cloudformation() -> None:
     original_class = parsing.resource_class_from_type
-    original_clean = parsing.clean_json
     original_create = parsing.parse_and_create_resource
     original_create_stack = CloudFormationBackend.create_stack
     known = parsing.get_model_map()
@@ -95,16 +92,6 @@ def _cloudformation() -> None:
             return original_class(kind)
         back_end: type[CloudFormationModel] = BACK_ENDS.get(kind, GenericResource)
         return back_end
-
-    def clean(node: Any, resources: Any) -> Any:  # noqa: ANN401 - JSON
-        if isinstance(node, str):
-            return _SSM.sub(lambda match: _parameter(match[1], resources), node) if "{{resolve:ssm:" in node else node
-        if isinstance(node, dict) and "Fn::GetStackOutput" in node:
-            return _stack_output(clean(node["Fn::GetStackOutput"], resources), resources)
-        if isinstance(node, dict) and "Fn::GetAtt" in node:
-            logical_id, attribute = node["Fn::GetAtt"]
-            return _attribute(logical_id, attribute, resources)
-        return original_clean(node, resources)
 
     def create(logical_id: str, definition: dict[str, Any], *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
         try:
@@ -130,8 +117,8 @@ def _cloudformation() -> None:
     _patch(CloudFormationBackend, "create_stack", create_stack)
     _patch(Stack, "parse_template", staticmethod(_parse_template))
     _patch(parsing, "resource_class_from_type", resource_class)
-    _patch(parsing, "clean_json", clean)
-    # Outputs may use attributes that AWS has and moto lacks; `_attribute` answers them.
+    _patch(parsing, "clean_json", intrinsics.resolver(parsing.clean_json))
+    # Outputs may use attributes that AWS has and moto lacks; `intrinsics` answers them.
     _patch(parsing.ResourceMap, "validate_outputs", lambda _map: None)
 
 
@@ -145,43 +132,6 @@ def _parse_template(template: str | dict[str, Any]) -> dict[str, Any]:
 def placeholder(kind: str) -> bool:
     """Whether resources of this type exist on paper only."""
     return parsing.resource_class_from_type(kind) is GenericResource
-
-
-def _parameter(name: str, resources: Any) -> str:  # noqa: ANN401 - moto's ResourceMap
-    backend = ssm_backends[resources["AWS::AccountId"]][resources["AWS::Region"]]
-    found = backend.get_parameter(name)
-    if found is None:
-        raise ValidationError(message=f"SSM parameter {name} does not exist in {resources['AWS::Region']}")
-    return str(found.value)
-
-
-def _stack_output(arguments: dict[str, str], resources: Any) -> Any:  # noqa: ANN401
-    region = arguments.get("Region") or resources["AWS::Region"]
-    for stack in cloudformation_backends[resources["AWS::AccountId"]][region].stacks.values():
-        if stack.name == arguments["StackName"] and not stack.status.startswith("DELETE"):
-            output = dict(stack.output_map).get(arguments["OutputName"])
-            if output is not None:
-                return output.value
-    raise ValidationError(message=f"Stack {arguments['StackName']} in {region} has no output {arguments['OutputName']}")
-
-
-def _attribute(logical_id: str, attribute: str, resources: Any) -> Any:  # noqa: ANN401
-    """``Fn::GetAtt`` as moto answers it, else as `GenericResource` would."""
-    resource = resources[logical_id]
-    if attribute.endswith("FullName"):  # of a balancer or target group: the end of its ARN
-        return resource.physical_resource_id.rpartition(":")[2].removeprefix("loadbalancer/")
-    if hasattr(resource, "get_cfn_attribute"):
-        with contextlib.suppress(NotImplementedError, UnformattedGetAttTemplateException):
-            return resource.get_cfn_attribute(attribute)
-    definition = resources._resource_json_map[logical_id]
-    return GenericResource(
-        kind=definition["Type"],
-        logical_id=logical_id,
-        stack=resources["AWS::StackName"],
-        properties=parsing.clean_json(definition.get("Properties", {}), resources),
-        account=resources["AWS::AccountId"],
-        region=resources["AWS::Region"],
-    ).get_cfn_attribute(attribute)
 
 
 def _create_key(

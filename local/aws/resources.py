@@ -6,8 +6,10 @@ from typing import Any
 
 from moto.cloudformation import parsing
 from moto.cloudformation.models import cloudformation_backends
+from moto.core.common_models import CloudFormationModel
 from moto.core.models import DEFAULT_ACCOUNT_ID
 
+from local.aws import intrinsics
 from local.aws.generic_resource import GenericResource
 from local.aws.moto_patches import placeholder
 
@@ -63,20 +65,22 @@ def _of_stack(stack: Any, region: str) -> Iterator[dict[str, Any]]:  # noqa: ANN
             "region": region,
             "logical_id": logical_id,
             "type": definition["Type"],
-            "physical_id": str(getattr(resource, "physical_resource_id", logical_id)),
+            "physical_id": intrinsics.physical_id(resource, logical_id),
             "properties": parsing.clean_json(deepcopy(definition.get("Properties", {})), resources),
-            "attributes": _attributes(resource) if hasattr(resource, "physical_resource_id") else {},
+            "attributes": _attributes(logical_id, resource, resources),
         }
 
 
-def _attributes(resource: Any) -> dict[str, Any]:  # noqa: ANN401 - any moto model
+def _attributes(logical_id: str, resource: Any, resources: Any) -> dict[str, Any]:  # noqa: ANN401 - moto's models
     if isinstance(resource, GenericResource):
         return resource.attributes()
-    known = {}
+    known: dict[str, Any] = {}
+    if not isinstance(resource, CloudFormationModel):
+        return known
     for name in _ATTRIBUTES:
         if type(resource).has_cfn_attr(name):
             try:
-                value = resource.get_cfn_attribute(name)
+                value = intrinsics.attribute(logical_id, name, resources)
             except Exception:  # noqa: S112 - models that inherit a has_cfn_attr that says yes to everything
                 continue
             if isinstance(value, str | int | float):

@@ -67,6 +67,49 @@ def test_properties_are_resolved_across_stacks_and_regions(aws: Aws) -> None:
     assert "AWS::KMS::Key" not in aws.get("/_anfl/placeholders")
 
 
+def test_references_give_what_aws_gives(aws: Aws) -> None:
+    """Where moto gives an object, nothing, a name for an id, or an ARN of another form."""
+    references = {
+        "Deployment": {"Ref": "Deployment"},
+        "Link": {"Ref": "Link"},
+        "NameServers": {"Fn::GetAtt": ["Zone", "NameServers"]},
+        "LogGroup": {"Fn::GetAtt": ["Log", "Arn"]},
+    }
+    aws.create(
+        "references",
+        {
+            "Api": {"Type": "AWS::ApiGateway::RestApi", "Properties": {"Name": "api"}},
+            "Method": {
+                "Type": "AWS::ApiGateway::Method",
+                "Properties": {
+                    "RestApiId": {"Ref": "Api"},
+                    "ResourceId": {"Fn::GetAtt": ["Api", "RootResourceId"]},
+                    "HttpMethod": "GET",
+                    "AuthorizationType": "NONE",
+                    "Integration": {"Type": "HTTP_PROXY", "IntegrationHttpMethod": "GET", "Uri": "http://internal/"},
+                },
+            },
+            "Deployment": {
+                "Type": "AWS::ApiGateway::Deployment",
+                "Properties": {"RestApiId": {"Ref": "Api"}},
+                "DependsOn": "Method",
+            },
+            "Link": {"Type": "AWS::ApiGatewayV2::VpcLink", "Properties": {"Name": "link", "SubnetIds": []}},
+            "Zone": {"Type": "AWS::Route53::HostedZone", "Properties": {"Name": "anfl.test"}},
+            "Log": {"Type": "AWS::Logs::LogGroup", "Properties": {"LogGroupName": "spoken"}},
+            "Web": {"Type": "AWS::WAFv2::WebACL", "Properties": references},
+        },
+    )
+    given = aws.resource("references", "Web")["properties"]
+    api = aws.resource("references", "Api")["physical_id"]
+    (deployment,) = aws.client("apigateway").get_deployments(restApiId=api)["items"]
+    assert given["Deployment"] == aws.resource("references", "Deployment")["physical_id"] == deployment["id"]
+    assert given["Link"] == aws.resource("references", "Link")["physical_id"] != "link"
+    assert len(given["NameServers"]) == 4
+    group = f"arn:aws:logs:{REGION}:123456789012:log-group:spoken:*"
+    assert given["LogGroup"] == aws.resource("references", "Log")["attributes"]["Arn"] == group
+
+
 def test_replica_key_decrypts_what_the_primary_encrypted(aws: Aws) -> None:
     properties = {"KeyPolicy": KEY_POLICY, "MultiRegion": True}
     aws.create("primary", {"Key": {"Type": "AWS::KMS::Key", "Properties": properties}}, "us-east-1")
