@@ -6,6 +6,7 @@ import time
 from rich.console import Console
 
 from anfl.resources import Function
+from bundling import bytecode
 from bundling.build import build
 from bundling.errors import BundlingError
 from bundling.functions import bundle_for
@@ -14,6 +15,8 @@ from bundling.functions import bundle_for
 def main() -> int:
     """Build every function's bundle; 1 where one fails."""
     console = Console(highlight=False, markup=False)
+    if note := bytecode.skipped():
+        console.print(note)
     for function in Function:
         bundle = bundle_for(function)
         started = time.monotonic()

@@ -7,13 +7,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from bundling import archive, extension, requirements
+from bundling import archive, bytecode, extension, requirements
 from bundling.functions import BUILD, FunctionBundle
 from bundling.gates import check_bundle
 from bundling.sources import ROOT, files_below
 
 _UNUSED = frozenset({"__pycache__", "tests", "test", "include"})
 """Folders of installed packages that no function reads at run time."""
+
+_KEPT = 3
+"""Archives of a function that stay in the cache, the present one among them: a change taken back is no new build."""
+_ANY_HASH = "[0-9a-f]" * 64
 
 
 def build(bundle: FunctionBundle) -> bool:
@@ -25,6 +29,8 @@ def build(bundle: FunctionBundle) -> bool:
     """
     with _alone():
         if bundle.archive.is_file():
+            bundle.archive.touch()  # the latest used stay longest
+            _forget(bundle)
             return False
         with tempfile.TemporaryDirectory(dir=BUILD) as scratch:
             content = Path(scratch) / "content"
@@ -34,8 +40,10 @@ def build(bundle: FunctionBundle) -> bool:
                 shutil.copy(extension.compiled(entry), content)
             _prune(content)
             _copy(bundle, content)
+            bytecode.add(content)
             check_bundle(content)
             archive.write(content, bundle.archive)
+        _forget(bundle)
         return True
 
 
@@ -67,3 +75,11 @@ def _copy(bundle: FunctionBundle, content: Path) -> None:
         target = content / path.relative_to(ROOT)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, target)
+
+
+def _forget(bundle: FunctionBundle) -> None:
+    """Delete the function's archives that have not been used for longest."""
+    cached = bundle.archive.parent.glob(f"{bundle.name}-{_ANY_HASH}.zip")
+    others = sorted((path for path in cached if path != bundle.archive), key=lambda path: path.stat().st_mtime_ns)
+    for path in others[: 1 - _KEPT]:
+        path.unlink()

@@ -27,6 +27,8 @@ from bundling.sources import digest
 
 SUFFIX = f".cpython-{PYTHON_VERSION.replace('.', '')}-x86_64-linux-gnu.so"
 _OPTIONS = ["-w", "-O3", "-std=c++17", "-fPIC", "-shared", "-fvisibility=hidden", "-s"]
+_RELATIVE = "-ffile-prefix-map="
+"""Messages of C++ name their file: the folder above it, a temporary one, would make each build another."""
 _ZIG = ["-target", "x86_64-linux-gnu.2.34", "-mcpu=x86_64_v3"]
 
 
@@ -35,7 +37,7 @@ def compiled(entry: str) -> Path:
 
     :raises BundlingError: no compiler works, or no result passes the gates.
     """
-    recipe = digest([], entry, pybind11.__version__, np.__version__, PYTHON_VERSION, *_OPTIONS, *_ZIG)
+    recipe = digest([], entry, pybind11.__version__, np.__version__, PYTHON_VERSION, *_OPTIONS, _RELATIVE, *_ZIG)
     place = BUILD / "extensions" / recipe / f"hnswlib{SUFFIX}"
     if place.is_file():
         return place
@@ -46,7 +48,7 @@ def compiled(entry: str) -> Path:
         failures: list[str] = []
         for compiler in _compilers():
             try:
-                _compile(compiler, source, draft)
+                compile_with(compiler, source, draft)
                 check_portable(draft)
                 check_vectorised(draft)
             except BundlingError as error:
@@ -91,15 +93,20 @@ def _zig() -> list[str]:
     return zig()
 
 
-def _compile(compiler: list[str], source: Path, target: Path) -> None:
-    include = [source / "hnswlib", pybind11.get_include(), np.get_include(), sysconfig.get_path("include")]
+def compile_with(compiler: list[str], source: Path, target: Path) -> None:
+    """Compile the unpacked ``source`` of hnswlib into ``target``; no folder of this machine shows in the result.
+
+    :raises BundlingError: with the compiler's last lines.
+    """
+    folders = [source / "hnswlib", pybind11.get_include(), np.get_include(), sysconfig.get_path("include")]
     version = source.name.removeprefix("hnswlib-")
     run(
         [
             *compiler,
             *_OPTIONS,
             f'-DVERSION_INFO="{version}"',
-            *(f"-I{folder}" for folder in include),
+            *(f"{_RELATIVE}{folder}=." for folder in (source, *folders)),
+            *(f"-I{folder}" for folder in folders),
             str(source / "python_bindings" / "bindings.cpp"),
             *("-o", str(target), "-pthread"),
         ],

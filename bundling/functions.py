@@ -1,5 +1,6 @@
 """The bundle of each Lambda function: what goes in, under which name it is cached."""
 
+import sys
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -10,8 +11,10 @@ from bundling.sources import ROOT, digest, files_below, modules_used_by
 
 PYTHON_VERSION = "3.13"
 ARCHITECTURE = "x86_64"
-RECIPE = "1"
+RECIPE = "2"
 """Raise it where a change of this package makes another bundle from the same sources."""
+BYTECODE = sys.implementation.cache_tag == f"cpython-{PYTHON_VERSION.replace('.', '')}"
+"""Whether this interpreter compiles for the target's, so that bundles ship bytecode."""
 
 BUILD = ROOT / "build"
 
@@ -35,8 +38,9 @@ class FunctionBundle:
 
     @cached_property
     def content_hash(self) -> str:
-        """Names the bundle: SHA-256 over sources, lock, Python version, architecture and recipe."""
-        return digest([*files_below(self.source), *self.modules], PYTHON_VERSION, ARCHITECTURE, RECIPE)
+        """Names the bundle: SHA-256 over sources, lock, Python version, architecture, recipe, kind of code."""
+        code = "bytecode" if BYTECODE else "source"
+        return digest([*files_below(self.source), *self.modules], PYTHON_VERSION, ARCHITECTURE, RECIPE, code)
 
     @property
     def archive(self) -> Path:

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from bundling.errors import BundlingError
@@ -23,14 +24,15 @@ def uv() -> str:
     raise BundlingError("uv is not installed: run 'make bundle', which brings it.")
 
 
-def run(command: list[str], *, purpose: str, cwd: Path = ROOT) -> str:
+def run(command: list[str], *, purpose: str, cwd: Path = ROOT, environment: Mapping[str, str] | None = None) -> str:
     """Run a tool to its end and return what it printed.
 
+    :param environment: its environment variables; None: those of this process.
     :raises BundlingError: with the tool's last lines.
     """
     try:
         done = subprocess.run(  # noqa: S603 - fixed programs, arguments of our own
-            command, cwd=cwd, capture_output=True, text=True, timeout=SECONDS, check=False
+            command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=SECONDS, check=False
         )
     except subprocess.TimeoutExpired as error:
         raise BundlingError(f"{purpose} took longer than {SECONDS} s.") from error

@@ -1,0 +1,28 @@
+"""Compiled code is the same bytes wherever its source was unpacked."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from bundling.extension import compile_with
+
+COMPILER = shutil.which("c++")
+
+
+@pytest.mark.skipif(COMPILER is None, reason="compiles with the machine's C++ compiler")
+def test_where_the_source_lay_does_not_show(tmp_path: Path) -> None:
+    libraries = []
+    for place in ("one", "another"):
+        source = tmp_path / place / "hnswlib-0.0.0"
+        (source / "hnswlib").mkdir(parents=True)
+        (source / "python_bindings").mkdir()
+        (source / "hnswlib" / "hnswlib.h").write_text("inline const char *header() { return __FILE__; }\n")
+        code = '#include "hnswlib.h"\n#include <pybind11/pybind11.h>\n'
+        code += "PYBIND11_MODULE(hnswlib, m) { m.def(__FILE__, [] { return header(); }); }\n"
+        (source / "python_bindings" / "bindings.cpp").write_text(code)
+        compile_with([COMPILER or ""], source, tmp_path / place / "hnswlib.so")
+        libraries.append((tmp_path / place / "hnswlib.so").read_bytes())
+    assert libraries[0] == libraries[1]
+    assert str(tmp_path).encode() not in libraries[0]
+    assert b"/site-packages/" not in libraries[0]
