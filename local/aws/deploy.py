@@ -52,7 +52,7 @@ async def deploy(
     require_loopback(endpoint)
     await asyncio.to_thread(_bootstrap, cdk_out, endpoint)
     # Change sets would lose exports and outputs in moto.
-    arguments = ("deploy", "**", "--method=direct", "--require-approval=never", "--no-validation")
+    arguments = ("deploy", "**", "--method=direct", "--require-approval=never")
     await _run(arguments, cdk_out, endpoint, log=log, cdk=cdk, progress=progress, timeout=timeout)
 
 

@@ -2,7 +2,6 @@
 
 import base64
 import hashlib
-import io
 import json
 import os
 import platform
@@ -16,7 +15,6 @@ import zipfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -25,6 +23,7 @@ from moto.awslambda_simple.models import lambda_simple_backends
 from moto.core.models import DEFAULT_ACCOUNT_ID
 
 from local.addresses import AddressBook
+from local.aws.code_cache import Bundle, CodeCache
 from local.aws.worker import FunctionSpec, Outcome, Worker
 
 MAX_WORKERS = 4
@@ -33,9 +32,6 @@ MAX_REQUEST, MAX_EVENT, MAX_RESPONSE = 6 * 1024 * 1024, 1024 * 1024, 6_291_556
 """Bytes: synchronous payload, asynchronous payload, response (Lambda's quotas)."""
 RETRY_SECONDS = (60.0, 120.0)
 """Pauses before the two retries of an asynchronous invocation that failed."""
-_RUNTIME = ("awslambdaric", "runtime_client", "snapshot_restore_py", "simplejson")
-_SDK = ("boto3", "botocore", "s3transfer", "jmespath", "dateutil", "six", "urllib3")
-"""What Lambda's Python runtime brings along; everything else must be in the bundle."""
 
 
 class ServiceError(Exception):
@@ -73,7 +69,7 @@ class Functions:
         :param role_environment: (role ARN, region, session name) → variables with its credentials.
         :param native: whether bundles, built for Linux on x86-64, run here; None looks.
         """
-        self._cache = cache
+        self._code = CodeCache(cache)
         self._log = log
         self._addresses = addresses
         self._role_environment = role_environment
@@ -84,7 +80,6 @@ class Functions:
         # The kernel ties a leashed child to the thread that started it: one that lives as long as this object.
         self._starter = ThreadPoolExecutor(1, thread_name_prefix="worker-starter")
         self._lock = threading.Condition()
-        self._code_lock = threading.Lock()
         self._scratch = Path(tempfile.mkdtemp(prefix="anfl-functions-"))
         self._started = 0
         self._closed = False
@@ -235,15 +230,15 @@ class Functions:
         worker.stop()
 
     def _start(self, spec: FunctionSpec, function: LambdaFunction, number: int) -> Worker:
-        code = self._code(spec, function)
-        path = [str(code), str(self._runtime())] if self._native else [*_sources(spec), *filter(None, sys.path)]
+        bundle, runtime = self._bundle(spec, function), self._code.runtime()
+        path = [str(bundle.code), str(runtime)] if self._native else [*_sources(spec), *filter(None, sys.path)]
         environment = {
             "PATH": "/usr/local/bin:/usr/bin:/bin",
             "TZ": ":UTC",
             "HOME": str(self._scratch / str(number)),
             "TMPDIR": str(self._scratch / str(number)),
             "PYTHONPATH": os.pathsep.join(path),
-            "PYTHONDONTWRITEBYTECODE": "1",
+            "PYTHONPYCACHEPREFIX": str(bundle.bytecode),
             "AWS_CONFIG_FILE": os.devnull,
             "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
             "AWS_EXECUTION_ENV": f"AWS_Lambda_{spec.runtime}",
@@ -253,8 +248,8 @@ class Functions:
             "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
             "AWS_LAMBDA_LOG_GROUP_NAME": f"/aws/lambda/{spec.name}",
             "AWS_LAMBDA_LOG_STREAM_NAME": f"local/[$LATEST]{number:032x}",
-            "LAMBDA_TASK_ROOT": str(code),
-            "LAMBDA_RUNTIME_DIR": str(self._runtime()),
+            "LAMBDA_TASK_ROOT": str(bundle.code),
+            "LAMBDA_RUNTIME_DIR": str(runtime),
             "_HANDLER": spec.handler,
             **self._role_environment(spec.role, spec.region, spec.name),
             **self._addresses.substitute(dict(spec.environment)),
@@ -264,49 +259,17 @@ class Functions:
         return Worker(
             spec=spec,
             command=(sys.executable, "-S", "-m", "awslambdaric", spec.handler),
-            directory=code,
+            directory=bundle.code,
             environment=environment,
             log=self._log.with_suffix("") / f"{spec.region}-{spec.name}-{number}.log",
             scratch=self._scratch / str(number),
         )
 
-    def _code(self, spec: FunctionSpec, function: LambdaFunction) -> Path:
-        """The bundle's folder, named by its content."""
-        target = self._cache / spec.code_sha256
-        with self._code_lock:
-            if target.exists():
-                return target
-            self._cache.mkdir(parents=True, exist_ok=True)
-            draft = Path(tempfile.mkdtemp(dir=self._cache, prefix=".draft-"))
-            try:
-                with zipfile.ZipFile(io.BytesIO(function.code_bytes)) as archive:
-                    for entry in archive.infolist():
-                        place = Path(archive.extract(entry, draft))
-                        if not entry.is_dir() and (mode := entry.external_attr >> 16 & 0o777):
-                            place.chmod(mode | 0o400)
-                draft.chmod(0o755)
-                draft.rename(target)
-            except zipfile.BadZipFile as error:
-                raise ServiceError(502, "InvalidZipFileException", f"{spec.name}: {error}") from error
-            finally:
-                shutil.rmtree(draft, ignore_errors=True)
-            return target
-
-    def _runtime(self) -> Path:
-        """A folder with the runtime interface client and the SDK, and nothing else of this environment."""
-        target = self._cache / "runtime"
-        with self._code_lock:
-            target.mkdir(parents=True, exist_ok=True)
-            for name in (*_RUNTIME, *_SDK):
-                found = find_spec(name)
-                if found is not None and found.origin is not None:
-                    origin = Path(found.origin)
-                    origin = origin.parent if found.submodule_search_locations else origin
-                    link = target / origin.name
-                    if not link.exists():
-                        link.unlink(missing_ok=True)
-                        link.symlink_to(origin)
-        return target
+    def _bundle(self, spec: FunctionSpec, function: LambdaFunction) -> Bundle:
+        try:
+            return self._code.bundle(spec.code_sha256, function.code_bytes)
+        except zipfile.BadZipFile as error:
+            raise ServiceError(502, "InvalidZipFileException", f"{spec.name}: {error}") from error
 
     def _note(self, text: str) -> None:
         with self._log.open("a") as log:
