@@ -8,7 +8,6 @@ import tempfile
 import threading
 import time
 import zipfile
-from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -19,23 +18,6 @@ _SDK = ("boto3", "botocore", "s3transfer", "jmespath", "dateutil", "six", "urlli
 """What Lambda's Python runtime brings along; everything else must be in the bundle."""
 
 
-@dataclass(frozen=True)
-class Bundle:
-    """One extracted bundle."""
-
-    folder: Path
-
-    @property
-    def code(self) -> Path:
-        """What was in the archive."""
-        return self.folder / "code"
-
-    @property
-    def bytecode(self) -> Path:
-        """Where Python keeps what it compiled: half of a cold start is compiling."""
-        return self.folder / "bytecode"
-
-
 class CodeCache:
     """A folder of bundles by content; safe for threads and beside other runs."""
 
@@ -43,18 +25,18 @@ class CodeCache:
         self._root = root
         self._lock = threading.Lock()
 
-    def bundle(self, sha256: str, archive: bytes) -> Bundle:
-        """The bundle whose zip is ``archive``, extracted.
+    def bundle(self, sha256: str, archive: bytes) -> Path:
+        """The folder into which ``archive`` is extracted.
 
         :raises zipfile.BadZipFile: it is none.
         """
-        bundle = Bundle(self._root / sha256)
+        target = self._root / sha256
         with self._lock:
-            if not bundle.code.exists():
+            if not target.exists():
                 self._prune()
-                self._extract(archive, bundle.code)
-            os.utime(bundle.folder)
-        return bundle
+                self._extract(archive, target)
+            os.utime(target)
+        return target
 
     def runtime(self) -> Path:
         """A folder with the runtime interface client and the SDK, and nothing else of this environment."""
@@ -73,8 +55,8 @@ class CodeCache:
         return target
 
     def _extract(self, archive: bytes, target: Path) -> None:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        draft = Path(tempfile.mkdtemp(dir=target.parent, prefix=".draft-"))
+        self._root.mkdir(parents=True, exist_ok=True)
+        draft = Path(tempfile.mkdtemp(dir=self._root, prefix=".draft-"))
         try:
             with zipfile.ZipFile(io.BytesIO(archive)) as opened:
                 for entry in opened.infolist():

@@ -23,7 +23,7 @@ from moto.awslambda_simple.models import lambda_simple_backends
 from moto.core.models import DEFAULT_ACCOUNT_ID
 
 from local.addresses import AddressBook
-from local.aws.code_cache import Bundle, CodeCache
+from local.aws.code_cache import CodeCache
 from local.aws.worker import FunctionSpec, Outcome, Worker
 
 MAX_WORKERS = 4
@@ -231,14 +231,14 @@ class Functions:
 
     def _start(self, spec: FunctionSpec, function: LambdaFunction, number: int) -> Worker:
         bundle, runtime = self._bundle(spec, function), self._code.runtime()
-        path = [str(bundle.code), str(runtime)] if self._native else [*_sources(spec), *filter(None, sys.path)]
+        path = [str(bundle), str(runtime)] if self._native else [*_sources(spec), *filter(None, sys.path)]
         environment = {
             "PATH": "/usr/local/bin:/usr/bin:/bin",
             "TZ": ":UTC",
             "HOME": str(self._scratch / str(number)),
             "TMPDIR": str(self._scratch / str(number)),
             "PYTHONPATH": os.pathsep.join(path),
-            "PYTHONPYCACHEPREFIX": str(bundle.bytecode),
+            "PYTHONDONTWRITEBYTECODE": "1",
             "AWS_CONFIG_FILE": os.devnull,
             "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
             "AWS_EXECUTION_ENV": f"AWS_Lambda_{spec.runtime}",
@@ -248,7 +248,7 @@ class Functions:
             "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
             "AWS_LAMBDA_LOG_GROUP_NAME": f"/aws/lambda/{spec.name}",
             "AWS_LAMBDA_LOG_STREAM_NAME": f"local/[$LATEST]{number:032x}",
-            "LAMBDA_TASK_ROOT": str(bundle.code),
+            "LAMBDA_TASK_ROOT": str(bundle),
             "LAMBDA_RUNTIME_DIR": str(runtime),
             "_HANDLER": spec.handler,
             **self._role_environment(spec.role, spec.region, spec.name),
@@ -259,13 +259,13 @@ class Functions:
         return Worker(
             spec=spec,
             command=(sys.executable, "-S", "-m", "awslambdaric", spec.handler),
-            directory=bundle.code,
+            directory=bundle,
             environment=environment,
             log=self._log.with_suffix("") / f"{spec.region}-{spec.name}-{number}.log",
             scratch=self._scratch / str(number),
         )
 
-    def _bundle(self, spec: FunctionSpec, function: LambdaFunction) -> Bundle:
+    def _bundle(self, spec: FunctionSpec, function: LambdaFunction) -> Path:
         try:
             return self._code.bundle(spec.code_sha256, function.code_bytes)
         except zipfile.BadZipFile as error:

@@ -4,14 +4,12 @@ import io
 import os
 import time
 import zipfile
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from local.aws.code_cache import UNUSED_SECONDS, CodeCache
-from tests.local.aws.conftest import Aws
 
 
 def _zip(**files: str) -> bytes:
@@ -24,7 +22,7 @@ def _zip(**files: str) -> bytes:
 
 def test_a_bundle_is_extracted_once(tmp_path: Path) -> None:
     bundle = CodeCache(tmp_path).bundle("a", _zip(handler="X = 1"))
-    assert (bundle.code / "handler.py").read_text() == "X = 1"
+    assert (bundle / "handler.py").read_text() == "X = 1"
     assert CodeCache(tmp_path).bundle("a", b"not even looked at") == bundle
 
 
@@ -32,33 +30,24 @@ def test_what_is_no_archive_leaves_nothing(tmp_path: Path) -> None:
     cache = CodeCache(tmp_path)
     with pytest.raises(zipfile.BadZipFile):
         cache.bundle("a", b"nonsense")
-    assert (cache.bundle("a", _zip(handler="X = 1")).code / "handler.py").exists()
+    assert (cache.bundle("a", _zip(handler="X = 1")) / "handler.py").exists()
 
 
 def test_runs_that_extract_the_same_bundle_at_once_agree(tmp_path: Path) -> None:
     archive = _zip(**{f"module{n}": "X = 1\n" * 100 for n in range(200)})
     with ThreadPoolExecutor(4) as threads:
         found = list(threads.map(lambda _: CodeCache(tmp_path).bundle("a", archive), range(4)))
-    assert len({bundle.code for bundle in found}) == 1
-    assert [path.name for path in found[0].folder.iterdir()] == ["code"]
-    assert len(list(found[0].code.iterdir())) == 200
+    assert set(found) == {tmp_path / "a"}
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+    assert len(list(found[0].iterdir())) == 200
 
 
 def test_only_bundles_that_nobody_uses_are_forgotten(tmp_path: Path) -> None:
     cache = CodeCache(tmp_path)
     old, used = cache.bundle("old", _zip(handler="1")), cache.bundle("used", _zip(handler="2"))
     cache.runtime()
-    for folder in (old.folder, used.folder, tmp_path / "runtime"):
+    for folder in (old, used, tmp_path / "runtime"):
         os.utime(folder, times=(0, time.time() - UNUSED_SECONDS - 60))
     cache.bundle("used", b"")
     cache.bundle("new", _zip(handler="3"))
     assert {path.name for path in tmp_path.iterdir()} == {"used", "new", "runtime"}
-
-
-def test_a_function_compiles_its_code_once_and_leaves_the_bundle_as_it_is(
-    aws: Aws, function: str, eventually: Callable[[Callable[[], object]], None]
-) -> None:
-    report, _ = aws.invoke(function, {"do": "report"})
-    code = Path(report["env"]["LAMBDA_TASK_ROOT"])
-    eventually(lambda: list((code.parent / "bytecode").rglob("handler.*.pyc")))
-    assert not list(code.rglob("__pycache__"))
