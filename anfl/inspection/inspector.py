@@ -1,7 +1,6 @@
 """Inspects a set of files and gives the verdict."""
 
 import os
-import stat
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
@@ -72,26 +71,18 @@ class Local:
             self._path.unlink(missing_ok=True)
 
 
-def inspect_directory(path: Path, *, limits: Limits | None = None) -> Report:
-    """The verdict on a file, or on everything below a folder. Links are not followed but rejected."""
-    sources, findings = _below(path)
-    return inspect_files(sources, limits=limits, findings=findings)
-
-
 def inspect_files(
     sources: Iterable[FileSource],
     *,
     limits: Limits | None = None,
-    findings: Iterable[tuple[str | None, Finding]] = (),
     scratch: Path | None = None,
 ) -> Report:
     """The verdict on files. Never raises because of what is in them.
 
-    :param findings: what the caller has found already, by file.
     :param scratch: folder for what must be unpacked; None: the system's.
     """
     budget = Budget(limits or Limits())
-    collected = list(findings)
+    collected: Found = []
     files: list[InspectedFile] = []
     total = 0
     with tempfile.TemporaryDirectory(prefix="inspect-", dir=scratch) as folder:
@@ -328,25 +319,6 @@ def _text(name: str, stream: IO[bytes]) -> Iterator[Finding]:
         yield from documents.mlmodel(stream.read(documents.MLMODEL_BYTES + 1))
     elif documents.is_code(name) or stream.read(2) == b"#!":
         yield quarantine("custom_code", "it is code, which would run when the model is loaded")
-
-
-def _below(path: Path) -> tuple[list[FileSource], Found]:
-    sources: list[FileSource] = []
-    findings: Found = []
-    root = path.parent if path.is_file() else path
-    candidates = [path] if not path.is_dir() or path.is_symlink() else sorted(path.rglob("*"))
-    for candidate in candidates:
-        name = candidate.relative_to(root).as_posix()
-        mode = candidate.lstat().st_mode
-        if stat.S_ISREG(mode):
-            sources.append(FileSource(path=name, size=candidate.stat().st_size, local=_kept(candidate)))
-        elif not stat.S_ISDIR(mode):
-            findings.append((name, reject("link", "it is a link or a device")))
-    return sources, findings
-
-
-def _kept(path: Path) -> "Callable[[], Local]":
-    return lambda: Local(path)
 
 
 def _status(findings: Found) -> Status:
