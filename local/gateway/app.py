@@ -10,9 +10,10 @@ from typing import Any
 
 import aiohttp
 
+from local.gateway.body import Body
 from local.gateway.declared import HttpProxy, Method, RestApi
 from local.gateway.functions import Functions
-from local.gateway.integrations import MAX_PAYLOAD, Incoming, call_function, call_service
+from local.gateway.integrations import Incoming, call_function, call_service
 from local.gateway.responses import Answer, Refusal, Refused
 
 HEALTH_PATH = "/_anfl/health"
@@ -62,8 +63,9 @@ class Gateway:
         api = self._api
         context = _context(scope, api)
         headers = [(k.decode("latin-1"), v.decode("latin-1")) for k, v in scope["headers"]]
+        body = Body(receive, dict(headers))
         try:
-            answer = await self._serve(scope, receive, api, context, headers)
+            answer = await self._serve(scope, body, api, context, headers)
         except Refused as refused:
             answer = api.responses.render(refused.refusal, context, accept=dict(headers).get("accept", ""))
             if answer.status >= 500:
@@ -71,6 +73,7 @@ class Gateway:
         except Exception:
             _log.exception("%s %s", scope["method"], scope["path"])
             answer = api.responses.render(Refusal.API_CONFIGURATION_ERROR, context)
+        await body.discard()
         answer.headers.append((b"x-amzn-requestid", context["requestId"].encode()))
         if _log.isEnabledFor(logging.INFO):
             milliseconds = (time.perf_counter() - started) * 1000
@@ -94,15 +97,13 @@ class Gateway:
     async def _serve(
         self,
         scope: Any,  # noqa: ANN401 - ASGI
-        receive: Any,  # noqa: ANN401 - ASGI
+        body: Body,
         api: RestApi,
         context: dict[str, Any],
         headers: list[tuple[str, str]],
     ) -> Answer:
         named = dict(headers)
-        length = named.get("content-length", "0")
-        if length.isdigit() and int(length) > MAX_PAYLOAD:
-            raise Refused(Refusal.REQUEST_TOO_LARGE)
+        body.check_length()
         verb, raw_path = scope["method"], (scope.get("raw_path") or scope["path"].encode()).decode("latin-1")
         found = api.router.find(raw_path)
         method = None if found is None else found[0].get(verb) or found[0].get("ANY")
@@ -119,7 +120,7 @@ class Gateway:
             query=scope["query_string"].decode("latin-1"),
             headers=headers,
             path_parameters=found[1],
-            body=await _body(receive),
+            body=await body.read(),
             context=context,
         )
         return await self._integrate(method, functions, request, api)
@@ -154,19 +155,3 @@ def _context(scope: Any, api: RestApi) -> dict[str, Any]:  # noqa: ANN401 - ASGI
         "requestTimeEpoch": int(now * 1000),
         "stage": api.stage,
     }
-
-
-async def _body(receive: Any) -> bytes:  # noqa: ANN401 - ASGI
-    chunks: list[bytes] = []
-    total = 0
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise Refused(Refusal.DEFAULT_4XX, "the client went away")
-        chunk = message.get("body", b"")
-        total += len(chunk)
-        if total > MAX_PAYLOAD:
-            raise Refused(Refusal.REQUEST_TOO_LARGE)
-        chunks.append(chunk)
-        if not message.get("more_body"):
-            return b"".join(chunks)

@@ -14,12 +14,11 @@ import aiohttp
 from yarl import URL
 
 from local.gateway.balancer import BAD_GATEWAY, UNAVAILABLE
+from local.gateway.body import MAX_PAYLOAD
 from local.gateway.declared import HttpProxy, LambdaProxy
 from local.gateway.functions import FunctionFailedError, Functions
 from local.gateway.responses import Answer, Header, Refusal, Refused, context_value
 
-MAX_PAYLOAD = 10 * 1024 * 1024
-"""Largest request and response body in bytes."""
 _HOP = frozenset(
     {
         "connection",

@@ -1,6 +1,8 @@
 """The gateway as a client sees it, over real HTTP."""
 
 import base64
+import contextlib
+import http.client
 import socket
 from typing import Any
 
@@ -204,11 +206,37 @@ def test_serves_after_a_reload(gateway: httpx.Client) -> None:
 
 def test_keeps_the_connection_after_a_refusal(gateway: httpx.Client) -> None:
     """A refused upload is drained, so that the client can read the answer and go on."""
+    connection = http.client.HTTPConnection("127.0.0.1", gateway.base_url.port, timeout=5)
+    with contextlib.closing(connection):
+        connection.request("PUT", "/v1/items/a", body=bytes(OVER_LIMIT))
+        refusal = connection.getresponse()
+        assert (refusal.status, len(refusal.read())) == (413, int(refusal.headers["content-length"]))
+        used = connection.sock
+        connection.request("POST", "/_anfl/reload")
+        assert connection.getresponse().status == 204
+        assert connection.sock is used
+
+
+@pytest.mark.parametrize(("length", "status"), [(OVER_LIMIT, 413), (OVER_LIMIT - 1, 401)])
+def test_a_client_that_closes_can_send_everything_before_it_reads_the_refusal(
+    gateway: httpx.Client, length: int, status: int
+) -> None:
+    with _connection(gateway) as connection:
+        head = f"PUT /v1/items/a HTTP/1.1\r\nhost: a\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n"
+        connection.sendall(head.encode())
+        for start in range(0, length, 65536):
+            connection.sendall(bytes(min(65536, length - start)))
+        assert connection.recv(4096).startswith(f"HTTP/1.1 {status}".encode())
+
+
+def test_a_client_that_asks_before_it_sends_is_refused_at_once(gateway: httpx.Client) -> None:
+    with _connection(gateway) as connection:
+        head = f"PUT /v1/items/a HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: {OVER_LIMIT}\r\n\r\n"
+        connection.sendall(head.encode())
+        assert connection.recv(4096).startswith(b"HTTP/1.1 413")
+
+
+def _connection(gateway: httpx.Client) -> socket.socket:
     port = gateway.base_url.port
     assert port is not None
-    with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
-        head = f"PUT /v1/items/a HTTP/1.1\r\nhost: a\r\ncontent-length: {OVER_LIMIT}\r\n\r\n"
-        connection.sendall(head.encode() + bytes(OVER_LIMIT))
-        assert connection.recv(4096).startswith(b"HTTP/1.1 413")
-        connection.sendall(b"POST /_anfl/reload HTTP/1.1\r\nhost: a\r\n\r\n")
-        assert b"HTTP/1.1 204" in connection.recv(4096)
+    return socket.create_connection(("127.0.0.1", port), timeout=5)
