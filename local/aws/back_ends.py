@@ -85,7 +85,8 @@ def _table(name: str, properties: Json, replica: Json, account: str, region: str
     backend = dynamodb_backends[account][region]
     sse = properties.get("SSESpecification")
     if sse is not None:
-        sse = dict(sse) | {"KMSMasterKeyId": replica.get("SSESpecification", {}).get("KMSMasterKeyId", "")}
+        key = replica.get("SSESpecification", {}).get("KMSMasterKeyId", "")
+        sse = {"Enabled": sse.get("SSEEnabled", False), "SSEType": sse.get("SSEType", "KMS"), "KMSMasterKeyId": key}
     streams = properties.get("StreamSpecification")
     table = backend.create_table(
         name,
@@ -163,7 +164,7 @@ class ReplicaKey(_BackEnd):
         properties = cloudformation_json["Properties"]
         primary = properties["PrimaryKeyArn"].split(":")
         key = kms_backends[account_id][primary[3]].replicate_key(primary[5].removeprefix("key/"), region_name)
-        key.policy = properties["KeyPolicy"]
+        key.policy = json.dumps(properties["KeyPolicy"])
         key.description = properties.get("Description", "")
         key.aliases = {}
         return cls(key)

@@ -8,7 +8,9 @@ Worth giving upstream:
    KMS: ids of multi-region keys have 40 characters instead of 36; their ciphertexts cannot be decrypted (`_rename`).
 3. CloudFormation: templates are parsed as YAML first, which takes seconds for large JSON (`_parse_template`);
    a resource that cannot be made is a status 500 without its name, and leaves a stack that blocks the retry.
-4. CloudFormation: back ends for ``DynamoDB::GlobalTable``, ``SQS::QueuePolicy``, ``KMS::ReplicaKey`` (`back_ends`).
+4. CloudFormation: properties of buckets and functions are left out (`completions`); a key's policy stays an object,
+   which ``DescribeKey`` cannot read (`_create_key`); no back ends for ``DynamoDB::GlobalTable``, ``SQS::QueuePolicy``,
+   ``KMS::ReplicaKey`` (`back_ends`).
 5. DynamoDB: a cancelled transaction replaces the table objects, so whoever holds one keeps the old (`_transact`);
    its backup copies every item of the table, which makes a transaction as slow as the table is long.
 6. Core: every model instance ever made is kept for ``reset()``; a long-running server leaks them.
@@ -40,6 +42,7 @@ from moto.sqs.models import Queue
 
 from local.aws import intrinsics
 from local.aws.back_ends import BACK_ENDS
+from local.aws.completions import complete
 from local.aws.generic_resource import GenericResource
 
 Invoke = Callable[[str, str, bytes, dict[str, str]], tuple[int, dict[str, str], bytes]]
@@ -93,15 +96,18 @@ def _cloudformation() -> None:
         back_end: type[CloudFormationModel] = BACK_ENDS.get(kind, GenericResource)
         return back_end
 
-    def create(logical_id: str, definition: dict[str, Any], *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+    def create(logical_id: str, definition: dict[str, Any], resources: Any, **place: Any) -> Any:  # noqa: ANN401
         try:
-            return original_create(logical_id, definition, *args, **kwargs)
+            resource = original_create(logical_id, definition, resources, **place)
+            if resource is not None:  # else its condition is false
+                complete(resource, parsing.clean_json(definition.get("Properties", {}), resources))
         except ValidationError:
             raise
         except Exception as error:
             _log.exception("%s (%s)", logical_id, definition["Type"])
             what = f"{type(error).__name__}: {error}"
             raise ValidationError(message=f"{logical_id} ({definition['Type']}) cannot be made: {what}") from error
+        return resource
 
     def create_stack(self: CloudFormationBackend, name: str, *args: Any, **kwargs: Any) -> Stack:  # noqa: ANN401
         before = set(self.stacks)
@@ -145,7 +151,7 @@ def _create_key(
 ) -> Key:
     properties = cloudformation_json["Properties"]
     key = kms_backends[account_id][region_name].create_key(
-        policy=properties["KeyPolicy"],
+        policy=json.dumps(properties["KeyPolicy"]),
         key_usage=properties.get("KeyUsage", "ENCRYPT_DECRYPT"),
         key_spec=properties.get("KeySpec", "SYMMETRIC_DEFAULT"),
         description=properties.get("Description", ""),

@@ -188,7 +188,12 @@ def function(aws: Aws) -> str:
             },
             "Probe": {
                 "Type": "AWS::Lambda::Function",
-                "Properties": {**common, "FunctionName": "probe", "Handler": "handler.handler"},
+                "Properties": {
+                    **common,
+                    "FunctionName": "probe",
+                    "Handler": "handler.handler",
+                    "EphemeralStorage": {"Size": 1024},
+                },
             },
             "Broken": {
                 "Type": "AWS::Lambda::Function",

@@ -27,6 +27,11 @@ def test_handler_runs_with_declared_environment_and_substituted_addresses(aws: A
     assert 0 < report["remaining"] <= 2000
 
 
+def test_declared_size_of_the_temporary_storage(aws: Aws, function: str) -> None:
+    configuration = aws.client("lambda").get_function_configuration(FunctionName=function)
+    assert configuration["EphemeralStorage"] == {"Size": 1024}
+
+
 def test_handler_sees_nothing_of_the_hosts_credentials_profiles_and_proxies(aws: Aws, function: str) -> None:
     report, _ = aws.invoke(function, {"do": "report"})
     assert CANARY not in json.dumps(report["env"])

@@ -1,5 +1,6 @@
 """Deployed resources are described after intrinsic functions; what must be real is real."""
 
+import json
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -131,6 +132,10 @@ def test_replica_key_decrypts_what_the_primary_encrypted(aws: Aws) -> None:
     opened = aws.client("kms", "eu-west-1").decrypt(CiphertextBlob=sealed["CiphertextBlob"])
     assert opened["Plaintext"] == b"secret"
     assert opened["KeyId"] == replica["attributes"]["Arn"]
+    for region, arn in (("us-east-1", primary["attributes"]["Arn"]), ("eu-west-1", replica["attributes"]["Arn"])):
+        kms = aws.client("kms", region)
+        assert kms.describe_key(KeyId=arn)["KeyMetadata"]["MultiRegion"] is True
+        assert json.loads(kms.get_key_policy(KeyId=arn, PolicyName="default")["Policy"]) == KEY_POLICY
 
 
 def test_global_table_shows_the_same_items_in_every_region(aws: Aws, function: str) -> None:
@@ -139,6 +144,19 @@ def test_global_table_shows_the_same_items_in_every_region(aws: Aws, function: s
     aws.client("dynamodb").put_item(TableName="events", Item=item)
     found = aws.client("dynamodb", "eu-west-1").get_item(TableName="events", Key=item)
     assert found["Item"] == item
+
+
+def test_bucket_keeps_versions_where_it_is_declared(aws: Aws) -> None:
+    declared = {"VersioningConfiguration": {"Status": "Enabled"}, "BucketName": "versioned"}
+    blocked = {"PublicAccessBlockConfiguration": {"BlockPublicAcls": True}, "BucketName": "blocked"}
+    bucket = "AWS::S3::Bucket"
+    aws.create("buckets", {n: {"Type": bucket, "Properties": p} for n, p in (("A", declared), ("B", blocked))})
+    s3 = aws.client("s3")
+    versions = {s3.put_object(Bucket="versioned", Key="a", Body=body)["VersionId"] for body in (b"1", b"2")}
+    assert len(versions) == 2
+    assert "VersionId" not in s3.put_object(Bucket="blocked", Key="a", Body=b"1")
+    blocks = s3.get_public_access_block(Bucket="blocked")["PublicAccessBlockConfiguration"]
+    assert (blocks["BlockPublicAcls"], blocks["BlockPublicPolicy"]) == (True, False)
 
 
 def test_cancelled_transaction_changes_nothing_in_any_region(aws: Aws, function: str) -> None:

@@ -1,0 +1,35 @@
+"""What CloudFormation resources declare and moto's own back ends leave out, where something depends on it."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from moto.awslambda.models import LambdaFunction
+from moto.core.common_models import CloudFormationModel
+from moto.s3.models import FakeBucket, PublicAccessBlock
+
+Json = Mapping[str, Any]
+
+
+def complete(resource: CloudFormationModel, properties: Json) -> None:
+    """Give a resource that moto has made the rest of its ``properties``, after intrinsic functions."""
+    if found := _COMPLETIONS.get(type(resource)):
+        found(resource, properties)
+
+
+def _bucket(bucket: FakeBucket, properties: Json) -> None:
+    bucket.versioning_status = properties.get("VersioningConfiguration", {}).get("Status")
+    if blocks := properties.get("PublicAccessBlockConfiguration"):
+        names = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
+        bucket.public_access_block = PublicAccessBlock(*(str(blocks.get(name, False)).lower() for name in names))
+
+
+def _function(function: LambdaFunction, properties: Json) -> None:
+    function.ephemeral_storage = properties.get("EphemeralStorage", {}).get("Size", function.ephemeral_storage)
+    function.tracing_config = properties.get("TracingConfig", function.tracing_config)
+    function.architectures = properties.get("Architectures", function.architectures)
+
+
+_COMPLETIONS: Mapping[type, Callable[[Any, Json], None]] = {
+    FakeBucket: _bucket,
+    LambdaFunction: _function,
+}
