@@ -98,7 +98,7 @@ def _cloudformation() -> None:
 
     def create(logical_id: str, definition: dict[str, Any], resources: Any, **place: Any) -> Any:  # noqa: ANN401
         try:
-            resource = original_create(logical_id, definition, resources, **place)
+            resource: Any = original_create(logical_id, definition, resources, **place)
             if resource is not None:  # else its condition is false
                 complete(resource, parsing.clean_json(definition.get("Properties", {}), resources))
         except ValidationError:
