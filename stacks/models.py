@@ -362,6 +362,22 @@ class Settings(Model):
         """Where the global stacks stand: us-east-1, which CloudFront demands, where the environment has it."""
         return Region.US_EAST_1 if Region.US_EAST_1 in self.regions else self.regions[0]
 
+    def guardian(self, region: Region) -> Region | None:
+        """The region that keeps the copies of ``region``'s backups, watches over it and recovers it: the next one.
+
+        None where it is the only one.
+        """
+        return self._neighbour(region, 1)
+
+    def ward(self, region: Region) -> Region | None:
+        """The region whose guardian is ``region``."""
+        return self._neighbour(region, -1)
+
+    def _neighbour(self, region: Region, step: int) -> Region | None:
+        regions = self.regions
+        found = regions[(regions.index(region) + step) % len(regions)]
+        return None if found is region else found
+
     def name(self, *parts: str) -> str:
         """A physical name: ``anfl-<environment>-<parts>``."""
         return "-".join(("anfl", self.environment, *parts))
