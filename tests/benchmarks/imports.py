@@ -75,7 +75,7 @@ def measure_archive(function: str, archive: Path, report: Report) -> ImportTime:
 def _import_once(function: str, folder: Path) -> float:
     """Milliseconds in a fresh interpreter that sees the standard library and ``folder``, nothing else.
 
-    Bundles hold no bytecode and Lambda mounts them read-only, so each cold start compiles; ``-B`` keeps that so here.
+    Lambda mounts bundles read-only, so what has no bytecode is compiled at each cold start; ``-B`` keeps that so here.
     """
     try:
         child = subprocess.run(
