@@ -16,6 +16,7 @@ Worth giving upstream:
 6. Core: every model instance ever made is kept for ``reset()``; a long-running server leaks them.
    Each request lists moto's folder and inspects a class again: caching doubles the throughput (`_core`).
 7. Lambda: ``invoke`` answers a failed function like a successful one without Docker (`_invoke`).
+   Each function holds a copy of its code in memory (`_shared_code`).
 8. Server: DynamoDB loses concurrent updates (`local.aws.server` serialises its requests).
 """
 
@@ -28,6 +29,7 @@ from collections.abc import Callable
 from typing import Any
 
 from moto import backends
+from moto.awslambda import models as awslambda
 from moto.awslambda.responses import LambdaResponse
 from moto.cloudformation import parsing
 from moto.cloudformation.exceptions import ValidationError
@@ -61,6 +63,7 @@ def apply(*, invoke: Invoke) -> None:
     _kms()
     _patch(Queue, "lambda_event_source_mappings", _Unpolled())
     _patch(LambdaResponse, "invoke", lambda response: _invoke(response, invoke))
+    _patch(awslambda, "_s3_content", _shared_code(awslambda._s3_content))
 
 
 def _patch(owner: Any, name: str, value: Any) -> None:  # noqa: ANN401
@@ -221,6 +224,17 @@ def _dynamodb() -> None:
     _patch(DynamoDBBackend, "transact_write_items", transact_in_place)
     _patch(DynamoDBBackend, "update_item", update_copy)
     _patch(Table, "__deepcopy__", backup)
+
+
+def _shared_code(read: Callable[[Any], tuple[bytes, int, str, str]]) -> Callable[[Any], tuple[bytes, int, str, str]]:
+    """``read`` gives (code, size, sha256, digest) of an S3 object: functions with the same code share one copy."""
+    codes: dict[str, bytes] = {}
+
+    def shared(key: Any) -> tuple[bytes, int, str, str]:  # noqa: ANN401
+        code, size, sha256, digest = read(key)
+        return codes.setdefault(sha256, code), size, sha256, digest
+
+    return shared
 
 
 def _invoke(response: LambdaResponse, invoke: Invoke) -> tuple[int, dict[str, str], bytes]:
