@@ -8,8 +8,9 @@ from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_logs as logs
 from constructs import Construct
+from constructs.private_endpoints import PrivateEndpoints
 
-from stacks.models import Vpc
+from stacks.models import Endpoints, Vpc
 
 _ZONES_ARE_SETTINGS = Acknowledgment(
     id="CloudFormation-Validate::W3010",
@@ -27,7 +28,7 @@ class Subnet:
 
 
 class RegionNetwork(Construct):
-    """VPC, public and private subnets, NAT gateways, gateway endpoints for S3 and DynamoDB, flow logs."""
+    """VPC, public and private subnets, NAT gateways, endpoints of AWS services, flow logs."""
 
     def __init__(
         self,
@@ -38,6 +39,7 @@ class RegionNetwork(Construct):
         vpc: Vpc,
         zones: Sequence[str],
         nat_gateways: int,
+        endpoints: Endpoints,
         log_group: logs.ILogGroup,
     ) -> None:
         """:param zones: as many as there are subnets of each kind, in their order."""
@@ -57,7 +59,8 @@ class RegionNetwork(Construct):
         self.public = self._public_subnets([str(network) for network in vpc.subnets.public])
         gateways = self._nat_gateways(nat_gateways)
         self.private = self._private_subnets([str(network) for network in vpc.subnets.private], gateways)
-        self._gateway_endpoints()
+        self.endpoints_group_id = self._endpoints(endpoints)
+        """Security group of the interface endpoints; None where there are none."""
         self._flow_logs(log_group)
 
     @property
@@ -143,19 +146,27 @@ class RegionNetwork(Construct):
         ec2.CfnSubnetRouteTableAssociation(self, f"{name}Routing", subnet_id=subnet.ref, route_table_id=route_table)
         return Subnet(zone=zone, id=subnet.ref, route_table=route_table)
 
-    def _gateway_endpoints(self) -> None:
-        for service in ("s3", "dynamodb"):
-            ec2.CfnVPCEndpoint(
-                self,
-                f"{service.capitalize()}Endpoint",
-                vpc_id=self.vpc_id,
-                service_name=f"com.amazonaws.{Stack.of(self).region}.{service}",
-                vpc_endpoint_type="Gateway",
-                route_table_ids=[subnet.route_table for subnet in self.private],
-            )
+    def _endpoints(self, endpoints: Endpoints) -> str | None:
+        return PrivateEndpoints(
+            self,
+            "Endpoints",
+            name=self._name,
+            vpc_id=self.vpc_id,
+            route_tables=[subnet.route_table for subnet in self.private],
+            services=endpoints.interface,
+            subnets={
+                service: [s.id for s in self.private if service not in endpoints.absent.get(s.zone, ())]
+                for service in endpoints.interface
+            },
+        ).security_group_id
 
     def _flow_logs(self, log_group: logs.ILogGroup) -> None:
-        role = iam.Role(self, "FlowLogsRole", assumed_by=iam.ServicePrincipal("vpc-flow-logs.amazonaws.com"))
+        principal = iam.ServicePrincipal(
+            "vpc-flow-logs.amazonaws.com",
+            # Not for the logs of another account's networks.
+            conditions={"StringEquals": {"aws:SourceAccount": Stack.of(self).account}},
+        )
+        role = iam.Role(self, "FlowLogsRole", assumed_by=principal)
         role.add_to_policy(
             iam.PolicyStatement(
                 actions=["logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"],

@@ -23,6 +23,7 @@ _UNITS = {
 def contradictions(settings: Settings) -> Iterator[Problem]:
     """Every contradiction in ``settings``."""
     yield from _network(settings)
+    yield from _endpoints(settings)
     yield from _compute(settings)
     yield from _alerts(settings)
     yield from _scaling_and_recovery(settings)
@@ -62,6 +63,23 @@ def _network(settings: Settings) -> Iterator[Problem]:
     public = len(vpc.subnets.public)
     if settings.deployment.nat_gateways > public:
         yield ("deployment", "nat_gateways"), settings.deployment.nat_gateways, f"at most one a public subnet: {public}"
+
+
+def _endpoints(settings: Settings) -> Iterator[Problem]:
+    endpoints, zones = settings.deployment.endpoints, settings.deployment.availability_zones
+    at: Location = ("deployment", "endpoints")
+    yield from _once((*at, "interface"), endpoints.interface)
+    for service in {"s3", "dynamodb"} & set(endpoints.interface):
+        yield (*at, "interface"), service, "no interface endpoint: a gateway endpoint is there already"
+    for region in settings.regions:
+        if endpoints.interface and region not in endpoints.prefix_lists:
+            yield (*at, "prefix_lists"), region.value, "each region of the environment stands here"
+        for service in endpoints.interface:
+            if all(service in endpoints.absent.get(zone, ()) for zone in zones.get(region, ())):
+                yield (*at, "absent"), service, f"an endpoint needs at least one zone in {region}"
+    for zone in endpoints.absent:
+        if not any(zone in names for names in zones.values()):
+            yield (*at, "absent", zone), zone, "a zone of deployment.availability_zones"
 
 
 def _compute(settings: Settings) -> Iterator[Problem]:

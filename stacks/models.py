@@ -263,6 +263,26 @@ class Tokens(Model):
     """How long the gateway keeps the authorizer's answer; zero: not at all."""
 
 
+PrefixList = Annotated[str, Field(pattern=r"^pl-[0-9a-f]{8,17}$")]
+
+
+class PrefixLists(Model):
+    """AWS's own lists of its services' addresses in a region; their ids are the same in every account."""
+
+    s3: PrefixList
+    dynamodb: PrefixList
+
+
+class Endpoints(Model):
+    """How private subnets reach AWS, beside the gateway endpoints for S3 and DynamoDB that every region has."""
+
+    interface: tuple[Annotated[str, Field(pattern=r"^[a-z0-9]+([.-][a-z0-9]+)*$")], ...]
+    """Services with an interface endpoint (``sqs``, ``ecr.api``); none at all: AWS is reached over NAT."""
+    absent: dict[str, tuple[str, ...]]
+    """By availability zone, services for which AWS has no endpoint there."""
+    prefix_lists: dict[Region, PrefixLists]
+
+
 class Vault(Model):
     """HashiCorp Vault, one in each region."""
 
@@ -324,6 +344,7 @@ class Deployment(Model):
     availability_zones: dict[Region, tuple[str, ...]]
     """In the order of the subnets."""
     nat_gateways: Count
+    endpoints: Endpoints
     global_accelerator: bool
     retain_data: bool
     """Tables, buckets, keys and logs survive the deletion of their stack; deletion protection is on."""

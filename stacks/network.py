@@ -11,7 +11,7 @@ from stacks.units import Region
 
 
 class NetworkStack(AnflStack):
-    """VPC, subnets, NAT, gateway endpoints, flow logs."""
+    """VPC, subnets, NAT, endpoints, flow logs."""
 
     def __init__(self, scope: Construct, *, settings: Settings, region: Region, key_arn: str) -> None:
         """:param key_arn: the data key in ``region``."""
@@ -32,5 +32,6 @@ class NetworkStack(AnflStack):
             vpc=settings.network.vpc,
             zones=deployment.availability_zones[region],
             nat_gateways=deployment.nat_gateways,
+            endpoints=deployment.endpoints,
             log_group=logs,
         )

@@ -44,6 +44,8 @@ class SecurityStack(AnflStack):
         self.services = self._group("Services", "tasks of the ECS services")
         self.instances = self._group("Instances", "ECS container instances")
         self.functions = self._group("Functions", "Lambda functions")
+        self._region = region
+        self._endpoints = self._group_of_endpoints(network)
         self._connect()
         self.certificate = None if zone_id is None else self._certificate(region, zone_id)
         self._gateway_logging()
@@ -73,7 +75,35 @@ class SecurityStack(AnflStack):
         for group in (self.services, self.functions):
             group.add_egress_rule(ec2.Peer.ipv4(self._cidr), ec2.Port.tcp(VAULT_PORT), "to Vault")
         for group in (self.services, self.functions, self.instances):
-            group.add_egress_rule(ec2.Peer.any_ipv4(), ec2.Port.tcp(HTTPS), "to AWS")
+            self.reach_aws(group)
+
+    def reach_aws(self, group: ec2.SecurityGroup) -> None:
+        """Let the members of ``group`` call AWS by the network's endpoints; without any, by NAT to anywhere."""
+        https = ec2.Port.tcp(HTTPS)
+        if self._endpoints is None:
+            group.add_egress_rule(ec2.Peer.any_ipv4(), https, "to AWS")
+            return
+        group.add_egress_rule(self._endpoints, https, "to AWS")
+        self._endpoints.add_ingress_rule(group, https, f"from {group.node.id}")
+        lists = self.settings.deployment.endpoints.prefix_lists[self._region]
+        for service, prefix_list in (("S3", lists.s3), ("DynamoDB", lists.dynamodb)):
+            ec2.CfnSecurityGroupEgress(  # by itself: the L2 rule's logical id would carry the list's
+                self,
+                f"{group.node.id}To{service}",
+                group_id=group.security_group_id,
+                destination_prefix_list_id=prefix_list,
+                ip_protocol="tcp",
+                from_port=HTTPS,
+                to_port=HTTPS,
+                description=f"to {service}",
+            )
+
+    def _group_of_endpoints(self, network: RegionNetwork) -> ec2.ISecurityGroup | None:
+        if network.endpoints_group_id is None:
+            return None
+        return ec2.SecurityGroup.from_security_group_id(
+            self, "EndpointsGroup", network.endpoints_group_id, allow_all_outbound=False
+        )
 
     def _certificate(self, region: Region, zone_id: str) -> Certificate:
         domain = self.settings.deployment.domain

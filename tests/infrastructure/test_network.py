@@ -1,10 +1,11 @@
 """VPC, subnets, routes, endpoints, flow logs; who may talk to whom."""
 
+import json
 from collections.abc import Iterator
 
 import pytest
 
-from tests.infrastructure.conftest import Assembly, Template
+from tests.infrastructure.conftest import Assembly, Properties, Template
 
 PUBLIC = {"10.0.1.0/24": "a", "10.0.2.0/24": "b"}
 PRIVATE = {"10.0.10.0/24": "a", "10.0.11.0/24": "b"}
@@ -51,16 +52,65 @@ def test_only_public_subnets_reach_the_internet_gateway(assembly: Assembly) -> N
         assert routed == set(PUBLIC)
 
 
+def endpoints(stack: Template, kind: str) -> dict[str, Properties]:
+    """Endpoints of a kind, by the end of their services' names."""
+    found = [e for e in stack.properties("AWS::EC2::VPCEndpoint") if e["VpcEndpointType"] == kind]
+    return {endpoint["ServiceName"].split(".", 3)[3]: endpoint for endpoint in found}
+
+
 def test_storage_is_reached_without_the_internet(assembly: Assembly) -> None:
     for region, stack in layer(assembly, "network"):
-        endpoints = stack.properties("AWS::EC2::VPCEndpoint")
-        assert {endpoint["ServiceName"] for endpoint in endpoints} == {
-            f"com.amazonaws.{region}.s3",
-            f"com.amazonaws.{region}.dynamodb",
-        }
-        for endpoint in endpoints:
-            assert endpoint["VpcEndpointType"] == "Gateway"
+        gateways = endpoints(stack, "Gateway")
+        assert gateways.keys() == {"s3", "dynamodb"}
+        for service, endpoint in gateways.items():
+            assert endpoint["ServiceName"] == f"com.amazonaws.{region}.{service}"
             assert len(endpoint["RouteTableIds"]) == len(PRIVATE)
+
+
+CALLED = {
+    *("aps-workspaces", "ec2", "ecr.api", "ecr.dkr", "ecs", "ecs-agent", "ecs-telemetry"),
+    *("kms", "logs", "monitoring", "secretsmanager", "sqs", "sts"),
+}
+"""What functions, tasks, instances and Vault call beside S3 and DynamoDB."""
+
+
+def test_prod_calls_aws_within_its_network_in_every_zone(prod: Assembly) -> None:
+    for region, stack in layer(prod, "network"):
+        interfaces = endpoints(stack, "Interface")
+        assert interfaces.keys() >= CALLED
+        (group,) = stack.resources("AWS::EC2::SecurityGroup")
+        for service, endpoint in interfaces.items():
+            assert endpoint["ServiceName"] == f"com.amazonaws.{region}.{service}"
+            assert endpoint["PrivateDnsEnabled"] is True
+            assert len(endpoint["SubnetIds"]) == len(PRIVATE)
+            assert all("Private" in subnet["Ref"] for subnet in endpoint["SubnetIds"])
+            assert endpoint["SecurityGroupIds"] == [{"Fn::GetAtt": [group, "GroupId"]}]
+
+
+def test_dev_pays_for_no_interface_endpoint(dev: Assembly) -> None:
+    for _, stack in layer(dev, "network"):
+        assert not endpoints(stack, "Interface")
+        assert not stack.resources("AWS::EC2::SecurityGroup")
+
+
+def test_no_endpoint_serves_another_account(assembly: Assembly) -> None:
+    own = {"Ref": "AWS::AccountId"}
+    by_address = {"ImageLayers": "s3:GetObject", "AnswersOfCustomResources": "s3:PutObject"}
+    for _, stack in layer(assembly, "network"):
+        for kind in ("Gateway", "Interface"):
+            for service, endpoint in endpoints(stack, kind).items():
+                if service in {"ecs-agent", "ecs-telemetry"}:  # they take none
+                    assert "PolicyDocument" not in endpoint
+                    continue
+                for statement in endpoint["PolicyDocument"]["Statement"]:
+                    if statement["Sid"] in by_address:  # AWS has signed these
+                        assert service == "s3"
+                        assert statement["Action"] == by_address[statement["Sid"]]
+                        assert statement["Resource"].startswith("arn:aws:s3:::")
+                        continue
+                    equal = statement["Condition"]["StringEquals"]
+                    assert equal["aws:PrincipalAccount"] == own
+                    assert kind == "Interface" or equal["aws:ResourceAccount"] == own
 
 
 def test_refused_traffic_is_recorded_under_the_data_key(assembly: Assembly) -> None:
@@ -77,19 +127,23 @@ def _rules(stack: Template, direction: str) -> set[tuple[str, str, int]]:
     """(group, peer, TCP port) of every rule, inside the groups and beside them."""
     groups = stack.resources("AWS::EC2::SecurityGroup")
     names = {name: group["Properties"]["GroupDescription"].split(": ")[1] for name, group in groups.items()}
+
+    def named(group: Properties) -> str:
+        if "Fn::ImportValue" in group:
+            assert "NetworkEndpointsGroup" in group["Fn::ImportValue"]
+            return ENDPOINTS
+        return str(names[group["Fn::GetAtt"][0]])
+
     declared = [
         (names[name], rule)
         for name, group in groups.items()
         for rule in group["Properties"].get(f"SecurityGroup{direction}", [])
     ]
-    declared += [
-        (names[rule["GroupId"]["Fn::GetAtt"][0]], rule)
-        for rule in stack.properties(f"AWS::EC2::SecurityGroup{direction}")
-    ]
+    declared += [(named(rule["GroupId"]), rule) for rule in stack.properties(f"AWS::EC2::SecurityGroup{direction}")]
     found = set()
     for name, rule in declared:
         peer = rule.get("SourceSecurityGroupId") or rule.get("DestinationSecurityGroupId")
-        target = names[peer["Fn::GetAtt"][0]] if peer else rule["CidrIp"]
+        target = named(peer) if peer else rule.get("DestinationPrefixListId") or rule["CidrIp"]
         if (target, rule["IpProtocol"], rule["FromPort"], rule["ToPort"]) != _NOTHING:
             assert rule["IpProtocol"] == "tcp"
             assert rule["FromPort"] == rule["ToPort"]
@@ -97,28 +151,56 @@ def _rules(stack: Template, direction: str) -> set[tuple[str, str, int]]:
     return found
 
 
-@pytest.mark.parametrize(("environment", "listener"), [("prod", 443), ("dev", 80)])
-def test_who_may_be_called_by_whom(request: pytest.FixtureRequest, environment: str, listener: int) -> None:
-    assembly: Assembly = request.getfixturevalue(environment)
-    link, balancer, tasks = "VPC link of API Gateway", "internal load balancer", "tasks of the ECS services"
-    functions, instances = "Lambda functions", "ECS container instances"
-    for _, stack in layer(assembly, "security"):
-        assert _rules(stack, "Ingress") == {(balancer, link, listener), (tasks, balancer, 8080), (tasks, tasks, 8080)}
-        assert _rules(stack, "Egress") == {
-            (link, balancer, listener),
-            (balancer, tasks, 8080),
-            (tasks, tasks, 8080),
-            (tasks, "10.0.0.0/16", 8200),
-            (tasks, "0.0.0.0/0", 443),
-            (functions, "10.0.0.0/16", 8200),
-            (functions, "0.0.0.0/0", 443),
-            (instances, "0.0.0.0/0", 443),
-        }
+ENDPOINTS = "endpoints of AWS services"
+LINK, BALANCER, TASKS = "VPC link of API Gateway", "internal load balancer", "tasks of the ECS services"
+FUNCTIONS, INSTANCES = "Lambda functions", "ECS container instances"
+PREFIX_LISTS = {
+    "us-west-1": ("pl-6ba54002", "pl-6ea54007"),
+    "us-east-1": ("pl-63a5400a", "pl-02cd2c6b"),
+    "eu-west-1": ("pl-6da54004", "pl-6fa54006"),
+}
+"""Of S3 and DynamoDB, as AWS has named them."""
+
+
+def _connections(listener: int) -> tuple[set[tuple[str, str, int]], set[tuple[str, str, int]]]:
+    """Rules in and out that do not depend on how AWS is reached."""
+    ingress = {(BALANCER, LINK, listener), (TASKS, BALANCER, 8080), (TASKS, TASKS, 8080)}
+    egress = {(peer, group, port) for group, peer, port in ingress}
+    return ingress, egress | {(group, "10.0.0.0/16", 8200) for group in (TASKS, FUNCTIONS)}
+
+
+def test_in_prod_every_rule_names_its_peer(prod: Assembly) -> None:
+    for region, stack in layer(prod, "security"):
+        ingress, egress = _connections(443)
+        callers = (TASKS, FUNCTIONS, INSTANCES)
+        assert _rules(stack, "Ingress") == ingress | {(ENDPOINTS, caller, 443) for caller in callers}
+        peers = (ENDPOINTS, *PREFIX_LISTS[region])
+        assert _rules(stack, "Egress") == egress | {(caller, peer, 443) for caller in callers for peer in peers}
+
+
+def test_in_dev_aws_is_reached_over_nat(dev: Assembly) -> None:
+    for _, stack in layer(dev, "security"):
+        ingress, egress = _connections(80)
+        assert _rules(stack, "Ingress") == ingress
+        anywhere = {(caller, "0.0.0.0/0", 443) for caller in (TASKS, FUNCTIONS, INSTANCES)}
+        assert _rules(stack, "Egress") == egress | anywhere
+
+
+def test_no_group_of_prod_is_open_to_the_world_or_calls_it(prod: Assembly) -> None:
+    for stack in prod:
+        for kind in ("SecurityGroup", "SecurityGroupIngress", "SecurityGroupEgress"):
+            for name, resource in stack.resources(f"AWS::EC2::{kind}").items():
+                text = json.dumps(resource["Properties"])
+                assert "0.0.0.0/0" not in text, name
+                assert "::/0" not in text, name
+
+
+EGRESS = "AWS::EC2::SecurityGroupEgress"
 
 
 def test_no_group_is_left_to_the_default_of_letting_everything_out(assembly: Assembly) -> None:
-    for _, stack in layer(assembly, "security"):
-        beside = {rule["GroupId"]["Fn::GetAtt"][0] for rule in stack.properties("AWS::EC2::SecurityGroupEgress")}
+    for _, stack in (*layer(assembly, "network"), *layer(assembly, "security")):
+        beside = {r["Properties"]["GroupId"]["Fn::GetAtt"][0] for r in stack.resources(EGRESS).values()}
         for name, group in stack.resources("AWS::EC2::SecurityGroup").items():
             assert group["Properties"].get("SecurityGroupEgress") or name in beside
 

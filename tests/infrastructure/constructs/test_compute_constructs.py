@@ -195,20 +195,29 @@ def test_a_balancer_without_and_with_a_certificate(
 
 @pytest.mark.parametrize("gateways", [1, 2])
 def test_a_network_with_fewer_or_as_many_gateways_as_zones(inspect_construct: Inspect, gateways: int) -> None:
+    prod = load("prod")
+    endpoints = prod.deployment.endpoints.model_copy(update={"absent": {"eu-west-1b": ("kms",)}})
     template = inspect_construct(
         lambda stack: RegionNetwork(
             stack,
             "N",
             name="n",
-            vpc=load("prod").network.vpc,
+            vpc=prod.network.vpc,
             zones=["eu-west-1b", "eu-west-1c"],
             nat_gateways=gateways,
+            endpoints=endpoints,
             log_group=logs.LogGroup(stack, "Logs"),
         )
     )
     assert len(template.resources("AWS::EC2::NatGateway")) == gateways
     zones = {subnet["AvailabilityZone"] for subnet in template.properties("AWS::EC2::Subnet")}
     assert zones == {"eu-west-1b", "eu-west-1c"}
+    interfaces = {
+        endpoint["ServiceName"].split(".", 3)[3]: len(endpoint["SubnetIds"])
+        for endpoint in template.properties("AWS::EC2::VPCEndpoint")
+        if endpoint["VpcEndpointType"] == "Interface"
+    }
+    assert interfaces == {service: 1 if service == "kms" else 2 for service in endpoints.interface}
 
 
 @pytest.mark.parametrize(("frequency", "schedule"), [("hourly", "cron(0 * "), ("daily", "cron(0 3 ")])

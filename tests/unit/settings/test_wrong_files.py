@@ -178,6 +178,38 @@ ARCHITECTURE = "architecture.yaml"
             "one zone for each of the 2 public subnets in network.vpc.subnets",
             id="fewer zones than subnets",
         ),
+        pytest.param(
+            "environments/prod.yaml",
+            "- kms",
+            "- kms\n      - s3",
+            "prod.yaml: deployment.endpoints.interface: s3 is not allowed: "
+            "no interface endpoint: a gateway endpoint is there already",
+            id="interface endpoint beside a gateway endpoint",
+        ),
+        pytest.param(
+            "environments/common.yaml",
+            "absent: {}",
+            "absent: {us-west-1a: [kms], us-west-1b: [kms]}",
+            "common.yaml: deployment.endpoints.absent: kms is not allowed: "
+            "an endpoint needs at least one zone in us-west-1",
+            id="endpoint without a zone",
+        ),
+        pytest.param(
+            "environments/common.yaml",
+            "absent: {}",
+            "absent: {us-west-1z: [kms]}",
+            "common.yaml: deployment.endpoints.absent.us-west-1z: us-west-1z is not allowed: "
+            "a zone of deployment.availability_zones",
+            id="endpoint absent from a zone that is not used",
+        ),
+        pytest.param(
+            "environments/common.yaml",
+            "      eu-west-1: {s3: pl-6da54004, dynamodb: pl-6fa54006}\n",
+            "",
+            "common.yaml: deployment.endpoints.prefix_lists: eu-west-1 is not allowed: "
+            "each region of the environment stands here",
+            id="region without prefix lists",
+        ),
     ],
 )
 def test_one_line_says_where_what_and_what_is_allowed(

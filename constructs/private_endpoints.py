@@ -1,0 +1,128 @@
+"""A VPC's own ways to AWS: gateway endpoints for S3 and DynamoDB, interface endpoints for what else is called."""
+
+from collections.abc import Mapping, Sequence
+
+from aws_cdk import CfnTag, Stack
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_iam as iam
+from constructs import Construct
+
+_WITHOUT_POLICY = frozenset({"ecs-agent", "ecs-telemetry"})
+"""Their endpoints are not documented to take a policy, and EC2 refuses one where none is taken."""
+
+
+class PrivateEndpoints(Construct):
+    """Endpoints with policies that keep them to this account: a ceiling, which grants nothing."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,  # noqa: A002 - as every construct names it
+        *,
+        name: str,
+        vpc_id: str,
+        route_tables: Sequence[str],
+        services: Sequence[str],
+        subnets: Mapping[str, Sequence[str]],
+    ) -> None:
+        """:param services: with an interface endpoint, as their names end: ``sqs``, ``ecr.api``.
+
+        :param subnets: of each service's endpoint: at most one a zone.
+        """
+        super().__init__(scope, id)
+        self._vpc_id = vpc_id
+        self._tags = [CfnTag(key="Name", value=f"{name}-endpoints")]
+        self._gateway("s3", route_tables, [self._own_data(), *self._data_of_aws()])
+        self._gateway("dynamodb", route_tables, [self._own_data()])
+        self.security_group_id = self._group(name) if services else None
+        """Of the interface endpoints, where there are any. It lets nobody in until a peer is named."""
+        for service in services:
+            self._interface(service, subnets[service])
+
+    def _gateway(self, service: str, route_tables: Sequence[str], policy: list[iam.PolicyStatement]) -> None:
+        ec2.CfnVPCEndpoint(
+            self,
+            _camel(service),
+            vpc_id=self._vpc_id,
+            service_name=f"com.amazonaws.{Stack.of(self).region}.{service}",
+            vpc_endpoint_type="Gateway",
+            route_table_ids=list(route_tables),
+            policy_document=iam.PolicyDocument(statements=policy),
+        )
+
+    def _interface(self, service: str, subnets: Sequence[str]) -> None:
+        statements = [] if service in _WITHOUT_POLICY else [self._own_identities()]
+        ec2.CfnVPCEndpoint(
+            self,
+            _camel(service),
+            vpc_id=self._vpc_id,
+            service_name=f"com.amazonaws.{Stack.of(self).region}.{service}",
+            vpc_endpoint_type="Interface",
+            private_dns_enabled=True,
+            subnet_ids=list(subnets),
+            security_group_ids=[self.security_group_id] if self.security_group_id else None,
+            policy_document=iam.PolicyDocument(statements=statements) if statements else None,
+        )
+
+    def _group(self, name: str) -> str:
+        nothing = ec2.CfnSecurityGroup.EgressProperty(
+            cidr_ip="255.255.255.255/32",
+            ip_protocol="icmp",
+            from_port=252,
+            to_port=86,
+            description="endpoints call nobody",
+        )
+        group = ec2.CfnSecurityGroup(
+            self,
+            "Group",
+            group_description=f"{name}: endpoints of AWS services",
+            vpc_id=self._vpc_id,
+            # Without any rule EC2 adds its own, which lets everything out.
+            security_group_egress=[nothing],
+            tags=self._tags,
+        )
+        return group.attr_group_id
+
+    def _own_identities(self) -> iam.PolicyStatement:
+        """Nobody carries credentials of another account in: what is called with them could carry data out."""
+        return iam.PolicyStatement(
+            sid="OwnIdentities",
+            principals=[iam.AnyPrincipal()],
+            actions=["*"],
+            resources=["*"],
+            conditions={"StringEquals": {"aws:PrincipalAccount": Stack.of(self).account}},
+        )
+
+    def _own_data(self) -> iam.PolicyStatement:
+        account = Stack.of(self).account
+        return iam.PolicyStatement(
+            sid="OwnIdentitiesOnOwnData",
+            principals=[iam.AnyPrincipal()],
+            actions=["*"],
+            resources=["*"],
+            conditions={"StringEquals": {"aws:PrincipalAccount": account, "aws:ResourceAccount": account}},
+        )
+
+    def _data_of_aws(self) -> list[iam.PolicyStatement]:
+        """Buckets of AWS that are reached by addresses which AWS has signed itself."""
+        stack = Stack.of(self)
+        objects = f"arn:{stack.partition}:s3:::"
+        region = stack.region.replace("-", "")
+        return [
+            iam.PolicyStatement(
+                sid="ImageLayers",
+                principals=[iam.AnyPrincipal()],
+                actions=["s3:GetObject"],
+                resources=[f"{objects}prod-{stack.region}-starport-layer-bucket/*"],
+            ),
+            iam.PolicyStatement(
+                sid="AnswersOfCustomResources",
+                principals=[iam.AnyPrincipal()],
+                actions=["s3:PutObject"],
+                resources=[f"{objects}cloudformation-custom-resource-response-{region}/*"],
+            ),
+        ]
+
+
+def _camel(service: str) -> str:
+    return "".join(part.capitalize() for part in service.replace(".", "-").split("-"))
