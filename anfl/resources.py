@@ -31,6 +31,11 @@ class Variable(StrEnum):
     """Tenant of direct invocations that name none; unset in prod."""
     STAGE_PREFIX = "STAGE_PREFIX"
     """``/<stage>``: API Gateway puts it before the path of a private integration; services take it off."""
+    ECS_CLUSTER = "ECS_CLUSTER"
+    ECS_SERVICE = "ECS_SERVICE"
+    """Names of the cluster and service as which a service runs, to find out how many of it there are."""
+    JOBS_PER_TASK = "JOBS_PER_TASK"
+    """Waiting jobs that are a full backlog for one task."""
     PORT = "PORT"
     """TCP port on which a service listens."""
 
@@ -77,6 +82,13 @@ class Function(StrEnum):
     AUTH = "auth"
     AUTHORIZER = "authorizer"
 
+
+METRICS_NAMESPACE = "ANFL"
+"""Of the metrics that functions and services send to CloudWatch."""
+SERVICE_DIMENSION = "ServiceName"
+"""As ECS calls it for its own metrics."""
+BACKLOG_METRIC = "BacklogPercent"
+"""Waiting jobs in percent of a full backlog for the running tasks: the queue's share in scaling."""
 
 HANDLER = "handler.handler"
 """Every function's entry point: ``handler.py`` at the root of its bundle."""

@@ -13,6 +13,8 @@ from anfl.resources import Service, Variable
 
 USER = "10001:10001"
 """Not root; the image owns nothing it may write to."""
+_UNITS_A_CPU = 1024
+"""A task reserves all of its instance's: ECS measures a service's CPU utilisation against what it reserves."""
 _SHARE_OF_MEMORY = 7 / 8
 """Of an instance's memory; the rest is the operating system's and the agent's."""
 
@@ -38,8 +40,12 @@ class ContainerService(Construct):
         security_group_id: str,
         target_group_arn: str,
         log_group: logs.ILogGroup,
+        scaled: bool = False,
     ) -> None:
-        """:param repository: name in the account's registry. :param statements: all that the service may do."""
+        """:param repository: name in the account's registry. :param statements: all that the service may do.
+
+        :param scaled: something else decides on the number of tasks, which a deployment must not undo.
+        """
         super().__init__(scope, id)
         self._container = service.value
         role = iam.Role(self, "TaskRole", assumed_by=_tasks(self))
@@ -61,6 +67,7 @@ class ContainerService(Construct):
                 self._definition(
                     service=service,
                     image=f"{_registry(self)}/{repository}:{tag}",
+                    cpu=cluster.settings.instance_type.cpus * _UNITS_A_CPU,
                     memory=int(cluster.settings.instance_type.memory_mib * _SHARE_OF_MEMORY),
                     port=port,
                     health_path=health_path,
@@ -88,7 +95,7 @@ class ContainerService(Construct):
             service_name=name,
             cluster=cluster.resource.ref,
             task_definition=definition.ref,
-            desired_count=cluster.settings.min_size,
+            desired_count=None if scaled else cluster.settings.min_size,
             capacity_provider_strategy=[
                 ecs.CfnService.CapacityProviderStrategyItemProperty(
                     capacity_provider=cluster.capacity_provider, weight=1
@@ -124,6 +131,7 @@ class ContainerService(Construct):
         *,
         service: Service,
         image: str,
+        cpu: int,
         memory: int,
         port: int,
         health_path: str,
@@ -137,6 +145,7 @@ class ContainerService(Construct):
             image=image,
             command=["python", "-m", f"services.{service.value.replace('-', '_')}"],
             essential=True,
+            cpu=cpu,
             memory=memory,
             user=USER,
             readonly_root_filesystem=True,

@@ -107,6 +107,24 @@ def data_key(stack: Stack, key: kms.IKey, services: Sequence[str]) -> list[iam.P
     ]
 
 
+def count_tasks(stack: Stack, service: str) -> list[iam.PolicyStatement]:
+    """How many tasks of ``<cluster>/<service>`` run."""
+    arn = stack.format_arn(service="ecs", resource="service", resource_name=service)
+    return [iam.PolicyStatement(sid="CountTasks", actions=["ecs:DescribeServices"], resources=[arn])]
+
+
+def publish_metrics(namespace: str) -> list[iam.PolicyStatement]:
+    """Metrics of one namespace. CloudWatch scopes them by nothing else."""
+    return [
+        iam.PolicyStatement(
+            sid="PublishMetrics",
+            actions=["cloudwatch:PutMetricData"],
+            resources=["*"],
+            conditions={"StringEquals": {"cloudwatch:namespace": namespace}},
+        )
+    ]
+
+
 def write_logs(log_group_arn: str) -> list[iam.PolicyStatement]:
     """Streams of one log group."""
     return [

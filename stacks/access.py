@@ -10,8 +10,18 @@ from constructs import grants
 from constructs.grants import Access
 from constructs.secure_bucket import SecureBucket
 
-from anfl.resources import AUTH, CATALOGUE, REGISTRY, STAGE, Function, Service, Table, Variable
-from stacks.models import Settings
+from anfl.resources import (
+    AUTH,
+    CATALOGUE,
+    METRICS_NAMESPACE,
+    REGISTRY,
+    STAGE,
+    Function,
+    Service,
+    Table,
+    Variable,
+)
+from stacks.models import ClusterName, Settings
 from stacks.storage import StorageStack
 from stacks.units import Region
 
@@ -28,11 +38,14 @@ class Needs:
     sends: Sequence[Variable] = ()
     consumes: Sequence[Variable] = ()
     """Queues that it, or Lambda in its name, takes messages from."""
+    scales: bool = False
+    """Counts its own tasks and publishes how far behind they are."""
     tells: Sequence[Variable] = ()
     """Further variables."""
 
 
 _TOKENS = (Variable.TOKEN_ISSUER, Variable.TOKEN_AUDIENCE)
+_SCALING = (Variable.ECS_CLUSTER, Variable.ECS_SERVICE, Variable.JOBS_PER_TASK)
 
 NEEDS: Mapping[Part, Needs] = {
     Service.VECTOR_STORE: Needs(
@@ -40,7 +53,8 @@ NEEDS: Mapping[Part, Needs] = {
         vectors=Access.WRITE,
         sends=(Variable.JOBS_QUEUE_URL, Variable.CHUNKS_QUEUE_URL),
         consumes=(Variable.JOBS_QUEUE_URL,),
-        tells=(*_TOKENS, Variable.VAULT_ADDR, Variable.STAGE_PREFIX),
+        scales=True,
+        tells=(*_TOKENS, Variable.VAULT_ADDR, Variable.STAGE_PREFIX, *_SCALING),
     ),
     Service.MODEL_REGISTRY: Needs(
         tables={REGISTRY: Access.WRITE, AUTH: Access.READ},
@@ -88,6 +102,9 @@ class Parts:
             Variable.VAULT_ADDR: deployment.vault.address.format(region=region),
             Variable.DEFAULT_TENANT: deployment.default_tenant,
             Variable.STAGE_PREFIX: f"/{STAGE}",
+            Variable.ECS_CLUSTER: settings.name(ClusterName.VECTOR_PROCESSING),
+            Variable.ECS_SERVICE: settings.name(Service.VECTOR_STORE),
+            Variable.JOBS_PER_TASK: str(deployment.queues.jobs_per_task),
         }
         self._queues = {
             Variable.JOBS_QUEUE_URL: storage.jobs,
@@ -126,6 +143,10 @@ class Parts:
         for variable in needs.consumes:
             services.add("sqs")
             statements += grants.consume(self._queues[variable].queue, _label(variable))
+        if needs.scales:
+            cluster, service = self._values[Variable.ECS_CLUSTER], self._values[Variable.ECS_SERVICE]
+            statements += grants.count_tasks(self._stack, f"{cluster}/{service}")
+            statements += grants.publish_metrics(METRICS_NAMESPACE)
         return [*statements, *grants.data_key(self._stack, self._key, sorted(services))]
 
     def _buckets(self, needs: Needs) -> list[tuple[Variable, SecureBucket, Access | None]]:

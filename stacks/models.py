@@ -315,6 +315,8 @@ class Queues(Model):
     dead_letter_retention: Annotated[Duration, between("1 days", "14 days")]
     jobs_visibility: Annotated[Duration, between("1m", "12h")]
     """How long the service may work at one job before another task gets it."""
+    jobs_per_task: Count
+    """Waiting jobs that are a full backlog (100%) for one task, when the service is scaled."""
 
 
 class Storage(Model):

@@ -10,15 +10,14 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_sns as sns
 from constructs import Construct
 from constructs.key_policy import NOTIFIERS
+from constructs.metrics import PERIOD_SECONDS, Metric, result
 
 from anfl.resources import Service
 from stacks.base import AnflStack
 from stacks.models import AlertName, Settings
+from stacks.scaling import utilization
 from stacks.service import ServiceStack
 from stacks.units import Region
-
-_PERIOD = 60
-"""Seconds; an alarm fires when every period of its alert's duration is over the threshold."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +25,7 @@ class _Measure:
     """What an alarm looks at: an expression over metrics, in the unit of its alert's threshold."""
 
     expression: str
-    metrics: Mapping[str, cloudwatch.CfnAlarm.MetricDataQueryProperty]
+    metrics: Mapping[str, Metric]
     comparison: str
     missing: str
     """How a period without data counts."""
@@ -74,17 +73,16 @@ class MonitoringStack(AnflStack):
     def _alarm(self, name: AlertName, measure: _Measure) -> cloudwatch.CfnAlarm:
         alert = self.settings.alerts.alert(name)
         severity = "critical" if alert in self.settings.alerts.critical else "warning"
-        periods = int(alert.duration.total_seconds()) // _PERIOD
+        # It fires when every period of the duration is beyond the threshold.
+        periods = int(alert.duration.total_seconds()) // PERIOD_SECONDS
         return cloudwatch.CfnAlarm(
             self,
             "".join(part.capitalize() for part in name.split("_")),
             alarm_name=self.settings.name(name),
             alarm_description=f"{severity}: {name} in {self.region}; docs/monitoring_architecture.md says what to do",
             metrics=[
-                cloudwatch.CfnAlarm.MetricDataQueryProperty(
-                    id="value", label=name, expression=measure.expression, return_data=True
-                ),
-                *measure.metrics.values(),
+                result(name, measure.expression),
+                *(metric.query(key) for key, metric in measure.metrics.items()),
             ],
             comparison_operator=measure.comparison,
             threshold=alert.threshold.value,
@@ -100,13 +98,14 @@ class MonitoringStack(AnflStack):
         """The fewest healthy targets of any service."""
         balancer = self._service.balancer
         metrics = {
-            f"m{position}": _metric(
-                f"m{position}",
-                "AWS/ApplicationELB",
-                "HealthyHostCount",
-                "Minimum",
-                LoadBalancer=balancer.balancer.attr_load_balancer_full_name,
-                TargetGroup=balancer.target_groups[service].attr_target_group_full_name,
+            f"m{position}": Metric(
+                namespace="AWS/ApplicationELB",
+                name="HealthyHostCount",
+                statistic="Minimum",
+                dimensions={
+                    "LoadBalancer": balancer.balancer.attr_load_balancer_full_name,
+                    "TargetGroup": balancer.target_groups[service].attr_target_group_full_name,
+                },
             )
             for position, service in enumerate(Service, start=1)
         }
@@ -120,8 +119,8 @@ class MonitoringStack(AnflStack):
         return _Measure(
             expression="100 * FILL(errors, 0) / requests",
             metrics={
-                "errors": self._api_metric("errors", "5XXError", "Sum"),
-                "requests": self._api_metric("requests", "Count", "Sum"),
+                "errors": self._api_metric("5XXError", "Sum"),
+                "requests": self._api_metric("Count", "Sum"),
             },
             comparison="GreaterThanThreshold",
             missing="notBreaching",
@@ -131,7 +130,7 @@ class MonitoringStack(AnflStack):
         """Seconds within which 95 of 100 requests were answered."""
         return _Measure(
             expression="latency / 1000",
-            metrics={"latency": self._api_metric("latency", "Latency", "p95")},
+            metrics={"latency": self._api_metric("Latency", "p95")},
             comparison="GreaterThanThreshold",
             missing="notBreaching",
         )
@@ -139,13 +138,8 @@ class MonitoringStack(AnflStack):
     def _usage(self) -> _Measure:
         """The highest share of processor or memory that any service uses, in percent."""
         metrics = {
-            (key := f"{metric[0].lower()}{position}"): _metric(
-                key,
-                "AWS/ECS",
-                metric,
-                "Average",
-                ClusterName=self._service.clusters[service].name,
-                ServiceName=self._service.services[service].name,
+            f"{metric[0].lower()}{position}": utilization(
+                self._service.clusters[service].name, self._service.services[service].name, metric
             )
             for position, service in enumerate(Service, start=1)
             for metric in ("CPUUtilization", "MemoryUtilization")
@@ -157,25 +151,7 @@ class MonitoringStack(AnflStack):
             missing="notBreaching",
         )
 
-    def _api_metric(self, key: str, metric: str, statistic: str) -> cloudwatch.CfnAlarm.MetricDataQueryProperty:
+    def _api_metric(self, name: str, statistic: str) -> Metric:
         api = self._service.api
-        return _metric(key, "AWS/ApiGateway", metric, statistic, ApiName=api.name, Stage=api.stage)
-
-
-def _metric(
-    key: str, namespace: str, name: str, statistic: str, **dimensions: str
-) -> cloudwatch.CfnAlarm.MetricDataQueryProperty:
-    alarm = cloudwatch.CfnAlarm
-    return alarm.MetricDataQueryProperty(
-        id=key,
-        return_data=False,
-        metric_stat=alarm.MetricStatProperty(
-            metric=alarm.MetricProperty(
-                namespace=namespace,
-                metric_name=name,
-                dimensions=[alarm.DimensionProperty(name=k, value=v) for k, v in dimensions.items()],
-            ),
-            period=_PERIOD,
-            stat=statistic,
-        ),
-    )
+        dimensions = {"ApiName": api.name, "Stage": api.stage}
+        return Metric(namespace="AWS/ApiGateway", name=name, statistic=statistic, dimensions=dimensions)

@@ -22,6 +22,7 @@ from bundling.images import image_for
 from stacks.access import Parts
 from stacks.base import AnflStack
 from stacks.models import ClusterName, FunctionName, FunctionSize, Settings
+from stacks.scaling import scale
 from stacks.security import SERVICE_PORT, SecurityStack
 from stacks.storage import StorageStack
 from stacks.units import Region
@@ -70,6 +71,12 @@ class ServiceStack(AnflStack):
         self._ami_id = ecs.EcsOptimizedImage.amazon_linux2023().get_image(self).image_id
         self.clusters = {service: self._cluster(service) for service in Service}
         self.services = {service: self._service(service) for service in Service}
+        self.scaling = scale(
+            self,
+            cluster=self.clusters[Service.VECTOR_STORE],
+            service=self.services[Service.VECTOR_STORE],
+            figures=settings.scaling.vector_processing,
+        )
         self.api = self._api()
         CfnOutput(self, "ApiUrl", value=self.api.url, description="Base address of the region's API")
         CfnOutput(self, "BalancerDnsName", value=self.balancer.balancer.attr_dns_name)
@@ -175,6 +182,7 @@ class ServiceStack(AnflStack):
             security_group_id=self._security.services.security_group_id,
             target_group_arn=self.balancer.target_groups[service].ref,
             log_group=self._log_group(f"{name}Service"),
+            scaled=service is Service.VECTOR_STORE,
         )
         for rule in self.balancer.rules:
             # ECS refuses a target group that no balancer uses yet.

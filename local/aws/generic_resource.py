@@ -9,6 +9,7 @@ _REF_IS_ARN = frozenset(
     {
         "AWS::APS::RuleGroupsNamespace",
         "AWS::APS::Workspace",
+        "AWS::ApplicationAutoScaling::ScalingPolicy",
         "AWS::CertificateManager::Certificate",
         "AWS::CloudFront::KeyGroup",
         "AWS::GlobalAccelerator::Accelerator",

@@ -16,6 +16,7 @@ from anfl.auth.principal import Principal
 from anfl.auth.verifier import verifier_from_settings
 from anfl.http.service import Handler, Service, Verifier, build, json_response
 from anfl.problems import Problem, invalid
+from anfl.telemetry import backlog
 from anfl.vectors import build as vectors
 from anfl.vectors.operations import OPERATIONS, Operation, Outcome
 from anfl.vectors.requests import MAX_BODY_BYTES, convert, parse
@@ -38,8 +39,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 class VectorApi:
     """Runs operations in threads, so that the event loop stays free to accept and refuse."""
 
-    def __init__(self, store: VectorStore) -> None:
+    def __init__(self, store: VectorStore, publisher: backlog.Publisher | None) -> None:
         self._store = store
+        self._publisher = publisher
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="request")
         self._inside = 0
         self._openapi = msgspec.json.encode(document(OPERATIONS))
@@ -64,7 +66,11 @@ class VectorApi:
     @asynccontextmanager
     async def lifespan(self) -> AsyncIterator[None]:
         """Until the service stops."""
+        if self._publisher is not None:
+            self._publisher.start()
         yield
+        if self._publisher is not None:
+            self._publisher.close()
         self._threads.shutdown(wait=True)
         self._store.close()
 
@@ -109,9 +115,11 @@ def _request(operation: Operation, body: bytes, parameters: dict[str, str]) -> o
     return convert(given, operation.takes, text=True)
 
 
-def assemble(store: VectorStore, *, verifier: Verifier, stage_prefix: str = "") -> Service:
-    """The ASGI application over a given store."""
-    api = VectorApi(store)
+def assemble(
+    store: VectorStore, *, verifier: Verifier, stage_prefix: str = "", publisher: backlog.Publisher | None = None
+) -> Service:
+    """The ASGI application over a given store; ``publisher`` works as long as it runs."""
+    api = VectorApi(store, publisher)
     return build(
         api.handlers(),
         verifier=verifier,
@@ -128,5 +136,9 @@ def assemble(store: VectorStore, *, verifier: Verifier, stage_prefix: str = "") 
 
 def create() -> Service:
     """The application of this process, from its environment."""
-    store = vectors.build_store(environment.load(vectors.Settings), aws.session())
-    return assemble(store, verifier=verifier_from_settings(), stage_prefix=environment.load(Settings).stage_prefix)
+    return assemble(
+        vectors.build_store(environment.load(vectors.Settings), aws.session()),
+        verifier=verifier_from_settings(),
+        stage_prefix=environment.load(Settings).stage_prefix,
+        publisher=backlog.build_publisher(environment.load(backlog.Settings), aws.session()),
+    )

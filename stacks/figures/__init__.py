@@ -5,21 +5,22 @@ Nothing here asks the code that wrote the templates.
 
 from collections.abc import Mapping
 
-from stacks.figures import alerts, backup, compute, encryption, network
+from stacks.figures import alerts, backup, compute, encryption, network, scaling
 from stacks.figures.inspection import Rules
 
-RULES: Rules = {**network.RULES, **compute.RULES, **encryption.RULES, **alerts.RULES, **backup.RULES}
+RULES: Rules = {
+    **network.RULES,
+    **compute.RULES,
+    **encryption.RULES,
+    **alerts.RULES,
+    **scaling.RULES,
+    **backup.RULES,
+}
 """What realises a figure, by the figure's pattern."""
 
-_SCALING = "the vector service keeps a fixed number of tasks"
 NOT_YET: Mapping[str, str] = {
     **encryption.NOT_YET,
     **backup.NOT_YET,
-    "scaling.vector_processing.metrics": _SCALING,
-    "scaling.vector_processing.thresholds.scale_up": _SCALING,
-    "scaling.vector_processing.thresholds.scale_down": _SCALING,
-    "scaling.vector_processing.cooldown.scale_up": _SCALING,
-    "scaling.vector_processing.cooldown.scale_down": _SCALING,
     "recovery.rto": "no workflow recovers a region",
     "recovery.rpo": "no bucket is replicated",
     "recovery.steps": "no workflow recovers a region",

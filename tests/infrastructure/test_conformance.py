@@ -119,6 +119,7 @@ FUNCTION = "AWS::Lambda::Function"
 GROUP = "AWS::AutoScaling::AutoScalingGroup"
 KEY = "AWS::KMS::Key"
 PLAN = "AWS::Backup::BackupPlan"
+SCALING = "AWS::ApplicationAutoScaling::ScalingPolicy"
 SUBNET = "AWS::EC2::Subnet"
 RULE = "BackupPlan.BackupPlanRule.0"
 ARTIFACTS = [{"Fn::ImportValue": "anfl-prod-us-west-1-storage:ExportsOutputFnGetAttArtifacts82DD59A1Arn3B515032"}]
@@ -184,6 +185,18 @@ DISAGREEMENTS: dict[str, tuple[str, Change]] = {
     "alerts.warning[resource_usage].duration": (
         f"{WEST}-monitoring",
         changed(ALARM, "ResourceUsage", "DatapointsToAlarm", 29),
+    ),
+    "scaling.vector_processing.metrics": (
+        f"{WEST}-service",
+        changed(ALARM, "VectorScalingUpAlarm", "Metrics.0.Expression", "MIN([cpu, backlog_pct])"),
+    ),
+    "scaling.vector_processing.thresholds.scale_down": (
+        f"{WEST}-service",
+        changed(ALARM, "VectorScalingDownAlarm", "Threshold", 30),
+    ),
+    "scaling.vector_processing.cooldown.scale_up": (
+        f"{WEST}-service",
+        changed(SCALING, "VectorScalingUp", "StepScalingPolicyConfiguration.Cooldown", 60),
     ),
     "backup.vectors.frequency": (
         f"{WEST}-recovery",

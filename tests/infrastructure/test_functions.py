@@ -130,6 +130,7 @@ def test_prods_tokens_live_a_quarter_of_an_hour(prod: Assembly) -> None:
 
 
 ANYWHERE = {
+    "cloudwatch:PutMetricData",
     "ec2:AssignPrivateIpAddresses",
     "ec2:CreateNetworkInterface",
     "ec2:DeleteNetworkInterface",
