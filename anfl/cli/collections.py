@@ -1,11 +1,12 @@
 """``anfl collections``: create, list, show, delete."""
 
-import json
 from typing import Annotated, Any
+from urllib.parse import quote
 
 import typer
 
 from anfl.cli.errors import CliError, ExitCode
+from anfl.cli.given import parse_json
 from anfl.cli.options import Endpoint, Json, Role, Token
 from anfl.cli.output import console, print_json, print_table
 from anfl.cli.target import resolve
@@ -29,7 +30,7 @@ def create(
     ef_search: Annotated[int | None, typer.Option(help="HNSW: candidates while searching.")] = None,
     endpoint: Endpoint = None,
     token: Token = None,
-    role: Role = "admin",
+    role: Role = None,
     as_json: Json = False,
 ) -> None:
     """Create a collection."""
@@ -48,9 +49,7 @@ def create(
 
 
 @app.command("list")
-def list_collections(
-    endpoint: Endpoint = None, token: Token = None, role: Role = "admin", as_json: Json = False
-) -> None:
+def list_collections(endpoint: Endpoint = None, token: Token = None, role: Role = None, as_json: Json = False) -> None:
     """List the collections of your tenant."""
     with resolve(endpoint, token, role=role).connect() as client:
         answer = client.json("GET", "/v1/collections")
@@ -61,13 +60,11 @@ def list_collections(
 
 
 @app.command()
-def show(
-    name: Name, endpoint: Endpoint = None, token: Token = None, role: Role = "admin", as_json: Json = False
-) -> None:
+def show(name: Name, endpoint: Endpoint = None, token: Token = None, role: Role = None, as_json: Json = False) -> None:
     """Settings and size of a collection."""
     with resolve(endpoint, token, role=role).connect() as client:
-        settings = client.json("GET", f"/v1/collections/{name}")
-        stats = client.json("GET", f"/v1/collections/{name}/stats")
+        settings = client.json("GET", path_of(name))
+        stats = client.json("GET", f"{path_of(name)}/stats")
     if as_json:
         print_json({"collection": settings, "stats": stats})
     else:
@@ -81,26 +78,20 @@ def delete(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     endpoint: Endpoint = None,
     token: Token = None,
-    role: Role = "admin",
+    role: Role = None,
     as_json: Json = False,
 ) -> None:
     """Delete a collection with everything in it."""
-    if not yes and not typer.confirm(f"Delete {name} and all its vectors?"):
+    if not yes and not typer.confirm(f"Delete {name} and all its vectors?", err=True):
         raise CliError("Nothing was deleted.", exit_code=ExitCode.FAILED)
     with resolve(endpoint, token, role=role).connect() as client:
-        client.json("DELETE", f"/v1/collections/{name}")
+        client.json("DELETE", path_of(name))
     if as_json:
         print_json({"deleted": name})
     else:
         console.print(f"Deleted {name}.")
 
 
-def parse_json(text: str, option: str) -> Any:  # noqa: ANN401 - whatever JSON it is
-    """JSON given on the command line.
-
-    :raises CliError: naming ``option`` and the position.
-    """
-    try:
-        return json.loads(text)
-    except ValueError as error:
-        raise CliError(f"{option} is not JSON: {error}", exit_code=ExitCode.USAGE) from error
+def path_of(name: str) -> str:
+    """The API's path of a collection; whatever the name holds, it stays one segment."""
+    return f"/v1/collections/{quote(name, safe='', errors='replace')}"

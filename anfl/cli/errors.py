@@ -2,7 +2,9 @@
 
 from enum import IntEnum
 
-from anfl.client import ApiError, UnreachableError
+import typer
+
+from anfl.client import ApiError, ForeignAnswerError, UnreachableError, UnsendableError
 
 
 class ExitCode(IntEnum):
@@ -24,6 +26,9 @@ class CliError(Exception):
         self.exit_code = int(exit_code)
 
 
+TOLD = (ApiError, CliError, ForeignAnswerError, UnreachableError, UnsendableError)
+"""Errors whose message is all that there is to say."""
+
 _BY_STATUS = {
     400: ExitCode.USAGE,
     401: ExitCode.NOT_ALLOWED,
@@ -39,6 +44,10 @@ def exit_code_of(error: Exception) -> int:
     match error:
         case CliError():
             return error.exit_code
+        case UnsendableError():
+            return ExitCode.USAGE
+        case typer.TyperException():
+            return int(getattr(error, "exit_code", ExitCode.USAGE))
         case UnreachableError():
             return ExitCode.UNREACHABLE
         case ApiError():
@@ -52,5 +61,15 @@ def as_document(error: Exception) -> dict[str, object]:
     if isinstance(error, ApiError):
         members = {"code": error.code, "status": error.status, "detail": error.detail, "field": error.field}
         return {"error": {name: value for name, value in members.items() if value is not None}}
-    code = "unreachable" if isinstance(error, UnreachableError) else "failed"
-    return {"error": {"code": code, "detail": str(error)}}
+    return {"error": {"code": ExitCode(exit_code_of(error)).name.lower(), "detail": _detail(error)}}
+
+
+def _detail(error: Exception) -> str:
+    match error:
+        case typer.Abort():
+            return "Nothing was answered to a question, so nothing was done."
+        case typer.TyperException():
+            format_message = getattr(error, "format_message", None)
+            return str(error if format_message is None else format_message())
+        case _:
+            return str(error) if isinstance(error, TOLD) else f"unexpected {type(error).__name__}: {error}"

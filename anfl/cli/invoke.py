@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from anfl.cli.collections import parse_json
 from anfl.cli.errors import CliError, ExitCode
+from anfl.cli.given import parse_json, read_text
 from anfl.cli.output import print_json
 from anfl.cli.target import local_state
 from anfl.resources import Function
@@ -30,6 +30,8 @@ def invoke(
     """Invoke a function with an event and print its answer; exit code 1 where the answer is an error."""
     del as_json  # accepted so that scripts can pass it to every command
     document = parse_json(_read(event), "EVENT")
+    if not isinstance(document, dict):
+        raise CliError("EVENT is no JSON object.", exit_code=ExitCode.USAGE)
     answer, failed = _invoke(function, document, environment, region)
     print_json(answer)
     if failed:
@@ -38,12 +40,12 @@ def invoke(
 
 def _read(event: str) -> str:
     if event == "-":
-        return sys.stdin.read()
+        try:
+            return sys.stdin.read()
+        except UnicodeDecodeError as error:
+            raise CliError(f"EVENT is not UTF-8 text: {error}", exit_code=ExitCode.USAGE) from error
     if event.startswith("@"):
-        path = Path(event[1:])
-        if not path.is_file():
-            raise CliError(f"EVENT: there is no file {path}.", exit_code=ExitCode.USAGE)
-        return path.read_text()
+        return read_text(Path(event[1:]), "EVENT")
     return event
 
 
@@ -54,11 +56,18 @@ def _invoke(function: Function, event: object, environment: str | None, region: 
 
     options: dict[str, Any] = {"region_name": region}
     if environment is None:
+        from local.environment import isolate
         from local.guard import require_loopback
 
         local = local_state()
         if local is None:
             raise CliError("No local run here: start one with 'make run', or name a deployed one with --env.")
+        if region is not None and region not in local["regions"]:
+            raise CliError(
+                f"The local run has no region {region!r}; it has {', '.join(local['regions'])}.",
+                exit_code=ExitCode.USAGE,
+            )
+        isolate()  # the user's AWS profile and proxies are for elsewhere
         environment = str(local.get("environment", "dev"))
         options = {
             "region_name": region or local["region"],

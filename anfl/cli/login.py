@@ -5,38 +5,41 @@ from typing import Annotated
 import typer
 
 from anfl.cli.errors import CliError, ExitCode
-from anfl.cli.options import Endpoint, Json
+from anfl.cli.options import Endpoint, Json, Role, Token
 from anfl.cli.output import console, print_json
 from anfl.cli.target import resolve, save_token
 from anfl.client import Client
 
 
 def login(
-    role_id: Annotated[str, typer.Option(envvar="ANFL_ROLE_ID", prompt="AppRole role id", help="Your AppRole's id.")],
+    role_id: Annotated[
+        str | None, typer.Option(envvar="ANFL_ROLE_ID", help="Your AppRole's id. Asked for where absent.")
+    ] = None,
     secret_id: Annotated[
-        str,
-        typer.Option(envvar="ANFL_SECRET_ID", prompt="AppRole secret id", hide_input=True, help="Its secret id."),
-    ],
+        str | None, typer.Option(envvar="ANFL_SECRET_ID", help="Its secret id. Asked for where absent.")
+    ] = None,
     endpoint: Endpoint = None,
     as_json: Json = False,
 ) -> None:
     """Log in with a Vault AppRole; later commands to the same endpoint use the token until it expires."""
     target = resolve(endpoint, None)
+    role_id = role_id or typer.prompt("AppRole role id", err=True)
+    secret_id = secret_id or typer.prompt("AppRole secret id", hide_input=True, err=True)
     body = {"grant": "approle", "role_id": role_id, "secret_id": secret_id}
     with Client(target.endpoint) as client:
         answer = client.json("POST", "/v1/auth/token", body=body)
     if answer.get("token_type") != "Bearer":
         raise CliError(f"{target.endpoint} answered no bearer token; is it ANFL's API?", exit_code=ExitCode.FAILED)
-    place = save_token(target.endpoint, answer["access_token"])
+    place = save_token(target, answer["access_token"], lifetime=answer["expires_in"])
     if as_json:
         print_json({"endpoint": target.endpoint, "expires_in": answer["expires_in"], "saved_in": str(place)})
     else:
         console.print(f"Logged in to {target.endpoint} for {answer['expires_in']} s (token in {place}).")
 
 
-def whoami(endpoint: Endpoint = None, as_json: Json = False) -> None:
+def whoami(endpoint: Endpoint = None, token: Token = None, role: Role = None, as_json: Json = False) -> None:
     """Who the current token says you are."""
-    with resolve(endpoint, None).connect() as client:
+    with resolve(endpoint, token, role=role).connect() as client:
         answer = client.json("GET", "/v1/auth/whoami")
     if as_json:
         print_json(answer)

@@ -1,16 +1,20 @@
 """The program ``anfl``: every command, and one place that turns errors into messages and exit codes."""
 
+import os
 import sys
+import traceback
+from http import HTTPStatus
 from importlib.metadata import version
 from typing import Annotated
 
 import typer
 
 from anfl.cli import collections, local_commands, models, vectors
-from anfl.cli.errors import CliError, as_document, exit_code_of
+from anfl.cli.errors import TOLD, ExitCode, as_document, exit_code_of
 from anfl.cli.invoke import invoke
 from anfl.cli.login import login, whoami
 from anfl.cli.output import console, errors, print_json
+from anfl.cli.target import TOKEN_VARIABLE, local_state
 from anfl.client import ApiError, UnreachableError
 
 app = typer.Typer(
@@ -46,19 +50,30 @@ def _root(
 
 def main() -> None:
     """Run the command line; exits with `anfl.cli.errors.ExitCode`."""
+    as_json = "--json" in sys.argv
     try:
-        app()
-    except (ApiError, CliError, UnreachableError) as error:
-        if "--json" in sys.argv:
-            print_json(as_document(error))
-        else:
-            errors.print(f"anfl: {_advice(error)}")
-        sys.exit(exit_code_of(error))
+        code = app(standalone_mode=not as_json)  # by itself it would print its errors as text
     except BrokenPipeError:
-        sys.exit(1)
+        sys.stdout = None  # nobody listens, so nothing is flushed at the end
+        sys.exit(ExitCode.FAILED)
+    except Exception as error:
+        if not as_json and not isinstance(error, TOLD):
+            raise
+        if not as_json:
+            errors.print(f"anfl: {_advice(error)}")
+        else:
+            print_json(as_document(error))
+            if not isinstance(error, (*TOLD, typer.TyperException)):
+                traceback.print_exception(error)
+        sys.exit(exit_code_of(error))
+    sys.exit(code if isinstance(code, int) else 0)
 
 
 def _advice(error: Exception) -> str:
-    if isinstance(error, ApiError) and error.status == 401:
+    if isinstance(error, ApiError) and error.status == HTTPStatus.UNAUTHORIZED:
+        if TOKEN_VARIABLE in os.environ:
+            return f"{error} If no --token was given, the token is that of ${TOKEN_VARIABLE}: unset or renew it."
         return f"{error} Log in with 'anfl login', or restart the local run if its tokens have expired."
+    if isinstance(error, UnreachableError) and local_state() is not None:
+        return f"{error} What runs here, 'anfl status' says; 'make run' starts it."
     return str(error)

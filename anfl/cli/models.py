@@ -37,7 +37,7 @@ def register(
     wait: Annotated[int, typer.Option(min=0, help="Seconds to wait for the verdict; 0: do not wait.")] = 60,
     endpoint: Endpoint = None,
     token: Token = None,
-    role: Role = "admin",
+    role: Role = None,
     as_json: Json = False,
 ) -> None:
     """Upload artefacts, register them as the next version, and wait for the verdict."""
@@ -69,7 +69,7 @@ def list_models(
     where: Annotated[str, typer.Option(help="MLflow filter, for example \"name LIKE 'bert%'\".")] = "",
     endpoint: Endpoint = None,
     token: Token = None,
-    role: Role = "admin",
+    role: Role = None,
     as_json: Json = False,
 ) -> None:
     """List registered models."""
@@ -97,9 +97,7 @@ def list_models(
 
 
 @app.command()
-def show(
-    name: Name, endpoint: Endpoint = None, token: Token = None, role: Role = "admin", as_json: Json = False
-) -> None:
+def show(name: Name, endpoint: Endpoint = None, token: Token = None, role: Role = None, as_json: Json = False) -> None:
     """A model's versions with their aliases and verdicts."""
     with resolve(endpoint, token, role=role).connect() as client:
         quoted = name.replace("'", "''")
@@ -125,7 +123,7 @@ def validation(
     wait: Annotated[int, typer.Option(min=0, help="Seconds to wait for it.")] = 0,
     endpoint: Endpoint = None,
     token: Token = None,
-    role: Role = "admin",
+    role: Role = None,
     as_json: Json = False,
 ) -> None:
     """The verdict on a version; exit code 1 unless it is VALIDATED."""
@@ -146,7 +144,7 @@ def alias(
     version: Version,
     endpoint: Endpoint = None,
     token: Token = None,
-    role: Role = "admin",
+    role: Role = None,
     as_json: Json = False,
 ) -> None:
     """Point an alias at a version (it moves if it exists)."""

@@ -14,5 +14,8 @@ Token = Annotated[
     str | None,
     typer.Option("--token", help="Bearer token. Default: $ANFL_TOKEN, then 'anfl login', then the local run's."),
 ]
-Role = Annotated[str, typer.Option("--as", help="Role whose token of the local run is used.")]
+Role = Annotated[
+    str | None,
+    typer.Option("--as", help="Role whose token of the local run is used. Default: 'anfl login', then admin."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 console = Console(highlight=False, markup=False, soft_wrap=not sys.stdout.isatty())
-errors = Console(stderr=True, highlight=False, markup=False)
+errors = Console(stderr=True, highlight=False, markup=False, soft_wrap=not sys.stderr.isatty())
 
 
 def print_json(document: object) -> None:

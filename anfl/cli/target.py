@@ -2,11 +2,14 @@
 
 import json
 import os
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from anfl.cli.errors import CliError
+import msgspec
+
+from anfl.cli.errors import CliError, ExitCode
 from anfl.client import Client
 from anfl.resources import Service
 
@@ -25,6 +28,8 @@ class Target:
     token: str | None
     ingest: str | None = None
     """Base URL for artefacts too large for the gateway; None where none is known."""
+    run: str | None = None
+    """What tells a local run from others before and after it at the same address; None for what is not local."""
 
     def connect(self) -> Client:
         """A client for it; use as a context manager."""
@@ -51,34 +56,59 @@ def credentials_file() -> Path:
     return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "anfl" / "credentials.json"
 
 
-def saved_tokens() -> dict[str, str]:
-    """Endpoint → token of earlier logins."""
+class SavedToken(msgspec.Struct, frozen=True, kw_only=True):
+    """What ``anfl login`` got."""
+
+    token: str
+    expires_at: float
+    """Seconds since the epoch."""
+    run: str | None = None
+    """Which local run issued it; the next one at the same address has other keys."""
+
+
+def saved_tokens() -> dict[str, SavedToken]:
+    """Endpoint → token of earlier logins.
+
+    :raises CliError: the file is not what `save_token` writes.
+    """
+    path = credentials_file()
     try:
-        tokens = json.loads(credentials_file().read_text())
+        return msgspec.json.decode(path.read_bytes(), type=dict[str, SavedToken])
     except FileNotFoundError:
         return {}
-    except ValueError as error:
-        raise CliError(f"{credentials_file()} is damaged ({error}); remove it and log in again.") from error
-    return {str(endpoint): str(token) for endpoint, token in tokens.items()}
+    except OSError as error:
+        raise CliError(f"{path} cannot be read: {error.strerror or error}.") from error
+    except msgspec.DecodeError as error:
+        raise CliError(f"{path} is damaged ({error}); remove it and log in again.") from error
 
 
-def save_token(endpoint: str, token: str) -> Path:
-    """Keep ``token`` for ``endpoint``; the file is replaced at once and never readable by others."""
+def save_token(target: Target, token: str, *, lifetime: float) -> Path:
+    """Keep ``token`` for ``target``; the file is replaced at once and never readable by others.
+
+    :param lifetime: how long the token is good, in seconds.
+    :raises CliError: the file cannot be written, or is damaged.
+    """
     path = credentials_file()
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    draft = path.with_suffix(".new")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        json.dump(saved_tokens() | {endpoint: token}, file)
-    draft.replace(path)
+    found = SavedToken(token=token, expires_at=time.time() + lifetime, run=target.run)
+    content = msgspec.json.encode(saved_tokens() | {target.endpoint: found})
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        draft = path.with_suffix(".new")
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+        draft.replace(path)
+    except OSError as error:
+        raise CliError(f"{path} cannot be written: {error.strerror or error}.") from error
     return path
 
 
-def resolve(endpoint: str | None, token: str | None, *, role: str = DEFAULT_ROLE) -> Target:
+def resolve(endpoint: str | None, token: str | None, *, role: str | None = None) -> Target:
     """Decide where to go.
 
     An endpoint named by option or ``ANFL_ENDPOINT`` wins over a local run; a token named by option or ``ANFL_TOKEN``
-    wins over a saved one. A local run offers a token for each role; ``role`` chooses.
+    wins over all others. A local run offers a token for each role; where ``role`` chooses none, a login to that run
+    wins over its administrator's.
 
     :raises CliError: no endpoint is known, or the local run has no such role.
     """
@@ -93,10 +123,18 @@ def resolve(endpoint: str | None, token: str | None, *, role: str = DEFAULT_ROLE
         endpoint = str(local["api"])
     endpoint = endpoint.rstrip("/")
     ingest = os.environ.get(INGEST_VARIABLE)
-    if local is not None and endpoint == str(local["api"]).rstrip("/"):
+    run, offered = None, dict[str, str]()
+    if local is not None and endpoint.replace("//localhost:", "//127.0.0.1:") == str(local["api"]).rstrip("/"):
         ingest = ingest or local["services"][Service.MODEL_REGISTRY]
-        tokens = local["tokens"]
-        if token is None and role not in tokens:
-            raise CliError(f"The local run has no role {role!r}; it has {', '.join(sorted(tokens))}.", exit_code=2)
-        token = token or tokens[role]
-    return Target(endpoint=endpoint, token=token or saved_tokens().get(endpoint), ingest=ingest)
+        run, offered = str(local["vault"]), local["tokens"]
+    if role is not None and offered and role not in offered:
+        raise CliError(
+            f"The local run has no role {role!r}; it has {', '.join(sorted(offered))}.", exit_code=ExitCode.USAGE
+        )
+    if token is None and role is not None:
+        token = offered.get(role)
+    if token is None:
+        saved = saved_tokens().get(endpoint)
+        good = saved is not None and saved.expires_at > time.time() and saved.run == run
+        token = saved.token if saved is not None and good else offered.get(DEFAULT_ROLE)
+    return Target(endpoint=endpoint, token=token, ingest=ingest, run=run)

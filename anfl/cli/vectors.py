@@ -1,23 +1,20 @@
 """``anfl vectors``: upsert, query, fetch, delete."""
 
-import base64
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from anfl.cli.collections import parse_json
+from anfl.cli.collections import path_of
 from anfl.cli.errors import CliError, ExitCode
+from anfl.cli.given import parse_json, read_text
 from anfl.cli.options import Endpoint, Json, Role, Token
 from anfl.cli.output import console, errors, print_json, print_table
+from anfl.cli.rows import batches, count, load_array
 from anfl.cli.target import resolve
 from anfl.client import Client
-
-Array = np.ndarray[Any, np.dtype[np.floating[Any]]]
 
 app = typer.Typer(no_args_is_help=True, help="Vectors of a collection.")
 
@@ -37,12 +34,12 @@ def upsert(
     batch: Annotated[int, typer.Option(min=1, max=1000, help="Rows a request.")] = 500,
     endpoint: Endpoint = None,
     token: Token = None,
-    role: Role = "admin",
+    role: Role = None,
     as_json: Json = False,
 ) -> None:
     """Store rows from a file. Rows with an id that exists are replaced."""
-    array = None if values is None else _load_array(values)
-    total = sum(1 for line in rows.open("rb") if line.strip())
+    array = None if values is None else load_array(values, dimensions=2)
+    total = count(rows)
     if array is not None and len(array) != total:
         raise CliError(f"{values} has {len(array)} rows, {rows} has {total}.", exit_code=ExitCode.USAGE)
     answer: dict[str, Any] = {"sequence": None}
@@ -52,13 +49,13 @@ def upsert(
         Progress(*columns, console=errors, disable=as_json) as progress,
     ):
         task = progress.add_task(f"upsert into {collection}", total=total)
-        for block in _batches(rows, array, batch):
-            answer = client.json("PUT", f"/v1/collections/{collection}/vectors", body={"vectors": block})
+        for block in batches(rows, array, batch):
+            answer = client.json("PUT", f"{path_of(collection)}/vectors", body={"vectors": block})
             progress.advance(task, len(block))
     if as_json:
         print_json({"upserted": total, "sequence": answer["sequence"]})
     else:
-        console.print(f"Stored {total} rows (position {answer['sequence']}).")
+        console.print(f"Stored {total} rows (position {answer['sequence']})." if total else f"{rows} holds no rows.")
 
 
 @app.command()
@@ -75,7 +72,7 @@ def query(
     show: Annotated[str | None, typer.Option(help="Metadata fields to print, separated by commas.")] = None,
     endpoint: Endpoint = None,
     token: Token = None,
-    role: Role = "admin",
+    role: Role = None,
     as_json: Json = False,
 ) -> None:
     """Find the nearest rows, nearest first."""
@@ -89,7 +86,7 @@ def query(
             body["vector"] = _read_vector(vector)
         else:
             body["id"] = id_ if id_ is not None else _find(client, collection, like or "")
-        answer = client.json("POST", f"/v1/collections/{collection}/query", body=body, repeatable=True)
+        answer = client.json("POST", f"{path_of(collection)}/query", body=body, repeatable=True)
     if as_json:
         print_json(answer)
         return
@@ -105,12 +102,12 @@ def fetch(
     ids: Annotated[list[str], typer.Argument(help="Ids of rows.")],
     endpoint: Endpoint = None,
     token: Token = None,
-    role: Role = "admin",
+    role: Role = None,
     as_json: Json = False,
 ) -> None:
     """Get rows by id, with values and metadata."""
     with resolve(endpoint, token, role=role).connect() as client:
-        answer = client.json("POST", f"/v1/collections/{collection}/vectors/fetch", body={"ids": ids}, repeatable=True)
+        answer = client.json("POST", f"{path_of(collection)}/vectors/fetch", body={"ids": ids}, repeatable=True)
     if as_json:
         print_json(answer)
         return
@@ -128,7 +125,7 @@ def delete(
     where: Annotated[str | None, typer.Option(help="Delete what matches this filter (JSON) instead.")] = None,
     endpoint: Endpoint = None,
     token: Token = None,
-    role: Role = "admin",
+    role: Role = None,
     as_json: Json = False,
 ) -> None:
     """Delete rows by id or by filter."""
@@ -136,48 +133,20 @@ def delete(
         raise CliError("Give either ids or --where.", exit_code=ExitCode.USAGE)
     body = {"ids": ids} if ids else {"filter": parse_json(where or "", "--where")}
     with resolve(endpoint, token, role=role).connect() as client:
-        answer = client.json("POST", f"/v1/collections/{collection}/vectors/delete", body=body, repeatable=True)
+        answer = client.json("POST", f"{path_of(collection)}/vectors/delete", body=body, repeatable=True)
     if as_json:
         print_json(answer)
     else:
         console.print(f"Deleted {answer['deleted']} rows (position {answer['sequence']}).")
 
 
-def _load_array(path: Path) -> Array:
-    try:
-        array: Array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except ValueError as error:
-        raise CliError(f"{path} is not a .npy array of numbers: {error}", exit_code=ExitCode.USAGE) from error
-    if array.ndim != 2 or array.dtype.kind != "f":
-        raise CliError(f"{path}: expected n × dimension floats, found {array.shape} {array.dtype}.", exit_code=2)
-    return array
-
-
-def _batches(path: Path, array: Array | None, size: int) -> Iterator[list[dict[str, Any]]]:
-    block: list[dict[str, Any]] = []
-    with path.open("rb") as file:
-        for index, (number, line) in enumerate((n, text) for n, text in enumerate(file, 1) if text.strip()):
-            row = parse_json(line.decode(), f"{path}, line {number}")
-            if array is not None:
-                packed = np.asarray(array[index], dtype="<f4").tobytes()
-                row["values"] = {"f32": base64.b64encode(packed).decode()}
-            block.append(row)
-            if len(block) == size:
-                yield block
-                block = []
-    if block:
-        yield block
-
-
 def _read_vector(text: str) -> object:
     if not text.startswith("@"):
         return parse_json(text, "--vector")
     path = Path(text[1:])
-    if not path.is_file():
-        raise CliError(f"--vector: there is no file {path}.", exit_code=ExitCode.USAGE)
-    if path.suffix == ".npy":
-        return np.load(path, allow_pickle=False).ravel().tolist()
-    return parse_json(path.read_text(), f"--vector {path}")
+    if path.suffix == ".npy" and path.is_file():
+        return load_array(path).ravel().tolist()
+    return parse_json(read_text(path, "--vector"), f"--vector {path}")
 
 
 def _find(client: Client, collection: str, condition: str) -> str:
@@ -186,7 +155,7 @@ def _find(client: Client, collection: str, condition: str) -> str:
     if not separator or not field:
         raise CliError("--like takes FIELD=VALUE, for example word=river.", exit_code=ExitCode.USAGE)
     parameters = {"limit": 1, "filter": json.dumps({field: value})}
-    rows = client.json("GET", f"/v1/collections/{collection}/vectors", params=parameters)["vectors"]
+    rows = client.json("GET", f"{path_of(collection)}/vectors", params=parameters)["vectors"]
     if not rows:
         raise CliError(f"No row of {collection} has {field}={value}.", exit_code=ExitCode.NOT_FOUND)
     return str(rows[0]["id"])

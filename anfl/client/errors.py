@@ -32,3 +32,11 @@ class ApiError(Exception):
 
 class UnreachableError(Exception):
     """No answer from the endpoint, also after retries."""
+
+
+class UnsendableError(Exception):
+    """What should be sent is no HTTP request: an address that is none, a token or a name with impossible characters."""
+
+
+class ForeignAnswerError(Exception):
+    """What came back is not from ANFL's API."""

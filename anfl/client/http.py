@@ -1,6 +1,7 @@
 """A connection to one endpoint with one token: reused connections, time-outs, bounded retries with jitter."""
 
 import random
+import re
 import time
 from collections.abc import Iterable, Mapping
 from types import TracebackType
@@ -8,12 +9,14 @@ from typing import Any, Self
 
 import httpx
 
-from anfl.client.errors import ApiError, UnreachableError
+from anfl.client.errors import ApiError, ForeignAnswerError, UnreachableError, UnsendableError
 
 ATTEMPTS = 4
 _RETRIED_STATUSES = frozenset({429, 502, 503, 504})
 _REPEATABLE_METHODS = frozenset({"GET", "HEAD", "PUT", "DELETE"})
 """Methods whose repetition has no further effect. A repeated ``POST`` is up to the caller (``repeatable=True``)."""
+_TOKEN = re.compile(r"[!-~]+")
+"""Visible ASCII, which a header can hold."""
 _TIMEOUT = httpx.Timeout(60, connect=5)
 
 
@@ -23,8 +26,11 @@ class Client:
     def __init__(
         self, endpoint: str, *, token: str | None = None, transport: httpx.BaseTransport | None = None
     ) -> None:
+        """:raises UnsendableError: ``endpoint`` is no HTTP address, or ``token`` is nothing that a header can hold."""
+        if token and not _TOKEN.fullmatch(token):
+            raise UnsendableError("The token holds characters that no token has; is it complete, and in one line?")
         headers = {"accept": "application/json"} | ({"authorization": f"Bearer {token}"} if token else {})
-        local = httpx.URL(endpoint).host in {"127.0.0.1", "localhost", "::1"}
+        local = _host(endpoint) in {"127.0.0.1", "localhost", "::1"}
         self._http = httpx.Client(
             base_url=endpoint,
             headers=headers,
@@ -57,10 +63,20 @@ class Client:
 
         :param repeatable: whether a repetition after a lost answer is harmless; by default as HTTP defines it.
         :raises ApiError: the API refused.
+        :raises ForeignAnswerError: the answer is no JSON.
         :raises UnreachableError: no answer.
+        :raises UnsendableError: ``body`` or ``path`` cannot be sent.
         """
         response = self.send(method, path, json=body, params=params, repeatable=repeatable)
-        return response.json() if response.content else None
+        if not response.content:
+            return None
+        try:
+            return response.json()
+        except ValueError:
+            said = response.headers.get("content-type", "no content type")
+            raise ForeignAnswerError(
+                f"{self.endpoint} answered {method} {path} with {said} instead of JSON; is it ANFL's API?"
+            ) from None
 
     def send(
         self,
@@ -77,6 +93,7 @@ class Client:
 
         :raises ApiError: the API refused.
         :raises UnreachableError: no answer.
+        :raises UnsendableError: it cannot be sent.
         """
         if repeatable is None:
             repeatable = method in _REPEATABLE_METHODS
@@ -85,7 +102,7 @@ class Client:
         for attempt in range(ATTEMPTS):
             last = attempt == ATTEMPTS - 1
             try:
-                response = self._http.request(method, path, json=json, content=content, params=params, headers=headers)
+                response = self._http.send(self._request(method, path, json, content, params, headers))
             except httpx.ConnectError as error:
                 if last:
                     raise UnreachableError(f"{self.endpoint} does not answer: {error}") from error
@@ -101,6 +118,30 @@ class Client:
                 time.sleep(min(_retry_after(response), 10))
             time.sleep(random.uniform(0, 0.1 * 2**attempt))  # noqa: S311 - jitter, no secret
         raise AssertionError("the last attempt returns or raises")
+
+    def _request(
+        self,
+        method: str,
+        path: str,
+        json: object,
+        content: bytes | Iterable[bytes] | None,
+        params: Mapping[str, Any] | None,
+        headers: Mapping[str, str] | None,
+    ) -> httpx.Request:
+        try:
+            return self._http.build_request(method, path, json=json, content=content, params=params, headers=headers)
+        except (httpx.InvalidURL, ValueError, RecursionError) as error:  # text that is no UTF-8, too
+            raise UnsendableError(f"{method} {path!r} cannot be sent: {error}") from error
+
+
+def _host(endpoint: str) -> str:
+    try:
+        url = httpx.URL(endpoint)
+    except httpx.InvalidURL as error:
+        raise UnsendableError(f"{endpoint!r} is no address: {error}") from error
+    if url.scheme not in ("http", "https") or not url.host:
+        raise UnsendableError(f"{endpoint!r} is no address of an API; write it like https://api.lib.aeonova.com.")
+    return url.host
 
 
 def _retry_after(response: httpx.Response) -> float:

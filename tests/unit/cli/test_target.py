@@ -26,7 +26,8 @@ def _local_run(tmp_path: Path) -> None:
     folder.mkdir()
     tokens = {"reader": "r", "admin": "a"}
     services = {"vector-store": "http://127.0.0.1:1", "model-registry": "http://127.0.0.1:2"}
-    (folder / "local.json").write_text(json.dumps({"api": API, "tokens": tokens, "services": services}))
+    document = {"api": API, "tokens": tokens, "services": services, "vault": "http://127.0.0.1:3"}
+    (folder / "local.json").write_text(json.dumps(document))
 
 
 def test_without_anything_the_message_says_how_to_start() -> None:
@@ -64,8 +65,8 @@ def test_options_win_over_variables_over_the_local_run(monkeypatch: pytest.Monke
 
 
 def test_a_saved_token_is_private_and_bound_to_its_endpoint() -> None:
-    save_token("https://one.example", "1")
-    save_token("https://two.example", "2")
+    for name, token in (("one", "1"), ("two", "2")):
+        save_token(resolve(f"https://{name}.example", None), token, lifetime=60)
     assert stat.S_IMODE(credentials_file().stat().st_mode) == 0o600
     assert resolve("https://one.example", None).token == "1"
     assert resolve("https://three.example", None).token is None
@@ -76,3 +77,29 @@ def test_a_damaged_state_says_what_to_do(tmp_path: Path) -> None:
     (tmp_path / ".anfl" / "local.json").write_text("{")
     with pytest.raises(CliError, match="anfl down"):
         resolve(None, None)
+
+
+@pytest.mark.usefixtures("local_run")
+def test_a_login_to_the_local_run_wins_over_its_administrator() -> None:
+    save_token(resolve(None, None), "mine", lifetime=60)
+    assert resolve(None, None).token == "mine"
+    assert resolve(None, None, role="reader").token == "r"
+    assert resolve("http://localhost:8000", None, role="reader").token == "r"
+
+
+@pytest.mark.usefixtures("local_run")
+def test_a_login_ends_with_its_token_and_with_the_run(tmp_path: Path) -> None:
+    save_token(resolve(None, None), "old", lifetime=-1)
+    assert resolve(None, None).token == "a"
+    save_token(resolve(None, None), "mine", lifetime=60)
+    state = tmp_path / ".anfl" / "local.json"
+    state.write_text(json.dumps(json.loads(state.read_text()) | {"vault": "http://127.0.0.1:4"}))
+    assert resolve(None, None).token == "a"
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"https://one.example": "1"}'])
+def test_damaged_credentials_say_what_to_do(content: str) -> None:
+    credentials_file().parent.mkdir(parents=True)
+    credentials_file().write_text(content)
+    with pytest.raises(CliError, match="log in again"):
+        resolve("https://one.example", None)

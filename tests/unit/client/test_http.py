@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 import httpx
 import pytest
 
-from anfl.client import ApiError, Client, UnreachableError
+from anfl.client import ApiError, Client, ForeignAnswerError, UnreachableError
 from anfl.client.http import ATTEMPTS
 
 Answer = Callable[[httpx.Request], httpx.Response]
@@ -93,3 +93,9 @@ def test_every_error_form_is_understood(response: httpx.Response, code: str, det
     with pytest.raises(ApiError) as caught:
         client_of([response]).json("GET", "/x")
     assert (caught.value.code, caught.value.detail) == (code, detail)
+
+
+def test_an_answer_that_is_no_json_is_not_from_the_api() -> None:
+    page = httpx.Response(200, text="<html>", headers={"content-type": "text/html"})
+    with pytest.raises(ForeignAnswerError, match="text/html"):
+        client_of([page]).json("GET", "/v1/collections")

@@ -1,0 +1,92 @@
+"""Rows to upsert, read from a file of JSON lines and, for their values, an array beside it."""
+
+import base64
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from anfl.cli.errors import CliError, ExitCode
+from anfl.cli.given import parse_json
+
+Array = np.ndarray[Any, np.dtype[np.floating[Any]]]
+Row = dict[str, Any]
+
+MAX_BATCH_BYTES = 8_000_000
+"""API Gateway takes 10 MB; a longer line than this still makes a request of its own, for the API to judge."""
+
+
+def load_array(path: Path, *, dimensions: int | None = None) -> Array:
+    """A ``.npy`` array of floats, mapped rather than read.
+
+    :param dimensions: how many it must have; None: any number.
+    :raises CliError: it is none, or has another shape.
+    """
+    try:
+        array: object = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, EOFError) as error:
+        raise CliError(f"{path} is not a .npy array of numbers.", exit_code=ExitCode.USAGE) from error
+    except OSError as error:
+        raise CliError(f"{path} cannot be read: {error.strerror or error}.") from error
+    if not isinstance(array, np.ndarray) or array.dtype.kind != "f" or dimensions not in (None, array.ndim):
+        found = f"{array.shape} {array.dtype}" if isinstance(array, np.ndarray) else type(array).__name__
+        raise CliError(f"{path}: expected n × dimension floats, found {found}.", exit_code=ExitCode.USAGE)
+    return array
+
+
+def count(path: Path) -> int:
+    """How many rows ``path`` holds: its lines that are not blank.
+
+    :raises CliError: it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return sum(1 for line in file if line.strip())
+    except OSError as error:
+        raise CliError(f"{path} cannot be read: {error.strerror or error}.") from error
+
+
+def batches(path: Path, array: Array | None, size: int) -> Iterator[list[Row]]:
+    """The rows of ``path``, at most ``size`` and about `MAX_BATCH_BYTES` at a time; row i's values are ``array[i]``.
+
+    :raises CliError: naming the line that is no row.
+    """
+    block: list[Row] = []
+    block_bytes = 0
+    for row, length in _rows(path, array):
+        if block and (len(block) == size or block_bytes + length > MAX_BATCH_BYTES):
+            yield block
+            block, block_bytes = [], 0
+        block.append(row)
+        block_bytes += length
+    if block:
+        yield block
+
+
+def _rows(path: Path, array: Array | None) -> Iterator[tuple[Row, int]]:
+    """Each row, and about how many bytes it takes in a request."""
+    index = 0
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            if not line.strip():
+                continue
+            row = _row(line, f"{path}, line {number}")
+            length = len(line)
+            if array is not None:
+                packed = base64.b64encode(np.asarray(array[index], dtype="<f4").tobytes()).decode()
+                row["values"] = {"f32": packed}
+                length += len(packed)
+            index += 1
+            yield row, length
+
+
+def _row(line: bytes, where: str) -> Row:
+    try:
+        text = line.decode()
+    except UnicodeDecodeError as error:
+        raise CliError(f"{where} is not UTF-8 text: {error}", exit_code=ExitCode.USAGE) from error
+    row = parse_json(text, where)
+    if not isinstance(row, dict):
+        raise CliError(f'{where} is no object like {{"id": …, "values": […]}}.', exit_code=ExitCode.USAGE)
+    return row

@@ -1,0 +1,109 @@
+"""What a mistake at the terminal looks like: one line or one JSON document, and an exit code; never a traceback."""
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+
+from anfl.cli.errors import ExitCode
+from anfl.cli.main import main
+
+NOWHERE = "http://127.0.0.1:1"
+"""Nothing may be asked there: each of these mistakes is found before a request is sent, or while it is made."""
+
+
+@pytest.fixture(autouse=True)
+def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    for name in ("ANFL_ENDPOINT", "ANFL_TOKEN", "ANFL_ROLE_ID", "ANFL_SECRET_ID"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "binary").write_bytes(b"\xff\xfe\n")
+    (tmp_path / "lists.jsonl").write_text("[1]\n")
+    (tmp_path / "rows.jsonl").write_text('{"id": "a"}\n')
+    (tmp_path / "bad.npy").write_bytes(b"no array")
+    (tmp_path / "empty.npy").write_bytes(b"")
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    monkeypatch.setattr("sys.argv", ["anfl", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    code = ended.value.code
+    return code if isinstance(code, int) else 0
+
+
+HERE = ("--endpoint", NOWHERE)
+WRONG = [
+    ("collections", "create", "x", "--dimension", "many", *HERE),
+    ("collections", "create", "x", *HERE),
+    ("collections", "create", "x", "--dimension", "2", "--fields", "{", *HERE),
+    ("collections", "create", "x", "--dimension", "2", "--fields", "[" * 100_000, *HERE),
+    ("collections", "list", "--endpoint", "nonsense"),
+    ("collections", "list", "--endpoint", "ftp://x"),
+    ("collections", "list", "--endpoint", "http://[::1"),
+    ("collections", "list", "--token", "é", *HERE),
+    ("collections", "list", "--token", "a\nb", *HERE),
+    ("vectors", "upsert", "c", "absent.jsonl", *HERE),
+    ("vectors", "upsert", "c", "binary", *HERE),
+    ("vectors", "upsert", "c", "lists.jsonl", *HERE),
+    ("vectors", "upsert", "c", "rows.jsonl", "--values", "bad.npy", *HERE),
+    ("vectors", "upsert", "c", "rows.jsonl", "--values", "empty.npy", *HERE),
+    ("vectors", "query", "c", *HERE),
+    ("vectors", "query", "c", "--id", "\udcff", *HERE),
+    ("vectors", "query", "c", "--vector", "[NaN]", *HERE),
+    ("vectors", "query", "c", "--vector", "[1e999]", *HERE),
+    ("vectors", "query", "c", "--vector", "@absent", *HERE),
+    ("vectors", "query", "c", "--vector", "@binary", *HERE),
+    ("vectors", "query", "c", "--vector", "@bad.npy", *HERE),
+    ("models", "register", "m", "absent", *HERE),
+    ("models", "inspect", "absent"),
+    ("invoke", "nobody", "{}"),
+    ("invoke", "auth", "{"),
+    ("invoke", "auth", "[]"),
+    ("invoke", "auth", "@binary"),
+    ("nonsense",),
+]
+
+
+@pytest.mark.parametrize("arguments", WRONG, ids=lambda arguments: " ".join(arguments)[:60])
+def test_wrong_usage_is_told_in_both_forms(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...]
+) -> None:
+    assert run(monkeypatch, *arguments) == ExitCode.USAGE
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.strip()
+    assert run(monkeypatch, *arguments, "--json") == ExitCode.USAGE
+    error = json.loads(capsys.readouterr().out)["error"]
+    assert error["code"] == "usage"
+    assert error["detail"]
+
+
+def test_names_are_one_segment_of_the_path(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("../auth/whoami", "a?b", "a#b", "a\nb", "é"):
+        assert run(monkeypatch, "collections", "show", name, *HERE, "--json") == ExitCode.UNREACHABLE
+        assert "error" in json.loads(capsys.readouterr().out)
+
+
+def test_an_endpoint_without_a_program_gets_advice(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path(".anfl").mkdir()
+    Path(".anfl/local.json").write_text(
+        json.dumps(
+            {"api": NOWHERE, "vault": NOWHERE, "tokens": {"admin": "a"}, "services": {"model-registry": NOWHERE}}
+        )
+    )
+    assert run(monkeypatch, "collections", "list") == ExitCode.UNREACHABLE
+    assert "anfl status" in capsys.readouterr().err
+
+
+def test_a_question_goes_to_the_terminal_not_into_the_json(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    for arguments in (("collections", "delete", "c"), ("login",)):
+        assert run(monkeypatch, *arguments, *HERE, "--json") == ExitCode.FAILED
+        assert json.loads(capsys.readouterr().out)["error"]["code"] == "failed"
