@@ -80,6 +80,16 @@ class RestApi(Construct):
         stack = Stack.of(self)
         return f"https://{self.id}.execute-api.{stack.region}.{stack.url_suffix}/{self.live.ref}"
 
+    @property
+    def stage_arn(self) -> str:
+        """The stage, as a firewall knows it."""
+        return Stack.of(self).format_arn(
+            service="apigateway",
+            account="",
+            resource=f"/restapis/{self.id}",
+            resource_name=f"stages/{self.live.ref}",
+        )
+
     def _authorizer(self, function: lambda_.IFunction, cache_seconds: int) -> str:
         authorizer = apigateway.CfnAuthorizer(
             self,

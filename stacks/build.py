@@ -51,6 +51,7 @@ def _region(
         settings=settings,
         region=region,
         network=network.network,
+        key_arn=key_arn,
         zone_id=dns.zone_id(domain) if dns and domain else None,
     )
     storage = StorageStack(app, settings=settings, region=region, key_arn=key_arn)

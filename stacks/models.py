@@ -297,6 +297,15 @@ class PrivateLink(Model):
     """The second admits TLS 1.2: only where the link's client is proven not to speak 1.3."""
 
 
+class Firewall(Model):
+    """Web ACL of each region's API and balancer."""
+
+    requests_per_address: Annotated[int, Field(ge=10, le=2_000_000_000, strict=True)]
+    """In five minutes."""
+    counted: tuple[Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$")], ...]
+    """Rules of AWS's common rule set that are only counted, because they refuse what the API is for."""
+
+
 class Api(Model):
     """Limits of the REST API's stage."""
 
@@ -356,6 +365,8 @@ class Deployment(Model):
     tokens: Tokens
     vault: Vault
     private_link: PrivateLink
+    firewall: Firewall | None
+    """None: the API and the balancer are open to whatever may reach them."""
     api: Api
     queues: Queues
     storage: Storage

@@ -1,4 +1,4 @@
-"""Who may talk to whom, and the region's certificate."""
+"""Who may talk to whom, the firewall, and the region's certificate."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,9 @@ from aws_cdk import aws_apigateway as apigateway
 from aws_cdk import aws_certificatemanager as acm
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
 from constructs import Construct
+from constructs.firewall import RegionalFirewall
 from constructs.region_network import RegionNetwork
 
 from stacks.base import AnflStack
@@ -29,14 +31,23 @@ class Certificate:
 
 
 class SecurityStack(AnflStack):
-    """Security groups that name their peers, and the certificate of the region's names where there is a domain."""
+    """Security groups that name their peers, the firewall, and the certificate of the region's names."""
 
     def __init__(
-        self, scope: Construct, *, settings: Settings, region: Region, network: RegionNetwork, zone_id: str | None
+        self,
+        scope: Construct,
+        *,
+        settings: Settings,
+        region: Region,
+        network: RegionNetwork,
+        key_arn: str,
+        zone_id: str | None,
     ) -> None:
-        """:param zone_id: public zone of the domain; None where the environment has no domain."""
+        """:param key_arn: the data key in ``region``. :param zone_id: public zone of the domain; None without one."""
         name = settings.name(region, "security")
-        super().__init__(scope, name, settings=settings, region=region, description="security groups, certificate")
+        super().__init__(
+            scope, name, settings=settings, region=region, description="security groups, firewall, certificate"
+        )
         self._vpc = network.vpc_in(self)
         self._cidr = network.cidr
         self.link = self._group("Link", "VPC link of API Gateway")
@@ -48,6 +59,7 @@ class SecurityStack(AnflStack):
         self._endpoints = self._group_of_endpoints(network)
         self._connect()
         self.certificate = None if zone_id is None else self._certificate(region, zone_id)
+        self.firewall = self._firewall(key_arn)
         self._gateway_logging()
 
     @property
@@ -122,6 +134,21 @@ class SecurityStack(AnflStack):
             ],
         )
         return Certificate(arn=certificate.ref, host=host)
+
+    def _firewall(self, key_arn: str) -> RegionalFirewall | None:
+        deployment = self.settings.deployment
+        if deployment.firewall is None:
+            return None
+        return RegionalFirewall(
+            self,
+            "Firewall",
+            name=self.settings.name(),
+            firewall=deployment.firewall,
+            network_cidr=self._cidr,
+            key=kms.Key.from_key_arn(self, "DataKey", key_arn),
+            log_retention_days=deployment.log_retention_days,
+            retain=self.retain,
+        )
 
     def _gateway_logging(self) -> None:
         """API Gateway writes logs under one role for each account and region; it outlives this stack for the others."""

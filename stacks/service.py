@@ -6,6 +6,7 @@ from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
+from aws_cdk import aws_wafv2 as waf
 from constructs import Construct
 from constructs.container_service import ContainerService
 from constructs.encrypted_log_group import EncryptedLogGroup
@@ -78,6 +79,7 @@ class ServiceStack(AnflStack):
             figures=settings.scaling.vector_processing,
         )
         self.api = self._api()
+        self._guard()
         CfnOutput(self, "ApiUrl", value=self.api.url, description="Base address of the region's API")
         CfnOutput(self, "BalancerDnsName", value=self.balancer.balancer.attr_dns_name)
 
@@ -225,6 +227,14 @@ class ServiceStack(AnflStack):
             tokens=self.settings.deployment.tokens,
             log_group=self._log_group("ApiAccess"),
         )
+
+    def _guard(self) -> None:
+        """Put the region's firewall before the API and the balancer."""
+        firewall = self._security.firewall
+        if firewall is None:
+            return
+        for name, arn in (("Api", self.api.stage_arn), ("Balancer", self.balancer.arn)):
+            waf.CfnWebACLAssociation(self, f"{name}Firewall", web_acl_arn=firewall.arn, resource_arn=arn)
 
 
 def _camel(name: str) -> str:

@@ -1,0 +1,160 @@
+"""A web ACL: AWS's managed rules, and a limit on what one address may ask."""
+
+import json
+from collections.abc import Sequence
+
+from aws_cdk import ArnFormat, Fn, RemovalPolicy, Stack
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_logs as logs
+from aws_cdk import aws_wafv2 as waf
+from constructs import Construct
+
+from anfl.problems import Problem
+from stacks.models import Firewall
+
+_ACL = waf.CfnWebACL
+_WINDOW_SECONDS = 300
+_COMMON = "AWSManagedRulesCommonRuleSet"
+_MANAGED = (_COMMON, "AWSManagedRulesKnownBadInputsRuleSet", "AWSManagedRulesAmazonIpReputationList")
+_LOGGED = ("BLOCK", "COUNT", "EXCLUDED_AS_COUNT")
+_TOO_MANY = Problem(429, "throttled", "too many requests from this address; slow down", retry_after=_WINDOW_SECONDS)
+
+
+class RegionalFirewall(Construct):
+    """For the API's stage and the balancer of one region. What it blocks or counts is logged, never a token.
+
+    The balancer sees the API's own requests come from addresses inside the network, so those are under no limit: the
+    stage has counted them by their callers' addresses already.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,  # noqa: A002 - as every construct names it
+        *,
+        name: str,
+        firewall: Firewall,
+        network_cidr: str,
+        key: kms.IKey,
+        log_retention_days: int,
+        retain: bool,
+    ) -> None:
+        """:param network_cidr: addresses under no limit."""
+        super().__init__(scope, id)
+        self._name = name
+        inside = waf.CfnIPSet(
+            self,
+            "Inside",
+            name=f"{name}-inside",
+            scope="REGIONAL",
+            ip_address_version="IPV4",
+            addresses=[network_cidr],
+            description="Addresses inside the network",
+        )
+        rules = [self._limit(firewall.requests_per_address, inside.attr_arn)]
+        rules += [self._managed(rule_set, position, firewall.counted) for position, rule_set in enumerate(_MANAGED, 1)]
+        self.acl = _ACL(
+            self,
+            "Acl",
+            name=name,
+            scope="REGIONAL",
+            default_action=_ACL.DefaultActionProperty(allow={}),
+            visibility_config=self._visibility(name),
+            rules=rules,
+            custom_response_bodies={
+                _TOO_MANY.code: _ACL.CustomResponseBodyProperty(
+                    content_type="APPLICATION_JSON", content=json.dumps(_TOO_MANY.document())
+                )
+            },
+        )
+        self.arn = self.acl.attr_arn
+        self._log(key, log_retention_days, retain=retain)
+
+    def _limit(self, requests: int, inside_arn: str) -> waf.CfnWebACL.RuleProperty:
+        inside = _ACL.StatementProperty(
+            ip_set_reference_statement=_ACL.IPSetReferenceStatementProperty(arn=inside_arn),
+        )
+        return _ACL.RuleProperty(
+            name="requests-per-address",
+            priority=0,
+            action=_ACL.RuleActionProperty(
+                block=_ACL.BlockActionProperty(
+                    custom_response=_ACL.CustomResponseProperty(
+                        response_code=_TOO_MANY.status,
+                        custom_response_body_key=_TOO_MANY.code,
+                        response_headers=[
+                            _ACL.CustomHTTPHeaderProperty(name="Retry-After", value=str(_TOO_MANY.retry_after))
+                        ],
+                    )
+                )
+            ),
+            statement=_ACL.StatementProperty(
+                rate_based_statement=_ACL.RateBasedStatementProperty(
+                    aggregate_key_type="IP",
+                    limit=requests,
+                    evaluation_window_sec=_WINDOW_SECONDS,
+                    scope_down_statement=_ACL.StatementProperty(
+                        not_statement=_ACL.NotStatementProperty(statement=inside)
+                    ),
+                )
+            ),
+            visibility_config=self._visibility("requests-per-address"),
+        )
+
+    def _managed(self, rule_set: str, priority: int, counted: Sequence[str]) -> waf.CfnWebACL.RuleProperty:
+        overrides = [
+            _ACL.RuleActionOverrideProperty(name=rule, action_to_use=_ACL.RuleActionProperty(count={}))
+            for rule in counted
+            if rule_set == _COMMON
+        ]
+        return _ACL.RuleProperty(
+            name=rule_set,
+            priority=priority,
+            override_action=_ACL.OverrideActionProperty(none={}),
+            statement=_ACL.StatementProperty(
+                managed_rule_group_statement=_ACL.ManagedRuleGroupStatementProperty(
+                    vendor_name="AWS", name=rule_set, rule_action_overrides=overrides or None
+                )
+            ),
+            visibility_config=self._visibility(rule_set),
+        )
+
+    def _log(self, key: kms.IKey, retention_days: int, *, retain: bool) -> None:
+        # WAF demands the prefix; the stack's own id keeps a group that outlived its stack from blocking the next one.
+        own = Fn.select(2, Fn.split("/", Stack.of(self).stack_id))
+        group = logs.CfnLogGroup(
+            self,
+            "Logs",
+            log_group_name=f"aws-waf-logs-{self._name}-{own}",
+            kms_key_id=key.key_arn,
+            retention_in_days=retention_days,
+        )
+        group.apply_removal_policy(RemovalPolicy.RETAIN if retain else RemovalPolicy.DESTROY)
+        keep = [{"ActionCondition": {"Action": action}} for action in _LOGGED]
+        arn = Stack.of(self).format_arn(  # as WAF wants it: the group's own attribute ends in ``:*``
+            service="logs",
+            resource="log-group",
+            resource_name=group.ref,
+            arn_format=ArnFormat.COLON_RESOURCE_NAME,
+        )
+        waf.CfnLoggingConfiguration(
+            self,
+            "Logging",
+            resource_arn=self.arn,
+            log_destination_configs=[arn],
+            redacted_fields=[
+                waf.CfnLoggingConfiguration.FieldToMatchProperty(single_header={"Name": name})
+                for name in ("authorization", "cookie")
+            ],
+            logging_filter={
+                "DefaultBehavior": "DROP",
+                "Filters": [{"Behavior": "KEEP", "Requirement": "MEETS_ANY", "Conditions": keep}],
+            },
+        )
+
+    @staticmethod
+    def _visibility(metric: str) -> waf.CfnWebACL.VisibilityConfigProperty:
+        """Counted in CloudWatch; requests are sampled for the console, which only operators see."""
+        return _ACL.VisibilityConfigProperty(
+            cloud_watch_metrics_enabled=True, metric_name=metric, sampled_requests_enabled=True
+        )
