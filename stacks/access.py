@@ -40,6 +40,7 @@ class Needs:
     """Queues that it, or Lambda in its name, takes messages from."""
     scales: bool = False
     """Counts its own tasks and publishes how far behind they are."""
+    cache: bool = False
     tells: Sequence[Variable] = ()
     """Further variables."""
 
@@ -53,6 +54,7 @@ NEEDS: Mapping[Part, Needs] = {
         vectors=Access.WRITE,
         sends=(Variable.JOBS_QUEUE_URL, Variable.CHUNKS_QUEUE_URL),
         consumes=(Variable.JOBS_QUEUE_URL,),
+        cache=True,
         scales=True,
         tells=(*_TOKENS, Variable.VAULT_ADDR, Variable.STAGE_PREFIX, *_SCALING),
     ),
@@ -147,6 +149,8 @@ class Parts:
             cluster, service = self._values[Variable.ECS_CLUSTER], self._values[Variable.ECS_SERVICE]
             statements += grants.count_tasks(self._stack, f"{cluster}/{service}")
             statements += grants.publish_metrics(METRICS_NAMESPACE)
+        if needs.cache and self._storage.cache:
+            statements += self._storage.cache.connect()
         return [*statements, *grants.data_key(self._stack, self._key, sorted(services))]
 
     def _buckets(self, needs: Needs) -> list[tuple[Variable, SecureBucket, Access | None]]:

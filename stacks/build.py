@@ -54,7 +54,9 @@ def _region(
         key_arn=key_arn,
         zone_id=dns.zone_id(domain) if dns and domain else None,
     )
-    storage = StorageStack(app, settings=settings, region=region, key_arn=key_arn)
+    storage = StorageStack(
+        app, settings=settings, region=region, network=network.network, security=security, key_arn=key_arn
+    )
     service = ServiceStack(
         app,
         settings=settings,

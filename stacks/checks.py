@@ -18,6 +18,7 @@ _UNITS = {
     AlertName.HIGH_LATENCY: Unit.SECONDS,
     AlertName.RESOURCE_USAGE: Unit.PERCENT,
 }
+_CACHE_SNAPSHOT_DAYS = 35
 
 
 def contradictions(settings: Settings) -> Iterator[Problem]:
@@ -127,6 +128,13 @@ def _deployment(settings: Settings) -> Iterator[Problem]:
         yield ("deployment", "vault", "address"), deployment.vault.address, "https:// where retain_data is true"
     if deployment.retain_data and deployment.default_tenant is not None:
         yield ("deployment", "default_tenant"), deployment.default_tenant, "null where retain_data is true"
+    kept = settings.backup.databases.retention
+    if deployment.cache is not None and kept.days > _CACHE_SNAPSHOT_DAYS:
+        yield (
+            ("backup", "databases", "retention"),
+            kept,
+            f"ElastiCache keeps snapshots {_CACHE_SNAPSHOT_DAYS} days at most",
+        )
     if deployment.global_accelerator and deployment.domain is None:
         yield ("deployment", "global_accelerator"), True, "false where deployment.domain is null: it ends TLS there"
     if deployment.tokens.authorizer_cache > deployment.tokens.ttl:

@@ -335,6 +335,14 @@ class Storage(Model):
     """How long replaced and deleted versions of objects are kept."""
 
 
+class Cache(Model):
+    """The Valkey cache of a region."""
+
+    node_type: Annotated[str, Field(pattern=r"^cache\.[a-z0-9]+\.[a-z0-9]+$")]
+    nodes: Annotated[int, Field(ge=2, le=6, strict=True)]
+    """One writes, the others stand by in other zones and answer reads."""
+
+
 class ExtraFunctions(Model):
     """Functions whose size is no figure of the architecture, and further limits of the others."""
 
@@ -370,6 +378,8 @@ class Deployment(Model):
     api: Api
     queues: Queues
     storage: Storage
+    cache: Cache | None
+    """None: the environment has none. It holds nothing but hints."""
     functions: ExtraFunctions
 
 

@@ -20,6 +20,8 @@ SERVICE_PORT = 8080
 """On which services listen."""
 VAULT_PORT = 8200
 HTTPS = 443
+CACHE_PORT = 6380
+"""Not the one that everybody tries first."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +57,7 @@ class SecurityStack(AnflStack):
         self.services = self._group("Services", "tasks of the ECS services")
         self.instances = self._group("Instances", "ECS container instances")
         self.functions = self._group("Functions", "Lambda functions")
+        self.cache = self._group("Cache", "Valkey cache") if settings.deployment.cache else None
         self._region = region
         self._endpoints = self._group_of_endpoints(network)
         self._connect()
@@ -86,6 +89,9 @@ class SecurityStack(AnflStack):
         self.services.add_egress_rule(self.services, service, "to other tasks")
         for group in (self.services, self.functions):
             group.add_egress_rule(ec2.Peer.ipv4(self._cidr), ec2.Port.tcp(VAULT_PORT), "to Vault")
+        if self.cache:
+            self.services.add_egress_rule(self.cache, ec2.Port.tcp(CACHE_PORT), "to the cache")
+            self.cache.add_ingress_rule(self.services, ec2.Port.tcp(CACHE_PORT), "from the services")
         for group in (self.services, self.functions, self.instances):
             self.reach_aws(group)
 

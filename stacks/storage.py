@@ -1,14 +1,18 @@
-"""A region's buckets and queues."""
+"""A region's buckets, queues and cache."""
 
 from datetime import timedelta
 
 from aws_cdk import aws_kms as kms
 from constructs import Construct
+from constructs.encrypted_log_group import EncryptedLogGroup
+from constructs.region_network import RegionNetwork
 from constructs.secure_bucket import SecureBucket
+from constructs.valkey_cache import ValkeyCache
 from constructs.work_queue import WorkQueue
 
 from stacks.base import AnflStack
 from stacks.models import FunctionName, Settings
+from stacks.security import CACHE_PORT, SecurityStack
 from stacks.units import Region
 
 VISIBILITY_FACTOR = 6
@@ -16,12 +20,21 @@ VISIBILITY_FACTOR = 6
 
 
 class StorageStack(AnflStack):
-    """Vectors and artefacts; jobs, chunks and validation."""
+    """Vectors and artefacts; jobs, chunks and validation; hints that may be lost."""
 
-    def __init__(self, scope: Construct, *, settings: Settings, region: Region, key_arn: str) -> None:
+    def __init__(
+        self,
+        scope: Construct,
+        *,
+        settings: Settings,
+        region: Region,
+        network: RegionNetwork,
+        security: SecurityStack,
+        key_arn: str,
+    ) -> None:
         """:param key_arn: the data key in ``region``."""
         name = settings.name(region, "storage")
-        super().__init__(scope, name, settings=settings, region=region, description="buckets and queues")
+        super().__init__(scope, name, settings=settings, region=region, description="buckets, queues, cache")
         self._key = kms.Key.from_key_arn(self, "DataKey", key_arn)
         self.vectors = self._bucket("vectors")
         self.artifacts = self._bucket("artifacts")
@@ -31,6 +44,8 @@ class StorageStack(AnflStack):
         self.validation = self._queue(
             "validation", _visibility(functions.function(FunctionName.MODEL_VALIDATION).timeout)
         )
+        self.cache = self._cache(network, security)
+        """None where the environment has none."""
 
     def _bucket(self, name: str) -> SecureBucket:
         return SecureBucket(
@@ -52,6 +67,26 @@ class StorageStack(AnflStack):
             visibility=visibility,
             max_receives=queues.max_receives,
             dead_letter_retention=queues.dead_letter_retention,
+        )
+
+    def _cache(self, network: RegionNetwork, security: SecurityStack) -> ValkeyCache | None:
+        deployment = self.settings.deployment
+        if deployment.cache is None or security.cache is None:
+            return None
+        return ValkeyCache(
+            self,
+            "Cache",
+            name=self.settings.name("cache"),
+            cache=deployment.cache,
+            port=CACHE_PORT,
+            subnet_ids=network.private_subnet_ids,
+            security_group_id=security.cache.security_group_id,
+            key=self._key,
+            log_group=EncryptedLogGroup(
+                self, "CacheLogs", key=self._key, retention_days=deployment.log_retention_days, retain=self.retain
+            ),
+            snapshot_retention=self.settings.backup.databases.retention,
+            retain=self.retain,
         )
 
 

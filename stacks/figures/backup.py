@@ -25,6 +25,12 @@ def _plans(look: Inspection) -> Iterator[Resource]:
         yield from found
 
 
+def _caches(look: Inspection) -> Iterator[Resource]:
+    """Databases that back themselves up: AWS Backup does not know ElastiCache."""
+    if _member(look) == "databases" and look.settings.deployment.cache:
+        yield from look.in_every_region("storage", "AWS::ElastiCache::ReplicationGroup")
+
+
 def _member(look: Inspection) -> str:
     return look.figure.path.split(".")[1]
 
@@ -42,12 +48,16 @@ def _frequency(look: Inspection) -> None:
     schedule = _SCHEDULES[str(look.figure.value)]
     for plan in _plans(look):
         look.show(plan, f"{_RULE}.ScheduleExpression", lambda value: bool(schedule.fullmatch(str(value))))
+    for cache in _caches(look):  # once a day, and not otherwise
+        look.show(cache, "SnapshotWindow", lambda value: bool(value) and look.figure.value == "daily")
 
 
 def _retention(look: Inspection) -> None:
     days = _retention_days(look.settings, _member(look))
     for plan in _plans(look):
         look.show(plan, f"{_RULE}.Lifecycle.DeleteAfterDays", equals(days))
+    for cache in _caches(look):
+        look.show(cache, "SnapshotRetentionLimit", equals(days))
 
 
 def _type(look: Inspection) -> None:

@@ -14,6 +14,7 @@ _AT_REST: Mapping[str, tuple[str, Test]] = {
     "AWS::SNS::Topic": ("KmsMasterKeyId", present),
     "AWS::Logs::LogGroup": ("KmsKeyId", present),
     "AWS::Backup::BackupVault": ("EncryptionKeyArn", present),
+    "AWS::ElastiCache::ReplicationGroup": ("KmsKeyId", present),
     "AWS::EC2::LaunchTemplate": ("LaunchTemplateData.BlockDeviceMappings.0.Ebs.Encrypted", equals(True)),
 }
 """Where each type of resource that keeps data says how it is encrypted."""
@@ -24,7 +25,7 @@ def _at_rest(look: Inspection) -> None:
         found = look.templates.of(kind)
         for resource in found:
             look.show(resource, path, test)
-        if not found:
+        if not found and not (kind.startswith("AWS::ElastiCache::") and look.settings.deployment.cache is None):
             look.miss(look.name("*"), kind)
 
 
@@ -39,6 +40,9 @@ def _rotation(look: Inspection) -> None:
 def _in_transit(look: Inspection) -> None:
     for api in look.in_every_region("service", "AWS::ApiGateway::RestApi"):
         look.show(api, "SecurityPolicy", begins("SecurityPolicy_TLS13_1_3_"))
+    if look.settings.deployment.cache:  # ElastiCache knows no minimum: that it is 1.3 is the client's to demand
+        for cache in look.in_every_region("storage", "AWS::ElastiCache::ReplicationGroup"):
+            look.show(cache, "TransitEncryptionMode", equals("required"))
     if look.settings.deployment.domain:  # without one there is no certificate that the balancer could offer
         for listener in look.in_every_region("service", "AWS::ElasticLoadBalancingV2::Listener"):
             look.show(listener, "SslPolicy", begins("ELBSecurityPolicy-TLS13-1-3-"))

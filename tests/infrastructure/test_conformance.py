@@ -206,6 +206,10 @@ DISAGREEMENTS: dict[str, tuple[str, Change]] = {
         f"{WEST}-recovery",
         changed(PLAN, "Configuration", f"{RULE}.Lifecycle.DeleteAfterDays", 30),
     ),
+    "backup.databases.retention": (
+        f"{WEST}-storage",
+        changed("AWS::ElastiCache::ReplicationGroup", "Cache", "SnapshotRetentionLimit", 7),
+    ),
     "backup.databases.type": (
         f"{WEST}-recovery",
         changed("AWS::Backup::BackupSelection", "Databases", "BackupSelection.Resources", ARTIFACTS),

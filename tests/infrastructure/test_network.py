@@ -153,6 +153,7 @@ def _rules(stack: Template, direction: str) -> set[tuple[str, str, int]]:
 
 ENDPOINTS = "endpoints of AWS services"
 LINK, BALANCER, TASKS = "VPC link of API Gateway", "internal load balancer", "tasks of the ECS services"
+CACHE = "Valkey cache"
 FUNCTIONS, INSTANCES = "Lambda functions", "ECS container instances"
 PREFIX_LISTS = {
     "us-west-1": ("pl-6ba54002", "pl-6ea54007"),
@@ -172,6 +173,8 @@ def _connections(listener: int) -> tuple[set[tuple[str, str, int]], set[tuple[st
 def test_in_prod_every_rule_names_its_peer(prod: Assembly) -> None:
     for region, stack in layer(prod, "security"):
         ingress, egress = _connections(443)
+        ingress.add((CACHE, TASKS, 6380))
+        egress.add((TASKS, CACHE, 6380))
         callers = (TASKS, FUNCTIONS, INSTANCES)
         assert _rules(stack, "Ingress") == ingress | {(ENDPOINTS, caller, 443) for caller in callers}
         peers = (ENDPOINTS, *PREFIX_LISTS[region])

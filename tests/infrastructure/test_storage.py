@@ -106,3 +106,73 @@ def test_every_queue_is_under_the_data_key_and_refuses_plain_http(assembly: Asse
             (denied,) = (s for s in statements(stack, "AWS::SQS::QueuePolicy", "Queues", name) if s["Effect"] == "Deny")
             assert denied["Action"] == "sqs:*"
             assert denied["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+
+
+CACHE = "AWS::ElastiCache::ReplicationGroup"
+
+
+def test_prods_cache_survives_the_loss_of_a_zone(prod: Assembly) -> None:
+    for stack in prod.regional("storage").values():
+        cache = stack.only(CACHE)
+        assert (cache["Engine"], cache["EngineVersion"]) == ("valkey", "8.0")
+        assert cache["MultiAZEnabled"] is cache["AutomaticFailoverEnabled"] is True
+        assert (cache["NumNodeGroups"], cache["ReplicasPerNodeGroup"]) == (1, 1)
+        subnets = stack.only("AWS::ElastiCache::SubnetGroup")["SubnetIds"]
+        assert len(subnets) == 2
+        assert "NetworkPrivate1" in json.dumps(subnets[0])
+        assert "NetworkPrivate2" in json.dumps(subnets[1])
+
+
+def test_prods_cache_is_under_the_data_key_and_speaks_tls_alone(prod: Assembly) -> None:
+    for stack in prod.regional("storage").values():
+        cache = stack.only(CACHE)
+        assert cache["AtRestEncryptionEnabled"] is cache["TransitEncryptionEnabled"] is True
+        assert cache["TransitEncryptionMode"] == "required"
+        assert "DataKey" in json.dumps(cache["KmsKeyId"])
+        (group,) = cache["SecurityGroupIds"]
+        assert "CacheGroup" in group["Fn::ImportValue"]
+        assert cache["Port"] == 6380
+        assert "KmsKeyId" in stack.only("AWS::Logs::LogGroup")
+
+
+def test_only_an_iam_identity_enters_the_cache(prod: Assembly) -> None:
+    for stack in prod.regional("storage").values():
+        user = stack.only("AWS::ElastiCache::User")
+        assert user["AuthenticationMode"] == {"Type": "iam"}
+        assert user["UserId"] == user["UserName"] == "anfl-prod-cache"
+        assert user["AccessString"].endswith("-@dangerous")
+        ((users, group),) = stack.resources("AWS::ElastiCache::UserGroup").items()
+        (name,) = stack.resources("AWS::ElastiCache::User")
+        assert group["Properties"]["UserIds"] == [{"Ref": name}]
+        assert {user["Engine"], group["Properties"]["Engine"]} == {"valkey"}
+        assert stack.only(CACHE)["UserGroupIds"] == [{"Ref": users}]
+
+
+def test_the_vector_store_alone_may_connect_to_the_cache(prod: Assembly) -> None:
+    for stack in prod.regional("service").values():
+        may = {
+            name: statement
+            for name, policy in stack.resources("AWS::IAM::Policy").items()
+            for statement in policy["Properties"]["PolicyDocument"]["Statement"]
+            if "elasticache" in json.dumps(statement["Action"])
+        }
+        ((name, statement),) = may.items()
+        assert name.startswith("VectorStoreServiceTaskRole")
+        assert statement["Action"] == "elasticache:Connect"
+        group, user = (json.dumps(resource) for resource in statement["Resource"])
+        assert ":replicationgroup:" in group
+        assert ":user:anfl-prod-cache" in user
+
+
+def test_the_cache_keeps_snapshots_as_long_as_other_databases(prod: Assembly) -> None:
+    for stack in prod.regional("storage").values():
+        cache = stack.only(CACHE)
+        assert cache["SnapshotRetentionLimit"] == 30
+        assert cache["SnapshotWindow"] == "03:00-04:00"
+        (resource,) = stack.resources(CACHE).values()
+        assert resource["DeletionPolicy"] == resource["UpdateReplacePolicy"] == "Snapshot"
+
+
+def test_dev_has_no_cache(dev: Assembly) -> None:
+    for stack in dev:
+        assert "elasticache" not in json.dumps(stack.document).lower()

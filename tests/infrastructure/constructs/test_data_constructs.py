@@ -5,14 +5,17 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
+import pytest
 from aws_cdk import Stack
 from aws_cdk import aws_kms as kms
 from constructs.encrypted_log_group import EncryptedLogGroup
 from constructs.global_table import GlobalTable
 from constructs.secure_bucket import SecureBucket
+from constructs.valkey_cache import ValkeyCache
 from constructs.work_queue import WorkQueue
 
 from anfl.resources import Table, Variable
+from stacks.models import Cache
 from tests.infrastructure.conftest import Template
 
 Inspect = Callable[[Callable[[Stack], object]], Template]
@@ -65,6 +68,43 @@ def test_a_queue_and_its_dead_letters(inspect_construct: Inspect) -> None:
     assert queue["RedrivePolicy"]["maxReceiveCount"] == 2
     assert queue["ReceiveMessageWaitTimeSeconds"] == 20
     assert template.only("AWS::SQS::Queue", QueueName="q-dead-letters")["MessageRetentionPeriod"] == 2 * 86400
+
+
+def _cache(stack: Stack, cache: Cache, *, retain: bool) -> ValkeyCache:
+    return ValkeyCache(
+        stack,
+        "C",
+        name="a-cache",
+        cache=cache,
+        port=7000,
+        subnet_ids=["subnet-1", "subnet-2"],
+        security_group_id="sg-1",
+        key=key_of(stack),
+        log_group=EncryptedLogGroup(stack, "L", key=key_of_logs(stack), retention_days=1, retain=False),
+        snapshot_retention=timedelta(days=5),
+        retain=retain,
+    )
+
+
+def key_of_logs(stack: Stack) -> kms.IKey:
+    """The same key, once more."""
+    return kms.Key.from_key_arn(stack, "LogsKey", KEY_ARN)
+
+
+@pytest.mark.parametrize(("nodes", "retain"), [(2, False), (6, True)])
+def test_a_cache(inspect_construct: Inspect, nodes: int, retain: bool) -> None:
+    cache = Cache(node_type="cache.t4g.micro", nodes=nodes)
+    template = inspect_construct(lambda stack: _cache(stack, cache, retain=retain))
+    (resource,) = template.resources("AWS::ElastiCache::ReplicationGroup").values()
+    assert resource["DeletionPolicy"] == ("Snapshot" if retain else "Delete")
+    nodes_of = resource["Properties"]
+    assert nodes_of["ReplicasPerNodeGroup"] == nodes - 1
+    assert nodes_of["CacheNodeType"] == "cache.t4g.micro"
+    assert nodes_of["SnapshotRetentionLimit"] == 5
+    assert nodes_of["KmsKeyId"] == KEY_ARN
+    assert nodes_of["Port"] == 7000
+    (log,) = nodes_of["LogDeliveryConfigurations"]
+    assert (log["LogType"], log["DestinationType"]) == ("slow-log", "cloudwatch-logs")
 
 
 PLAIN = Table(name="plain", variable=Variable.AUTH_TABLE)

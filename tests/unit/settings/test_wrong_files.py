@@ -140,6 +140,14 @@ ARCHITECTURE = "architecture.yaml"
             id="a step left out",
         ),
         pytest.param(
+            ARCHITECTURE,
+            "retention: 30d",
+            "retention: 36d",
+            "architecture.yaml: backup.databases.retention: 36 days, 0:00:00 is not allowed: "
+            "ElastiCache keeps snapshots 35 days at most",
+            id="snapshots kept longer than ElastiCache does",
+        ),
+        pytest.param(
             "environments/prod.yaml",
             "domain: lib.aeonova.com",
             "domain: example.org",

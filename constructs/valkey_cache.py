@@ -1,0 +1,137 @@
+"""A Valkey cache in several zones, entered by IAM identities alone."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from aws_cdk import ArnFormat, CfnTag, RemovalPolicy, Stack
+from aws_cdk import aws_elasticache as elasticache
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_logs as logs
+from constructs import Construct
+
+from stacks.models import Cache
+
+_FAMILY = "valkey8"
+_VERSION = "8.0"
+_ACCESS = "on ~* -@all +@read +@write +@connection -@dangerous"
+"""Keys may be read and written; nothing that looks at all of them, flushes, or configures."""
+_SNAPSHOTS = "03:00-04:00"
+_MAINTENANCE = "sun:05:00-sun:06:00"
+
+
+class ValkeyCache(Construct):
+    """Replication group: TLS, under the data key, automatic failover, daily snapshots; least recently used keys go.
+
+    ElastiCache offers no way to demand TLS 1.3: clients do (a named exception).
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,  # noqa: A002 - as every construct names it
+        *,
+        name: str,
+        cache: Cache,
+        port: int,
+        subnet_ids: Sequence[str],
+        security_group_id: str,
+        key: kms.IKey,
+        log_group: logs.ILogGroup,
+        snapshot_retention: timedelta,
+        retain: bool,
+    ) -> None:
+        """:param name: of the one user that IAM identities connect as; also of what else needs a name."""
+        super().__init__(scope, id)
+        self._name = name
+        self.user = self._user()
+        users = elasticache.CfnUserGroup(
+            self, "Users", engine="valkey", user_group_id=name, user_ids=[self.user.ref], tags=self._tags()
+        )
+        subnets = elasticache.CfnSubnetGroup(
+            self, "Subnets", description=f"{name}: private subnets", subnet_ids=list(subnet_ids), tags=self._tags()
+        )
+        parameters = elasticache.CfnParameterGroup(
+            self,
+            "Parameters",
+            cache_parameter_group_family=_FAMILY,
+            description=f"{name}: a full cache forgets",
+            properties={"maxmemory-policy": "allkeys-lru"},
+            tags=self._tags(),
+        )
+        self.group = elasticache.CfnReplicationGroup(
+            self,
+            "Nodes",
+            replication_group_description=name,
+            engine="valkey",
+            engine_version=_VERSION,
+            cache_node_type=cache.node_type,
+            cache_parameter_group_name=parameters.ref,
+            cache_subnet_group_name=subnets.ref,
+            security_group_ids=[security_group_id],
+            port=port,
+            num_node_groups=1,
+            replicas_per_node_group=cache.nodes - 1,
+            automatic_failover_enabled=True,
+            multi_az_enabled=True,
+            transit_encryption_enabled=True,
+            transit_encryption_mode="required",
+            at_rest_encryption_enabled=True,
+            kms_key_id=key.key_arn,
+            user_group_ids=[users.ref],
+            snapshot_retention_limit=snapshot_retention.days,
+            snapshot_window=_SNAPSHOTS,
+            preferred_maintenance_window=_MAINTENANCE,
+            auto_minor_version_upgrade=True,
+            log_delivery_configurations=[_slow_log(log_group)],
+            tags=self._tags(),
+        )
+        # A last snapshot rather than the nodes themselves, which would keep subnets and users from being deleted.
+        self.group.apply_removal_policy(RemovalPolicy.SNAPSHOT if retain else RemovalPolicy.DESTROY)
+
+    def connect(self) -> list[iam.PolicyStatement]:
+        """Connecting as the cache's user."""
+        stack = Stack.of(self)
+        return [
+            iam.PolicyStatement(
+                sid="CacheConnect",
+                actions=["elasticache:Connect"],
+                resources=[
+                    stack.format_arn(
+                        service="elasticache",
+                        resource=resource,
+                        resource_name=name,
+                        arn_format=ArnFormat.COLON_RESOURCE_NAME,
+                    )
+                    for resource, name in (("replicationgroup", self.group.ref), ("user", self._name))
+                ],
+            )
+        ]
+
+    def _user(self) -> elasticache.CfnUser:
+        return elasticache.CfnUser(
+            self,
+            "User",
+            engine="valkey",
+            # Equal, as IAM's way of connecting demands.
+            user_id=self._name,
+            user_name=self._name,
+            authentication_mode={"Type": "iam"},
+            access_string=_ACCESS,
+            tags=self._tags(),
+        )
+
+    def _tags(self) -> list[CfnTag]:
+        return [CfnTag(key="Name", value=self._name)]
+
+
+def _slow_log(log_group: logs.ILogGroup) -> elasticache.CfnReplicationGroup.LogDeliveryConfigurationRequestProperty:
+    group = elasticache.CfnReplicationGroup
+    return group.LogDeliveryConfigurationRequestProperty(
+        destination_type="cloudwatch-logs",
+        destination_details=group.DestinationDetailsProperty(
+            cloud_watch_logs_details=group.CloudWatchLogsDestinationDetailsProperty(log_group=log_group.log_group_name)
+        ),
+        log_format="json",
+        log_type="slow-log",
+    )
