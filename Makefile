@@ -14,8 +14,15 @@ PORT ?=
 ENV ?=
 BENCH_DATA ?=
 
-# A user's AWS profile, Python settings or package sources must not change what happens here.
-unexport AWS_PROFILE AWS_DEFAULT_PROFILE PYTHONPATH PYTHONHOME VIRTUAL_ENV
+# A user's Python, Node or installer settings must not change what happens here. (Where packages come from may differ.)
+unexport PYTHONPATH PYTHONHOME PYTHONSAFEPATH VIRTUAL_ENV NODE_ENV NODE_OPTIONS NODE_PATH
+unexport PIP_USER PIP_TARGET PIP_PREFIX PIP_ROOT PIP_DRY_RUN PIP_PYTHON PIP_REQUIREMENT PIP_CONSTRAINT
+unexport UV_PYTHON UV_SYSTEM_PYTHON UV_BREAK_SYSTEM_PACKAGES UV_MANAGED_PYTHON UV_NO_MANAGED_PYTHON UV_PYTHON_PREFERENCE
+unexport UV_PROJECT UV_PROJECT_ENVIRONMENT UV_WORKING_DIRECTORY UV_CONSTRAINT UV_OVERRIDE UV_EXCLUDE_NEWER UV_RESOLUTION
+# Nor may an AWS profile, except where the AWS account is meant.
+ifeq ($(filter deploy images,$(MAKECMDGOALS)),)
+unexport AWS_PROFILE AWS_DEFAULT_PROFILE
+endif
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export CDK_DISABLE_CLI_TELEMETRY := true
 export UV_NO_CONFIG := 1
@@ -73,9 +80,7 @@ synth: $(BIN)/.ready node_modules/.ready bundle ## Synthesize the templates into
 	@node_modules/.bin/cdk synth --quiet --no-notices --no-validation -c env=$(or $(ENV),prod)
 
 .PHONY: deploy
-deploy: $(BIN)/.ready node_modules/.ready ## Deploy to your AWS account: ENV=prod|dev, optionally REGION=us-west-1
-	@case "$(ENV)" in prod|dev) ;; *) echo "Say which environment: make deploy ENV=prod (or ENV=dev), optionally REGION=us-west-1." >&2; exit 2;; esac
-	@$(MAKE) --no-print-directory bundle
+deploy: which-env $(BIN)/.ready node_modules/.ready bundle ## Deploy to your AWS account: ENV=prod|dev, optionally REGION=us-west-1
 	@node_modules/.bin/cdk deploy --no-notices -c env=$(ENV) \
 	  $(if $(REGION),'anfl-$(ENV)-$(REGION)-*','**')
 
@@ -103,6 +108,10 @@ clean: ## Remove everything that make built (a running `make run` is stopped fir
 	@[ ! -x $(BIN)/anfl ] || $(BIN)/anfl down >/dev/null 2>&1 || true
 	@rm -rf .venv .tools node_modules build cdk.out .anfl .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
 
+.PHONY: which-env
+which-env:
+	@case "$(ENV)" in prod|dev) ;; *) echo "Say which environment: make deploy ENV=prod (or ENV=dev), optionally REGION=us-west-1." >&2; exit 2;; esac
+
 # --- set-up ---------------------------------------------------------------------------------------------------------
 
 $(UV): Makefile
@@ -115,7 +124,8 @@ $(UV): Makefile
 
 $(BIN)/.ready: $(UV) requirements-dev.txt pyproject.toml .python-version
 	@echo "Setting up Python $(PYTHON_VERSION) and the packages (a minute the first time) …"
-	@[ -x $(BIN)/python ] || $(UV) venv --quiet --python $(PYTHON_VERSION) .venv
+	@[ -x $(BIN)/python ] || $(UV) venv --quiet --python $(PYTHON_VERSION) .venv \
+	  || { echo "Python $(PYTHON_VERSION) is not on this machine and could not be downloaded: install it, then try again." >&2; exit 1; }
 	@env $$($(BIN)/python -m bundling.host) \
 	  $(UV) pip sync --quiet --python $(BIN)/python --require-hashes requirements-dev.txt
 	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
@@ -123,5 +133,5 @@ $(BIN)/.ready: $(UV) requirements-dev.txt pyproject.toml .python-version
 
 node_modules/.ready: package.json package-lock.json $(BIN)/.ready
 	@echo "Setting up the CDK CLI …"
-	@npm ci --silent --no-audit --no-fund
+	@npm ci --silent --no-audit --no-fund --include=dev --global=false --dry-run=false
 	@touch $@

@@ -1,0 +1,43 @@
+"""Which of a user's settings reach what ``make`` runs."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+PROBE = "probe deploy images: ; @env\n"
+
+
+def variables(folder: Path, goal: str, **given: str) -> dict[str, str]:
+    """The environment of a recipe when ``make goal`` is typed."""
+    makefile = (REPOSITORY / "Makefile").read_text()
+    head = makefile[: makefile.index(".PHONY")]
+    (folder / "Makefile").write_text(f"{head}\n{PROBE}")
+    (folder / ".python-version").write_text("3.13")
+    done = subprocess.run(
+        ["make", goal], cwd=folder, env=os.environ | given, capture_output=True, text=True, check=True
+    )
+    pairs = (line.partition("=") for line in done.stdout.splitlines())
+    return {name: value for name, _, value in pairs}
+
+
+@pytest.mark.parametrize("goal", ["deploy", "images"])
+def test_the_chosen_profile_decides_which_account_is_deployed_to(tmp_path: Path, goal: str) -> None:
+    assert variables(tmp_path, goal, AWS_PROFILE="production")["AWS_PROFILE"] == "production"
+    assert "AWS_PROFILE" not in variables(tmp_path, "probe", AWS_PROFILE="production")
+
+
+def test_settings_of_installers_and_interpreters_stay_outside(tmp_path: Path) -> None:
+    given = dict.fromkeys(["PIP_USER", "PYTHONPATH", "VIRTUAL_ENV", "UV_PYTHON", "UV_SYSTEM_PYTHON", "NODE_ENV"], "1")
+    found = variables(tmp_path, "probe", **given, PIP_INDEX_URL="https://mirror.example/simple")
+    assert not given.keys() & found.keys()
+    assert found["PIP_INDEX_URL"] == "https://mirror.example/simple"
+
+
+def test_deploy_says_what_it_wants_before_it_sets_anything_up() -> None:
+    done = subprocess.run(["make", "deploy"], cwd=REPOSITORY, capture_output=True, text=True, timeout=20, check=False)
+    assert done.returncode == 2
+    assert "make deploy ENV=prod" in done.stderr
+    assert done.stdout == ""
