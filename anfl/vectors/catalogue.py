@@ -1,5 +1,6 @@
 """Which collections exist: one item a collection in the catalogue table, ``pk = T#<tenant>``, ``sk = C#<name>``."""
 
+import re
 import time
 import uuid
 from typing import TYPE_CHECKING
@@ -10,7 +11,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from anfl.problems import Problem, conflict, not_found, unavailable
 from anfl.resources import PARTITION_KEY, SORT_KEY
-from anfl.vectors.model import Collection, CollectionSettings
+from anfl.vectors.model import NAME_PATTERN, Collection, CollectionSettings
 from anfl.vectors.requests import CollectionPatch
 
 if TYPE_CHECKING:
@@ -131,6 +132,8 @@ class Catalogue:
             raise _unavailable() from error
 
     def _document(self, tenant: str, name: str) -> str:
+        if not re.search(NAME_PATTERN, name):  # DynamoDB would refuse some as keys
+            raise _absent(name)
         try:
             answer = self._table.get_item(Key=_key(tenant, name), ConsistentRead=True)
         except (BotoCoreError, ClientError) as error:

@@ -37,6 +37,8 @@ class _Compiler:
             raise invalid("A filter is a JSON object.", field=place)
         if depth > MAX_DEPTH:
             raise invalid(f"A filter nests at most {MAX_DEPTH} levels.", field=place)
+        if depth:
+            self._count(place)
         return _all([self._member(str(key), value, place, depth) for key, value in document.items()])
 
     def _member(self, key: str, value: object, place: str, depth: int) -> Predicate:
@@ -60,11 +62,14 @@ class _Compiler:
         return self._condition(key, "$eq", value, inner)
 
     def _condition(self, field: str, name: str, operand: object, place: str) -> Predicate:
-        self._conditions += 1
-        if self._conditions > MAX_CONDITIONS:
-            raise invalid(f"A filter holds at most {MAX_CONDITIONS} conditions.", field=place)
+        self._count(place)
         test = _test(name, operand, place)
         return lambda metadata: test(metadata.get(field, _ABSENT))
+
+    def _count(self, place: str) -> None:
+        self._conditions += 1
+        if self._conditions > MAX_CONDITIONS:
+            raise invalid(f"A filter holds at most {MAX_CONDITIONS} conditions and inner filters.", field=place)
 
 
 def _test(name: str, operand: object, place: str) -> Callable[[object], bool]:
@@ -78,9 +83,9 @@ def _test(name: str, operand: object, place: str) -> Callable[[object], bool]:
         case "$gt" | "$gte" | "$lt" | "$lte":
             return _ordered(_ORDER[name], operand, place)
         case "$in" | "$nin":
-            choices = _list(operand, place)
+            choices = frozenset(map(_key, _list(operand, place)))
             positive = name == "$in"
-            return lambda value: any(_equal(value, choice) for choice in choices) is positive
+            return lambda value: (not isinstance(value, list) and _key(value) in choices) is positive
         case "$exists":
             if not isinstance(operand, bool):
                 raise invalid("$exists takes true or false.", field=place)
@@ -89,9 +94,10 @@ def _test(name: str, operand: object, place: str) -> Callable[[object], bool]:
             item = _scalar(operand, place)
             return lambda value: isinstance(value, list) and _holds(value, item)
         case "$contains_any" | "$contains_all":
-            items = _list(operand, place)
-            quantifier = any if name == "$contains_any" else all
-            return lambda value: isinstance(value, list) and quantifier(_holds(value, item) for item in items)
+            items = frozenset(map(_key, _list(operand, place)))
+            if name == "$contains_any":
+                return lambda value: isinstance(value, list) and not items.isdisjoint(map(_key, value))
+            return lambda value: isinstance(value, list) and items.issubset(map(_key, value))
         case _:
             raise _unknown(name, place)
 
@@ -115,6 +121,12 @@ def _equal(value: object, wanted: object) -> bool:
 
 def _kin(wanted: object) -> tuple[type, ...]:
     return (int, float) if isinstance(wanted, int | float) else (type(wanted),)
+
+
+def _key(scalar: object) -> tuple[type, object]:
+    """What is the same for equal scalars, and only for them: long lists of choices cost one look."""
+    is_a_number = isinstance(scalar, int | float) and not isinstance(scalar, bool)
+    return (float if is_a_number else type(scalar), scalar)
 
 
 def _holds(items: list[object], wanted: object) -> bool:

@@ -13,10 +13,16 @@ Scalar = str | int | float | bool | None
 Metadata = dict[str, Scalar | list[Scalar]]
 """Strings, numbers, booleans, null, and lists of them."""
 
-NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$"
-TENANT_PATTERN = r"^[a-z0-9][a-z0-9-]{0,62}$"
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$(?!\n)"
+"""Python's ``$`` also stands before a last newline; ECMAScript, which OpenAPI means, reads this the same way."""
+TENANT_PATTERN = r"^[a-z0-9][a-z0-9-]{0,62}$(?!\n)"
 MAX_DIMENSION = 4096
 MAX_ID_BYTES = 512
+MAX_FIELDS = 256
+"""Declared fields of a collection; the catalogue's item has to hold them."""
+LONGEST = 2.0**62
+SHORTEST = 2.0**-62
+"""Lengths between which squares, and squares of differences, stay within float32."""
 
 
 class Metric(StrEnum):
@@ -37,6 +43,7 @@ class FieldType(StrEnum):
 
 
 FieldName = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
+Fields = Annotated[dict[FieldName, FieldType], msgspec.Meta(max_length=MAX_FIELDS)]
 
 
 class IndexSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -54,7 +61,7 @@ class CollectionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
     dimension: Annotated[int, msgspec.Meta(ge=1, le=MAX_DIMENSION)]
     metric: Metric = Metric.COSINE
     index: IndexSettings = IndexSettings()
-    fields: dict[FieldName, FieldType] = {}
+    fields: Fields = {}
 
 
 class Collection(msgspec.Struct, frozen=True, kw_only=True):
@@ -110,7 +117,7 @@ class Position(msgspec.Struct, frozen=True, order=True):
 
 def is_number(value: object) -> bool:
     """Whether ``value`` is a finite number and no boolean."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and -math.inf < value < math.inf
 
 
 def matches_type(value: object, declared: FieldType) -> bool:

@@ -13,10 +13,12 @@ import numpy as np
 
 from anfl.problems import Problem, invalid, too_large
 from anfl.vectors.model import (
+    LONGEST,
     MAX_ID_BYTES,
+    SHORTEST,
     Collection,
     CollectionSettings,
-    FieldName,
+    Fields,
     FieldType,
     IndexSettings,
     Metadata,
@@ -68,7 +70,7 @@ class CollectionPatch(Request, frozen=True, kw_only=True):
     """``PATCH /v1/collections/{name}``. New declarations hold for rows written from now on."""
 
     index: "IndexPatch | None" = None
-    fields: dict[FieldName, FieldType] | None = None
+    fields: Fields | None = None
 
 
 class IndexPatch(Request, frozen=True, kw_only=True):
@@ -267,6 +269,8 @@ def parse(body: bytes, model: type[T]) -> T:
         raise _named(error) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise invalid(f"The body is not JSON: {error}", code="malformed_json") from None
+    except RecursionError:
+        raise invalid("The body nests too deeply.", code="malformed_json") from None
 
 
 def convert(document: object, model: type[T], *, text: bool = False) -> T:
@@ -288,7 +292,7 @@ def _named(error: msgspec.ValidationError) -> Problem:
 def vector_of(values: VectorValues, collection: Collection, *, field: str) -> Values:
     """``values`` as float32 (dimension,).
 
-    :raises Problem: 400 for a wrong length, NaN, infinity, or a zero vector under cosine.
+    :raises Problem: 400 for a wrong dimension, NaN, infinity, what overflows, or a zero vector under cosine.
     """
     if isinstance(values, Packed):
         try:
@@ -303,8 +307,11 @@ def vector_of(values: VectorValues, collection: Collection, *, field: str) -> Va
         raise invalid(f"{len(vector)} numbers; {collection.name} takes {dimension}.", field=field)
     if not np.isfinite(vector).all():
         raise invalid("NaN and infinity are no values.", field=field)
-    if collection.settings.metric is Metric.COSINE and not float(np.linalg.norm(vector)) > 0:
-        raise invalid("A zero vector has no direction; cosine cannot compare it.", field=field)
+    length = float(np.linalg.norm(vector.astype(np.float64)))
+    if length > LONGEST:
+        raise invalid(f"A vector of length {length:.3g}; distances go up to {LONGEST:.3g}.", field=field)
+    if collection.settings.metric is Metric.COSINE and length < SHORTEST:
+        raise invalid(f"A vector of length {length:.3g} has no direction; cosine cannot compare it.", field=field)
     return vector
 
 

@@ -19,7 +19,7 @@ from anfl.telemetry import logs
 from anfl.vectors.build import Settings, build_store
 from anfl.vectors.model import TENANT_PATTERN
 from anfl.vectors.operations import named
-from anfl.vectors.requests import convert
+from anfl.vectors.requests import convert, parse
 from anfl.vectors.store import VectorStore
 
 logs.configure()
@@ -46,16 +46,18 @@ class Function:
         self._store = store
         self._default_tenant = default_tenant
 
-    def answer(self, event: Mapping[str, Any]) -> dict[str, Any]:
+    def answer(self, event: object) -> dict[str, Any]:
         """Answer any event: a batch of the queue's, or a direct one."""
-        if "Records" in event:
+        if isinstance(event, dict) and "Records" in event:
             return self._batch(event["Records"])
         try:
-            return self._direct(event)
+            return self._direct(json.dumps(event).encode())
         except Problem as problem:
             return {"status": problem.status, "problem": problem.document()}
 
-    def _direct(self, event: Mapping[str, Any]) -> dict[str, Any]:
+    def _direct(self, text: bytes) -> dict[str, Any]:
+        """Carry out an event. As text, so that what JSON over HTTP may not hold (NaN, lone surrogates) is refused."""
+        event = parse(text, dict[str, Any])
         operation = named(event.get("operation"))
         addressed = convert(event, Addressed)
         tenant = addressed.tenant or self._default_tenant
@@ -76,18 +78,11 @@ class Function:
         for record in records:
             message_id = str(record["messageId"])
             try:
-                self._direct(_event(str(record["body"])))
+                self._direct(str(record["body"]).encode())
             except Exception as error:
                 _log.exception("message failed", extra={"message_id": message_id, "reason": str(error)})
                 failed.append({"itemIdentifier": message_id})
         return {"batchItemFailures": failed}
-
-
-def _event(body: str) -> Mapping[str, Any]:
-    event = json.loads(body)
-    if not isinstance(event, dict):
-        raise invalid("A message holds one JSON object.")
-    return event
 
 
 @cache
@@ -96,6 +91,6 @@ def _function() -> Function:
     return Function(store, default_tenant=environment.load(Tenancy).default_tenant)
 
 
-def handler(event: Mapping[str, Any], _context: object) -> dict[str, Any]:
+def handler(event: object, _context: object) -> dict[str, Any]:
     """The Lambda entry point."""
     return _function().answer(event)

@@ -1,7 +1,6 @@
 """The vector store service: `anfl.vectors.operations` over HTTP."""
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -107,8 +106,8 @@ def _request(operation: Operation, body: bytes, parameters: dict[str, str]) -> o
     given: dict[str, object] = dict(parameters)
     if "filter" in parameters:
         try:
-            given["filter"] = json.loads(parameters["filter"])
-        except ValueError as error:
+            given["filter"] = msgspec.json.decode(parameters["filter"])
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise invalid(f"Not JSON: {error}.", field="filter") from None
     if "include" in parameters:
         given["include"] = [part for part in parameters["include"].split(",") if part]

@@ -1,5 +1,7 @@
 """Exact distances, float32 in, float64 out where sums would cancel."""
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,8 +11,8 @@ Distances = NDArray[np.float64]
 
 
 def norms(values: Values) -> NDArray[np.float32]:
-    """Euclidean length of each row, shape (n,)."""
-    lengths: NDArray[np.float32] = np.sqrt(np.einsum("ij,ij->i", values, values, dtype=np.float32))
+    """Euclidean length of each row, shape (n,); between `SHORTEST` and `LONGEST` to the last digit but one."""
+    lengths: NDArray[np.float32] = np.sqrt(np.einsum("ij,ij->i", values, values, dtype=np.float64)).astype(np.float32)
     return lengths
 
 
@@ -18,8 +20,10 @@ def distances(metric: Metric, query: Values, values: Values, lengths: NDArray[np
     """Distance of ``query`` (d,) to each of ``values`` (n, d), shape (n,). ``lengths`` are `norms` of ``values``."""
     match metric:
         case Metric.COSINE:
-            scale = lengths.astype(np.float64) * float(np.linalg.norm(query))
-            found: Distances = 1.0 - (values @ query).astype(np.float64) / scale
+            length, exponent = math.frexp(float(np.linalg.norm(query.astype(np.float64))))
+            near_one = np.ldexp(query, -exponent)  # exact, and products of short vectors keep their digits
+            scale = lengths.astype(np.float64) * length
+            found: Distances = 1.0 - (values @ near_one).astype(np.float64) / scale
         case Metric.L2:
             difference = values - query
             squares = np.einsum("ij,ij->i", difference, difference, dtype=np.float32)

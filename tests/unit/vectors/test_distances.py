@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from anfl.vectors.engine.distances import distances, norms
-from anfl.vectors.model import Metric
+from anfl.vectors.model import LONGEST, SHORTEST, Metric
 
 ELEMENTS = st.integers(-800, 799)
 
@@ -42,3 +42,15 @@ def test_a_vector_is_next_to_itself(metric: Metric) -> None:
     for row in values:
         found = distances(metric, row, values, norms(values))
         assert found.min() == pytest.approx(0, abs=1e-6)
+
+
+@pytest.mark.parametrize("length", [LONGEST, SHORTEST])
+@pytest.mark.parametrize("dimension", [2, 4096])
+def test_extreme_lengths_keep_their_direction(length: float, dimension: int) -> None:
+    directions = np.random.default_rng(1).normal(size=(20, dimension))
+    directions /= np.linalg.norm(directions, axis=1)[:, None]
+    values = (directions * length).astype(np.float32)
+    found = distances(Metric.COSINE, values[0], values, norms(values))
+    assert np.allclose(found, 1 - directions @ directions[0], rtol=0, atol=1e-5)
+    assert np.isfinite(distances(Metric.L2, values[0], -values, norms(values))).all()
+    assert np.isfinite(distances(Metric.IP, values[0], values, norms(values))).all()

@@ -130,7 +130,8 @@ def nested(levels: int) -> dict[str, Any]:
         ({"a": {"$exists": 1}}, "filter.a.$exists"),
         ({"a": {"$contains": []}}, "filter.a.$contains"),
         ({"$and": [{"a": 1}, {"b": {"$eq": {}}}]}, "filter.$and[1].b.$eq"),
-        ({"$or": [{f"f{n}": 1 for n in range(300)}]}, "filter.$or[0].f256"),
+        ({"$or": [{f"f{n}": 1 for n in range(300)}]}, "filter.$or[0].f255"),
+        ({"$and": [{}] * 300}, "filter.$and[256]"),
         (nested(MAX_DEPTH + 1), "filter" + ".$not" * (MAX_DEPTH + 1)),
     ],
 )
@@ -138,3 +139,18 @@ def test_a_wrong_filter_is_told_where(document: object, field: str) -> None:
     with pytest.raises(Problem) as caught:
         compile_filter(document)
     assert (caught.value.status, caught.value.field) == (400, field)
+
+
+def test_numbers_above_every_float_are_numbers() -> None:
+    huge = 10**400
+    assert compile_filter({"a": {"$lt": huge, "$gt": -huge, "$ne": huge, "$nin": [huge]}})({"a": 1e308})
+    assert not compile_filter({"a": huge})({"a": 1e308})
+
+
+def test_long_lists_of_choices_cost_no_time() -> None:
+    """As a list that is walked, this would take minutes."""
+    choices = [f"choice{number}" for number in range(200_000)]
+    for condition, expected in (("$in", False), ("$nin", True), ("$contains_any", False), ("$contains_all", False)):
+        matches = compile_filter({"a": {condition: choices}})
+        for number in range(5_000):
+            assert matches({"a": [number] if "contains" in condition else number}) is expected

@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import math
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -13,6 +14,8 @@ from anfl.vectors.operations import OPERATIONS
 from anfl.vectors.store import VectorStore
 
 SOURCE = Path(__file__).resolve().parents[3] / "lambda_src" / "vector_processing" / "handler.py"
+
+UPSERT = {"operation": "upsert", "collection": "words"}
 
 
 @pytest.fixture(name="module", scope="session")
@@ -73,9 +76,17 @@ def test_every_operation_by_direct_event(function: Any) -> None:
         ({"operation": "query", "collection": "words", "k": "5"}, 400, "k"),
         ({"operation": "stats", "collection": "words", "tenant": "No Tenant"}, 400, "tenant"),
         ({"operation": "stats", "collection": "absent"}, 404, None),
+        ({"operation": "stats", "collection": "words", "tenant": "demo\n"}, 400, "tenant"),
+        ({**UPSERT, "vectors": [{"id": "\ud800", "values": [1]}]}, 400, None),
+        ({**UPSERT, "vectors": [{"id": "a", "values": [1], "metadata": {"x": math.nan}}]}, 400, None),
+        ({**UPSERT, "\ud800": 1}, 400, None),
+        ({"operation": "query", "collection": "words", "vector": [1], "max_distance": math.inf}, 400, None),
+        ({"operation": "stats", "collection": "\ud800"}, 400, None),
+        (["operation"], 400, None),
+        (7, 400, None),
     ],
 )
-def test_wrong_events_are_problems(function: Any, event: dict[str, Any], status: int, field: str | None) -> None:
+def test_wrong_events_are_problems(function: Any, event: Any, status: int, field: str | None) -> None:
     answer = function.answer(event)
     assert (answer["status"], answer["problem"].get("field")) == (status, field)
 

@@ -10,8 +10,10 @@ import pytest
 from anfl.problems import Problem
 from anfl.vectors.changes import prepare
 from anfl.vectors.model import CollectionSettings, FieldType, Metric
-from anfl.vectors.requests import DeleteRows, Query, Scroll, Upsert, convert, parse
+from anfl.vectors.requests import CollectionPatch, Count, DeleteRows, Query, Scroll, Upsert, convert, parse
 from tests.unit.vectors.builders import collection
+
+MANY_FIELDS = {f"field{number}": "string" for number in range(300)}
 
 
 def upsert(**row: Any) -> bytes:
@@ -25,6 +27,7 @@ def upsert(**row: Any) -> bytes:
         (b"\xff", Upsert, None),
         (b"[]", Upsert, None),
         (b"{}", Upsert, None),
+        (b'{"filter":{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}}", Count, None),
         (b'{"vectors": []}', Upsert, "vectors"),
         (b'{"vectors": [{"id": 1, "values": [1]}]}', Upsert, "vectors[0].id"),
         (b'{"vectors": [{"id": "", "values": [1]}]}', Upsert, "vectors[0].id"),
@@ -37,11 +40,14 @@ def upsert(**row: Any) -> bytes:
         (b'{"vector": [1], "include": ["score"]}', Query, "include[0]"),
         (b'{"vector": [1], "consistency": "eventual"}', Query, "consistency"),
         (b'{"name": "a b", "dimension": 3}', CollectionSettings, "name"),
+        (b'{"name": "a\\n", "dimension": 3}', CollectionSettings, "name"),
         (b'{"name": "a", "dimension": 0}', CollectionSettings, "dimension"),
         (b'{"name": "a", "dimension": 4097}', CollectionSettings, "dimension"),
         (b'{"name": "a", "dimension": 3, "metric": "hamming"}', CollectionSettings, "metric"),
         (b'{"name": "a", "dimension": 3, "index": {"m": 1}}', CollectionSettings, "index.m"),
         (b'{"name": "a", "dimension": 3, "fields": {"a": "date"}}', CollectionSettings, "fields[...]"),
+        (msgspec.json.encode({"name": "a", "dimension": 3, "fields": MANY_FIELDS}), CollectionSettings, "fields"),
+        (msgspec.json.encode({"fields": MANY_FIELDS}), CollectionPatch, "fields"),
     ],
 )
 def test_a_wrong_body_is_told_where(body: bytes, model: type[object], field: str | None) -> None:
@@ -57,6 +63,8 @@ def test_a_wrong_body_is_told_where(body: bytes, model: type[object], field: str
         ({"values": [1, 2, 3]}, "vectors[1].values", 400),
         ({"values": [0, 0]}, "vectors[1].values", 400),
         ({"values": [1e39, 0]}, "vectors[1].values", 400),
+        ({"values": [1e30, 0]}, "vectors[1].values", 400),
+        ({"values": [1e-30, 0]}, "vectors[1].values", 400),
         ({"values": {"f32": "!!"}}, "vectors[1].values.f32", 400),
         ({"values": {"f32": base64.b64encode(b"123").decode()}}, "vectors[1].values.f32", 400),
         (

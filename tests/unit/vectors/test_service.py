@@ -3,6 +3,7 @@
 import json
 from collections.abc import AsyncIterator
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import msgspec
@@ -88,6 +89,9 @@ async def test_the_whole_life_of_a_collection(client: httpx.AsyncClient) -> None
         ("POST", "/v1/collections/absent/query", b'{"vector": [1, 1]}', 404, None),
         ("POST", "/v1/collections/words/query", b'{"vector": [1, 1], "filter": {"$a": 1}}', 400, "filter.$a"),
         ("GET", "/v1/collections/words/vectors?filter={", b"", 400, "filter"),
+        ("GET", "/v1/collections/words/vectors?filter=" + quote('{"$\\ud800": 1}'), b"", 400, "filter"),
+        ("GET", "/v1/collections/words/vectors?filter=" + "[" * 10_000 + "]" * 10_000, b"", 400, "filter"),
+        ("GET", "/v1/collections/words/vectors?filter=" + quote('{"a": NaN}'), b"", 400, "filter"),
         ("GET", "/v1/collections/words/vectors?limit=no", b"", 400, "limit"),
         ("GET", "/v1/collections/words/vectors?nonsense=1", b"", 400, None),
         ("PUT", "/v1/collections/words/query", b"{}", 405, None),

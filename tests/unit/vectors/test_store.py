@@ -1,6 +1,7 @@
 """Collections of tenants: made, changed, deleted, and never seen by others."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -49,6 +50,12 @@ def test_a_tenant_sees_its_own_only(store: VectorStore) -> None:
         assert code_of(call) == (404, "collection_not_found")
     store.create("other", WORDS)
     assert store.count("other", "words", Count()).count == 0
+
+
+def test_a_name_that_cannot_be_is_not_there(store: VectorStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store.catalogue, "_table", None)  # DynamoDB refuses keys above 1,024 bytes
+    for name in ("", "a" * 2000, "\ud800", "words\n"):
+        assert code_of(partial(store.describe, "demo", name)) == (404, "collection_not_found")
 
 
 def test_rows_survive_the_process(store: VectorStore, catalogue: Catalogue, objects: S3ObjectStore) -> None:
