@@ -104,7 +104,7 @@ class Gateway:
     ) -> Answer:
         named = dict(headers)
         body.check_length()
-        verb, raw_path = scope["method"], (scope.get("raw_path") or scope["path"].encode()).decode("latin-1")
+        verb, raw_path = scope["method"], _raw_path(scope)
         found = api.router.find(raw_path)
         method = None if found is None else found[0].get(verb) or found[0].get("ANY")
         if found is None or method is None:
@@ -133,6 +133,12 @@ class Gateway:
         return Answer(status=answer.status, headers=list(answer.headers), body=answer.body)
 
 
+def _raw_path(scope: Any) -> str:  # noqa: ANN401 - ASGI
+    """The path as it was sent, percent-encoded: decoded, it may hold what no header can."""
+    raw_path: bytes = scope.get("raw_path") or scope["path"].encode()
+    return raw_path.decode("latin-1")
+
+
 def _context(scope: Any, api: RestApi) -> dict[str, Any]:  # noqa: ANN401 - ASGI
     """The ``$context`` variables that are known before routing."""
     request_id = str(uuid.uuid4())
@@ -148,7 +154,7 @@ def _context(scope: Any, api: RestApi) -> dict[str, Any]:  # noqa: ANN401 - ASGI
             "sourceIp": (scope.get("client") or ("127.0.0.1",))[0],
             "userAgent": names.get(b"user-agent", b"").decode("latin-1"),
         },
-        "path": scope["path"],
+        "path": _raw_path(scope),
         "protocol": f"HTTP/{scope['http_version']}",
         "requestId": request_id,
         "requestTime": datetime.fromtimestamp(now, UTC).strftime("%d/%b/%Y:%H:%M:%S +0000"),

@@ -44,6 +44,7 @@ def vpc_link(timeout: int = 29_000) -> dict[str, Any]:
         "RequestParameters": {
             "integration.request.header.x-tenant": "context.authorizer.tenant",
             "integration.request.header.x-amzn-requestid": "context.requestId",
+            "integration.request.header.x-path": "context.path",
         },
     }
 

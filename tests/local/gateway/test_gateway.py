@@ -28,6 +28,7 @@ def test_forwards_with_the_stage_and_the_declared_headers(gateway: httpx.Client,
     headers = {name.lower(): value for name, value in seen["headers"].items()}
     assert headers["x-tenant"] == "demo"
     assert headers["host"] == "services.internal"
+    assert headers["x-path"] == "/v1/items/a%2Fb/query"
     assert headers["x-forwarded-for"] == "127.0.0.1"
     assert headers["x-amzn-requestid"] == response.headers["x-amzn-requestid"]
     assert "te" not in headers
@@ -161,6 +162,13 @@ def test_stopped_service(gateway: httpx.Client) -> None:
 def test_greedy_path(gateway: httpx.Client, backends: Backends) -> None:
     assert gateway.get("/v1/files/a/b%20c/d.bin", headers=token()).status_code == 200
     assert backends.requests[0]["target"] == "/live/v1/files/a/b%20c/d.bin"
+
+
+@pytest.mark.parametrize("name", ["a%00b", "a%0D%0Ab", "%FF", "%C3%A9"])
+def test_what_no_header_can_hold_is_left_to_the_service(gateway: httpx.Client, backends: Backends, name: str) -> None:
+    status = gateway.get(f"/v1/files/{name}", headers=token()).status_code
+    assert status == (404 if "%0A" in name else 200)  # the fake service knows no such path
+    assert [seen["target"] for seen in backends.requests] == [f"/live/v1/files/{name}"] * (status == 200)
 
 
 def test_lambda_proxy_round_trip(gateway: httpx.Client, backends: Backends) -> None:
