@@ -36,6 +36,12 @@ class Metric:
             ),
         )
 
+    def row(self, label: str | None = None, **options: str) -> list[object]:
+        """As a row of a dashboard's widget."""
+        names = [text for pair in self.dimensions.items() for text in pair]
+        shown = {"stat": self.statistic, **({"label": label} if label else {}), **options}
+        return [self.namespace, self.name, *names, shown]
+
 
 def result(label: str, expression: str) -> cloudwatch.CfnAlarm.MetricDataQueryProperty:
     """The expression whose value an alarm compares with its threshold."""

@@ -20,7 +20,7 @@ class AnflStack(Stack):
             description=f"ANFL {settings.environment}: {description}",
             analytics_reporting=False,
             termination_protection=settings.deployment.retain_data,
-            tags={"project": "anfl", "environment": settings.environment},
+            tags=settings.tags,
         )
         self.settings = settings
         self.retain = settings.deployment.retain_data

@@ -137,6 +137,10 @@ def _deployment(settings: Settings) -> Iterator[Problem]:
         )
     if deployment.global_accelerator and deployment.domain is None:
         yield ("deployment", "global_accelerator"), True, "false where deployment.domain is null: it ends TLS there"
+    for region in deployment.grafana_regions:
+        if region not in settings.regions:
+            allowed = f"regions of the environment: {', '.join(settings.regions)}"
+            yield ("deployment", "grafana_regions"), region.value, allowed
     if deployment.tokens.authorizer_cache > deployment.tokens.ttl:
         at: Location = ("deployment", "tokens", "authorizer_cache")
         yield at, deployment.tokens.authorizer_cache, f"at most ttl, {deployment.tokens.ttl}"

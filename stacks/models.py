@@ -154,6 +154,13 @@ class AlertName(StrEnum):
     RESOURCE_USAGE = "resource_usage"
 
 
+class Severity(StrEnum):
+    """Who must look: somebody now, or somebody today."""
+
+    CRITICAL = "critical"
+    WARNING = "warning"
+
+
 class Alert(Model):
     """Fires when the threshold has been passed for the whole duration."""
 
@@ -171,6 +178,10 @@ class Alerts(Model):
     def alert(self, name: AlertName) -> Alert:
         """The alert named ``name``; `stacks.checks` has made sure that there is one."""
         return next(alert for alert in (*self.critical, *self.warning) if alert.name is name)
+
+    def severity(self, name: AlertName) -> Severity:
+        """Under which severity the architecture lists the alert."""
+        return Severity.CRITICAL if any(alert.name is name for alert in self.critical) else Severity.WARNING
 
 
 class ScalingThresholds(Model):
@@ -370,6 +381,8 @@ class Deployment(Model):
     default_tenant: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")] | None
     """Tenant of direct invocations that name none; null: they must name one."""
     log_retention_days: LogRetention
+    grafana_regions: tuple[Literal[Region.US_EAST_1, Region.EU_WEST_1], ...]
+    """Where a Grafana workspace stands, which reads every region; us-west-1 does not have the service."""
     tokens: Tokens
     vault: Vault
     private_link: PrivateLink
@@ -405,6 +418,11 @@ class Settings(Model):
     def primary_region(self) -> Region:
         """Where the global stacks stand: us-east-1, which CloudFront demands, where the environment has it."""
         return Region.US_EAST_1 if Region.US_EAST_1 in self.regions else self.regions[0]
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """Of every resource."""
+        return {"project": "anfl", "environment": self.environment}
 
     def guardian(self, region: Region) -> Region | None:
         """The region that keeps the copies of ``region``'s backups, watches over it and recovers it: the next one.

@@ -1,80 +1,72 @@
-"""The four alerts as CloudWatch alarms, and the topic they ring."""
-
-from collections.abc import Mapping
-from dataclasses import dataclass
+"""Whoever watches over a region: alarms, topics, Prometheus with its rules, Grafana, a dashboard."""
 
 from aws_cdk import CfnOutput
 from aws_cdk import aws_cloudwatch as cloudwatch
-from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
-from aws_cdk import aws_sns as sns
+from aws_cdk import aws_logs as logs
 from constructs import Construct
+from constructs.alert_topic import AlertTopic
+from constructs.encrypted_log_group import EncryptedLogGroup
+from constructs.grafana_workspace import GrafanaWorkspace
 from constructs.key_policy import NOTIFIERS
 from constructs.metrics import PERIOD_SECONDS, Metric, result
+from constructs.prometheus_workspace import PrometheusWorkspace
 
-from anfl.resources import Service
+from anfl.resources import METRICS_NAMESPACE
+from stacks.alert_rules import alert_manager, rule_groups
 from stacks.base import AnflStack
-from stacks.models import AlertName, Settings
-from stacks.scaling import utilization
+from stacks.dashboard import dashboard
+from stacks.measures import Measure, measures
+from stacks.models import AlertName, Settings, Severity
 from stacks.service import ServiceStack
 from stacks.units import Region
 
-
-@dataclass(frozen=True, kw_only=True)
-class _Measure:
-    """What an alarm looks at: an expression over metrics, in the unit of its alert's threshold."""
-
-    expression: str
-    metrics: Mapping[str, Metric]
-    comparison: str
-    missing: str
-    """How a period without data counts."""
+_AUTH_UNAVAILABLE = "AuthUnavailable"
+_UNCHECKED = '{ ($.error = "AUTHORIZER_FAILURE") || ($.error = "AUTHORIZER_CONFIGURATION_ERROR") }'
+"""In the access log: requests that were refused because nobody could check their token."""
 
 
 class MonitoringStack(AnflStack):
-    """One alarm for each alert of the architecture."""
+    """One region's. The four alerts exist twice from one source: as alarms here, as rules in Prometheus."""
 
     def __init__(
         self, scope: Construct, *, settings: Settings, region: Region, service: ServiceStack, key_arn: str
     ) -> None:
         """:param key_arn: the data key in ``region``."""
         name = settings.name(region, "monitoring")
-        super().__init__(scope, name, settings=settings, region=region, description="alarms")
+        super().__init__(scope, name, settings=settings, region=region, description="alarms, Prometheus, dashboards")
         self._service = service
-        self.topic = self._topic(key_arn)
-        measures = {
-            AlertName.SERVICE_DOWN: self._healthy_targets(),
-            AlertName.HIGH_ERROR_RATE: self._error_rate(),
-            AlertName.HIGH_LATENCY: self._latency(),
-            AlertName.RESOURCE_USAGE: self._usage(),
-        }
-        self.alarms = {alert: self._alarm(alert, measure) for alert, measure in measures.items()}
-        CfnOutput(self, "AlertTopicArn", value=self.topic.topic_arn, description="Subscribe whoever is on call")
+        self._key = kms.Key.from_key_arn(self, "DataKey", key_arn)
+        self.topics = {severity: self._topic(severity) for severity in Severity}
+        self.alarms = {alert: self._alert(alert, measure) for alert, measure in measures(service).items()}
+        self.auth_alarm = self._auth_unavailable()
+        self.prometheus = self._prometheus(region, key_arn)
+        if region in settings.deployment.grafana_regions:
+            self._grafana()
+        self._dashboard(region)
 
-    def _topic(self, key_arn: str) -> sns.Topic:
-        topic = sns.Topic(
+    def _topic(self, severity: Severity) -> AlertTopic:
+        topic = AlertTopic(
             self,
-            "Alerts",
-            topic_name=self.settings.name("alerts"),
-            master_key=kms.Key.from_key_arn(self, "DataKey", key_arn),
-            enforce_ssl=True,
+            f"{severity.capitalize()}Alerts",
+            name=self.settings.name("alerts", severity),
+            key=self._key,
+            publishers=NOTIFIERS,
         )
-        topic.add_to_resource_policy(
-            iam.PolicyStatement(
-                sid="NotifiersOfThisAccount",
-                principals=[iam.ServicePrincipal(service) for service in NOTIFIERS],
-                actions=["sns:Publish"],
-                resources=[topic.topic_arn],
-                conditions={"StringEquals": {"aws:SourceAccount": self.account}},
-            )
+        CfnOutput(
+            self,
+            f"{severity.capitalize()}AlertTopicArn",
+            value=topic.topic_arn,
+            description=f"Subscribe whoever must hear of {severity} alerts",
         )
         return topic
 
-    def _alarm(self, name: AlertName, measure: _Measure) -> cloudwatch.CfnAlarm:
-        alert = self.settings.alerts.alert(name)
-        severity = "critical" if alert in self.settings.alerts.critical else "warning"
+    def _alert(self, name: AlertName, measure: Measure) -> cloudwatch.CfnAlarm:
+        alerts = self.settings.alerts
+        alert, severity = alerts.alert(name), alerts.severity(name)
         # It fires when every period of the duration is beyond the threshold.
         periods = int(alert.duration.total_seconds()) // PERIOD_SECONDS
+        topic = self.topics[severity].topic_arn
         return cloudwatch.CfnAlarm(
             self,
             "".join(part.capitalize() for part in name.split("_")),
@@ -89,69 +81,75 @@ class MonitoringStack(AnflStack):
             evaluation_periods=periods,
             datapoints_to_alarm=periods,
             treat_missing_data=measure.missing,
-            alarm_actions=[self.topic.topic_arn],
-            ok_actions=[self.topic.topic_arn],
-            insufficient_data_actions=[],
+            alarm_actions=[topic],
+            ok_actions=[topic],
         )
 
-    def _healthy_targets(self) -> _Measure:
-        """The fewest healthy targets of any service."""
-        balancer = self._service.balancer
-        metrics = {
-            f"m{position}": Metric(
-                namespace="AWS/ApplicationELB",
-                name="HealthyHostCount",
-                statistic="Minimum",
-                dimensions={
-                    "LoadBalancer": balancer.balancer.attr_load_balancer_full_name,
-                    "TargetGroup": balancer.target_groups[service].attr_target_group_full_name,
-                },
-            )
-            for position, service in enumerate(Service, start=1)
-        }
-        filled = ", ".join(f"FILL({name}, 0)" for name in metrics)
-        return _Measure(
-            expression=f"MIN([{filled}])", metrics=metrics, comparison="LessThanThreshold", missing="breaching"
+    def _auth_unavailable(self) -> cloudwatch.CfnAlarm:
+        """Tokens cannot be checked: the API fails closed, which the four alerts would show late or not at all."""
+        logs.CfnMetricFilter(
+            self,
+            "UncheckedTokens",
+            log_group_name=self._service.access_log.log_group_name,
+            filter_pattern=_UNCHECKED,
+            metric_transformations=[
+                logs.CfnMetricFilter.MetricTransformationProperty(
+                    metric_namespace=METRICS_NAMESPACE,
+                    metric_name=_AUTH_UNAVAILABLE,
+                    metric_value="1",
+                    default_value=0,
+                    unit="Count",
+                )
+            ],
+        )
+        topic = self.topics[Severity.CRITICAL].topic_arn
+        return cloudwatch.CfnAlarm(
+            self,
+            "AuthUnavailable",
+            alarm_name=self.settings.name("auth_unavailable"),
+            alarm_description=f"critical: tokens cannot be checked in {self.region}; the API answers 503",
+            metrics=[
+                result("refused", "unchecked"),
+                Metric(namespace=METRICS_NAMESPACE, name=_AUTH_UNAVAILABLE, statistic="Sum").query("unchecked"),
+            ],
+            comparison_operator="GreaterThanThreshold",
+            threshold=0,
+            evaluation_periods=5,
+            datapoints_to_alarm=3,
+            treat_missing_data="notBreaching",
+            alarm_actions=[topic],
+            ok_actions=[topic],
         )
 
-    def _error_rate(self) -> _Measure:
-        """Percent of the API's requests that ended in a 5xx."""
-        return _Measure(
-            expression="100 * FILL(errors, 0) / requests",
-            metrics={
-                "errors": self._api_metric("5XXError", "Sum"),
-                "requests": self._api_metric("Count", "Sum"),
-            },
-            comparison="GreaterThanThreshold",
-            missing="notBreaching",
+    def _prometheus(self, region: Region, key_arn: str) -> PrometheusWorkspace:
+        deployment = self.settings.deployment
+        log_group = EncryptedLogGroup(
+            self, "PrometheusLogs", key=self._key, retention_days=deployment.log_retention_days, retain=self.retain
+        )
+        topics = {severity: topic.topic_arn for severity, topic in self.topics.items()}
+        return PrometheusWorkspace(
+            self,
+            "Prometheus",
+            name=self.settings.name("metrics"),
+            key_arn=key_arn,
+            rule_groups=rule_groups(self.settings.alerts),
+            alert_manager=alert_manager(region, topics),
+            log_group=log_group,
         )
 
-    def _latency(self) -> _Measure:
-        """Seconds within which 95 of 100 requests were answered."""
-        return _Measure(
-            expression="latency / 1000",
-            metrics={"latency": self._api_metric("Latency", "p95")},
-            comparison="GreaterThanThreshold",
-            missing="notBreaching",
+    def _grafana(self) -> None:
+        workspace = GrafanaWorkspace(
+            self, "Grafana", name=self.settings.name("grafana"), regions=self.settings.regions, tags=self.settings.tags
         )
+        CfnOutput(self, "GrafanaUrl", value=f"https://{workspace.resource.attr_endpoint}")
 
-    def _usage(self) -> _Measure:
-        """The highest share of processor or memory that any service uses, in percent."""
-        metrics = {
-            f"{metric[0].lower()}{position}": utilization(
-                self._service.clusters[service].name, self._service.services[service].name, metric
-            )
-            for position, service in enumerate(Service, start=1)
-            for metric in ("CPUUtilization", "MemoryUtilization")
-        }
-        return _Measure(
-            expression=f"MAX([{', '.join(metrics)}])",
-            metrics=metrics,
-            comparison="GreaterThanThreshold",
-            missing="notBreaching",
+    def _dashboard(self, region: Region) -> None:
+        arns = [alarm.attr_arn for alarm in (*self.alarms.values(), self.auth_alarm)]
+        body = dashboard(self._service, self.settings, region, alarm_arns=arns)
+        cloudwatch.CfnDashboard(
+            self,
+            "Dashboard",
+            # An account has one dashboard of a name, whichever region it is made in.
+            dashboard_name=self.settings.name(region),
+            dashboard_body=self.to_json_string(body),
         )
-
-    def _api_metric(self, name: str, statistic: str) -> Metric:
-        api = self._service.api
-        dimensions = {"ApiName": api.name, "Stage": api.stage}
-        return Metric(namespace="AWS/ApiGateway", name=name, statistic=statistic, dimensions=dimensions)

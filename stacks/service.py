@@ -78,6 +78,7 @@ class ServiceStack(AnflStack):
             service=self.services[Service.VECTOR_STORE],
             figures=settings.scaling.vector_processing,
         )
+        self.access_log = self._log_group("ApiAccess")
         self.api = self._api()
         self._guard()
         CfnOutput(self, "ApiUrl", value=self.api.url, description="Base address of the region's API")
@@ -225,7 +226,7 @@ class ServiceStack(AnflStack):
             authorizer=self.functions[Function.AUTHORIZER],
             limits=self.settings.deployment.api,
             tokens=self.settings.deployment.tokens,
-            log_group=self._log_group("ApiAccess"),
+            log_group=self.access_log,
         )
 
     def _guard(self) -> None:

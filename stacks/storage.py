@@ -19,6 +19,9 @@ VISIBILITY_FACTOR = 6
 """Times a function's time-out: Lambda retries a batch itself before the queue hands it out again."""
 
 
+QUEUES = ("jobs", "chunks", "validation")
+
+
 class StorageStack(AnflStack):
     """Vectors and artefacts; jobs, chunks and validation; hints that may be lost."""
 

@@ -13,6 +13,7 @@ _AT_REST: Mapping[str, tuple[str, Test]] = {
     "AWS::SQS::Queue": ("KmsMasterKeyId", present),
     "AWS::SNS::Topic": ("KmsMasterKeyId", present),
     "AWS::Logs::LogGroup": ("KmsKeyId", present),
+    "AWS::APS::Workspace": ("KmsKeyArn", present),
     "AWS::Backup::BackupVault": ("EncryptionKeyArn", present),
     "AWS::ElastiCache::ReplicationGroup": ("KmsKeyId", present),
     "AWS::EC2::LaunchTemplate": ("LaunchTemplateData.BlockDeviceMappings.0.Ebs.Encrypted", equals(True)),

@@ -54,6 +54,17 @@ def changed(kind: str, name: str, path: str, value: object) -> Change:
     return change
 
 
+def edited(kind: str, name: str, path: str, old: str, new: str) -> Change:
+    """Replace a part of a property's text."""
+
+    def change(resources: Resources) -> None:
+        target = resources[the_one(resources, kind, name)]["Properties"]
+        assert old in target[path]
+        target[path] = target[path].replace(old, new)
+
+    return change
+
+
 def removed(kind: str, name: str) -> Change:
     """Take away the one resource of a type whose logical id begins with ``name``."""
 
@@ -98,7 +109,7 @@ def test_every_rule_is_for_a_figure(verdicts: list[Verdict]) -> None:
 )
 def test_a_regional_figure_is_realised_in_every_region(verdicts: list[Verdict], figure: str) -> None:
     (verdict,) = (verdict for verdict in verdicts if verdict.figure == figure)
-    stacks = [finding.stack for finding in verdict.realised_by]
+    stacks = {finding.stack for finding in verdict.realised_by}
     assert len(stacks) == 3
     for region in ("us-west-1", "us-east-1", "eu-west-1"):
         assert any(region in stack for stack in stacks)
@@ -160,7 +171,7 @@ DISAGREEMENTS: dict[str, tuple[str, Change]] = {
     ),
     "encryption.at_rest.method": (
         f"{WEST}-monitoring",
-        changed("AWS::SNS::Topic", "Alerts", "KmsMasterKeyId", None),
+        changed("AWS::SNS::Topic", "CriticalAlerts", "KmsMasterKeyId", None),
     ),
     "encryption.at_rest.key_rotation": (
         "anfl-prod-global-keys",
@@ -181,6 +192,16 @@ DISAGREEMENTS: dict[str, tuple[str, Change]] = {
     "alerts.critical[high_error_rate].threshold": (
         f"{WEST}-monitoring",
         changed(ALARM, "HighErrorRate", "Threshold", 6),
+    ),
+    "alerts.warning[high_latency].threshold": (
+        f"{WEST}-monitoring",
+        edited(
+            "AWS::APS::RuleGroupsNamespace", "Prometheus", "Data", "rate(anfl_request_seconds_bucket[5m]))) > 1", "> 2"
+        ),
+    ),
+    "alerts.critical[service_down].duration": (
+        f"{WEST}-monitoring",
+        edited("AWS::APS::RuleGroupsNamespace", "Prometheus", "Data", "for: 5m", "for: 6m"),
     ),
     "alerts.warning[resource_usage].duration": (
         f"{WEST}-monitoring",

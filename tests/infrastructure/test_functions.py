@@ -130,6 +130,9 @@ def test_prods_tokens_live_a_quarter_of_an_hour(prod: Assembly) -> None:
 
 
 ANYWHERE = {
+    "aps:ListWorkspaces",
+    "cloudwatch:GetMetricData",
+    "cloudwatch:ListMetrics",
     "cloudwatch:PutMetricData",
     "ec2:AssignPrivateIpAddresses",
     "ec2:CreateNetworkInterface",

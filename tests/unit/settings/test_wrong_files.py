@@ -218,6 +218,14 @@ ARCHITECTURE = "architecture.yaml"
             "each region of the environment stands here",
             id="region without prefix lists",
         ),
+        pytest.param(
+            "environments/prod.yaml",
+            "grafana_regions: [us-east-1, eu-west-1]",
+            "grafana_regions: [us-west-1]",
+            "prod.yaml: deployment.grafana_regions[0]: 'us-west-1' is not allowed: "
+            "input should be <Region.US_EAST_1: 'us-east-1'> or <Region.EU_WEST_1: 'eu-west-1'>",
+            id="Grafana where it does not exist",
+        ),
     ],
 )
 def test_one_line_says_where_what_and_what_is_allowed(

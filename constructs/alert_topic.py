@@ -1,0 +1,38 @@
+"""A topic that alarms ring."""
+
+from collections.abc import Sequence
+
+from aws_cdk import Stack
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_sns as sns
+from constructs import Construct
+
+
+class AlertTopic(sns.Topic):
+    """Under the data key, reached over TLS alone; only services of this account that ``publishers`` name may publish.
+
+    The key's policy must admit them as well (`constructs.key_policy`): else their messages are dropped silently.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,  # noqa: A002 - as every construct names it
+        *,
+        name: str,
+        key: kms.IKey,
+        publishers: Sequence[str],
+    ) -> None:
+        """:param publishers: service principals."""
+        super().__init__(scope, id, topic_name=name, master_key=key, enforce_ssl=True)
+        self.add_to_resource_policy(
+            iam.PolicyStatement(
+                sid="NotifiersOfThisAccount",
+                principals=[iam.ServicePrincipal(service) for service in publishers],
+                # Alertmanager asks for the attributes before it publishes.
+                actions=["sns:GetTopicAttributes", "sns:Publish"],
+                resources=[self.topic_arn],
+                conditions={"StringEquals": {"aws:SourceAccount": Stack.of(self).account}},
+            )
+        )

@@ -1,0 +1,79 @@
+"""Metrics, topics, workspaces: each with the least that can be said, and with everything."""
+
+import json
+from collections.abc import Callable
+
+from aws_cdk import Stack
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_logs as logs
+from constructs.alert_topic import AlertTopic
+from constructs.grafana_workspace import GrafanaWorkspace
+from constructs.metrics import Metric
+from constructs.prometheus_workspace import PrometheusWorkspace
+
+from tests.infrastructure.conftest import Template
+
+Inspect = Callable[[Callable[[Stack], object]], Template]
+KEY_ARN = "arn:aws:kms:eu-west-1:000000000000:key/mrk-1"
+
+
+def test_a_metric_as_a_row_of_a_graph() -> None:
+    assert Metric(namespace="N", name="M", statistic="Sum").row() == ["N", "M", {"stat": "Sum"}]
+    full = Metric(namespace="N", name="M", statistic="p95", dimensions={"A": "1", "B": "2"})
+    assert full.row("label", yAxis="right") == [
+        "N",
+        "M",
+        "A",
+        "1",
+        "B",
+        "2",
+        {"stat": "p95", "label": "label", "yAxis": "right"},
+    ]
+
+
+def test_a_topic_for_one_publisher(inspect_construct: Inspect) -> None:
+    template = inspect_construct(
+        lambda stack: AlertTopic(
+            stack,
+            "T",
+            name="t",
+            key=kms.Key.from_key_arn(stack, "Key", KEY_ARN),
+            publishers=["cloudwatch.amazonaws.com"],
+        )
+    )
+    assert template.only("AWS::SNS::Topic") == {"KmsMasterKeyId": KEY_ARN, "TopicName": "t"}
+    statements = template.only("AWS::SNS::TopicPolicy")["PolicyDocument"]["Statement"]
+    assert {json.dumps(s["Principal"]) for s in statements if s["Effect"] == "Allow"} == {
+        '{"Service": "cloudwatch.amazonaws.com"}'
+    }
+
+
+def test_a_prometheus_workspace_and_its_rules(inspect_construct: Inspect) -> None:
+    template = inspect_construct(
+        lambda stack: PrometheusWorkspace(
+            stack,
+            "P",
+            name="p",
+            key_arn=KEY_ARN,
+            rule_groups="groups: []",
+            alert_manager="alertmanager_config: {}",
+            log_group=logs.LogGroup(stack, "Logs"),
+        )
+    )
+    workspace = template.only("AWS::APS::Workspace")
+    assert workspace["Alias"] == "p"
+    assert workspace["KmsKeyArn"] == KEY_ARN
+    assert workspace["AlertManagerDefinition"] == "alertmanager_config: {}"
+    assert template.only("AWS::APS::RuleGroupsNamespace")["Data"] == "groups: []"
+
+
+def test_a_grafana_workspace_reads_only_workspaces_with_its_tags(inspect_construct: Inspect) -> None:
+    template = inspect_construct(
+        lambda stack: GrafanaWorkspace(stack, "G", name="g", regions=["eu-west-1"], tags={"a": "b"})
+    )
+    assert template.only("AWS::Grafana::Workspace")["PluginAdminEnabled"] is False
+    statements = template.only("AWS::IAM::Policy")["PolicyDocument"]["Statement"]
+    (read,) = (s for s in statements if s["Sid"] == "ReadPrometheus")
+    assert read["Condition"] == {"StringEquals": {"aws:ResourceTag/a": "b"}}
+    assert "aps:QueryMetrics" in read["Action"]
+    assert not [action for s in statements for action in s["Action"] if "Put" in action or "Delete" in action]

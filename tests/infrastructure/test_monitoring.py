@@ -1,0 +1,274 @@
+"""Alarms, topics, Prometheus, Grafana, dashboards."""
+
+import json
+import re
+from typing import Any
+
+import pytest
+import yaml
+
+from anfl.resources import TABLES, Function, Service
+from tests.infrastructure.conftest import Assembly, Template
+
+PERIOD = 60
+
+
+@pytest.mark.parametrize(
+    ("name", "threshold", "minutes", "comparison", "missing"),
+    [
+        ("service_down", 1, 5, "LessThanThreshold", "breaching"),
+        ("high_error_rate", 5, 15, "GreaterThanThreshold", "notBreaching"),
+        ("high_latency", 1, 10, "GreaterThanThreshold", "notBreaching"),
+        ("resource_usage", 80, 30, "GreaterThanThreshold", "notBreaching"),
+    ],
+)
+def test_alerts_have_the_architectures_figures(
+    assembly: Assembly, name: str, threshold: float, minutes: int, comparison: str, missing: str
+) -> None:
+    for stack in assembly.regional("monitoring").values():
+        alarm = stack.only("AWS::CloudWatch::Alarm", AlarmName=f"anfl-{stack.name.split('-')[1]}-{name}")
+        assert alarm["Threshold"] == threshold
+        periods = {metric["MetricStat"]["Period"] for metric in alarm["Metrics"] if "MetricStat" in metric}
+        assert periods == {PERIOD}
+        assert alarm["EvaluationPeriods"] * PERIOD == minutes * 60
+        assert alarm["DatapointsToAlarm"] == alarm["EvaluationPeriods"]
+        assert alarm["ComparisonOperator"] == comparison
+        assert alarm["TreatMissingData"] == missing
+
+
+def test_alarms_compute_one_value_from_metrics_that_they_declare(assembly: Assembly) -> None:
+    for stack in assembly.regional("monitoring").values():
+        assert len(stack.resources("AWS::CloudWatch::Alarm")) == 5
+        for alarm in stack.properties("AWS::CloudWatch::Alarm"):
+            (value,) = (metric for metric in alarm["Metrics"] if metric.get("ReturnData") is not False)
+            declared = {metric["Id"] for metric in alarm["Metrics"]} - {value["Id"]}
+            used = set(re.findall(r"\b[a-z]\w*", value["Expression"]))
+            assert used == declared
+            assert len(alarm["Metrics"]) <= 10
+
+
+def test_alarms_watch_what_is_deployed(prod: Assembly) -> None:
+    for region, stack in prod.regional("monitoring").items():
+        service = prod[f"anfl-prod-{region}-service"]
+        names = {c["ClusterName"] for c in service.properties("AWS::ECS::Cluster")}
+        names |= {s["ServiceName"] for s in service.properties("AWS::ECS::Service")}
+        names |= {service.only("AWS::ApiGateway::RestApi")["Name"], "live"}
+        watched = {
+            dimension["Value"]
+            for alarm in stack.properties("AWS::CloudWatch::Alarm")
+            for metric in alarm["Metrics"]
+            if "MetricStat" in metric
+            for dimension in metric["MetricStat"]["Metric"]["Dimensions"]
+            if isinstance(dimension["Value"], str)
+        }
+        assert watched == names
+
+
+SEVERITIES = {
+    "critical": {"service_down", "high_error_rate", "auth_unavailable"},
+    "warning": {"high_latency", "resource_usage"},
+}
+
+
+def topic(stack: Template, severity: str) -> str:
+    """Logical id of the topic of a severity."""
+    name = f"anfl-{stack.name.split('-')[1]}-alerts-{severity}"
+    (found,) = (k for k, r in stack.resources("AWS::SNS::Topic").items() if r["Properties"]["TopicName"] == name)
+    return found
+
+
+@pytest.mark.parametrize("severity", SEVERITIES)
+def test_alarms_ring_the_topic_of_their_severity(assembly: Assembly, severity: str) -> None:
+    for stack in assembly.regional("monitoring").values():
+        for name in SEVERITIES[severity]:
+            alarm = stack.only("AWS::CloudWatch::Alarm", AlarmName=f"anfl-{stack.name.split('-')[1]}-{name}")
+            assert alarm["AlarmActions"] == alarm["OKActions"] == [{"Ref": topic(stack, severity)}]
+            assert alarm["AlarmDescription"].startswith(f"{severity}: ")
+
+
+def test_topics_are_encrypted_and_only_the_accounts_notifiers_may_publish(assembly: Assembly) -> None:
+    for stack in assembly.regional("monitoring").values():
+        assert len(stack.resources("AWS::SNS::Topic")) == 2
+        for found in stack.properties("AWS::SNS::Topic"):
+            assert "DataKey" in json.dumps(found["KmsMasterKeyId"])
+        policies = stack.properties("AWS::SNS::TopicPolicy")
+        assert len(policies) == 2
+        for policy in policies:
+            statements = policy["PolicyDocument"]["Statement"]
+            (granted,) = (s for s in statements if s["Effect"] == "Allow")
+            assert granted["Condition"] == {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}
+            assert {"cloudwatch.amazonaws.com", "aps.amazonaws.com"} <= set(granted["Principal"]["Service"])
+            assert granted["Action"] == ["sns:GetTopicAttributes", "sns:Publish"]
+            denied = [s for s in statements if s["Effect"] == "Deny"]
+            assert {"Bool": {"aws:SecureTransport": "false"}} in [s["Condition"] for s in denied]
+
+
+def test_whoever_publishes_to_an_encrypted_topic_may_use_its_key(assembly: Assembly) -> None:
+    """Else the messages are dropped, and nothing says so."""
+    keys = [s for stack in assembly for s in stack.document["Resources"].values() if s["Type"].startswith("AWS::KMS::")]
+    policies = [k["Properties"]["KeyPolicy"]["Statement"] for k in keys if "KeyPolicy" in k["Properties"]]
+    assert policies
+    publishers = {
+        service
+        for stack in assembly.regional("monitoring").values()
+        for policy in stack.properties("AWS::SNS::TopicPolicy")
+        for statement in policy["PolicyDocument"]["Statement"]
+        if statement["Effect"] == "Allow"
+        for service in statement["Principal"]["Service"]
+    }
+    data_keys = [p for p in policies if any(s.get("Sid") == "Notifications" for s in p)]
+    assert data_keys
+    for statements in data_keys:
+        (notifications,) = (s for s in statements if s.get("Sid") == "Notifications")
+        assert publishers <= set(notifications["Principal"]["Service"])
+
+
+def test_an_unchecked_token_is_counted_from_the_access_log_and_rings_at_once(assembly: Assembly) -> None:
+    for stack in assembly.regional("monitoring").values():
+        counted = stack.only("AWS::Logs::MetricFilter")
+        assert "ApiAccess" in json.dumps(counted["LogGroupName"])
+        service = assembly[stack.name.replace("-monitoring", "-service")]
+        for name in re.findall(r"\$\.(\w+) = ", counted["FilterPattern"]):
+            assert (
+                f'"{name}": "$context.error.responseType"'
+                in service.only("AWS::ApiGateway::Stage")["AccessLogSetting"]["Format"]
+            )
+        kinds = set(re.findall(r'"([A-Z_]+)"', counted["FilterPattern"]))
+        answers = {
+            response["ResponseType"]
+            for response in service.properties("AWS::ApiGateway::GatewayResponse")
+            if '"auth_unavailable"' in response["ResponseTemplates"]["application/json"]
+        }
+        assert kinds == answers
+        (transformation,) = counted["MetricTransformations"]
+        alarm = stack.only("AWS::CloudWatch::Alarm", AlarmName=f"anfl-{stack.name.split('-')[1]}-auth_unavailable")
+        metric = alarm["Metrics"][1]["MetricStat"]["Metric"]
+        assert (metric["Namespace"], metric["MetricName"]) == (
+            transformation["MetricNamespace"],
+            transformation["MetricName"],
+        )
+
+
+def test_prometheus_is_under_the_data_key_and_logs(assembly: Assembly) -> None:
+    for stack in assembly.regional("monitoring").values():
+        workspace = stack.only("AWS::APS::Workspace")
+        assert "DataKey" in json.dumps(workspace["KmsKeyArn"])
+        group, attribute = workspace["LoggingConfiguration"]["LogGroupArn"]["Fn::GetAtt"]
+        assert attribute == "Arn", "which ends with :*, as the workspace wants it"
+        assert group in stack.resources("AWS::Logs::LogGroup")
+
+
+@pytest.mark.parametrize(
+    ("name", "comparison", "duration", "severity"),
+    [
+        ("service_down", "< 1", "5m", "critical"),
+        ("high_error_rate", "> 5", "15m", "critical"),
+        ("high_latency", "> 1", "10m", "warning"),
+        ("resource_usage", "> 80", "30m", "warning"),
+    ],
+)
+def test_prometheus_has_the_same_alerts(
+    assembly: Assembly, name: str, comparison: str, duration: str, severity: str
+) -> None:
+    for stack in assembly.regional("monitoring").values():
+        namespace = stack.only("AWS::APS::RuleGroupsNamespace")
+        (workspace,) = stack.resources("AWS::APS::Workspace")
+        assert namespace["Workspace"] == {"Fn::GetAtt": [workspace, "Arn"]}
+        rules = [rule for group in yaml.safe_load(namespace["Data"])["groups"] for rule in group["rules"]]
+        found = [rule for rule in rules if rule["alert"] == name]
+        assert found
+        for rule in found:
+            assert re.search(rf"{comparison}($| and )", rule["expr"])
+            assert rule["for"] == duration
+            assert rule["labels"]["severity"] == severity
+            assert rule["annotations"]["runbook"].endswith(f"#{name}")
+        assert "${" not in namespace["Data"]
+
+
+def test_alertmanager_sends_each_severity_to_its_topic_in_the_region(assembly: Assembly) -> None:
+    for region, stack in assembly.regional("monitoring").items():
+        parts = stack.only("AWS::APS::Workspace")["AlertManagerDefinition"]["Fn::Join"][1]
+        text = "".join(part if isinstance(part, str) else f"<{part['Ref']}>" for part in parts)
+        definition = yaml.safe_load(yaml.safe_load(text)["alertmanager_config"])
+        receivers: dict[str, dict[str, Any]] = {r["name"]: r["sns_configs"][0] for r in definition["receivers"]}
+        assert set(receivers) == {"critical", "warning"}
+        for severity, receiver in receivers.items():
+            assert receiver["topic_arn"] == f"<{topic(stack, severity)}>"
+            assert receiver["sigv4"] == {"region": region}
+            assert len(receiver["subject"]) < 100
+        assert definition["route"]["receiver"] == "warning"
+        assert [(r["match"], r["receiver"]) for r in definition["route"]["routes"]] == [
+            ({"severity": "critical"}, "critical")
+        ]
+
+
+def test_grafana_stands_where_it_exists_and_reads_every_region(prod: Assembly, dev: Assembly) -> None:
+    kind = "AWS::Grafana::Workspace"
+    stacks = prod.regional("monitoring")
+    assert {region for region, stack in stacks.items() if stack.resources(kind)} == {"us-east-1", "eu-west-1"}
+    assert not any(stack.resources(kind) for stack in dev.regional("monitoring").values())
+    for region in ("us-east-1", "eu-west-1"):
+        workspace = stacks[region].only(kind)
+        assert workspace["AuthenticationProviders"] == ["SAML"]
+        assert workspace["PermissionType"] == "CUSTOMER_MANAGED"
+        role = workspace["RoleArn"]["Fn::GetAtt"][0]
+        (trusted,) = stacks[region].resources("AWS::IAM::Role")[role]["Properties"]["AssumeRolePolicyDocument"][
+            "Statement"
+        ]
+        assert trusted["Principal"] == {"Service": "grafana.amazonaws.com"}
+        assert trusted["Condition"]["StringEquals"] == {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}
+        (policy,) = (
+            p["PolicyDocument"]["Statement"]
+            for p in stacks[region].properties("AWS::IAM::Policy")
+            if {"Ref": role} in p["Roles"]
+        )
+        (read,) = (s for s in policy if s["Sid"] == "ReadPrometheus")
+        assert {f":aps:{r}:" in json.dumps(read["Resource"]) for r in stacks} == {True}
+        tags = {"aws:ResourceTag/project": "anfl", "aws:ResourceTag/environment": "prod"}
+        assert read["Condition"] == {"StringEquals": tags}
+
+
+def _dashboard(stack: Template) -> dict[str, Any]:
+    body = stack.only("AWS::CloudWatch::Dashboard")["DashboardBody"]
+    parts = body["Fn::Join"][1] if isinstance(body, dict) else [body]
+    return dict(json.loads("".join(part if isinstance(part, str) else "token" for part in parts)))
+
+
+def test_each_region_has_a_dashboard_of_its_own_name(prod: Assembly) -> None:
+    """Dashboards of an account share one namespace across regions."""
+    stacks = prod.regional("monitoring")
+    names = {region: stack.only("AWS::CloudWatch::Dashboard")["DashboardName"] for region, stack in stacks.items()}
+    assert names == {region: f"anfl-prod-{region}" for region in stacks}
+    for region, stack in stacks.items():
+        alarms, *graphs = _dashboard(stack)["widgets"]
+        assert len(alarms["properties"]["alarms"]) == len(stack.resources("AWS::CloudWatch::Alarm"))
+        assert {graph["properties"]["region"] for graph in graphs} == {region}
+
+
+def test_the_dashboard_shows_what_is_deployed_and_the_architectures_limits(prod: Assembly) -> None:
+    stack = prod["anfl-prod-eu-west-1-monitoring"]
+    graphs = [widget["properties"] for widget in _dashboard(stack)["widgets"][1:]]
+    shown: dict[str, set[str]] = {}
+    for graph in graphs:
+        for _, name, *rest in graph["metrics"]:
+            assert {"stat", "label"} <= rest[-1].keys()
+            for dimension, value in zip(rest[:-1:2], rest[1:-1:2], strict=True):
+                assert name
+                shown.setdefault(dimension, set()).add(value)
+    queues = prod["anfl-prod-eu-west-1-storage"].properties("AWS::SQS::Queue")
+    assert shown["QueueName"] == {queue["QueueName"] for queue in queues}
+    assert shown["FunctionName"] == {f"anfl-prod-{function}" for function in Function}
+    assert shown["TableName"] == {f"anfl-prod-{table.name}" for table in TABLES}
+    assert shown["ServiceName"] == {f"anfl-prod-{service}" for service in Service}
+    limits = {
+        limit["label"]: limit["value"]
+        for graph in graphs
+        for limit in graph.get("annotations", {"horizontal": []})["horizontal"]
+    }
+    assert limits == {
+        "high_latency": 1000,
+        "service_down": 1,
+        "resource_usage": 80,
+        "a task more": 75,
+        "a task less": 25,
+    }
