@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from enum import StrEnum
 
 from aws_cdk import ArnFormat, Fn, RemovalPolicy, Stack
 from aws_cdk import aws_kms as kms
@@ -20,8 +21,19 @@ _LOGGED = ("BLOCK", "COUNT", "EXCLUDED_AS_COUNT")
 _TOO_MANY = Problem(429, "throttled", "too many requests from this address; slow down", retry_after=_WINDOW_SECONDS)
 
 
-class RegionalFirewall(Construct):
-    """For the API's stage and the balancer of one region. What it blocks or counts is logged, never a token.
+class Scope(StrEnum):
+    """What a web ACL can be put before."""
+
+    REGIONAL = "REGIONAL"
+    """Stages of APIs and load balancers in the stack's own region."""
+    CLOUDFRONT = "CLOUDFRONT"
+    """Distributions. Such a web ACL stands in us-east-1 alone."""
+
+
+class WebFirewall(Construct):
+    """For the API's stage and the balancer of one region, or for CloudFront.
+
+    What it blocks or counts is logged, never a token.
 
     The balancer sees the API's own requests come from addresses inside the network, so those are under no limit: the
     stage has counted them by their callers' addresses already.
@@ -34,30 +46,23 @@ class RegionalFirewall(Construct):
         *,
         name: str,
         firewall: Firewall,
-        network_cidr: str,
+        network_cidr: str | None,
         key: kms.IKey,
         log_retention_days: int,
         retain: bool,
+        protects: Scope = Scope.REGIONAL,
     ) -> None:
         """:param network_cidr: addresses under no limit."""
         super().__init__(scope, id)
         self._name = name
-        inside = waf.CfnIPSet(
-            self,
-            "Inside",
-            name=f"{name}-inside",
-            scope="REGIONAL",
-            ip_address_version="IPV4",
-            addresses=[network_cidr],
-            description="Addresses inside the network",
-        )
-        rules = [self._limit(firewall.requests_per_address, inside.attr_arn)]
+        self._scope = protects
+        rules = [self._limit(firewall.requests_per_address, network_cidr)]
         rules += [self._managed(rule_set, position, firewall.counted) for position, rule_set in enumerate(_MANAGED, 1)]
         self.acl = _ACL(
             self,
             "Acl",
             name=name,
-            scope="REGIONAL",
+            scope=protects,
             default_action=_ACL.DefaultActionProperty(allow={}),
             visibility_config=self._visibility(name),
             rules=rules,
@@ -70,10 +75,22 @@ class RegionalFirewall(Construct):
         self.arn = self.acl.attr_arn
         self._log(key, log_retention_days, retain=retain)
 
-    def _limit(self, requests: int, inside_arn: str) -> waf.CfnWebACL.RuleProperty:
-        inside = _ACL.StatementProperty(
-            ip_set_reference_statement=_ACL.IPSetReferenceStatementProperty(arn=inside_arn),
+    def _outside(self, network_cidr: str) -> waf.CfnWebACL.StatementProperty:
+        inside = waf.CfnIPSet(
+            self,
+            "Inside",
+            name=f"{self._name}-inside",
+            scope=self._scope,
+            ip_address_version="IPV4",
+            addresses=[network_cidr],
+            description="Addresses inside the network",
         )
+        found = _ACL.StatementProperty(
+            ip_set_reference_statement=_ACL.IPSetReferenceStatementProperty(arn=inside.attr_arn)
+        )
+        return _ACL.StatementProperty(not_statement=_ACL.NotStatementProperty(statement=found))
+
+    def _limit(self, requests: int, network_cidr: str | None) -> waf.CfnWebACL.RuleProperty:
         return _ACL.RuleProperty(
             name="requests-per-address",
             priority=0,
@@ -93,9 +110,7 @@ class RegionalFirewall(Construct):
                     aggregate_key_type="IP",
                     limit=requests,
                     evaluation_window_sec=_WINDOW_SECONDS,
-                    scope_down_statement=_ACL.StatementProperty(
-                        not_statement=_ACL.NotStatementProperty(statement=inside)
-                    ),
+                    scope_down_statement=None if network_cidr is None else self._outside(network_cidr),
                 )
             ),
             visibility_config=self._visibility("requests-per-address"),

@@ -21,8 +21,9 @@ class SecureBucket(s3.Bucket):
         key: kms.IKey,
         noncurrent_retention: timedelta,
         retain: bool,
+        expiry: timedelta | None = None,
     ) -> None:
-        """:param noncurrent_retention: how long replaced and deleted versions are kept."""
+        """:param noncurrent_retention: how long replaced and deleted versions are kept. :param expiry: of objects."""
         super().__init__(
             scope,
             id,
@@ -37,6 +38,7 @@ class SecureBucket(s3.Bucket):
             lifecycle_rules=[
                 s3.LifecycleRule(
                     id="finish-or-forget",
+                    expiration=None if expiry is None else Duration.days(expiry.days),
                     abort_incomplete_multipart_upload_after=Duration.days(7),
                     noncurrent_version_expiration=Duration.days(noncurrent_retention.days),
                 )

@@ -9,9 +9,11 @@ from aws_cdk import App
 from bundling.errors import BundleMissingError
 from stacks.global_data import GlobalData
 from stacks.global_dns import GlobalDns
+from stacks.global_edge import GlobalEdge
 from stacks.global_keys import GlobalKeys, GlobalReplicaKey
 from stacks.models import Settings
 from stacks.monitoring import MonitoringStack
+from stacks.names import PublicNames
 from stacks.network import NetworkStack
 from stacks.recovery import RecoveryStack
 from stacks.security import SecurityStack
@@ -27,6 +29,7 @@ def build(app: App, settings: Settings) -> None:
 
     Pure: nothing but the arguments, the sources and the locks decides what the templates say.
     """
+    domain = settings.deployment.domain
     dns = GlobalDns(app, settings=settings) if settings.network.global_.route53.zones else None
     keys = GlobalKeys(app, settings=settings)
     replicas = {
@@ -34,17 +37,19 @@ def build(app: App, settings: Settings) -> None:
         for region in settings.regions
         if region is not settings.primary_region
     }
+    names = PublicNames(domain=domain, zone_id=dns.zone_id(domain)) if dns and domain else None
     data = GlobalData(app, settings=settings, key=keys.key, replica_keys=tuple(replicas.values()))
+    if names:
+        GlobalEdge(app, settings=settings, names=names)
     for region in settings.regions:
         key_arn = replicas[region].key_arn if region in replicas else keys.key.key_arn
-        _region(app, settings, region, key_arn=key_arn, dns=dns, data=data)
+        _region(app, settings, region, key_arn=key_arn, names=names, data=data)
 
 
 def _region(
-    app: App, settings: Settings, region: Region, *, key_arn: str, dns: GlobalDns | None, data: GlobalData
+    app: App, settings: Settings, region: Region, *, key_arn: str, names: PublicNames | None, data: GlobalData
 ) -> None:
     """The stacks of one region, which depend on one another and on global ones, never on another region's."""
-    domain = settings.deployment.domain
     network = NetworkStack(app, settings=settings, region=region, key_arn=key_arn)
     security = SecurityStack(
         app,
@@ -52,7 +57,7 @@ def _region(
         region=region,
         network=network.network,
         key_arn=key_arn,
-        zone_id=dns.zone_id(domain) if dns and domain else None,
+        names=names,
     )
     storage = StorageStack(
         app, settings=settings, region=region, network=network.network, security=security, key_arn=key_arn

@@ -309,7 +309,7 @@ class PrivateLink(Model):
 
 
 class Firewall(Model):
-    """Web ACL of each region's API and balancer."""
+    """Web ACLs before each region's API and balancer, and before CloudFront."""
 
     requests_per_address: Annotated[int, Field(ge=10, le=2_000_000_000, strict=True)]
     """In five minutes."""
@@ -387,7 +387,7 @@ class Deployment(Model):
     vault: Vault
     private_link: PrivateLink
     firewall: Firewall | None
-    """None: the API and the balancer are open to whatever may reach them."""
+    """None: what a firewall would stand before is open to whatever may reach it."""
     api: Api
     queues: Queues
     storage: Storage

@@ -4,16 +4,17 @@ from dataclasses import dataclass
 
 from aws_cdk import RemovalPolicy
 from aws_cdk import aws_apigateway as apigateway
-from aws_cdk import aws_certificatemanager as acm
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from constructs import Construct
-from constructs.firewall import RegionalFirewall
+from constructs.firewall import WebFirewall
 from constructs.region_network import RegionNetwork
+from constructs.zone_certificate import ZoneCertificate
 
 from stacks.base import AnflStack
 from stacks.models import Settings
+from stacks.names import PublicNames
 from stacks.units import Region
 
 SERVICE_PORT = 8080
@@ -43,9 +44,9 @@ class SecurityStack(AnflStack):
         region: Region,
         network: RegionNetwork,
         key_arn: str,
-        zone_id: str | None,
+        names: PublicNames | None,
     ) -> None:
-        """:param key_arn: the data key in ``region``. :param zone_id: public zone of the domain; None without one."""
+        """:param key_arn: the data key in ``region``. :param names: None where there is no domain."""
         name = settings.name(region, "security")
         super().__init__(
             scope, name, settings=settings, region=region, description="security groups, firewall, certificate"
@@ -61,7 +62,7 @@ class SecurityStack(AnflStack):
         self._region = region
         self._endpoints = self._group_of_endpoints(network)
         self._connect()
-        self.certificate = None if zone_id is None else self._certificate(region, zone_id)
+        self.certificate = None if names is None else self._certificate(names.regional_api(region), names)
         self.firewall = self._firewall(key_arn)
         self._gateway_logging()
 
@@ -123,29 +124,15 @@ class SecurityStack(AnflStack):
             self, "EndpointsGroup", network.endpoints_group_id, allow_all_outbound=False
         )
 
-    def _certificate(self, region: Region, zone_id: str) -> Certificate:
-        domain = self.settings.deployment.domain
-        host = f"{region}.api.{domain}"
-        names = [f"api.{domain}", f"ingest.{domain}"]
-        certificate = acm.CfnCertificate(
-            self,
-            "Certificate",
-            domain_name=host,
-            subject_alternative_names=names,
-            validation_method="DNS",
-            key_algorithm="EC_prime256v1",
-            domain_validation_options=[
-                acm.CfnCertificate.DomainValidationOptionProperty(domain_name=name, hosted_zone_id=zone_id)
-                for name in (host, *names)
-            ],
-        )
+    def _certificate(self, host: str, names: PublicNames) -> Certificate:
+        certificate = ZoneCertificate(self, "Certificate", names=[host, names.api, names.ingest], zone_id=names.zone_id)
         return Certificate(arn=certificate.ref, host=host)
 
-    def _firewall(self, key_arn: str) -> RegionalFirewall | None:
+    def _firewall(self, key_arn: str) -> WebFirewall | None:
         deployment = self.settings.deployment
         if deployment.firewall is None:
             return None
-        return RegionalFirewall(
+        return WebFirewall(
             self,
             "Firewall",
             name=self.settings.name(),

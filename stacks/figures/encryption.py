@@ -33,7 +33,8 @@ def _at_rest(look: Inspection) -> None:
 def _rotation(look: Inspection) -> None:
     """Replicas of a key take part in its rotation and cannot have one of their own."""
     days = look.settings.encryption.at_rest.key_rotation.days
-    for key in look.in_stack(look.name("global", "keys"), "AWS::KMS::Key"):
+    look.in_stack(look.name("global", "keys"), "AWS::KMS::Key")
+    for key in look.templates.of("AWS::KMS::Key"):
         look.show(key, "EnableKeyRotation", equals(True))
         look.show(key, "RotationPeriodInDays", equals(days))
 
@@ -47,7 +48,9 @@ def _in_transit(look: Inspection) -> None:
     if look.settings.deployment.domain:  # without one there is no certificate that the balancer could offer
         for listener in look.in_every_region("service", "AWS::ElasticLoadBalancingV2::Listener"):
             look.show(listener, "SslPolicy", begins("ELBSecurityPolicy-TLS13-1-3-"))
-    for bucket in look.in_every_region("storage", "AWS::S3::Bucket"):
+        for site in look.in_stack(look.name("global", "edge"), "AWS::CloudFront::Distribution"):
+            look.show(site, "DistributionConfig.ViewerCertificate.MinimumProtocolVersion", begins("TLSv1.3_"))
+    for bucket in look.templates.of("AWS::S3::Bucket"):
         least = [
             str(statement["Condition"]["NumericLessThan"]["s3:TlsVersion"])
             for policy in look.templates.referring(bucket, "Bucket", "AWS::S3::BucketPolicy")
@@ -63,6 +66,11 @@ def _certificate(look: Inspection) -> None:
     if domain is None:
         look.waive("the environment has no domain")
         return
+    for certificate in look.in_stack(look.name("global", "edge"), "AWS::CertificateManager::Certificate"):
+        look.show(certificate, "DomainName", equals(domain))
+        for site in look.in_stack(certificate.stack, "AWS::CloudFront::Distribution"):
+            used = site.get("DistributionConfig.ViewerCertificate.AcmCertificateArn")
+            look.note(site, "certificate that readers see", used, agrees=used == {"Ref": certificate.id})
     for certificate in look.in_every_region("security", "AWS::CertificateManager::Certificate"):
         name = certificate.get("DomainName")
         look.note(certificate, "DomainName", name, agrees=str(name).endswith(f".{domain}"))

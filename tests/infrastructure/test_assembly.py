@@ -25,6 +25,7 @@ def test_prod_has_every_layer_in_every_region(prod: Assembly) -> None:
         "anfl-prod-global-replica-keys-us-west-1",
         "anfl-prod-global-replica-keys-eu-west-1",
         "anfl-prod-global-data",
+        "anfl-prod-global-edge",
     }
 
 
@@ -67,7 +68,7 @@ def test_replicas_of_tables_wait_for_their_keys(prod: Assembly) -> None:
 
 
 def test_global_stacks_stand_in_us_east_1(prod: Assembly) -> None:
-    for name in ("dns", "keys", "data"):
+    for name in ("dns", "keys", "data", "edge"):
         assert prod.region_of(f"anfl-prod-global-{name}") == "us-east-1"
 
 

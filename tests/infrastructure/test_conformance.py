@@ -245,6 +245,26 @@ def test_a_template_that_disagrees_is_found(doctored: Callable[[str, Change], Pa
     assert main([str(folder)]) == 1
 
 
+SITE = "AWS::CloudFront::Distribution"
+AT_THE_EDGE: list[tuple[str, Change]] = [
+    (
+        "encryption.in_transit.method",
+        changed(SITE, "Site", "DistributionConfig.ViewerCertificate.MinimumProtocolVersion", "TLSv1.2_2021"),
+    ),
+    (
+        "encryption.in_transit.certificate",
+        changed(SITE, "Site", "DistributionConfig.ViewerCertificate.AcmCertificateArn", "arn:aws:acm::certificate/x"),
+    ),
+    ("encryption.in_transit.certificate", changed("AWS::CertificateManager::Certificate", "", "DomainName", "x.org")),
+    ("encryption.at_rest.key_rotation", changed(KEY, "EdgeKey", "EnableKeyRotation", False)),
+]
+
+
+@pytest.mark.parametrize(("figure", "change"), AT_THE_EDGE)
+def test_an_edge_that_disagrees_is_found(doctored: Callable[[str, Change], Path], figure: str, change: Change) -> None:
+    assert with_status(judge(doctored("anfl-prod-global-edge", change)), Status.DISAGREES) == {figure}
+
+
 def test_a_figure_that_lost_its_resource_is_not_merely_not_yet(doctored: Callable[[str, Change], Path]) -> None:
     verdicts = judge(doctored(f"{WEST}-monitoring", removed(ALARM, "HighLatency")))
     name = "alerts.warning[high_latency]"

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from aws_cdk import Stack
 from aws_cdk import aws_kms as kms
-from constructs.firewall import RegionalFirewall
+from constructs.firewall import Scope, WebFirewall
 
 from stacks.models import Firewall
 from tests.infrastructure.conftest import Properties, Template
@@ -16,8 +16,8 @@ Inspect = Callable[[Callable[[Stack], object]], Template]
 KEY_ARN = "arn:aws:kms:eu-west-1:123456789012:key/mrk-1"
 
 
-def build(stack: Stack, *, counted: tuple[str, ...] = (), retain: bool = False) -> RegionalFirewall:
-    return RegionalFirewall(
+def build(stack: Stack, *, counted: tuple[str, ...] = (), retain: bool = False) -> WebFirewall:
+    return WebFirewall(
         stack,
         "F",
         name="f",
@@ -94,6 +94,25 @@ def test_what_was_blocked_or_counted_is_logged_under_the_key_and_without_tokens(
     name = json.dumps(group["LogGroupName"])
     assert "aws-waf-logs-f-" in name
     assert "AWS::StackId" in name, "a group that outlived its stack must not block the next deployment"
+
+
+def test_before_cloudfront_no_address_is_inside(inspect_construct: Inspect) -> None:
+    template = inspect_construct(
+        lambda stack: WebFirewall(
+            stack,
+            "F",
+            name="f",
+            firewall=Firewall(requests_per_address=100, counted=()),
+            network_cidr=None,
+            key=kms.Key.from_key_arn(stack, "Key", KEY_ARN),
+            log_retention_days=30,
+            retain=False,
+            protects=Scope.CLOUDFRONT,
+        )
+    )
+    assert template.only("AWS::WAFv2::WebACL")["Scope"] == "CLOUDFRONT"
+    assert not template.resources("AWS::WAFv2::IPSet")
+    assert "ScopeDownStatement" not in rules(template)["requests-per-address"]["Statement"]["RateBasedStatement"]
 
 
 @pytest.mark.parametrize("requests", [0, 9])
