@@ -117,14 +117,14 @@ class Catalogue:
             raise _unavailable() from error
 
     def delete(self, collection: Collection) -> None:
-        """Remove ``collection``, if it is still this incarnation.
+        """Remove ``collection``; no error if it is gone already, as it is when the answer to a first attempt got lost.
 
-        :raises Problem: 404 ``collection_not_found``.
+        :raises Problem: 404 ``collection_not_found``, another incarnation has its name.
         """
         try:
             self._table.delete_item(
                 Key=_key(collection.tenant, collection.name),
-                ConditionExpression=Attr(_INCARNATION).eq(collection.incarnation),
+                ConditionExpression=Attr(PARTITION_KEY).not_exists() | Attr(_INCARNATION).eq(collection.incarnation),
             )
         except ClientError as error:
             raise (_absent(collection.name) if _is_condition(error) else _unavailable()) from error

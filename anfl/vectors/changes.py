@@ -21,6 +21,7 @@ from anfl.vectors.requests import (
     Upsert,
     check_expiry,
     check_metadata,
+    check_metadata_size,
     check_row_id,
     vector_of,
 )
@@ -130,7 +131,7 @@ def prepare(change: Change, collection: Collection) -> Prepared:
 def resolve(draft: Draft, prepared: Prepared) -> int:
     """Add one change to ``draft`` and return how many rows it touches.
 
-    :raises Problem: 409 ``version_conflict``; ``draft`` is unchanged.
+    :raises Problem: 409 ``version_conflict``, 413 for what a patch would make too large; ``draft`` is unchanged.
     """
     change = prepared.change
     match change:
@@ -157,18 +158,23 @@ def _upsert(draft: Draft, change: Upsert, values: tuple[bytes, ...]) -> int:
 
 def _patch(draft: Draft, change: PatchRows) -> int:
     _check_versions(draft, ((row.id, row.if_version) for row in change.vectors))
-    count = 0
-    for row in change.vectors:
+    patched: dict[str, Metadata] = {}
+    for index, row in enumerate(change.vectors):
         before = draft.metadata(row.id)
-        if before is None:
-            continue
-        merged: Metadata = {name: value for name, value in {**before, **row.metadata}.items() if value is not None}
-        count += 1
-        if row.id in draft.rows:
-            draft.rows[row.id] = msgspec.structs.replace(draft.rows[row.id], metadata=merged)
+        if before is not None:
+            patched[row.id] = _merged(before, row.metadata)
+            check_metadata_size(patched[row.id], field=f"vectors[{index}].metadata")
+    for row_id, metadata in patched.items():
+        if row_id in draft.rows:
+            draft.rows[row_id] = msgspec.structs.replace(draft.rows[row_id], metadata=metadata)
         else:
-            draft.patches[row.id] = Patch(id=row.id, metadata=merged)
-    return count
+            draft.patches[row_id] = Patch(id=row_id, metadata=metadata)
+    return len(patched)
+
+
+def _merged(before: Metadata, patch: Metadata) -> Metadata:
+    kept = {name: value for name, value in before.items() if name not in patch}
+    return kept | {name: value for name, value in patch.items() if value is not None}
 
 
 def _delete(draft: Draft, change: DeleteRows) -> int:

@@ -337,12 +337,20 @@ def check_metadata(metadata: Metadata, collection: Collection, *, field: str) ->
         for item in value if isinstance(value, list) else (value,):
             if isinstance(item, int) and not -MAX_INTEGER <= item <= MAX_INTEGER:
                 raise invalid("Integers go to ±(2^53 − 1), as JSON's do; use a string.", field=f"{field}.{name}")
-    size = len(msgspec.json.encode(metadata))
-    if size > MAX_METADATA_BYTES:
-        raise too_large(f"{size} bytes; a row's metadata takes at most {MAX_METADATA_BYTES}.", field=field)
+    check_metadata_size(metadata, field=field)
     for name, declared in collection.settings.fields.items():
         if name in metadata and not matches_type(metadata[name], declared):
             raise invalid(f"{collection.name} declares {name} as {declared}.", field=f"{field}.{name}")
+
+
+def check_metadata_size(metadata: Metadata, *, field: str) -> None:
+    """Refuse metadata that is too large.
+
+    :raises Problem: 413.
+    """
+    size = len(msgspec.json.encode(metadata))
+    if size > MAX_METADATA_BYTES:
+        raise too_large(f"{size} bytes; a row's metadata takes at most {MAX_METADATA_BYTES}.", field=field)
 
 
 def check_expiry(moment: float | None, *, field: str) -> None:

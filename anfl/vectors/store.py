@@ -44,6 +44,7 @@ class _Open:
 
     collection: Collection
     checked_at: float
+    """Monotonic time before the last look into the catalogue."""
     parts: "Future[tuple[Replica, Writer]]"
 
 
@@ -107,7 +108,8 @@ class VectorStore:
 
         :raises Problem: 404 ``collection_not_found``, and what `Writer.write` raises.
         """
-        return self._parts(tenant, name)[1].write(change)
+        arrived = self._clock.monotonic()  # nothing may go into an incarnation that had been deleted by now
+        return self._parts(tenant, name, arrived)[1].write(change)
 
     def query(self, tenant: str, name: str, request: Query) -> Answer | Results:
         """See `reads.query`."""
@@ -133,35 +135,36 @@ class VectorStore:
         return self._read(tenant, name, Read(), reads.stats)
 
     def _read(self, tenant: str, name: str, freshness: Read, read: Callable[[State], T]) -> T:
-        replica, _ = self._parts(tenant, name)
+        now = self._clock.monotonic()
+        replica, _ = self._parts(tenant, name, now if freshness.consistency == "strong" else now - STALE_SECONDS)
         replica.freshen(freshness)
         return replica.view(read)
 
-    def _parts(self, tenant: str, name: str) -> tuple[Replica, Writer]:
-        """The collection in memory.
+    def _parts(self, tenant: str, name: str, moment: float) -> tuple[Replica, Writer]:
+        """The collection in memory, of the incarnation that there was after ``moment``.
 
         :raises Problem: 404 ``collection_not_found``; 503 ``collection_loading`` where that takes longer.
         """
-        opened = self._checked(tenant, name)
+        opened = self._checked(tenant, name, moment)
         try:
             return opened.parts.result(timeout=WAIT_SECONDS)
         except TimeoutError:
             raise Problem(503, "collection_loading", f"{name} is being loaded; try again.", retry_after=2) from None
-        except Problem:
+        except Exception:
             with self._lock:
                 if self._open.get((tenant, name)) is opened:
                     del self._open[tenant, name]
             raise
 
-    def _checked(self, tenant: str, name: str) -> _Open:
-        """The entry for a collection that was in the catalogue at most a second ago."""
+    def _checked(self, tenant: str, name: str, moment: float) -> _Open:
+        """The entry for a collection that was in the catalogue after ``moment``."""
         key = (tenant, name)
-        now = self._clock.monotonic()
         with self._lock:
             opened = self._open.get(key)
-            if opened is not None and now - opened.checked_at <= STALE_SECONDS:
+            if opened is not None and opened.checked_at > moment:
                 self._open.move_to_end(key)
                 return opened
+        now = self._clock.monotonic()
         try:
             collection = self.catalogue.get(tenant, name)
         except Problem as problem:
@@ -171,6 +174,8 @@ class VectorStore:
             raise
         with self._lock:
             opened = self._open.get(key)
+            if opened is not None and opened.checked_at > now:
+                return opened  # who looked later knows better
             if opened is None or opened.collection.prefix != collection.prefix:
                 opened = _Open(collection, now, self._loaders.submit(self._load, collection))
                 self._open[key] = opened

@@ -10,8 +10,9 @@ from anfl.problems import Problem
 from anfl.vectors import store as store_module
 from anfl.vectors.catalogue import Catalogue
 from anfl.vectors.log import Log
-from anfl.vectors.model import CollectionSettings, FieldType, Metric
+from anfl.vectors.model import Collection, CollectionSettings, FieldType, Metric
 from anfl.vectors.objects import S3ObjectStore
+from anfl.vectors.replica import Replica
 from anfl.vectors.requests import Answer, CollectionPatch, Count, Fetch, IndexPatch, Query, Scroll
 from anfl.vectors.store import VectorStore
 from tests.unit.vectors.builders import delete, upsert
@@ -79,6 +80,71 @@ def test_a_name_used_again_shares_nothing(store: VectorStore, catalogue: Catalog
     assert store.count("demo", "words", Count()).count == 0
     other._forget_check("demo", "words")
     assert other.count("demo", "words", Count()).count == 0
+
+
+def test_no_write_goes_into_what_was_deleted(store: VectorStore, catalogue: Catalogue, objects: S3ObjectStore) -> None:
+    """Another node deleted the collection and created it again a moment ago."""
+    store.create("demo", WORDS)
+    store.write("demo", "words", upsert(("old", (1, 1))))
+    other = VectorStore(catalogue, objects)
+    other.delete("demo", "words")
+    assert code_of(lambda: store.write("demo", "words", upsert(("a", (1, 1))))) == (404, "collection_not_found")
+    other.create("demo", WORDS)
+    store.count("demo", "words", Count())
+    other.delete("demo", "words")
+    other.create("demo", WORDS)
+    assert store.count("demo", "words", Count(consistency="strong")).count == 0
+    other.delete("demo", "words")
+    other.create("demo", WORDS)
+    store.write("demo", "words", upsert(("new", (2, 2))))
+    found = other.fetch("demo", "words", Fetch(ids=["old", "new"], consistency="strong"))
+    assert [row.id for row in found.vectors] == ["new"]
+
+
+def test_a_slow_look_does_not_bring_a_deleted_collection_back(
+    store: VectorStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    collection, _ = store.create("demo", WORDS)
+
+    def slow(_tenant: str, _name: str) -> Collection:
+        monkeypatch.undo()
+        store.delete("demo", "words")
+        store.create("demo", WORDS)
+        store.write("demo", "words", upsert(("a", (1, 1))))
+        return collection
+
+    monkeypatch.setattr(store.catalogue, "get", slow)
+    assert store.count("demo", "words", Count()).count == 1
+    assert store.count("demo", "words", Count()).count == 1
+
+
+def test_a_deletion_that_is_repeated_unseen_removes_the_objects(
+    store: VectorStore, objects: S3ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    collection, _ = store.create("demo", WORDS)
+    store.write("demo", "words", upsert(("a", (1, 1))))
+    delete_item = store.catalogue._table.delete_item
+
+    def answer_lost_once(**arguments: Any) -> Any:
+        delete_item(**arguments)
+        return delete_item(**arguments)
+
+    monkeypatch.setattr(store.catalogue._table, "delete_item", answer_lost_once)
+    store.delete("demo", "words")
+    assert list(objects.list(collection.prefix)) == []
+
+
+def test_loading_that_fails_is_tried_again(store: VectorStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    store.create("demo", WORDS)
+
+    def fail(_replica: Replica) -> None:
+        raise RuntimeError("no memory, for example")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Replica, "load", fail)
+        with pytest.raises(RuntimeError):
+            store.count("demo", "words", Count())
+    assert store.count("demo", "words", Count()).count == 0
 
 
 def test_deletion_removes_the_objects(store: VectorStore, objects: S3ObjectStore) -> None:

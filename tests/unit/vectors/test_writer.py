@@ -276,3 +276,20 @@ def test_expired_rows_are_gone_for_writers_too() -> None:
     assert node.write(PatchRows(vectors=[PatchRow(id="a", metadata={"x": 1})])).patched == 0
     assert node.write(delete("a")).deleted == 0
     assert node.write(upsert(("a", (1, 1)), if_version=0)).upserted == 1
+
+
+def test_a_patch_changes_only_what_it_names() -> None:
+    node = writer(SimulatedStore())
+    node.write(upsert(("a", (1, 1)), metadata={"null": None, "list": [None], "gone": 1}))
+    node.write(PatchRows(vectors=[PatchRow(id="a", metadata={"gone": None, "absent": None, "new": 2})]))
+    assert content(node)["a"][1] == {"null": None, "list": [None], "new": 2}
+
+
+def test_patches_do_not_add_up_beyond_the_limit() -> None:
+    node = writer(SimulatedStore())
+    node.write(upsert(("a", (1, 1)), ("b", (1, 1)), metadata={"text": "x" * 30_000}))
+    grown = PatchRow(id="b", metadata={"more": "y" * 30_000})
+    with pytest.raises(Problem) as caught:
+        node.write(PatchRows(vectors=[PatchRow(id="a", metadata={"n": 1}), grown]))
+    assert (caught.value.status, caught.value.field) == (413, "vectors[1].metadata")
+    assert [set(metadata) for _, metadata in content(node).values()] == [{"text"}, {"text"}]
