@@ -35,6 +35,10 @@ class AlreadyRunningError(RuntimeError):
     """Another ``anfl up`` holds the directory."""
 
 
+class UnusableStateError(RuntimeError):
+    """The directory cannot be made or written."""
+
+
 class StateDirectory:
     """One local run's files."""
 
@@ -50,9 +54,15 @@ class StateDirectory:
         """Hold the directory; its document goes when the run ends.
 
         :raises AlreadyRunningError: another run holds it; the message has its address and pid.
+        :raises UnusableStateError: it cannot be written.
         """
-        self.path.mkdir(parents=True, exist_ok=True)
-        with self._lock.open("a+") as lock:
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            file = self._lock.open("a+")
+        except OSError as error:
+            reason = error.strerror or error
+            raise UnusableStateError(f"{self.path} cannot hold the state of a run: {reason}.") from error
+        with file as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:

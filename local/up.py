@@ -28,13 +28,14 @@ from local.region import Region, TokenError
 from local.report import Reporter
 from local.resolved import DeclarationError, Resource, Resources, fetch
 from local.services import container_names, service_programs
-from local.state import DEFAULT_DIRECTORY, REPOSITORY, AlreadyRunningError, StateDirectory
+from local.state import DEFAULT_DIRECTORY, REPOSITORY, AlreadyRunningError, StateDirectory, UnusableStateError
 from local.synth import synthesize
 from local.tasks import TaskError, in_thread, meanwhile, output_of
 from stacks import settings
 
 DEFAULT_PORT = 8420
 DEFAULT_TENANT = "demo"
+LAST_PORT = 65_535
 INTERRUPTED = 130
 RENEW_AT = 0.5
 """Part of a token's life after which the published tokens are replaced."""
@@ -56,6 +57,7 @@ EXPECTED = (
     sample.SampleError,
     settings.SettingsError,
     StartError,
+    UnusableStateError,
 )
 
 
@@ -77,16 +79,19 @@ def run(options: Options) -> int:
 
     :returns: 0 after a requested stop, 1 after a failure (already reported), 130 where the start was interrupted.
     """
-    isolate()
     reporter = Reporter()
     try:
+        isolate()
         return asyncio.run(_Run(options, reporter).guarded())
     except EXPECTED as error:
         reporter.failed(error)
     except Exception as error:
         log = options.state.resolve() / "logs" / "up.log"
-        log.parent.mkdir(parents=True, exist_ok=True)
-        log.write_text("".join(traceback.format_exception(error)))
+        try:
+            log.parent.mkdir(parents=True, exist_ok=True)
+            log.write_text("".join(traceback.format_exception(error)))
+        except OSError:
+            raise error from None  # better untidy than unsaid
         reporter.failed(f"unexpected {type(error).__name__}: {error}. Log: {log}")
     return 1
 
@@ -191,6 +196,11 @@ class _Run:
 
     def _check_ports(self) -> None:
         for region in self._regions:
+            if region.gateway > LAST_PORT:
+                raise StartError(
+                    f"The gateway of {region.name} would need port {region.gateway}, and the last one is {LAST_PORT}; "
+                    "choose a lower --port."
+                )
             if not is_free(region.gateway):
                 raise StartError(
                     f"Port {region.gateway}, for the gateway of {region.name}, is taken by another program; "
