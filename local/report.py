@@ -1,6 +1,7 @@
 """What a local run tells the person who started it."""
 
 import os
+import shlex
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -12,7 +13,6 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.status import Status
-from rich.table import Table
 
 from local import sample
 
@@ -66,35 +66,38 @@ class Reporter:
 
     def started(self, document: Mapping[str, Any], place: Path, *, with_sample: bool) -> None:
         """Where everything listens, how to get a token, and what to try."""
-        table = Table(box=None, show_header=False, padding=(0, 2), pad_edge=False)
-        for region, addresses in document["regions"].items():
-            table.add_row(f"[bold]{region}[/]", "")
-            table.add_row("API (gateway)", addresses["api"])
-            for name, url in addresses["services"].items():
-                table.add_row(name, url)
-            table.add_row("Vault", addresses["vault"])
-        table.add_row("AWS endpoint", document["aws_endpoint"])
-        table.add_row("logs", str(place.parent / "logs"))
-        table.add_row("tokens, pids", f"{place} (for {', '.join(document['tokens'])})")
         self.console.print("\n[bold green]ANFL is up.[/]")
-        self.console.print(table)
+        for name, where in _places(document, place):
+            self.console.print(f"{name:<17} {where}".rstrip(), soft_wrap=True, markup=False)
         for line in _commands(document, place, with_sample=with_sample):
             self.console.print(line, soft_wrap=True, markup=False)
         self.console.print("\nCtrl-C stops everything.")
 
 
+def _places(document: Mapping[str, Any], place: Path) -> Iterator[tuple[str, str]]:
+    for region, addresses in document["regions"].items():
+        yield region, ""
+        yield "API (gateway)", addresses["api"]
+        yield from addresses["services"].items()
+        yield "Vault", addresses["vault"]
+    yield "AWS endpoint", document["aws_endpoint"]
+    yield "logs", str(place.parent / "logs")
+    yield "tokens, pids", f"{place} (for {', '.join(document['tokens'])})"
+
+
 def _commands(document: Mapping[str, Any], place: Path, *, with_sample: bool) -> Iterator[str]:
     binaries = Path(sys.executable).parent
-    anfl = str(_relative(binaries / "anfl"))
-    python = str(_relative(binaries / "python"))
+    anfl = shlex.quote(str(_relative(binaries / "anfl")))
+    python = shlex.quote(str(_relative(binaries / "python")))
+    code = "import json, sys; print(json.load(open(sys.argv[1]))['tokens']['writer'])"
     api = document["api"]
     yield "\nA token (the AppRole of each role stands beside it, for 'anfl login' and POST /v1/auth/token):"
-    yield f"""  TOKEN=$({python} -c "import json; print(json.load(open('{place}'))['tokens']['writer'])")"""
+    yield f'  TOKEN=$({python} -c "{code}" {shlex.quote(str(_relative(place)))})'
     if with_sample:
         yield f"\nWords near a given word (2,000 {sample.LICENCE}):"
         yield f"  {anfl} vectors query {sample.COLLECTION} --id happiness -k 5 --show gloss"
     yield "\nA model, inspected before anyone can use it:"
-    yield f"  {anfl} models register gloss-vectors {_relative(sample.DATA / 'glosses.npy')}"
+    yield f"  {anfl} models register gloss-vectors {shlex.quote(str(_relative(sample.DATA / 'glosses.npy')))}"
     yield "\nThe API itself:"
     yield f'  curl -s {api}/v1/collections -H "Authorization: Bearer $TOKEN"'
 

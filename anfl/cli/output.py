@@ -17,9 +17,12 @@ def print_json(document: object) -> None:
 
 
 def print_table(rows: Sequence[Mapping[str, object]], columns: Sequence[str], *, empty: str) -> None:
-    """``rows`` as a table; ``empty`` where there are none."""
+    """``rows`` as a table; ``empty`` where there are none. On a terminal it fits the width; in a pipe it is whole."""
     if not rows:
         console.print(empty)
+        return
+    if not console.is_terminal:
+        _print_plain([columns, *([_cell(row.get(column)) for column in columns] for row in rows)])
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
@@ -27,6 +30,15 @@ def print_table(rows: Sequence[Mapping[str, object]], columns: Sequence[str], *,
     for row in rows:
         table.add_row(*(_cell(row.get(column)) for column in columns))
     console.print(table)
+
+
+def _print_plain(lines: Sequence[Sequence[str]]) -> None:
+    """Columns of one line a row, as ``cut``, ``awk`` and ``grep`` like them."""
+    flat = [[" ".join(cell.split()) for cell in line] for line in lines]
+    widths = [max(map(len, column)) for column in zip(*flat, strict=True)]
+    for line in flat:
+        cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+        sys.stdout.write("  ".join(cells).rstrip() + "\n")
 
 
 def _cell(value: object) -> str:
