@@ -17,6 +17,8 @@ GRAPH_FROM = 1_000
 """Fewest rows that get a graph."""
 SEGMENTS = 4
 """Most closed segments; more are merged."""
+DEAD_ROWS = 1_000
+"""Dead rows that the fresh segment may hold besides as many as are alive."""
 
 Matches = Callable[[Metadata], bool]
 
@@ -102,6 +104,7 @@ class RowStore:
     ) -> None:
         """Replace or add rows; ids are distinct, ``values`` has shape (n, dimension)."""
         self.delete(row_id for row_id in ids if row_id in self._places)
+        self._sweep()
         first = self._fresh.append(ids, values, metadata, expires_at, version)
         for offset, row_id in enumerate(ids):
             self._places[row_id] = (self._fresh, first + offset)
@@ -139,16 +142,17 @@ class RowStore:
         return heapq.nsmallest(k, (match for match in best if match[1] != skip))
 
     def pending(self) -> Work | None:
-        """Close the fresh segment if it is full, and say what is to be built next; None for nothing."""
+        """Close the fresh segment if it is full, and say what is to be built next: a graph for rows that have none or
+        are mostly dead, or of two segments one. None for nothing."""
         if self._fresh.alive_count >= min(max(len(self) // 4, GRAPH_FROM), FRESH_ROWS):
             self._closed.append(self._fresh)
             self._fresh = Segment(self._dimension)
         self._closed = [segment for segment in self._closed if segment.alive_count]
-        bare = [segment for segment in self._closed if not segment.has_graph]
+        due = [segment for segment in self._closed if not segment.has_graph or 2 * segment.alive_count < segment.size]
         if len(self._closed) > SEGMENTS:
             sources = tuple(sorted(self._closed, key=lambda segment: segment.alive_count)[:2])
-        elif bare:
-            sources = (bare[0],)
+        elif due:
+            sources = (due[0],)
         else:
             return None
         return Work(sources, tuple(source.alive.copy() for source in sources))
@@ -159,13 +163,7 @@ class RowStore:
         origins: list[tuple[Segment, int]] = []
         for source, alive in zip(work.sources, work.alive, strict=True):
             numbers = np.flatnonzero(alive)
-            segment.append(
-                [source.ids[number] for number in numbers],
-                source.values[numbers],
-                [source.metadata[number] for number in numbers],
-                [source.expires_at[number] for number in numbers],
-                0,
-            )
+            source.copy_to(segment, numbers)
             origins += [(source, int(number)) for number in numbers]
         segment.build_graph(self._metric, self._index, threads=threads)
         return Built(segment, origins, work)
@@ -184,6 +182,16 @@ class RowStore:
         kept = [segment for segment in self._closed if segment not in built.work.sources]
         self._closed = [*kept, built.segment]
 
+    def _sweep(self) -> None:
+        """Write the fresh segment again without its dead rows once they are many."""
+        alive, dead = self._fresh.alive_count, self._fresh.size - self._fresh.alive_count
+        if dead <= max(alive, DEAD_ROWS):
+            return
+        swept = Segment(self._dimension)
+        self._fresh.copy_to(swept, np.flatnonzero(self._fresh.alive))
+        self._fresh = swept
+        self._places |= {row_id: (swept, number) for number, row_id in enumerate(swept.ids)}
+
     def _segments(self) -> Iterator[Segment]:
         yield from self._closed
         yield self._fresh
@@ -194,8 +202,7 @@ class RowStore:
         """Numbers of rows among which the nearest ``k`` are: by the graph where it can serve, else all that qualify."""
         if matches is None and segment.has_graph and 2 * k < segment.alive_count:
             numbers = segment.search_graph(query, k, ef or self.ef_search)
-            living = _unexpired(segment, numbers, now)
-            if len(living) == len(numbers):
+            if numbers is not None and len(_unexpired(segment, numbers, now)) == len(numbers):
                 return np.sort(numbers)
         numbers = _unexpired(segment, np.flatnonzero(segment.alive), now)
         if matches is None:

@@ -11,6 +11,8 @@ from anfl.vectors.model import IndexSettings, Metadata, Metric, Values
 
 _SPACES = {Metric.COSINE: "cosine", Metric.L2: "l2", Metric.IP: "ip"}
 _FIRST_CAPACITY = 64
+BLOCK_NUMBERS = 4 * 2**20
+"""Most float32 numbers that a scan works on at once, so that its copies stay small beside the rows."""
 
 
 class Segment:
@@ -79,19 +81,22 @@ class Segment:
     def distances_to(self, query: Values, numbers: NDArray[np.int64], metric: Metric) -> Distances:
         """Exact distances of ``query`` to the rows ``numbers``, ascending and distinct."""
         if 2 * len(numbers) > self.size:  # reading some rows in vain is faster than copying the others
-            every = distances(metric, query, self.values, self._norms[: self.size])
+            every = self._scan(query, [slice(first, last) for first, last in self._blocks(self.size)], metric)
             return every if len(numbers) == self.size else every[numbers]
-        return distances(metric, query, self._values[numbers], self._norms[numbers])
+        return self._scan(query, [numbers[first:last] for first, last in self._blocks(len(numbers))], metric)
 
-    def search_graph(self, query: Values, k: int, ef: int) -> NDArray[np.int64]:
-        """Numbers of about the nearest ``k`` alive rows; fewer where no more are alive."""
+    def search_graph(self, query: Values, k: int, ef: int) -> NDArray[np.int64] | None:
+        """Numbers of about the nearest ``k`` alive rows; None where the graph does not lead to so many."""
         if self._graph is None:
             raise RuntimeError("the segment has no graph")
         k = min(k, self.alive_count)
         if k == 0:
             return np.empty(0, dtype=np.int64)
         self._graph.set_ef(max(ef, k))
-        labels, _ = self._graph.knn_query(query, k=k, num_threads=1)
+        try:
+            labels, _ = self._graph.knn_query(query, k=k, num_threads=1)
+        except RuntimeError:  # hnswlib's one way to say so: rows far from all others can have no way in
+            return None
         numbers: NDArray[np.int64] = labels[0].astype(np.int64)
         return numbers
 
@@ -101,6 +106,24 @@ class Segment:
         graph.init_index(max_elements=self.size, ef_construction=settings.ef_construction, M=settings.m, random_seed=1)
         graph.add_items(self.values, np.arange(self.size), num_threads=threads)
         self._graph = graph
+
+    def copy_to(self, target: "Segment", numbers: NDArray[np.int64]) -> None:
+        """Append the rows ``numbers`` to ``target``."""
+        first = target.append(
+            [self.ids[number] for number in numbers],
+            self.values[numbers],
+            [self.metadata[number] for number in numbers],
+            [self.expires_at[number] for number in numbers],
+            0,
+        )
+        target.versions[first:] = [self.versions[number] for number in numbers]
+
+    def _blocks(self, count: int) -> list[tuple[int, int]]:
+        step = max(1, BLOCK_NUMBERS // self._values.shape[1])
+        return [(first, min(first + step, count)) for first in range(0, count, step)]
+
+    def _scan(self, query: Values, blocks: Sequence[slice | NDArray[np.int64]], metric: Metric) -> Distances:
+        return np.concatenate([distances(metric, query, self._values[block], self._norms[block]) for block in blocks])
 
     def _reserve(self, rows: int) -> None:
         capacity = len(self._norms)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from anfl.vectors.engine import rows as engine
+from anfl.vectors.engine import segment as segment_module
 from anfl.vectors.engine.rows import RowStore, Work
 from anfl.vectors.model import IndexSettings, Metric
 
@@ -105,6 +106,7 @@ def _small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine, "GRAPH_FROM", 6)
     monkeypatch.setattr(engine, "FRESH_ROWS", 12)
     monkeypatch.setattr(engine, "SEGMENTS", 2)
+    monkeypatch.setattr(engine, "DEAD_ROWS", 3)
 
 
 def test_against_a_dictionary() -> None:
@@ -142,3 +144,57 @@ def test_the_row_asked_around_is_left_out() -> None:
     rows = store()
     rows.upsert(["a", "b"], np.array([[0, 0], [3, 4]], dtype=np.float32), [{}] * 2, [None] * 2, 1)
     assert rows.search(np.zeros(2, dtype=np.float32), 2, ef=None, matches=None, now=0, skip="a") == [(5.0, "b")]
+
+
+def test_a_graph_that_reaches_too_few_rows_is_not_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """hnswlib raises where it finds fewer than k, for example among clusters far from each other."""
+    monkeypatch.setattr(engine, "GRAPH_FROM", 1_000)
+    generator = np.random.default_rng(0)
+    centres = np.repeat(generator.normal(size=(30, 4)) * 100, 100, axis=0)
+    values = (centres + generator.normal(size=(3_000, 4)) * 1e-3).astype(np.float32)
+    rows = RowStore(dimension=4, metric=Metric.L2, index=IndexSettings(m=2, ef_construction=4))
+    rows.upsert([f"{n:04}" for n in range(3_000)], values, [{}] * 3_000, [None] * 3_000, 1)
+    while (work := rows.pending()) is not None:
+        rows.install(rows.carry_out(work, threads=1))
+    for query in values[::100]:
+        assert len(rows.search(query, 150, ef=1, matches=None, now=0)) == 150
+
+
+def test_rows_replaced_again_and_again_take_no_more_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "GRAPH_FROM", 1_000)
+    rows = store()
+    for version in range(1, 3_000):
+        rows.upsert(["a", "b"], np.full((2, 2), version, dtype=np.float32), [{}] * 2, [None] * 2, version)
+        rows.pending()
+    assert sum(segment.size for segment in rows._segments()) <= 2 * (engine.DEAD_ROWS + 2)
+    assert [(match, rows.get(match[1]).version) for match in search_all(rows)] == [  # type: ignore[union-attr]
+        ((0.0, "a"), 2_999),
+        ((0.0, "b"), 2_999),
+    ]
+
+
+def search_all(rows: RowStore) -> list[tuple[float, str]]:
+    return rows.search(np.full(2, 2_999, dtype=np.float32), 9, ef=None, matches=None, now=0)
+
+
+def test_a_segment_of_which_most_is_dead_is_written_again() -> None:
+    rows = store()
+    rows.upsert([f"r{n:02}" for n in range(12)], np.ones((12, 2), dtype=np.float32), [{}] * 12, [None] * 12, 1)
+    while (work := rows.pending()) is not None:
+        rows.install(rows.carry_out(work, threads=1))
+    rows.delete([f"r{n:02}" for n in range(9)])
+    while (work := rows.pending()) is not None:
+        rows.install(rows.carry_out(work, threads=1))
+    assert [segment.size for segment in rows._segments()] == [3, 0]
+
+
+def test_a_scan_works_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(segment_module, "BLOCK_NUMBERS", 8)
+    rows = store()
+    values = np.random.default_rng(1).normal(size=(50, 2)).astype(np.float32)
+    rows.upsert([f"{n:02}" for n in range(50)], values, [{"n": n} for n in range(50)], [None] * 50, 1)
+    for matches in (None, lambda metadata: metadata["n"] % 3 == 0, lambda metadata: metadata["n"] != 7):
+        wanted = [n for n in range(50) if matches is None or matches({"n": n})]
+        expected = sorted((float(np.linalg.norm(values[n] - values[0])), f"{n:02}") for n in wanted)
+        found = rows.search(values[0], 50, ef=None, matches=matches, now=0)
+        assert [row_id for _, row_id in found] == [row_id for _, row_id in expected]
