@@ -3,11 +3,11 @@
 import base64
 import binascii
 import heapq
-from collections.abc import Sequence
 
 import msgspec
 
 from anfl.problems import Problem, invalid, not_found
+from anfl.vectors.allowance import Allowance
 from anfl.vectors.engine.rows import Found, Matches
 from anfl.vectors.filters import compile_filter
 from anfl.vectors.model import Position, Values
@@ -16,7 +16,6 @@ from anfl.vectors.requests import (
     Count,
     Counted,
     Fetch,
-    Included,
     Match,
     MatchList,
     Query,
@@ -57,22 +56,25 @@ class Cursor(msgspec.Struct, frozen=True, array_like=True):
 def fetch(state: State, request: Fetch) -> Rows:
     """Rows by id, in the order asked for; absent ones are left out."""
     found = [row for row_id in dict.fromkeys(request.ids) if (row := state.row(row_id)) is not None]
-    return Rows(vectors=[_stored(row, ("values", "metadata")) for row in found], sequence=str(state.position))
+    allowance = Allowance(("values", "metadata"))
+    return Rows(vectors=[_stored(row, allowance, "ids") for row in found], sequence=str(state.position))
 
 
 def scroll(state: State, request: Scroll) -> Rows:
-    """One page of rows in id order."""
+    """One page of rows in id order; it ends early where an answer would be too large."""
     after = "" if request.cursor is None else Cursor.parse(request.cursor).after
     matching = state.rows.matching(_predicate(request.filter), now=state.now())
     ids = heapq.nsmallest(request.limit + 1, (row_id for row_id in matching if row_id > after))
-    page = ids[: request.limit]
-    rows = [row for row_id in page if (row := state.rows.get(row_id)) is not None]
+    allowance = Allowance(request.include)
+    page: list[StoredRow] = []
+    for row_id in ids[: request.limit]:
+        row = state.rows.get(row_id)
+        if row is None or (page and not allowance.has_room(row)):
+            break
+        page.append(_stored(row, allowance, "limit"))
     position = str(state.position)
-    return Rows(
-        vectors=[_stored(row, request.include) for row in rows],
-        sequence=position,
-        cursor=str(Cursor(position, page[-1])) if len(ids) > len(page) else None,
-    )
+    cursor = str(Cursor(position, page[-1].id)) if len(ids) > len(page) else None
+    return Rows(vectors=page, sequence=position, cursor=cursor)
 
 
 def count(state: State, request: Count) -> Counted:
@@ -98,6 +100,7 @@ def query(state: State, request: Query) -> Answer | Results:
     """
     matches = _predicate(request.filter)
     position = str(state.position)
+    allowance = Allowance(request.include)
     if sum(given is not None for given in (request.vector, request.vectors, request.id)) != 1:
         raise invalid("Give exactly one of vector, vectors and id.", field="vector")
     if request.vectors is not None:
@@ -106,7 +109,7 @@ def query(state: State, request: Query) -> Answer | Results:
             for index, values in enumerate(request.vectors)
         ]
         return Results(
-            results=[MatchList(matches=_nearest(state, vector, request, matches)) for vector in vectors],
+            results=[MatchList(matches=_nearest(state, vector, request, matches, allowance)) for vector in vectors],
             sequence=position,
         )
     if request.vector is not None:
@@ -116,10 +119,12 @@ def query(state: State, request: Query) -> Answer | Results:
         if row is None:
             raise _no_row(request.id or "")
         vector = row.values.copy()
-    return Answer(matches=_nearest(state, vector, request, matches), sequence=position)
+    return Answer(matches=_nearest(state, vector, request, matches, allowance), sequence=position)
 
 
-def _nearest(state: State, vector: Values, request: Query, matches: Matches | None) -> list[Match]:
+def _nearest(
+    state: State, vector: Values, request: Query, matches: Matches | None, allowance: Allowance
+) -> list[Match]:
     found = state.rows.search(vector, request.k, ef=request.ef, matches=matches, now=state.now(), skip=request.id)
     limit = request.max_distance
     answers: list[Match] = []
@@ -127,14 +132,8 @@ def _nearest(state: State, vector: Values, request: Query, matches: Matches | No
         row = state.rows.get(row_id)
         if row is None or (limit is not None and distance > limit):
             continue
-        answers.append(
-            Match(
-                id=row_id,
-                distance=distance,
-                values=row.values.tolist() if "values" in request.include else None,
-                metadata=row.metadata if "metadata" in request.include else None,
-            )
-        )
+        values, metadata = allowance.take(row, field="k")
+        answers.append(Match(id=row_id, distance=distance, values=values, metadata=metadata))
     return answers
 
 
@@ -142,14 +141,9 @@ def _predicate(document: object) -> Matches | None:
     return None if not document else compile_filter(document)
 
 
-def _stored(row: Found, include: Sequence[Included]) -> StoredRow:
-    return StoredRow(
-        id=row.id,
-        version=row.version,
-        values=row.values.tolist() if "values" in include else None,
-        metadata=row.metadata if "metadata" in include else None,
-        expires_at=row.expires_at,
-    )
+def _stored(row: Found, allowance: Allowance, field: str) -> StoredRow:
+    values, metadata = allowance.take(row, field=field)
+    return StoredRow(id=row.id, version=row.version, values=values, metadata=metadata, expires_at=row.expires_at)
 
 
 def _no_row(row_id: str) -> Problem:

@@ -1,10 +1,9 @@
 """The vector store service: `anfl.vectors.operations` over HTTP."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
-from typing import TypeVar
+from contextlib import asynccontextmanager, contextmanager
 
 import msgspec
 from starlette.requests import Request
@@ -26,7 +25,8 @@ THREADS = 32
 """Requests at work at once; most of them wait for S3."""
 REQUESTS = 256
 """Most requests inside, those that wait for a thread included; above it callers are told to slow down."""
-T = TypeVar("T")
+BODIES_BYTES = 2 * MAX_BODY_BYTES
+"""Most bytes of bodies inside, as declared: decoded, a body can take sixteen times its size."""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,6 +43,7 @@ class VectorApi:
         self._publisher = publisher
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="request")
         self._inside = 0
+        self._bodies = 0
         self._openapi = msgspec.json.encode(document(OPERATIONS))
 
     def handlers(self) -> dict[tuple[str, str], Handler]:
@@ -55,7 +56,7 @@ class VectorApi:
 
     async def ready(self, _request: Request) -> Response:
         """Whether the catalogue answers as well."""
-        await self._run(self._store.catalogue.reachable)
+        await asyncio.to_thread(self._store.catalogue.reachable)  # a busy node is no sick one
         return json_response({"status": "ok"})
 
     async def openapi(self, _request: Request) -> Response:
@@ -75,27 +76,43 @@ class VectorApi:
 
     def _handler(self, operation: Operation) -> Handler:
         async def handle(request: Request, principal: Principal) -> Response:
-            body = b"" if operation.method == "GET" else await request.body()
             parameters = dict(request.query_params)
             name = request.path_params.get("name", "")
+            with self._admitted(_body_size(request)):
+                body = b"" if operation.method == "GET" else await request.body()
 
-            def work() -> Response:
-                asked = _request(operation, body, parameters)
-                outcome: Outcome = operation.run(self._store, principal.tenant, name, asked)
-                return json_response(outcome.answer, outcome.status)
+                def work() -> Response:
+                    asked = _request(operation, body, parameters)
+                    outcome: Outcome = operation.run(self._store, principal.tenant, name, asked)
+                    return json_response(outcome.answer, outcome.status)
 
-            return await self._run(work)
+                return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
         return handle
 
-    async def _run(self, work: Callable[[], T]) -> T:
-        if self._inside >= REQUESTS:
+    @contextmanager
+    def _admitted(self, size: int) -> Iterator[None]:
+        """Inside counts one more request, whose body declares ``size`` bytes.
+
+        :raises Problem: 429.
+        """
+        if self._inside >= REQUESTS or self._bodies + size > BODIES_BYTES:
             raise Problem(429, "too_many_requests", "This node has its hands full; slow down.", retry_after=1)
         self._inside += 1
+        self._bodies += size
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+            yield
         finally:
             self._inside -= 1
+            self._bodies -= size
+
+
+def _body_size(request: Request) -> int:
+    """Bytes that the body may have, before it is read."""
+    if "transfer-encoding" in request.headers:
+        return MAX_BODY_BYTES
+    length = request.headers.get("content-length", "")
+    return int(length) if length.isdecimal() else 0
 
 
 def _request(operation: Operation, body: bytes, parameters: dict[str, str]) -> object:

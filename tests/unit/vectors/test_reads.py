@@ -1,11 +1,14 @@
 """Queries, pages and counts of a state that holds still."""
 
+from collections.abc import Callable
+from functools import partial
+
 import pytest
 
 from anfl.problems import Problem
-from anfl.vectors import reads
+from anfl.vectors import allowance, reads
 from anfl.vectors.model import Metric
-from anfl.vectors.requests import Answer, Count, Fetch, Query, Results, Scroll
+from anfl.vectors.requests import Answer, Count, Fetch, Included, Query, Results, Scroll
 from anfl.vectors.state import State
 from anfl.vectors.writer import Writer
 from tests.unit.vectors.builders import collection, replica, upsert
@@ -120,3 +123,36 @@ def test_cosine_ignores_length() -> None:
     node.write(upsert(("long", (100, 1)), ("short", (0.5, 0.5))))
     found = node._replica.view(lambda state: reads.query(state, Query(vector=[1.0, 0.0])))
     assert ids(found) == ["long", "short"]
+
+
+@pytest.fixture(name="small_answers")
+def _small_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(allowance, "ANSWER_BYTES", 200)  # two numbers and {"even":true,"n":0}: 59
+
+
+@pytest.mark.usefixtures("small_answers")
+def test_an_answer_has_a_limit(state: State) -> None:
+    both: list[Included] = ["values", "metadata"]
+    assert len(ids(reads.query(state, Query(vector=[0.0, 0.0], include=["metadata"])))) == 10
+    assert len(ids(reads.query(state, Query(vector=[0.0, 0.0], k=3, include=both)))) == 3
+    wrong: list[Callable[[], object]] = [
+        partial(reads.query, state, Query(vector=[0.0, 0.0], k=4, include=both)),
+        partial(reads.query, state, Query(vectors=[[0.0, 0.0], [0.0, 0.0]], k=2, include=both)),
+        partial(reads.fetch, state, Fetch(ids=["r0", "r1", "r2", "r3"])),
+    ]
+    for call in wrong:
+        with pytest.raises(Problem) as caught:
+            call()
+        assert (caught.value.status, caught.value.code) == (400, "answer_too_large")
+
+
+@pytest.mark.usefixtures("small_answers")
+def test_pages_end_where_an_answer_would_be_too_large(state: State) -> None:
+    pages: list[list[str]] = []
+    cursor = None
+    while cursor is not None or not pages:
+        page = reads.scroll(state, Scroll(limit=9, cursor=cursor, include=["values", "metadata"]))
+        pages.append([row.id for row in page.vectors])
+        cursor = page.cursor
+    assert [len(page) for page in pages] == [3, 3, 3, 1]
+    assert [row_id for page in pages for row_id in page] == [f"r{n}" for n in range(10)]

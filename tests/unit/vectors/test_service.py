@@ -1,5 +1,6 @@
 """The vector store service over ASGI, with tokens that say who they are."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -134,6 +135,33 @@ async def test_too_many_at_once_are_told_to_slow_down(
     monkeypatch.setattr(app_module, "REQUESTS", 0)
     answer = await client.get("/v1/collections")
     assert (answer.status_code, answer.headers["retry-after"]) == (429, "1")
+
+
+async def test_bodies_count_before_they_are_read(client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    await created(client)
+    monkeypatch.setattr(app_module, "BODIES_BYTES", 150)
+    first_part, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slow_body() -> AsyncIterator[bytes]:
+        yield b'{"filter": '
+        first_part.set()
+        await go_on.wait()
+        yield b"null}"
+
+    count = "/v1/collections/words/count"
+    slow = asyncio.create_task(client.post(count, content=slow_body(), headers={"content-length": "100"}))
+    await first_part.wait()
+    refused = await client.post(count, content=b"{}" + b" " * 98)
+    assert (refused.status_code, refused.headers["retry-after"]) == (429, "1")
+    assert (await client.post(count, content=b"{}")).status_code == 200
+    go_on.set()
+    assert (await slow).status_code == 200
+    assert (await client.post(count, content=b"{}" + b" " * 98)).status_code == 200
+
+
+async def test_a_busy_node_is_healthy(client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app_module, "REQUESTS", 0)
+    assert (await client.get("/health/ready")).status_code == 200
 
 
 async def test_health_needs_no_token_and_tells_of_the_catalogue(
