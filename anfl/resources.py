@@ -36,6 +36,15 @@ class Variable(StrEnum):
     """Names of the cluster and service as which a service runs, to find out how many of it there are."""
     JOBS_PER_TASK = "JOBS_PER_TASK"
     """Waiting jobs that are a full backlog for one task."""
+    VAULT_SERVER_NAME = "VAULT_SERVER_NAME"
+    """Whom the certificates of the region's Vault nodes name."""
+    VAULT_CLUSTER = "VAULT_CLUSTER"
+    """Tag of the region's Vault nodes (`VAULT_TAG`)."""
+    VAULT_NODES = "VAULT_NODES"
+    """How many there are."""
+    VAULT_RECOVERY_SECRET = "VAULT_RECOVERY_SECRET"  # noqa: S105 - the name of a variable
+    VAULT_WIPE_DOCUMENT = "VAULT_WIPE_DOCUMENT"
+    """SSM document that empties a node."""
     PORT = "PORT"
     """TCP port on which a service listens."""
 
@@ -82,6 +91,18 @@ class Function(StrEnum):
     AUTH = "auth"
     AUTHORIZER = "authorizer"
 
+
+class Caretaker(StrEnum):
+    """Lambda functions that look after the system: deployments and schedules call them, no user does.
+
+    Their folders are as those of `Function`.
+    """
+
+    VAULT_BOOTSTRAP = "vault-bootstrap"
+
+
+VAULT_TAG = "anfl-vault"
+"""Tag by which Vault nodes find one another, and the bootstrap them."""
 
 METRICS_NAMESPACE = "ANFL"
 """Of the metrics that functions and services send to CloudWatch."""

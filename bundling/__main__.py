@@ -5,7 +5,7 @@ import time
 
 from rich.console import Console
 
-from anfl.resources import Function
+from anfl.resources import Caretaker, Function
 from bundling import bytecode
 from bundling.build import build
 from bundling.errors import BundlingError
@@ -17,7 +17,7 @@ def main() -> int:
     console = Console(highlight=False, markup=False)
     if note := bytecode.skipped():
         console.print(note)
-    for function in Function:
+    for function in (*Function, *Caretaker):
         bundle = bundle_for(function)
         started = time.monotonic()
         try:

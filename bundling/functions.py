@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
 
-from anfl.resources import Function
+from anfl.resources import Caretaker, Function
 from bundling.errors import BundleMissingError
 from bundling.sources import ROOT, digest, files_below, modules_used_by
 
@@ -23,7 +23,7 @@ BUILD = ROOT / "build"
 class FunctionBundle:
     """What one function ships: its folder at the root, the modules of ``anfl`` it uses, its locked requirements."""
 
-    name: Function
+    name: Function | Caretaker
     source: Path
 
     @property
@@ -58,6 +58,6 @@ class FunctionBundle:
 
 
 @cache
-def bundle_for(function: Function) -> FunctionBundle:
+def bundle_for(function: Function | Caretaker) -> FunctionBundle:
     """The bundle of ``function``."""
     return FunctionBundle(name=function, source=ROOT / "lambda_src" / function.replace("-", "_"))

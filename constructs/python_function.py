@@ -23,7 +23,7 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from constructs import Construct, grants
 
-from anfl.resources import HANDLER, Function, Variable
+from anfl.resources import HANDLER, Caretaker, Function, Variable
 from bundling.functions import bundle_for
 from stacks.models import FunctionSize
 
@@ -38,7 +38,7 @@ class PythonFunction(lambda_.Function):
         scope: Construct,
         id: str,  # noqa: A002 - as every construct names it
         *,
-        function: Function,
+        function: Function | Caretaker,
         name: str,
         size: FunctionSize,
         environment: Mapping[Variable, str],
@@ -91,7 +91,7 @@ class _Prebuilt:
         return True
 
 
-def _code(function: Function, stack: Stack) -> lambda_.Code:
+def _code(function: Function | Caretaker, stack: Stack) -> lambda_.Code:
     bundle = bundle_for(function)
     # Asked for before the CDK calls back: an error raised inside its callback arrives as a trace of another language.
     archive = bundle.require() if stack.bundling_required else bundle.source

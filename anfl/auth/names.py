@@ -6,6 +6,8 @@ DATA_KEY = "anfl"
 """Transit key that wraps data keys (aes256-gcm96, derived)."""
 CALLER_ROLE = "anfl"
 """Role of the jwt mount under which every bearer token logs in."""
+NODE_ROLE = "vault-node"
+"""Role of the aws mount, and policy, of Vault's own nodes."""
 
 
 def client_role(*, tenant: str, name: str) -> str:

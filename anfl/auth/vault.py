@@ -5,6 +5,7 @@ import json
 import logging
 import random
 import re
+import ssl
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -83,16 +84,49 @@ def server_id(region: str) -> str:
     return f"anfl-vault.{region}"
 
 
+class _Tls13(HTTPAdapter):
+    """HTTPS by TLS 1.3 alone, if need be to a server that answers under another name than its address."""
+
+    def __init__(self, server_name: str | None) -> None:
+        self._server_name = server_name
+        super().__init__(pool_maxsize=_CONNECTIONS)
+
+    def init_poolmanager(self, *args: Any, **options: Any) -> None:  # noqa: ANN401 - as the base class has it
+        """As the base class, and stricter."""
+        named = {"server_hostname": self._server_name, "assert_hostname": self._server_name}
+        options |= {"ssl_minimum_version": ssl.TLSVersion.TLSv1_3} | (named if self._server_name else {})
+        super().init_poolmanager(*args, **options)
+
+
+def session(server_name: str | None = None) -> requests.Session:
+    """How Vault is called.
+
+    :param server_name: whom the certificate must name, where that is not the host of the address.
+    """
+    made = requests.Session()
+    made.trust_env = False  # no proxy stands between this process and its Vault
+    made.mount("http://", HTTPAdapter(pool_maxsize=_CONNECTIONS))
+    made.mount("https://", _Tls13(server_name))
+    return made
+
+
 class VaultClient:
     """One Vault. Safe for threads."""
 
-    def __init__(self, *, address: str, credentials: Credentials | None = None) -> None:
-        """:param credentials: None for a client that only logs others in."""
-        session = requests.Session()
-        session.trust_env = False  # no proxy stands between this process and its Vault
-        for scheme in ("http://", "https://"):
-            session.mount(scheme, HTTPAdapter(pool_maxsize=_CONNECTIONS))
-        self._hvac = hvac.Client(url=address, token="", session=session, timeout=(_CONNECT_SECONDS, _READ_SECONDS))
+    def __init__(
+        self,
+        *,
+        address: str,
+        credentials: Credentials | None = None,
+        server_name: str | None = None,
+        read_seconds: float = _READ_SECONDS,
+    ) -> None:
+        """:param credentials: None for a client that only logs others in.
+        :param server_name: whom the certificate must name, where that is not the host of ``address``.
+        """
+        self._hvac = hvac.Client(
+            url=address, token="", session=session(server_name), timeout=(_CONNECT_SECONDS, read_seconds)
+        )
         self._credentials = credentials
         self._lock = threading.Lock()
         self._login: Login | None = None

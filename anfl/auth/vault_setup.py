@@ -31,12 +31,12 @@ from hvac.exceptions import InvalidPath, InvalidRequest
 from jwt import PyJWK
 from jwt.algorithms import ECAlgorithm
 
-from anfl.auth.names import CALLER_ROLE, DATA_KEY, JWT_KEY, client_role
+from anfl.auth.names import CALLER_ROLE, DATA_KEY, JWT_KEY, NODE_ROLE, client_role
 from anfl.auth.principal import Role
 from anfl.auth.table import AuthTable, PublishedKey
 from anfl.auth.vault import VaultClient, server_id
 from anfl.auth.verifier import TENANT_PATTERN
-from anfl.resources import Function, Service
+from anfl.resources import Caretaker, Function, Service
 
 POLICIES_DIRECTORY = Path(__file__).parents[2] / "vault" / "policies"
 POLICIES_OF: Mapping[str, tuple[str, ...]] = {
@@ -44,6 +44,8 @@ POLICIES_OF: Mapping[str, tuple[str, ...]] = {
     Function.VECTOR_PROCESSING: ("data-service",),
     Service.VECTOR_STORE: ("data-service",),
     Service.MODEL_REGISTRY: ("data-service",),
+    Caretaker.VAULT_BOOTSTRAP: ("operator",),
+    NODE_ROLE: ("vault-node",),
 }
 """Vault policies by function or service. Who is not named (the authorizer, for one) never logs in for itself."""
 
@@ -86,8 +88,11 @@ class VaultSetup:
         audience: str,
         sts_endpoint: str | None = None,
         policies: Mapping[str, str] | None = None,
+        data_key_type: str = "aes256-gcm96",
     ) -> None:
-        """:param policies: HCL texts by name; by default those of the repository."""
+        """:param policies: HCL texts by name; by default those of the repository.
+        :param data_key_type: Transit's name for the kind of key that wraps data keys.
+        """
         self._vault = vault
         self._region = region
         self._table = auth_table
@@ -95,6 +100,7 @@ class VaultSetup:
         self._audience = audience
         self._sts_endpoint = sts_endpoint or f"https://sts.{region}.amazonaws.com"
         self._policies = load_policies() if policies is None else policies
+        self._data_key_type = data_key_type
 
     def reconcile(self, *, iam_roles: Mapping[str, str]) -> None:
         """Everything: mounts, keys, policies, methods and roles.
@@ -202,7 +208,7 @@ class VaultSetup:
         def ensure(client: hvac.Client) -> None:
             for name, settings in (
                 (JWT_KEY, {"key_type": "ecdsa-p256"}),
-                (DATA_KEY, {"key_type": "aes256-gcm96", "derived": True}),
+                (DATA_KEY, {"key_type": self._data_key_type, "derived": True}),
             ):
                 try:
                     client.secrets.transit.read_key(name=name)

@@ -12,12 +12,15 @@ from local.vault.token_backend import TokenBackend
 from local.vault.transit import TransitBackend
 
 
-def build(*, sts_endpoint: str | None = None, clock: Callable[[], float] = time.time) -> Core:
+def build(
+    *, sts_endpoint: str | None = None, clock: Callable[[], float] = time.time, auto_unseal: bool = False
+) -> Core:
     """A server that is neither initialised nor unsealed.
 
     :param sts_endpoint: STS for auth mounts of type ``aws`` whose configuration names none.
+    :param auto_unseal: behave as with a key of KMS.
     """
-    core = Core(clock=clock)
+    core = Core(clock=clock, auto_unseal=auto_unseal)
     system = SystemBackend(
         core,
         engines={"transit": lambda _path: TransitBackend(clock=clock)},

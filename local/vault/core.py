@@ -67,10 +67,10 @@ class Mount:
 class Core:
     """All state of one server."""
 
-    def __init__(self, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, *, clock: Callable[[], float] = time.time, auto_unseal: bool = False) -> None:
         self.clock = clock
         self.lock = threading.RLock()
-        self.seal = Seal()
+        self.seal = Seal(auto=auto_unseal)
         self.tokens = TokenStore(clock=clock)
         self.mounts: dict[str, Mount] = {}
         self.policies: dict[str, tuple[str, tuple[Rule, ...]]] = {"default": (DEFAULT_POLICY, parse(DEFAULT_POLICY))}

@@ -7,7 +7,9 @@ import secrets
 class Seal:
     """Whether the server is initialised and open."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, auto: bool = False) -> None:
+        """:param auto: opens by itself once initialised, as with a key of KMS; the shares are recovery keys then."""
+        self.auto = auto
         self.initialised = False
         self.sealed = True
         self.threshold = 0
@@ -22,7 +24,7 @@ class Seal:
     def initialise(self, *, shares: int, threshold: int) -> list[bytes]:
         """Draw the shares; they are told this once."""
         drawn = [secrets.token_bytes(33) for _ in range(shares)]
-        self.initialised, self.sealed, self.threshold = True, True, threshold
+        self.initialised, self.sealed, self.threshold = True, not self.auto, threshold
         self.shares = frozenset(_digest(share) for share in drawn)
         return drawn
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from local.vault.acl import parse
 from local.vault.api import Backend, Handler, Operation, Reply, Request, Route, absent, invalid
+from local.vault.cluster import cluster_routes
 from local.vault.core import Core, Mount
 from local.vault.fields import boolean, integer, mapping, parse_duration, strings, text
 from local.vault.tokens import DEFAULT_TTL, MAX_TTL, Token
@@ -56,6 +57,7 @@ class SystemBackend(Backend):
             Route(path="capabilities-self", operations={UPDATE: self._capabilities_self}),
             Route(path="capabilities", operations={UPDATE: self._capabilities}),
             Route(path="capabilities-accessor", operations={UPDATE: self._capabilities_accessor}),
+            *cluster_routes(),
         )
 
     def _health(self, request: Request) -> Reply:
@@ -82,24 +84,29 @@ class SystemBackend(Backend):
     def _initialise(self, request: Request) -> Reply:
         if self._core.seal.initialised:
             raise invalid("Vault is already initialized")
-        shares = integer(request.data, "secret_shares", 5)
-        threshold = integer(request.data, "secret_threshold", 3)
+        auto = self._core.seal.auto
+        kind = "recovery" if auto else "secret"
+        shares = integer(request.data, f"{kind}_shares", 5)
+        threshold = integer(request.data, f"{kind}_threshold", 3)
+        if auto and {"secret_shares", "secret_threshold"} & request.data.keys():
+            raise invalid("parameters secret_shares,secret_threshold not applicable to seal type awskms")
         if not 1 <= threshold <= shares <= 255 or (threshold == 1) != (shares == 1):
-            raise invalid("invalid seal configuration: secret_threshold must be between 2 and secret_shares, or both 1")
+            raise invalid(
+                f"invalid seal configuration: {kind}_threshold must be between 2 and {kind}_shares, or both 1"
+            )
         keys = self._core.seal.initialise(shares=shares, threshold=threshold)
-        return Reply(
-            data={
-                "keys": [key.hex() for key in keys],
-                "keys_base64": [base64.b64encode(key).decode() for key in keys],
-                "root_token": self._core.tokens.create_root().id,
-            },
-            raw=True,
-        )
+        prefix = "recovery_" if auto else ""
+        told = {
+            f"{prefix}keys": [key.hex() for key in keys],
+            f"{prefix}keys_base64": [base64.b64encode(key).decode() for key in keys],
+            "root_token": self._core.tokens.create_root().id,
+        }
+        return Reply(data={"keys": [], "keys_base64": []} | told, raw=True)
 
     def _seal_status(self, _request: Request) -> Reply:
         seal = self._core.seal
         body: dict[str, Any] = {
-            "type": "shamir",
+            "type": "awskms" if seal.auto else "shamir",
             "initialized": seal.initialised,
             "sealed": seal.sealed,
             "t": seal.threshold,
@@ -108,7 +115,7 @@ class SystemBackend(Backend):
             "nonce": "",
             "version": VERSION,
             "migration": False,
-            "recovery_seal": False,
+            "recovery_seal": seal.auto,
             "storage_type": "inmem",
         }
         return Reply(data=body if seal.sealed else body | _CLUSTER, raw=True)

@@ -35,6 +35,10 @@ path "sys/policies/acl/data-service" {
   capabilities = ["create", "read", "update"]
 }
 
+path "sys/policies/acl/vault-node" {
+  capabilities = ["create", "read", "update"]
+}
+
 path "sys/policies/acl/operator" {
   capabilities = ["read"]
 }
@@ -87,4 +91,14 @@ path "auth/aws/config/client" {
 
 path "auth/aws/role/+" {
   capabilities = ["create", "read", "update", "delete"]
+}
+
+# Which audit devices there are: none may be added, changed or removed without the root token.
+path "sys/audit" {
+  capabilities = ["read", "sudo"]
+}
+
+# When the cluster forgets a node that is gone.
+path "sys/storage/raft/autopilot/configuration" {
+  capabilities = ["read", "update"]
 }

@@ -1,0 +1,49 @@
+"""The other side of a custom resource of CloudFormation: run something, and always answer."""
+
+import json
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import requests
+
+_log = logging.getLogger(__name__)
+
+_TIMEOUTS = (5, 15)
+_ATTEMPTS = 3
+_LONGEST_REASON = 1000
+"""Characters; a whole answer may have 4 KiB."""
+
+Event = Mapping[str, Any]
+
+
+def answer(event: Event, act: Callable[[Event], None], *, physical_id: str) -> None:
+    """Run ``act`` and tell CloudFormation how it ended. Raises nothing: Lambda would run all of it once more.
+
+    :param physical_id: of the resource; a stable one, or CloudFormation deletes "the old one" after an update.
+    """
+    try:
+        act(event)
+    except Exception as error:
+        _log.exception("failed", extra={"request": event.get("RequestType")})
+        status, reason = "FAILED", f"{type(error).__name__}: {error}"
+    else:
+        status, reason = "SUCCESS", ""
+    document = {
+        "Status": status,
+        "Reason": reason[:_LONGEST_REASON],
+        "PhysicalResourceId": event.get("PhysicalResourceId") or physical_id,
+        **{name: event[name] for name in ("StackId", "RequestId", "LogicalResourceId")},
+    }
+    _send(str(event["ResponseURL"]), json.dumps(document))
+
+
+def _send(url: str, body: str) -> None:
+    """To the pre-signed address, which admits no content type."""
+    for attempt in range(1, _ATTEMPTS + 1):
+        try:
+            requests.put(url, data=body.encode(), headers={"Content-Type": ""}, timeout=_TIMEOUTS).raise_for_status()
+        except requests.RequestException:
+            _log.exception("CloudFormation does not take the answer", extra={"attempt": attempt})
+        else:
+            return
