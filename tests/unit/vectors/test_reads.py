@@ -26,6 +26,12 @@ def _state() -> State:
     return node._replica.view(lambda state: state)
 
 
+def code_of(call: Callable[[], object]) -> tuple[int, str]:
+    with pytest.raises(Problem) as caught:
+        call()
+    return caught.value.status, caught.value.code
+
+
 def ids(answer: Answer | Results) -> list[str]:
     assert isinstance(answer, Answer)
     return [match.id for match in answer.matches]
@@ -135,15 +141,12 @@ def test_an_answer_has_a_limit(state: State) -> None:
     both: list[Included] = ["values", "metadata"]
     assert len(ids(reads.query(state, Query(vector=[0.0, 0.0], include=["metadata"])))) == 10
     assert len(ids(reads.query(state, Query(vector=[0.0, 0.0], k=3, include=both)))) == 3
-    wrong: list[Callable[[], object]] = [
+    for call in (
         partial(reads.query, state, Query(vector=[0.0, 0.0], k=4, include=both)),
         partial(reads.query, state, Query(vectors=[[0.0, 0.0], [0.0, 0.0]], k=2, include=both)),
         partial(reads.fetch, state, Fetch(ids=["r0", "r1", "r2", "r3"])),
-    ]
-    for call in wrong:
-        with pytest.raises(Problem) as caught:
-            call()
-        assert (caught.value.status, caught.value.code) == (400, "answer_too_large")
+    ):
+        assert code_of(call) == (400, "answer_too_large")
 
 
 @pytest.mark.usefixtures("small_answers")
