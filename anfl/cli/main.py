@@ -63,7 +63,7 @@ def main() -> None:
             errors.print(f"anfl: {_advice(error)}")
         else:
             print_json(as_document(error))
-            if not isinstance(error, (*TOLD, typer.TyperException)):
+            if not isinstance(error, (*TOLD, typer.Abort, typer.TyperException)):
                 traceback.print_exception(error)
         sys.exit(exit_code_of(error))
     sys.exit(code if isinstance(code, int) else 0)
@@ -72,8 +72,12 @@ def main() -> None:
 def _advice(error: Exception) -> str:
     if isinstance(error, ApiError) and error.status == HTTPStatus.UNAUTHORIZED:
         if TOKEN_VARIABLE in os.environ:
-            return f"{error} If no --token was given, the token is that of ${TOKEN_VARIABLE}: unset or renew it."
-        return f"{error} Log in with 'anfl login', or restart the local run if its tokens have expired."
+            return f"{_sentence(error)} If no --token was given, the token is that of ${TOKEN_VARIABLE}."
+        return f"{_sentence(error)} Log in with 'anfl login', or restart the local run if its tokens have expired."
     if isinstance(error, UnreachableError) and local_state() is not None:
-        return f"{error} What runs here, 'anfl status' says; 'make run' starts it."
+        return f"{_sentence(error)} What runs here, 'anfl status' says; 'make run' starts it."
     return str(error)
+
+
+def _sentence(error: Exception) -> str:
+    return f"{str(error).rstrip('.')}."

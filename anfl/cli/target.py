@@ -103,6 +103,11 @@ def save_token(target: Target, token: str, *, lifetime: float) -> Path:
     return path
 
 
+def _issued_by(run: str | None, saved: SavedToken) -> bool:
+    """Whether a login may be to ``run``; where one of them is unknown, because a folder tells it, that is assumed."""
+    return run is None or saved.run in (None, run)
+
+
 def resolve(endpoint: str | None, token: str | None, *, role: str | None = None) -> Target:
     """Decide where to go.
 
@@ -135,6 +140,6 @@ def resolve(endpoint: str | None, token: str | None, *, role: str | None = None)
         token = offered.get(role)
     if token is None:
         saved = saved_tokens().get(endpoint)
-        good = saved is not None and saved.expires_at > time.time() and saved.run == run
+        good = saved is not None and saved.expires_at > time.time() and _issued_by(run, saved)
         token = saved.token if saved is not None and good else offered.get(DEFAULT_ROLE)
     return Target(endpoint=endpoint, token=token, ingest=ingest, run=run)

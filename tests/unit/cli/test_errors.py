@@ -106,4 +106,6 @@ def test_a_question_goes_to_the_terminal_not_into_the_json(
     monkeypatch.setattr("sys.stdin", io.StringIO())
     for arguments in (("collections", "delete", "c"), ("login",)):
         assert run(monkeypatch, *arguments, *HERE, "--json") == ExitCode.FAILED
-        assert json.loads(capsys.readouterr().out)["error"]["code"] == "failed"
+        shown = capsys.readouterr()
+        assert json.loads(shown.out)["error"]["code"] == "failed"
+        assert "Traceback" not in shown.err

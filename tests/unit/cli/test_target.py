@@ -88,6 +88,13 @@ def test_a_login_to_the_local_run_wins_over_its_administrator() -> None:
 
 
 @pytest.mark.usefixtures("local_run")
+def test_a_login_to_the_local_run_counts_in_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save_token(resolve(None, None), "mine", lifetime=60)
+    monkeypatch.chdir(tmp_path.parent)
+    assert resolve(API, None).token == "mine"
+
+
+@pytest.mark.usefixtures("local_run")
 def test_a_login_ends_with_its_token_and_with_the_run(tmp_path: Path) -> None:
     save_token(resolve(None, None), "old", lifetime=-1)
     assert resolve(None, None).token == "a"
