@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import os
 import signal
 import sys
@@ -47,8 +48,8 @@ class Program:
 
     def failure(self, what: str) -> ProgramFailedError:
         """An error with the last words of the log."""
-        lines = [line for line in _tail(self.log) if line.strip()]
-        said = f'; it said last: "{lines[-1].strip()[:300]}"' if lines else ""
+        words = _last_words(_tail(self.log))
+        said = f'; it said last: "{words[:300]}"' if words else ""
         return ProgramFailedError(f"{self.name} {what}{said}. Log: {self.log}")
 
 
@@ -195,6 +196,18 @@ def _ended(returncode: int | None, alive: str) -> str:
     if returncode < 0:
         return f"was ended by {signal.Signals(-returncode).name}"
     return f"ended with exit code {returncode}"
+
+
+def _last_words(lines: list[str]) -> str:
+    """The last error among structured log lines; where there is none, the last line."""
+    last = ""
+    for line in reversed(lines):
+        last = last or line.strip()
+        with contextlib.suppress(ValueError):
+            entry = json.loads(line)
+            if isinstance(entry, dict) and entry.get("level") in ("ERROR", "CRITICAL"):
+                return str(entry.get("message", "")).strip()
+    return last
 
 
 def _tail(log: Path) -> list[str]:

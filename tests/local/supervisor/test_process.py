@@ -1,6 +1,7 @@
 """Programs are kept running, reported when they cannot be, and never left behind."""
 
 import asyncio
+import json
 import os
 import signal
 import socket
@@ -207,3 +208,11 @@ def test_nothing_survives_a_killed_supervisor(port: int, tmp_path: Path) -> None
         assert running(pid)
         parent.kill()
         asyncio.run(eventually(lambda: not running(pid)))
+
+
+def test_the_reason_is_the_last_error_not_the_last_line(program: Callable[..., Program]) -> None:
+    tiny = program()
+    tiny.log.parent.mkdir()
+    said = [("ERROR", "address already in use"), ("INFO", "shutdown complete")]
+    tiny.log.write_text("".join(json.dumps({"level": level, "message": text}) + "\n" for level, text in said))
+    assert 'it said last: "address already in use". Log:' in str(tiny.failure("ended"))
