@@ -100,7 +100,9 @@ class VectorStore:
         collection = self.catalogue.get(tenant, name)
         self.catalogue.delete(collection)
         with self._lock:
-            self._open.pop((tenant, name), None)
+            opened = self._open.pop((tenant, name), None)
+        if opened is not None and opened.collection.prefix == collection.prefix and _is_loaded(opened):
+            opened.parts.result()[1].close()
         Log(self.objects, collection).delete()
 
     def write(self, tenant: str, name: str, change: Change) -> Written:
@@ -179,7 +181,7 @@ class VectorStore:
             if opened is None or opened.collection.prefix != collection.prefix:
                 opened = _Open(collection, now, self._loaders.submit(self._load, collection))
                 self._open[key] = opened
-            elif opened.collection != collection and opened.parts.done() and not opened.parts.exception():
+            elif opened.collection != collection and _is_loaded(opened):
                 opened.parts.result()[0].adopt(collection)
                 opened.collection = collection
             opened.checked_at = now
@@ -198,3 +200,7 @@ class VectorStore:
         with self._lock:
             if (opened := self._open.get((tenant, name))) is not None:
                 opened.checked_at = float("-inf")
+
+
+def _is_loaded(opened: _Open) -> bool:
+    return opened.parts.done() and not opened.parts.exception()

@@ -6,7 +6,7 @@ from collections import deque
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
-from anfl.problems import Problem, conflict
+from anfl.problems import Problem, conflict, not_found
 from anfl.vectors.changes import Change, Draft, Prepared, prepare, resolve
 from anfl.vectors.log import AppliedRequest, Batch
 from anfl.vectors.model import Position
@@ -44,12 +44,19 @@ class Writer:
         self._queue: deque[_Ticket] = deque()
         self._queue_lock = threading.Lock()
         self._waiting = 0
+        self._closed = False
+
+    def close(self) -> None:
+        """The collection is deleted: wait for the put in flight, and let no other begin."""
+        with self._turn:
+            self._closed = True
 
     def write(self, change: Change) -> Written:
         """Commit ``change``; when this returns, it is in the log for good.
 
-        :raises Problem: 400 or 413 for its form; 409 for a condition or a reused request id; 429 under pressure; 503
-            where the store does not answer (the change may or may not be committed: repeat it with its request id).
+        :raises Problem: 400 or 413 for its form; 404 after `close`; 409 for a condition or a reused request id; 429
+            under pressure; 503 where the store does not answer (the change may or may not be committed: repeat it
+            with its request id).
         """
         ticket = _Ticket(prepare(change, self._replica.collection))
         self._enqueue(ticket)
@@ -79,6 +86,8 @@ class Writer:
     def _commit_group(self) -> None:
         group = self._take_group()
         try:
+            if self._closed:
+                raise not_found(f"{self._replica.collection.name} is deleted.", code="collection_not_found")
             outcomes = self._commit([ticket.prepared for ticket in group])
         except BaseException as error:  # whatever it is, every waiting caller must hear of it
             for ticket in group:

@@ -1,6 +1,8 @@
 """Collections of tenants: made, changed, deleted, and never seen by others."""
 
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
 from functools import partial
 from typing import Any
 
@@ -131,6 +133,37 @@ def test_a_deletion_that_is_repeated_unseen_removes_the_objects(
 
     monkeypatch.setattr(store.catalogue._table, "delete_item", answer_lost_once)
     store.delete("demo", "words")
+    assert list(objects.list(collection.prefix)) == []
+
+
+def test_deletion_waits_for_writes_under_way(
+    store: VectorStore, objects: S3ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    collection, _ = store.create("demo", WORDS)
+    store.write("demo", "words", upsert(("a", (1, 1))))
+    put, under_way, go_on = objects.put_if_absent, threading.Event(), threading.Event()
+
+    def slow(key: str, body: bytes) -> None:
+        under_way.set()
+        go_on.wait(10)
+        put(key, body)
+
+    monkeypatch.setattr(objects, "put_if_absent", slow)
+    with ThreadPoolExecutor(3) as threads:
+        first = threads.submit(store.write, "demo", "words", upsert(("b", (1, 1))))
+        under_way.wait(10)
+        writer = next(iter(store._open.values())).parts.result()[1]
+        second = threads.submit(store.write, "demo", "words", upsert(("c", (1, 1))))
+        while not writer._queue:
+            threading.Event().wait(0.001)
+        deletion = threads.submit(store.delete, "demo", "words")
+        wait([deletion], timeout=0.5)
+        go_on.set()
+        assert first.result().sequence == "1.2"
+        deletion.result()
+        for write in (second, threads.submit(store.write, "demo", "words", upsert(("d", (1, 1))))):
+            error = write.exception()
+            assert error is None or (isinstance(error, Problem) and error.code == "collection_not_found")
     assert list(objects.list(collection.prefix)) == []
 
 
