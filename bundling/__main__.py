@@ -23,9 +23,12 @@ def main() -> int:
         try:
             with console.status(f"bundling {function} …"):
                 new = build(bundle)
-        except BundlingError as error:
+        except (BundlingError, OSError) as error:
             console.print(f"{function}: {error}")
             return 1
+        except KeyboardInterrupt:
+            console.print(f"{function}: interrupted; what was finished stays.")
+            return 130
         size = bundle.archive.stat().st_size / 1e6
         done = f"built in {time.monotonic() - started:.0f} s" if new else "nothing has changed"
         console.print(f"{function}: {done}, {size:.1f} MB")
