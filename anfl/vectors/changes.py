@@ -109,6 +109,8 @@ def prepare(change: Change, collection: Collection) -> Prepared:
         if (change.ids is None) == (change.filter is None):
             raise invalid("Give either ids or a filter.", field="ids")
         if change.filter is not None:
+            if not change.filter:
+                raise invalid("An empty filter matches every row; delete the collection instead.", field="filter")
             compile_filter(change.filter)
         for index, row_id in enumerate(change.ids or ()):
             check_row_id(row_id, field=f"ids[{index}]")

@@ -95,11 +95,13 @@ def test_packed_values_are_the_same_values() -> None:
     assert prepare(parse(upsert(values={"f32": packed}), Upsert), collection()).values == plain.values
 
 
-@pytest.mark.parametrize("body", [{}, {"ids": ["a"], "filter": {"a": 1}}])
-def test_a_deletion_names_one_way(body: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    ("body", "field"), [({}, "ids"), ({"ids": ["a"], "filter": {"a": 1}}, "ids"), ({"filter": {}}, "filter")]
+)
+def test_a_deletion_names_what_goes_in_one_way(body: dict[str, Any], field: str) -> None:
     with pytest.raises(Problem) as caught:
         prepare(convert(body, DeleteRows), collection())
-    assert caught.value.field == "ids"
+    assert caught.value.field == field
 
 
 def test_numbers_of_a_query_string_are_text() -> None:
