@@ -98,6 +98,7 @@ class Caretaker(StrEnum):
     Their folders are as those of `Function`.
     """
 
+    BUCKET_REPLICATION = "bucket-replication"
     VAULT_BOOTSTRAP = "vault-bootstrap"
 
 

@@ -1,5 +1,6 @@
 """A bucket as this project keeps data."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 
 from aws_cdk import Duration, RemovalPolicy
@@ -22,8 +23,13 @@ class SecureBucket(s3.Bucket):
         noncurrent_retention: timedelta,
         retain: bool,
         expiry: timedelta | None = None,
+        exempt_roles: Sequence[str] = (),
     ) -> None:
-        """:param noncurrent_retention: how long replaced and deleted versions are kept. :param expiry: of objects."""
+        """:param noncurrent_retention: how long replaced and deleted versions are kept. :param expiry: of objects.
+
+        :param exempt_roles: names of roles as which services of AWS come: these choose their protocol, which need not
+            be TLS 1.3. Plain HTTP is refused to them too.
+        """
         super().__init__(
             scope,
             id,
@@ -39,6 +45,8 @@ class SecureBucket(s3.Bucket):
                 s3.LifecycleRule(
                     id="finish-or-forget",
                     expiration=None if expiry is None else Duration.days(expiry.days),
+                    # Markers of deletions whose versions are all gone; where objects expire, S3 takes them itself.
+                    expired_object_delete_marker=True if expiry is None else None,
                     abort_incomplete_multipart_upload_after=Duration.days(7),
                     noncurrent_version_expiration=Duration.days(noncurrent_retention.days),
                 )
@@ -54,8 +62,14 @@ class SecureBucket(s3.Bucket):
                 resources=[self.bucket_arn, self.arn_for_objects("*")],
                 conditions={
                     "NumericLessThan": {"s3:TlsVersion": "1.3"},
-                    # AWS's own services (backup, replication) choose their protocol themselves.
+                    # AWS's own services choose their protocol themselves.
                     "Bool": {"aws:PrincipalIsAWSService": "false"},
+                    **({"ArnNotEquals": {"aws:PrincipalArn": self._arns(exempt_roles)}} if exempt_roles else {}),
                 },
             )
         )
+
+    def _arns(self, role_names: Sequence[str]) -> list[str]:
+        return [
+            self.stack.format_arn(service="iam", region="", resource="role", resource_name=name) for name in role_names
+        ]

@@ -2,9 +2,11 @@
 
 import os
 import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
 from itertools import pairwise
 
-from aws_cdk import App
+from aws_cdk import App, Stack
 
 from bundling.errors import BundleMissingError
 from stacks.global_data import GlobalData
@@ -16,12 +18,23 @@ from stacks.monitoring import MonitoringStack
 from stacks.names import PublicNames
 from stacks.network import NetworkStack
 from stacks.recovery import RecoveryStack
+from stacks.replication import ReplicationStack
 from stacks.security import SecurityStack
 from stacks.service import ServiceStack
 from stacks.settings import DEFAULT_ENVIRONMENT, SettingsError, load
 from stacks.storage import StorageStack
 from stacks.toolkit import ToolkitError, check_toolkit
 from stacks.units import Region
+
+
+@dataclass(frozen=True, kw_only=True)
+class RegionStacks:
+    """Those of a region on which stacks of several regions depend."""
+
+    network: NetworkStack
+    security: SecurityStack
+    storage: StorageStack
+    last: Stack
 
 
 def build(app: App, settings: Settings) -> None:
@@ -41,14 +54,20 @@ def build(app: App, settings: Settings) -> None:
     data = GlobalData(app, settings=settings, key=keys.key, replica_keys=tuple(replicas.values()))
     if names:
         GlobalEdge(app, settings=settings, names=names)
-    for region in settings.regions:
-        key_arn = replicas[region].key_arn if region in replicas else keys.key.key_arn
-        _region(app, settings, region, key_arn=key_arn, names=names, data=data)
+    key_arns = {
+        region: replicas[region].key_arn if region in replicas else keys.key.key_arn for region in settings.regions
+    }
+    built = {
+        region: _region(app, settings, region, key_arn=key_arn, names=names, data=data)
+        for region, key_arn in key_arns.items()
+    }
+    if len(built) > 1:
+        _replication(app, settings, key_id=keys.key.key_id, key_arns=key_arns, built=built)
 
 
 def _region(
     app: App, settings: Settings, region: Region, *, key_arn: str, names: PublicNames | None, data: GlobalData
-) -> None:
+) -> RegionStacks:
     """The stacks of one region, which depend on one another and on global ones, never on another region's."""
     network = NetworkStack(app, settings=settings, region=region, key_arn=key_arn)
     security = SecurityStack(
@@ -78,6 +97,31 @@ def _region(
     chain = (network, security, storage, service, monitoring, recovery)
     for earlier, later in pairwise(chain):
         later.add_stack_dependency(earlier)
+    return RegionStacks(network=network, security=security, storage=storage, last=recovery)
+
+
+def _replication(
+    app: App,
+    settings: Settings,
+    *,
+    key_id: str,
+    key_arns: Mapping[Region, str],
+    built: Mapping[Region, RegionStacks],
+) -> None:
+    """What makes the regions replicas of one another comes after all of them."""
+    for region, stacks in built.items():
+        replication = ReplicationStack(
+            app,
+            settings=settings,
+            region=region,
+            network=stacks.network.network,
+            security=stacks.security,
+            key_arn=key_arns[region],
+            key_id=key_id,
+        )
+        replication.add_stack_dependency(stacks.last)
+        for other in built.values():
+            replication.add_stack_dependency(other.storage, "S3 refuses a rule whose destination does not exist")
 
 
 def main() -> None:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from datetime import timedelta
 from enum import StrEnum
 from itertools import combinations
 
@@ -19,6 +20,8 @@ _UNITS = {
     AlertName.RESOURCE_USAGE: Unit.PERCENT,
 }
 _CACHE_SNAPSHOT_DAYS = 35
+_REPLICATION = timedelta(minutes=15)
+"""What S3's replication time control promises."""
 
 
 def contradictions(settings: Settings) -> Iterator[Problem]:
@@ -115,6 +118,8 @@ def _scaling_and_recovery(settings: Settings) -> Iterator[Problem]:
     yield from _exactly(("recovery", "steps"), settings.recovery.steps, RecoveryStep)
     if settings.recovery.rpo > settings.recovery.rto:
         yield ("recovery", "rpo"), settings.recovery.rpo, f"at most rto, {settings.recovery.rto}"
+    if settings.recovery.rpo < _REPLICATION:
+        yield ("recovery", "rpo"), settings.recovery.rpo, f"at least {_REPLICATION}: S3 replicates no faster"
 
 
 def _deployment(settings: Settings) -> Iterator[Problem]:

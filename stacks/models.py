@@ -359,6 +359,7 @@ class ExtraFunctions(Model):
 
     auth: FunctionSize
     authorizer: FunctionSize
+    bucket_replication: FunctionSize
     model_validation_storage: Annotated[int, Field(ge=512, le=10240, strict=True)]
     """MiB of ephemeral storage."""
 

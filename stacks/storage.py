@@ -17,6 +17,8 @@ from stacks.units import Region
 
 VISIBILITY_FACTOR = 6
 """Times a function's time-out: Lambda retries a batch itself before the queue hands it out again."""
+REPLICATED = ("vectors", "artifacts")
+"""Buckets that every region has, each with a replica of the others' objects (`stacks.replication`)."""
 
 
 QUEUES = ("jobs", "chunks", "validation")
@@ -54,10 +56,11 @@ class StorageStack(AnflStack):
         return SecureBucket(
             self,
             name.capitalize(),
-            name=self.settings.name(name, self.account, self.region),
+            name=bucket_name(self.settings, name, self.account, self.region),
             key=self._key,
             noncurrent_retention=self.settings.deployment.storage.noncurrent_retention,
             retain=self.retain,
+            exempt_roles=replication_roles(self.settings),
         )
 
     def _queue(self, name: str, visibility: timedelta) -> WorkQueue:
@@ -91,6 +94,16 @@ class StorageStack(AnflStack):
             snapshot_retention=self.settings.backup.databases.retention,
             retain=self.retain,
         )
+
+
+def bucket_name(settings: Settings, kind: str, account: str, region: str) -> str:
+    """Names of buckets are the world's: account and region make them this environment's own."""
+    return settings.name(kind, account, region)
+
+
+def replication_roles(settings: Settings) -> list[str]:
+    """Names of the roles as which S3 replicates, one a region: IAM's names span regions."""
+    return [settings.name("replication", region) for region in settings.regions] if len(settings.regions) > 1 else []
 
 
 def _visibility(timeout_seconds: int) -> timedelta:

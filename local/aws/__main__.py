@@ -22,7 +22,7 @@ from local.aws import moto_patches  # noqa: E402
 from local.aws.credentials import SESSION_SECONDS, environment  # noqa: E402
 from local.aws.functions import Functions  # noqa: E402
 from local.aws.queues import QueuePollers  # noqa: E402
-from local.aws.server import listen  # noqa: E402
+from local.aws.server import CONTROL, listen  # noqa: E402
 from local.guard import NotLoopbackError  # noqa: E402
 
 CACHE = Path(__file__).resolve().parents[2] / ".anfl" / "functions"
@@ -48,7 +48,7 @@ def main() -> None:
         addresses=addresses,
         role_environment=lambda role, region, session: _assume(endpoint, role, region, session),
     )
-    moto_patches.apply(invoke=functions.api)
+    moto_patches.apply(invoke=functions.api, control=f"{endpoint}{CONTROL}")
     server = listen(arguments.port)
     pollers = QueuePollers(functions)
 

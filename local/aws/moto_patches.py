@@ -17,7 +17,8 @@ Worth giving upstream:
    Each request lists moto's folder and inspects a class again: caching doubles the throughput (`_core`).
 7. Lambda: ``invoke`` answers a failed function like a successful one without Docker (`_invoke`).
    Each function holds a copy of its code in memory (`_shared_code`).
-8. Server: DynamoDB loses concurrent updates (`local.aws.server` serialises its requests).
+8. CloudFormation: custom resources can be updated and deleted, and fail (`custom_resources`).
+9. Server: DynamoDB loses concurrent updates (`local.aws.server` serialises its requests).
 """
 
 import copy
@@ -45,6 +46,7 @@ from moto.sqs.models import Queue
 from local.aws import intrinsics
 from local.aws.back_ends import BACK_ENDS
 from local.aws.completions import complete
+from local.aws.custom_resources import CustomResource
 from local.aws.generic_resource import GenericResource
 
 Invoke = Callable[[str, str, bytes, dict[str, str]], tuple[int, dict[str, str], bytes]]
@@ -52,8 +54,12 @@ Invoke = Callable[[str, str, bytes, dict[str, str]], tuple[int, dict[str, str], 
 _log = logging.getLogger(__name__)
 
 
-def apply(*, invoke: Invoke) -> None:
-    """Patch moto for this process."""
+def apply(*, invoke: Invoke, control: str) -> None:
+    """Patch moto for this process.
+
+    :param control: address of the server's control path, for the answers of custom resources.
+    """
+    CustomResource.invoke, CustomResource.address = staticmethod(invoke), control
     config.default_user_config["iam"] = {"load_aws_managed_policies": True}
     config.default_user_config["lambda"] = {"use_docker": False}
     config.default_user_config["stepfunctions"] = {"execute_state_machine": True}
@@ -94,6 +100,8 @@ def _cloudformation() -> None:
     known = parsing.get_model_map()
 
     def resource_class(kind: str) -> type[CloudFormationModel]:
+        if kind.startswith("Custom::") or kind == CustomResource.cloudformation_type():
+            return CustomResource
         if kind in parsing.NULL_MODELS or kind in known:
             return original_class(kind)
         back_end: type[CloudFormationModel] = BACK_ENDS.get(kind, GenericResource)

@@ -8,6 +8,7 @@ from typing import Any
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import BaseWSGIServer, make_server
 
+from local.aws.custom_resources import ANSWERS, PATH
 from local.aws.resources import deployed, placeholders
 
 CONTROL = "/_anfl/"
@@ -26,7 +27,7 @@ class Application:
         """Serve one request."""
         path = environ.get("PATH_INFO", "")
         if path.startswith(CONTROL):
-            return _control(path.removeprefix(CONTROL), start_response)
+            return _control(path.removeprefix(CONTROL), environ, start_response)
         if environ.get("HTTP_X_AMZ_TARGET", "").startswith("DynamoDB"):
             with self._dynamodb:
                 return list(self._moto(environ, start_response))
@@ -34,7 +35,7 @@ class Application:
         return answer
 
 
-def _control(name: str, start_response: StartResponse) -> list[bytes]:
+def _control(name: str, environ: Environ, start_response: StartResponse) -> list[bytes]:
     body: object
     if name == "health":
         body = {"status": "ok"}
@@ -42,6 +43,9 @@ def _control(name: str, start_response: StartResponse) -> list[bytes]:
         body = list(deployed())
     elif name == "placeholders":
         body = placeholders()
+    elif name.startswith(PATH) and environ["REQUEST_METHOD"] == "PUT":
+        ANSWERS.put(name.removeprefix(PATH), environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"])))
+        body = {}
     else:
         start_response("404 Not Found", [("Content-Type", "application/json")])
         return [b'{"error": "use /_anfl/health, /_anfl/resources or /_anfl/placeholders"}']

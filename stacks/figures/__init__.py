@@ -5,7 +5,7 @@ Nothing here asks the code that wrote the templates.
 
 from collections.abc import Mapping
 
-from stacks.figures import alerts, backup, compute, encryption, network, scaling
+from stacks.figures import alerts, backup, compute, encryption, network, replication, scaling
 from stacks.figures.inspection import Rules
 
 RULES: Rules = {
@@ -15,6 +15,7 @@ RULES: Rules = {
     **alerts.RULES,
     **scaling.RULES,
     **backup.RULES,
+    **replication.RULES,
 }
 """What realises a figure, by the figure's pattern."""
 
@@ -22,7 +23,6 @@ NOT_YET: Mapping[str, str] = {
     **encryption.NOT_YET,
     **backup.NOT_YET,
     "recovery.rto": "no workflow recovers a region",
-    "recovery.rpo": "no bucket is replicated",
     "recovery.steps": "no workflow recovers a region",
 }
 """Figures that no resource realises yet, and why not."""

@@ -19,7 +19,8 @@ LAYERS = ["network", "security", "storage", "service", "monitoring", "recovery"]
 
 def test_prod_has_every_layer_in_every_region(prod: Assembly) -> None:
     regional = {f"anfl-prod-{region}-{layer}" for region in REGIONS for layer in LAYERS}
-    assert set(prod.stacks) == regional | {
+    replication = {f"anfl-prod-replication-{region}" for region in REGIONS}
+    assert set(prod.stacks) == regional | replication | {
         "anfl-prod-global-dns",
         "anfl-prod-global-keys",
         "anfl-prod-global-replica-keys-us-west-1",
@@ -60,6 +61,14 @@ def test_regions_do_not_depend_on_one_another(prod: Assembly) -> None:
                 assert not any(needed == f"anfl-prod-global-replica-keys-{other}" for other in others)
 
 
+def test_replication_comes_after_every_regions_buckets_and_its_own_region(prod: Assembly) -> None:
+    for region in REGIONS:
+        needed = prod.dependencies(f"anfl-prod-replication-{region}")
+        assert needed >= {f"anfl-prod-{other}-storage" for other in REGIONS} | {f"anfl-prod-{region}-recovery"}
+        for other in REGIONS - {region}:
+            assert not any(name.startswith(f"anfl-prod-{other}-") for name in needed - {f"anfl-prod-{other}-storage"})
+
+
 def test_replicas_of_tables_wait_for_their_keys(prod: Assembly) -> None:
     assert prod.dependencies("anfl-prod-global-data") >= {
         "anfl-prod-global-replica-keys-us-west-1",
@@ -79,12 +88,16 @@ def test_nothing_crosses_regions_but_weak_references(assembly: Assembly) -> None
             assert assembly.region_of(imported) == assembly.region_of(stack.name)
 
 
-def test_no_template_knows_an_account_a_machine_or_a_custom_resource(assembly: Assembly) -> None:
+CUSTOM = {"Custom::BucketReplication"}
+"""Custom resources of this project's own; the CDK's bring functions and rights of theirs."""
+
+
+def test_no_template_knows_an_account_a_machine_or_a_custom_resource_of_others(assembly: Assembly) -> None:
     for stack in assembly:
         text = json.dumps(stack.document)
         assert not re.search(r"(?<![\w.-])\d{12}(?![\w.-])", text), stack.name
         assert str(ROOT) not in text
-        assert "Custom::" not in text
+        assert set(re.findall(r"Custom::\w+", text)) <= CUSTOM, stack.name
         assert assembly.manifest[stack.name]["environment"].startswith("aws://unknown-account/")
 
 

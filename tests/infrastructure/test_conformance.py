@@ -134,10 +134,11 @@ SCALING = "AWS::ApplicationAutoScaling::ScalingPolicy"
 SUBNET = "AWS::EC2::Subnet"
 RULE = "BackupPlan.BackupPlanRule.0"
 ARTIFACTS = [{"Fn::ImportValue": "anfl-prod-us-west-1-storage:ExportsOutputFnGetAttArtifacts82DD59A1Arn3B515032"}]
+RECOVERABLE = {"PointInTimeRecoverySpecification": {"PointInTimeRecoveryEnabled": True}}
 DISAGREEMENTS: dict[str, tuple[str, Change]] = {
     "network.global.regions": (
         "anfl-prod-global-data",
-        changed("AWS::DynamoDB::GlobalTable", "Auth", "Replicas", [{"Region": "us-east-1"}]),
+        changed("AWS::DynamoDB::GlobalTable", "Auth", "Replicas", [{"Region": "us-east-1", **RECOVERABLE}]),
     ),
     "network.global.route53.zones": (
         "anfl-prod-global-dns",
@@ -219,6 +220,10 @@ DISAGREEMENTS: dict[str, tuple[str, Change]] = {
         f"{WEST}-service",
         changed(SCALING, "VectorScalingUp", "StepScalingPolicyConfiguration.Cooldown", 60),
     ),
+    "recovery.rpo": (
+        "anfl-prod-replication-us-west-1",
+        changed("Custom::BucketReplication", "Rules", "Buckets.0.Rules.1.Destination.ReplicationTime.Time.Minutes", 61),
+    ),
     "backup.vectors.frequency": (
         f"{WEST}-recovery",
         changed(PLAN, "Vectors", f"{RULE}.ScheduleExpression", "cron(0 3 * * ? *)"),
@@ -236,6 +241,20 @@ DISAGREEMENTS: dict[str, tuple[str, Change]] = {
         changed("AWS::Backup::BackupSelection", "Databases", "BackupSelection.Resources", ARTIFACTS),
     ),
 }
+
+
+RPO = {
+    "a bucket that does not replicate everywhere": changed("Custom::BucketReplication", "Rules", "Buckets.0.Rules", []),
+    "a rule that is off": changed("Custom::BucketReplication", "Rules", "Buckets.1.Rules.0.Status", "Disabled"),
+    "an alarm that rings too late": changed(ALARM, "ReplicationLate", "Threshold", 7200),
+    "no alarm": removed(ALARM, "ReplicationLate"),
+}
+
+
+@pytest.mark.parametrize("what", RPO)
+def test_a_recovery_point_that_is_not_kept_is_found(doctored: Callable[[str, Change], Path], what: str) -> None:
+    folder = doctored("anfl-prod-replication-eu-west-1", RPO[what])
+    assert with_status(judge(folder), Status.DISAGREES) == {"recovery.rpo"}
 
 
 @pytest.mark.parametrize("figure", DISAGREEMENTS)

@@ -47,10 +47,35 @@ def test_every_bucket_refuses_plain_http_and_anything_below_tls_1_3(assembly: As
             assert all(s["Action"] == "s3:*" and s["Principal"] == {"AWS": "*"} for s in denied)
             conditions = [s["Condition"] for s in denied]
             assert {"Bool": {"aws:SecureTransport": "false"}} in conditions
-            assert {
-                "NumericLessThan": {"s3:TlsVersion": "1.3"},
-                "Bool": {"aws:PrincipalIsAWSService": "false"},
-            } in conditions
+            (least,) = (condition for condition in conditions if "NumericLessThan" in condition)
+            assert least["NumericLessThan"] == {"s3:TlsVersion": "1.3"}
+            assert least["Bool"] == {"aws:PrincipalIsAWSService": "false"}
+            assert least.keys() <= {"NumericLessThan", "Bool", "ArnNotEquals"}
+
+
+def test_tls_1_3_is_not_asked_of_the_roles_as_which_s3_replicates(prod: Assembly, dev: Assembly) -> None:
+    """S3 chooses its own protocol, and a refused replica is found out late."""
+    roles = {
+        role["RoleName"]
+        for name, stack in prod.stacks.items()
+        if "-replication-" in name
+        for role in stack.properties("AWS::IAM::Role")
+        if "RoleName" in role
+    }
+    assert len(roles) == 3
+    for stack in prod.regional("storage").values():
+        for name in stack.resources("AWS::S3::Bucket"):
+            exempt = [
+                arn["Fn::Join"][1]
+                for s in statements(stack, "AWS::S3::BucketPolicy", "Bucket", name)
+                for arn in s["Condition"].get("ArnNotEquals", {}).get("aws:PrincipalArn", [])
+            ]
+            account = {"Ref": "AWS::AccountId"}
+            assert sorted(exempt, key=str) == sorted(
+                (["arn:aws:iam::", account, f":role/{role}"] for role in roles), key=str
+            )
+    for stack in dev.regional("storage").values():
+        assert "aws:PrincipalArn" not in json.dumps(stack.document)
 
 
 def test_old_versions_go_after_a_while_and_unfinished_uploads_sooner(assembly: Assembly) -> None:
@@ -58,6 +83,7 @@ def test_old_versions_go_after_a_while_and_unfinished_uploads_sooner(assembly: A
         for bucket in stack.properties("AWS::S3::Bucket"):
             (rule,) = bucket["LifecycleConfiguration"]["Rules"]
             assert rule["NoncurrentVersionExpiration"] == {"NoncurrentDays": 30}
+            assert rule["ExpiredObjectDeleteMarker"] is True
             assert rule["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 7}
             assert "ExpirationInDays" not in rule
 

@@ -141,6 +141,13 @@ ARCHITECTURE = "architecture.yaml"
         ),
         pytest.param(
             ARCHITECTURE,
+            "rpo: 1h",
+            "rpo: 10m",
+            "architecture.yaml: recovery.rpo: 0:10:00 is not allowed: at least 0:15:00: S3 replicates no faster",
+            id="recovery point nearer than replication",
+        ),
+        pytest.param(
+            ARCHITECTURE,
             "retention: 30d",
             "retention: 36d",
             "architecture.yaml: backup.databases.retention: 36 days, 0:00:00 is not allowed: "

@@ -1,0 +1,147 @@
+"""Replication of a region's buckets to other regions, as S3 does it: the rules, and the role it takes."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from aws_cdk import Duration, Stack
+from aws_cdk import aws_iam as iam
+from constructs import Construct
+
+REPLICATION_MINUTES = 15
+"""Within which replication time control promises to replicate: S3 knows no other figure."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """A region's buckets, by what they hold, and the key there."""
+
+    region: str
+    key_arn: str
+    buckets: Mapping[str, str]
+
+
+class BucketReplication(Construct):
+    """The role of a region's replication, and what its buckets' configurations say.
+
+    Replicas are not replicated again, so every place replicates to every other.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,  # noqa: A002 - as every construct names it
+        *,
+        role_name: str,
+        source: Place,
+        destinations: Sequence[Place],
+    ) -> None:
+        """:param role_name: bucket policies know the role by its name before it exists. :param destinations: others."""
+        super().__init__(scope, id)
+        self._source = source
+        self._destinations = destinations
+        self.role = iam.Role(
+            self,
+            "Role",
+            role_name=role_name,
+            max_session_duration=Duration.hours(1),
+            assumed_by=iam.ServicePrincipal(
+                "s3.amazonaws.com", conditions={"StringEquals": {"aws:SourceAccount": Stack.of(self).account}}
+            ),
+        )
+        self.permissions = iam.Policy(
+            self,
+            "Permissions",
+            roles=[self.role],
+            statements=[*self._read(), *(s for place in destinations for s in self._write(place))],
+        )
+
+    @property
+    def configurations(self) -> list[dict[str, Any]]:
+        """``Bucket`` and ``Rules`` of each bucket, as S3's API has them."""
+        return [
+            {
+                "Bucket": name,
+                "Rules": [
+                    _rule(arn_of(self, place.buckets[kind]), place, priority)
+                    for priority, place in enumerate(self._destinations, start=1)
+                ],
+            }
+            for kind, name in self._source.buckets.items()
+        ]
+
+    def _read(self) -> list[iam.PolicyStatement]:
+        buckets = [arn_of(self, name) for name in self._source.buckets.values()]
+        return [
+            iam.PolicyStatement(
+                sid="ReadRules", actions=["s3:GetReplicationConfiguration", "s3:ListBucket"], resources=buckets
+            ),
+            iam.PolicyStatement(
+                sid="ReadVersions",
+                actions=[
+                    "s3:GetObjectVersionAcl",
+                    "s3:GetObjectVersionForReplication",
+                    "s3:GetObjectVersionTagging",
+                ],
+                resources=[f"{bucket}/*" for bucket in buckets],
+            ),
+            self._key("Decrypt", self._source, ["kms:Decrypt"]),
+        ]
+
+    def _write(self, place: Place) -> list[iam.PolicyStatement]:
+        label = place.region.title().replace("-", "")
+        return [
+            iam.PolicyStatement(
+                sid=f"WriteReplicas{label}",
+                actions=["s3:ReplicateDelete", "s3:ReplicateObject", "s3:ReplicateTags"],
+                resources=[f"{arn_of(self, name)}/*" for name in place.buckets.values()],
+            ),
+            self._key(f"Encrypt{label}", place, ["kms:Encrypt", "kms:GenerateDataKey"]),
+        ]
+
+    def _key(self, sid: str, place: Place, actions: list[str]) -> iam.PolicyStatement:
+        """The key of a place by way of S3, for its buckets alone.
+
+        Its context is the bucket's ARN with a bucket key, and the object's without.
+        """
+        buckets = [arn_of(self, name) for name in place.buckets.values()]
+        return iam.PolicyStatement(
+            sid=sid,
+            actions=actions,
+            resources=[place.key_arn],
+            conditions={
+                "StringEquals": {"kms:ViaService": f"s3.{place.region}.amazonaws.com"},
+                "StringLike": {"kms:EncryptionContext:aws:s3:arn": [*buckets, *(f"{bucket}/*" for bucket in buckets)]},
+            },
+        )
+
+
+def rule_id(region: str) -> str:
+    """Of the rule that replicates to ``region``: its metrics carry it."""
+    return f"to-{region}"
+
+
+def arn_of(scope: Construct, bucket: str) -> str:
+    """A bucket's ARN, in whichever region it stands."""
+    return f"arn:{Stack.of(scope).partition}:s3:::{bucket}"
+
+
+def _rule(bucket_arn: str, place: Place, priority: int) -> dict[str, Any]:
+    enabled = {"Status": "Enabled"}
+    minutes = {"Minutes": REPLICATION_MINUTES}
+    return {
+        "ID": rule_id(place.region),
+        "Priority": priority,
+        **enabled,
+        # Required with more than one destination; empty: every object.
+        "Filter": {"Prefix": ""},
+        # What is deleted here is deleted there; its versions stay as long as those of any other object.
+        "DeleteMarkerReplication": enabled,
+        "SourceSelectionCriteria": {"SseKmsEncryptedObjects": enabled},
+        "Destination": {
+            "Bucket": bucket_arn,
+            "EncryptionConfiguration": {"ReplicaKmsKeyID": place.key_arn},
+            "ReplicationTime": {**enabled, "Time": minutes},
+            "Metrics": {**enabled, "EventThreshold": minutes},
+        },
+    }

@@ -1,0 +1,159 @@
+"""Replication of a region's buckets to every other region, once all of them exist."""
+
+from collections.abc import Iterator, Mapping
+
+from aws_cdk import CustomResource, Duration
+from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from constructs import Construct
+from constructs.bucket_replication import BucketReplication, Place, arn_of, rule_id
+from constructs.encrypted_log_group import EncryptedLogGroup
+from constructs.metrics import Metric, result
+from constructs.python_function import PythonFunction
+from constructs.region_network import RegionNetwork
+
+from anfl.resources import Caretaker
+from stacks.base import AnflStack
+from stacks.models import Settings, Severity
+from stacks.security import SecurityStack
+from stacks.storage import REPLICATED, bucket_name
+from stacks.units import Region
+
+RESOURCE = "Custom::BucketReplication"
+_NAMESPACE = "AWS/S3"
+_PERIODS = 5
+"""Minutes in a row before an alarm."""
+_ANSWER_WITHIN = Duration.minutes(10)
+"""Of the custom resource: a multiple of its function's time-out, as Lambda calls a failed one again."""
+
+
+class ReplicationStack(AnflStack):
+    """Role, rules, the function that sets them, and alarms on what arrives *here*.
+
+    S3 publishes the metrics of a rule in the region of its destination, where they outlive the source.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        *,
+        settings: Settings,
+        region: Region,
+        network: RegionNetwork,
+        security: SecurityStack,
+        key_arn: str,
+        key_id: str,
+    ) -> None:
+        """:param key_arn: the data key in ``region``. :param key_id: of the data key, the same in every region."""
+        name = settings.name("replication", region)
+        super().__init__(scope, name, settings=settings, region=region, description="replication of buckets")
+        others = [other for other in settings.regions if other is not region]
+        source = self._place(region, key_arn)
+        replication = BucketReplication(
+            self,
+            "Replication",
+            role_name=name,
+            source=source,
+            destinations=[
+                self._place(other, f"arn:{self.partition}:kms:{other}:{self.account}:key/{key_id}") for other in others
+            ],
+        )
+        function = self._function(source, replication.role, network, security, key_arn)
+        rules = CustomResource(
+            self,
+            "Rules",
+            resource_type=RESOURCE,
+            service_token=function.function_arn,
+            service_timeout=_ANSWER_WITHIN,
+            properties={"Role": replication.role.role_arn, "Buckets": replication.configurations},
+        )
+        rules.node.add_dependency(replication.permissions)  # S3 begins at once
+        rpo = settings.recovery.rpo.total_seconds()
+        self._alarm(
+            "Late", "ReplicationLatency", "Maximum", "MAX", rpo, "replicas are older than the recovery point allows"
+        )
+        self._alarm("Failed", "OperationsFailedReplication", "Sum", "SUM", 1, "objects did not arrive")
+
+    def _place(self, region: Region, key_arn: str) -> Place:
+        return Place(
+            region=region,
+            key_arn=key_arn,
+            buckets={kind: bucket_name(self.settings, kind, self.account, region) for kind in REPLICATED},
+        )
+
+    def _function(
+        self, source: Place, role: iam.Role, network: RegionNetwork, security: SecurityStack, key_arn: str
+    ) -> PythonFunction:
+        deployment = self.settings.deployment
+        return PythonFunction(
+            self,
+            "Function",
+            function=Caretaker.BUCKET_REPLICATION,
+            name=self.settings.name(Caretaker.BUCKET_REPLICATION),
+            size=deployment.functions.bucket_replication,
+            environment={},
+            statements=[
+                iam.PolicyStatement(
+                    sid="SetRules",
+                    actions=["s3:PutReplicationConfiguration"],  # taking them off is the same action
+                    resources=[arn_of(self, name) for name in source.buckets.values()],
+                ),
+                iam.PolicyStatement(
+                    sid="HandRoleToS3",
+                    actions=["iam:PassRole"],
+                    resources=[role.role_arn],
+                    conditions={"StringEquals": {"iam:PassedToService": "s3.amazonaws.com"}},
+                ),
+            ],
+            vpc=network.vpc_in(self),
+            security_group=security.functions,
+            log_group=EncryptedLogGroup(
+                self,
+                "FunctionLogs",
+                key=kms.Key.from_key_arn(self, "DataKey", key_arn),
+                retention_days=deployment.log_retention_days,
+                retain=self.retain,
+            ),
+        )
+
+    def _alarm(self, name: str, metric: str, statistic: str, combined: str, threshold: float, meaning: str) -> None:
+        metrics = {f"m{position}": found for position, found in enumerate(self._arriving(metric, statistic))}
+        terms = ",".join(f"FILL({key},0)" for key in metrics)  # nothing to replicate: no value
+        topic = self.format_arn(service="sns", resource=self.settings.name("alerts", Severity.CRITICAL))
+        cloudwatch.CfnAlarm(
+            self,
+            f"Replication{name}",
+            alarm_name=self.settings.name("replication", name.lower()),
+            alarm_description=f"{Severity.CRITICAL}: {meaning}, in {self.region} from another region",
+            metrics=[
+                *(found.query(key) for key, found in metrics.items()),
+                result(name, f"{combined}([{terms}])"),
+            ],
+            comparison_operator="GreaterThanOrEqualToThreshold",
+            threshold=threshold,
+            evaluation_periods=_PERIODS,
+            datapoints_to_alarm=_PERIODS if combined == "MAX" else 1,
+            treat_missing_data="ignore",
+            alarm_actions=[topic],
+            ok_actions=[topic],
+        )
+
+    def _arriving(self, name: str, statistic: str) -> Iterator[Metric]:
+        here = Region(self.region)
+        for other in self.settings.regions:
+            for kind in REPLICATED:
+                if other is not here:
+                    yield Metric(
+                        namespace=_NAMESPACE,
+                        name=name,
+                        statistic=statistic,
+                        dimensions=self._rule(kind, other, here),
+                    )
+
+    def _rule(self, kind: str, source: Region, destination: Region) -> Mapping[str, str]:
+        return {
+            "SourceBucket": bucket_name(self.settings, kind, self.account, source),
+            "DestinationBucket": bucket_name(self.settings, kind, self.account, destination),
+            "RuleId": rule_id(destination),
+        }
