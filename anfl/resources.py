@@ -45,6 +45,11 @@ class Variable(StrEnum):
     VAULT_RECOVERY_SECRET = "VAULT_RECOVERY_SECRET"  # noqa: S105 - the name of a variable
     VAULT_WIPE_DOCUMENT = "VAULT_WIPE_DOCUMENT"
     """SSM document that empties a node."""
+    WATCHED_REGION = "WATCHED_REGION"
+    WATCHED_HOST = "WATCHED_HOST"
+    """Name under which the watched region's API answers."""
+    DRAINED_PARAMETER = "DRAINED_PARAMETER"
+    """SSM parameter that is ``true`` while the watched region is drained."""
     PORT = "PORT"
     """TCP port on which a service listens."""
 
@@ -100,6 +105,8 @@ class Caretaker(StrEnum):
 
     BUCKET_REPLICATION = "bucket-replication"
     VAULT_BOOTSTRAP = "vault-bootstrap"
+    WATCH = "watch"
+    """Looks at another region, from outside."""
 
 
 VAULT_TAG = "anfl-vault"
@@ -111,6 +118,13 @@ SERVICE_DIMENSION = "ServiceName"
 """As ECS calls it for its own metrics."""
 BACKLOG_METRIC = "BacklogPercent"
 """Waiting jobs in percent of a full backlog for the running tasks: the queue's share in scaling."""
+
+ENVIRONMENT_DIMENSION = "Environment"
+REGION_DIMENSION = "Region"
+ANSWERS_METRIC = "RegionAnswers"
+"""1 where the watched region's API answers, 0 where it does not; kept in another region."""
+DRAINED_METRIC = "RegionDrained"
+"""1 while nobody is to be sent to the watched region, else 0; kept in another region."""
 
 HANDLER = "handler.handler"
 """Every function's entry point: ``handler.py`` at the root of its bundle."""

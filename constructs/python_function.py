@@ -31,7 +31,7 @@ RUNTIME = lambda_.Runtime.PYTHON_3_13
 
 
 class PythonFunction(lambda_.Function):
-    """Runs in private subnets under a role of its own that may log, use its network interfaces, and what is granted."""
+    """Runs under a role of its own that may log and what is granted; in private subnets where there is a network."""
 
     def __init__(
         self,
@@ -43,9 +43,9 @@ class PythonFunction(lambda_.Function):
         size: FunctionSize,
         environment: Mapping[Variable, str],
         statements: Sequence[iam.PolicyStatement],
-        vpc: ec2.IVpc,
-        security_group: ec2.ISecurityGroup,
         log_group: logs.ILogGroup,
+        vpc: ec2.IVpc | None = None,
+        security_group: ec2.ISecurityGroup | None = None,
         ephemeral_storage: int = 512,
     ) -> None:
         """:param statements: everything the function may do beyond logging. :param ephemeral_storage: MiB."""
@@ -54,7 +54,8 @@ class PythonFunction(lambda_.Function):
         arn = stack.format_arn(
             service="lambda", resource="function", resource_name=name, arn_format=ArnFormat.COLON_RESOURCE_NAME
         )
-        for statement in (*grants.write_logs(log_group.log_group_arn), *_network_interfaces(arn), *statements):
+        own = grants.write_logs(log_group.log_group_arn) + (_network_interfaces(arn) if vpc else [])
+        for statement in (*own, *statements):
             role.add_to_policy(statement)
         super().__init__(
             scope,
@@ -70,8 +71,8 @@ class PythonFunction(lambda_.Function):
             environment={str(key): value for key, value in environment.items()},
             role=role,
             vpc=vpc,
-            vpc_subnets=ec2.SubnetSelection(subnet_type=ec2.SubnetType.PRIVATE_WITH_EGRESS),
-            security_groups=[security_group],
+            vpc_subnets=ec2.SubnetSelection(subnet_type=ec2.SubnetType.PRIVATE_WITH_EGRESS) if vpc else None,
+            security_groups=[security_group] if security_group else None,
             log_group=log_group,
             logging_format=lambda_.LoggingFormat.TEXT,
             tracing=lambda_.Tracing.ACTIVE,

@@ -13,6 +13,8 @@ from constructs.rest_routes import ApiRoute, FunctionTarget, RestRoutes, invocat
 
 from stacks.models import Api, Tokens
 
+SECURITY_POLICY = "SecurityPolicy_TLS13_1_3_2025_09"
+"""TLS 1.3 alone. An API's own policy holds for its custom names too: both say the same."""
 _INVOKER = "apigateway.amazonaws.com"
 _BEARER = r"^[Bb]earer [A-Za-z0-9_.-]+$"
 _ACCESS_LOG = {
@@ -47,8 +49,12 @@ class RestApi(Construct):
         limits: Api,
         tokens: Tokens,
         log_group: logs.ILogGroup,
+        has_names: bool,
     ) -> None:
-        """:param authorizer: the function that turns a bearer token into a policy."""
+        """:param authorizer: the function that turns a bearer token into a policy.
+
+        :param has_names: the API answers under names of the domain alone, not under AWS's own.
+        """
         super().__init__(scope, id)
         self.name = name
         self.stage = stage
@@ -58,8 +64,9 @@ class RestApi(Construct):
             name=name,
             binary_media_types=["*/*"],
             endpoint_configuration=apigateway.CfnRestApi.EndpointConfigurationProperty(types=["REGIONAL"]),
-            security_policy="SecurityPolicy_TLS13_1_3_2025_09",
+            security_policy=SECURITY_POLICY,
             endpoint_access_mode="STRICT",
+            disable_execute_api_endpoint=has_names,
         )
         self.id = self.resource.ref
         self._routes = RestRoutes(

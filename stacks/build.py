@@ -9,10 +9,12 @@ from itertools import pairwise
 from aws_cdk import App, Stack
 
 from bundling.errors import BundleMissingError
+from stacks.edge import EdgeStack
 from stacks.global_data import GlobalData
 from stacks.global_dns import GlobalDns
 from stacks.global_edge import GlobalEdge
 from stacks.global_keys import GlobalKeys, GlobalReplicaKey
+from stacks.global_watch import GlobalWatch
 from stacks.models import Settings
 from stacks.monitoring import MonitoringStack
 from stacks.names import PublicNames
@@ -52,21 +54,43 @@ def build(app: App, settings: Settings) -> None:
     }
     names = PublicNames(domain=domain, zone_id=dns.zone_id(domain)) if dns and domain else None
     data = GlobalData(app, settings=settings, key=keys.key, replica_keys=tuple(replicas.values()))
-    if names:
-        GlobalEdge(app, settings=settings, names=names)
-    key_arns = {
-        region: replicas[region].key_arn if region in replicas else keys.key.key_arn for region in settings.regions
-    }
-    built = {
-        region: _region(app, settings, region, key_arn=key_arn, names=names, data=data)
-        for region, key_arn in key_arns.items()
-    }
+    key_arns = dict.fromkeys(settings.regions, keys.key.key_arn)
+    key_arns |= {region: replica.key_arn for region, replica in replicas.items()}
+    edge = GlobalEdge(app, settings=settings, names=names) if names else None
+    built = {}
+    for region in settings.regions:
+        watch = _watch(app, settings, region, key_arns=key_arns, names=names)
+        built[region] = _region(app, settings, region, key_arn=key_arns[region], edge=edge, watch=watch, data=data)
     if len(built) > 1:
         _replication(app, settings, key_id=keys.key.key_id, key_arns=key_arns, built=built)
 
 
+def _watch(
+    app: App, settings: Settings, region: Region, *, key_arns: Mapping[Region, str], names: PublicNames | None
+) -> GlobalWatch | None:
+    """Over ``region``, from its guardian; None without a name to look at, or another region to look from."""
+    guardian = settings.guardian(region)
+    if names is None or guardian is None:
+        return None
+    return GlobalWatch(
+        app,
+        settings=settings,
+        watched=region,
+        guardian=guardian,
+        host=names.regional_api(region),
+        key_arn=key_arns[guardian],
+    )
+
+
 def _region(
-    app: App, settings: Settings, region: Region, *, key_arn: str, names: PublicNames | None, data: GlobalData
+    app: App,
+    settings: Settings,
+    region: Region,
+    *,
+    key_arn: str,
+    edge: GlobalEdge | None,
+    watch: GlobalWatch | None,
+    data: GlobalData,
 ) -> RegionStacks:
     """The stacks of one region, which depend on one another and on global ones, never on another region's."""
     network = NetworkStack(app, settings=settings, region=region, key_arn=key_arn)
@@ -76,7 +100,7 @@ def _region(
         region=region,
         network=network.network,
         key_arn=key_arn,
-        names=names,
+        names=edge.names if edge else None,
     )
     storage = StorageStack(
         app, settings=settings, region=region, network=network.network, security=security, key_arn=key_arn
@@ -91,10 +115,11 @@ def _region(
         key_arn=key_arn,
     )
     service.add_stack_dependency(data, "functions and services use the region's replica of every table by name")
+    way_in = _way_in(app, settings, region, security=security, service=service, edge=edge, watch=watch)
     monitoring = MonitoringStack(app, settings=settings, region=region, service=service, key_arn=key_arn)
     recovery = RecoveryStack(app, settings=settings, region=region, storage=storage, key_arn=key_arn)
     recovery.add_stack_dependency(data, "the plan for databases selects the region's replica of every table by name")
-    chain = (network, security, storage, service, monitoring, recovery)
+    chain = (network, security, storage, service, *way_in, monitoring, recovery)
     for earlier, later in pairwise(chain):
         later.add_stack_dependency(earlier)
     return RegionStacks(network=network, security=security, storage=storage, last=recovery)
@@ -122,6 +147,35 @@ def _replication(
         replication.add_stack_dependency(stacks.last)
         for other in built.values():
             replication.add_stack_dependency(other.storage, "S3 refuses a rule whose destination does not exist")
+
+
+def _way_in(
+    app: App,
+    settings: Settings,
+    region: Region,
+    *,
+    security: SecurityStack,
+    service: ServiceStack,
+    edge: GlobalEdge | None,
+    watch: GlobalWatch | None,
+) -> list[EdgeStack]:
+    """The region's edge, where there is a domain."""
+    if edge is None or security.certificate is None:
+        return []
+    stack = EdgeStack(
+        app,
+        settings=settings,
+        region=region,
+        names=edge.names,
+        certificate_arn=security.certificate.arn,
+        security=security,
+        service=service,
+        listener=edge.listener,
+        watch=watch,
+    )
+    if watch:
+        stack.add_stack_dependency(watch, "Route 53 takes alarms that exist")
+    return [stack]
 
 
 def main() -> None:

@@ -32,7 +32,7 @@ class GlobalEdge(AnflStack):
         """Create everything of the edge that ``settings`` ask for."""
         name = settings.name("global", "edge")
         super().__init__(scope, name, settings=settings, region=Region.US_EAST_1, description="CloudFront, accelerator")
-        self._names = names
+        self.names = names
         self._key = self._edge_key()
         self._site()
         self.listener = self._accelerator() if settings.deployment.global_accelerator else None
@@ -98,12 +98,12 @@ class GlobalEdge(AnflStack):
                 retain=self.retain,
             )
         bucket = self._bucket("Documentation")
-        certificate = ZoneCertificate(self, "Certificate", names=[self._names.domain], zone_id=self._names.zone_id)
+        certificate = ZoneCertificate(self, "Certificate", names=[self.names.domain], zone_id=self.names.zone_id)
         site = DocumentationSite(
             self,
             "Site",
             name=name,
-            domain=self._names.domain,
+            domain=self.names.domain,
             bucket=bucket,
             certificate_arn=certificate.ref,
             web_acl_arn=firewall.arn if firewall else None,
@@ -115,8 +115,8 @@ class GlobalEdge(AnflStack):
             AliasRecord(
                 self,
                 f"Site{kind}",
-                zone_id=self._names.zone_id,
-                name=self._names.domain,
+                zone_id=self.names.zone_id,
+                name=self.names.domain,
                 kind=kind,
                 target=site.resource.attr_domain_name,
                 target_zone_id=targets.CloudFrontTarget.CLOUDFRONT_ZONE_ID,
@@ -136,8 +136,8 @@ class GlobalEdge(AnflStack):
         AliasRecord(
             self,
             "IngestA",
-            zone_id=self._names.zone_id,
-            name=self._names.ingest,
+            zone_id=self.names.zone_id,
+            name=self.names.ingest,
             target=entry.resource.attr_dns_name,
             target_zone_id=targets.GlobalAcceleratorTarget.GLOBAL_ACCELERATOR_ZONE_ID,
         )

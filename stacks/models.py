@@ -327,6 +327,15 @@ class Api(Model):
     """Of an integration; more than 29 s needs a raised quota."""
 
 
+class Edge(Model):
+    """When a region is left out."""
+
+    probe_interval: Literal[10, 30]
+    """Seconds between two probes of a region's name by each of Route 53's checkers."""
+    failures: Annotated[int, Field(ge=1, le=10, strict=True)]
+    """Failed probes, or minutes without an answer to the watch, in a row."""
+
+
 class Queues(Model):
     """Message queues."""
 
@@ -360,6 +369,7 @@ class ExtraFunctions(Model):
     auth: FunctionSize
     authorizer: FunctionSize
     bucket_replication: FunctionSize
+    watch: FunctionSize
     model_validation_storage: Annotated[int, Field(ge=512, le=10240, strict=True)]
     """MiB of ephemeral storage."""
 
@@ -390,6 +400,7 @@ class Deployment(Model):
     firewall: Firewall | None
     """None: what a firewall would stand before is open to whatever may reach it."""
     api: Api
+    edge: Edge
     queues: Queues
     storage: Storage
     cache: Cache | None

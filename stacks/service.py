@@ -81,7 +81,8 @@ class ServiceStack(AnflStack):
         self.access_log = self._log_group("ApiAccess")
         self.api = self._api()
         self._guard()
-        CfnOutput(self, "ApiUrl", value=self.api.url, description="Base address of the region's API")
+        if security.certificate is None:
+            CfnOutput(self, "ApiUrl", value=self.api.url, description="Base address of the region's API")
         CfnOutput(self, "BalancerDnsName", value=self.balancer.balancer.attr_dns_name)
 
     def _log_group(self, name: str) -> logs.ILogGroup:
@@ -227,6 +228,7 @@ class ServiceStack(AnflStack):
             limits=self.settings.deployment.api,
             tokens=self.settings.deployment.tokens,
             log_group=self.access_log,
+            has_names=certificate is not None,
         )
 
     def _guard(self) -> None:

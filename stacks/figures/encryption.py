@@ -48,6 +48,8 @@ def _in_transit(look: Inspection) -> None:
     if look.settings.deployment.domain:  # without one there is no certificate that the balancer could offer
         for listener in look.in_every_region("service", "AWS::ElasticLoadBalancingV2::Listener"):
             look.show(listener, "SslPolicy", begins("ELBSecurityPolicy-TLS13-1-3-"))
+        for name in look.in_every_region("edge", "AWS::ApiGateway::DomainName"):
+            look.show(name, "SecurityPolicy", begins("SecurityPolicy_TLS13_1_3_"))
         for site in look.in_stack(look.name("global", "edge"), "AWS::CloudFront::Distribution"):
             look.show(site, "DistributionConfig.ViewerCertificate.MinimumProtocolVersion", begins("TLSv1.3_"))
     for bucket in look.templates.of("AWS::S3::Bucket"):

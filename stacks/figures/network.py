@@ -8,6 +8,9 @@ def _regions(look: Inspection) -> None:
     wanted = look.settings.regions
     for network in look.in_every_region("network", "AWS::EC2::VPC"):
         look.note(network, "region of its stack", network.region, agrees=network.region in wanted)
+    if look.settings.deployment.global_accelerator:
+        for group in look.in_every_region("edge", "AWS::GlobalAccelerator::EndpointGroup"):
+            look.show(group, "EndpointGroupRegion", equals(group.region))
     for stack, region in look.templates.regions.items():
         if region not in wanted:
             look.miss(stack, f"{region} in the architecture")

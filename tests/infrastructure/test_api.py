@@ -243,6 +243,13 @@ def test_targets_are_tasks_that_say_they_are_ready(assembly: Assembly) -> None:
             assert group["HealthCheckPath"] == "/health/ready"
 
 
-def test_the_address_of_the_api_is_an_output(assembly: Assembly) -> None:
-    for region, stack in assembly.regional("service").items():
+def test_without_a_domain_the_api_answers_under_awss_own_name(dev: Assembly) -> None:
+    for region, stack in dev.regional("service").items():
+        assert stack.only("AWS::ApiGateway::RestApi")["DisableExecuteApiEndpoint"] is False
         assert f".execute-api.{region}." in json.dumps(stack.document["Outputs"]["ApiUrl"]["Value"])
+
+
+def test_with_a_domain_it_does_not(prod: Assembly) -> None:
+    for stack in prod.regional("service").values():
+        assert stack.only("AWS::ApiGateway::RestApi")["DisableExecuteApiEndpoint"] is True
+        assert "ApiUrl" not in stack.document["Outputs"]

@@ -14,7 +14,8 @@ from stacks.settings import ROOT
 from tests.infrastructure.conftest import CONTEXT, Assembly
 
 REGIONS = {"us-west-1", "us-east-1", "eu-west-1"}
-LAYERS = ["network", "security", "storage", "service", "monitoring", "recovery"]
+LAYERS = ["network", "security", "storage", "service", "edge", "monitoring", "recovery"]
+WITHOUT_DOMAIN = [layer for layer in LAYERS if layer != "edge"]
 
 
 def test_prod_has_every_layer_in_every_region(prod: Assembly) -> None:
@@ -27,11 +28,12 @@ def test_prod_has_every_layer_in_every_region(prod: Assembly) -> None:
         "anfl-prod-global-replica-keys-eu-west-1",
         "anfl-prod-global-data",
         "anfl-prod-global-edge",
+        *(f"anfl-prod-global-watch-{region}" for region in REGIONS),
     }
 
 
 def test_dev_is_one_region_without_zones_or_replicas(dev: Assembly) -> None:
-    assert set(dev.stacks) == {f"anfl-dev-us-west-1-{layer}" for layer in LAYERS} | {
+    assert set(dev.stacks) == {f"anfl-dev-us-west-1-{layer}" for layer in WITHOUT_DOMAIN} | {
         "anfl-dev-global-keys",
         "anfl-dev-global-data",
     }
@@ -47,7 +49,8 @@ def test_a_pattern_of_names_selects_one_region(prod: Assembly) -> None:
 
 def test_layers_are_deployed_in_their_order(assembly: Assembly) -> None:
     for region in {assembly.region_of(stack.name) for stack in assembly.regional("network").values()}:
-        names = [assembly.regional(layer)[region].name for layer in LAYERS]
+        layers = LAYERS if "-prod-" in next(iter(assembly)).name else WITHOUT_DOMAIN
+        names = [assembly.regional(layer)[region].name for layer in layers]
         for earlier, later in pairwise(names):
             assert earlier in assembly.dependencies(later)
 

@@ -279,6 +279,25 @@ AT_THE_EDGE: list[tuple[str, Change]] = [
 ]
 
 
+REGIONAL_EDGE: list[tuple[str, Change]] = [
+    (
+        "network.global.regions",
+        changed("AWS::GlobalAccelerator::EndpointGroup", "", "EndpointGroupRegion", "eu-north-1"),
+    ),
+    (
+        "encryption.in_transit.method",
+        changed("AWS::ApiGateway::DomainName", "Shared", "SecurityPolicy", "TLS_1_2"),
+    ),
+]
+
+
+@pytest.mark.parametrize(("figure", "change"), REGIONAL_EDGE)
+def test_a_regions_edge_that_disagrees_is_found(
+    doctored: Callable[[str, Change], Path], figure: str, change: Change
+) -> None:
+    assert with_status(judge(doctored(f"{WEST}-edge", change)), Status.DISAGREES) == {figure}
+
+
 @pytest.mark.parametrize(("figure", "change"), AT_THE_EDGE)
 def test_an_edge_that_disagrees_is_found(doctored: Callable[[str, Change], Path], figure: str, change: Change) -> None:
     assert with_status(judge(doctored("anfl-prod-global-edge", change)), Status.DISAGREES) == {figure}

@@ -87,7 +87,7 @@ def test_no_snapshot_is_left_over_from_a_stack_that_is_gone(prod: Assembly, dev:
     assert {file.stem for file in FOLDER.glob("*.yaml")} <= prod.stacks.keys() | dev.stacks.keys()
 
 
-@pytest.mark.parametrize("layer", ["network", "storage", "monitoring", "recovery", "security", "service"])
+@pytest.mark.parametrize("layer", ["network", "storage", "monitoring", "recovery", "security", "service", "edge"])
 def test_regions_differ_in_names_alone(prod: Assembly, layer: str) -> None:
     def neutral(region: str) -> str:
         document = normalised(prod.regional(layer)[region])
@@ -97,9 +97,11 @@ def test_regions_differ_in_names_alone(prod: Assembly, layer: str) -> None:
         # The key's ARN comes by import from a replica's stack, or by weak reference from the primary's.
         text = re.sub(r'\{"Fn::ImportValue": "anfl-prod-global-replica-keys-[^"]*"\}', '"<key>"', text)
         text = re.sub(r'\{"Fn::GetStackOutput": \{[^{}]*"anfl-prod-global-keys"\}\}', '"<key>"', text)
-        text = text.replace('"Region": "us-east-1", "StackName": "anfl-prod-global-dns"', '"<zones>"')
         # Every bucket knows the roles as which S3 replicates from any region.
         text = re.sub(r"anfl-prod-replication-[a-z]+-[a-z]+-\d", "<replication>", text)
+        text = re.sub(r'"Region": "us-east-1", "StackName": "anfl-prod-global-(dns|edge)"', r'"<\1>"', text)
+        # Alarms over a region stand in its guardian.
+        text = re.sub(r'("Name": "anfl-prod-(?:answers|drained)-[\w-]+", "Region": )"[\w-]+"', r'\1"<guardian>"', text)
         text = re.sub(r'"pl-[0-9a-f]+"', '"<AWS\'s addresses>"', text)
         text = text.replace(region, "<region>").replace(region.replace("-", ""), "<region>")
         return re.sub(r"(?<=[A-Za-z])[0-9A-F]{8,}\b", "<id>", text)

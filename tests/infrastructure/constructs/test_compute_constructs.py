@@ -71,6 +71,12 @@ def test_a_function_that_is_told_and_granted_nothing(inspect_construct: Inspect)
     assert services == {"logs", "ec2", "xray"}
 
 
+def test_a_function_without_a_network(inspect_construct: Inspect) -> None:
+    template = inspect_construct(lambda stack: _function(stack, vpc=None, security_group=None))
+    assert "VpcConfig" not in template.only("AWS::Lambda::Function")
+    assert "ec2:" not in json.dumps(template.only("AWS::IAM::Policy"))
+
+
 def test_a_function_with_variables_grants_and_space(inspect_construct: Inspect) -> None:
     template = inspect_construct(
         lambda stack: _function(stack, environment={Variable.PORT: "1"}, statements=[GRANT], ephemeral_storage=4096)

@@ -7,8 +7,10 @@ from aws_cdk import Stack
 from aws_cdk import aws_kms as kms
 from constructs.accelerated_entry import AcceleratedEntry
 from constructs.alias_record import AliasRecord
+from constructs.api_name import ApiName
 from constructs.documentation_site import DocumentationSite
 from constructs.encrypted_log_group import EncryptedLogGroup
+from constructs.region_health import RegionHealth, Unknown, Witness
 from constructs.secure_bucket import SecureBucket
 from constructs.zone_certificate import ZoneCertificate
 
@@ -121,3 +123,50 @@ def test_an_accelerator(inspect_construct: Inspect) -> None:
     assert template.only("AWS::GlobalAccelerator::Accelerator")["IpAddressType"] == "IPV4"
     (rule,) = template.only("AWS::S3::Bucket")["LifecycleConfiguration"]["Rules"]
     assert rule["ExpirationInDays"] == 30
+
+
+def test_a_name_of_an_api(inspect_construct: Inspect) -> None:
+    template = inspect_construct(
+        lambda stack: ApiName(stack, "N", name="a.org", certificate_arn="arn:c", rest_api_id="api", stage="live")
+    )
+    assert template.only("AWS::ApiGateway::DomainName") == {
+        "DomainName": "a.org",
+        "EndpointAccessMode": "STRICT",
+        "EndpointConfiguration": {"Types": ["REGIONAL"]},
+        "RegionalCertificateArn": "arn:c",
+        "SecurityPolicy": "SecurityPolicy_TLS13_1_3_2025_09",
+    }
+    mapping = template.only("AWS::ApiGateway::BasePathMapping")
+    assert (mapping["RestApiId"], mapping["Stage"]) == ("api", "live")
+
+
+def health_of(stack: Stack, *witnesses: Witness) -> RegionHealth:
+    """The health of a region named h."""
+    return RegionHealth(stack, "H", name="h", host="a.org", port=443, interval=30, failures=2, witnesses=witnesses)
+
+
+def test_a_region_without_witnesses_is_healthy_while_it_takes_connections(inspect_construct: Inspect) -> None:
+    found = inspect_construct(health_of).properties("AWS::Route53::HealthCheck")
+    probe, whole = sorted(
+        (check["HealthCheckConfig"] for check in found), key=lambda check: check["Type"], reverse=True
+    )
+    assert probe == {
+        "Type": "TCP",
+        "FullyQualifiedDomainName": "a.org",
+        "Port": 443,
+        "RequestInterval": 30,
+        "FailureThreshold": 2,
+    }
+    assert (whole["HealthThreshold"], len(whole["ChildHealthChecks"])) == (1, 1)
+
+
+def test_each_witness_can_object(inspect_construct: Inspect) -> None:
+    witness = Witness(label="W", alarm_name="alarm", region="us-east-1", unknown=Unknown.HEALTHY)
+    found = inspect_construct(lambda stack: health_of(stack, witness)).properties("AWS::Route53::HealthCheck")
+    checks = {check["HealthCheckConfig"]["Type"]: check["HealthCheckConfig"] for check in found}
+    assert checks["CLOUDWATCH_METRIC"] == {
+        "Type": "CLOUDWATCH_METRIC",
+        "AlarmIdentifier": {"Name": "alarm", "Region": "us-east-1"},
+        "InsufficientDataHealthStatus": "Healthy",
+    }
+    assert checks["CALCULATED"]["HealthThreshold"] == 2

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from anfl.resources import Function, Service
+from anfl.resources import Caretaker, Function, Service
 from bundling.errors import BundleMissingError
 from bundling.functions import bundle_for
 from bundling.images import image_for
@@ -52,14 +52,14 @@ def test_the_hash_cannot_confuse_where_one_file_ends(tmp_path: Path) -> None:
     assert digest([first, second], root=tmp_path) != before
 
 
-@pytest.mark.parametrize("function", Function)
-def test_no_function_ships_the_command_line_or_the_services(function: Function) -> None:
+@pytest.mark.parametrize("function", [*Function, *Caretaker])
+def test_no_function_ships_the_command_line_or_the_services(function: Function | Caretaker) -> None:
     folders = {path.relative_to(ROOT / "anfl").parts[0] for path in bundle_for(function).modules}
     assert folders.isdisjoint({"cli", "client", "http"})
 
 
-@pytest.mark.parametrize("function", Function)
-def test_every_function_has_a_handler_and_a_lock(function: Function) -> None:
+@pytest.mark.parametrize("function", [*Function, *Caretaker])
+def test_every_function_has_a_handler_and_a_lock(function: Function | Caretaker) -> None:
     bundle = bundle_for(function)
     assert (bundle.source / "handler.py").is_file()
     assert "--hash=sha256:" in bundle.requirements.read_text()

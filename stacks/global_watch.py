@@ -1,0 +1,136 @@
+"""A region seen from another one: does it answer, and is it drained? An alarm inside it would die with it."""
+
+from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_events as events
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_ssm as ssm
+from constructs import Construct, grants
+from constructs.encrypted_log_group import EncryptedLogGroup
+from constructs.python_function import PythonFunction
+
+from anfl.resources import (
+    ANSWERS_METRIC,
+    DRAINED_METRIC,
+    ENVIRONMENT_DIMENSION,
+    METRICS_NAMESPACE,
+    REGION_DIMENSION,
+    Caretaker,
+    Variable,
+)
+from stacks.base import AnflStack
+from stacks.models import Settings
+from stacks.units import Region
+
+_PERIOD_SECONDS = 60
+
+
+def drain_parameter(settings: Settings, region: Region) -> str:
+    """Name of the SSM parameter, in the guardian of ``region``, that is ``true`` while ``region`` is drained."""
+    return f"/anfl/{settings.environment}/drained/{region}"
+
+
+class GlobalWatch(AnflStack):
+    """Stands in the guardian of the region that it watches, and before that region: its alarms must exist for Route 53.
+
+    Who drains the region sets the parameter; the watch says so each minute, for as long as it stands there.
+    """
+
+    def __init__(
+        self, scope: Construct, *, settings: Settings, watched: Region, guardian: Region, host: str, key_arn: str
+    ) -> None:
+        """:param host: under which the watched region's API answers. :param key_arn: the data key in ``guardian``."""
+        name = settings.name("global", "watch", watched)
+        super().__init__(scope, name, settings=settings, region=guardian, description=f"watch over {watched}")
+        self._watched = watched
+        parameter = ssm.CfnParameter(
+            self,
+            "DrainedFlag",
+            name=drain_parameter(settings, watched),
+            type="String",
+            value="false",
+            allowed_pattern="^(true|false)$",
+            description=f"true: nobody is sent to {watched}",
+        )
+        self._every_minute(self._function(host, parameter.ref, kms.Key.from_key_arn(self, "DataKey", key_arn)))
+        failures = settings.deployment.edge.failures
+        self.answers_alarm = self._alarm("answers", ANSWERS_METRIC, "Minimum", "LessThanThreshold", failures)
+        self.drained_alarm = self._alarm("drained", DRAINED_METRIC, "Maximum", "GreaterThanOrEqualToThreshold", 1)
+
+    def _function(self, host: str, parameter: str, key: kms.IKey) -> lambda_.Function:
+        deployment = self.settings.deployment
+        return PythonFunction(
+            self,
+            "Watch",
+            function=Caretaker.WATCH,
+            name=self.settings.name(Caretaker.WATCH),
+            size=deployment.functions.watch,
+            environment={
+                Variable.ENVIRONMENT: self.settings.environment,
+                Variable.WATCHED_REGION: self._watched,
+                Variable.WATCHED_HOST: host,
+                Variable.DRAINED_PARAMETER: parameter,
+            },
+            statements=[self._read(), *grants.publish_metrics(METRICS_NAMESPACE)],
+            log_group=EncryptedLogGroup(
+                self, "WatchLogs", key=key, retention_days=deployment.log_retention_days, retain=self.retain
+            ),
+        )
+
+    def _read(self) -> iam.PolicyStatement:
+        name = drain_parameter(self.settings, self._watched).removeprefix("/")
+        arn = self.format_arn(service="ssm", resource="parameter", resource_name=name)
+        return iam.PolicyStatement(sid="Drained", actions=["ssm:GetParameter"], resources=[arn])
+
+    def _every_minute(self, function: lambda_.Function) -> None:
+        rule = events.CfnRule(
+            self,
+            "EveryMinute",
+            description=f"Looks at {self._watched}",
+            schedule_expression="rate(1 minute)",
+            targets=[
+                events.CfnRule.TargetProperty(
+                    id="watch",
+                    arn=function.function_arn,
+                    # A look that is late is worth nothing: the next one follows.
+                    retry_policy=events.CfnRule.RetryPolicyProperty(
+                        maximum_event_age_in_seconds=_PERIOD_SECONDS, maximum_retry_attempts=0
+                    ),
+                )
+            ],
+        )
+        lambda_.CfnEventInvokeConfig(
+            self, "OneAttempt", function_name=function.function_name, qualifier="$LATEST", maximum_retry_attempts=0
+        )
+        lambda_.CfnPermission(
+            self,
+            "MayBeCalled",
+            action="lambda:InvokeFunction",
+            function_name=function.function_arn,
+            principal="events.amazonaws.com",
+            source_arn=rule.attr_arn,
+        )
+
+    def _alarm(self, label: str, metric: str, statistic: str, comparison: str, periods: int) -> str:
+        """Name of an alarm that Route 53 can follow; it calls nobody."""
+        alarm = cloudwatch.CfnAlarm(
+            self,
+            f"{label.capitalize()}Alarm",
+            alarm_name=self.settings.name(label, self._watched),
+            alarm_description=f"Route 53 sends nobody to {self._watched} while this is in alarm",
+            namespace=METRICS_NAMESPACE,
+            metric_name=metric,
+            dimensions=[
+                cloudwatch.CfnAlarm.DimensionProperty(name=ENVIRONMENT_DIMENSION, value=self.settings.environment),
+                cloudwatch.CfnAlarm.DimensionProperty(name=REGION_DIMENSION, value=self._watched),
+            ],
+            statistic=statistic,
+            period=_PERIOD_SECONDS,
+            threshold=1,
+            comparison_operator=comparison,
+            evaluation_periods=periods,
+            datapoints_to_alarm=periods,
+            treat_missing_data="missing",
+        )
+        return str(alarm.alarm_name)
