@@ -69,7 +69,7 @@ def test_storage_is_reached_without_the_internet(assembly: Assembly) -> None:
 
 CALLED = {
     *("aps-workspaces", "ec2", "ecr.api", "ecr.dkr", "ecs", "ecs-agent", "ecs-telemetry"),
-    *("kms", "logs", "monitoring", "secretsmanager", "sqs", "sts"),
+    *("kms", "logs", "monitoring", "secretsmanager", "sqs", "ssm", "ssmmessages", "sts", "xray"),
 }
 """What functions, tasks, instances and Vault call beside S3 and DynamoDB."""
 

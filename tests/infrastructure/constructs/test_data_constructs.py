@@ -6,8 +6,9 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from aws_cdk import Stack
+from aws_cdk import CfnOutput, Stack
 from aws_cdk import aws_kms as kms
+from constructs.bucket_replication import BucketReplication, Place
 from constructs.encrypted_log_group import EncryptedLogGroup
 from constructs.global_table import GlobalTable
 from constructs.secure_bucket import SecureBucket
@@ -49,6 +50,55 @@ def test_a_bucket_that_stays(inspect_construct: Inspect) -> None:
     assert bucket["DeletionPolicy"] == "Retain"
     (rule,) = bucket["Properties"]["LifecycleConfiguration"]["Rules"]
     assert rule["NoncurrentVersionExpiration"] == {"NoncurrentDays": 365}
+
+
+def test_a_bucket_whose_objects_expire_and_that_exempts_a_role(inspect_construct: Inspect) -> None:
+    template = inspect_construct(
+        lambda stack: SecureBucket(
+            stack,
+            "B",
+            name="a-bucket",
+            key=key_of(stack),
+            noncurrent_retention=timedelta(days=2),
+            retain=False,
+            expiry=timedelta(days=3),
+            exempt_roles=["a-role"],
+        )
+    )
+    (rule,) = template.only("AWS::S3::Bucket")["LifecycleConfiguration"]["Rules"]
+    assert rule["ExpirationInDays"] == 3
+    assert "ExpiredObjectDeleteMarker" not in rule  # S3 refuses both in one rule
+    policies = template.only("AWS::S3::BucketPolicy")["PolicyDocument"]["Statement"]
+    (exempt,) = (s["Condition"]["ArnNotEquals"] for s in policies if "ArnNotEquals" in s["Condition"])
+    assert json.dumps(exempt["aws:PrincipalArn"]).endswith(':role/a-role"]]}]')
+
+
+def _replication(stack: Stack, *regions: str) -> BucketReplication:
+    def place(region: str) -> Place:
+        return Place(region=region, key_arn=f"arn:aws:kms:{region}:1:key/k", buckets={"logs": f"logs-{region}"})
+
+    replication = BucketReplication(
+        stack, "R", role_name="a-role", source=place("eu-west-1"), destinations=[place(region) for region in regions]
+    )
+    CfnOutput(stack, "Configurations", value=stack.to_json_string(replication.configurations))
+    return replication
+
+
+@pytest.mark.parametrize("regions", [("us-west-1",), ("us-west-1", "us-east-1")])
+def test_a_bucket_replicates_to_each_region_by_a_rule_of_its_own(
+    inspect_construct: Inspect, regions: tuple[str, ...]
+) -> None:
+    template = inspect_construct(lambda stack: _replication(stack, *regions))
+    (configuration,) = json.loads(template.document["Outputs"]["Configurations"]["Value"])
+    assert configuration["Bucket"] == "logs-eu-west-1"
+    assert [(rule["ID"], rule["Priority"]) for rule in configuration["Rules"]] == [
+        (f"to-{region}", number) for number, region in enumerate(regions, start=1)
+    ]
+    assert [rule["Destination"]["Bucket"] for rule in configuration["Rules"]] == [
+        f"arn:aws:s3:::logs-{region}" for region in regions
+    ]
+    sids = [s["Sid"] for s in template.only("AWS::IAM::Policy")["PolicyDocument"]["Statement"]]
+    assert len(sids) == len(set(sids)) == 3 + 2 * len(regions)
 
 
 def test_a_queue_and_its_dead_letters(inspect_construct: Inspect) -> None:
