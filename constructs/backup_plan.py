@@ -27,29 +27,36 @@ class BackupPlan(Construct):
         frequency: str,
         retention: timedelta,
         resource_arns: Sequence[str],
+        copy_to: str | None = None,
     ) -> None:
         """:param frequency: ``hourly`` or ``daily``, at UTC.
 
         :param resource_arns: at least one; a selection of none would back up nothing, silently.
+        :param copy_to: ARN of a vault, usually in another region, that keeps a copy as long as the original is kept.
         """
         super().__init__(scope, id)
         if not resource_arns:
             raise ValueError(f"{name}: a backup plan needs at least one resource")
-        rule = backup.CfnBackupPlan.BackupRuleResourceTypeProperty(
+        plan = backup.CfnBackupPlan
+        lifecycle = plan.LifecycleResourceTypeProperty(delete_after_days=retention.days)
+        copies = [
+            plan.CopyActionResourceTypeProperty(destination_backup_vault_arn=arn, lifecycle=lifecycle)
+            for arn in ([copy_to] if copy_to else [])
+        ]
+        rule = plan.BackupRuleResourceTypeProperty(
             rule_name=f"{name}-{frequency}",
             target_backup_vault=vault_name,
             schedule_expression=_SCHEDULES[frequency],
             schedule_expression_timezone="Etc/UTC",
             start_window_minutes=_START_WINDOW,
             completion_window_minutes=_COMPLETION_WINDOW[frequency],
-            lifecycle=backup.CfnBackupPlan.LifecycleResourceTypeProperty(delete_after_days=retention.days),
+            lifecycle=lifecycle,
+            copy_actions=copies or None,
         )
-        self.plan = backup.CfnBackupPlan(
+        self.plan = plan(
             self,
             "Plan",
-            backup_plan=backup.CfnBackupPlan.BackupPlanResourceTypeProperty(
-                backup_plan_name=name, backup_plan_rule=[rule]
-            ),
+            backup_plan=plan.BackupPlanResourceTypeProperty(backup_plan_name=name, backup_plan_rule=[rule]),
         )
         backup.CfnBackupSelection(
             self,

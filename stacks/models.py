@@ -374,6 +374,17 @@ class ExtraFunctions(Model):
     """MiB of ephemeral storage."""
 
 
+class RestoreTest(Model):
+    """Backups restored on trial."""
+
+    cron: Annotated[str, Field(pattern=r"^\S+ \S+ \S+ \S+ \S+ \S+$")]
+    """When, UTC: minutes, hours, day of month, month, day of week, year."""
+    backups_within: Annotated[Duration, between("1 days", "365 days")]
+    """How old a backup may be that is tried."""
+    keep: Annotated[Duration, between("1h", "168h")]
+    """How long what was restored can be looked at."""
+
+
 LogRetention = Literal[1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827]
 
 
@@ -406,6 +417,8 @@ class Deployment(Model):
     cache: Cache | None
     """None: the environment has none. It holds nothing but hints."""
     functions: ExtraFunctions
+    restore_test: RestoreTest | None
+    """None: backups are not tried."""
 
 
 class Settings(Model):

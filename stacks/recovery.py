@@ -1,14 +1,21 @@
-"""Backups of a region's state."""
+"""Backups of a region's state, their copies and trials, and the workflow by which it takes another region's place."""
 
-from aws_cdk import RemovalPolicy
+from collections.abc import Mapping
+
+from aws_cdk import CfnOutput, RemovalPolicy
 from aws_cdk import aws_backup as backup
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
 from constructs import Construct
 from constructs.backup_plan import BackupPlan
+from constructs.encrypted_log_group import EncryptedLogGroup
+from constructs.restore_test import RestoreTest
+from constructs.workflow import Workflow
 
 from anfl.resources import TABLES
 from stacks.base import AnflStack
 from stacks.models import ConfigurationBackup, DatabaseBackup, Settings, VectorBackup
+from stacks.recovery_workflow import RecoveryWorkflow
 from stacks.storage import StorageStack
 from stacks.units import Region
 
@@ -19,13 +26,15 @@ _POLICIES = (
     "AWSBackupServiceRolePolicyForS3Restore",
 )
 """S3 has two of its own: without them its jobs fail."""
+Plan = DatabaseBackup | VectorBackup | ConfigurationBackup
 
 
 class RecoveryStack(AnflStack):
-    """A vault, and the three plans of the architecture.
+    """A vault and the architecture's three plans, each with copies in the region's guardian.
 
-    Databases are the tables, vectors the vectors bucket, configuration the artefacts bucket: what the services are
-    told to serve.
+    Databases are the tables. Vectors are the buckets, which AWS Backup copies incrementally. Configuration is what the
+    services are told to serve: collections and aliases, models and their aliases, public keys. All of it stands in
+    tables, which AWS Backup copies in full, and is kept longer under this plan.
     """
 
     def __init__(
@@ -33,22 +42,26 @@ class RecoveryStack(AnflStack):
     ) -> None:
         """:param key_arn: the data key in ``region``."""
         name = settings.name(region, "recovery")
-        super().__init__(scope, name, settings=settings, region=region, description="backups")
-        self._vault = self._backup_vault(key_arn)
-        self._role = iam.Role(
-            self,
-            "BackupRole",
-            assumed_by=iam.ServicePrincipal("backup.amazonaws.com"),
-            managed_policies=[iam.ManagedPolicy.from_aws_managed_policy_name(policy) for policy in _POLICIES],
+        super().__init__(
+            scope, name, settings=settings, region=region, description="backups, recovery of another region"
         )
+        self._key = kms.Key.from_key_arn(self, "DataKey", key_arn)
+        self._guardian = settings.guardian(region)
+        self._vault = self._backup_vault(key_arn)
+        self._role = self._backup_role()
         tables = [
             self.format_arn(service="dynamodb", resource="table", resource_name=settings.name(table.name))
             for table in TABLES
         ]
+        buckets = [storage.vectors.bucket_arn, storage.artifacts.bucket_arn]
         plans = settings.backup
         self._plan("databases", plans.databases, tables)
-        self._plan("vectors", plans.vectors, [storage.vectors.bucket_arn])
-        self._plan("configuration", plans.configuration, [storage.artifacts.bucket_arn])
+        self._plan("vectors", plans.vectors, buckets)
+        self._plan("configuration", plans.configuration, tables)
+        self._restore_test({"DynamoDB": tables, "S3": buckets})
+        ward = settings.ward(region)
+        if ward is not None:
+            self._workflow(region, ward)
 
     def _backup_vault(self, key_arn: str) -> backup.CfnBackupVault:
         keep = iam.PolicyDocument(
@@ -72,9 +85,20 @@ class RecoveryStack(AnflStack):
         vault.apply_removal_policy(RemovalPolicy.RETAIN if self.retain else RemovalPolicy.DESTROY)
         return vault
 
-    def _plan(
-        self, name: str, plan: DatabaseBackup | VectorBackup | ConfigurationBackup, resource_arns: list[str]
-    ) -> None:
+    def _backup_role(self) -> iam.Role:
+        return iam.Role(
+            self,
+            "BackupRole",
+            assumed_by=iam.ServicePrincipal("backup.amazonaws.com"),
+            managed_policies=[iam.ManagedPolicy.from_aws_managed_policy_name(policy) for policy in _POLICIES],
+        )
+
+    def _plan(self, name: str, plan: Plan, resource_arns: list[str]) -> None:
+        copies = None
+        if self._guardian is not None:
+            # By name: regions do not depend on one another. Copies fail until the other vault is there.
+            vault = self.settings.name("recovery")
+            copies = f"arn:aws:backup:{self._guardian}:{self.account}:backup-vault:{vault}"
         BackupPlan(
             self,
             name.capitalize(),
@@ -84,4 +108,40 @@ class RecoveryStack(AnflStack):
             frequency=plan.frequency,
             retention=plan.retention,
             resource_arns=resource_arns,
+            copy_to=copies,
         )
+
+    def _restore_test(self, resource_arns: Mapping[str, list[str]]) -> None:
+        trial = self.settings.deployment.restore_test
+        if trial is not None:
+            RestoreTest(
+                self,
+                "RestoreTest",
+                name=self.settings.name("restores"),
+                vault_arn=self._vault.attr_backup_vault_arn,
+                role_arn=self._role.role_arn,
+                schedule=f"cron({trial.cron})",
+                selection_days=trial.backups_within.days,
+                keep_hours=int(trial.keep.total_seconds()) // 3600,
+                resource_arns=resource_arns,
+            )
+
+    def _workflow(self, region: Region, ward: Region) -> None:
+        workflow = RecoveryWorkflow(
+            self, settings=self.settings, region=region, ward=ward, vault_name=self.settings.name("recovery")
+        )
+        made = Workflow(
+            self,
+            "Recovery",
+            name=self.settings.name("recover", ward),
+            definition=workflow.definition(),
+            statements=workflow.statements(self._key),
+            log_group=EncryptedLogGroup(
+                self,
+                "RecoveryLogs",
+                key=self._key,
+                retention_days=self.settings.deployment.log_retention_days,
+                retain=self.retain,
+            ),
+        )
+        CfnOutput(self, "RecoveryWorkflowArn", value=made.resource.ref, description=f"Start it when {ward} is lost")

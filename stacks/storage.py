@@ -19,9 +19,8 @@ VISIBILITY_FACTOR = 6
 """Times a function's time-out: Lambda retries a batch itself before the queue hands it out again."""
 REPLICATED = ("vectors", "artifacts")
 """Buckets that every region has, each with a replica of the others' objects (`stacks.replication`)."""
-
-
 QUEUES = ("jobs", "chunks", "validation")
+"""Names of the queues."""
 
 
 class StorageStack(AnflStack):

@@ -5,7 +5,7 @@ Nothing here asks the code that wrote the templates.
 
 from collections.abc import Mapping
 
-from stacks.figures import alerts, backup, compute, encryption, network, replication, scaling
+from stacks.figures import alerts, backup, compute, encryption, network, recovery, replication, scaling
 from stacks.figures.inspection import Rules
 
 RULES: Rules = {
@@ -16,13 +16,11 @@ RULES: Rules = {
     **scaling.RULES,
     **backup.RULES,
     **replication.RULES,
+    **recovery.RULES,
 }
 """What realises a figure, by the figure's pattern."""
 
 NOT_YET: Mapping[str, str] = {
     **encryption.NOT_YET,
-    **backup.NOT_YET,
-    "recovery.rto": "no workflow recovers a region",
-    "recovery.steps": "no workflow recovers a region",
 }
 """Figures that no resource realises yet, and why not."""

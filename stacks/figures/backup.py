@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from stacks.figures.inspection import Inspection, Rules, equals
 from stacks.figures.templates import Resource
 from stacks.models import Backup, Settings
+from stacks.units import Region
 
 _SCHEDULES = {
     "hourly": re.compile(r"cron\(\d+ \* \* \* \? \*\)"),
@@ -56,15 +57,22 @@ def _retention(look: Inspection) -> None:
     days = _retention_days(look.settings, _member(look))
     for plan in _plans(look):
         look.show(plan, f"{_RULE}.Lifecycle.DeleteAfterDays", equals(days))
+        guardian = look.settings.guardian(Region(plan.region))
+        if guardian is not None:
+            copy = f"{_RULE}.CopyActions.0"
+            look.show(plan, f"{copy}.Lifecycle.DeleteAfterDays", equals(days))
+            vault = plan.get(f"{copy}.DestinationBackupVaultArn")
+            look.note(plan, f"{copy}.DestinationBackupVaultArn", vault, agrees=f":{guardian}:" in str(vault))
     for cache in _caches(look):
         look.show(cache, "SnapshotRetentionLimit", equals(days))
 
 
 def _type(look: Inspection) -> None:
-    """AWS Backup decides by what is selected: it copies tables whole, buckets incrementally."""
+    """AWS Backup decides by what is selected: a backup of a table is always full, one of a bucket incremental."""
     for plan in _plans(look):
         stores = {
             "snapshot": f"arn:aws:dynamodb:{plan.region}:",
+            "full": f"arn:aws:dynamodb:{plan.region}:",
             "incremental": f"{look.name(plan.region, 'storage')}:ExportsOutput",
         }
         origin = stores[str(look.figure.value)]
@@ -85,5 +93,5 @@ RULES: Rules = {
     },
     "backup.databases.type": _type,
     "backup.vectors.type": _type,
+    "backup.configuration.type": _type,
 }
-NOT_YET = {"backup.configuration.type": "AWS Backup copies a bucket incrementally"}

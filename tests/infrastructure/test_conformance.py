@@ -65,6 +65,18 @@ def edited(kind: str, name: str, path: str, old: str, new: str) -> Change:
     return change
 
 
+def rewritten(name: str, old: str, new: str) -> Change:
+    """Replace a part of a workflow's definition."""
+
+    def change(resources: Resources) -> None:
+        target = resources[the_one(resources, "AWS::StepFunctions::StateMachine", name)]["Properties"]
+        text = json.dumps(target["DefinitionString"])
+        assert json.dumps(old)[1:-1] in text
+        target["DefinitionString"] = json.loads(text.replace(json.dumps(old)[1:-1], json.dumps(new)[1:-1]))
+
+    return change
+
+
 def removed(kind: str, name: str) -> Change:
     """Take away the one resource of a type whose logical id begins with ``name``."""
 
@@ -121,6 +133,8 @@ def test_dev_has_no_names_and_so_no_certificate(dev: Assembly) -> None:
     assert with_status(verdicts, Status.NOT_HERE) == {
         "network.global.route53.zones",
         "encryption.in_transit.certificate",
+        "recovery.rto",
+        "recovery.steps",
     }
 
 
@@ -236,6 +250,22 @@ DISAGREEMENTS: dict[str, tuple[str, Change]] = {
         f"{WEST}-storage",
         changed("AWS::ElastiCache::ReplicationGroup", "Cache", "SnapshotRetentionLimit", 7),
     ),
+    "backup.vectors.retention": (
+        f"{WEST}-recovery",
+        changed(PLAN, "Vectors", f"{RULE}.CopyActions.0.Lifecycle.DeleteAfterDays", 1),
+    ),
+    "backup.configuration.type": (
+        f"{WEST}-recovery",
+        changed("AWS::Backup::BackupSelection", "Configuration", "BackupSelection.Resources", ARTIFACTS),
+    ),
+    "recovery.rto": (
+        f"{WEST}-recovery",
+        rewritten("Recovery", '"TimeoutSeconds":14400', '"TimeoutSeconds":14401'),
+    ),
+    "recovery.steps": (
+        f"{WEST}-recovery",
+        rewritten("Recovery", '"Next":"verify_data"', '"Next":"update_dns"'),
+    ),
     "backup.databases.type": (
         f"{WEST}-recovery",
         changed("AWS::Backup::BackupSelection", "Databases", "BackupSelection.Resources", ARTIFACTS),
@@ -325,8 +355,10 @@ def test_the_table(prod: Assembly, capsys: pytest.CaptureFixture[str]) -> None:
     stack, logical_id, name, value = lines[at + 1].split()
     assert (stack, name, value) == ("anfl-prod-{us-west-1,us-east-1,eu-west-1}-network", "CidrBlock", "10.0.0.0/16")
     assert logical_id in prod["anfl-prod-us-west-1-network"].resources("AWS::EC2::VPC")
-    assert "recovery.rto = 4h   [not yet: no workflow recovers a region]" in lines
-    assert lines[-1] == f"54 figures: {54 - len(NOT_YET)} realised, {len(NOT_YET)} not yet"
+    for figure, reason in NOT_YET.items():
+        assert any(line.startswith(f"{figure} = ") and line.endswith(f"   [not yet: {reason}]") for line in lines)
+    missing = f", {len(NOT_YET)} not yet" if NOT_YET else ""
+    assert lines[-1] == f"54 figures: {54 - len(NOT_YET)} realised{missing}"
 
 
 def test_the_table_marks_what_disagrees(

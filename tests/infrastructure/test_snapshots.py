@@ -14,6 +14,8 @@ import yaml
 
 from bundling.functions import FunctionBundle
 from bundling.images import ServiceImage
+from stacks.settings import load
+from stacks.units import Region
 from tests.infrastructure.conftest import Assembly, Template, synthesize
 from tests.infrastructure.test_api import routes
 
@@ -89,6 +91,8 @@ def test_no_snapshot_is_left_over_from_a_stack_that_is_gone(prod: Assembly, dev:
 
 @pytest.mark.parametrize("layer", ["network", "storage", "monitoring", "recovery", "security", "service", "edge"])
 def test_regions_differ_in_names_alone(prod: Assembly, layer: str) -> None:
+    settings = load("prod")
+
     def neutral(region: str) -> str:
         document = normalised(prod.regional(layer)[region])
         for part in ("Resources", "Outputs"):  # Grafana exists in some regions only
@@ -103,7 +107,13 @@ def test_regions_differ_in_names_alone(prod: Assembly, layer: str) -> None:
         # Alarms over a region stand in its guardian.
         text = re.sub(r'("Name": "anfl-prod-(?:answers|drained)-[\w-]+", "Region": )"[\w-]+"', r'\1"<guardian>"', text)
         text = re.sub(r'"pl-[0-9a-f]+"', '"<AWS\'s addresses>"', text)
-        text = text.replace(region, "<region>").replace(region.replace("-", ""), "<region>")
+        places = {
+            "guardian": settings.guardian(Region(region)),
+            "ward": settings.ward(Region(region)),
+            "region": region,
+        }
+        for place, name in places.items():
+            text = text.replace(str(name), f"<{place}>").replace(str(name).replace("-", ""), f"<{place}>")
         return re.sub(r"(?<=[A-Za-z])[0-9A-F]{8,}\b", "<id>", text)
 
     first, *others = (neutral(region) for region in prod.regional(layer))

@@ -233,6 +233,14 @@ ARCHITECTURE = "architecture.yaml"
             "input should be <Region.US_EAST_1: 'us-east-1'> or <Region.EU_WEST_1: 'eu-west-1'>",
             id="Grafana where it does not exist",
         ),
+        pytest.param(
+            "environments/prod.yaml",
+            'cron: "0 6 ? * SUN *"',
+            'cron: "weekly"',
+            "prod.yaml: deployment.restore_test.cron: 'weekly' is not allowed: "
+            r"string should match pattern '^\S+ \S+ \S+ \S+ \S+ \S+$'",
+            id="no schedule",
+        ),
     ],
 )
 def test_one_line_says_where_what_and_what_is_allowed(

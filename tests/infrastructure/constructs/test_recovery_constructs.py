@@ -1,0 +1,112 @@
+"""Copies and trials of backups, workflows and their states: the least, and everything."""
+
+import json
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+from aws_cdk import Stack
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_logs as logs
+from constructs.backup_plan import BackupPlan
+from constructs.restore_test import RestoreTest
+from constructs.states import call, require, sequence, together, until
+from constructs.workflow import Workflow
+
+from tests.infrastructure.conftest import Template
+
+Inspect = Callable[[Callable[[Stack], object]], Template]
+
+
+@pytest.mark.parametrize("copy_to", [None, "arn:vault"])
+def test_a_backup_plan_with_and_without_copies(inspect_construct: Inspect, copy_to: str | None) -> None:
+    template = inspect_construct(
+        lambda stack: BackupPlan(
+            stack,
+            "P",
+            name="p",
+            vault_name="v",
+            role_arn="arn:role",
+            frequency="daily",
+            retention=timedelta(days=3),
+            resource_arns=["arn:one"],
+            copy_to=copy_to,
+        )
+    )
+    (rule,) = template.only("AWS::Backup::BackupPlan")["BackupPlan"]["BackupPlanRule"]
+    wanted = [{"DestinationBackupVaultArn": copy_to, "Lifecycle": {"DeleteAfterDays": 3}}] if copy_to else None
+    assert rule.get("CopyActions") == wanted
+
+
+def test_a_restore_test_of_two_kinds(inspect_construct: Inspect) -> None:
+    template = inspect_construct(
+        lambda stack: RestoreTest(
+            stack,
+            "R",
+            name="a-name",
+            vault_arn="arn:vault",
+            role_arn="arn:role",
+            schedule="cron(0 1 * * ? *)",
+            selection_days=2,
+            keep_hours=5,
+            resource_arns={"S3": ["arn:b"], "DynamoDB": ["arn:t", "arn:u"]},
+        )
+    )
+    plan = template.only("AWS::Backup::RestoreTestingPlan")
+    assert plan["RestoreTestingPlanName"] == "a_name"
+    assert plan["ScheduleExpression"] == "cron(0 1 * * ? *)"
+    selections = template.resources("AWS::Backup::RestoreTestingSelection")
+    assert len(selections) == 2
+    for selection in selections.values():
+        assert selection["DependsOn"], "it names its plan by text"
+        assert selection["Properties"]["ValidationWindowHours"] == 5
+
+
+def test_a_workflow_logs_without_data_and_may_do_what_it_is_granted(inspect_construct: Inspect) -> None:
+    machine = sequence({"end": {"Type": "Succeed"}})
+    template = inspect_construct(
+        lambda stack: Workflow(
+            stack,
+            "W",
+            name="w",
+            definition=machine,
+            statements=[iam.PolicyStatement(sid="Own", actions=["s3:ListBucket"], resources=["arn:aws:s3:::b"])],
+            log_group=logs.LogGroup(stack, "Logs"),
+        )
+    )
+    found = template.only("AWS::StepFunctions::StateMachine")
+    assert json.loads(found["DefinitionString"]) == machine
+    assert found["LoggingConfiguration"]["Level"] == "ALL"
+    assert found["LoggingConfiguration"]["IncludeExecutionData"] is False
+    assert found["TracingConfiguration"] == {"Enabled": True}
+    statements = template.only("AWS::IAM::Policy")["PolicyDocument"]["Statement"]
+    assert {statement["Sid"] for statement in statements} == {"DeliverLogs", "Trace", "Own"}
+
+
+def test_a_sequence_links_what_links_itself_to_nothing() -> None:
+    one, two = call("s3", "listBuckets", {}), call("s3", "headBucket", {"Bucket": "b"}, select={"a.$": "$.A"})
+    assert one["ResultSelector"] == {}
+    assert two["ResultSelector"] == {"a.$": "$.A"}
+    machine = sequence(
+        {"one": one, "two": {**two, "Next": "one"}, "three": together([sequence({"x": one})], keep="$.k")}
+    )
+    states = machine["States"]
+    assert machine["StartAt"] == "one"
+    assert (states["one"]["Next"], states["two"]["Next"], states["three"]["End"]) == ("two", "one", True)
+    assert states["three"]["Branches"][0]["States"]["x"]["End"] is True
+
+
+def test_conditions_go_on_fail_or_wait() -> None:
+    condition = {"Variable": "$.a", "IsPresent": True}
+    states = sequence(require(condition, then="good", error="E", cause="c"))["States"]
+    assert states["is good"]["Choices"] == [{**condition, "Next": "good"}]
+    assert states[states["is good"]["Default"]] == {"Type": "Fail", "Error": "E", "Cause": "c"}
+    assert states["good"] == {"Type": "Succeed"}
+    more = sequence(require(condition, then="good", error="E", cause="c", state=call("s3", "listBuckets", {})))[
+        "States"
+    ]
+    assert more["good"]["End"] is True
+    loop = sequence(until(condition, call("s3", "listBuckets", {}), then="done", seconds=9))["States"]
+    wait = loop[loop["is done"]["Default"]]
+    assert (wait["Type"], wait["Seconds"]) == ("Wait", 9)
+    assert loop[wait["Next"]]["Next"] == "is done"
