@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from aws_cdk import CfnTag
 from aws_cdk import aws_route53 as route53
 from constructs import Construct
 
@@ -81,11 +80,6 @@ class RegionHealth(Construct):
         )
 
     def _check(self, label: str, configuration: route53.CfnHealthCheck.HealthCheckConfigProperty) -> str:
-        tag = CfnTag(key="Name", value=f"{self._name}-{label.lower()}")
-        check = _CHECK(
-            self,
-            label,
-            health_check_config=configuration,
-            health_check_tags=[_CHECK.HealthCheckTagProperty(key=tag.key, value=tag.value)],
-        )
-        return check.attr_health_check_id
+        name = _CHECK.HealthCheckTagProperty(key="Name", value=f"{self._name}-{label.lower()}")
+        check = _CHECK(self, label, health_check_config=configuration, health_check_tags=[name])
+        return check.ref

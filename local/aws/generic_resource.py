@@ -102,7 +102,14 @@ class GenericResource(CloudFormationModel):
         """Nothing was made, so nothing goes."""
 
     def _declared_name(self) -> str | None:
-        for key in (f"{self._short}Name", "Name", "StageName", "DBClusterIdentifier", "ReplicationGroupId"):
+        for key in (
+            f"{self._short}Name",
+            self._short,
+            "Name",
+            "StageName",
+            "DBClusterIdentifier",
+            "ReplicationGroupId",
+        ):
             value = self.properties.get(key)
             if isinstance(value, str):
                 return value

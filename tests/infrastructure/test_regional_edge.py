@@ -65,7 +65,7 @@ def test_the_shared_name_goes_by_latency_among_healthy_regions(prod: Assembly) -
         shared = record(stack, API)
         assert shared["Region"] == shared["SetIdentifier"] == region
         assert "Failover" not in shared
-        whole, _ = shared["HealthCheckId"]["Fn::GetAtt"]
+        whole = shared["HealthCheckId"]["Ref"]
         configuration = stack.resources("AWS::Route53::HealthCheck")[whole]["Properties"]["HealthCheckConfig"]
         assert configuration["Type"] == "CALCULATED"
 
