@@ -4,13 +4,17 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TypeVar
 
+from aws_cdk import Stack
 from aws_cdk import aws_elasticloadbalancingv2 as elb
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 from anfl.problems import not_found
 from anfl.resources import Service
 
 T = TypeVar("T")
+_LOG_PREFIX = "balancer"
 _VALUES_A_RULE = 5
 """ELB's limit on condition values."""
 
@@ -33,8 +37,12 @@ class InternalBalancer(Construct):
         certificate_arn: str | None,
         tls_policy: str,
         retain: bool,
+        log_bucket: s3.Bucket | None = None,
     ) -> None:
-        """:param paths: path patterns by service. :param certificate_arn: HTTPS with it, plain HTTP without."""
+        """:param paths: path patterns by service. :param certificate_arn: HTTPS with it, plain HTTP without.
+
+        :param log_bucket: under a key of S3's own (ELB writes under no other), for a line about each request.
+        """
         super().__init__(scope, id)
         attribute = elb.CfnLoadBalancer.LoadBalancerAttributeProperty
         self.balancer = elb.CfnLoadBalancer(
@@ -50,12 +58,29 @@ class InternalBalancer(Construct):
                 attribute(key="routing.http.drop_invalid_header_fields.enabled", value="true"),
                 attribute(key="routing.http.desync_mitigation_mode", value="strictest"),
                 attribute(key="idle_timeout.timeout_seconds", value="120"),
+                *(attribute(key=key, value=value) for key, value in _access_logs(log_bucket).items()),
             ],
         )
+        if log_bucket is not None:
+            self._open_bucket(log_bucket)
         self.arn = self.balancer.ref
         self.listener = self._listener(certificate_arn, tls_policy)
         self.target_groups = {service: self._target_group(service, vpc_id, port, health_path) for service in paths}
         self.rules = list(self._rules(paths))
+
+    def _open_bucket(self, bucket: s3.Bucket) -> None:
+        """ELB writes below the account's own folder, and tries it when access logs are switched on."""
+        account = Stack.of(self).account
+        bucket.add_to_resource_policy(
+            iam.PolicyStatement(
+                sid="AccessLogs",
+                principals=[iam.ServicePrincipal("logdelivery.elasticloadbalancing.amazonaws.com")],
+                actions=["s3:PutObject"],
+                resources=[bucket.arn_for_objects(f"{_LOG_PREFIX}/AWSLogs/{account}/*")],
+            )
+        )
+        if bucket.policy is not None:
+            self.balancer.node.add_dependency(bucket.policy)
 
     def _listener(self, certificate_arn: str | None, tls_policy: str) -> elb.CfnListener:
         nothing = not_found("no service answers this path").document()
@@ -127,6 +152,16 @@ class InternalBalancer(Construct):
                         )
                     ],
                 )
+
+
+def _access_logs(bucket: s3.Bucket | None) -> dict[str, str]:
+    if bucket is None:
+        return {}
+    return {
+        "access_logs.s3.enabled": "true",
+        "access_logs.s3.bucket": bucket.bucket_name,
+        "access_logs.s3.prefix": _LOG_PREFIX,
+    }
 
 
 def _groups(values: Sequence[T], size: int) -> Iterator[list[T]]:

@@ -11,7 +11,7 @@ from constructs import Construct
 
 
 class SecureBucket(s3.Bucket):
-    """Versioned, under the data key, private, reached over TLS 1.3 alone."""
+    """Versioned, encrypted, private, reached over TLS 1.3 alone."""
 
     def __init__(
         self,
@@ -19,7 +19,7 @@ class SecureBucket(s3.Bucket):
         id: str,  # noqa: A002 - as every construct names it
         *,
         name: str,
-        key: kms.IKey,
+        key: kms.IKey | None,
         noncurrent_retention: timedelta,
         retain: bool,
         expiry: timedelta | None = None,
@@ -27,6 +27,7 @@ class SecureBucket(s3.Bucket):
     ) -> None:
         """:param noncurrent_retention: how long replaced and deleted versions are kept. :param expiry: of objects.
 
+        :param key: None: a key of S3's own, for the few services of AWS that write under no other.
         :param exempt_roles: names of roles as which services of AWS come: these choose their protocol, which need not
             be TLS 1.3. Plain HTTP is refused to them too.
         """
@@ -35,9 +36,9 @@ class SecureBucket(s3.Bucket):
             id,
             bucket_name=name,
             versioned=True,
-            encryption=s3.BucketEncryption.KMS,
+            encryption=s3.BucketEncryption.S3_MANAGED if key is None else s3.BucketEncryption.KMS,
             encryption_key=key,
-            bucket_key_enabled=True,
+            bucket_key_enabled=None if key is None else True,
             block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
             object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
             enforce_ssl=True,

@@ -403,6 +403,8 @@ class Deployment(Model):
     default_tenant: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")] | None
     """Tenant of direct invocations that name none; null: they must name one."""
     log_retention_days: LogRetention
+    balancer_logs: bool
+    """Whether the balancer notes every request, in a bucket of its own, for as long as other logs are kept."""
     grafana_regions: tuple[Literal[Region.US_EAST_1, Region.EU_WEST_1], ...]
     """Where a Grafana workspace stands, which reads every region; us-west-1 does not have the service."""
     tokens: Tokens

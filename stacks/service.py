@@ -1,5 +1,7 @@
 """What answers requests in a region: functions, ECS services, balancer, REST API."""
 
+from datetime import timedelta
+
 from aws_cdk import CfnOutput
 from aws_cdk import aws_apigatewayv2 as apigatewayv2
 from aws_cdk import aws_ecs as ecs
@@ -16,6 +18,7 @@ from constructs.python_function import PythonFunction
 from constructs.region_network import RegionNetwork
 from constructs.rest_api import RestApi
 from constructs.rest_routes import ApiRoute, BalancerTarget, FunctionTarget
+from constructs.secure_bucket import SecureBucket
 
 from anfl.auth.rbac import PUBLIC_ROUTES, ROUTES
 from anfl.resources import STAGE, Function, Service
@@ -152,6 +155,19 @@ class ServiceStack(AnflStack):
             },
             certificate_arn=certificate.arn if certificate else None,
             tls_policy=self.settings.deployment.private_link.tls_policy,
+            retain=self.retain,
+            log_bucket=self._log_bucket() if self.settings.deployment.balancer_logs else None,
+        )
+
+    def _log_bucket(self) -> SecureBucket:
+        deployment = self.settings.deployment
+        return SecureBucket(
+            self,
+            "BalancerLogs",
+            name=self.settings.name("balancer-logs", self.account, self.region),
+            key=None,
+            noncurrent_retention=deployment.storage.noncurrent_retention,
+            expiry=timedelta(days=deployment.log_retention_days),
             retain=self.retain,
         )
 

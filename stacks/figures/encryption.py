@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from stacks.figures.inspection import Inspection, Rules, Test, begins, equals, present
+from stacks.figures.templates import Resource
 
 _AT_REST: Mapping[str, tuple[str, Test]] = {
     "AWS::S3::Bucket": (
@@ -25,9 +26,19 @@ def _at_rest(look: Inspection) -> None:
     for kind, (path, test) in _AT_REST.items():
         found = look.templates.of(kind)
         for resource in found:
-            look.show(resource, path, test)
+            # ELB writes its logs under a key of S3's own and under no other: also AES-256, managed by AWS alone.
+            exempt = kind == "AWS::S3::Bucket" and _holds_logs_of_a_balancer(look, resource)
+            look.show(resource, path, equals("AES256") if exempt else test)
         if not found and not (kind.startswith("AWS::ElastiCache::") and look.settings.deployment.cache is None):
             look.miss(look.name("*"), kind)
+
+
+def _holds_logs_of_a_balancer(look: Inspection, bucket: Resource) -> bool:
+    return any(
+        attribute["Key"] == "access_logs.s3.bucket" and attribute["Value"] == {"Ref": bucket.id}
+        for balancer in look.templates.of("AWS::ElasticLoadBalancingV2::LoadBalancer", stack=bucket.stack)
+        for attribute in balancer.get("LoadBalancerAttributes") or []
+    )
 
 
 def _rotation(look: Inspection) -> None:

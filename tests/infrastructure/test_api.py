@@ -191,6 +191,29 @@ def test_the_balancer_is_internal(assembly: Assembly) -> None:
         assert attributes["routing.http.drop_invalid_header_fields.enabled"] == "true"
 
 
+def test_prods_balancer_notes_every_request_where_elb_alone_may_write(prod: Assembly, dev: Assembly) -> None:
+    for stack in prod.regional("service").values():
+        (bucket,) = (k for k, r in stack.resources("AWS::S3::Bucket").items())
+        (balancer,) = stack.resources("AWS::ElasticLoadBalancingV2::LoadBalancer").values()
+        attributes = {a["Key"]: a["Value"] for a in balancer["Properties"]["LoadBalancerAttributes"]}
+        assert attributes["access_logs.s3.enabled"] == "true"
+        assert attributes["access_logs.s3.bucket"] == {"Ref": bucket}
+        (rule,) = stack.only("AWS::S3::Bucket")["LifecycleConfiguration"]["Rules"]
+        assert rule["ExpirationInDays"] == 365
+        (encryption,) = stack.only("AWS::S3::Bucket")["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+        # ELB cannot write under a customer's key: access logs would be refused when they are switched on.
+        assert encryption["ServerSideEncryptionByDefault"] == {"SSEAlgorithm": "AES256"}
+        (policy,) = stack.resources("AWS::S3::BucketPolicy")
+        assert policy in balancer["DependsOn"]
+        statements = stack.only("AWS::S3::BucketPolicy")["PolicyDocument"]["Statement"]
+        (granted,) = (s for s in statements if s["Effect"] == "Allow")
+        assert granted["Principal"] == {"Service": "logdelivery.elasticloadbalancing.amazonaws.com"}
+        assert granted["Action"] == "s3:PutObject"
+        assert granted["Resource"]["Fn::Join"][1][1:] == ["/balancer/AWSLogs/", {"Ref": "AWS::AccountId"}, "/*"]
+    for stack in dev.regional("service").values():
+        assert not stack.resources("AWS::S3::Bucket")
+
+
 def _service_for(stack: Template, path: str) -> str | None:
     """The service whose listener rule matches ``path`` first."""
     groups = {

@@ -101,6 +101,16 @@ def test_a_bucket_replicates_to_each_region_by_a_rule_of_its_own(
     assert len(sids) == len(set(sids)) == 3 + 2 * len(regions)
 
 
+def test_a_bucket_for_a_writer_that_knows_no_customers_key(inspect_construct: Inspect) -> None:
+    template = inspect_construct(
+        lambda stack: SecureBucket(
+            stack, "B", name="a-bucket", key=None, noncurrent_retention=timedelta(days=1), retain=False
+        )
+    )
+    (rule,) = template.only("AWS::S3::Bucket")["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+    assert rule == {"ServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}
+
+
 def test_a_queue_and_its_dead_letters(inspect_construct: Inspect) -> None:
     template = inspect_construct(
         lambda stack: WorkQueue(
