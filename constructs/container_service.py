@@ -52,6 +52,7 @@ class ContainerService(Construct):
         for statement in statements:
             role.add_to_policy(statement)
         self.name = name
+        self.role = role
         definition = ecs.CfnTaskDefinition(
             self,
             "Task",

@@ -1,4 +1,4 @@
-"""The policy of the data key, equal on the primary and on every replica (replicas inherit none)."""
+"""The policies of the keys, equal on the primary and on every replica (replicas inherit none)."""
 
 from aws_cdk import ArnFormat, Stack
 from aws_cdk import aws_iam as iam
@@ -16,12 +16,7 @@ def key_policy(stack: Stack) -> iam.PolicyDocument:
     account = {"StringEquals": {"aws:SourceAccount": stack.account}}
     return iam.PolicyDocument(
         statements=[
-            iam.PolicyStatement(
-                sid="AccountIdentitiesAsIamAllows",
-                principals=[iam.AccountRootPrincipal()],
-                actions=["kms:*"],
-                resources=["*"],
-            ),
+            _identities(),
             iam.PolicyStatement(
                 sid="LogGroups",
                 principals=[iam.ServicePrincipal(f"logs.{stack.region}.amazonaws.com")],
@@ -37,4 +32,49 @@ def key_policy(stack: Stack) -> iam.PolicyDocument:
                 conditions=account,
             ),
         ]
+    )
+
+
+def seal_key_policy(stack: Stack) -> iam.PolicyDocument:
+    """Who may use the key that opens Vault: identities as IAM says, and EC2 Auto Scaling for the nodes' disks.
+
+    The service-linked role is named in a condition: as a principal it would have to exist before the key.
+    """
+    scaling = stack.format_arn(
+        service="iam",
+        region="",
+        resource="role",
+        resource_name="aws-service-role/autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling",
+    )
+    by_scaling = {
+        "StringEquals": {"kms:CallerAccount": stack.account},
+        "ArnEquals": {"aws:PrincipalArn": scaling},
+    }
+    return iam.PolicyDocument(
+        statements=[
+            _identities(),
+            iam.PolicyStatement(
+                sid="DisksOfNodes",
+                principals=[iam.AnyPrincipal()],
+                actions=_USE,
+                resources=["*"],
+                conditions=by_scaling,
+            ),
+            iam.PolicyStatement(
+                sid="DisksOfNodesAttached",
+                principals=[iam.AnyPrincipal()],
+                actions=["kms:CreateGrant"],
+                resources=["*"],
+                conditions=by_scaling | {"Bool": {"kms:GrantIsForAWSResource": "true"}},
+            ),
+        ]
+    )
+
+
+def _identities() -> iam.PolicyStatement:
+    return iam.PolicyStatement(
+        sid="AccountIdentitiesAsIamAllows",
+        principals=[iam.AccountRootPrincipal()],
+        actions=["kms:*"],
+        resources=["*"],
     )

@@ -104,7 +104,7 @@ class PrivateEndpoints(Construct):
         )
 
     def _data_of_aws(self) -> list[iam.PolicyStatement]:
-        """Buckets of AWS that are reached by addresses which AWS has signed itself."""
+        """Buckets of AWS that are reached by addresses which AWS has signed itself, or by anybody."""
         stack = Stack.of(self)
         objects = f"arn:{stack.partition}:s3:::"
         region = stack.region.replace("-", "")
@@ -114,6 +114,12 @@ class PrivateEndpoints(Construct):
                 principals=[iam.AnyPrincipal()],
                 actions=["s3:GetObject"],
                 resources=[f"{objects}prod-{stack.region}-starport-layer-bucket/*"],
+            ),
+            iam.PolicyStatement(
+                sid="SystemPackages",
+                principals=[iam.AnyPrincipal()],
+                actions=["s3:GetObject"],
+                resources=[f"{objects}al2023-repos-{stack.region}-de612dc2/*"],
             ),
             iam.PolicyStatement(
                 sid="AnswersOfCustomResources",

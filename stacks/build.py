@@ -27,6 +27,7 @@ from stacks.settings import DEFAULT_ENVIRONMENT, SettingsError, load
 from stacks.storage import StorageStack
 from stacks.toolkit import ToolkitError, check_toolkit
 from stacks.units import Region
+from stacks.vault import VaultStack
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +49,7 @@ def build(app: App, settings: Settings) -> None:
     dns = GlobalDns(app, settings=settings) if settings.network.global_.route53.zones else None
     keys = GlobalKeys(app, settings=settings)
     replicas = {
-        region: GlobalReplicaKey(app, settings=settings, region=region, primary=keys.key)
+        region: GlobalReplicaKey(app, settings=settings, region=region, primary=keys)
         for region in settings.regions
         if region is not settings.primary_region
     }
@@ -60,7 +61,7 @@ def build(app: App, settings: Settings) -> None:
     built = {}
     for region in settings.regions:
         watch = _watch(app, settings, region, key_arns=key_arns, names=names)
-        built[region] = _region(app, settings, region, key_arn=key_arns[region], edge=edge, watch=watch, data=data)
+        built[region] = _region(app, settings, region, keys=_keys_of(region, keys, replicas), edge=edge, watch=watch, data=data)
     if len(built) > 1:
         _replication(app, settings, key_id=keys.key.key_id, key_arns=key_arns, built=built)
 
@@ -82,17 +83,32 @@ def _watch(
     )
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Keys:
+    """ARNs of one region's keys."""
+
+    data: str
+    seal: str | None
+
+
+def _keys_of(region: Region, primary: GlobalKeys, replicas: Mapping[Region, GlobalReplicaKey]) -> _Keys:
+    if region in replicas:
+        return _Keys(data=replicas[region].key_arn, seal=replicas[region].seal_arn)
+    return _Keys(data=primary.key.key_arn, seal=primary.seal.key_arn if primary.seal else None)
+
+
 def _region(
     app: App,
     settings: Settings,
     region: Region,
     *,
-    key_arn: str,
+    keys: _Keys,
     edge: GlobalEdge | None,
     watch: GlobalWatch | None,
     data: GlobalData,
 ) -> RegionStacks:
     """The stacks of one region, which depend on one another and on global ones, never on another region's."""
+    key_arn = keys.data
     network = NetworkStack(app, settings=settings, region=region, key_arn=key_arn)
     security = SecurityStack(
         app,
@@ -102,6 +118,7 @@ def _region(
         key_arn=key_arn,
         names=edge.names if edge else None,
     )
+    vault = _vault(app, settings, region, keys=keys, names=edge.names if edge else None, network=network, security=security)
     storage = StorageStack(
         app, settings=settings, region=region, network=network.network, security=security, key_arn=key_arn
     )
@@ -112,6 +129,7 @@ def _region(
         network=network.network,
         security=security,
         storage=storage,
+        vault=vault,
         key_arn=key_arn,
     )
     service.add_stack_dependency(data, "functions and services use the region's replica of every table by name")
@@ -119,7 +137,9 @@ def _region(
     monitoring = MonitoringStack(app, settings=settings, region=region, service=service, key_arn=key_arn)
     recovery = RecoveryStack(app, settings=settings, region=region, storage=storage, key_arn=key_arn)
     recovery.add_stack_dependency(data, "the plan for databases selects the region's replica of every table by name")
-    chain = (network, security, storage, service, *way_in, monitoring, recovery)
+    if vault:
+        vault.add_stack_dependency(data, "the bootstrap publishes keys in the region's replica of the auth table")
+    chain = (network, security, *([vault] if vault else []), storage, service, *way_in, monitoring, recovery)
     for earlier, later in pairwise(chain):
         later.add_stack_dependency(earlier)
     return RegionStacks(network=network, security=security, storage=storage, last=recovery)
@@ -176,6 +196,33 @@ def _way_in(
     if watch:
         stack.add_stack_dependency(watch, "Route 53 takes alarms that exist")
     return [stack]
+
+
+def _vault(
+    app: App,
+    settings: Settings,
+    region: Region,
+    *,
+    keys: _Keys,
+    names: PublicNames | None,
+    network: NetworkStack,
+    security: SecurityStack,
+) -> VaultStack | None:
+    """The region's Vault, where the environment has nodes of its own (`stacks.checks`: then it has a domain too)."""
+    cluster = settings.deployment.vault.cluster
+    if cluster is None or names is None or security.vault is None or keys.seal is None:
+        return None
+    return VaultStack(
+        app,
+        settings=settings,
+        region=region,
+        network=network.network,
+        groups=security.vault,
+        cluster=cluster,
+        zone_id=names.zone_id,
+        key_arn=keys.data,
+        seal_arn=keys.seal,
+    )
 
 
 def main() -> None:

@@ -131,6 +131,8 @@ def _deployment(settings: Settings) -> Iterator[Problem]:
         yield ("deployment", "domain"), deployment.domain, allowed
     if deployment.retain_data and not deployment.vault.address.startswith("https://"):
         yield ("deployment", "vault", "address"), deployment.vault.address, "https:// where retain_data is true"
+    if deployment.vault.cluster is not None:
+        yield from _vault_cluster(settings)
     if deployment.retain_data and deployment.default_tenant is not None:
         yield ("deployment", "default_tenant"), deployment.default_tenant, "null where retain_data is true"
     kept = settings.backup.databases.retention
@@ -161,3 +163,14 @@ def _exactly(at: Location, values: Sequence[str], kind: type[StrEnum]) -> Iterat
     yield from _once(at, values)
     if missing := [name.value for name in kind if name not in values]:
         yield at, [str(value) for value in values], f"{', '.join(missing)} must stand here too"
+
+
+def _vault_cluster(settings: Settings) -> Iterator[Problem]:
+    """Its certificate is ACM's: for a name below the domain, another one in each region."""
+    deployment = settings.deployment
+    at: Location = ("deployment", "vault", "address")
+    address = deployment.vault.address
+    if not (deployment.domain and address.endswith(f".{deployment.domain}:8200") and address.startswith("https://")):
+        yield at, address, "https://, a name below deployment.domain, and :8200, where deployment.vault.cluster is set"
+    if "{region}" not in address:
+        yield at, address, "{region} must stand in it where deployment.vault.cluster is set"

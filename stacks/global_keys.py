@@ -1,9 +1,10 @@
-"""The data key: one multi-region key, and its replicas."""
+"""The data key and the key that opens Vault: each one multi-region key, and its replicas."""
 
 from aws_cdk import CrossStackReferences, Duration, ReferenceStrength, RemovalPolicy
+from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from constructs import Construct
-from constructs.key_policy import key_policy
+from constructs.key_policy import key_policy, seal_key_policy
 
 from stacks.base import AnflStack
 from stacks.models import Settings
@@ -11,49 +12,62 @@ from stacks.units import Region
 
 PENDING_WINDOW_DAYS = 30
 """How long a key that was deleted can still be brought back."""
+_DATA = ("DataKey", "data", "data at rest")
+_SEAL = ("SealKey", "vault-seal", "seal of Vault")
+"""Construct id, end of the alias, end of the description."""
 
 
 class GlobalKeys(AnflStack):
-    """The primary key."""
+    """The primary keys."""
 
     def __init__(self, scope: Construct, *, settings: Settings) -> None:
-        """Create the key in the primary region."""
+        """Create the keys in the primary region."""
         region = settings.primary_region
         name = settings.name("global", "keys")
-        super().__init__(scope, name, settings=settings, region=region, description="multi-region data key")
-        self.key = kms.Key(
+        super().__init__(scope, name, settings=settings, region=region, description="multi-region keys")
+        self.key = self._key(*_DATA, key_policy(self))
+        self.seal = self._key(*_SEAL, seal_key_policy(self)) if settings.deployment.vault.cluster else None
+        """Opens Vault in every region, so that a snapshot of one can be restored in another."""
+
+    def _key(self, id: str, alias: str, description: str, policy: iam.PolicyDocument) -> kms.Key:  # noqa: A002
+        key = kms.Key(
             self,
-            "DataKey",
-            description=f"ANFL {settings.environment}: data at rest",
-            alias=f"alias/{settings.name('data')}",
+            id,
+            description=f"ANFL {self.settings.environment}: {description}",
+            alias=f"alias/{self.settings.name(alias)}",
             multi_region=True,
             enable_key_rotation=True,
-            rotation_period=Duration.days(settings.encryption.at_rest.key_rotation.days),
+            rotation_period=Duration.days(self.settings.encryption.at_rest.key_rotation.days),
             pending_window=Duration.days(PENDING_WINDOW_DAYS),
-            policy=key_policy(self),
+            policy=policy,
             removal_policy=RemovalPolicy.RETAIN if self.retain else RemovalPolicy.DESTROY,
         )
-        CrossStackReferences.of(self.key).produce(ReferenceStrength.WEAK)
+        CrossStackReferences.of(key).produce(ReferenceStrength.WEAK)
+        return key
 
 
 class GlobalReplicaKey(AnflStack):
-    """The replica of the data key in one region. A replica inherits neither policy nor alias."""
+    """The replicas of the keys in one region. A replica inherits neither policy nor alias."""
 
-    def __init__(self, scope: Construct, *, settings: Settings, region: Region, primary: kms.IKey) -> None:
-        """Replicate ``primary`` into ``region``."""
+    def __init__(self, scope: Construct, *, settings: Settings, region: Region, primary: GlobalKeys) -> None:
+        """Replicate the keys of ``primary`` into ``region``."""
         name = settings.name("global", "replica-keys", region)
-        super().__init__(scope, name, settings=settings, region=region, description="replica of the data key")
+        super().__init__(scope, name, settings=settings, region=region, description="replicas of the keys")
+        self.key_arn = self._replica(*_DATA, primary.key, key_policy(self))
+        self.seal_arn = None if primary.seal is None else self._replica(*_SEAL, primary.seal, seal_key_policy(self))
+
+    def _replica(self, id: str, alias: str, description: str, primary: kms.IKey, policy: iam.PolicyDocument) -> str:  # noqa: A002
         replica = kms.CfnReplicaKey(
             self,
-            "DataKey",
-            description=f"ANFL {settings.environment}: data at rest",
+            id,
+            description=f"ANFL {self.settings.environment}: {description}",
             primary_key_arn=primary.key_arn,
-            key_policy=key_policy(self),
+            key_policy=policy,
             pending_window_in_days=PENDING_WINDOW_DAYS,
         )
-        replica.apply_removal_policy(RemovalPolicy.RETAIN if self.retain else RemovalPolicy.DESTROY)
-        alias = kms.CfnAlias(
-            self, "DataKeyAlias", alias_name=f"alias/{settings.name('data')}", target_key_id=replica.ref
+        name = kms.CfnAlias(
+            self, f"{id}Alias", alias_name=f"alias/{self.settings.name(alias)}", target_key_id=replica.ref
         )
-        alias.apply_removal_policy(RemovalPolicy.RETAIN if self.retain else RemovalPolicy.DESTROY)
-        self.key_arn = replica.attr_arn
+        for resource in (replica, name):
+            resource.apply_removal_policy(RemovalPolicy.RETAIN if self.retain else RemovalPolicy.DESTROY)
+        return replica.attr_arn

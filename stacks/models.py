@@ -2,6 +2,7 @@
 
 from enum import StrEnum
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -294,11 +295,33 @@ class Endpoints(Model):
     prefix_lists: dict[Region, PrefixLists]
 
 
+class VaultCluster(Model):
+    """The nodes of one region's Vault."""
+
+    nodes: Literal[3, 5]
+    """An odd number: most of them must agree."""
+    instance_type: Instance
+    version: Annotated[str, Field(pattern=r"^\d+\.\d+\.\d+$")]
+    """Of the package that HashiCorp signs."""
+    image_parameter: Annotated[str, Field(pattern=r"^(/[A-Za-z0-9_.-]+)+$")]
+    """SSM parameter of each region that names the image, of Amazon Linux 2023: nodes change when an operator says."""
+    volume_gib: Annotated[int, Field(ge=10, le=1000, strict=True)]
+    """Of the system and the data; the audit log has a volume of the same size."""
+    snapshot_interval: Annotated[Duration, between("5m", "1h")]
+    snapshot_retention: Retention
+
+
 class Vault(Model):
     """HashiCorp Vault, one in each region."""
 
     address: Annotated[str, Field(pattern=r"^https?://[a-z0-9.{}-]+:\d+$")]
     """``{region}`` stands for the region's name."""
+    cluster: VaultCluster | None
+    """None: somebody else runs the Vault at ``address``."""
+
+    def host(self, region: Region) -> str:
+        """The name under which the region's Vault answers."""
+        return urlsplit(self.address.format(region=region)).hostname or ""
 
 
 class PrivateLink(Model):
@@ -370,6 +393,7 @@ class ExtraFunctions(Model):
     authorizer: FunctionSize
     bucket_replication: FunctionSize
     watch: FunctionSize
+    vault_bootstrap: FunctionSize
     model_validation_storage: Annotated[int, Field(ge=512, le=10240, strict=True)]
     """MiB of ephemeral storage."""
 

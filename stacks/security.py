@@ -10,6 +10,7 @@ from aws_cdk import aws_kms as kms
 from constructs import Construct
 from constructs.firewall import WebFirewall
 from constructs.region_network import RegionNetwork
+from constructs.vault_groups import VaultGroups
 from constructs.zone_certificate import ZoneCertificate
 
 from stacks.base import AnflStack
@@ -59,6 +60,7 @@ class SecurityStack(AnflStack):
         self.instances = self._group("Instances", "ECS container instances")
         self.functions = self._group("Functions", "Lambda functions")
         self.cache = self._group("Cache", "Valkey cache") if settings.deployment.cache else None
+        self.vault = self._vault_groups()
         self._region = region
         self._endpoints = self._group_of_endpoints(network)
         self._connect()
@@ -80,6 +82,11 @@ class SecurityStack(AnflStack):
             allow_all_outbound=False,
         )
 
+    def _vault_groups(self) -> VaultGroups | None:
+        if self.settings.deployment.vault.cluster is None:
+            return None
+        return VaultGroups(self, "Vault", name=self.settings.name(), vpc=self._vpc)
+
     def _connect(self) -> None:
         listener, service = ec2.Port.tcp(self.listener_port), ec2.Port.tcp(SERVICE_PORT)
         self.link.add_egress_rule(self.balancer, listener, "to the balancer")
@@ -89,11 +96,15 @@ class SecurityStack(AnflStack):
         self.services.add_ingress_rule(self.services, service, "from other tasks")
         self.services.add_egress_rule(self.services, service, "to other tasks")
         for group in (self.services, self.functions):
-            group.add_egress_rule(ec2.Peer.ipv4(self._cidr), ec2.Port.tcp(VAULT_PORT), "to Vault")
+            if self.vault:
+                self.vault.admit(group)
+            else:
+                group.add_egress_rule(ec2.Peer.ipv4(self._cidr), ec2.Port.tcp(VAULT_PORT), "to Vault")
         if self.cache:
             self.services.add_egress_rule(self.cache, ec2.Port.tcp(CACHE_PORT), "to the cache")
             self.cache.add_ingress_rule(self.services, ec2.Port.tcp(CACHE_PORT), "from the services")
-        for group in (self.services, self.functions, self.instances):
+        vault = (self.vault.nodes, self.vault.bootstrap) if self.vault else ()
+        for group in (self.services, self.functions, self.instances, *vault):
             self.reach_aws(group)
 
     def reach_aws(self, group: ec2.SecurityGroup) -> None:
@@ -103,12 +114,12 @@ class SecurityStack(AnflStack):
             group.add_egress_rule(ec2.Peer.any_ipv4(), https, "to AWS")
             return
         group.add_egress_rule(self._endpoints, https, "to AWS")
-        self._endpoints.add_ingress_rule(group, https, f"from {group.node.id}")
+        self._endpoints.add_ingress_rule(group, https, f"from {_id(group)}")
         lists = self.settings.deployment.endpoints.prefix_lists[self._region]
         for service, prefix_list in (("S3", lists.s3), ("DynamoDB", lists.dynamodb)):
             ec2.CfnSecurityGroupEgress(  # by itself: the L2 rule's logical id would carry the list's
                 self,
-                f"{group.node.id}To{service}",
+                f"{_id(group)}To{service}",
                 group_id=group.security_group_id,
                 destination_prefix_list_id=prefix_list,
                 ip_protocol="tcp",
@@ -156,3 +167,8 @@ class SecurityStack(AnflStack):
         account = apigateway.CfnAccount(self, "GatewayAccount", cloud_watch_role_arn=role.role_arn)
         for resource in (role, account):
             resource.apply_removal_policy(RemovalPolicy.RETAIN)
+
+
+def _id(group: ec2.SecurityGroup) -> str:
+    """Its id in the stack."""
+    return "".join(scope.node.id for scope in group.node.scopes[2:])

@@ -5,6 +5,7 @@ from datetime import timedelta
 from aws_cdk import CfnOutput
 from aws_cdk import aws_apigatewayv2 as apigatewayv2
 from aws_cdk import aws_ecs as ecs
+from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
@@ -20,6 +21,7 @@ from constructs.rest_api import RestApi
 from constructs.rest_routes import ApiRoute, BalancerTarget, FunctionTarget
 from constructs.secure_bucket import SecureBucket
 
+from anfl.auth.policies import POLICIES_OF
 from anfl.auth.rbac import PUBLIC_ROUTES, ROUTES
 from anfl.resources import STAGE, Function, Service
 from bundling.images import image_for
@@ -30,6 +32,7 @@ from stacks.scaling import scale
 from stacks.security import SERVICE_PORT, SecurityStack
 from stacks.storage import StorageStack
 from stacks.units import Region
+from stacks.vault import VaultStack
 
 LIVENESS = "/health/live"
 READINESS = "/health/ready"
@@ -59,9 +62,10 @@ class ServiceStack(AnflStack):
         network: RegionNetwork,
         security: SecurityStack,
         storage: StorageStack,
+        vault: VaultStack | None,
         key_arn: str,
     ) -> None:
-        """:param key_arn: the data key in ``region``."""
+        """:param vault: None where somebody else runs it. :param key_arn: the data key in ``region``."""
         name = settings.name(region, "service")
         super().__init__(scope, name, settings=settings, region=region, description="functions, services, API")
         self._network = network
@@ -84,6 +88,8 @@ class ServiceStack(AnflStack):
         self.access_log = self._log_group("ApiAccess")
         self.api = self._api()
         self._guard()
+        if vault:
+            self._let_in(vault)
         if security.certificate is None:
             CfnOutput(self, "ApiUrl", value=self.api.url, description="Base address of the region's API")
         CfnOutput(self, "BalancerDnsName", value=self.balancer.balancer.attr_dns_name)
@@ -246,6 +252,13 @@ class ServiceStack(AnflStack):
             log_group=self.access_log,
             has_names=certificate is not None,
         )
+
+    def _let_in(self, vault: VaultStack) -> None:
+        """Tell Vault the roles of all who log in to it."""
+        parts: dict[str, iam.IRole | None] = {function: built.role for function, built in self.functions.items()}
+        parts |= {service: built.role for service, built in self.services.items()}
+        roles = {str(name): role.role_arn for name, role in parts.items() if name in POLICIES_OF and role}
+        vault.configure(self, "VaultRoles", roles)
 
     def _guard(self) -> None:
         """Put the region's firewall before the API and the balancer."""

@@ -13,3 +13,8 @@ NODE_ROLE = "vault-node"
 def client_role(*, tenant: str, name: str) -> str:
     """Name of a client's AppRole, which is also the subject of its tokens. A tenant's name holds no dot."""
     return f"{tenant}.{name}"
+
+
+def server_id(region: str) -> str:
+    """What a signed login names as its addressee, so that it cannot be replayed to another region's Vault."""
+    return f"anfl-vault.{region}"

@@ -21,6 +21,7 @@ from hvac.exceptions import Forbidden, InvalidPath, InvalidRequest, UnexpectedEr
 from requests.adapters import HTTPAdapter
 
 from anfl import aws
+from anfl.auth.names import server_id
 from anfl.problems import Problem, unavailable
 
 T = TypeVar("T")
@@ -77,11 +78,6 @@ class IamRole:
     def login(self, vault: "VaultClient") -> Login:
         """Log in with the process's AWS credentials."""
         return vault.login_iam(self._role)
-
-
-def server_id(region: str) -> str:
-    """What a signed login names as its addressee, so that it cannot be replayed to another region's Vault."""
-    return f"anfl-vault.{region}"
 
 
 class _Tls13(HTTPAdapter):

@@ -27,8 +27,9 @@ from hvac.exceptions import Forbidden, InvalidPath, InvalidRequest
 from hvac.exceptions import VaultError as HvacError
 from requests import RequestException
 
+from anfl.auth.policies import POLICIES_OF
 from anfl.auth.vault import Credentials, IamRole, StaticToken, VaultClient, session
-from anfl.auth.vault_setup import POLICIES_OF, VaultSetup
+from anfl.auth.vault_setup import VaultSetup
 from anfl.problems import Problem
 from anfl.resources import Caretaker
 
@@ -45,7 +46,8 @@ AUDIT_DEVICES: Mapping[str, Mapping[str, str]] = {
     "syslog": {"facility": "AUTH", "tag": "vault-audit"},
 }
 """By type. Vault refuses every request that it can write to none of them, so they lie on different disks."""
-AUTOPILOT = {
+AUTOPILOT: Mapping[str, object] = {
+    # Only with a least number of servers (`min_quorum`) beside it.
     "cleanup_dead_servers": True,
     # The least that Vault takes. A node that is replaced must be forgotten before the next one goes.
     "dead_server_last_contact_threshold": "1m",
@@ -204,7 +206,7 @@ class VaultBootstrap:
             self._reconcile(address, iam_roles)
         else:
             root.attempt(_ensure_audit)
-            root.attempt(_ensure_autopilot)
+            root.attempt(self._ensure_autopilot)
             setup = self._setup(root)
             setup.reconcile(iam_roles=iam_roles)
             own = Caretaker.VAULT_BOOTSTRAP
@@ -218,7 +220,7 @@ class VaultBootstrap:
         """With what every later deployment has: the own IAM role."""
         own = self._client(address, IamRole(Caretaker.VAULT_BOOTSTRAP))
         try:
-            own.attempt(_ensure_autopilot)
+            own.attempt(self._ensure_autopilot)
             own.attempt(_check_audit)
             self._setup(own).reconcile(iam_roles=iam_roles)
         except Forbidden as error:
@@ -228,6 +230,13 @@ class VaultBootstrap:
             ) from error
         except Problem as problem:
             raise BootstrapError(f"cannot log in to Vault by IAM role: {problem}: {problem.__cause__!r}") from problem
+
+    def _ensure_autopilot(self, client: hvac.Client) -> None:
+        path = "/v1/sys/storage/raft/autopilot/configuration"
+        standing = client.adapter.get(path)["data"]
+        wanted = {**AUTOPILOT, "min_quorum": self._size}
+        if any(standing.get(name) not in {value, f"{value}0s"} for name, value in wanted.items()):
+            client.adapter.post(path, json=wanted)
 
     def _health(self, address: str) -> int:
         try:
@@ -275,10 +284,3 @@ def _check_audit(client: hvac.Client) -> None:
     missing = [kind for kind in AUDIT_DEVICES if f"{kind}/" not in client.sys.list_enabled_audit_devices()["data"]]
     if missing:
         raise BootstrapError(f"audit devices are gone: {', '.join(missing)}; enable them with a root token")
-
-
-def _ensure_autopilot(client: hvac.Client) -> None:
-    path = "/v1/sys/storage/raft/autopilot/configuration"
-    standing = client.adapter.get(path)["data"]
-    if any(standing.get(name) not in {value, f"{value}0s"} for name, value in AUTOPILOT.items()):
-        client.adapter.post(path, json=AUTOPILOT)

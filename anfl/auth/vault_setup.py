@@ -20,7 +20,6 @@ those that came after it.
 import re
 import time
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import hvac
@@ -31,23 +30,12 @@ from hvac.exceptions import InvalidPath, InvalidRequest
 from jwt import PyJWK
 from jwt.algorithms import ECAlgorithm
 
-from anfl.auth.names import CALLER_ROLE, DATA_KEY, JWT_KEY, NODE_ROLE, client_role
+from anfl.auth.names import CALLER_ROLE, DATA_KEY, JWT_KEY, client_role, server_id
+from anfl.auth.policies import POLICIES_OF, load_policies
 from anfl.auth.principal import Role
 from anfl.auth.table import AuthTable, PublishedKey
-from anfl.auth.vault import VaultClient, server_id
+from anfl.auth.vault import VaultClient
 from anfl.auth.verifier import TENANT_PATTERN
-from anfl.resources import Caretaker, Function, Service
-
-POLICIES_DIRECTORY = Path(__file__).parents[2] / "vault" / "policies"
-POLICIES_OF: Mapping[str, tuple[str, ...]] = {
-    Function.AUTH: ("auth-function",),
-    Function.VECTOR_PROCESSING: ("data-service",),
-    Service.VECTOR_STORE: ("data-service",),
-    Service.MODEL_REGISTRY: ("data-service",),
-    Caretaker.VAULT_BOOTSTRAP: ("operator",),
-    NODE_ROLE: ("vault-node",),
-}
-"""Vault policies by function or service. Who is not named (the authorizer, for one) never logs in for itself."""
 
 _SERVICE_TOKEN_SECONDS = 3600
 _CALLER_TOKEN_SECONDS = 60
@@ -59,17 +47,6 @@ class ClientCredentials(msgspec.Struct, frozen=True, kw_only=True):
 
     role_id: str
     secret_id: str
-
-
-def load_policies(directory: Path = POLICIES_DIRECTORY) -> dict[str, str]:
-    """HCL texts by policy name.
-
-    :raises FileNotFoundError: where the directory holds none.
-    """
-    policies = {path.stem: path.read_text(encoding="utf-8") for path in sorted(directory.glob("*.hcl"))}
-    if not policies:
-        raise FileNotFoundError(f"no *.hcl in {directory}: pass the directory that holds ANFL's Vault policies")
-    return policies
 
 
 class VaultSetup:

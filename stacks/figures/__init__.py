@@ -21,6 +21,5 @@ RULES: Rules = {
 """What realises a figure, by the figure's pattern."""
 
 NOT_YET: Mapping[str, str] = {
-    **encryption.NOT_YET,
 }
 """Figures that no resource realises yet, and why not."""

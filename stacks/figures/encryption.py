@@ -1,6 +1,7 @@
 """What realises ``encryption``."""
 
 from collections.abc import Mapping
+from urllib.parse import urlsplit
 
 from stacks.figures.inspection import Inspection, Rules, Test, begins, equals, present
 from stacks.figures.templates import Resource
@@ -20,6 +21,8 @@ _AT_REST: Mapping[str, tuple[str, Test]] = {
     "AWS::EC2::LaunchTemplate": ("LaunchTemplateData.BlockDeviceMappings.0.Ebs.Encrypted", equals(True)),
 }
 """Where each type of resource that keeps data says how it is encrypted."""
+_TRANSIT_TYPES: Mapping[str, str] = {"AES-256-GCM": "aes256-gcm96"}
+_ELSEWHERE = "the environment names the address of a Vault that is not its own"
 
 
 def _at_rest(look: Inspection) -> None:
@@ -61,6 +64,9 @@ def _in_transit(look: Inspection) -> None:
             look.show(listener, "SslPolicy", begins("ELBSecurityPolicy-TLS13-1-3-"))
         for name in look.in_every_region("edge", "AWS::ApiGateway::DomainName"):
             look.show(name, "SecurityPolicy", begins("SecurityPolicy_TLS13_1_3_"))
+        if look.settings.deployment.vault.cluster:
+            for listener in look.in_every_region("vault", "AWS::ElasticLoadBalancingV2::Listener"):
+                look.show(listener, "SslPolicy", begins("ELBSecurityPolicy-TLS13-1-3-"))
         for site in look.in_stack(look.name("global", "edge"), "AWS::CloudFront::Distribution"):
             look.show(site, "DistributionConfig.ViewerCertificate.MinimumProtocolVersion", begins("TLSv1.3_"))
     for bucket in look.templates.of("AWS::S3::Bucket"):
@@ -84,15 +90,42 @@ def _certificate(look: Inspection) -> None:
         for site in look.in_stack(certificate.stack, "AWS::CloudFront::Distribution"):
             used = site.get("DistributionConfig.ViewerCertificate.AcmCertificateArn")
             look.note(site, "certificate that readers see", used, agrees=used == {"Ref": certificate.id})
-    for certificate in look.in_every_region("security", "AWS::CertificateManager::Certificate"):
-        name = certificate.get("DomainName")
-        look.note(certificate, "DomainName", name, agrees=str(name).endswith(f".{domain}"))
-        for listener in look.in_stack(
-            look.name(certificate.region, "service"), "AWS::ElasticLoadBalancingV2::Listener"
-        ):
-            arn = listener.get("Certificates.0.CertificateArn")
-            imported = f"{certificate.stack}:ExportsOutputRef{certificate.id}"
-            look.note(listener, "Certificates.0.CertificateArn", arn, agrees=imported in str(arn))
+    _regional_certificates(look, domain)
+
+
+def _regional_certificates(look: Inspection, domain: str) -> None:
+    pairs = [("security", "service")] + [("vault", "vault")] * bool(look.settings.deployment.vault.cluster)
+    for issued, used in pairs:
+        for certificate in look.in_every_region(issued, "AWS::CertificateManager::Certificate"):
+            name = certificate.get("DomainName")
+            look.note(certificate, "DomainName", name, agrees=str(name).endswith(f".{domain}"))
+            stack = look.name(certificate.region, used)
+            for listener in look.in_stack(stack, "AWS::ElasticLoadBalancingV2::Listener"):
+                arn = listener.get("Certificates.0.CertificateArn")
+                own = arn == {"Ref": certificate.id} and listener.stack == certificate.stack
+                imported = f"{certificate.stack}:ExportsOutputRef{certificate.id}" in str(arn)
+                look.note(listener, "Certificates.0.CertificateArn", arn, agrees=own or imported)
+
+
+def _application_method(look: Inspection) -> None:
+    """Functions and services are told the name of the region's own Vault."""
+    if look.settings.deployment.vault.cluster is None:
+        look.waive(_ELSEWHERE)
+        return
+    for zone in look.in_every_region("vault", "AWS::Route53::HostedZone"):
+        look.note(zone, "Name", zone.get("Name"), agrees=zone.get("VPCs") is not None)
+        stack = look.name(zone.region, "service")
+        for function in look.in_stack(stack, "AWS::Lambda::Function"):
+            told = function.get("Environment.Variables.VAULT_ADDR")
+            look.note(function, "VAULT_ADDR", told, agrees=urlsplit(str(told)).hostname == zone.get("Name"))
+
+
+def _application_key(look: Inspection) -> None:
+    if look.settings.deployment.vault.cluster is None:
+        look.waive(_ELSEWHERE)
+        return
+    for configuration in look.in_every_region("vault", "AWS::CloudFormation::CustomResource"):
+        look.show(configuration, "TransitKeyType", equals(_TRANSIT_TYPES[str(look.figure.value)]))
 
 
 RULES: Rules = {
@@ -100,8 +133,6 @@ RULES: Rules = {
     "encryption.at_rest.key_rotation": _rotation,
     "encryption.in_transit.method": _in_transit,
     "encryption.in_transit.certificate": _certificate,
-}
-NOT_YET = {
-    "encryption.application.method": "no template declares Vault",
-    "encryption.application.key_type": "no template declares Vault",
+    "encryption.application.method": _application_method,
+    "encryption.application.key_type": _application_key,
 }

@@ -20,8 +20,9 @@ def _regions(look: Inspection) -> None:
 
 
 def _zones(look: Inspection) -> None:
+    """Public ones; what has a name inside a network alone is none of the architecture's."""
     stack = look.name("global", "dns")
-    zones = look.templates.of("AWS::Route53::HostedZone")
+    zones = [zone for zone in look.templates.of("AWS::Route53::HostedZone") if not zone.get("VPCs")]
     look.show_list(stack, zones, "Name")
     if not zones and not look.figure.value:
         look.waive("the environment has no domain")

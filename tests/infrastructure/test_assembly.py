@@ -19,7 +19,7 @@ WITHOUT_DOMAIN = [layer for layer in LAYERS if layer != "edge"]
 
 
 def test_prod_has_every_layer_in_every_region(prod: Assembly) -> None:
-    regional = {f"anfl-prod-{region}-{layer}" for region in REGIONS for layer in LAYERS}
+    regional = {f"anfl-prod-{region}-{layer}" for region in REGIONS for layer in [*LAYERS, "vault"]}
     replication = {f"anfl-prod-replication-{region}" for region in REGIONS}
     assert set(prod.stacks) == regional | replication | {
         "anfl-prod-global-dns",
@@ -55,10 +55,18 @@ def test_layers_are_deployed_in_their_order(assembly: Assembly) -> None:
             assert earlier in assembly.dependencies(later)
 
 
+def test_vault_stands_between_its_network_and_those_who_use_it(prod: Assembly) -> None:
+    for region in REGIONS:
+        vault = f"anfl-prod-{region}-vault"
+        assert f"anfl-prod-{region}-security" in prod.dependencies(vault)
+        assert "anfl-prod-global-data" in prod.dependencies(vault), "the bootstrap writes into the auth table"
+        assert vault in prod.dependencies(f"anfl-prod-{region}-service")
+
+
 def test_regions_do_not_depend_on_one_another(prod: Assembly) -> None:
     for region in REGIONS:
         others = REGIONS - {region}
-        for layer in LAYERS:
+        for layer in [*LAYERS, "vault"]:
             for needed in prod.dependencies(prod.regional(layer)[region].name):
                 assert not any(needed.startswith(f"anfl-prod-{other}-") for other in others)
                 assert not any(needed == f"anfl-prod-global-replica-keys-{other}" for other in others)

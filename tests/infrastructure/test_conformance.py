@@ -135,6 +135,8 @@ def test_dev_has_no_names_and_so_no_certificate(dev: Assembly) -> None:
         "encryption.in_transit.certificate",
         "recovery.rto",
         "recovery.steps",
+        "encryption.application.method",
+        "encryption.application.key_type",
     }
 
 
@@ -191,6 +193,14 @@ DISAGREEMENTS: dict[str, tuple[str, Change]] = {
     "encryption.at_rest.key_rotation": (
         "anfl-prod-global-keys",
         changed(KEY, "DataKey", "RotationPeriodInDays", 365),
+    ),
+    "encryption.application.method": (
+        f"{WEST}-service",
+        changed(FUNCTION, "AuthFunction", "Environment.Variables.VAULT_ADDR", "https://vault.example.org:8200"),
+    ),
+    "encryption.application.key_type": (
+        f"{WEST}-vault",
+        changed("AWS::CloudFormation::CustomResource", "Configuration", "TransitKeyType", "chacha20-poly1305"),
     ),
     "encryption.in_transit.method": (
         f"{WEST}-service",

@@ -168,7 +168,7 @@ def test_the_edges_key_opens_nothing_else(prod: Assembly, edge: Template) -> Non
     assert stated["CloudFrontReads"]["Action"] == "kms:Decrypt"
     for sid in ("CloudFrontReads", "FlowLogsAreWritten"):
         assert stated[sid]["Condition"]["StringEquals"] == {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}
-    data = json.dumps(prod["anfl-prod-global-keys"].only("AWS::KMS::Key")["KeyPolicy"])
+    data = json.dumps([key["KeyPolicy"] for key in prod["anfl-prod-global-keys"].properties("AWS::KMS::Key")])
     assert "cloudfront" not in data
     assert "delivery.logs" not in data
 

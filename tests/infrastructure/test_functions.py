@@ -119,7 +119,7 @@ def test_functions_are_told_what_they_need_and_no_more(prod: Assembly, dev: Asse
 def test_each_region_talks_to_its_own_vault(prod: Assembly) -> None:
     for region, stack in prod.regional("service").items():
         for found in stack.properties("AWS::Lambda::Function"):
-            assert found["Environment"]["Variables"]["VAULT_ADDR"] == f"https://vault.{region}.anfl.internal:8200"
+            assert found["Environment"]["Variables"]["VAULT_ADDR"] == f"https://vault.{region}.lib.aeonova.com:8200"
 
 
 def test_prods_tokens_live_a_quarter_of_an_hour(prod: Assembly) -> None:
@@ -147,9 +147,22 @@ ANYWHERE = {
     "ec2:AssignPrivateIpAddresses",
     "ec2:CreateNetworkInterface",
     "ec2:DeleteNetworkInterface",
+    "ec2:DescribeInstances",
     "ec2:DescribeNetworkInterfaces",
     "ec2:DescribeSubnets",
     "ec2:UnassignPrivateIpAddresses",
+    "ec2messages:AcknowledgeMessage",
+    "ec2messages:DeleteMessage",
+    "ec2messages:FailMessage",
+    "ec2messages:GetEndpoint",
+    "ec2messages:GetMessages",
+    "ec2messages:SendReply",
+    "ssm:GetCommandInvocation",
+    "ssm:UpdateInstanceInformation",
+    "ssmmessages:CreateControlChannel",
+    "ssmmessages:CreateDataChannel",
+    "ssmmessages:OpenControlChannel",
+    "ssmmessages:OpenDataChannel",
     "ecr:GetAuthorizationToken",
     "ecs:DiscoverPollEndpoint",
     "xray:PutTelemetryRecords",

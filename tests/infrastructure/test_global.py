@@ -19,35 +19,60 @@ def test_zones_of_the_architecture_with_the_lower_one_delegated_by_the_upper(pro
     assert zones[delegation["HostedZoneId"]["Ref"]]["Properties"]["Name"] == "aeonova.com"
 
 
-def test_the_data_key_is_multi_region_and_rotates_every_90_days(prod: Assembly) -> None:
-    key = prod["anfl-prod-global-keys"].only("AWS::KMS::Key")
+PURPOSES = ("data at rest", "seal of Vault")
+
+
+@pytest.mark.parametrize("purpose", PURPOSES)
+def test_the_keys_are_multi_region_and_rotate_every_90_days(prod: Assembly, purpose: str) -> None:
+    key = prod["anfl-prod-global-keys"].only("AWS::KMS::Key", Description=f"ANFL prod: {purpose}")
     assert key["MultiRegion"] is True
     assert key["EnableKeyRotation"] is True
     assert key["RotationPeriodInDays"] == 90
 
 
+def test_dev_has_no_vault_and_so_no_key_that_would_open_it(dev: Assembly) -> None:
+    assert dev["anfl-dev-global-keys"].only("AWS::KMS::Key")["Description"] == "ANFL dev: data at rest"
+
+
 @pytest.mark.parametrize("region", REPLICAS)
-def test_each_other_region_has_a_replica_of_the_key(prod: Assembly, region: str) -> None:
-    replica = prod[f"anfl-prod-global-replica-keys-{region}"].only("AWS::KMS::ReplicaKey")
+@pytest.mark.parametrize("purpose", PURPOSES)
+def test_each_other_region_has_a_replica_of_the_keys(prod: Assembly, region: str, purpose: str) -> None:
+    stack = prod[f"anfl-prod-global-replica-keys-{region}"]
+    replica = stack.only("AWS::KMS::ReplicaKey", Description=f"ANFL prod: {purpose}")
     source = replica["PrimaryKeyArn"]["Fn::GetStackOutput"]
     assert (source["StackName"], source["Region"]) == ("anfl-prod-global-keys", "us-east-1")
 
 
-def test_replicas_carry_the_whole_policy_for_their_own_region(prod: Assembly) -> None:
-    primary = prod["anfl-prod-global-keys"].only("AWS::KMS::Key")["KeyPolicy"]
+@pytest.mark.parametrize("purpose", PURPOSES)
+def test_replicas_carry_the_whole_policy_for_their_own_region(prod: Assembly, purpose: str) -> None:
+    wanted = {"Description": f"ANFL prod: {purpose}"}
+    primary = prod["anfl-prod-global-keys"].only("AWS::KMS::Key", **wanted)["KeyPolicy"]
     for region in REPLICAS:
-        policy = prod[f"anfl-prod-global-replica-keys-{region}"].only("AWS::KMS::ReplicaKey")["KeyPolicy"]
+        policy = prod[f"anfl-prod-global-replica-keys-{region}"].only("AWS::KMS::ReplicaKey", **wanted)["KeyPolicy"]
         assert json.dumps(policy) == json.dumps(primary).replace("us-east-1", region)
 
 
 def test_the_key_serves_the_account_its_logs_and_its_notifiers_alone(assembly: Assembly) -> None:
     (stack,) = (stack for stack in assembly if stack.name.endswith("global-keys"))
-    statements = {s["Sid"]: s for s in stack.only("AWS::KMS::Key")["KeyPolicy"]["Statement"]}
+    purpose = f"ANFL {stack.name.split('-')[1]}: data at rest"
+    statements = {s["Sid"]: s for s in stack.only("AWS::KMS::Key", Description=purpose)["KeyPolicy"]["Statement"]}
     assert set(statements) == {"AccountIdentitiesAsIamAllows", "LogGroups", "Notifications"}
     assert "kms:EncryptionContext:aws:logs:arn" in statements["LogGroups"]["Condition"]["ArnLike"]
     assert statements["Notifications"]["Condition"] == {
         "StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}
     }
+
+
+def test_the_key_of_vault_serves_identities_and_the_disks_of_its_nodes_alone(prod: Assembly) -> None:
+    key = prod["anfl-prod-global-keys"].only("AWS::KMS::Key", Description="ANFL prod: seal of Vault")
+    statements = {s["Sid"]: s for s in key["KeyPolicy"]["Statement"]}
+    assert set(statements) == {"AccountIdentitiesAsIamAllows", "DisksOfNodes", "DisksOfNodesAttached"}
+    for sid in ("DisksOfNodes", "DisksOfNodesAttached"):
+        condition = statements[sid]["Condition"]
+        assert condition["StringEquals"] == {"kms:CallerAccount": {"Ref": "AWS::AccountId"}}
+        assert "AWSServiceRoleForAutoScaling" in json.dumps(condition["ArnEquals"]["aws:PrincipalArn"])
+    assert statements["DisksOfNodesAttached"]["Action"] == "kms:CreateGrant"
+    assert statements["DisksOfNodesAttached"]["Condition"]["Bool"] == {"kms:GrantIsForAWSResource": "true"}
 
 
 def _tables(assembly: Assembly) -> Template:

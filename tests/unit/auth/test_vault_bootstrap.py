@@ -11,10 +11,11 @@ import pytest
 
 from anfl import aws
 from anfl.auth.names import NODE_ROLE
+from anfl.auth.policies import load_policies
 from anfl.auth.table import AuthTable, PublishedKey
 from anfl.auth.vault import IamRole, VaultClient
 from anfl.auth.vault_bootstrap import AUDIT_DEVICES, BootstrapError, Recovery, VaultBootstrap
-from anfl.auth.vault_setup import VaultSetup, load_policies
+from anfl.auth.vault_setup import VaultSetup
 from anfl.resources import Caretaker, Function
 from local.vault.build import build
 from local.vault.core import Core
@@ -154,6 +155,7 @@ def test_empty_nodes_become_a_cluster_that_is_set_up(
     assert found["audit"] == {f"{kind}/": dict(options) for kind, options in AUDIT_DEVICES.items()}
     assert len(found["audit"]) == 2
     assert found["autopilot"]["cleanup_dead_servers"] is True
+    assert found["autopilot"]["min_quorum"] == 3, "without it no dead server is cleaned up"
     assert found["own"]["bound_iam_principal_arn"] == [roles[Caretaker.VAULT_BOOTSTRAP]]
     assert found["own"]["token_policies"] == ["operator"]
     assert found["node"]["token_policies"] == ["vault-node"]

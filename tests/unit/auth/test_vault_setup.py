@@ -10,10 +10,11 @@ import pytest
 
 from anfl import aws
 from anfl.auth.issuer import ACTIVATION_SECONDS, TokenIssuer
+from anfl.auth.policies import POLICIES_OF, load_policies
 from anfl.auth.principal import Role
 from anfl.auth.table import AuthTable
 from anfl.auth.vault import IamRole, StaticToken, VaultClient
-from anfl.auth.vault_setup import POLICIES_OF, VaultSetup, load_policies
+from anfl.auth.vault_setup import VaultSetup
 from anfl.problems import Problem
 from anfl.resources import Function, Service
 from local.vault.acl import Acl, parse

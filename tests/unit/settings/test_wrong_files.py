@@ -14,6 +14,22 @@ ARCHITECTURE = "architecture.yaml"
     ("file", "old", "new", "problem"),
     [
         pytest.param(
+            "environments/prod.yaml",
+            "https://vault.{region}.lib.aeonova.com:8200",
+            "https://vault.{region}.anfl.internal:8200",
+            "prod.yaml: deployment.vault.address: https://vault.{region}.anfl.internal:8200 is not allowed: "
+            "https://, a name below deployment.domain, and :8200, where deployment.vault.cluster is set",
+            id="a name that ACM knows nothing of",
+        ),
+        pytest.param(
+            "environments/prod.yaml",
+            "https://vault.{region}.lib.aeonova.com:8200",
+            "https://vault.lib.aeonova.com:8200",
+            "prod.yaml: deployment.vault.address: https://vault.lib.aeonova.com:8200 is not allowed: "
+            "{region} must stand in it where deployment.vault.cluster is set",
+            id="one name for every region",
+        ),
+        pytest.param(
             ARCHITECTURE,
             "min_size: 3",
             "min_size: 12",
@@ -173,7 +189,7 @@ ARCHITECTURE = "architecture.yaml"
             "environments/prod.yaml",
             "https://vault",
             "http://vault",
-            "prod.yaml: deployment.vault.address: http://vault.{region}.anfl.internal:8200 is not allowed: "
+            "prod.yaml: deployment.vault.address: http://vault.{region}.lib.aeonova.com:8200 is not allowed: "
             "https:// where retain_data is true",
             id="Vault in the clear",
         ),

@@ -1,0 +1,221 @@
+"""A region's Vault: nodes, the way to them, snapshots, recovery record, and the function that sets it all up."""
+
+from collections.abc import Mapping
+
+from aws_cdk import CfnCustomResource, Fn
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_logs as logs
+from aws_cdk import aws_ssm as ssm
+from constructs import Construct
+from constructs.encrypted_log_group import EncryptedLogGroup
+from constructs.python_function import PythonFunction
+from constructs.region_network import RegionNetwork
+from constructs.secure_bucket import SecureBucket
+from constructs.vault_entry import VaultEntry
+from constructs.vault_groups import VaultGroups
+from constructs.vault_nodes import VaultFacts, VaultNodes
+
+from anfl.auth.names import NODE_ROLE, server_id
+from anfl.auth.policies import load_policies
+from anfl.resources import AUTH, Caretaker, Variable
+from stacks import vault_access
+from stacks.base import AnflStack
+from stacks.models import Settings, VaultCluster
+from stacks.units import Region
+
+TRANSIT_TYPES: Mapping[str, str] = {"AES-256-GCM": "aes256-gcm96"}
+"""What Vault calls the application's encryption."""
+_WIPE = {
+    "schemaVersion": "2.2",
+    "description": "Empties a Vault node whose cluster nobody can open, or starts it again",
+    "parameters": {"Step": {"type": "String", "allowedValues": ["empty", "start"]}},
+    "mainSteps": [
+        {
+            "action": "aws:runShellScript",
+            "name": "wipe",
+            "inputs": {
+                "runCommand": [
+                    "set -e",
+                    "case '{{ Step }}' in",
+                    "empty) systemctl stop vault; rm -rf /opt/vault/data/raft /opt/vault/data/vault.db;;",
+                    "start) systemctl start vault;;",
+                    "esac",
+                ]
+            },
+        }
+    ],
+}
+
+
+class VaultStack(AnflStack):
+    """HashiCorp Vault on nodes of its own; absent where the settings only name an address."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        *,
+        settings: Settings,
+        region: Region,
+        network: RegionNetwork,
+        groups: VaultGroups,
+        cluster: VaultCluster,
+        zone_id: str,
+        key_arn: str,
+        seal_arn: str,
+    ) -> None:
+        """:param zone_id: public zone of the domain. :param key_arn: the data key; ``seal_arn``: Vault's."""
+        name = settings.name(region, "vault")
+        super().__init__(scope, name, settings=settings, region=region, description="HashiCorp Vault")
+        self._cluster = cluster
+        self._groups = groups
+        self._key = kms.Key.from_key_arn(self, "DataKey", key_arn)
+        self._seal = kms.Key.from_key_arn(self, "SealKey", seal_arn)
+        self._host = settings.deployment.vault.host(region)
+        self.snapshots = self._bucket()
+        self.secret = vault_access.recovery_secret(self, settings, seal_arn)
+        self._audit = self._log_group("Audit")
+        entry = VaultEntry(
+            self,
+            "Entry",
+            name=settings.name("vault"),
+            host=self._host,
+            public_zone_id=zone_id,
+            vpc_id=network.vpc_id,
+            region=region,
+            subnet_ids=network.private_subnet_ids,
+            security_group_id=groups.entry.security_group_id,
+            retain=self.retain,
+        )
+        self.nodes = self._nodes(region, network, entry)
+        self.bootstrap = self._bootstrap(network)
+        vault_access.only_for(self.secret, self, settings, self.bootstrap)
+        self._first = self.configure(
+            self,
+            "Configuration",
+            {
+                Caretaker.VAULT_BOOTSTRAP: str(self._role_of(self.bootstrap).role_arn),
+                NODE_ROLE: self.nodes.role.role_arn,
+            },
+            policies=load_policies(),
+        )
+        self._first.node.add_dependency(self.nodes, entry, self.secret, self.bootstrap)
+
+    def configure(
+        self,
+        scope: Construct,
+        id: str,  # noqa: A002 - as every construct names it
+        iam_roles: Mapping[str, str],
+        policies: Mapping[str, str] | None = None,
+    ) -> CfnCustomResource:
+        """Let ``iam_roles`` (ARN by name of the function or service) log in, and bring the set-up up to date."""
+        resource = CfnCustomResource(
+            scope,
+            id,
+            service_token=self.bootstrap.function_arn,
+            service_timeout=self.settings.deployment.functions.vault_bootstrap.timeout,
+        )
+        resource.add_property_override("IamRoles", dict(iam_roles))
+        if policies:
+            resource.add_property_override("Policies", dict(policies))
+        key_type = self.settings.encryption.application.key_type
+        resource.add_property_override("TransitKeyType", TRANSIT_TYPES[key_type])
+        return resource
+
+    def _bucket(self) -> SecureBucket:
+        cluster = self._cluster
+        return SecureBucket(
+            self,
+            "Snapshots",
+            name=self.settings.name("vault-snapshots", self.account, self.region),
+            key=self._seal,
+            noncurrent_retention=self.settings.deployment.storage.noncurrent_retention,
+            expiry=cluster.snapshot_retention,
+            retain=self.retain,
+        )
+
+    def _log_group(self, name: str) -> logs.ILogGroup:
+        return EncryptedLogGroup(
+            self,
+            f"{name}Logs",
+            key=self._key,
+            retention_days=self.settings.deployment.log_retention_days,
+            retain=self.retain,
+        )
+
+    def _nodes(self, region: Region, network: RegionNetwork, entry: VaultEntry) -> VaultNodes:
+        image = ec2.MachineImage.from_ssm_parameter(self._cluster.image_parameter).get_image(self)
+        return VaultNodes(
+            self,
+            "Nodes",
+            cluster=self._cluster,
+            facts=VaultFacts(
+                cluster=self.settings.name(),
+                host=self._host,
+                server_id=server_id(region),
+                node_role=NODE_ROLE,
+                certificate_arn=entry.certificate_arn,
+                seal_key_id=Fn.select(1, Fn.split("/", self._seal.key_arn)),
+                bucket=self.snapshots.bucket_name,
+                log_group=self._audit.log_group_name,
+            ),
+            image_id=image.image_id,
+            disk_key_arn=self._seal.key_arn,
+            subnet_ids=network.private_subnet_ids,
+            security_group_id=self._groups.nodes.security_group_id,
+            target_group_arn=entry.target_group.ref,
+            statements=vault_access.of_nodes(
+                self,
+                seal=self._seal,
+                certificate_arn=entry.certificate_arn,
+                snapshots=self.snapshots,
+                audit=self._audit,
+            ),
+        )
+
+    def _bootstrap(self, network: RegionNetwork) -> PythonFunction:
+        settings, deployment = self.settings, self.settings.deployment
+        wipe = ssm.CfnDocument(
+            self, "Wipe", content=_WIPE, document_type="Command", document_format="JSON", update_method="NewVersion"
+        )
+        function = PythonFunction(
+            self,
+            "Bootstrap",
+            function=Caretaker.VAULT_BOOTSTRAP,
+            name=settings.name(Caretaker.VAULT_BOOTSTRAP),
+            size=deployment.functions.vault_bootstrap,
+            environment={
+                Variable.ENVIRONMENT: settings.environment,
+                Variable.AUTH_TABLE: settings.name(AUTH.name),
+                Variable.TOKEN_ISSUER: deployment.tokens.issuer,
+                Variable.TOKEN_AUDIENCE: deployment.tokens.audience,
+                Variable.VAULT_SERVER_NAME: self._host,
+                Variable.VAULT_CLUSTER: settings.name(),
+                Variable.VAULT_NODES: str(self._cluster.nodes),
+                Variable.VAULT_RECOVERY_SECRET: self.secret.ref,
+                Variable.VAULT_WIPE_DOCUMENT: wipe.ref,
+            },
+            statements=vault_access.of_bootstrap(
+                self, settings=settings, key=self._key, seal=self._seal, secret_arn=self.secret.ref, document=wipe.ref
+            ),
+            vpc=network.vpc_in(self),
+            security_group=self._groups.bootstrap,
+            log_group=self._log_group("Bootstrap"),
+        )
+        # CloudFormation gets an answer in any case: a second, unasked run could only do harm.
+        lambda_.CfnEventInvokeConfig(
+            function,
+            "Once",
+            function_name=function.function_name,
+            qualifier="$LATEST",
+            maximum_retry_attempts=0,
+        )
+        return function
+
+    @staticmethod
+    def _role_of(function: lambda_.Function) -> iam.IRole:
+        if function.role is None:
+            raise AssertionError("every function has a role of its own")
+        return function.role

@@ -1,0 +1,124 @@
+"""Who may do what around Vault: its nodes, its bootstrap, the record of its recovery keys."""
+
+from aws_cdk import RemovalPolicy, Stack
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_logs as logs
+from aws_cdk import aws_s3 as s3
+from aws_cdk import aws_secretsmanager as secretsmanager
+from constructs import grants
+from constructs.grants import Access
+
+from anfl.resources import AUTH, VAULT_TAG
+from stacks.models import Settings
+
+BREAK_GLASS = "break-glass"
+"""End of the name of the role that may read the recovery record, in an emergency."""
+
+
+def recovery_secret(stack: Stack, settings: Settings, key_arn: str) -> secretsmanager.CfnSecret:
+    """Empty until the bootstrap has initialised the cluster.
+
+    AWS has no rotation for it: recovery keys change by ``vault operator rekey -target=recovery`` alone.
+    """
+    secret = secretsmanager.CfnSecret(
+        stack,
+        "Recovery",
+        description=f"ANFL {settings.environment}: recovery keys of Vault in {stack.region}; written by its bootstrap",
+        kms_key_id=key_arn,
+    )
+    if settings.deployment.retain_data:
+        secret.apply_removal_policy(RemovalPolicy.RETAIN)
+    return secret
+
+
+def only_for(secret: secretsmanager.CfnSecret, stack: Stack, settings: Settings, bootstrap: lambda_.Function) -> None:
+    """Refuse the record to everyone but the bootstrap and the emergency, whatever IAM allows them."""
+    emergency = stack.format_arn(service="iam", region="", resource="role", resource_name=settings.name(BREAK_GLASS))
+    secretsmanager.CfnResourcePolicy(
+        stack,
+        "RecoveryAccess",
+        secret_id=secret.ref,
+        block_public_policy=True,
+        resource_policy=iam.PolicyDocument(
+            statements=[
+                iam.PolicyStatement(
+                    sid="BootstrapAndEmergencyOnly",
+                    effect=iam.Effect.DENY,
+                    principals=[iam.AnyPrincipal()],
+                    actions=["secretsmanager:GetSecretValue", "secretsmanager:PutSecretValue"],
+                    resources=["*"],
+                    conditions={
+                        "ArnNotEquals": {
+                            "aws:PrincipalArn": [bootstrap.role.role_arn if bootstrap.role else "", emergency]
+                        }
+                    },
+                )
+            ]
+        ),
+    )
+
+
+def of_nodes(
+    stack: Stack, *, seal: kms.IKey, certificate_arn: str, snapshots: s3.IBucket, audit: logs.ILogGroup
+) -> list[iam.PolicyStatement]:
+    """Open the seal, find fellows, fetch the certificate, put snapshots and the audit log away; never read them."""
+    return [
+        iam.PolicyStatement(
+            sid="Seal", actions=["kms:Decrypt", "kms:DescribeKey", "kms:Encrypt"], resources=[seal.key_arn]
+        ),
+        # EC2 scopes it to nothing.
+        iam.PolicyStatement(sid="Fellows", actions=["ec2:DescribeInstances"], resources=["*"]),
+        iam.PolicyStatement(sid="Certificate", actions=["acm:ExportCertificate"], resources=[certificate_arn]),
+        iam.PolicyStatement(
+            sid="Snapshots", actions=["s3:PutObject"], resources=[snapshots.arn_for_objects("snapshots/*")]
+        ),
+        iam.PolicyStatement(
+            sid="SnapshotsKey",
+            actions=["kms:GenerateDataKey"],
+            resources=[seal.key_arn],
+            conditions={"StringEquals": {"kms:ViaService": f"s3.{stack.region}.amazonaws.com"}},
+        ),
+        iam.PolicyStatement(
+            sid="Audit",
+            actions=["logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"],
+            resources=[audit.log_group_arn],
+        ),
+    ]
+
+
+def of_bootstrap(
+    stack: Stack, *, settings: Settings, key: kms.IKey, seal: kms.IKey, secret_arn: str, document: str
+) -> list[iam.PolicyStatement]:
+    """Publish keys, keep the recovery record, find the nodes, and wipe those of this cluster."""
+    return [
+        *grants.table(stack, settings.name(AUTH.name), Access.WRITE),
+        *grants.data_key(stack, key, ["dynamodb"]),
+        iam.PolicyStatement(
+            sid="Recovery",
+            actions=["secretsmanager:GetSecretValue", "secretsmanager:PutSecretValue"],
+            resources=[secret_arn],
+        ),
+        iam.PolicyStatement(
+            sid="RecoveryKey",
+            actions=["kms:Decrypt", "kms:GenerateDataKey"],
+            resources=[seal.key_arn],
+            conditions={"StringEquals": {"kms:ViaService": f"secretsmanager.{stack.region}.amazonaws.com"}},
+        ),
+        # EC2 and Systems Manager scope these to nothing.
+        iam.PolicyStatement(sid="Look", actions=["ec2:DescribeInstances", "ssm:GetCommandInvocation"], resources=["*"]),
+        iam.PolicyStatement(
+            sid="WipeByThisDocument",
+            actions=["ssm:SendCommand"],
+            resources=[
+                stack.format_arn(service="ssm", resource="document", resource_name=document),
+            ],
+        ),
+        iam.PolicyStatement(
+            sid="WipeThisCluster",
+            actions=["ssm:SendCommand"],
+            resources=[stack.format_arn(service="ec2", resource="instance", resource_name="*")],
+            conditions={"StringEquals": {f"ssm:resourceTag/{VAULT_TAG}": settings.name()}},
+        ),
+    ]
