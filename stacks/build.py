@@ -61,7 +61,9 @@ def build(app: App, settings: Settings) -> None:
     built = {}
     for region in settings.regions:
         watch = _watch(app, settings, region, key_arns=key_arns, names=names)
-        built[region] = _region(app, settings, region, keys=_keys_of(region, keys, replicas), edge=edge, watch=watch, data=data)
+        built[region] = _region(
+            app, settings, region, keys=_keys_of(region, keys, replicas), edge=edge, watch=watch, data=data
+        )
     if len(built) > 1:
         _replication(app, settings, key_id=keys.key.key_id, key_arns=key_arns, built=built)
 
@@ -118,7 +120,9 @@ def _region(
         key_arn=key_arn,
         names=edge.names if edge else None,
     )
-    vault = _vault(app, settings, region, keys=keys, names=edge.names if edge else None, network=network, security=security)
+    vault = _vault(
+        app, settings, region, keys=keys, names=edge.names if edge else None, network=network, security=security
+    )
     storage = StorageStack(
         app, settings=settings, region=region, network=network.network, security=security, key_arn=key_arn
     )

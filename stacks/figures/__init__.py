@@ -20,6 +20,5 @@ RULES: Rules = {
 }
 """What realises a figure, by the figure's pattern."""
 
-NOT_YET: Mapping[str, str] = {
-}
+NOT_YET: Mapping[str, str] = {}
 """Figures that no resource realises yet, and why not."""

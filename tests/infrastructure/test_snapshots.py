@@ -89,7 +89,9 @@ def test_no_snapshot_is_left_over_from_a_stack_that_is_gone(prod: Assembly, dev:
     assert {file.stem for file in FOLDER.glob("*.yaml")} <= prod.stacks.keys() | dev.stacks.keys()
 
 
-@pytest.mark.parametrize("layer", ["network", "storage", "monitoring", "recovery", "security", "service", "edge", "vault"])
+@pytest.mark.parametrize(
+    "layer", ["network", "storage", "monitoring", "recovery", "security", "service", "edge", "vault"]
+)
 def test_regions_differ_in_names_alone(prod: Assembly, layer: str) -> None:
     settings = load("prod")
 

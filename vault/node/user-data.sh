@@ -16,17 +16,17 @@ INSTANCE=$(imds instance-id)
 ADDRESS=$(imds local-ipv4)
 
 # The package of HashiCorp, signed by the key that is known here; everything else comes with the image's own release.
-curl -sSf -o /root/hashicorp.asc https://rpm.releases.hashicorp.com/gpg
-found=$(gpg --batch --show-keys --with-colons /root/hashicorp.asc | awk -F: '/^pub/ {p = 1} /^fpr/ && p {print $10; p = 0}')
+curl -sSf -o /etc/pki/rpm-gpg/RPM-GPG-KEY-hashicorp https://rpm.releases.hashicorp.com/gpg
+found=$(gpg --batch --show-keys --with-colons /etc/pki/rpm-gpg/RPM-GPG-KEY-hashicorp | awk -F: '/^pub/ {p = 1} /^fpr/ && p {print $10; p = 0}')
 [ "$found" = 798AEC654E5C15428C8E42EEAA16FCBCA621E701 ]
-rpm --import /root/hashicorp.asc
+rpm --import /etc/pki/rpm-gpg/RPM-GPG-KEY-hashicorp
 cat > /etc/yum.repos.d/hashicorp.repo <<'END'
 [hashicorp]
 name=HashiCorp
 baseurl=https://rpm.releases.hashicorp.com/AmazonLinux/latest/$basearch/stable
 enabled=1
 gpgcheck=1
-gpgkey=file:///root/hashicorp.asc
+gpgkey=file:///etc/pki/rpm-gpg/RPM-GPG-KEY-hashicorp
 END
 dnf install -y -q "vault-@VERSION@" jq amazon-cloudwatch-agent
 
