@@ -14,6 +14,7 @@ from stacks.global_data import GlobalData
 from stacks.global_dns import GlobalDns
 from stacks.global_edge import GlobalEdge
 from stacks.global_keys import GlobalKeys, GlobalReplicaKey
+from stacks.global_people import GlobalPeople
 from stacks.global_watch import GlobalWatch
 from stacks.models import Settings
 from stacks.monitoring import MonitoringStack
@@ -47,6 +48,8 @@ def build(app: App, settings: Settings) -> None:
     """
     domain = settings.deployment.domain
     dns = GlobalDns(app, settings=settings) if settings.network.global_.route53.zones else None
+    if settings.deployment.people:
+        GlobalPeople(app, settings=settings, people=settings.deployment.people)
     keys = GlobalKeys(app, settings=settings)
     replicas = {
         region: GlobalReplicaKey(app, settings=settings, region=region, primary=keys)

@@ -331,6 +331,13 @@ class PrivateLink(Model):
     """The second admits TLS 1.2: only where the link's client is proven not to speak 1.3."""
 
 
+class People(Model):
+    """Roles that people assume."""
+
+    session: Annotated[Duration, between("1h", "12h")]
+    emergency_session: Annotated[Duration, between("1h", "12h")]
+
+
 class Firewall(Model):
     """Web ACLs before each region's API and balancer, and before CloudFront."""
 
@@ -434,6 +441,8 @@ class Deployment(Model):
     tokens: Tokens
     vault: Vault
     private_link: PrivateLink
+    people: People | None
+    """None: no roles for people."""
     firewall: Firewall | None
     """None: what a firewall would stand before is open to whatever may reach it."""
     api: Api

@@ -22,6 +22,8 @@ from local.state import REPOSITORY
 CDK = REPOSITORY / "node_modules" / ".bin" / "cdk"
 DEPLOY_SECONDS = 300.0
 BOOTSTRAP_VERSION = "30"
+IMAGE = "ami-12c6146b"
+"""One that moto knows."""
 Progress = Callable[[str, int, int], None]
 """(stack, its number, number of stacks), as each stack begins to deploy."""
 _BEGINS = re.compile(r"^(?P<stack>\S+?)(?: \(\S+\))?: (?:deploying|destroying)\.\.\. \[(?P<number>\d+)/(?P<all>\d+)\]")
@@ -144,7 +146,10 @@ def _environment(endpoint: str) -> dict[str, str]:
 
 
 def _bootstrap(cdk_out: Path, endpoint: str) -> None:
-    """Make what ``cdk bootstrap`` makes, as far as the assembly names it: parameters, buckets, roles."""
+    """Make what ``cdk bootstrap`` makes, as far as the assembly names it: parameters, buckets, roles.
+
+    And the parameters by which an operator names images.
+    """
     session = boto3.session.Session(aws_access_key_id="local", aws_secret_access_key="local")  # noqa: S106
 
     def client(service: Any, region: str) -> Any:  # noqa: ANN401 - boto3's overloads
@@ -154,6 +159,8 @@ def _bootstrap(cdk_out: Path, endpoint: str) -> None:
     for kind, region, name in needs:
         if kind == "parameter":
             client("ssm", region).put_parameter(Name=name, Value=BOOTSTRAP_VERSION, Type="String", Overwrite=True)
+        elif kind == "image":
+            client("ssm", region).put_parameter(Name=name, Value=IMAGE, Type="String", Overwrite=True)
         elif kind == "bucket":
             place: Mapping[str, Any] = (
                 {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
@@ -175,7 +182,7 @@ _TRUST = {
 
 
 def _needs(cdk_out: Path) -> Iterator[tuple[str, str, str]]:
-    """(kind, region, name) of everything that the assembly expects of the bootstrap stack; each at least once."""
+    """(kind, region, name) of everything that the assembly expects to stand already; each at least once."""
     found: set[tuple[str, str, str]] = set()
     for manifest in cdk_out.rglob("manifest.json"):
         for artifact in json.loads(manifest.read_bytes()).get("artifacts", {}).values():
@@ -185,6 +192,8 @@ def _needs(cdk_out: Path) -> Iterator[tuple[str, str, str]]:
                 continue
             if parameter := properties.get("bootstrapStackVersionSsmParameter"):
                 found.add(("parameter", region, parameter))
+            template = json.loads((manifest.parent / properties["templateFile"]).read_bytes())
+            found |= {("image", region, name) for name in _images(template)}
             for key in ("assumeRoleArn", "cloudFormationExecutionRoleArn"):
                 if arn := properties.get(key):
                     found.add(("role", "us-east-1", _resolved(arn, region).rpartition("/")[2]))
@@ -196,6 +205,15 @@ def _needs(cdk_out: Path) -> Iterator[tuple[str, str, str]]:
                 if arn := destination.get("assumeRoleArn"):
                     found.add(("role", "us-east-1", _resolved(arn, region).rpartition("/")[2]))
     yield from found
+
+
+def _images(template: Mapping[str, Any]) -> Iterator[str]:
+    """Names of the parameters that name images and are none of AWS's own."""
+    for parameter in template.get("Parameters", {}).values():
+        if parameter["Type"] == "AWS::SSM::Parameter::Value<AWS::EC2::Image::Id>":
+            name = str(parameter["Default"])
+            if not name.startswith("/aws/"):
+                yield name
 
 
 def _resolved(text: str, region: str) -> str:

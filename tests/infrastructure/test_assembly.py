@@ -24,6 +24,7 @@ def test_prod_has_every_layer_in_every_region(prod: Assembly) -> None:
     assert set(prod.stacks) == regional | replication | {
         "anfl-prod-global-dns",
         "anfl-prod-global-keys",
+        "anfl-prod-global-people",
         "anfl-prod-global-replica-keys-us-west-1",
         "anfl-prod-global-replica-keys-eu-west-1",
         "anfl-prod-global-data",

@@ -106,3 +106,13 @@ def test_a_function_that_says_nothing_fails_the_stack_too(aws: Aws, token: str) 
 
 def test_scalars_are_text() -> None:
     assert texts({"a": [1, True, None, "b", {"c": 1.5}]}) == {"a": ["1", "true", None, "b", {"c": "1.5"}]}
+
+
+def test_nobody_sets_up_vault_nodes_that_never_boot(aws: Aws) -> None:
+    """A placeholder: its function is not even there."""
+    arn = "arn:aws:lambda:us-west-1:123456789012:function:anfl-prod-vault-bootstrap"
+    resource = {"Type": "AWS::CloudFormation::CustomResource", "Properties": {"ServiceToken": arn}}
+    aws.create("no-vault", {"Configuration": resource})
+
+    (found,) = aws.client("cloudformation").describe_stack_resources(StackName="no-vault")["StackResources"]
+    assert found["PhysicalResourceId"] == "placeholder"

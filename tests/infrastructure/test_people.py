@@ -1,0 +1,144 @@
+"""The roles of people: what each may do, and what none of them may."""
+
+import json
+import re
+
+import pytest
+
+from tests.infrastructure.conftest import Assembly, Properties, Template
+from tests.infrastructure.test_functions import actions, allowed
+
+
+@pytest.fixture(scope="module")
+def people(prod: Assembly) -> Template:
+    return prod["anfl-prod-global-people"]
+
+
+ROLES = {"read-only": "ReadOnly", "operator": "Operator", "break-glass": "BreakGlass"}
+
+
+def role(people: Template, name: str) -> Properties:
+    return people.only("AWS::IAM::Role", RoleName=f"anfl-prod-{name}")
+
+
+def statements(people: Template, name: str) -> list[Properties]:
+    (logical,) = (key for key in people.resources("AWS::IAM::Role") if key.startswith(ROLES[name]))
+    return allowed(people, logical)
+
+
+def may(people: Template, name: str) -> set[str]:
+    return {action for statement in statements(people, name) for action in actions(statement)}
+
+
+def test_dev_has_no_roles_for_people(dev: Assembly) -> None:
+    assert "anfl-dev-global-people" not in dev.stacks
+
+
+@pytest.mark.parametrize("name", ROLES)
+def test_a_role_is_assumed_from_inside_the_account_with_a_second_factor(people: Template, name: str) -> None:
+    (statement,) = role(people, name)["AssumeRolePolicyDocument"]["Statement"]
+    assert statement["Action"] == "sts:AssumeRole"
+    assert "AWS::AccountId" in json.dumps(statement["Principal"])
+    assert ":root" in json.dumps(statement["Principal"])
+    assert statement["Condition"]["Bool"] == {"aws:MultiFactorAuthPresent": "true"}
+
+
+@pytest.mark.parametrize(("name", "seconds"), [("read-only", 14400), ("operator", 14400), ("break-glass", 3600)])
+def test_sessions_end(people: Template, name: str, seconds: int) -> None:
+    assert role(people, name)["MaxSessionDuration"] == seconds
+
+
+def test_the_emergency_wants_a_second_factor_of_this_quarter_of_an_hour(people: Template) -> None:
+    (statement,) = role(people, "break-glass")["AssumeRolePolicyDocument"]["Statement"]
+    assert statement["Condition"]["NumericLessThan"] == {"aws:MultiFactorAuthAge": "900"}
+
+
+@pytest.mark.parametrize("name", ROLES)
+def test_the_boundary_holds_whatever_is_attached(people: Template, name: str) -> None:
+    ((logical, boundary),) = people.resources("AWS::IAM::ManagedPolicy").items()
+    assert role(people, name)["PermissionsBoundary"] == {"Ref": logical}
+    assert "ManagedPolicyArns" not in role(people, name)
+    (statement,) = boundary["Properties"]["PolicyDocument"]["Statement"]
+    assert may(people, name) <= set(actions(statement))
+    assert len(json.dumps(boundary["Properties"]["PolicyDocument"], separators=(",", ":"))) <= 6144, "IAM's limit"
+
+
+def test_nobody_changes_permissions_keys_stacks_or_what_is_kept(people: Template) -> None:
+    (boundary,) = people.properties("AWS::IAM::ManagedPolicy")
+    (statement,) = boundary["PolicyDocument"]["Statement"]
+    at_most = set(actions(statement))
+    assert not any("*" in action for action in at_most)
+    assert not [action for action in at_most if action.startswith(("iam:", "sts:", "organizations:"))]
+    changing = re.compile(r":(Put|Create|Delete|Update|Attach|Detach|Schedule|Disable|Modify)")
+    assert {action for action in at_most if changing.search(action)} == {
+        "cloudwatch:DisableAlarmActions",
+        "ecs:UpdateService",
+        "sqs:DeleteMessage",
+    }
+
+
+DATA = {
+    "dynamodb:GetItem",
+    "dynamodb:Query",
+    "dynamodb:Scan",
+    "kms:Decrypt",
+    "lambda:InvokeFunction",
+    "s3:GetObject",
+    "secretsmanager:GetSecretValue",
+    "sqs:ReceiveMessage",
+    "ssm:StartSession",
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("read-only", set()),
+        ("operator", {"kms:Decrypt", "lambda:InvokeFunction", "sqs:ReceiveMessage"}),
+        ("break-glass", {"kms:Decrypt", "s3:GetObject", "secretsmanager:GetSecretValue", "ssm:StartSession"}),
+    ],
+)
+def test_who_comes_near_data_and_secrets(people: Template, name: str, data: set[str]) -> None:
+    assert may(people, name) & DATA == data
+
+
+def test_keys_are_used_by_way_of_one_purpose_each(people: Template) -> None:
+    for name, alias, services in (
+        ("operator", "alias/anfl-prod-data", "sqs.*.amazonaws.com"),
+        ("break-glass", "alias/anfl-prod-vault-seal", ["secretsmanager.*.amazonaws.com", "s3.*.amazonaws.com"]),
+    ):
+        (keyed,) = (s for s in statements(people, name) if "kms:Decrypt" in actions(s))
+        assert keyed["Condition"]["ForAnyValue:StringEquals"] == {"kms:ResourceAliases": alias}
+        assert keyed["Condition"]["StringLike"] == {"kms:ViaService": services}
+
+
+def test_the_alias_that_the_emergency_names_is_that_of_the_seal(prod: Assembly) -> None:
+    names = {alias["AliasName"] for alias in prod["anfl-prod-global-keys"].properties("AWS::KMS::Alias")}
+    assert {"alias/anfl-prod-vault-seal", "alias/anfl-prod-data"} == names
+
+
+def test_what_changes_something_is_scoped_to_the_environment(people: Template) -> None:
+    for name in ROLES:
+        for statement in statements(people, name):
+            if str(statement["Sid"]).startswith("Look"):
+                continue
+            where = json.dumps(statement["Resource"])
+            assert statement["Resource"] != "*"
+            assert "anfl-prod" in where + json.dumps(statement.get("Condition", {})) or statement["Sid"] in {
+                "RecoveryRecord",  # its name is CloudFormation's; the tags tell whose it is
+                "VisitByShell",
+                "OwnSessions",
+            }
+
+
+def test_the_recovery_record_is_told_by_the_tags_of_the_environment(people: Template) -> None:
+    (record,) = (s for s in statements(people, "break-glass") if s["Sid"] == "RecoveryRecord")
+    assert record["Condition"] == {
+        "StringEquals": {"aws:ResourceTag/project": "anfl", "aws:ResourceTag/environment": "prod"}
+    }
+
+
+def test_operators_visit_no_machine_and_do_not_run_the_bootstrap(people: Template) -> None:
+    assert not any(action.startswith("ssm:Start") for action in may(people, "operator"))
+    (invoke,) = (s for s in statements(people, "operator") if s["Sid"] == "Invoke")
+    assert "vault-bootstrap" not in json.dumps(invoke["Resource"])
