@@ -6,7 +6,6 @@ from enum import StrEnum
 from aws_cdk import Stack
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
-from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_sqs as sqs
 
 
@@ -31,32 +30,33 @@ _OBJECT_READ = ["s3:GetObject", "s3:GetObjectVersion"]
 _OBJECT_WRITE = ["s3:AbortMultipartUpload", "s3:DeleteObject", "s3:ListMultipartUploadParts", "s3:PutObject"]
 
 
-def table(stack: Stack, name: str, access: Access) -> list[iam.PolicyStatement]:
-    """Items of the table ``name`` in the stack's region, and of its indexes."""
+def table(stack: Stack, name: str, access: Access, *, index: str | None = None) -> list[iam.PolicyStatement]:
+    """Items of the table ``name`` in the stack's region, and of its ``index``."""
     arn = stack.format_arn(service="dynamodb", resource="table", resource_name=name)
     writes = access is Access.WRITE
     return [
         iam.PolicyStatement(
             sid=f"Table{_camel(name)}{access.capitalize()}",
             actions=_TABLE_READ + (_TABLE_WRITE if writes else []),
-            resources=[arn, f"{arn}/index/*"],
+            resources=[arn, f"{arn}/index/{index}"] if index else [arn],
         )
     ]
 
 
-def bucket(target: s3.IBucket, label: str, access: Access) -> list[iam.PolicyStatement]:
-    """Objects of a bucket and their versions."""
+def bucket(stack: Stack, name: str, label: str, access: Access) -> list[iam.PolicyStatement]:
+    """Objects of the bucket ``name`` and their versions."""
+    arn = stack.format_arn(service="s3", region="", account="", resource=name)
     writes = access is Access.WRITE
     return [
         iam.PolicyStatement(
             sid=f"Bucket{label}List",
             actions=_BUCKET_READ + (_BUCKET_WRITE if writes else []),
-            resources=[target.bucket_arn],
+            resources=[arn],
         ),
         iam.PolicyStatement(
             sid=f"Bucket{label}{access.capitalize()}",
             actions=_OBJECT_READ + (_OBJECT_WRITE if writes else []),
-            resources=[target.arn_for_objects("*")],
+            resources=[f"{arn}/*"],
         ),
     ]
 

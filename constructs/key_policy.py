@@ -3,7 +3,15 @@
 from aws_cdk import ArnFormat, Stack
 from aws_cdk import aws_iam as iam
 
-_USE = ["kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey*", "kms:ReEncrypt*"]
+_USE = [
+    "kms:Decrypt",
+    "kms:DescribeKey",
+    "kms:Encrypt",
+    "kms:GenerateDataKey",
+    "kms:GenerateDataKeyWithoutPlaintext",
+    "kms:ReEncryptFrom",
+    "kms:ReEncryptTo",
+]
 NOTIFIERS = ("cloudwatch.amazonaws.com", "events.amazonaws.com", "backup.amazonaws.com", "aps.amazonaws.com")
 """Services that publish to encrypted topics: without the key their messages are dropped silently."""
 
@@ -27,7 +35,7 @@ def key_policy(stack: Stack) -> iam.PolicyDocument:
             iam.PolicyStatement(
                 sid="Notifications",
                 principals=[iam.ServicePrincipal(service) for service in NOTIFIERS],
-                actions=["kms:Decrypt", "kms:GenerateDataKey*"],
+                actions=["kms:Decrypt", "kms:GenerateDataKey", "kms:GenerateDataKeyWithoutPlaintext"],
                 resources=["*"],
                 conditions=account,
             ),

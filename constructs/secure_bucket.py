@@ -54,6 +54,8 @@ class SecureBucket(s3.Bucket):
             ],
             removal_policy=RemovalPolicy.RETAIN if retain else RemovalPolicy.DESTROY,
         )
+        self.fixed_name = name
+        """As given. Unlike ``bucket_name`` it refers to nothing: other stacks name the bucket without an export."""
         self.add_to_resource_policy(
             iam.PolicyStatement(
                 sid="Tls13",

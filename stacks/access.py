@@ -13,6 +13,7 @@ from constructs.secure_bucket import SecureBucket
 from anfl.resources import (
     AUTH,
     CATALOGUE,
+    INDEX,
     METRICS_NAMESPACE,
     REGISTRY,
     STAGE,
@@ -134,11 +135,13 @@ class Parts:
         statements: list[iam.PolicyStatement] = []
         for table, access in needs.tables.items():
             services.add("dynamodb")
-            statements += grants.table(self._stack, self._settings.name(table.name), access)
+            index = INDEX if table.indexed else None
+            statements += grants.table(self._stack, self._settings.name(table.name), access, index=index)
         for variable, bucket, bucket_access in self._buckets(needs):
             if bucket_access is not None:
                 services.add("s3")
-                statements += grants.bucket(bucket, variable.removesuffix("_BUCKET").capitalize(), bucket_access)
+                label = variable.removesuffix("_BUCKET").capitalize()
+                statements += grants.bucket(self._stack, bucket.fixed_name, label, bucket_access)
         for variable in needs.sends:
             services.add("sqs")
             statements += grants.send(self._queues[variable].queue, _label(variable))

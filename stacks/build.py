@@ -9,6 +9,7 @@ from itertools import pairwise
 from aws_cdk import App, Stack
 
 from bundling.errors import BundleMissingError
+from stacks.acknowledgements import acknowledge
 from stacks.edge import EdgeStack
 from stacks.global_data import GlobalData
 from stacks.global_dns import GlobalDns
@@ -69,6 +70,7 @@ def build(app: App, settings: Settings) -> None:
         )
     if len(built) > 1:
         _replication(app, settings, key_id=keys.key.key_id, key_arns=key_arns, built=built)
+    acknowledge(app, settings)
 
 
 def _watch(
@@ -90,16 +92,18 @@ def _watch(
 
 @dataclass(frozen=True, kw_only=True)
 class _Keys:
-    """ARNs of one region's keys."""
+    """ARNs of one region's keys, and the id of the seal's, which is the same in every region."""
 
     data: str
     seal: str | None
+    seal_id: str | None
 
 
 def _keys_of(region: Region, primary: GlobalKeys, replicas: Mapping[Region, GlobalReplicaKey]) -> _Keys:
+    seal_id = primary.seal.key_id if primary.seal else None
     if region in replicas:
-        return _Keys(data=replicas[region].key_arn, seal=replicas[region].seal_arn)
-    return _Keys(data=primary.key.key_arn, seal=primary.seal.key_arn if primary.seal else None)
+        return _Keys(data=replicas[region].key_arn, seal=replicas[region].seal_arn, seal_id=seal_id)
+    return _Keys(data=primary.key.key_arn, seal=primary.seal.key_arn if primary.seal else None, seal_id=seal_id)
 
 
 def _region(
@@ -217,7 +221,7 @@ def _vault(
 ) -> VaultStack | None:
     """The region's Vault, where the environment has nodes of its own (`stacks.checks`: then it has a domain too)."""
     cluster = settings.deployment.vault.cluster
-    if cluster is None or names is None or security.vault is None or keys.seal is None:
+    if cluster is None or names is None or security.vault is None or keys.seal is None or keys.seal_id is None:
         return None
     return VaultStack(
         app,
@@ -229,6 +233,7 @@ def _vault(
         zone_id=names.zone_id,
         key_arn=keys.data,
         seal_arn=keys.seal,
+        seal_id=keys.seal_id,
     )
 
 

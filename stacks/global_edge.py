@@ -54,7 +54,7 @@ class GlobalEdge(AnflStack):
             iam.PolicyStatement(
                 sid="FlowLogsAreWritten",
                 principals=[iam.ServicePrincipal("delivery.logs.amazonaws.com")],
-                actions=["kms:Decrypt", "kms:GenerateDataKey*"],
+                actions=["kms:Decrypt", "kms:GenerateDataKey"],
                 resources=["*"],
                 conditions={"StringEquals": from_here},
             ),

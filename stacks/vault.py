@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from aws_cdk import CfnCustomResource, Fn
+from aws_cdk import CfnCustomResource
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
@@ -65,14 +65,16 @@ class VaultStack(AnflStack):
         zone_id: str,
         key_arn: str,
         seal_arn: str,
+        seal_id: str,
     ) -> None:
-        """:param zone_id: public zone of the domain. :param key_arn: the data key; ``seal_arn``: Vault's."""
+        """:param zone_id: public zone of the domain. :param key_arn: the data key. The seal's are Vault's."""
         name = settings.name(region, "vault")
         super().__init__(scope, name, settings=settings, region=region, description="HashiCorp Vault")
         self._cluster = cluster
         self._groups = groups
         self._key = kms.Key.from_key_arn(self, "DataKey", key_arn)
         self._seal = kms.Key.from_key_arn(self, "SealKey", seal_arn)
+        self._seal_id = seal_id
         self._host = settings.deployment.vault.host(region)
         self.snapshots = self._bucket()
         self.secret = vault_access.recovery_secret(self, settings, seal_arn)
@@ -157,7 +159,7 @@ class VaultStack(AnflStack):
                 server_id=server_id(region),
                 node_role=NODE_ROLE,
                 certificate_arn=entry.certificate_arn,
-                seal_key_id=Fn.select(1, Fn.split("/", self._seal.key_arn)),
+                seal_key_id=self._seal_id,
                 bucket=self.snapshots.bucket_name,
                 log_group=self._audit.log_group_name,
             ),

@@ -5,11 +5,14 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from stacks.settings import ROOT, load
+
+if TYPE_CHECKING:
+    from aws_cdk import App
 
 # jsii starts whatever `node` stands first on PATH; the environment brings the right one.
 os.environ["PATH"] = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
@@ -50,8 +53,10 @@ class Template:
 class Assembly:
     """All templates of one environment."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, app: "App | None" = None) -> None:
+        """:param app: what was synthesized into ``folder``."""
         self.folder = folder
+        self.app = app
         self.manifest: dict[str, Any] = json.loads((folder / "manifest.json").read_text())["artifacts"]
         self.stacks = {
             name: Template(name, json.loads((folder / artifact["properties"]["templateFile"]).read_text()))
@@ -77,6 +82,16 @@ class Assembly:
         """Where a stack is deployed."""
         return str(self.manifest[name]["environment"].rsplit("/", 1)[1])
 
+    def paths(self, name: str) -> dict[str, str]:
+        """Path below its stack of the construct behind each logical id."""
+        file = self.folder / self.manifest[name]["additionalMetadataFile"]
+        return {
+            entry["data"]: path.removeprefix(f"/{name}/")
+            for path, entries in json.loads(file.read_text()).items()
+            for entry in entries
+            if entry["type"] == "aws:cdk:logicalId"
+        }
+
     def dependencies(self, name: str) -> set[str]:
         """Stacks that must stand before this one."""
         return set(self.manifest[name].get("dependencies", [])) & self.stacks.keys()
@@ -91,7 +106,7 @@ def synthesize(folder: Path, environment: str, regions: str | None = None) -> As
     app = App(outdir=str(folder), context=CONTEXT, analytics_reporting=False)
     build(app, load(environment, regions=regions))
     app.synth()
-    return Assembly(folder)
+    return Assembly(folder, app)
 
 
 @pytest.fixture(scope="session")

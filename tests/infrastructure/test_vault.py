@@ -108,8 +108,8 @@ def test_nodes_find_one_another_by_the_tag_they_carry(vault: Template) -> None:
 def test_the_seal_is_the_multi_region_key_by_its_id_which_is_equal_everywhere(vault: Template) -> None:
     seal = user_data(vault)
     seal = seal[seal.index('seal "awskms"') :]
-    assert '{"Fn::Select": [1, {"Fn::Split": ["/",' in seal
-    assert "SealKey" in seal
+    assert '"Fn::GetStackOutput": {"StackName": "anfl-prod-global-keys"' in seal
+    assert "OutputRefSealKey" in seal
 
 
 def test_clients_speak_tls_1_3_with_the_load_balancer_and_its_health_checks_can_reach_the_nodes(
