@@ -5,6 +5,7 @@ from typing import Any
 
 from moto.awslambda.models import LambdaFunction
 from moto.core.common_models import CloudFormationModel
+from moto.elbv2.models import FakeLoadBalancer
 from moto.s3.models import FakeBucket, PublicAccessBlock
 
 Json = Mapping[str, Any]
@@ -29,7 +30,12 @@ def _function(function: LambdaFunction, properties: Json) -> None:
     function.architectures = properties.get("Architectures", function.architectures)
 
 
+def _balancer(balancer: FakeLoadBalancer, properties: Json) -> None:
+    balancer.type = properties.get("Type", balancer.type)
+
+
 _COMPLETIONS: Mapping[type, Callable[[Any, Json], None]] = {
     FakeBucket: _bucket,
+    FakeLoadBalancer: _balancer,
     LambdaFunction: _function,
 }

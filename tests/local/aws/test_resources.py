@@ -203,3 +203,27 @@ def test_resource_that_cannot_be_made_is_named_and_the_stack_can_be_tried_again(
         aws.create("retried", {"Wrong": queue})
     aws.create("retried", {"Wrong": {"Type": "AWS::SQS::Queue"}})
     assert aws.resource("retried", "Wrong")["type"] == "AWS::SQS::Queue"
+
+
+def test_a_network_load_balancer_ends_tls(aws: Aws) -> None:
+    """What moto takes for an application load balancer without its declared type."""
+    kind = "AWS::ElasticLoadBalancingV2"
+    properties = {"Name": "network-one", "Type": "network", "Scheme": "internal", "Subnets": [{"Ref": "Subnet"}]}
+    action = {"Type": "forward", "TargetGroupArn": {"Ref": "Targets"}}
+    listener = {"LoadBalancerArn": {"Ref": "Balancer"}, "Port": 8200, "Protocol": "TLS", "DefaultActions": [action]}
+    network = {"Ref": "Network"}
+    aws.create(
+        "network-balancer",
+        {
+            "Network": {"Type": "AWS::EC2::VPC", "Properties": {"CidrBlock": "10.9.0.0/16"}},
+            "Subnet": {"Type": "AWS::EC2::Subnet", "Properties": {"VpcId": network, "CidrBlock": "10.9.1.0/24"}},
+            "Targets": {
+                "Type": f"{kind}::TargetGroup",
+                "Properties": {"VpcId": network, "Protocol": "TLS", "Port": 8200, "TargetType": "instance"},
+            },
+            "Balancer": {"Type": f"{kind}::LoadBalancer", "Properties": properties},
+            "Listener": {"Type": f"{kind}::Listener", "Properties": listener},
+        },
+    )
+    (found,) = aws.client("elbv2").describe_load_balancers(Names=["network-one"])["LoadBalancers"]
+    assert found["Type"] == "network"
