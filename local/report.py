@@ -1,5 +1,6 @@
 """What a local run tells the person who started it."""
 
+import json
 import os
 import shlex
 import sys
@@ -15,6 +16,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.status import Status
 
 from local import sample
+
+_PUBLIC = ("environment", "region", "api", "services", "vault", "aws_endpoint", "pids")
 
 
 class Step:
@@ -32,10 +35,14 @@ class Step:
 
 
 class Reporter:
-    """Prints one line a step; on a terminal the running one has a spinner."""
+    """Prints one line a step; on a terminal the running one has a spinner.
 
-    def __init__(self) -> None:
-        self.console = Console(highlight=False)
+    With ``as_json`` all that goes to stderr, and stdout gets one document: where everything listens, or the error.
+    """
+
+    def __init__(self, *, as_json: bool = False) -> None:
+        self.console = Console(highlight=False, stderr=as_json)
+        self._as_json = as_json
 
     @contextmanager
     def step(self, title: str) -> Iterator[Step]:
@@ -63,15 +70,26 @@ class Reporter:
     def failed(self, message: object) -> None:
         """The one message of a run that could not start or go on."""
         self.console.print(f"[bold red]anfl up:[/] {escape(str(message))}", soft_wrap=True)
+        if self._as_json:
+            _print_json({"ready": False, "error": str(message)})
 
     def started(self, document: Mapping[str, Any], place: Path, *, with_sample: bool) -> None:
-        """Where everything listens, how to get a token, and what to try."""
+        """Where everything listens, how to get a token, and what to try; as JSON without anything secret."""
+        if self._as_json:
+            public = {name: document[name] for name in _PUBLIC}
+            _print_json({"ready": True, **public, "document": str(place)})
+            return
         self.console.print("\n[bold green]ANFL is up.[/]")
         for name, where in _places(document, place):
             self.console.print(f"{name:<17} {where}".rstrip(), soft_wrap=True, markup=False)
         for line in _commands(document, place, with_sample=with_sample):
             self.console.print(line, soft_wrap=True, markup=False)
         self.console.print("\nCtrl-C stops everything.")
+
+
+def _print_json(document: Mapping[str, Any]) -> None:
+    sys.stdout.write(json.dumps(document, ensure_ascii=False) + "\n")
+    sys.stdout.flush()
 
 
 def _places(document: Mapping[str, Any], place: Path) -> Iterator[tuple[str, str]]:

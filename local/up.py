@@ -72,6 +72,7 @@ class Options:
     environment: str = "dev"
     sample: bool = True
     state: Path = DEFAULT_DIRECTORY
+    as_json: bool = False
 
 
 def run(options: Options) -> int:
@@ -79,7 +80,7 @@ def run(options: Options) -> int:
 
     :returns: 0 after a requested stop, 1 after a failure (already reported), 130 where the start was interrupted.
     """
-    reporter = Reporter()
+    reporter = Reporter(as_json=options.as_json)
     try:
         isolate()
         return asyncio.run(_Run(options, reporter).guarded())

@@ -30,6 +30,7 @@ def up(
     environment: Annotated[str, typer.Option("--env", help="Environment whose templates are deployed.")] = "dev",
     sample: Annotated[bool, typer.Option(help="Load 2,000 sample embeddings through the API.")] = True,
     state_dir: StateDir = None,
+    as_json: Json = False,
 ) -> None:
     """Run everything here, as the templates declare it, until Ctrl-C or 'anfl down'."""
     from local.up import DEFAULT_PORT, Options, run
@@ -40,6 +41,7 @@ def up(
         environment=environment,
         sample=sample,
         state=_directory(state_dir),
+        as_json=as_json,
     )
     raise typer.Exit(run(options))
 

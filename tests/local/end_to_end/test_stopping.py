@@ -66,6 +66,13 @@ def test_a_second_run_says_where_the_first_is(run: Run) -> None:
     assert str(run.process.pid) in second.stdout + second.stderr
 
 
+def test_an_error_as_json_is_all_of_stdout(run: Run) -> None:
+    second = anfl(run.state, "up", "--json")
+
+    assert second.returncode == 1
+    assert run.document["api"] in json.loads(second.stdout)["error"]
+
+
 def test_a_port_in_use_is_named(run: Run, tmp_path: Path) -> None:
     other = anfl(tmp_path / "other", "up", "--port", str(run.port))
 
