@@ -19,7 +19,8 @@ _UNITS = {
     AlertName.HIGH_LATENCY: Unit.SECONDS,
     AlertName.RESOURCE_USAGE: Unit.PERCENT,
 }
-_CACHE_SNAPSHOT_DAYS = 35
+_RECOVERABLE_DAYS = 35
+"""How far back DynamoDB restores to a moment, and how long ElastiCache keeps snapshots."""
 _REPLICATION = timedelta(minutes=15)
 """What S3's replication time control promises."""
 
@@ -136,12 +137,9 @@ def _deployment(settings: Settings) -> Iterator[Problem]:
     if deployment.retain_data and deployment.default_tenant is not None:
         yield ("deployment", "default_tenant"), deployment.default_tenant, "null where retain_data is true"
     kept = settings.backup.databases.retention
-    if deployment.cache is not None and kept.days > _CACHE_SNAPSHOT_DAYS:
-        yield (
-            ("backup", "databases", "retention"),
-            kept,
-            f"ElastiCache keeps snapshots {_CACHE_SNAPSHOT_DAYS} days at most",
-        )
+    if kept.days > _RECOVERABLE_DAYS:
+        allowed = f"DynamoDB goes back, and ElastiCache keeps snapshots, {_RECOVERABLE_DAYS} days at most"
+        yield ("backup", "databases", "retention"), kept, allowed
     if deployment.global_accelerator and deployment.domain is None:
         yield ("deployment", "global_accelerator"), True, "false where deployment.domain is null: it ends TLS there"
     for region in deployment.grafana_regions:

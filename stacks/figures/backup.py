@@ -65,6 +65,11 @@ def _retention(look: Inspection) -> None:
             look.note(plan, f"{copy}.DestinationBackupVaultArn", vault, agrees=f":{guardian}:" in str(vault))
     for cache in _caches(look):
         look.show(cache, "SnapshotRetentionLimit", equals(days))
+    if _member(look) == "databases":
+        for table in look.in_stack(look.name("global", "data"), "AWS::DynamoDB::GlobalTable"):
+            for replica in range(len(table.get("Replicas"))):
+                kept = f"Replicas.{replica}.PointInTimeRecoverySpecification.RecoveryPeriodInDays"
+                look.show(table, kept, equals(days))
 
 
 def _type(look: Inspection) -> None:

@@ -150,7 +150,7 @@ SCALING = "AWS::ApplicationAutoScaling::ScalingPolicy"
 SUBNET = "AWS::EC2::Subnet"
 RULE = "BackupPlan.BackupPlanRule.0"
 ARTIFACTS = [{"Fn::ImportValue": "anfl-prod-us-west-1-storage:ExportsOutputFnGetAttArtifacts82DD59A1Arn3B515032"}]
-RECOVERABLE = {"PointInTimeRecoverySpecification": {"PointInTimeRecoveryEnabled": True}}
+RECOVERABLE = {"PointInTimeRecoverySpecification": {"PointInTimeRecoveryEnabled": True, "RecoveryPeriodInDays": 30}}
 DISAGREEMENTS: dict[str, tuple[str, Change]] = {
     "network.global.regions": (
         "anfl-prod-global-data",
@@ -295,6 +295,14 @@ RPO = {
 def test_a_recovery_point_that_is_not_kept_is_found(doctored: Callable[[str, Change], Path], what: str) -> None:
     folder = doctored("anfl-prod-replication-eu-west-1", RPO[what])
     assert with_status(judge(folder), Status.DISAGREES) == {"recovery.rpo"}
+
+
+def test_a_table_that_cannot_be_restored_as_far_back_as_its_backups_is_found(
+    doctored: Callable[[str, Change], Path],
+) -> None:
+    path = "Replicas.1.PointInTimeRecoverySpecification.RecoveryPeriodInDays"
+    folder = doctored("anfl-prod-global-data", changed("AWS::DynamoDB::GlobalTable", "Registry", path, 29))
+    assert with_status(judge(folder), Status.DISAGREES) == {"backup.databases.retention"}
 
 
 @pytest.mark.parametrize("figure", DISAGREEMENTS)

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from anfl.resources import TABLES
+from stacks.settings import load
 from tests.infrastructure.conftest import Assembly, Template
 
 REPLICAS = ("us-west-1", "eu-west-1")
@@ -106,10 +107,13 @@ def test_every_table_is_on_demand_and_encrypted_under_the_data_key_in_each_regio
             assert is_primary or f"arn:aws:kms:{replica['Region']}:" in key
 
 
-def test_every_replica_can_be_restored_to_a_point_in_time(assembly: Assembly) -> None:
+def test_every_replica_can_be_restored_to_any_moment_as_long_as_backups_are_kept(assembly: Assembly) -> None:
     for table in _tables(assembly).properties("AWS::DynamoDB::GlobalTable"):
         for replica in table["Replicas"]:
-            assert replica["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
+            assert replica["PointInTimeRecoverySpecification"] == {
+                "PointInTimeRecoveryEnabled": True,
+                "RecoveryPeriodInDays": load().backup.databases.retention.days,
+            }
 
 
 def test_prods_tables_span_three_regions_and_outlive_their_stack(prod: Assembly) -> None:

@@ -173,6 +173,7 @@ FULL = Table(name="full", variable=Variable.AUTH_TABLE, indexed=True, ttl_attrib
 
 def _table(stack: Stack, table: Table, **changes: Any) -> GlobalTable:
     settings: dict[str, Any] = {"name": "t", "key": key_of(stack), "replica_keys": {}, "retain": False}
+    settings["recoverable"] = timedelta(days=9)
     return GlobalTable(stack, "T", table=table, **(settings | changes))
 
 
@@ -190,6 +191,7 @@ def test_a_table_with_index_expiry_and_replica(inspect_construct: Inspect) -> No
     keys = {r["Region"]: r["SSESpecification"]["KMSMasterKeyId"] for r in table["Replicas"]}
     assert keys == {"us-west-1": other, "eu-west-1": KEY_ARN}
     assert all(replica["DeletionProtectionEnabled"] for replica in table["Replicas"])
+    assert [r["PointInTimeRecoverySpecification"]["RecoveryPeriodInDays"] for r in table["Replicas"]] == [9, 9]
     (index,) = table["GlobalSecondaryIndexes"]
     assert [key["AttributeName"] for key in index["KeySchema"]] == ["gsi1pk", "gsi1sk"]
     assert table["TimeToLiveSpecification"] == {"AttributeName": "expires_at", "Enabled": True}

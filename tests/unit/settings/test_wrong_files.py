@@ -167,8 +167,8 @@ ARCHITECTURE = "architecture.yaml"
             "retention: 30d",
             "retention: 36d",
             "architecture.yaml: backup.databases.retention: 36 days, 0:00:00 is not allowed: "
-            "ElastiCache keeps snapshots 35 days at most",
-            id="snapshots kept longer than ElastiCache does",
+            "DynamoDB goes back, and ElastiCache keeps snapshots, 35 days at most",
+            id="kept longer than DynamoDB and ElastiCache do",
         ),
         pytest.param(
             "environments/prod.yaml",
