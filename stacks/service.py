@@ -187,6 +187,7 @@ class ServiceStack(AnflStack):
             subnet_ids=self._network.private_subnet_ids,
             security_group_id=self._security.instances.security_group_id,
             ami_id=self._ami_id,
+            disk_key_arn=self._key.key_arn,
         )
 
     def _service(self, service: Service) -> ContainerService:

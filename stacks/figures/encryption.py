@@ -18,7 +18,7 @@ _AT_REST: Mapping[str, tuple[str, Test]] = {
     "AWS::APS::Workspace": ("KmsKeyArn", present),
     "AWS::Backup::BackupVault": ("EncryptionKeyArn", present),
     "AWS::ElastiCache::ReplicationGroup": ("KmsKeyId", present),
-    "AWS::EC2::LaunchTemplate": ("LaunchTemplateData.BlockDeviceMappings.0.Ebs.Encrypted", equals(True)),
+    "AWS::EC2::LaunchTemplate": ("LaunchTemplateData.BlockDeviceMappings.0.Ebs.KmsKeyId", present),
 }
 """Where each type of resource that keeps data says how it is encrypted."""
 _TRANSIT_TYPES: Mapping[str, str] = {"AES-256-GCM": "aes256-gcm96"}

@@ -123,6 +123,7 @@ def _cluster(stack: Stack, least: int, most: int, volume_gib: int = 50) -> Insta
         subnet_ids=["subnet-1"],
         security_group_id="sg-1",
         ami_id="ami-1",
+        disk_key_arn="arn:aws:kms:eu-west-1:000000000000:key/mrk-1",
         volume_gib=volume_gib,
     )
 
