@@ -9,7 +9,7 @@ from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
-from stacks.models import Cluster
+from stacks.architecture import Cluster
 
 _USER_DATA = """#!/bin/bash
 cat >> /etc/ecs/ecs.config <<'END'

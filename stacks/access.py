@@ -22,7 +22,8 @@ from anfl.resources import (
     Table,
     Variable,
 )
-from stacks.models import ClusterName, Settings
+from stacks.architecture import ClusterName
+from stacks.models import Settings
 from stacks.storage import StorageStack
 from stacks.units import Region
 

@@ -6,8 +6,9 @@ from datetime import timedelta
 from enum import StrEnum
 from itertools import combinations
 
+from stacks.architecture import AlertName, ClusterName, FunctionName, RecoveryStep
 from stacks.documents import Location
-from stacks.models import AlertName, ClusterName, FunctionName, RecoveryStep, Settings
+from stacks.models import Settings
 from stacks.units import Network, Unit
 
 Problem = tuple[Location, object, str]

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from stacks.figures.inspection import Inspection, Rules, equals
 from stacks.figures.templates import Resource
-from stacks.models import Backup, Settings
+from stacks.models import Settings
 from stacks.units import Region
 
 _SCHEDULES = {
@@ -37,7 +37,7 @@ def _member(look: Inspection) -> str:
 
 
 def _retention_days(settings: Settings, member: str) -> int:
-    plans: Backup = settings.backup
+    plans = settings.backup
     return {
         "databases": plans.databases.retention,
         "vectors": plans.vectors.retention,

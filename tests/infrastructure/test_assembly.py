@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from stacks.layers import layer_of
 from stacks.settings import ROOT
 from tests.infrastructure.conftest import CONTEXT, Assembly
 
@@ -38,6 +39,14 @@ def test_dev_is_one_region_without_zones_or_replicas(dev: Assembly) -> None:
         "anfl-dev-global-keys",
         "anfl-dev-global-data",
     }
+
+
+def test_the_module_of_a_stack_bears_the_name_of_its_layer(prod: Assembly) -> None:
+    layers = {layer_of(stack.name, "prod") for stack in prod} - {"global-replica-keys"}  # with the keys they replicate
+    assert {"global-edge", "network", "service"} <= layers
+    for layer in layers:
+        module = ROOT / "stacks" / f"{layer.replace('-', '_')}.py"
+        assert re.search(r"^class \w+\(AnflStack\):", module.read_text(), re.MULTILINE), layer
 
 
 def test_a_pattern_of_names_selects_one_region(prod: Assembly) -> None:

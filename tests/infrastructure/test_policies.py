@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from stacks.acknowledgements import WILDCARDS, Wildcard, layer_of
+from stacks.layers import layer_of
+from stacks.wildcards import WILDCARDS, Wildcard
 from tests.infrastructure.conftest import Assembly, Template
 from tests.infrastructure.policies import IDENTITIES, Statement, statements, text
 
@@ -184,7 +185,7 @@ def test_every_wildcard_of_an_identity_is_listed_with_its_reason(
         for place in _places(assembly, environment)
         if not any(_lists(entry, place, assembly, environment) for entry in WILDCARDS)
     }
-    assert not unlisted, f"narrow it, or list it in WILDCARDS of stacks/acknowledgements.py: {sorted(unlisted)}"
+    assert not unlisted, f"narrow it, or list it in WILDCARDS of stacks/wildcards.py: {sorted(unlisted)}"
 
 
 def test_every_wildcard_that_is_listed_is_needed(prod: Assembly, dev: Assembly) -> None:
@@ -197,7 +198,7 @@ def test_every_wildcard_that_is_listed_is_needed(prod: Assembly, dev: Assembly) 
         for path in entry.policies:
             one = replace(entry, policies=(path,))
             needed = any(_lists(one, place, assembly, environment) for place, assembly, environment in found)
-            assert needed, f"take it out of WILDCARDS in stacks/acknowledgements.py: {one}"
+            assert needed, f"take it out of WILDCARDS in stacks/wildcards.py: {one}"
 
 
 ACTIONS: dict[str, Any] = json.loads((resources.files("cfnlint.data.AdditionalSpecs") / "Policies.json").read_text())

@@ -1,5 +1,6 @@
 """Rules of the repository itself that no other check can see."""
 
+import ast
 import re
 import subprocess
 from pathlib import Path
@@ -37,6 +38,17 @@ def test_the_embedded_aws_stays_small() -> None:
     files = tracked("local/aws/*.py", "local/gateway/*.py")
     lines = [line.strip() for path in files for line in path.read_text().splitlines()]
     assert 0 < sum(bool(line) and not line.startswith("#") for line in lines) < 3_000
+
+
+def test_no_class_of_the_infrastructure_is_longer_than_a_reader_holds_in_mind() -> None:
+    lengths = {
+        f"{path.relative_to(ROOT)}:{node.name}": (node.end_lineno or node.lineno) - node.lineno + 1
+        for path in tracked("stacks/*.py", "constructs/*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ClassDef)
+    }
+    assert len(lengths) > 50
+    assert {name: length for name, length in lengths.items() if length > 150} == {}
 
 
 def test_the_readme_names_only_targets_that_exist() -> None:

@@ -23,7 +23,7 @@ from constructs.rest_routes import ApiRoute, BalancerTarget, FunctionTarget, Res
 from anfl.resources import Function, Service, Variable
 from bundling.errors import BundleMissingError
 from bundling.functions import FunctionBundle
-from stacks.models import Cluster, ClusterName, FunctionSize
+from stacks.architecture import Cluster, ClusterName, FunctionSize
 from stacks.settings import load
 from tests.infrastructure.conftest import CONTEXT, Template
 

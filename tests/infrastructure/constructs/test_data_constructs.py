@@ -16,7 +16,7 @@ from constructs.valkey_cache import ValkeyCache
 from constructs.work_queue import WorkQueue
 
 from anfl.resources import Table, Variable
-from stacks.models import Cache
+from stacks.deployment import Cache
 from tests.infrastructure.conftest import Template
 
 Inspect = Callable[[Callable[[Stack], object]], Template]

@@ -9,7 +9,7 @@ from aws_cdk import Stack
 from aws_cdk import aws_kms as kms
 from constructs.firewall import Scope, WebFirewall
 
-from stacks.models import Firewall
+from stacks.deployment import Firewall
 from tests.infrastructure.conftest import Properties, Template
 
 Inspect = Callable[[Callable[[Stack], object]], Template]

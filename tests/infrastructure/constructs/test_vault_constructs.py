@@ -13,7 +13,7 @@ from constructs.vault_entry import VaultEntry
 from constructs.vault_groups import VaultGroups
 from constructs.vault_nodes import USER_DATA, VaultFacts, VaultNodes, render
 
-from stacks.models import VaultCluster
+from stacks.deployment import VaultCluster
 from stacks.settings import load
 from tests.infrastructure.conftest import Template
 

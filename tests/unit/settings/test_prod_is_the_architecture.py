@@ -4,7 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from stacks.models import AlertName, ClusterName, FunctionName, RecoveryStep, Settings
+from stacks.architecture import AlertName, ClusterName, FunctionName, RecoveryStep
+from stacks.models import Settings
 from stacks.settings import load
 from stacks.units import Region, Unit
 
