@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from tests.infrastructure.traps.estate import Estate, Place
+from tests.infrastructure.estate import Estate, Place
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from tests.infrastructure.traps.estate import Estate, Verdict
+from tests.infrastructure.estate import Estate, Verdict
 from tests.infrastructure.traps.rules import backup, compute, data, deployment, edge, keys, network
 from tests.infrastructure.traps.tools import CFN_LINT
 

@@ -12,8 +12,8 @@ import pytest
 
 from stacks.settings import ROOT
 from tests.infrastructure.conftest import Assembly
+from tests.infrastructure.estate import Estate, Place, estate_of
 from tests.infrastructure.test_cfn_lint import STAND
-from tests.infrastructure.traps.estate import Estate, Place, estate_of
 from tests.infrastructure.traps.samples import Sample, samples
 from tests.infrastructure.traps.table import TRAPS, Rule, Trap, rows
 from tests.infrastructure.traps.tools import CDK_NAG, CFN_LINT, VALIDATION, Report, reports

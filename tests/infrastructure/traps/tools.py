@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from stacks.settings import ROOT
+from tests.infrastructure.estate import Place
 from tests.infrastructure.test_cfn_lint import lint
-from tests.infrastructure.traps.estate import Place
 
 CFN_LINT, CDK_NAG, VALIDATION = "cfn-lint", "cdk-nag", "CloudFormation Validate"
 _PLUGINS = {"AwsSolutions": CDK_NAG, VALIDATION: VALIDATION}

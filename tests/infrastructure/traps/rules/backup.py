@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
+from tests.infrastructure.estate import Estate, Item, Verdict
 from tests.infrastructure.policies import text
-from tests.infrastructure.traps.estate import Estate, Item, Verdict
 
 _BUCKET_POLICIES = {"AWSBackupServiceRolePolicyForS3Backup", "AWSBackupServiceRolePolicyForS3Restore"}
 _LEAST_START_WINDOW = 60

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from tests.infrastructure.traps.estate import Estate, Verdict
+from tests.infrastructure.estate import Estate, Verdict
 
 _ASSOCIATION = "AWS::ECS::ClusterCapacityProviderAssociations"
 _DEFAULT_VISIBILITY = 30

@@ -3,8 +3,8 @@
 import re
 from collections.abc import Iterator
 
+from tests.infrastructure.estate import Estate, Item, Verdict
 from tests.infrastructure.policies import text
-from tests.infrastructure.traps.estate import Estate, Item, Verdict
 
 
 def replicas_of_tables_wait_for_their_keys(estate: Estate) -> Iterator[Verdict]:

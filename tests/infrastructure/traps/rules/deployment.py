@@ -4,7 +4,7 @@ import ast
 from collections import Counter
 from collections.abc import Iterator
 
-from tests.infrastructure.traps.estate import Estate, Item, Verdict, strings
+from tests.infrastructure.estate import Estate, Item, Verdict, strings
 
 _LOG_POLICIES = 5
 """Of the ten that a region takes: services of AWS make some themselves, and so do other stacks of the account."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from tests.infrastructure.traps.estate import Estate, Item, Verdict, strings
+from tests.infrastructure.estate import Estate, Item, Verdict, strings
 
 _HOME = "us-east-1"
 _TLS_OF_CHECKS = 'tls_min_version = "tls12"'

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tests.infrastructure.conftest import Template
+from tests.infrastructure.estate import Estate, Item, Verdict, same
 from tests.infrastructure.policies import Statement, statements
-from tests.infrastructure.traps.estate import Estate, Item, Verdict, same
 
 _KEYS = ("AWS::KMS::Key", "AWS::KMS::ReplicaKey")
 _ALARMS = ("AWS::CloudWatch::Alarm", "AWS::CloudWatch::CompositeAlarm")

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 from stacks.settings import load
-from tests.infrastructure.traps.estate import Estate, Item, Verdict
+from tests.infrastructure.estate import Estate, Item, Verdict
 
 _ANYBODY = "0.0.0.0/0"
 
