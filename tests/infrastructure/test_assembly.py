@@ -12,7 +12,7 @@ import pytest
 
 from stacks.layers import layer_of
 from stacks.settings import ROOT
-from tests.infrastructure.conftest import CONTEXT, Assembly
+from tests.infrastructure.conftest import CONTEXT, Assembly, Template
 
 REGIONS = {"us-west-1", "us-east-1", "eu-west-1"}
 LAYERS = ["network", "security", "storage", "service", "edge", "monitoring", "recovery"]
@@ -102,11 +102,31 @@ def test_global_stacks_stand_in_us_east_1(prod: Assembly) -> None:
         assert prod.region_of(f"anfl-prod-global-{name}") == "us-east-1"
 
 
+def exports_across_regions(template: Template) -> list[str]:
+    """Custom resources with which the CDK carries plain references from region to region."""
+    return [name for name, r in template.document["Resources"].items() if r["Type"].startswith("Custom::CrossRegion")]
+
+
 def test_nothing_crosses_regions_but_weak_references(assembly: Assembly) -> None:
     for stack in assembly:
-        assert "Custom::CrossRegionExport" not in json.dumps(stack.document)
+        assert not exports_across_regions(stack), stack.name
         for imported in re.findall(r'"Fn::ImportValue": "([\w-]+):', json.dumps(stack.document)):
             assert assembly.region_of(imported) == assembly.region_of(stack.name)
+
+
+def test_a_plain_reference_to_another_region_is_found(tmp_path: Path) -> None:
+    """As the CDK makes one, where references across regions are allowed."""
+    from aws_cdk import App, CfnOutput, Environment, Stack
+    from aws_cdk import aws_sns as sns
+
+    app = App(outdir=str(tmp_path / "out"), context=CONTEXT, analytics_reporting=False)
+    there = Stack(app, "There", env=Environment(region="us-east-1"), cross_region_references=True)
+    here = Stack(app, "Here", env=Environment(region="eu-west-1"), cross_region_references=True)
+    CfnOutput(here, "Topic", value=sns.CfnTopic(there, "Topic").attr_topic_name)
+    app.synth()
+    doctored = Assembly(tmp_path / "out")
+    assert exports_across_regions(doctored["There"])
+    assert exports_across_regions(doctored["Here"])
 
 
 CUSTOM = {"Custom::BucketReplication"}

@@ -235,10 +235,21 @@ def test_what_can_be_named_is_known() -> None:
     assert not nameable("xray:PutTraceSegments")
 
 
+def full_access(template: Template) -> list[str]:
+    """Policies of AWS that allow everything of a service, or of all."""
+    return re.findall(r"\w*(?:FullAccess|AdministratorAccess|PowerUserAccess)\w*", json.dumps(template.document))
+
+
 def test_nothing_is_given_full_access(assembly: Assembly) -> None:
     for stack in assembly:
-        found = re.findall(r"\w*(?:FullAccess|AdministratorAccess|PowerUserAccess)\w*", json.dumps(stack.document))
-        assert not found, f"{stack.name}: {found}"
+        assert not full_access(stack), stack.name
+
+
+@pytest.mark.parametrize("policy", ["AmazonS3FullAccess", "AdministratorAccess", "AWSBackupFullAccess"])
+def test_doctored_full_access_is_found(policy: str) -> None:
+    arn = {"Fn::Join": ["", ["arn:", {"Ref": "AWS::Partition"}, f":iam::aws:policy/{policy}"]]}
+    role = {"Type": "AWS::IAM::Role", "Properties": {"ManagedPolicyArns": [arn]}}
+    assert full_access(Template("doctored", {"Resources": {"Role": role}})) == [policy]
 
 
 def test_a_managed_policy_is_held_by_a_role_that_one_aws_service_may_take(assembly: Assembly) -> None:
