@@ -14,7 +14,7 @@ from constructs.gateway_responses import RESPONSES, GatewayResponses
 from constructs.rest_api import RestApi
 from constructs.rest_routes import ApiRoute, BalancerTarget, FunctionTarget
 
-from stacks.models import Api, Tokens
+from stacks.deployment import Api, Tokens
 from tests.infrastructure.conftest import CONTEXT, Template
 
 Inspect = Callable[[Callable[[Stack], object]], Template]

@@ -10,11 +10,14 @@ import pytest
 from aws_cdk import App, Environment, Stack
 from aws_cdk import aws_apigateway as apigateway
 from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
 from constructs.backup_plan import BackupPlan
+from constructs.container_definition import container_definition
 from constructs.container_service import ContainerService
+from constructs.flow_logs import log_refused
 from constructs.instance_cluster import InstanceCluster
 from constructs.internal_balancer import InternalBalancer
 from constructs.python_function import PythonFunction
@@ -388,3 +391,49 @@ def test_the_fingerprint_changes_with_anything_that_a_deployment_freezes() -> No
         fingerprint(ONE, timeout_ms=2000),
     }
     assert len(changed | {plain}) == 6
+
+
+def test_a_container_is_not_root_owns_nothing_and_says_how_it_is(inspect_construct: Inspect) -> None:
+    def fill(stack: Stack) -> None:
+        ecs.CfnTaskDefinition(
+            stack,
+            "Task",
+            container_definitions=[
+                container_definition(
+                    stack,
+                    service=Service.VECTOR_STORE,
+                    image="an/image:tag",
+                    cpu=512,
+                    memory=256,
+                    port=9000,
+                    health_path="/up",
+                    environment={"B": "2", "A": "1"},
+                    log_group=logs.LogGroup.from_log_group_name(stack, "Logs", "l"),
+                )
+            ],
+        )
+
+    (container,) = inspect_construct(fill).only("AWS::ECS::TaskDefinition")["ContainerDefinitions"]
+    assert not container["User"].startswith(("root", "0"))
+    assert container["ReadonlyRootFilesystem"] is True
+    assert container["LinuxParameters"]["Capabilities"] == {"Drop": ["ALL"]}
+    assert container["Environment"] == [{"Name": "A", "Value": "1"}, {"Name": "B", "Value": "2"}]
+    assert "http://127.0.0.1:9000/up" in container["HealthCheck"]["Command"][-1]
+    assert container["LogConfiguration"]["Options"]["awslogs-group"] == "l"
+
+
+def test_what_a_network_refuses_is_noted_by_a_role_for_this_account_and_group_alone(
+    inspect_construct: Inspect,
+) -> None:
+    template = inspect_construct(
+        lambda stack: log_refused(stack, vpc_id="vpc-1", log_group=logs.LogGroup(stack, "Logs"))
+    )
+    flow = template.only("AWS::EC2::FlowLog")
+    assert (flow["ResourceId"], flow["TrafficType"]) == ("vpc-1", "REJECT")
+    ((group, _),) = template.resources("AWS::Logs::LogGroup").items()
+    assert flow["LogGroupName"] == {"Ref": group}
+    (trust,) = template.only("AWS::IAM::Role")["AssumeRolePolicyDocument"]["Statement"]
+    assert trust["Principal"] == {"Service": "vpc-flow-logs.amazonaws.com"}
+    assert trust["Condition"] == {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}
+    (writes,) = template.only("AWS::IAM::Policy")["PolicyDocument"]["Statement"]
+    assert writes["Resource"] == {"Fn::GetAtt": [group, "Arn"]}

@@ -11,7 +11,7 @@ from aws_cdk import aws_sqs as sqs
 from constructs import grants
 from constructs.bucket_replication import arn_of, rule_id
 from constructs.container_service import minimum_healthy_percent
-from constructs.key_policy import NOTIFIERS, key_policy, seal_key_policy
+from constructs.key_policy import NOTIFIERS, data_key_policy, key_policy, seal_key_policy
 from constructs.metrics import result
 from constructs.rest_routes import invocation_uri
 
@@ -102,6 +102,11 @@ def test_the_data_key_lets_logs_and_notifiers_of_this_account_in(stack: Stack) -
     assert f":logs:eu-west-1:{ACCOUNT}:" in json.dumps(found["LogGroups"]["Condition"])
     assert set(found["Notifications"]["Principal"]["Service"]) == set(NOTIFIERS)
     assert found["Notifications"]["Condition"] == {"StringEquals": {"aws:SourceAccount": ACCOUNT}}
+
+
+def test_the_data_key_lets_auto_scaling_open_the_disks_of_instances_too(stack: Stack) -> None:
+    found = policy_of(stack, data_key_policy(stack))
+    assert set(found) == {*policy_of(stack, key_policy(stack)), "DisksOfNodes", "DisksOfNodesAttached"}
 
 
 def test_the_seal_lets_auto_scaling_open_disks_and_no_service_of_the_data_key(stack: Stack) -> None:
