@@ -28,7 +28,6 @@ export CDK_DISABLE_CLI_TELEMETRY := true
 export UV_NO_CONFIG := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-SNAPSHOTS := tests/infrastructure/snapshots
 LOCKED := $(wildcard lambda_src/*/requirements.in services/*/requirements.in)
 
 .PHONY: help
@@ -96,9 +95,9 @@ bench: $(BIN)/.ready bundle ## Measure: import times of the functions, the vecto
 
 .PHONY: update-snapshots
 update-snapshots: $(BIN)/.ready node_modules/.ready ## Accept the present templates as the snapshots, and show the difference
-	@$(BIN)/pytest -q tests/infrastructure/test_snapshots.py -k 'as_in_their_snapshots or left_over' --update-snapshots
-	@git --no-pager -c diff.template.xfuncname='^  ([A-Za-z].*):$$' diff --stat -p -U1 -- $(SNAPSHOTS)
-	@git status --short -- $(SNAPSHOTS)
+	@status=0; $(BIN)/pytest -q --update-snapshots $$(grep -rl --include='test_*.py' -e --update-snapshots tests/infrastructure) || status=$$?; \
+	  git --no-pager -c diff.template.xfuncname='^  ([A-Za-z].*):$$' diff --stat -p -U1 -- tests/infrastructure/snapshots docs; \
+	  git status --short -- tests/infrastructure/snapshots docs; exit $$status
 
 .PHONY: lock
 lock: $(UV) ## Compile the requirement files after a change to a .in file

@@ -3,10 +3,13 @@
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from stacks.settings import ROOT
 from tests.infrastructure.conftest import Assembly
+
+_BUILT = {"build", "cdk.out", "node_modules"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +68,7 @@ class Estate:
     environment: str
     places: Mapping[str, Place]
     sources: Mapping[str, str] = field(default_factory=dict)
-    """By path: the Makefile, the tests."""
+    """By path: the Makefile, and all Python."""
 
     def of(self, *types: str) -> Iterator[Item]:
         """Every resource of ``types``."""
@@ -120,11 +123,15 @@ def estate_of(environment: str, assembly: Assembly) -> Estate:
             )
             for stack in assembly
         },
-        sources={
-            str(file.relative_to(ROOT)): file.read_text()
-            for file in [ROOT / "Makefile", *sorted((ROOT / "tests").rglob("*.py"))]
-        },
+        sources={str(file.relative_to(ROOT)): file.read_text() for file in _sources()},
     )
+
+
+def _sources() -> Iterator[Path]:
+    yield ROOT / "Makefile"
+    for folder in ROOT.iterdir():
+        if folder.is_dir() and not folder.name.startswith(".") and folder.name not in _BUILT:
+            yield from folder.rglob("*.py")
 
 
 def strings(value: object) -> Iterator[str]:

@@ -40,27 +40,27 @@ class Trap:
     what: str
     tool: tuple[str, str] | None = None
     """Name of the tool, id of its rule."""
-    rule: Rule | None = None
+    rules: tuple[Rule, ...] = ()
     elsewhere: Elsewhere | None = None
     idle: str = ""
     """Why nothing in any environment is subject to the rule."""
 
 
 TRAPS = (
-    Trap(number=1, what="backup selection empty", rule=backup.selections_name_resources),
-    Trap(number=2, what="backup role without the policies for S3", rule=backup.roles_may_handle_buckets),
-    Trap(number=3, what="backup start window below 60 minutes", rule=backup.start_windows_are_long_enough),
-    Trap(number=4, what="a bare App() in tests lacks the flags of cdk.json", rule=deployment.apps_have_the_flags),
+    Trap(number=1, what="backup selection empty", rules=(backup.selections_name_resources,)),
+    Trap(number=2, what="backup role without the policies for S3", rules=(backup.roles_may_handle_buckets,)),
+    Trap(number=3, what="backup start window below 60 minutes", rules=(backup.start_windows_are_long_enough,)),
+    Trap(number=4, what="a bare App() in tests lacks the flags of cdk.json", rules=(deployment.apps_have_the_flags,)),
     Trap(number=5, what="Auto Scaling group by launch configuration", tool=(CFN_LINT, "W3697")),
     Trap(
         number=6,
         what="ECS service that does not wait for its capacity provider",
-        rule=compute.services_wait_for_capacity,
+        rules=(compute.services_wait_for_capacity,),
     ),
     Trap(
         number=7,
         what="capacity provider with protected instances hangs when deleted",
-        rule=compute.groups_of_instances_can_be_deleted,
+        rules=(compute.capacity_providers_protect_no_instance, compute.groups_protect_no_instance),
     ),
     Trap(
         number=8,
@@ -73,37 +73,37 @@ TRAPS = (
     Trap(
         number=9,
         what="web ACL for CloudFront outside us-east-1",
-        rule=edge.firewalls_of_cloudfront_stand_at_home,
+        rules=(edge.firewalls_of_cloudfront_stand_at_home,),
     ),
     Trap(
         number=10,
         what="certificate for CloudFront outside us-east-1",
-        rule=edge.certificates_of_cloudfront_stand_at_home,
+        rules=(edge.certificates_of_cloudfront_stand_at_home,),
     ),
     Trap(
         number=11,
         what="key for DNSSEC outside us-east-1",
-        rule=edge.keys_of_dnssec_stand_at_home,
+        rules=(edge.keys_of_dnssec_stand_at_home,),
         idle="the zones are not signed; whoever signs them meets the rule",
     ),
     Trap(
         number=12,
         what="Route 53 checks over HTTPS what takes TLS 1.3 alone",
-        rule=edge.health_checks_ask_nothing_over_https,
+        rules=(edge.health_checks_ask_nothing_over_https,),
     ),
     Trap(
         number=13,
         what="load balancer checks over HTTPS what takes TLS 1.3 alone",
-        rule=edge.targets_take_what_their_health_checks_speak,
+        rules=(edge.targets_take_what_their_health_checks_speak,),
     ),
-    Trap(number=14, what="API's security policy is not its domain name's", rule=edge.names_have_their_apis_policy),
+    Trap(number=14, what="API's security policy is not its domain name's", rules=(edge.names_have_their_apis_policy,)),
     Trap(
         number=15,
         what="queue hides messages for less than 6 time-outs of its function",
-        rule=compute.queues_leave_time_for_retries,
+        rules=(compute.queues_leave_time_for_retries,),
     ),
-    Trap(number=16, what="zones made up by the CDK (dummy1a)", rule=network.zones_are_of_their_region),
-    Trap(number=17, what="subnets divided by the CDK's VPC", rule=network.subnets_are_the_architectures),
+    Trap(number=16, what="zones made up by the CDK (dummy1a)", rules=(network.zones_are_of_their_region,)),
+    Trap(number=17, what="subnets divided by the CDK's VPC", rules=(network.subnets_are_the_architectures,)),
     Trap(
         number=18,
         what="endpoint service missing in a zone of us-west-1",
@@ -116,7 +116,7 @@ TRAPS = (
     Trap(
         number=19,
         what="accelerator changed twice at the same time",
-        rule=edge.accelerators_change_one_thing_at_a_time,
+        rules=(edge.accelerators_change_one_thing_at_a_time, edge.stacks_are_deployed_one_at_a_time),
         elsewhere=Elsewhere(
             name="`make deploy`: one stack after another",
             reason="stacks of several regions wait for none of one another; the command deploys one at a time",
@@ -125,12 +125,12 @@ TRAPS = (
     Trap(
         number=20,
         what="clients' addresses preserved, balancer's group closed to them",
-        rule=network.clients_may_reach_the_balancer,
+        rules=(network.clients_may_reach_the_balancer,),
     ),
     Trap(
         number=21,
         what="replica of a table before the replica of its key",
-        rule=data.replicas_of_tables_wait_for_their_keys,
+        rules=(data.replicas_of_tables_wait_for_their_keys,),
     ),
     Trap(
         number=22,
@@ -144,33 +144,33 @@ TRAPS = (
     Trap(
         number=23,
         what="replication of buckets in all directions in one pass",
-        rule=data.buckets_carry_no_rules_of_a_mesh,
+        rules=(data.buckets_carry_no_rules_of_a_mesh, data.rules_of_a_mesh_wait_for_its_buckets),
     ),
     Trap(
         number=24,
         what="policy of a key not inherited by its replica",
-        rule=keys.replicas_carry_the_whole_policy,
+        rules=(keys.replicas_carry_the_whole_policy,),
     ),
-    Trap(number=25, what="log group under a key that does not admit logs", rule=keys.logs_may_use_their_key),
+    Trap(number=25, what="log group under a key that does not admit logs", rules=(keys.logs_may_use_their_key,)),
     Trap(
         number=26,
         what="topic under a key that does not admit its publishers",
-        rule=keys.notifiers_may_use_their_topics_key,
+        rules=(keys.notifiers_may_use_their_topics_key,),
     ),
     Trap(
         number=27,
         what="disks under a key that Auto Scaling may not use",
-        rule=keys.auto_scaling_may_use_the_key_of_disks,
+        rules=(keys.auto_scaling_may_use_the_key_of_disks,),
     ),
     Trap(
         number=28,
         what="API Gateway's account set by each API, the last wins",
-        rule=deployment.one_role_a_region_logs_for_api_gateway,
+        rules=(deployment.one_role_a_region_logs_for_api_gateway,),
     ),
     Trap(
         number=29,
         what="ten log resource policies a region",
-        rule=deployment.log_policies_are_few,
+        rules=(deployment.log_policies_are_few,),
         elsewhere=preflight(
             "log resource policies",
             "services of AWS and other stacks of the account make policies that stand in no template of ours",
@@ -179,10 +179,10 @@ TRAPS = (
     Trap(
         number=30,
         what="integration's time-out above the quota",
-        rule=deployment.integrations_end_within_the_quota,
+        rules=(deployment.integrations_end_within_the_quota,),
         elsewhere=preflight("quotas", "whether AWS has raised or lowered a quota, only the account knows"),
     ),
-    Trap(number=31, what="VPC link without security groups", rule=network.links_have_security_groups),
+    Trap(number=31, what="VPC link without security groups", rules=(network.links_have_security_groups,)),
     Trap(
         number=32,
         what="network interfaces of functions deleted slowly",
@@ -194,7 +194,7 @@ TRAPS = (
     Trap(
         number=33,
         what="kept under a fixed name, it exists already",
-        rule=deployment.only_data_is_kept_under_a_fixed_name,
+        rules=(deployment.only_data_is_kept_under_a_fixed_name,),
         elsewhere=Elsewhere(
             name="`anfl cleanup --failed`",
             reason="data must keep its name; whether an earlier deployment left some behind, only the account knows",
@@ -203,18 +203,22 @@ TRAPS = (
     Trap(
         number=34,
         what="key that was rolled back is pending deletion for days",
-        rule=keys.keys_outlive_a_stack_that_fails,
+        rules=(keys.keys_outlive_a_stack_that_fails,),
+        elsewhere=Elsewhere(
+            name="`anfl cleanup --failed`",
+            reason="what was rolled back stands in no template; it cancels the deletion where data is under the key",
+        ),
     ),
     Trap(
         number=35,
         what="Grafana without Identity Center",
-        rule=deployment.grafana_lets_people_in_by_saml,
+        rules=(deployment.grafana_lets_people_in_by_saml,),
         elsewhere=preflight("Identity Center", "whether the organisation has one, no template knows"),
     ),
     Trap(
         number=36,
         what="weak reference read only when its consumer is deployed",
-        rule=deployment.consumers_come_after_producers,
+        rules=(deployment.consumers_come_after_producers,),
         elsewhere=runbook(
             "An id that others refer to changes",
             "a consumer's template stays the same when what it refers to changes, so that nothing asks for its update",
@@ -223,13 +227,16 @@ TRAPS = (
 )
 
 
+def name_of(rule: Rule) -> str:
+    """Its module below ``rules``, and its own."""
+    return f"{rule.__module__.rsplit('.', 1)[-1]}.{rule.__name__}"
+
+
 def rows() -> Iterator[tuple[str, str, str, str]]:
     """Number, trap, guards, and why a template does not suffice."""
     for trap in TRAPS:
         guards = [f"{trap.tool[0]} {trap.tool[1]}"] if trap.tool else []
-        if trap.rule:
-            module = trap.rule.__module__.rsplit(".", 1)[-1]
-            guards.append(f"own rule `{module}.{trap.rule.__name__}`")
+        guards += [f"own rule `{name_of(rule)}`" for rule in trap.rules]
         if trap.elsewhere:
             guards.append(trap.elsewhere.name)
         yield str(trap.number), trap.what, "; ".join(guards), trap.elsewhere.reason if trap.elsewhere else ""

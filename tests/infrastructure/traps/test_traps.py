@@ -15,24 +15,19 @@ from tests.infrastructure.conftest import Assembly
 from tests.infrastructure.estate import Estate, Place, estate_of
 from tests.infrastructure.test_cfn_lint import STAND
 from tests.infrastructure.traps.samples import Sample, samples
-from tests.infrastructure.traps.table import TRAPS, Rule, Trap, rows
+from tests.infrastructure.traps.table import TRAPS, Rule, Trap, name_of, rows
 from tests.infrastructure.traps.tools import CDK_NAG, CFN_LINT, VALIDATION, Report, reports
 
 SAMPLES = samples()
-RULED = [trap for trap in TRAPS if trap.rule]
+RULED = [pytest.param(trap, rule, id=f"{trap.number}: {name_of(rule)}") for trap in TRAPS for rule in trap.rules]
 
 
 def named(trap: Trap) -> str:
     return f"{trap.number}: {trap.what}"
 
 
-def rule_of(trap: Trap) -> Rule:
-    assert trap.rule is not None
-    return trap.rule
-
-
-def wrong(trap: Trap, estate: Estate) -> list[str]:
-    return [f"{verdict.subject} {verdict.wrong}" for verdict in rule_of(trap)(estate) if verdict.wrong]
+def wrong(rule: Rule, estate: Estate) -> list[str]:
+    return [f"{verdict.subject} {verdict.wrong}" for verdict in rule(estate) if verdict.wrong]
 
 
 @pytest.fixture(scope="module")
@@ -43,34 +38,33 @@ def estates(prod: Assembly, dev: Assembly) -> Mapping[str, Estate]:
 def test_every_trap_stands_in_the_table_once_and_is_guarded() -> None:
     assert [trap.number for trap in TRAPS] == list(range(1, 37))
     for trap in TRAPS:
-        assert trap.tool or trap.rule or trap.elsewhere, named(trap)
-        assert not (trap.tool and trap.rule), f"{named(trap)}: a rule of our own is for what no tool reports"
+        assert trap.tool or trap.rules or trap.elsewhere, named(trap)
+        assert not (trap.tool and trap.rules), f"{named(trap)}: a rule of our own is for what no tool reports"
         assert trap.elsewhere is None or len(trap.elsewhere.reason) >= 30, named(trap)
 
 
 def test_what_a_template_shows_has_a_sample_and_nothing_else_has() -> None:
-    assert set(SAMPLES) == {trap.number for trap in TRAPS if trap.tool or trap.rule}
+    assert set(SAMPLES) == {trap.number for trap in TRAPS if trap.tool or trap.rules}
 
 
 @pytest.mark.parametrize("environment", ["prod", "dev"])
-@pytest.mark.parametrize("trap", RULED, ids=named)
-def test_no_environment_falls_into_it(estates: Mapping[str, Estate], trap: Trap, environment: str) -> None:
-    found = wrong(trap, estates[environment])
-    assert not found, "\n".join(found)
+@pytest.mark.parametrize(("trap", "rule"), RULED)
+def test_no_environment_falls_into_it(estates: Mapping[str, Estate], trap: Trap, rule: Rule, environment: str) -> None:
+    found = wrong(rule, estates[environment])
+    assert not found, "\n".join([named(trap), *found])
 
 
-@pytest.mark.parametrize("trap", RULED, ids=named)
-def test_the_rule_looks_at_something_that_is_deployed(estates: Mapping[str, Estate], trap: Trap) -> None:
-    looked_at = list(rule_of(trap)(estates["prod"]))
-    assert bool(looked_at) is not bool(trap.idle)
+@pytest.mark.parametrize(("trap", "rule"), RULED)
+def test_the_rule_looks_at_something_that_is_deployed(estates: Mapping[str, Estate], trap: Trap, rule: Rule) -> None:
+    assert bool(list(rule(estates["prod"]))) is not bool(trap.idle)
 
 
-@pytest.mark.parametrize("trap", RULED, ids=named)
-def test_the_rule_finds_the_trap_and_nothing_where_there_is_none(trap: Trap) -> None:
+@pytest.mark.parametrize(("trap", "rule"), RULED)
+def test_the_rule_finds_the_trap_and_nothing_where_there_is_none(trap: Trap, rule: Rule) -> None:
     sample = SAMPLES[trap.number]
-    assert wrong(trap, sample.good) == []
-    assert list(rule_of(trap)(sample.good)), "the good side must be subject to the rule"
-    assert wrong(trap, sample.bad)
+    assert list(rule(sample.good)), "the good side must be subject to the rule"
+    assert wrong(rule, sample.good) == []
+    assert wrong(rule, sample.bad)
 
 
 def _places(sample: Sample) -> list[Place]:
@@ -143,4 +137,4 @@ def test_rules_are_all_in_use() -> None:
         for file in folder.glob("*.py")
         for name in re.findall(r"^def ([a-z]\w*)\(", file.read_text(), re.MULTILINE)
     }
-    assert defined == {f"{rule_of(t).__module__.rsplit('.', 1)[-1]}.{rule_of(t).__name__}" for t in RULED}
+    assert defined == {name_of(rule) for trap in TRAPS for rule in trap.rules}

@@ -24,12 +24,16 @@ def services_wait_for_capacity(estate: Estate) -> Iterator[Verdict]:
         yield item.verdict(associations & set(item.waits_for), "does not wait for its cluster's capacity provider")
 
 
-def groups_of_instances_can_be_deleted(estate: Estate) -> Iterator[Verdict]:
+def capacity_providers_protect_no_instance(estate: Estate) -> Iterator[Verdict]:
     """A capacity provider whose instances are protected hangs when it is deleted."""
     for item in estate.of("AWS::ECS::CapacityProvider"):
         provider = item.properties["AutoScalingGroupProvider"]
         protection = provider.get("ManagedTerminationProtection", "DISABLED")
         yield item.verdict(protection == "DISABLED", "protects its instances from being terminated")
+
+
+def groups_protect_no_instance(estate: Estate) -> Iterator[Verdict]:
+    """As `capacity_providers_protect_no_instance`: it is the group that ends its instances."""
     for item in estate.of("AWS::AutoScaling::AutoScalingGroup"):
         protected = item.properties.get("NewInstancesProtectedFromScaleIn", False)
         yield item.verdict(protected in (False, "false"), "protects new instances from being terminated")

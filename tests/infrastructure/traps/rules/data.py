@@ -20,9 +20,13 @@ def replicas_of_tables_wait_for_their_keys(estate: Estate) -> Iterator[Verdict]:
 
 
 def buckets_carry_no_rules_of_a_mesh(estate: Estate) -> Iterator[Verdict]:
-    """S3 refuses a rule whose destination does not exist: all regions' buckets first, their rules on a second pass."""
+    """S3 refuses a rule whose destination does not exist: whoever is first in a mesh cannot have any."""
     for item in estate.of("AWS::S3::Bucket"):
         yield item.verdict("ReplicationConfiguration" not in item.properties, "replicates from its first deployment on")
+
+
+def rules_of_a_mesh_wait_for_its_buckets(estate: Estate) -> Iterator[Verdict]:
+    """All regions' buckets first, their rules on a second pass."""
     buckets = {text(item.properties.get("BucketName")): item for item in estate.of("AWS::S3::Bucket")}
     for item in estate.of("Custom::BucketReplication"):
         for rule in [rule for bucket in item.properties["Buckets"] for rule in bucket["Rules"]]:

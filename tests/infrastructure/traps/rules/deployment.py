@@ -40,10 +40,11 @@ _OWN = "AWS::StackId"
 def apps_have_the_flags(estate: Estate) -> Iterator[Verdict]:
     """The CLI reads ``cdk.json``; an app that a test makes by itself has none of its flags, and other templates."""
     for path, source in estate.sources.items():
-        for call in [node for node in ast.walk(ast.parse(source)) if _makes_app(node)] if path.endswith(".py") else []:
-            given = {keyword.arg for keyword in call.keywords} if isinstance(call, ast.Call) else set()
-            wrong = "" if "context" in given else "makes an app without the context of cdk.json"
-            yield Verdict(subject=f"{path}:{getattr(call, 'lineno', 0)}", wrong=wrong)
+        if path.startswith("tests/") and "App(" in source:
+            for call in _apps(source):
+                given = {keyword.arg for keyword in call.keywords}
+                wrong = "" if "context" in given else "makes an app without the context of cdk.json"
+                yield Verdict(subject=f"{path}:{call.lineno}", wrong=wrong)
 
 
 def one_role_a_region_logs_for_api_gateway(estate: Estate) -> Iterator[Verdict]:
@@ -98,11 +99,12 @@ def consumers_come_after_producers(estate: Estate) -> Iterator[Verdict]:
             yield Verdict(subject=f"{place.name}: {producer}", wrong=wrong)
 
 
-def _makes_app(node: ast.AST) -> bool:
-    return isinstance(node, ast.Call) and (
-        (isinstance(node.func, ast.Name) and node.func.id == "App")
-        or (isinstance(node.func, ast.Attribute) and node.func.attr == "App")
-    )
+def _apps(source: str) -> Iterator[ast.Call]:
+    """Calls of the CDK's ``App``."""
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.Call(func=ast.Name(id="App") | ast.Attribute(attr="App")):
+                yield node
 
 
 def _logs(stage: Item) -> bool:
