@@ -1,6 +1,6 @@
 """Who guards which deploy-time trap: what synthesizes, passes for right, and fails or does nothing when deployed.
 
-``python -m tests.infrastructure.traps`` prints it.
+``.venv/bin/python -m tests.infrastructure.traps`` prints it.
 """
 
 from collections.abc import Callable, Iterator
