@@ -47,7 +47,7 @@ def build(app: App, settings: Settings) -> None:
 
     Pure: nothing but the arguments, the sources and the locks decides what the templates say.
     """
-    domain = settings.deployment.domain
+    domain = settings.domain
     dns = GlobalDns(app, settings=settings) if settings.network.global_.route53.zones else None
     if settings.deployment.people:
         GlobalPeople(app, settings=settings, people=settings.deployment.people)

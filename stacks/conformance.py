@@ -1,7 +1,7 @@
 """Which resources of the synthesized templates realise each figure of the architecture.
 
 ``python -m stacks.conformance cdk.out`` prints it; the exit status is 1 where a template disagrees with a figure, or
-nothing realises one that is not known to be missing.
+nothing realises one that the environment has a use for.
 """
 
 import argparse
@@ -13,7 +13,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from stacks.documents import Documents
-from stacks.figures import NOT_YET, RULES
+from stacks.figures import RULES
 from stacks.figures.inspection import Figure, Finding, Inspection
 from stacks.figures.templates import AssemblyError, Templates
 from stacks.settings import ROOT, SettingsError, load
@@ -27,7 +27,6 @@ class Status(StrEnum):
     """How a figure stands."""
 
     REALISED = "realised"
-    NOT_YET = "not yet"
     NOT_HERE = "not here"
     """The environment has no use for it."""
     DISAGREES = "disagrees"
@@ -74,8 +73,7 @@ def judge(folder: Path, root: Path = ROOT) -> list[Verdict]:
 
 
 def _verdict(look: Inspection) -> Verdict:
-    pattern = look.figure.pattern
-    rule = RULES.get(pattern)
+    rule = RULES.get(look.figure.pattern)
     if rule is not None:
         rule(look)
     if not all(finding.agrees for finding in look.findings):
@@ -84,8 +82,6 @@ def _verdict(look: Inspection) -> Verdict:
         status, reason = Status.REALISED, ""
     elif look.waivers:
         status, reason = Status.NOT_HERE, "; ".join(look.waivers)
-    elif pattern in NOT_YET:
-        status, reason = Status.NOT_YET, NOT_YET[pattern]
     else:
         status, reason = Status.DISAGREES, "nothing realises it"
     return Verdict(

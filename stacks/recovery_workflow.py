@@ -140,7 +140,7 @@ class RecoveryWorkflow:
         """The ward is marked as drained; the watch over it rings an alarm, which its health check in DNS follows."""
         mark = {"Name": self._takeover.drain_parameter, "Value": "true", "Type": "String", "Overwrite": True}
         states = {f"drain {self._takeover.ward}": call("ssm", "putParameter", mark)}
-        if self._settings.deployment.domain:
+        if self._settings.domain:
             states |= until(
                 {"Variable": "$.alarm.StateValue", "StringEquals": "ALARM"},
                 call(

@@ -53,7 +53,7 @@ class VaultStack(AnflStack):
         self._key = kms.Key.from_key_arn(self, "DataKey", key_arn)
         self._seal = kms.Key.from_key_arn(self, "SealKey", seal_arn)
         self._seal_id = seal_id
-        self._host = settings.deployment.vault.host(region)
+        self._host = settings.vault_host(region)
         self.snapshots = self._bucket()
         self.secret = vault_access.recovery_secret(self, settings, seal_arn)
         self._audit = self.log_group("AuditLogs", self._key)

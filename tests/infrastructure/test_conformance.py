@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from stacks.conformance import Status, Verdict, judge, main
-from stacks.figures import NOT_YET, RULES
+from stacks.figures import RULES
 from stacks.figures.inspection import Figure
 from stacks.settings import ROOT
 from tests.infrastructure.conftest import Assembly
@@ -95,18 +95,15 @@ def with_status(verdicts: list[Verdict], status: Status) -> set[str]:
     return {verdict.figure for verdict in verdicts if verdict.status is status}
 
 
-def test_every_figure_of_prod_is_realised_or_known_to_be_missing(verdicts: list[Verdict]) -> None:
-    assert with_status(verdicts, Status.NOT_YET) == set(NOT_YET)
+def test_every_figure_of_prod_is_realised(verdicts: list[Verdict]) -> None:
     for verdict in verdicts:
-        if verdict.status is not Status.NOT_YET:
-            assert verdict.status is Status.REALISED, verdict
-            assert verdict.realised_by
+        assert verdict.status is Status.REALISED, verdict
+        assert verdict.realised_by
 
 
 def test_every_rule_is_for_a_figure(verdicts: list[Verdict]) -> None:
     patterns = {Figure(path=verdict.figure, value=None).pattern for verdict in verdicts}
-    assert not RULES.keys() & NOT_YET.keys()
-    assert RULES.keys() | NOT_YET.keys() == patterns
+    assert RULES.keys() == patterns
 
 
 @pytest.mark.parametrize(
@@ -351,7 +348,7 @@ def test_an_edge_that_disagrees_is_found(doctored: Callable[[str, Change], Path]
     assert with_status(judge(doctored("anfl-prod-global-edge", change)), Status.DISAGREES) == {figure}
 
 
-def test_a_figure_that_lost_its_resource_is_not_merely_not_yet(doctored: Callable[[str, Change], Path]) -> None:
+def test_a_figure_that_lost_its_resource_disagrees(doctored: Callable[[str, Change], Path]) -> None:
     verdicts = judge(doctored(f"{WEST}-monitoring", removed(ALARM, "HighLatency")))
     name = "alerts.warning[high_latency]"
     assert with_status(verdicts, Status.DISAGREES) == {f"{name}.{leaf}" for leaf in ("name", "threshold", "duration")}
@@ -373,10 +370,7 @@ def test_the_table(prod: Assembly, capsys: pytest.CaptureFixture[str]) -> None:
     stack, logical_id, name, value = lines[at + 1].split()
     assert (stack, name, value) == ("anfl-prod-{us-west-1,us-east-1,eu-west-1}-network", "CidrBlock", "10.0.0.0/16")
     assert logical_id in prod["anfl-prod-us-west-1-network"].resources("AWS::EC2::VPC")
-    for figure, reason in NOT_YET.items():
-        assert any(line.startswith(f"{figure} = ") and line.endswith(f"   [not yet: {reason}]") for line in lines)
-    missing = f", {len(NOT_YET)} not yet" if NOT_YET else ""
-    assert lines[-1] == f"54 figures: {54 - len(NOT_YET)} realised{missing}"
+    assert lines[-1] == "54 figures: 54 realised"
 
 
 def test_the_table_marks_what_disagrees(
