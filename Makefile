@@ -89,6 +89,13 @@ conformance: $(BIN)/.ready node_modules/.ready ## Print which resources realise 
 	@$(MAKE) --no-print-directory synth ENV=$(or $(ENV),prod)
 	@$(BIN)/python -m stacks.conformance cdk.out
 
+.PHONY: docs
+docs: $(BIN)/.ready node_modules/.ready ## Refresh what docs/ shows of the templates: conformance and drawings
+	@$(MAKE) --no-print-directory synth ENV=prod
+	@$(BIN)/python -m stacks.conformance cdk.out --markdown > build/conformance.md
+	@mv build/conformance.md docs/conformance.md
+	@$(BIN)/python -m stacks.diagrams cdk.out docs/aws_architecture.md
+
 .PHONY: bench
 bench: $(BIN)/.ready bundle ## Measure: import times of the functions, the vector store beside raw hnswlib (BENCH_DATA=folder)
 	@BENCH_DATA="$(BENCH_DATA)" $(BIN)/python -m tests.benchmarks

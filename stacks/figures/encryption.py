@@ -51,6 +51,10 @@ def _rotation(look: Inspection) -> None:
     for key in look.templates.of("AWS::KMS::Key"):
         look.show(key, "EnableKeyRotation", equals(True))
         look.show(key, "RotationPeriodInDays", equals(days))
+    for replica in look.templates.of("AWS::KMS::ReplicaKey"):  # rotates when its primary does, which is one of these
+        primaries = look.templates.targets(replica, "PrimaryKeyArn")
+        agrees = [primary.kind for primary in primaries] == ["AWS::KMS::Key"]
+        look.note(replica, "PrimaryKeyArn", replica.get("PrimaryKeyArn"), agrees=agrees)
 
 
 def _in_transit(look: Inspection) -> None:

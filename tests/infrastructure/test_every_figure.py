@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
-from stacks.conformance import Status, figures_in, judge
+from stacks.figures.verdicts import Status, figures_in, judge
 from stacks.settings import ROOT, SettingsError, load
 from tests.infrastructure.conftest import Assembly, synthesize
 
