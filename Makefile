@@ -100,6 +100,10 @@ docs: $(BIN)/.ready node_modules/.ready ## Refresh what docs/ shows of the templ
 bench: $(BIN)/.ready bundle ## Measure: import times of the functions, the vector store beside raw hnswlib (BENCH_DATA=folder)
 	@BENCH_DATA="$(BENCH_DATA)" $(BIN)/python -m tests.benchmarks
 
+.PHONY: bench-synth
+bench-synth: $(BIN)/.ready node_modules/.ready bundle ## Measure make synth beside an empty CDK app, in pairs
+	@$(BIN)/python -m tests.benchmarks.synthesis
+
 .PHONY: update-snapshots
 update-snapshots: $(BIN)/.ready node_modules/.ready ## Accept the present templates as the snapshots, and show the difference
 	@status=0; $(BIN)/pytest -q --update-snapshots $$(grep -rl --include='test_*.py' -e --update-snapshots tests/infrastructure) || status=$$?; \

@@ -101,10 +101,13 @@ def synthesize(folder: Path, environment: str, regions: str | None = None, root:
     """Write the templates of an environment to ``folder``. :param root: where its settings stand."""
     from aws_cdk import App
 
+    from stacks.acknowledgements import acknowledge
     from stacks.build import build
 
     app = App(outdir=str(folder), context=CONTEXT, analytics_reporting=False)
-    build(app, load(environment, regions=regions, root=root))
+    settings = load(environment, regions=regions, root=root)
+    build(app, settings)
+    acknowledge(app, settings)
     app.synth()
     return Assembly(folder, app)
 
