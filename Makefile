@@ -20,7 +20,7 @@ unexport PIP_USER PIP_TARGET PIP_PREFIX PIP_ROOT PIP_DRY_RUN PIP_PYTHON PIP_REQU
 unexport UV_PYTHON UV_SYSTEM_PYTHON UV_BREAK_SYSTEM_PACKAGES UV_MANAGED_PYTHON UV_NO_MANAGED_PYTHON UV_PYTHON_PREFERENCE
 unexport UV_PROJECT UV_PROJECT_ENVIRONMENT UV_WORKING_DIRECTORY UV_CONSTRAINT UV_OVERRIDE UV_EXCLUDE_NEWER UV_RESOLUTION
 # Nor may an AWS profile, except where the AWS account is meant.
-ifeq ($(filter deploy images,$(MAKECMDGOALS)),)
+ifeq ($(filter deploy images docs-publish,$(MAKECMDGOALS)),)
 unexport AWS_PROFILE AWS_DEFAULT_PROFILE
 endif
 export PATH := $(CURDIR)/$(BIN):$(PATH)
@@ -95,6 +95,14 @@ docs: $(BIN)/.ready node_modules/.ready ## Refresh what docs/ shows of the templ
 	@$(BIN)/python -m stacks.conformance cdk.out --markdown > build/conformance.md
 	@mv build/conformance.md docs/conformance.md
 	@$(BIN)/python -m stacks.diagrams cdk.out docs/aws_architecture.md
+
+.PHONY: docs-site
+docs-site: $(BIN)/.ready ## Build the documentation's site into build/site
+	@$(BIN)/python -m documentation build build/site
+
+.PHONY: docs-publish
+docs-publish: which-env $(BIN)/.ready ## Bring the site to CloudFront (ENV=prod): what changed, and an invalidation
+	@$(BIN)/python -m documentation publish --env $(ENV)
 
 .PHONY: bench
 bench: $(BIN)/.ready bundle ## Measure: import times of the functions, the vector store beside raw hnswlib (BENCH_DATA=folder)
