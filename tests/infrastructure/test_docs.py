@@ -14,7 +14,7 @@ from stacks.settings import ROOT
 from tests.infrastructure.conftest import Assembly
 
 PAGE = ROOT / "docs" / "aws_architecture.md"
-STALE = "run: make docs"
+STALE = "run: make docs (or make update-snapshots)"
 
 
 @pytest.fixture(scope="module")
@@ -22,12 +22,20 @@ def templates(prod: Assembly) -> Templates:
     return Templates(prod.folder)
 
 
-def test_the_page_of_conformance_is_up_to_date(prod: Assembly, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_page_of_conformance_is_up_to_date(
+    prod: Assembly, capsys: pytest.CaptureFixture[str], pytestconfig: pytest.Config
+) -> None:
+    page = ROOT / "docs" / "conformance.md"
     assert main([str(prod.folder), "--markdown"]) == 0
-    assert capsys.readouterr().out == (ROOT / "docs" / "conformance.md").read_text(), STALE
+    text = capsys.readouterr().out
+    if pytestconfig.getoption("--update-snapshots"):
+        page.write_text(text)
+    assert text == page.read_text(), STALE
 
 
-def test_the_drawings_are_up_to_date(templates: Templates) -> None:
+def test_the_drawings_are_up_to_date(templates: Templates, pytestconfig: pytest.Config) -> None:
+    if pytestconfig.getoption("--update-snapshots"):
+        PAGE.write_text(drawn(PAGE.read_text(), templates))
     page = PAGE.read_text()
     assert drawn(page, templates) == page, STALE
 
