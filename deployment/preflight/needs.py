@@ -61,13 +61,13 @@ def _gateways_in_one_zone(rollout: Rollout, region: str) -> float:
 
 def _concurrency(rollout: Rollout, region: str) -> float:
     functions = rollout.of("AWS::Lambda::Function", region=region)
-    reserved = sum(function.get("ReservedConcurrentExecutions") or 0 for function in functions)
+    reserved: float = sum(function.get("ReservedConcurrentExecutions") or 0 for function in functions)
     return reserved + _UNRESERVED if functions else 0
 
 
 def _timeout(rollout: Rollout, region: str) -> float:
     methods = rollout.of("AWS::ApiGateway::Method", region=region)
-    longest = max((method.get("Integration.TimeoutInMillis") or 0 for method in methods), default=0)
+    longest: float = max((method.get("Integration.TimeoutInMillis") or 0 for method in methods), default=0)
     return longest if longest > _DEFAULT_TIMEOUT else 0
 
 
