@@ -88,8 +88,8 @@ def estimate(
     as_json: Json = False,
 ) -> None:
     """Estimate what an environment costs a month, from its templates and a dated table of prices."""
-    from deployment.estimate.calculation import EstimateError, calculate
-    from deployment.estimate.prices import load
+    from deployment.estimate.calculation import calculate
+    from deployment.estimate.prices import EstimateError, load
 
     from deployment.estimate import report
 

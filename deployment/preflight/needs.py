@@ -61,13 +61,13 @@ def _gateways_in_one_zone(rollout: Rollout, region: str) -> float:
 
 def _concurrency(rollout: Rollout, region: str) -> float:
     functions = rollout.of("AWS::Lambda::Function", region=region)
-    reserved: float = sum(function.get("ReservedConcurrentExecutions") or 0 for function in functions)
+    reserved = sum(int(function.get("ReservedConcurrentExecutions") or 0) for function in functions)
     return reserved + _UNRESERVED if functions else 0
 
 
 def _timeout(rollout: Rollout, region: str) -> float:
     methods = rollout.of("AWS::ApiGateway::Method", region=region)
-    longest: float = max((method.get("Integration.TimeoutInMillis") or 0 for method in methods), default=0)
+    longest = max((int(method.get("Integration.TimeoutInMillis") or 0) for method in methods), default=0)
     return longest if longest > _DEFAULT_TIMEOUT else 0
 
 
@@ -75,7 +75,8 @@ def _stage_limit(name: str) -> Need:
     def need(rollout: Rollout, region: str) -> float:
         stages = rollout.of("AWS::ApiGateway::Stage", region=region)
         return sum(
-            max((method.get(name, 0) for method in stage.get("MethodSettings") or []), default=0) for stage in stages
+            max((float(method.get(name, 0)) for method in stage.get("MethodSettings") or []), default=0)
+            for stage in stages
         )
 
     return need
@@ -83,7 +84,7 @@ def _stage_limit(name: str) -> Need:
 
 def _cache_nodes(rollout: Rollout, region: str) -> float:
     groups = rollout.of("AWS::ElastiCache::ReplicationGroup", region=region)
-    return sum(group.get("NumNodeGroups") * (1 + group.get("ReplicasPerNodeGroup")) for group in groups)
+    return sum(int(group.get("NumNodeGroups")) * (1 + int(group.get("ReplicasPerNodeGroup"))) for group in groups)
 
 
 def _tables(rollout: Rollout, region: str) -> float:
