@@ -88,10 +88,9 @@ def estimate(
     as_json: Json = False,
 ) -> None:
     """Estimate what an environment costs a month, from its templates and a dated table of prices."""
+    from deployment.estimate import report
     from deployment.estimate.calculation import calculate
     from deployment.estimate.prices import EstimateError, load
-
-    from deployment.estimate import report
 
     rollout = _rollout(environment, region or (), templates)
     try:

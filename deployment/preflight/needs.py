@@ -74,10 +74,8 @@ def _timeout(rollout: Rollout, region: str) -> float:
 def _stage_limit(name: str) -> Need:
     def need(rollout: Rollout, region: str) -> float:
         stages = rollout.of("AWS::ApiGateway::Stage", region=region)
-        return sum(
-            max((float(method.get(name, 0)) for method in stage.get("MethodSettings") or []), default=0)
-            for stage in stages
-        )
+        settings = [method for stage in stages for method in stage.get("MethodSettings") or []]
+        return max((float(method.get(name, 0)) for method in settings), default=0)
 
     return need
 
@@ -89,11 +87,8 @@ def _cache_nodes(rollout: Rollout, region: str) -> float:
 
 def _tables(rollout: Rollout, region: str) -> float:
     """Replicas stand where their table says, not where its stack does."""
-    return sum(
-        replica["Region"] == region
-        for table in rollout.of("AWS::DynamoDB::GlobalTable")
-        for replica in table.get("Replicas")
-    )
+    tables = rollout.of("AWS::DynamoDB::GlobalTable")
+    return sum(region in {replica["Region"] for replica in table.get("Replicas")} for table in tables)
 
 
 def _stacks(rollout: Rollout, region: str) -> float:
