@@ -17,6 +17,7 @@ from botocore.exceptions import (
     SSOError,
     TokenRetrievalError,
 )
+from botocore.parsers import ResponseParserError
 
 CONFIG = Config(
     connect_timeout=4,
@@ -113,7 +114,7 @@ class Account:
             raise CredentialsError(str(error)) from error
         except ClientError as error:
             raise _translated(error, f"{service}:{operation}", region) from error
-        except BotoCoreError as error:
+        except (BotoCoreError, ResponseParserError) as error:
             self._silent[where] = f"{service} in {region} does not answer ({type(error).__name__})"
             raise UnansweredError(self._silent[where]) from error
 

@@ -21,7 +21,7 @@ _LOG_POLICIES = {
 def checks(account: Account, rollout: Rollout) -> Iterator[Check]:
     """Those of the account, then those of each region."""
     yield from _service_linked_roles(account, rollout)
-    if rollout.of("AWS::Grafana::Workspace") or rollout.settings.deployment.people:
+    if rollout.of("AWS::Grafana::Workspace"):
         yield Check(id="people.identity-center", region=None, look=partial(identity_center, account, rollout))
     for region in rollout.regions:
         yield Check(id=f"toolkit.{region}", region=region, look=partial(toolkit, account, rollout, region))

@@ -2,7 +2,7 @@
 
 import socket
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 
 import dns.flags
 import dns.message
@@ -19,7 +19,7 @@ from deployment.preflight.results import Outcome
 from tests.unit.deployment.conftest import Assemble, Recorded, resource
 from tests.unit.deployment.test_readiness import outcome
 
-Records = Mapping[tuple[str, str], list[str]]
+Records = dict[tuple[str, str], list[str]]
 PARENT: Records = {
     ("test.", "SOA"): ["ns.test. admin.test. 1 3600 600 86400 60"],
     ("test.", "NS"): ["ns.test."],
