@@ -21,6 +21,7 @@ from stacks.settings import ROOT
 
 CDK = ROOT / "node_modules" / ".bin" / "cdk"
 _USAGE = 2
+_INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -60,6 +61,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (CredentialsError, EstimateError, RolloutError, UnansweredError) as error:
         sys.stderr.write(f"{error}\nNothing was deployed.\n")
         return _USAGE
+    except KeyboardInterrupt:
+        sys.stderr.write("\nInterrupted.\n")
+        return _INTERRUPTED
     except EOFError:
         sys.stderr.write("\nNothing was answered, so nothing was deployed.\n")
         return 1

@@ -11,11 +11,15 @@ _GLOBAL = "us-east-1"
 _TOOLKIT = "/cdk-bootstrap/hnb659fds/version"
 _POLICIES_A_REGION = 10
 """CloudWatch Logs' own limit on resource policies; it cannot be raised."""
+_DELIVERY = "AWSLogDeliveryWrite20150319"
 _LOG_POLICIES = {
-    "AWS::Logs::Delivery": "AWSLogDeliveryWrite20150319",
+    "AWS::APS::Workspace": _DELIVERY,
+    "AWS::ElastiCache::ReplicationGroup": _DELIVERY,
+    "AWS::Logs::Delivery": _DELIVERY,
+    "AWS::StepFunctions::StateMachine": _DELIVERY,
     "AWS::WAFv2::LoggingConfiguration": "AWSWAF-LOGS",
 }
-"""Policies that AWS itself writes when such a resource appears, unless they are there."""
+"""Policies that AWS itself writes when such a resource sends it logs, unless they are there."""
 
 
 def checks(account: Account, rollout: Rollout) -> Iterator[Check]:
