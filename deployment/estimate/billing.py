@@ -157,8 +157,8 @@ def _queue(_resource: Resource, bill: Bill) -> Iterator[Charge]:
     yield Charge(price="sqs.requests", quantity=bill.usage("messages"))
 
 
-def _topic(_resource: Resource, _bill: Bill) -> Iterator[Charge]:
-    yield Charge(price="sns.requests", quantity=0.001)
+def _topic(_resource: Resource, bill: Bill) -> Iterator[Charge]:
+    yield Charge(price="sns.requests", quantity=bill.usage("alerts"))
 
 
 def _table(resource: Resource, bill: Bill) -> Iterator[Charge]:
@@ -205,8 +205,9 @@ def _cluster(resource: Resource, bill: Bill) -> Iterator[Charge]:
         yield Charge(price="cloudwatch.metric", quantity=bill.usage("insights"))
 
 
-def _images(_resource: Resource, bill: Bill) -> Iterator[Charge]:
-    yield Charge(price="ecr.storage", quantity=bill.usage("images") / 2)
+def _images(resource: Resource, bill: Bill) -> Iterator[Charge]:
+    tasks = len(bill.rollout.of(resource.kind, region=resource.region))
+    yield Charge(price="ecr.storage", quantity=bill.usage("images") / tasks)
 
 
 def _alarm(resource: Resource, _bill: Bill) -> Iterator[Charge]:
@@ -219,10 +220,14 @@ def _dashboard(_resource: Resource, bill: Bill) -> Iterator[Charge]:
     yield Charge(price="cloudwatch.metric", quantity=bill.usage("custom_metrics"))
 
 
+_COMPRESSED = 0.15
+"""Share of its size at which CloudWatch Logs bills what it keeps, as its price page assumes."""
+
+
 def _logs(_resource: Resource, bill: Bill) -> Iterator[Charge]:
     months = bill.rollout.settings.deployment.log_retention_days / 30
     yield Charge(price="logs.ingested", quantity=bill.usage("logs"))
-    yield Charge(price="logs.stored", quantity=bill.usage("logs") * max(1, months) * 0.15)  # they are kept compressed
+    yield Charge(price="logs.stored", quantity=bill.usage("logs") * max(1, months) * _COMPRESSED)
 
 
 def _prometheus(_resource: Resource, bill: Bill) -> Iterator[Charge]:

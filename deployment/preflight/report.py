@@ -12,9 +12,9 @@ _MARKS = {Outcome.OK: "✓", Outcome.WARNING: "!", Outcome.FAILED: "✗", Outcom
 
 
 def lines(results: Sequence[Result]) -> Iterator[str]:
-    """One line a check, what to do below it, and a sum at the end."""
+    """One line a check, what to do below it, and a sum at the end; what must be looked at comes last, to be seen."""
     width = max((len(result.id) for result in results), default=0)
-    for result in results:
+    for result in sorted(results, key=lambda result: list(Outcome).index(result.outcome)):
         yield f"{_MARKS[result.outcome]} {result.id:{width}}  {_said(result)}"
         if result.remedy:
             yield f"  {'':{width}}  → {result.remedy}"

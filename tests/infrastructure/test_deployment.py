@@ -82,6 +82,7 @@ def test_every_check_has_an_id_of_its_own(rollout: Rollout) -> None:
                 "toolkit",
                 "stacks",
                 "backup.opt-in",
+                "leftovers",
                 "logs.resource-policies",
                 "region.zones",
                 "region.endpoints",

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from deployment.preflight import readiness
+from deployment.preflight import leftovers, readiness
 from deployment.preflight.account import AnswerError, CredentialsError, UnansweredError
 from deployment.preflight.results import Outcome, Verdict
 from deployment.rollout import Rollout
@@ -130,3 +130,29 @@ def test_the_one_role_by_which_api_gateway_writes_logs(
     recorded: Recorded, one_stack: OneStack, case: str, expected: Outcome
 ) -> None:
     assert outcome(readiness.gateway_role(recorded(f"gateway/{case}"), one_stack(), REGION)) is expected
+
+
+def _named(one_stack: OneStack) -> Rollout:
+    bucket = {"Fn::Join": ["", ["anfl-prod-vectors-", {"Ref": "AWS::AccountId"}, "-us-west-1"]]}
+    return one_stack(
+        "storage",
+        Table=resource("AWS::DynamoDB::GlobalTable", TableName="anfl-prod-auth"),
+        Bucket=resource("AWS::S3::Bucket", BucketName=bucket),
+        Logs=resource("AWS::Logs::LogGroup"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("case", "expected"), [("none", Outcome.OK), ("bucket", Outcome.FAILED), ("stack-stands", Outcome.OK)]
+)
+def test_names_that_something_outside_the_stacks_has(
+    recorded: Recorded, one_stack: OneStack, case: str, expected: Outcome
+) -> None:
+    verdict = leftovers.leftovers(recorded(f"leftovers/{case}"), _named(one_stack), REGION)
+    assert outcome(verdict) is expected
+    assert ("anfl-prod-vectors-111122223333-us-west-1" in verdict.found) == (expected is Outcome.FAILED)
+
+
+def test_a_name_of_which_nothing_is_known_is_not_taken_to_be_free(recorded: Recorded, one_stack: OneStack) -> None:
+    with pytest.raises(AnswerError):
+        leftovers.leftovers(recorded("leftovers/unclear"), _named(one_stack), REGION)
