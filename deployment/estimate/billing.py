@@ -119,10 +119,10 @@ def _health_check(resource: Resource, _bill: Bill) -> Iterator[Charge]:
         yield Charge(price="route53.fast-interval", quantity=1)
 
 
-def _certificate(resource: Resource, _bill: Bill) -> Iterator[Charge]:
+def _certificate(resource: Resource, bill: Bill) -> Iterator[Charge]:
     if resource.get("CertificateExport") == "ENABLED":
         names = 1 + len(resource.get("SubjectAlternativeNames") or [])
-        yield Charge(price="acm.exportable", quantity=names / 12)
+        yield Charge(price="acm.exportable", quantity=names * bill.usage("certificate_issues") / 12)
 
 
 def _key(resource: Resource, bill: Bill) -> Iterator[Charge]:

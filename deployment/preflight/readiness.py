@@ -6,6 +6,7 @@ from functools import partial
 from deployment.preflight.account import Account, AnswerError
 from deployment.preflight.results import Check, Verdict, failed, ok, warning
 from deployment.rollout import Rollout
+from stacks.toolkit import CLI
 
 _GLOBAL = "us-east-1"
 _TOOLKIT = "/cdk-bootstrap/hnb659fds/version"
@@ -43,7 +44,7 @@ def checks(account: Account, rollout: Rollout) -> Iterator[Check]:
 
 def toolkit(account: Account, rollout: Rollout, region: str) -> Verdict:
     """Whether the CDK toolkit stands in the region, and is new enough."""
-    remedy = f"npx aws-cdk bootstrap aws://<account>/{region}"
+    remedy = f"npx {CLI} bootstrap aws://<account>/{region}"
     try:
         answer = account.ask("ssm", "get_parameter", region=region, Name=_TOOLKIT)
     except AnswerError as error:
@@ -103,6 +104,13 @@ _ROLES = (
     ("AWS::ApiGatewayV2::VpcLink", "ops.apigateway.amazonaws.com", "AWSServiceRoleForAPIGateway", False),
     ("AWS::WAFv2::LoggingConfiguration", "wafv2.amazonaws.com", "AWSServiceRoleForWAFV2Logging", False),
     ("AWS::Backup::BackupPlan", "backup.amazonaws.com", "AWSServiceRoleForBackup", False),
+    (
+        "AWS::Backup::RestoreTestingPlan",
+        "restore-testing.backup.amazonaws.com",
+        "AWSServiceRoleForBackupRestoreTesting",
+        False,
+    ),
+    ("AWS::Grafana::Workspace", "grafana.amazonaws.com", "AWSServiceRoleForAmazonGrafana", False),
 )
 
 
@@ -153,8 +161,9 @@ def backup_opt_in(account: Account, rollout: Rollout, region: str) -> Verdict:
     if not out and not plain:
         return ok(f"AWS Backup is on for {', '.join(wanted)}")
     command = f"aws backup update-region-settings --region {region}"
-    command += "".join(f" --resource-type-opt-in-preference {kind}=true" for kind in out)
-    command += "".join(f" --resource-type-management-preference {kind}=true" for kind in plain)
+    for option, kinds in (("opt-in", out), ("management", plain)):
+        if kinds:  # one option for all of them: a second one would replace the first
+            command += f" --resource-type-{option}-preference " + ",".join(f"{kind}=true" for kind in kinds)
     said = [f"AWS Backup is off for {kind}" for kind in out]
     said += [f"advanced features of backups are off for {kind}: no copy to another region" for kind in plain]
     return failed("; ".join(said), command)

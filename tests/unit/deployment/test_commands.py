@@ -53,7 +53,7 @@ def test_an_account_that_is_ready(typed: Type, recorded: Recorded, folder: str) 
 @pytest.mark.parametrize(
     ("case", "mark", "remedy"),
     [
-        ("lacking", "✗ toolkit.us-west-1", "npx aws-cdk bootstrap"),
+        ("lacking", "✗ toolkit.us-west-1", "npx aws-cdk@2.1148.1 bootstrap"),
         ("forbidden", "? toolkit.us-west-1", "ssm:get_parameter"),
     ],
 )
@@ -63,7 +63,7 @@ def test_an_account_that_is_not(
     code, said = typed("preflight", "--templates", folder, account=recorded(f"commands/{case}"))
     assert code == ExitCode.FAILED
     assert mark in said
-    assert f"→ {remedy}" in said or remedy in said
+    assert remedy in said
     assert "Traceback" not in said
 
 

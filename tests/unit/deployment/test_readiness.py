@@ -85,7 +85,11 @@ def test_service_linked_roles(recorded: Recorded, case: str, needed: bool, expec
         ("on", ""),
         ("s3-off", "--resource-type-opt-in-preference S3=true"),
         ("plain-tables", "--resource-type-management-preference DynamoDB=true"),
-        ("never-set", "--resource-type-opt-in-preference DynamoDB=true --resource-type-opt-in-preference S3=true"),
+        (
+            "never-set",
+            "--resource-type-opt-in-preference DynamoDB=true,S3=true "
+            "--resource-type-management-preference DynamoDB=true",
+        ),
     ],
 )
 def test_backup_must_be_on_for_what_the_plans_select(
