@@ -27,6 +27,9 @@ CONFIG = Config(
     user_agent_extra="anfl-preflight",
 )
 
+_PATIENT = frozenset({"iam", "service-quotas"})
+"""Services of which much is asked at once, and which answer few questions a second."""
+
 _BAD_CREDENTIALS = frozenset(
     {
         "AuthFailure",
@@ -141,6 +144,13 @@ def _translated(error: ClientError, action: str, region: str) -> Exception:
     return AnswerError(code, message)
 
 
+def config_for(service: str) -> Config:
+    """Time-outs and retries; who throttles is asked more slowly, and more often."""
+    if service in _PATIENT:
+        return CONFIG.merge(Config(retries={"mode": "adaptive", "total_max_attempts": 6}))
+    return CONFIG
+
+
 def from_environment() -> Account:
     """The account of the environment's credentials or profile.
 
@@ -152,6 +162,6 @@ def from_environment() -> Account:
         raise CredentialsError(str(error)) from error
 
     def connect(service: str, region: str) -> Any:  # noqa: ANN401 - botocore makes its clients at run time
-        return session.client(service, region_name=region, config=CONFIG)  # type: ignore[call-overload]
+        return session.client(service, region_name=region, config=config_for(service))  # type: ignore[call-overload]
 
     return Account(connect)

@@ -54,7 +54,8 @@ def _account(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True)
 def _one_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
     """What moto does not know it answers with a status that is worth repeating in earnest."""
-    monkeypatch.setattr(account, "CONFIG", account.CONFIG.merge(Config(retries={"total_max_attempts": 1})))
+    once = account.CONFIG.merge(Config(retries={"total_max_attempts": 1}))
+    monkeypatch.setattr(account, "config_for", lambda _service: once)
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import boto3
 import pytest
 from botocore.config import Config
 
-from deployment.preflight.account import Account, CredentialsError, UnansweredError, from_environment
+from deployment.preflight.account import Account, CredentialsError, UnansweredError, config_for, from_environment
 from deployment.preflight.results import Check, Outcome, Result, Verdict, ok, passes, warning
 from deployment.preflight.running import run
 
@@ -73,6 +73,14 @@ def test_a_service_that_is_silent_is_asked_once(silent: Account, monkeypatch: py
 def test_bad_credentials_end_all_checks() -> None:
     with pytest.raises(CredentialsError):
         run([check("a", raises(CredentialsError("expired"))), check("b", lambda: ok("well"))])
+
+
+@pytest.mark.parametrize("service", ["ec2", "service-quotas"])
+def test_every_question_is_bounded_in_time_and_in_attempts(service: str) -> None:
+    config: Any = config_for(service)  # its attributes are made at run time
+    assert 0 < config.connect_timeout < 10
+    assert 0 < config.read_timeout < 30
+    assert 1 < config.retries["total_max_attempts"] < 10
 
 
 def test_a_profile_that_does_not_exist_is_a_matter_of_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
