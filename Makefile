@@ -12,6 +12,8 @@ REGION ?=
 REGIONS ?=
 PORT ?=
 ENV ?=
+PREFLIGHT ?=
+CONFIRM ?=
 BENCH_DATA ?=
 
 # A user's Python, Node or installer settings must not change what happens here. (Where packages come from may differ.)
@@ -34,7 +36,7 @@ LOCKED := $(wildcard lambda_src/*/requirements.in services/*/requirements.in)
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-20s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
-	@echo "  Variables: ENV=prod|dev  REGION=us-west-1 (deploy)  REGIONS=all (run)  PORT=8420 (run)  BENCH_DATA=folder (bench)"
+	@echo "  Variables: ENV=prod|dev  REGION=us-west-1, CONFIRM=prod (deploy)  REGIONS=all (run)  PORT=8420 (run)  BENCH_DATA=folder (bench)"
 
 .PHONY: run
 run: $(BIN)/.ready node_modules/.ready bundle ## Serve the whole system on this machine (ENV=dev, REGIONS=all, PORT=…); Ctrl-C stops it
@@ -80,9 +82,10 @@ synth: $(BIN)/.ready node_modules/.ready bundle ## Synthesize the templates into
 	@node_modules/.bin/cdk synth --quiet --no-notices --no-validation -c env=$(or $(ENV),prod)
 
 .PHONY: deploy
-deploy: which-env $(BIN)/.ready node_modules/.ready bundle ## Deploy to your AWS account: ENV=prod|dev, optionally REGION=us-west-1
-	@node_modules/.bin/cdk deploy --no-notices -c env=$(ENV) \
-	  $(if $(REGION),'anfl-$(ENV)-$(REGION)-*','**')
+deploy: which-env $(BIN)/.ready node_modules/.ready bundle ## Check, estimate, ask, deploy to your AWS account: ENV=prod|dev, optionally REGION=us-west-1
+	@$(MAKE) --no-print-directory synth ENV=$(ENV)
+	@$(BIN)/python -m deployment --env $(ENV) $(if $(REGION),--region $(REGION)) \
+	  $(if $(PREFLIGHT),--preflight $(PREFLIGHT)) $(if $(CONFIRM),--confirm $(CONFIRM))
 
 .PHONY: conformance
 conformance: $(BIN)/.ready node_modules/.ready ## Print which resources realise each figure of architecture.yaml

@@ -71,6 +71,9 @@ class Templates:
             for logical_id, resource in _document(folder / found["properties"]["templateFile"]).items()
         ]
 
+    def __iter__(self) -> Iterator[Resource]:
+        return iter(self._resources)
+
     def of(self, kind: str, *, stack: str | None = None, **wanted: object) -> list[Resource]:
         """Resources of a type, optionally of one stack, that have the ``wanted`` properties."""
         return [

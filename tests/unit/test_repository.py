@@ -3,6 +3,7 @@
 import ast
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -24,13 +25,21 @@ def test_constructs_stays_a_namespace() -> None:
 
 @pytest.mark.parametrize("layer", ["anfl", "services", "lambda_src"])
 def test_what_is_deployed_imports_neither_the_infrastructure_nor_the_local_run(layer: str) -> None:
-    forbidden = re.compile(r"^\s*(?:from|import) (aws_cdk|constructs|stacks|local|bundling|moto)\b", re.MULTILINE)
+    forbidden = re.compile(
+        r"^\s*(?:from|import) (aws_cdk|constructs|stacks|deployment|local|bundling|moto)\b", re.MULTILINE
+    )
     offenders = {
         str(path.relative_to(ROOT)): match.group(1)
         for path in tracked(f"{layer}/*.py")
         if "anfl/cli" not in path.as_posix() and (match := forbidden.search(path.read_text()))
     }
     assert offenders == {}
+
+
+def test_what_operators_run_reads_templates_and_builds_none() -> None:
+    probe = "import sys, anfl.cli.main, anfl.cli.operations, deployment.__main__; print('aws_cdk' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", probe], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
 
 
 def test_the_embedded_aws_stays_small() -> None:
