@@ -52,6 +52,8 @@ class Variable(StrEnum):
     """SSM parameter that is ``true`` while the watched region is drained."""
     PORT = "PORT"
     """TCP port on which a service listens."""
+    METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+    """Where the processes of a service keep what they measure; the name is the Prometheus library's."""
 
 
 @dataclass(frozen=True, kw_only=True)
