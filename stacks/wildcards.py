@@ -238,13 +238,13 @@ WILDCARDS = (
         )
     ),
     Wildcard(
-        policies=_of("monitoring/Grafana/Role"),
+        policies=_of("telemetry/Grafana/Role"),
         statement="FindPrometheus",
         resource="*",
         reason="Amazon Managed Prometheus lists workspaces of an account; names and tags, no measurement",
     ),
     Wildcard(
-        policies=_of("monitoring/Grafana/Role"),
+        policies=_of("telemetry/Grafana/Role"),
         statement="ReadCloudWatch",
         resource="*",
         despite=("cloudwatch:GetMetricData", "cloudwatch:ListMetrics"),
@@ -252,7 +252,7 @@ WILDCARDS = (
     ),
     *(
         Wildcard(
-            policies=_of("monitoring/Grafana/Role"),
+            policies=_of("telemetry/Grafana/Role"),
             statement="ReadPrometheus",
             resource=f"arn:aws:aps:{region}:<AWS::AccountId>:workspace/*",
             reason="ids of workspaces are generated and stay in their regions; a condition demands this project's tags",

@@ -134,7 +134,7 @@ def test_no_snapshot_is_left_over_from_a_stack_that_is_gone(
 
 
 @pytest.mark.parametrize(
-    "layer", ["network", "storage", "monitoring", "recovery", "security", "service", "edge", "vault"]
+    "layer", ["network", "storage", "telemetry", "monitoring", "recovery", "security", "service", "edge", "vault"]
 )
 def test_regions_differ_in_names_alone(prod: Assembly, layer: str) -> None:
     settings = load("prod")

@@ -75,7 +75,7 @@ def test_every_metric_and_label_of_a_rule_is_one_that_services_show(
 
 def test_a_collector_asks_under_the_name_by_which_rules_know_a_service() -> None:
     (scrape,) = COLLECTOR["receivers"]["prometheus"]["config"]["scrape_configs"]
-    assert scrape["job_name"] == scrape["static_configs"][0]["labels"]["service"] == "${env:SERVICE}"
+    assert scrape["job_name"] == scrape["static_configs"][0]["labels"]["service"] == "${service}"
     jobs = {job for expression in expressions() for job in re.findall(r'job="([^"]+)"', expression)}
     assert jobs == {"vector-store", "model-registry"}
 
