@@ -50,6 +50,9 @@ class Variable(StrEnum):
     """Name under which the watched region's API answers."""
     DRAINED_PARAMETER = "DRAINED_PARAMETER"
     """SSM parameter that is ``true`` while the watched region is drained."""
+    ACCELERATOR_ARN = "ACCELERATOR_ARN"
+    LISTENER_ARN = "LISTENER_ARN"
+    """Of Global Accelerator; the region that its function takes away or brings back is `WATCHED_REGION`."""
     PORT = "PORT"
     """TCP port on which a service listens."""
     METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
@@ -107,6 +110,8 @@ class Caretaker(StrEnum):
 
     BUCKET_REPLICATION = "bucket-replication"
     VAULT_BOOTSTRAP = "vault-bootstrap"
+    ACCELERATOR_DIAL = "accelerator-dial"
+    """Takes another region away from Global Accelerator, and brings it back."""
     WATCH = "watch"
     """Looks at another region, from outside."""
 

@@ -23,6 +23,7 @@ from stacks.monitoring import MonitoringStack
 from stacks.names import PublicNames
 from stacks.network import NetworkStack
 from stacks.recovery import RecoveryStack
+from stacks.recovery_dial import AcceleratorArns
 from stacks.replication import ReplicationStack
 from stacks.security import SecurityStack
 from stacks.service import ServiceStack
@@ -149,7 +150,9 @@ def _region(
     service.add_stack_dependency(data, "functions and services use the region's replica of every table by name")
     way_in = _way_in(app, settings, region, security=security, service=service, edge=edge, watch=watch)
     monitoring = MonitoringStack(app, settings=settings, region=region, telemetry=telemetry, service=service)
-    recovery = RecoveryStack(app, settings=settings, region=region, storage=storage, key_arn=key_arn)
+    recovery = RecoveryStack(
+        app, settings=settings, region=region, storage=storage, key_arn=key_arn, accelerator=_accelerator(edge)
+    )
     recovery.add_stack_dependency(data, "the plan for databases selects the region's replica of every table by name")
     if vault:
         vault.add_stack_dependency(data, "the bootstrap publishes keys in the region's replica of the auth table")
@@ -183,6 +186,13 @@ def _replication(
             replication.add_stack_dependency(other.storage, "S3 refuses a rule whose destination does not exist")
 
 
+def _accelerator(edge: GlobalEdge | None) -> AcceleratorArns | None:
+    if edge is None or edge.ingest is None:
+        return None
+    entry = edge.ingest
+    return AcceleratorArns(accelerator=entry.resource.attr_accelerator_arn, listener=entry.listener.attr_listener_arn)
+
+
 def _way_in(
     app: App,
     settings: Settings,
@@ -204,7 +214,7 @@ def _way_in(
         certificate_arn=security.certificate.arn,
         security=security,
         service=service,
-        listener=edge.listener,
+        listener=edge.ingest.listener if edge.ingest else None,
         watch=watch,
     )
     if watch:

@@ -140,6 +140,7 @@ class ExtraFunctions(Model):
     authorizer: FunctionSize
     bucket_replication: FunctionSize
     watch: FunctionSize
+    accelerator_dial: FunctionSize
     vault_bootstrap: FunctionSize
     model_validation_storage: Annotated[int, Field(ge=512, le=10240, strict=True)]
     """MiB of ephemeral storage."""

@@ -16,6 +16,7 @@ from stacks.architecture import ConfigurationBackup, DatabaseBackup, VectorBacku
 from stacks.base import AnflStack
 from stacks.models import Settings
 from stacks.recovery_access import of_workflow
+from stacks.recovery_dial import AcceleratorArns, dial_in
 from stacks.recovery_workflow import RecoveryWorkflow
 from stacks.storage import StorageStack
 from stacks.takeover import Takeover
@@ -40,9 +41,16 @@ class RecoveryStack(AnflStack):
     """
 
     def __init__(
-        self, scope: Construct, *, settings: Settings, region: Region, storage: StorageStack, key_arn: str
+        self,
+        scope: Construct,
+        *,
+        settings: Settings,
+        region: Region,
+        storage: StorageStack,
+        key_arn: str,
+        accelerator: AcceleratorArns | None,
     ) -> None:
-        """:param key_arn: the data key in ``region``."""
+        """:param key_arn: the data key in ``region``. :param accelerator: None where the environment has none."""
         name = settings.name(region, "recovery")
         super().__init__(
             scope, name, settings=settings, region=region, description="backups, recovery of another region"
@@ -63,7 +71,7 @@ class RecoveryStack(AnflStack):
         self._restore_test({"DynamoDB": tables, "S3": buckets})
         ward = settings.ward(region)
         if ward is not None:
-            self._workflow(region, ward)
+            self._workflow(region, ward, accelerator)
 
     def _backup_vault(self, key_arn: str) -> backup.CfnBackupVault:
         keep = iam.PolicyDocument(
@@ -128,9 +136,15 @@ class RecoveryStack(AnflStack):
                 resource_arns=resource_arns,
             )
 
-    def _workflow(self, region: Region, ward: Region) -> None:
+    def _workflow(self, region: Region, ward: Region, accelerator: AcceleratorArns | None) -> None:
+        dial = dial_in(self, ward=ward, arns=accelerator, key=self._key) if accelerator else None
         takeover = Takeover(
-            stack=self, settings=self.settings, region=region, ward=ward, vault=self.settings.name("recovery")
+            stack=self,
+            settings=self.settings,
+            region=region,
+            ward=ward,
+            vault=self.settings.name("recovery"),
+            dial_arn=dial.function_arn if dial else None,
         )
         made = Workflow(
             self,

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from anfl.resources import Function
-from stacks.layers import CLUSTERS, FUNCTIONS, SERVICES, WATCH
+from stacks.layers import CLUSTERS, FUNCTIONS, OUTSIDE, SERVICES, WATCH
 from stacks.units import Region
 
 
@@ -33,6 +33,11 @@ _INSTANCES = "arn:aws:ecs:{region}:<AWS::AccountId>:container-instance/anfl-{env
 _REPLICATION = ("replication/Replication/Permissions/Resource",)
 _REGIONS = tuple(Region)
 _PEOPLE = ("global-people/ReadOnly", "global-people/Operator", "global-people/BreakGlass")
+_LISTENER = (
+    '{{"Fn::GetStackOutput":{{"StackName":"anfl-prod-global-edge","Region":"us-east-1",'
+    '"OutputName":"PublishOutputFnGetAttIngestListener50CA0723ListenerArnAED8B642"}}}}'
+)
+"""Of the accelerator, in the stack of the global edge."""
 _OBJECTS = "all objects of one bucket: their keys are named by what callers store"
 
 WILDCARDS = (
@@ -50,7 +55,7 @@ WILDCARDS = (
         "before it exists. A second statement denies them to the function's own code",
     ),
     Wildcard(
-        policies=_of(*(f"{function}Role" for function in (*FUNCTIONS, WATCH))),
+        policies=_of(*(f"{function}Role" for function in (*FUNCTIONS, *OUTSIDE))),
         statement="xray:PutTelemetryRecords,xray:PutTraceSegments",
         resource="*",
         reason="X-Ray has no resources to name: both actions write traces of the caller",
@@ -164,6 +169,12 @@ WILDCARDS = (
         statement="RaiseScaling",
         resource="arn:aws:application-autoscaling:{region}:<AWS::AccountId>:scalable-target/*",
         reason="the id of a scalable target is generated; a condition holds this to services of ECS",
+    ),
+    Wildcard(
+        policies=_of("recovery/DialRole"),
+        statement="TurnDial",
+        resource=f"{_LISTENER}/endpoint-group/*",
+        reason="endpoint groups come with their regions, later, under ids that Global Accelerator makes up",
     ),
     Wildcard(
         policies=("global-people/Boundary/Resource",),

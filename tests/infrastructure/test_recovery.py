@@ -146,13 +146,17 @@ def test_every_path_of_the_workflow_ends_and_no_state_only_pretends(prod: Assemb
                     assert {way for way in ways if way} <= states.keys()
                     assert any(ways) or state.get("End") or state["Type"] in {"Fail", "Succeed"}
                     if state["Type"] == "Task":
-                        assert state["Resource"].startswith("arn:aws:states:::aws-sdk:")
+                        assert re.match(r"arn:aws:states:::(aws-sdk:|lambda:invoke$)", state["Resource"])
                         assert state["Retry"]
 
 
 def test_the_workflow_calls_its_own_region_alone_and_is_allowed_to(prod: Assembly) -> None:
     """What an SDK integration calls is where the workflow stands; what it may is one action a call."""
-    renamed = {"applicationautoscaling": "application-autoscaling", "s3:ListObjectsV2": "s3:ListBucket"}
+    renamed = {
+        "applicationautoscaling": "application-autoscaling",
+        "s3:ListObjectsV2": "s3:ListBucket",
+        "lambda:Invoke": "lambda:InvokeFunction",
+    }
     for region, stack in prod.regional("recovery").items():
         called = set()
         for step in definition(stack)["States"].values():
@@ -223,3 +227,33 @@ def test_dns_follows_the_watch_over_the_lost_region_which_stands_in_the_guardian
         mark = found["putParameter"]
         assert (mark["Name"], mark["Value"], mark["Overwrite"]) == (flag["Name"], "true", True)
         assert re.fullmatch(flag["AllowedPattern"], mark["Value"])
+
+
+def test_the_accelerators_dial_is_turned_by_a_function_in_the_guardian(prod: Assembly) -> None:
+    """Step Functions calls its own region; Global Accelerator's API answers in us-west-2 alone."""
+    for region, stack in prod.regional("recovery").items():
+        function = stack.only("AWS::Lambda::Function", FunctionName="anfl-prod-accelerator-dial")
+        (turn,) = (
+            task
+            for task in tasks(definition(stack)["States"]["update_dns"])
+            if task["Resource"] == "arn:aws:states:::lambda:invoke"
+        )
+        assert turn["Parameters"]["FunctionName"] == "anfl-prod-accelerator-dial"
+        assert turn["Parameters"]["Payload"] == {"percentage": 0}
+        variables = function["Environment"]["Variables"]
+        assert variables["WATCHED_REGION"] == WARDS[region]
+        assert "VpcConfig" not in function, "no endpoint of ours leads there"
+        role = function["Role"]["Fn::GetAtt"][0]
+        statements = {
+            statement["Sid"]: statement
+            for policy in stack.properties("AWS::IAM::Policy")
+            if {"Ref": role} in policy["Roles"]
+            for statement in policy["PolicyDocument"]["Statement"]
+            if "Sid" in statement
+        }
+        assert statements["FindEndpointGroups"]["Resource"] == variables["LISTENER_ARN"]
+        assert statements["SeeAccelerator"]["Resource"] == variables["ACCELERATOR_ARN"]
+        assert statements["TurnDial"]["Resource"] == {
+            "Fn::Join": ["", [variables["LISTENER_ARN"], "/endpoint-group/*"]]
+        }
+        assert statements["TurnDial"]["Action"] == "globalaccelerator:UpdateEndpointGroup"
