@@ -50,6 +50,11 @@ class Variable(StrEnum):
     """Name under which the watched region's API answers."""
     DRAINED_PARAMETER = "DRAINED_PARAMETER"
     """SSM parameter that is ``true`` while the watched region is drained."""
+    CACHE_HOST = "CACHE_HOST"
+    CACHE_PORT = "CACHE_PORT"
+    CACHE_NAME = "CACHE_NAME"
+    """Of the replication group, which the password of an IAM identity names."""
+    CACHE_USER = "CACHE_USER"
     ACCELERATOR_ARN = "ACCELERATOR_ARN"
     LISTENER_ARN = "LISTENER_ARN"
     """Of Global Accelerator; the region that its function takes away or brings back is `WATCHED_REGION`."""
@@ -91,6 +96,15 @@ class Service(StrEnum):
 
     VECTOR_STORE = "vector-store"
     MODEL_REGISTRY = "model-registry"
+
+
+class CacheUse(StrEnum):
+    """What the region's cache is used for; each has keys and a user of its own."""
+
+    DECISIONS = "decisions"
+    """That Vault has agreed to a token (`anfl.auth.decisions`)."""
+    HINTS = "hints"
+    """Where logs of the vector store were seen to end."""
 
 
 class Function(StrEnum):

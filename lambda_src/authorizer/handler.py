@@ -7,7 +7,8 @@ from typing import Any
 
 import msgspec
 
-from anfl import environment
+from anfl import aws, environment
+from anfl import cache as shared
 from anfl.auth.authorizer import Authorizer
 from anfl.auth.gateway_policy import policy
 from anfl.auth.vault import VaultClient
@@ -28,7 +29,8 @@ class Settings(TokenSettings, frozen=True, kw_only=True):
 @cache
 def _authorizer() -> Authorizer:
     settings = environment.load(Settings)
-    return Authorizer(verifier_from_settings(settings), VaultClient(address=settings.vault_address))
+    marks = shared.connect(environment.load(shared.Settings), aws.session())
+    return Authorizer(verifier_from_settings(settings), VaultClient(address=settings.vault_address), marks=marks)
 
 
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from constructs.container_service import minimum_healthy_percent
 
 from anfl.resources import Service
 from tests.infrastructure.conftest import Assembly, Properties, Template
-from tests.infrastructure.test_functions import actions, allowed
+from tests.infrastructure.test_functions import CACHED, actions, allowed
 
 CLUSTER_OF = {Service.VECTOR_STORE: "vector-processing", Service.MODEL_REGISTRY: "model-registry"}
 
@@ -192,7 +192,8 @@ def test_services_are_told_what_they_need_and_no_more(assembly: Assembly, servic
     for region, stack in assembly.regional("service").items():
         found = container(stack, service)
         variables = {entry["Name"]: entry["Value"] for entry in found["Environment"]}
-        assert set(variables) == VARIABLES[service]
+        cached = service is Service.VECTOR_STORE and stack.name.startswith("anfl-prod-")
+        assert set(variables) == VARIABLES[service] | (CACHED if cached else set())
         assert variables["PORT"] == "8080"
         assert variables["STAGE_PREFIX"] == "/live"
         assert variables["AWS_REGION"] == region

@@ -1,10 +1,12 @@
 """Buckets and queues."""
 
 import json
+import re
 from typing import Any
 
 import pytest
 
+from anfl.resources import CacheUse
 from tests.infrastructure.conftest import Assembly, Properties, Template
 
 
@@ -163,18 +165,20 @@ def test_prods_cache_is_under_the_data_key_and_speaks_tls_alone(prod: Assembly) 
 
 def test_only_an_iam_identity_enters_the_cache(prod: Assembly) -> None:
     for stack in prod.regional("storage").values():
-        user = stack.only("AWS::ElastiCache::User")
-        assert user["AuthenticationMode"] == {"Type": "iam"}
-        assert user["UserId"] == user["UserName"] == "anfl-prod-cache"
-        assert user["AccessString"].endswith("-@dangerous")
+        users_by_id = stack.resources("AWS::ElastiCache::User")
         ((users, group),) = stack.resources("AWS::ElastiCache::UserGroup").items()
-        (name,) = stack.resources("AWS::ElastiCache::User")
-        assert group["Properties"]["UserIds"] == [{"Ref": name}]
-        assert {user["Engine"], group["Properties"]["Engine"]} == {"valkey"}
+        assert group["Properties"]["UserIds"] == [{"Ref": name} for name in users_by_id]
+        for use, found in zip(CacheUse, users_by_id.values(), strict=True):
+            user = found["Properties"]
+            assert user["AuthenticationMode"] == {"Type": "iam"}
+            assert user["UserId"] == user["UserName"] == f"anfl-prod-cache-{use}"
+            assert re.fullmatch(r"on ~[a-z]+:\* -@all \+@connection -@dangerous( \+[a-z]+)+", user["AccessString"])
+            assert {user["Engine"], group["Properties"]["Engine"]} == {"valkey"}
         assert stack.only(CACHE)["UserGroupIds"] == [{"Ref": users}]
 
 
-def test_the_vector_store_alone_may_connect_to_the_cache(prod: Assembly) -> None:
+def test_who_uses_the_cache_connects_as_the_user_for_it_and_is_told_where(prod: Assembly) -> None:
+    uses = {"VectorStoreServiceTaskRole": CacheUse.HINTS, "AuthorizerFunctionRole": CacheUse.DECISIONS}
     for stack in prod.regional("service").values():
         may = {
             name: statement
@@ -182,12 +186,24 @@ def test_the_vector_store_alone_may_connect_to_the_cache(prod: Assembly) -> None
             for statement in policy["Properties"]["PolicyDocument"]["Statement"]
             if "elasticache" in json.dumps(statement["Action"])
         }
-        ((name, statement),) = may.items()
-        assert name.startswith("VectorStoreServiceTaskRole")
-        assert statement["Action"] == "elasticache:Connect"
-        group, user = (json.dumps(resource) for resource in statement["Resource"])
-        assert ":replicationgroup:" in group
-        assert ":user:anfl-prod-cache" in user
+        assert len(may) == len(uses)
+        for role, use in uses.items():
+            (statement,) = (statement for name, statement in may.items() if name.startswith(role))
+            assert statement["Action"] == "elasticache:Connect"
+            group, user = (json.dumps(resource) for resource in statement["Resource"])
+            assert ":replicationgroup:" in group
+            assert f":user:anfl-prod-cache-{use}" in user
+        told = [stack.only("AWS::Lambda::Function", FunctionName="anfl-prod-authorizer")["Environment"]["Variables"]]
+        told += [
+            {entry["Name"]: entry["Value"] for entry in definition["ContainerDefinitions"][0]["Environment"]}
+            for definition in stack.properties("AWS::ECS::TaskDefinition")
+            if definition["Family"] == "anfl-prod-vector-store"
+        ]
+        for variables, use in zip(told, reversed(uses.values()), strict=True):
+            assert variables["CACHE_USER"] == f"anfl-prod-cache-{use}"
+            assert variables["CACHE_PORT"] == "6380"
+            assert "PrimaryEndPointAddress" in json.dumps(variables["CACHE_HOST"])
+            assert "RefCacheNodes" in json.dumps(variables["CACHE_NAME"])
 
 
 def test_the_cache_keeps_snapshots_as_long_as_other_databases(prod: Assembly) -> None:
