@@ -140,6 +140,11 @@ SERVICE_DIMENSION = "ServiceName"
 BACKLOG_METRIC = "BacklogPercent"
 """Waiting jobs in percent of a full backlog for the running tasks: the queue's share in scaling."""
 
+CALLS_METRIC = "Calls"
+"""Of functions, by function, operation and outcome (`anfl.telemetry.embedded`)."""
+CALL_TIME_METRIC = "CallTime"
+"""Milliseconds."""
+
 ENVIRONMENT_DIMENSION = "Environment"
 REGION_DIMENSION = "Region"
 ANSWERS_METRIC = "RegionAnswers"

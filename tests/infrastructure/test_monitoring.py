@@ -7,7 +7,20 @@ from typing import Any
 import pytest
 import yaml
 
-from anfl.resources import TABLES, Function, Service
+from anfl.resources import (
+    ANSWERS_METRIC,
+    BACKLOG_METRIC,
+    CALL_TIME_METRIC,
+    CALLS_METRIC,
+    DRAINED_METRIC,
+    ENVIRONMENT_DIMENSION,
+    METRICS_NAMESPACE,
+    REGION_DIMENSION,
+    SERVICE_DIMENSION,
+    TABLES,
+    Function,
+    Service,
+)
 from tests.infrastructure.conftest import Assembly, Template
 
 PERIOD = 60
@@ -319,3 +332,28 @@ def test_events_that_sts_records_match_the_rule(prod: Assembly) -> None:
     assert event["source"] in pattern["source"]
     assert event["detail-type"] in pattern["detail-type"]
     assert wanted == "arn:aws:iam::123456789012:role/anfl-prod-break-glass"
+
+
+def test_metrics_of_our_own_that_alarms_and_dashboards_name_are_ones_that_code_publishes(assembly: Assembly) -> None:
+    """With the very dimensions: CloudWatch takes another set of them for another metric."""
+    published: set[tuple[str, frozenset[str]]] = {
+        (BACKLOG_METRIC, frozenset({SERVICE_DIMENSION})),
+        ("AuthUnavailable", frozenset()),
+        *((name, frozenset({ENVIRONMENT_DIMENSION, REGION_DIMENSION})) for name in (ANSWERS_METRIC, DRAINED_METRIC)),
+        *((name, frozenset({"Function", "Outcome"})) for name in (CALLS_METRIC, CALL_TIME_METRIC)),
+    }
+    asked: set[tuple[str, frozenset[str]]] = set()
+    for stack in assembly:
+        for alarm in stack.resources("AWS::CloudWatch::Alarm").values():
+            found = alarm["Properties"]
+            metrics = [m["MetricStat"]["Metric"] for m in found.get("Metrics", []) if "MetricStat" in m]
+            for metric in metrics or [found]:
+                if metric["Namespace"] == METRICS_NAMESPACE:
+                    asked.add((metric["MetricName"], frozenset(d["Name"] for d in metric.get("Dimensions", []))))
+    for stack in assembly.regional("monitoring").values():
+        for widget in _dashboard(stack)["widgets"][1:]:
+            for namespace, name, *rest in widget["properties"]["metrics"]:
+                if namespace == METRICS_NAMESPACE:
+                    asked.add((name, frozenset(rest[:-1:2])))
+    assert asked
+    assert asked <= published
