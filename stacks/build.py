@@ -151,7 +151,13 @@ def _region(
     way_in = _way_in(app, settings, region, security=security, service=service, edge=edge, watch=watch)
     monitoring = MonitoringStack(app, settings=settings, region=region, telemetry=telemetry, service=service)
     recovery = RecoveryStack(
-        app, settings=settings, region=region, storage=storage, key_arn=key_arn, accelerator=_accelerator(edge)
+        app,
+        settings=settings,
+        region=region,
+        storage=storage,
+        vault=vault,
+        key_arn=key_arn,
+        accelerator=_accelerator(edge),
     )
     recovery.add_stack_dependency(data, "the plan for databases selects the region's replica of every table by name")
     if vault:

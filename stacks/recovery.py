@@ -18,9 +18,10 @@ from stacks.models import Settings
 from stacks.recovery_access import of_workflow
 from stacks.recovery_dial import AcceleratorArns, dial_in
 from stacks.recovery_workflow import RecoveryWorkflow
-from stacks.storage import StorageStack
+from stacks.storage import StorageStack, backup_role
 from stacks.takeover import Takeover
 from stacks.units import Region
+from stacks.vault import VaultStack
 
 _POLICIES = (
     "service-role/AWSBackupServiceRolePolicyForBackup",
@@ -35,9 +36,10 @@ Plan = DatabaseBackup | VectorBackup | ConfigurationBackup
 class RecoveryStack(AnflStack):
     """A vault and the architecture's three plans, each with copies in the region's guardian.
 
-    Databases are the tables. Vectors are the buckets, which AWS Backup copies incrementally. Configuration is what the
-    services are told to serve: collections and aliases, models and their aliases, public keys. All of it stands in
-    tables, which AWS Backup copies in full, and is kept longer under this plan.
+    Databases are the tables. Vectors are the buckets, which AWS Backup copies incrementally. Configuration is what
+    operators and callers have set and no deployment brings back: collections and aliases, models and their aliases,
+    public keys, which stand in tables, copied in full each time; and who may do what, with the keys, which Vault holds:
+    its own snapshots are full, each an object of its own.
     """
 
     def __init__(
@@ -47,10 +49,14 @@ class RecoveryStack(AnflStack):
         settings: Settings,
         region: Region,
         storage: StorageStack,
+        vault: VaultStack | None,
         key_arn: str,
         accelerator: AcceleratorArns | None,
     ) -> None:
-        """:param key_arn: the data key in ``region``. :param accelerator: None where the environment has none."""
+        """:param key_arn: the data key in ``region``. :param accelerator: None where the environment has none.
+
+        :param vault: None where somebody else runs it, and backs it up.
+        """
         name = settings.name(region, "recovery")
         super().__init__(
             scope, name, settings=settings, region=region, description="backups, recovery of another region"
@@ -67,7 +73,9 @@ class RecoveryStack(AnflStack):
         plans = settings.backup
         self._plan("databases", plans.databases, tables)
         self._plan("vectors", plans.vectors, buckets)
-        self._plan("configuration", plans.configuration, tables)
+        snapshots = [f"arn:{self.partition}:s3:::{vault.snapshots.fixed_name}"] if vault else []
+        # At another hour than the databases': one job at a time works on a table.
+        self._plan("configuration", plans.configuration, [*tables, *snapshots], hour=5)
         self._restore_test({"DynamoDB": tables, "S3": buckets})
         ward = settings.ward(region)
         if ward is not None:
@@ -99,11 +107,12 @@ class RecoveryStack(AnflStack):
         return iam.Role(
             self,
             "BackupRole",
+            role_name=backup_role(self.settings, self.region),
             assumed_by=iam.ServicePrincipal("backup.amazonaws.com"),
             managed_policies=[iam.ManagedPolicy.from_aws_managed_policy_name(policy) for policy in _POLICIES],
         )
 
-    def _plan(self, name: str, plan: Plan, resource_arns: list[str]) -> None:
+    def _plan(self, name: str, plan: Plan, resource_arns: list[str], *, hour: int = 3) -> None:
         copies = None
         if self._guardian is not None:
             # By name: regions do not depend on one another. Copies fail until the other vault is there.
@@ -119,6 +128,7 @@ class RecoveryStack(AnflStack):
             retention=plan.retention,
             resource_arns=resource_arns,
             copy_to=copies,
+            hour=hour,
         )
 
     def _restore_test(self, resource_arns: Mapping[str, list[str]]) -> None:

@@ -22,7 +22,7 @@ TABLE_MARKS = [":table/anfl-{env}-catalogue", ":table/anfl-{env}-registry", ":ta
             TABLE_MARKS,
         ),
         ("vectors", "cron(0 * * * ? *)", 7, ["GetAttVectors", "GetAttArtifacts"]),
-        ("configuration", "cron(0 3 * * ? *)", 90, TABLE_MARKS),
+        ("configuration", "cron(0 5 * * ? *)", 90, TABLE_MARKS),
     ],
 )
 def test_backup_plans_have_the_architectures_figures_and_select_real_resources(
@@ -41,9 +41,27 @@ def test_backup_plans_have_the_architectures_figures_and_select_real_resources(
         assert rule["StartWindowMinutes"] >= 60
         assert rule["CompletionWindowMinutes"] > rule["StartWindowMinutes"]
         selection = stack.only("AWS::Backup::BackupSelection", BackupPlanId={"Ref": plan[0]})["BackupSelection"]
+        if name == "configuration" and environment == "prod":
+            selected = [*TABLE_MARKS, ":s3:::anfl-{env}-vault-snapshots-"]
         assert len(selection["Resources"]) == len(selected)
         for resource, mark in zip(selection["Resources"], selected, strict=True):
             assert mark.format(env=environment) in json.dumps(resource)
+
+
+def test_every_bucket_that_is_backed_up_lets_the_backup_role_in_by_a_protocol_of_its_choice(prod: Assembly) -> None:
+    """AWS Backup comes as a role, not as a service: a bucket that demands TLS 1.3 of it may refuse it."""
+    for region, stack in prod.regional("recovery").items():
+        stack.only("AWS::IAM::Role", RoleName=f"anfl-prod-backup-{region}")
+        policies = [
+            json.dumps(statement["Condition"])
+            for layer in ("storage", "vault")
+            for policy in prod[f"anfl-prod-{region}-{layer}"].properties("AWS::S3::BucketPolicy")
+            for statement in policy["PolicyDocument"]["Statement"]
+            if statement.get("Sid") == "Tls13"
+        ]
+        assert len(policies) == 3
+        for condition in policies:
+            assert f":role/anfl-prod-backup-{region}" in condition
 
 
 def test_the_backup_role_may_handle_buckets_too(assembly: Assembly) -> None:

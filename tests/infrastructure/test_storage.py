@@ -55,7 +55,9 @@ def test_every_bucket_refuses_plain_http_and_anything_below_tls_1_3(assembly: As
             assert least.keys() <= {"NumericLessThan", "Bool", "ArnNotEquals"}
 
 
-def test_tls_1_3_is_not_asked_of_the_roles_as_which_s3_replicates(prod: Assembly, dev: Assembly) -> None:
+def test_tls_1_3_is_not_asked_of_the_roles_as_which_s3_replicates_and_aws_backup_reads(
+    prod: Assembly, dev: Assembly
+) -> None:
     """S3 chooses its own protocol, and a refused replica is found out late."""
     roles = {
         role["RoleName"]
@@ -65,7 +67,7 @@ def test_tls_1_3_is_not_asked_of_the_roles_as_which_s3_replicates(prod: Assembly
         if "RoleName" in role
     }
     assert len(roles) == 3
-    for stack in prod.regional("storage").values():
+    for region, stack in prod.regional("storage").items():
         for name in stack.resources("AWS::S3::Bucket"):
             exempt = [
                 arn["Fn::Join"][1]
@@ -74,10 +76,11 @@ def test_tls_1_3_is_not_asked_of_the_roles_as_which_s3_replicates(prod: Assembly
             ]
             account = {"Ref": "AWS::AccountId"}
             assert sorted(exempt, key=str) == sorted(
-                (["arn:aws:iam::", account, f":role/{role}"] for role in roles), key=str
+                (["arn:aws:iam::", account, f":role/{role}"] for role in {*roles, f"anfl-prod-backup-{region}"}),
+                key=str,
             )
     for stack in dev.regional("storage").values():
-        assert "aws:PrincipalArn" not in json.dumps(stack.document)
+        assert "replication" not in json.dumps(stack.document)
 
 
 def test_old_versions_go_after_a_while_and_unfinished_uploads_sooner(assembly: Assembly) -> None:
