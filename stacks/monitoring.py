@@ -9,9 +9,10 @@ from anfl.resources import METRICS_NAMESPACE
 from stacks.architecture import AlertName, Severity
 from stacks.base import AnflStack
 from stacks.dashboard import dashboard
-from stacks.measures import Measure, measures
+from stacks.measures import Measure, dead_letters, measures
 from stacks.models import Settings
 from stacks.service import ServiceStack
+from stacks.storage import QUEUES
 from stacks.telemetry import TelemetryStack
 from stacks.units import Region
 
@@ -39,6 +40,7 @@ class MonitoringStack(AnflStack):
         self.topics = telemetry.topics
         self.alarms = {alert: self._alert(alert, measure) for alert, measure in measures(service).items()}
         self.auth_alarm = self._auth_unavailable()
+        self.dead_letters_alarm = self._dead_letters()
         self._dashboard(region)
 
     def _alert(self, name: AlertName, measure: Measure) -> cloudwatch.CfnAlarm:
@@ -101,8 +103,30 @@ class MonitoringStack(AnflStack):
             ok_actions=[topic],
         )
 
+    def _dead_letters(self) -> cloudwatch.CfnAlarm:
+        """A message that nobody could work off: an import stands still, or a model has no verdict."""
+        waiting = {f"m{position}": dead_letters(self.settings, queue) for position, queue in enumerate(QUEUES)}
+        topic = self.topics[Severity.WARNING].topic_arn
+        return cloudwatch.CfnAlarm(
+            self,
+            "DeadLetters",
+            alarm_name=self.settings.name("dead_letters"),
+            alarm_description=f"warning: messages were given up in {self.region}; see docs/monitoring_architecture.md",
+            metrics=[
+                result("dead_letters", f"SUM([{', '.join(f'FILL({key}, 0)' for key in waiting)}])"),
+                *(metric.query(key) for key, metric in waiting.items()),
+            ],
+            comparison_operator="GreaterThanThreshold",
+            threshold=0,
+            evaluation_periods=1,
+            datapoints_to_alarm=1,
+            treat_missing_data="notBreaching",
+            alarm_actions=[topic],
+            ok_actions=[topic],
+        )
+
     def _dashboard(self, region: Region) -> None:
-        arns = [alarm.attr_arn for alarm in (*self.alarms.values(), self.auth_alarm)]
+        arns = [alarm.attr_arn for alarm in (*self.alarms.values(), self.auth_alarm, self.dead_letters_alarm)]
         body = dashboard(self._service, self.settings, region, alarm_arns=arns)
         cloudwatch.CfnDashboard(
             self,

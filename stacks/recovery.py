@@ -8,11 +8,12 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 from constructs.backup_plan import BackupPlan
+from constructs.job_alert import JobAlert
 from constructs.restore_test import RestoreTest
 from constructs.workflow import Workflow
 
 from anfl.resources import TABLES
-from stacks.architecture import ConfigurationBackup, DatabaseBackup, VectorBackup
+from stacks.architecture import ConfigurationBackup, DatabaseBackup, Severity, VectorBackup
 from stacks.base import AnflStack
 from stacks.models import Settings
 from stacks.recovery_access import of_workflow
@@ -20,6 +21,7 @@ from stacks.recovery_dial import AcceleratorArns, dial_in
 from stacks.recovery_workflow import RecoveryWorkflow
 from stacks.storage import StorageStack, backup_role
 from stacks.takeover import Takeover
+from stacks.telemetry import topic_name
 from stacks.units import Region
 from stacks.vault import VaultStack
 
@@ -77,6 +79,8 @@ class RecoveryStack(AnflStack):
         # At another hour than the databases': one job at a time works on a table.
         self._plan("configuration", plans.configuration, [*tables, *snapshots], hour=5)
         self._restore_test({"DynamoDB": tables, "S3": buckets})
+        topic = self.format_arn(service="sns", resource=topic_name(settings, Severity.CRITICAL))
+        JobAlert(self, "Jobs", topic_arn=topic, severity=Severity.CRITICAL)
         ward = settings.ward(region)
         if ward is not None:
             self._workflow(region, ward, accelerator)

@@ -51,7 +51,7 @@ def test_alerts_have_the_architectures_figures(
 
 def test_alarms_compute_one_value_from_metrics_that_they_declare(assembly: Assembly) -> None:
     for stack in assembly.regional("monitoring").values():
-        assert len(stack.resources("AWS::CloudWatch::Alarm")) == 5
+        assert len(stack.resources("AWS::CloudWatch::Alarm")) == 6
         for alarm in stack.properties("AWS::CloudWatch::Alarm"):
             (value,) = (metric for metric in alarm["Metrics"] if metric.get("ReturnData") is not False)
             declared = {metric["Id"] for metric in alarm["Metrics"]} - {value["Id"]}
@@ -66,6 +66,8 @@ def test_alarms_watch_what_is_deployed(prod: Assembly) -> None:
         names = {c["ClusterName"] for c in service.properties("AWS::ECS::Cluster")}
         names |= {s["ServiceName"] for s in service.properties("AWS::ECS::Service")}
         names |= {service.only("AWS::ApiGateway::RestApi")["Name"], "live"}
+        queues = prod[f"anfl-prod-{region}-storage"].properties("AWS::SQS::Queue")
+        names |= {queue["QueueName"] for queue in queues if "RedriveAllowPolicy" in queue}
         watched = {
             dimension["Value"]
             for alarm in stack.properties("AWS::CloudWatch::Alarm")
@@ -79,7 +81,7 @@ def test_alarms_watch_what_is_deployed(prod: Assembly) -> None:
 
 SEVERITIES = {
     "critical": {"service_down", "high_error_rate", "auth_unavailable"},
-    "warning": {"high_latency", "resource_usage"},
+    "warning": {"high_latency", "resource_usage", "dead_letters"},
 }
 
 

@@ -275,3 +275,23 @@ def test_the_accelerators_dial_is_turned_by_a_function_in_the_guardian(prod: Ass
             "Fn::Join": ["", [variables["LISTENER_ARN"], "/endpoint-group/*"]]
         }
         assert statements["TurnDial"]["Action"] == "globalaccelerator:UpdateEndpointGroup"
+
+
+def test_a_backup_that_fails_rings(assembly: Assembly) -> None:
+    for region, stack in assembly.regional("recovery").items():
+        rule = stack.only("AWS::Events::Rule")
+        environment = stack.name.split("-")[1]
+        (target,) = rule["Targets"]
+        parts = target["Arn"]["Fn::Join"][1]
+        assert parts[0].startswith(f"arn:aws:sns:{region}:") or region in str(parts)
+        name = str(parts[-1]).removeprefix(":")
+        topics = assembly.regional("telemetry")[region].properties("AWS::SNS::Topic")
+        assert name in {topic["TopicName"] for topic in topics}
+        assert name == f"anfl-{environment}-alerts-critical"
+        pattern = rule["EventPattern"]
+        kinds = {kind.split()[0] for kind in pattern["detail-type"]}
+        assert kinds == {"Backup", "Copy", "Restore"}
+        for alternative in pattern["$or"]:
+            ((_, states),) = alternative["detail"].items()
+            assert {"FAILED", "EXPIRED"} <= set(states)
+            assert "COMPLETED" not in states
