@@ -94,11 +94,19 @@ class SharedMarks:
         if self._clock() < self._silent_until:
             return None
         try:
-            return command()
+            return self._twice(command)
         except (ValkeyError, OSError, BotoCoreError) as error:
             self._silent_until = self._clock() + PAUSE_SECONDS
             _log.warning("cache does not answer", extra={"error": f"{type(error).__name__}: {error}"})
             return None
+
+    @staticmethod
+    def _twice(command: Callable[[], object]) -> object:
+        """A connection can have ended while the function was frozen; the next one is new. No wait is repeated."""
+        try:
+            return command()
+        except valkey.exceptions.ConnectionError:
+            return command()
 
 
 def connect(settings: Settings, session: boto3.session.Session) -> SharedMarks | None:

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from anfl.resources import Function
 from stacks.layers import CLUSTERS, FUNCTIONS, OUTSIDE, SERVICES, WATCH
+from stacks.people_access import INVOKED
 from stacks.units import Region
 
 
@@ -204,7 +204,8 @@ WILDCARDS = (
             ("Recover", "states:*:<AWS::AccountId>:stateMachine:anfl-{environment}-*"),
             ("Recover", "states:*:<AWS::AccountId>:execution:anfl-{environment}-*"),
             ("Silence", "cloudwatch:*:<AWS::AccountId>:alarm:anfl-{environment}-*"),
-            *(("Invoke", f"lambda:*:<AWS::AccountId>:function:anfl-{{environment}}-{name}") for name in Function),
+            ("Drain", "ssm:*:<AWS::AccountId>:parameter/anfl/{environment}/drained/*"),
+            *(("Invoke", f"lambda:*:<AWS::AccountId>:function:anfl-{{environment}}-{name}") for name in INVOKED),
         )
     ),
     Wildcard(
