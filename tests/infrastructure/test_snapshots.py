@@ -85,7 +85,7 @@ def code(assembly: Assembly) -> dict[tuple[str, str], str]:
         for name, resource in stack.resources("AWS::Lambda::Function").items():
             found[stack.name, name] = json.dumps(resource["Properties"]["Code"])
         for name, resource in stack.resources("AWS::ECS::TaskDefinition").items():
-            (container,) = resource["Properties"]["ContainerDefinitions"]
+            container, _ = resource["Properties"]["ContainerDefinitions"]  # beside it stands a release of AWS's
             found[stack.name, name] = json.dumps(container["Image"])
     return found
 
