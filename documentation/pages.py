@@ -75,6 +75,8 @@ def _page(text: str, *, source: str, titles: Mapping[str, str], targets: Mapping
     for token, following in zip(tokens, [*tokens[1:], None], strict=True):
         if token.type == "heading_open" and following is not None:
             token.attrSet("id", slug(following.content))
+        if alignment := re.fullmatch(r"text-align:(\w+)", str(token.attrs.pop("style", ""))):
+            token.attrSet("class", alignment[1])  # the site's policy admits no inline style
         _lead(token.children or [], source, targets)
     navigation = " ".join(
         f'<a href="/{target}">{html.escape(title.partition(" — ")[0].partition(":")[0])}</a>'
