@@ -106,7 +106,7 @@ lock: $(UV) ## Compile the requirement files after a change to a .in file
 .PHONY: clean
 clean: ## Remove everything that make built (a running `make run` is stopped first)
 	@[ ! -x $(BIN)/anfl ] || $(BIN)/anfl down >/dev/null 2>&1 || true
-	@rm -rf .venv .tools node_modules build cdk.out .anfl .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
+	@rm -rf .venv .tools node_modules build cdk.out .anfl anfl/vectors/engine/libnative.so .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
 
 .PHONY: which-env
 which-env:
@@ -122,13 +122,14 @@ $(UV): Makefile
 	@.tools/bin/pip install --quiet uv==$(UV_VERSION)
 	@touch $@
 
-$(BIN)/.ready: $(UV) requirements-dev.txt pyproject.toml .python-version
+$(BIN)/.ready: $(UV) requirements-dev.txt pyproject.toml .python-version anfl/vectors/engine/native.cpp bundling/extension.py
 	@echo "Setting up Python $(PYTHON_VERSION) and the packages (a minute the first time) …"
 	@[ -x $(BIN)/python ] || $(UV) venv --quiet --python $(PYTHON_VERSION) .venv \
 	  || { echo "Python $(PYTHON_VERSION) is not on this machine and could not be downloaded: install it, then try again." >&2; exit 1; }
 	@env $$($(BIN)/python -m bundling.host) \
 	  $(UV) pip sync --quiet --python $(BIN)/python --require-hashes requirements-dev.txt
 	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@$(BIN)/python -m bundling.native
 	@touch $@
 
 node_modules/.ready: package.json package-lock.json $(BIN)/.ready

@@ -32,6 +32,11 @@ def modules_used_by(files: Iterable[Path], *, package: str = "anfl", root: Path 
     return sorted(found)
 
 
+def compiled_beside(modules: Iterable[Path]) -> list[Path]:
+    """The C++ files that belong to ``modules``: of the same name, in the same folder."""
+    return [source for path in modules if (source := path.with_suffix(".cpp")).is_file()]
+
+
 def _imported_names(path: Path) -> Iterator[str]:
     for node in ast.walk(ast.parse(path.read_text(), filename=str(path))):
         if isinstance(node, ast.Import):

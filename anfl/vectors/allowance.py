@@ -5,7 +5,7 @@ from collections.abc import Collection
 import msgspec
 
 from anfl.problems import Problem, invalid
-from anfl.vectors.engine.rows import Found
+from anfl.vectors.engine.view import Found
 from anfl.vectors.model import Metadata
 
 ANSWER_BYTES = 32 * 2**20

@@ -184,8 +184,10 @@ def _delete(draft: Draft, change: DeleteRows) -> int:
         doomed = [row_id for row_id in dict.fromkeys(change.ids) if draft.metadata(row_id) is not None]
     else:
         matches = compile_filter(change.filter)
-        candidates = dict.fromkeys([*draft.state.rows.ids(), *draft.rows])
-        doomed = [row_id for row_id in candidates if (found := draft.metadata(row_id)) is not None and matches(found)]
+        touched = {*draft.rows, *draft.patches}
+        matching = draft.state.rows.view.matching(matches, now=draft.state.now())
+        doomed = [row_id for row_id in matching if row_id not in touched and row_id not in draft.deleted]
+        doomed += [row_id for row_id in touched if (found := draft.metadata(row_id)) is not None and matches(found)]
     for row_id in doomed:
         draft.rows.pop(row_id, None)
         draft.patches.pop(row_id, None)
@@ -195,8 +197,7 @@ def _delete(draft: Draft, change: DeleteRows) -> int:
 
 def _check_versions(draft: Draft, conditions: Iterable[tuple[str, int | None]]) -> None:
     for index, (row_id, wanted) in enumerate(conditions):
-        actual = draft.version(row_id)
-        if wanted is not None and actual != wanted:
+        if wanted is not None and (actual := draft.version(row_id)) != wanted:
             problem: Problem = conflict(f"Row {row_id} has version {actual}, not {wanted}.", code="version_conflict")
             problem.field = f"vectors[{index}].if_version"
             raise problem

@@ -2,14 +2,14 @@
 
 import base64
 import binascii
-import heapq
 
 import msgspec
+import numpy as np
 
 from anfl.problems import Problem, invalid, not_found
 from anfl.vectors.allowance import Allowance
-from anfl.vectors.engine.rows import Found, Matches
-from anfl.vectors.filters import compile_filter
+from anfl.vectors.engine.view import Found, Hit
+from anfl.vectors.filters import Filter, compile_filter
 from anfl.vectors.model import Position, Values
 from anfl.vectors.requests import (
     Answer,
@@ -63,24 +63,22 @@ def fetch(state: State, request: Fetch) -> Rows:
 def scroll(state: State, request: Scroll) -> Rows:
     """One page of rows in id order; it ends early where an answer would be too large."""
     after = "" if request.cursor is None else Cursor.parse(request.cursor).after
-    matching = state.rows.matching(_predicate(request.filter), now=state.now())
-    ids = heapq.nsmallest(request.limit + 1, (row_id for row_id in matching if row_id > after))
+    rows = state.rows.view.page(_filter(request.filter), now=state.now(), after=after, limit=request.limit + 1)
     allowance = Allowance(request.include)
     page: list[StoredRow] = []
-    for row_id in ids[: request.limit]:
-        row = state.rows.get(row_id)
-        if row is None or (page and not allowance.has_room(row)):
+    for row in rows[: request.limit]:
+        if page and not allowance.has_room(row):
             break
         page.append(_stored(row, allowance, "limit"))
     position = str(state.position)
-    cursor = str(Cursor(position, page[-1].id)) if len(ids) > len(page) else None
+    cursor = str(Cursor(position, page[-1].id)) if len(rows) > len(page) else None
     return Rows(vectors=page, sequence=position, cursor=cursor)
 
 
 def count(state: State, request: Count) -> Counted:
     """How many rows match."""
-    matching = state.rows.matching(_predicate(request.filter), now=state.now())
-    return Counted(count=sum(1 for _ in matching), sequence=str(state.position))
+    matching = state.rows.view.count_matching(_filter(request.filter), now=state.now())
+    return Counted(count=matching, sequence=str(state.position))
 
 
 def stats(state: State) -> Stats:
@@ -88,7 +86,7 @@ def stats(state: State) -> Stats:
     return Stats(
         rows=len(state.rows),
         unmerged_rows=state.rows.unmerged,
-        segments=state.rows.segment_count,
+        segments=len(state.rows.segments),
         sequence=str(state.position),
     )
 
@@ -98,46 +96,54 @@ def query(state: State, request: Query) -> Answer | Results:
 
     :raises Problem: 400 for the vectors, 404 ``row_not_found`` for an ``id`` that is not there.
     """
-    matches = _predicate(request.filter)
-    position = str(state.position)
-    allowance = Allowance(request.include)
     if sum(given is not None for given in (request.vector, request.vectors, request.id)) != 1:
         raise invalid("Give exactly one of vector, vectors and id.", field="vector")
+    found = state.rows.view.search(
+        _queries(state, request),
+        request.k,
+        now=state.now(),
+        ef=request.ef,
+        wanted=_filter(request.filter),
+        skip=request.id,
+    )
+    allowance = Allowance(request.include)
+    position = str(state.position)
+    if request.vectors is None:
+        return Answer(matches=_matches(found[0], request, allowance), sequence=position)
+    return Results(results=[MatchList(matches=_matches(hits, request, allowance)) for hits in found], sequence=position)
+
+
+def _queries(state: State, request: Query) -> Values:
+    """What to search around, shape (queries, dimension)."""
     if request.vectors is not None:
-        vectors = [
-            vector_of(values, state.collection, field=f"vectors[{index}]")
-            for index, values in enumerate(request.vectors)
-        ]
-        return Results(
-            results=[MatchList(matches=_nearest(state, vector, request, matches, allowance)) for vector in vectors],
-            sequence=position,
+        return np.stack(
+            [
+                vector_of(values, state.collection, field=f"vectors[{index}]")
+                for index, values in enumerate(request.vectors)
+            ]
         )
     if request.vector is not None:
-        vector = vector_of(request.vector, state.collection, field="vector")
-    else:
-        row = state.row(request.id or "")
-        if row is None:
-            raise _no_row(request.id or "")
-        vector = row.values.copy()
-    return Answer(matches=_nearest(state, vector, request, matches, allowance), sequence=position)
+        return vector_of(request.vector, state.collection, field="vector")[np.newaxis]
+    row = state.row(request.id or "")
+    if row is None:
+        raise _no_row(request.id or "")
+    return row.values[np.newaxis]
 
 
-def _nearest(
-    state: State, vector: Values, request: Query, matches: Matches | None, allowance: Allowance
-) -> list[Match]:
-    found = state.rows.search(vector, request.k, ef=request.ef, matches=matches, now=state.now(), skip=request.id)
-    limit = request.max_distance
+def _matches(hits: list[Hit], request: Query, allowance: Allowance) -> list[Match]:
+    if request.max_distance is not None:
+        limit = request.max_distance
+        hits = [hit for hit in hits if hit.distance <= limit]
+    if not request.include:
+        return [Match(id=hit.id, distance=hit.distance) for hit in hits]
     answers: list[Match] = []
-    for distance, row_id in found:
-        row = state.rows.get(row_id)
-        if row is None or (limit is not None and distance > limit):
-            continue
-        values, metadata = allowance.take(row, field="k")
-        answers.append(Match(id=row_id, distance=distance, values=values, metadata=metadata))
+    for hit in hits:
+        values, metadata = allowance.take(hit.row, field="k")
+        answers.append(Match(id=hit.id, distance=hit.distance, values=values, metadata=metadata))
     return answers
 
 
-def _predicate(document: object) -> Matches | None:
+def _filter(document: object) -> Filter | None:
     return None if not document else compile_filter(document)
 
 

@@ -6,10 +6,12 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar
 
 from anfl.problems import Problem, conflict
-from anfl.vectors.engine.rows import Work
+from anfl.vectors.engine.compaction import compact
+from anfl.vectors.engine.images import Image
 from anfl.vectors.log import Batch, Log
 from anfl.vectors.model import Collection, Position
 from anfl.vectors.requests import Read, position_of
@@ -37,8 +39,10 @@ class Clock:
 class Replica:
     """Safe for threads. Only `apply` changes the state, batch by batch, whoever found the batch first."""
 
-    def __init__(self, collection: Collection, log: Log, *, builder: Executor, clock: Clock) -> None:
+    def __init__(self, collection: Collection, log: Log, *, builder: Executor, clock: Clock, segments: Path) -> None:
+        """:param segments: the folder of this node's segments."""
         self.log = log
+        self._segments = segments
         self._state = State(collection, clock=clock.wall)
         self._clock = clock
         self._builder = builder
@@ -129,16 +133,14 @@ class Replica:
 
     def _build_next(self) -> None:
         """Give the builder its next work, one at a time; called with the lock held."""
-        if self._building:
-            return
-        work = self._state.rows.pending()
-        if work is not None:
+        rows = self._state.rows
+        if not self._building and rows.is_due(now=self._state.ts):
             self._building = True
-            self._builder.submit(self._build, work)
+            self._builder.submit(self._build, rows.image(now=self._state.ts))
 
-    def _build(self, work: Work) -> None:
+    def _build(self, image: Image) -> None:
         try:
-            built = self._state.rows.carry_out(work, threads=1)
+            built = compact(image, self._segments, threads=1)
             with self._lock:
                 self._state.rows.install(built)
                 self._building = False

@@ -5,7 +5,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from anfl.vectors.engine.rows import Found, RowStore
+from anfl.vectors.engine.rows import RowStore
+from anfl.vectors.engine.view import Found
 from anfl.vectors.log import AppliedRequest, Batch
 from anfl.vectors.model import Collection, Position
 
@@ -44,7 +45,7 @@ class State:
     def adopt(self, collection: Collection) -> None:
         """Take over changed settings of the same incarnation."""
         self.collection = collection
-        self.rows.ef_search = collection.settings.index.ef_search
+        self.rows.index = collection.settings.index
 
     def applied(self, request_id: str) -> tuple[AppliedRequest, int] | None:
         """An earlier request of this id, with the sequence that carried it out."""
@@ -55,18 +56,18 @@ class State:
         """Take in the next batch."""
         if batch.sequence != self.sequence + 1:
             raise ValueError(f"batch {batch.sequence} does not follow {self.sequence}")
-        if batch.rows:
-            values = np.frombuffer(b"".join(row.values for row in batch.rows), dtype="<f4")
-            self.rows.upsert(
-                [row.id for row in batch.rows],
-                values.reshape(len(batch.rows), -1),
-                [row.metadata for row in batch.rows],
-                [row.expires_at for row in batch.rows],
-                batch.sequence,
-            )
-        for patch in batch.patches:
-            self.rows.patch(patch.id, patch.metadata, batch.sequence)
-        self.rows.delete(batch.deleted)
+        if batch.rows or batch.patches or batch.deleted:
+            with self.rows.batch(batch.sequence) as changes:
+                changes.upsert(
+                    [row.id for row in batch.rows],
+                    np.frombuffer(b"".join(row.values for row in batch.rows), dtype="<f4").reshape(
+                        len(batch.rows), self.collection.settings.dimension
+                    ),
+                    [row.metadata for row in batch.rows],
+                    [row.expires_at for row in batch.rows],
+                )
+                changes.patch([(patch.id, patch.metadata) for patch in batch.patches])
+                changes.delete(batch.deleted)
         self.sequence = batch.sequence
         self.ts = batch.ts
         self._remember(batch)

@@ -1,10 +1,13 @@
 """The vector store: collections of tenants, opened on demand and kept level with their logs."""
 
+import shutil
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import mkdtemp
 from typing import TypeVar
 
 from anfl.problems import Problem
@@ -59,11 +62,13 @@ class VectorStore:
         self._lock = threading.Lock()
         self._loaders = ThreadPoolExecutor(_LOADERS, thread_name_prefix="load")
         self._builder = ThreadPoolExecutor(1, thread_name_prefix="build")
+        self._segments = Path(mkdtemp(prefix="anfl-segments-"))
 
     def close(self) -> None:
         """Give up background work; nothing that was acknowledged depends on it."""
         self._loaders.shutdown(wait=False, cancel_futures=True)
         self._builder.shutdown(wait=False, cancel_futures=True)
+        shutil.rmtree(self._segments, ignore_errors=True)
 
     def create(self, tenant: str, settings: CollectionSettings) -> tuple[Collection, bool]:
         """Create a collection; returns it and whether it is new.
@@ -192,7 +197,7 @@ class VectorStore:
 
     def _load(self, collection: Collection) -> tuple[Replica, Writer]:
         log = Log(self.objects, collection, sleep=self._clock.sleep)
-        replica = Replica(collection, log, builder=self._builder, clock=self._clock)
+        replica = Replica(collection, log, builder=self._builder, clock=self._clock, segments=self._segments)
         replica.load()
         return replica, Writer(replica)
 

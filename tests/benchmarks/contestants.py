@@ -3,12 +3,15 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import hnswlib
 import numpy as np
 
+from anfl.vectors.engine.compaction import compact
 from anfl.vectors.engine.rows import RowStore
+from anfl.vectors.engine.view import Hit
 from anfl.vectors.model import IndexSettings, Metric, Values
 
 BATCH = 500
@@ -42,8 +45,10 @@ class Contestant(Protocol):
 class Store:
     """The vector store's engine; graphs are built as the service does it, whenever one is due."""
 
-    def __init__(self, dimension: int, settings: IndexSettings) -> None:
+    def __init__(self, dimension: int, settings: IndexSettings, folder: Path) -> None:
+        """:param folder: for segments."""
         self.rows = RowStore(dimension=dimension, metric=Metric.COSINE, index=settings)
+        self._folder = folder
 
     def fill(self, rows: Values, *, threads: int, done: Callable[[float], None]) -> Filled:
         """See `Contestant`."""
@@ -53,23 +58,24 @@ class Store:
             values = rows[first : first + BATCH]
             ids = [str(number) for number in range(first, first + len(values))]
             before = time.perf_counter()
-            self.rows.upsert(ids, values, [{} for _ in ids], [None] * len(ids), 1)
+            with self.rows.batch(first // BATCH + 1) as batch:
+                batch.upsert(ids, values, [{} for _ in ids], [None] * len(ids))
             writing += time.perf_counter() - before
-            while (work := self.rows.pending()) is not None:
-                self.rows.install(self.rows.carry_out(work, threads=threads))
+            while self.rows.is_due():
+                self.rows.install(compact(self.rows.image(), self._folder, threads=threads))
             done((first + len(values)) / len(rows))
         altogether = time.perf_counter() - started
         in_graphs = len(rows) - self.rows.unmerged
         return Filled(rows=len(rows), in_graphs=in_graphs, writing=writing, altogether=altogether)
 
-    def search(self, query: Values, k: int) -> list[tuple[float, str]]:
+    def search(self, query: Values, k: int) -> list[Hit]:
         """See `Contestant`."""
-        return self.rows.search(query, k, ef=None, matches=None, now=time.time())
+        return self.rows.view.search(query[np.newaxis], k, now=time.time())[0]
 
     def numbers(self, answer: object) -> list[int]:
         """See `Contestant`."""
         assert isinstance(answer, list)
-        return [int(row_id) for _, row_id in answer]
+        return [int(hit.id) for hit in answer]
 
 
 class Raw:

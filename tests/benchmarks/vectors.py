@@ -85,7 +85,7 @@ def measure(
         k=k,
         threads=threads,
         settings=settings,
-        segments=store.rows.segment_count,
+        segments=len(store.rows.segments),
         outside_graphs=store.rows.unmerged,
         store=_figures("vector store", recalls[0], [rate for rate, _ in rates], store_filled),
         raw=_figures("raw hnswlib", recalls[1], [rate for _, rate in rates], raw_filled),

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bundling.extension import compile_with
+from bundling.extension import BINDING, compile_with
 
 COMPILER = shutil.which("c++")
 
@@ -21,7 +21,7 @@ def test_where_the_source_lay_does_not_show(tmp_path: Path) -> None:
         code = '#include "hnswlib.h"\n#include <pybind11/pybind11.h>\n'
         code += "PYBIND11_MODULE(hnswlib, m) { m.def(__FILE__, [] { return header(); }); }\n"
         (source / "python_bindings" / "bindings.cpp").write_text(code)
-        compile_with([COMPILER or ""], source, tmp_path / place / "hnswlib.so")
+        compile_with([COMPILER or ""], BINDING, source, tmp_path / place / "hnswlib.so")
         libraries.append((tmp_path / place / "hnswlib.so").read_bytes())
     assert libraries[0] == libraries[1]
     assert str(tmp_path).encode() not in libraries[0]

@@ -1,6 +1,11 @@
 """Collections, replicas and rows for tests."""
 
+import atexit
+import shutil
 from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 
 from anfl.problems import Problem
@@ -26,9 +31,16 @@ def replica(
     """A loaded replica."""
     clock = clock or SimulatedTime().clock()
     of = of or collection()
-    made = Replica(of, Log(store, of, sleep=clock.sleep), builder=builder or Later(), clock=clock)
+    made = Replica(of, Log(store, of, sleep=clock.sleep), builder=builder or Later(), clock=clock, segments=_segments())
     made.load()
     return made
+
+
+@cache
+def _segments() -> Path:
+    folder = mkdtemp(prefix="anfl-test-segments-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return Path(folder)
 
 
 def expect_outage(problem: Problem) -> None:

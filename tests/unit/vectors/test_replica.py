@@ -7,7 +7,7 @@ import pytest
 
 from anfl.problems import Problem
 from anfl.vectors import reads
-from anfl.vectors.engine import rows as engine
+from anfl.vectors.engine import plan, tiers
 from anfl.vectors.replica import Clock
 from anfl.vectors.requests import Answer, Count, Fetch, Query, Read
 from anfl.vectors.writer import Writer
@@ -78,8 +78,9 @@ def test_concurrent_strong_reads_share_looks() -> None:
 
 
 def test_a_graph_is_built_beside_reads_and_writes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "GRAPH_FROM", 20)
-    monkeypatch.setattr(engine, "FRESH_ROWS", 20)
+    monkeypatch.setattr(tiers, "GRAPH_FROM", 20)
+    monkeypatch.setattr(tiers, "FRESH_ROWS", 20)
+    monkeypatch.setattr(plan, "GRAPH_COST", 0.0)
     store, builder = SimulatedStore(), Later()
     node = Writer(replica(store, builder=builder))
     points = np.random.default_rng(2).integers(-50, 50, size=(200, 2))

@@ -234,4 +234,4 @@ def test_query_and_stats(store: VectorStore) -> None:
     assert isinstance(answer, Answer)
     assert [match.id for match in answer.matches] == ["b"]
     stats = store.stats("demo", "words")
-    assert (stats.rows, stats.unmerged_rows, stats.segments, stats.sequence) == (2, 2, 1, position)
+    assert (stats.rows, stats.unmerged_rows, stats.segments, stats.sequence) == (2, 2, 0, position)
