@@ -30,13 +30,19 @@ def _show_imports(found: ImportTimes) -> None:
 
 def _show_comparison(found: Comparison) -> None:
     title = f"{found.rows:,} rows, {found.dimension} dimensions, cosine"
-    table = _table("", f"recall@{found.k}", "queries/s", "upserts/s", "indexed/s", title=title)
+    table = _table("", f"recall@{found.k}", "queries/s", "in batches", "upserts/s", "indexed/s", title=title)
     for index in (found.store, found.raw):
-        table.add_row(
-            index.name, f"{index.recall:.4f}", f"{index.queries:,.0f}", f"{index.upserts:,.0f}", f"{index.indexed:,.0f}"
-        )
-    table.add_row("store / raw", "", f"{found.ratio:.2f}", "", "")
+        rates = (index.queries, index.batched, index.upserts, index.indexed)
+        table.add_row(index.name, f"{index.recall:.4f}", *(f"{rate:,.0f}" for rate in rates))
+    table.add_row("store / raw", "", f"{found.ratio:.2f}", f"{found.batch_ratio:.2f}", "", f"{found.load_ratio:.2f}")
     console.print(table)
+    filters = _table("filter", "share", f"recall@{found.k}", "queries/s", "to unfiltered", title="With a filter")
+    for each in found.filtered:
+        filters.add_row(
+            each.field, f"{each.share:.0%}", f"{each.recall:.4f}", f"{each.queries:,.0f}", f"{each.ratio:.2f}"
+        )
+    console.print(filters)
+    console.print(f"Files: {found.bytes_per_row:,.0f} bytes a row, opened in {1000 * found.opening:.1f} ms.")
     settings = found.settings
     console.print(f"Embeddings: {found.source}; {found.queries:,} queries, one at a time.")
     console.print(
