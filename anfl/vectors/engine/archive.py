@@ -6,6 +6,7 @@ the directory: MessagePack of name → [dtype, shape, place]. All numbers little
 
 import mmap
 import struct
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ Array = NDArray[Any]
 _HEADER = struct.Struct("<4sIQ")
 _MAGIC, _VERSION = b"ANFA", 1
 _ALIGNMENT = 64
+_NO_DESCRIPTOR: dict[str, Any] = {"trackfd": False} if sys.version_info >= (3, 13) else {}
+"""A mapping needs no open file; thousands of collections would have too many."""
 _Directory = dict[str, tuple[str, list[int], int]]
 
 
@@ -69,7 +72,8 @@ def mapped(path: Path) -> NDArray[np.uint8]:
     with path.open("rb") as file:
         if not file.seek(0, 2):
             return np.empty(0, dtype=np.uint8)
-        return np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), dtype=np.uint8)
+        mapping = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ, **_NO_DESCRIPTOR)
+        return np.frombuffer(mapping, dtype=np.uint8)
 
 
 def _view(data: NDArray[np.uint8], dtype: str, shape: list[int], place: int) -> Array:

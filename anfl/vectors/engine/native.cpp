@@ -19,7 +19,8 @@ namespace {
 enum Metric : uint32_t { COSINE, L2, IP };
 
 constexpr size_t LANES = 32;  // four AVX registers: sums that do not wait for one another
-constexpr size_t CHUNK = 32;  // rows that all queries of a batch visit while the cache holds them
+constexpr size_t CHUNK = 32;     // rows that all queries of a batch visit while the cache holds them
+constexpr size_t TOGETHER = 16;  // queries of a batch: each may have to remember every row
 
 template <typename Term>
 inline float sum(size_t count, Term term) {
@@ -299,6 +300,25 @@ class Scan {
     std::vector<std::pair<double, uint32_t>> candidates_;
 };
 
+void visit_all(const Block *block, const uint64_t *allowed, std::vector<Scan> &scans) {
+    uint32_t chunk[CHUNK];
+    size_t filled = 0;
+    auto visit = [&] {
+        for (Scan &scan : scans)
+            for (size_t i = 0; i < filled; i++) scan.visit(chunk[i]);
+        filled = 0;
+    };
+    for (size_t word = 0; word < (block->count + 63) / 64; word++) {
+        for (uint64_t bits = allowed[word]; bits; bits &= bits - 1) {
+            chunk[filled++] = uint32_t(word * 64 + __builtin_ctzll(bits));
+            const char *ahead = (const char *)block->codes + size_t(chunk[filled - 1]) * block->dimension;
+            for (size_t line = 0; line < block->dimension; line += 64) __builtin_prefetch(ahead + line);
+            if (filled == CHUNK) visit();
+        }
+    }
+    visit();
+}
+
 }  // namespace
 
 extern "C" {
@@ -365,26 +385,15 @@ EXPORTED void graph_search(const Block *block, const float *queries, uint64_t co
 // distances (count, room), ascending. found[i]: how many; where `room` is too small for them, negative.
 EXPORTED void scan(const Block *block, const float *queries, uint64_t count, uint64_t k, uint64_t room,
                    const uint64_t *allowed, uint32_t *rows, double *distances, int64_t *found) {
-    std::vector<Scan> scans;
-    scans.reserve(count);
-    for (size_t i = 0; i < count; i++) scans.emplace_back(block, queries + i * block->dimension, k);
-    uint32_t chunk[CHUNK];
-    size_t filled = 0;
-    auto visit = [&] {
-        for (Scan &scan : scans)
-            for (size_t i = 0; i < filled; i++) scan.visit(chunk[i]);
-        filled = 0;
-    };
-    for (size_t word = 0; word < (block->count + 63) / 64; word++) {
-        for (uint64_t bits = allowed[word]; bits; bits &= bits - 1) {
-            chunk[filled++] = uint32_t(word * 64 + __builtin_ctzll(bits));
-            const char *ahead = (const char *)block->codes + size_t(chunk[filled - 1]) * block->dimension;
-            for (size_t line = 0; line < block->dimension; line += 64) __builtin_prefetch(ahead + line);
-            if (filled == CHUNK) visit();
-        }
+    for (size_t first = 0; first < count; first += TOGETHER) {
+        size_t last = std::min<size_t>(first + TOGETHER, count);
+        std::vector<Scan> scans;
+        scans.reserve(last - first);
+        for (size_t i = first; i < last; i++) scans.emplace_back(block, queries + i * block->dimension, k);
+        visit_all(block, allowed, scans);
+        for (size_t i = first; i < last; i++)
+            found[i] = scans[i - first].finish(room, rows + i * room, distances + i * room);
     }
-    visit();
-    for (size_t i = 0; i < count; i++) found[i] = scans[i].finish(room, rows + i * room, distances + i * room);
 }
 
 // The row of each wanted id, −1 where there is none. Texts lie one after another, text i from offsets[i] to

@@ -23,13 +23,13 @@ class Packed(Sequence[bytes]):
     def __init__(self, blob: Blob, offsets: Offsets) -> None:
         self.blob = blob
         self.offsets = offsets
+        self._bytes = blob.data
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
 
     def __getitem__(self, number: int) -> bytes:  # type: ignore[override]
-        begin, end = self.offsets[number : number + 2].tolist()
-        return self.blob[begin:end].tobytes()
+        return self._bytes[self.offsets.item(number) : self.offsets.item(number + 1)].tobytes()
 
     def __iter__(self) -> Iterator[bytes]:
         data, ends = self.blob.tobytes(), self.offsets.tolist()
@@ -37,8 +37,8 @@ class Packed(Sequence[bytes]):
 
     def take(self, numbers: Iterable[int]) -> list[bytes]:
         """The texts of ``numbers``."""
-        data, ends = self.blob.data, self.offsets.tolist()
-        return [bytes(data[ends[number] : ends[number + 1]]) for number in numbers]
+        ends = self.offsets.tolist()
+        return [self._bytes[ends[number] : ends[number + 1]].tobytes() for number in numbers]
 
 
 def joined(parts: Sequence[Packed]) -> tuple[list[Blob], list[Offsets]]:

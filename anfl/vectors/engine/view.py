@@ -19,7 +19,7 @@ from anfl.vectors.filters import Filter
 from anfl.vectors.model import IndexSettings, Metadata, Values
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)  # not frozen: searches make many, and that takes twice as long
 class Found:
     """A row; what belongs to it is read when it is asked for."""
 
