@@ -2,15 +2,16 @@
 
 import base64
 import binascii
+from collections.abc import Mapping
 
 import msgspec
 import numpy as np
 
-from anfl.problems import Problem, invalid, not_found
+from anfl.problems import Problem, conflict, invalid, not_found
 from anfl.vectors.allowance import Allowance
 from anfl.vectors.engine.view import Found, Hit
 from anfl.vectors.filters import Filter, compile_filter
-from anfl.vectors.model import Position, Values
+from anfl.vectors.model import FieldType, Position, Values
 from anfl.vectors.requests import (
     Answer,
     Count,
@@ -87,8 +88,26 @@ def stats(state: State) -> Stats:
         rows=len(state.rows),
         unmerged_rows=state.rows.unmerged,
         segments=len(state.rows.segments),
+        private_bytes=state.rows.private_bytes,
+        mapped_bytes=state.rows.mapped_bytes,
         sequence=str(state.position),
     )
+
+
+def check_declarations(state: State, fields: Mapping[str, FieldType]) -> None:
+    """Refuse declarations that rows contradict.
+
+    Every member of the metadata is indexed, so a declaration needs no other preparation.
+
+    :raises Problem: 409 ``field_contradicted`` naming the field.
+    """
+    for name, declared in fields.items():
+        count = state.rows.view.count_against(name, declared, now=state.now())
+        if count:
+            detail = f"{count} rows hold another value than {declared} in {name}; change or delete them first."
+            problem = conflict(detail, code="field_contradicted")
+            problem.field = f"fields.{name}"
+            raise problem
 
 
 def query(state: State, request: Query) -> Answer | Results:

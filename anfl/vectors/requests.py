@@ -67,7 +67,7 @@ class NewRow(Request, frozen=True, kw_only=True):
 
 
 class CollectionPatch(Request, frozen=True, kw_only=True):
-    """``PATCH /v1/collections/{name}``. New declarations hold for rows written from now on."""
+    """``PATCH /v1/collections/{name}``. Declarations hold for rows written from now on; 409 where rows contradict."""
 
     index: "IndexPatch | None" = None
     fields: Fields | None = None
@@ -220,11 +220,16 @@ class Counted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Stats(msgspec.Struct, frozen=True, kw_only=True):
-    """Size and state of a collection on the answering node."""
+    """Size and state of a collection on the answering node.
+
+    ``private_bytes`` of memory each of its processes has for it, about; ``mapped_bytes`` of files all of them share.
+    """
 
     rows: int
     unmerged_rows: int
     segments: int
+    private_bytes: int
+    mapped_bytes: int
     sequence: str
 
 

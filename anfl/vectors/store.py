@@ -91,8 +91,12 @@ class VectorStore:
     def update(self, tenant: str, name: str, patch: CollectionPatch) -> Collection:
         """Change what can change of a collection; other nodes know within a second.
 
-        :raises Problem: 404 ``collection_not_found``; 409 where somebody else changed it meanwhile.
+        :raises Problem: 404 ``collection_not_found``; 409 where somebody else changed it meanwhile, or rows contradict
+            a new declaration.
         """
+        if patch.fields:
+            fields = patch.fields
+            self._read(tenant, name, Read(consistency="strong"), lambda state: reads.check_declarations(state, fields))
         collection = self.catalogue.update(tenant, name, patch)
         self._forget_check(tenant, name)
         return collection

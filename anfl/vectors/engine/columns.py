@@ -18,7 +18,7 @@ from anfl.vectors.engine.bitmaps import Bits
 from anfl.vectors.engine.packed import Packed, pack
 from anfl.vectors.engine.scalars import Scalars
 from anfl.vectors.filters import ABSENT, Condition, Either, Every, Node, Not, scalar_key
-from anfl.vectors.model import Metadata, Scalar
+from anfl.vectors.model import FieldType, Metadata, Scalar, matches_type
 
 _FIELDS = "fields"
 _OPPOSITES = {"$ne": "$eq", "$nin": "$in"}
@@ -52,6 +52,15 @@ class Columns:
                 for part in node.parts:
                     either |= self.select(part)
                 return either
+
+    def against(self, field: str, declared: FieldType) -> Bits:
+        """The rows whose value of ``field`` may not stand in one of the ``declared`` type."""
+        number = self._numbers.get(field)
+        if number is None:
+            return bitmaps.nothing(self._count)
+        column = Column.read(self._arrays, number)
+        rows = np.arange(self._count) if column.rows is None else column.rows
+        return bitmaps.of_rows(rows[column.against(declared)[column.codes]], self._count)
 
     def _fulfilling(self, condition: Condition) -> Bits:
         absent = condition.test(ABSENT)
@@ -132,6 +141,12 @@ class Column:
             case _:
                 fulfils[self.scalars.range(operation, operand)] = True
         return fulfils if operation == condition.operation else ~fulfils
+
+    def against(self, declared: FieldType) -> NDArray[np.bool_]:
+        """For each code whether its value may not stand in a field of the ``declared`` type."""
+        scalars = [not matches_type(value, declared) for value in self.scalars.examples()]
+        lists = [not matches_type(msgspec.msgpack.decode(text), declared) for text in self.lists]
+        return np.array([*np.repeat(scalars, self.scalars.counts()), *lists], dtype=np.bool_)
 
     def _holding(self, items: Sequence[object], *, every: bool) -> NDArray[np.bool_]:
         """For each list whether it holds one of the items, or every one."""

@@ -166,7 +166,7 @@ class RowStore:
         batch.add(_taken(self._fresh, self.view.fresh.rows.values, alive))
         self._fresh, self._base, self._deleted = fresh, since, later
         self.view = batch.view()
-        self.view.selections.keep_only({segment.name for segment in self.segments}, fresh)
+        self._forget_selections()
         return True
 
     def _rewrite_fresh(self) -> None:
@@ -177,6 +177,10 @@ class RowStore:
         self._fresh.append(rows)
         fresh = Part(self._fresh.rows(), bitmaps.everything(self._fresh.size))
         self.view = View(self.view.segments, fresh, self.index, self.view.selections)
+        self._forget_selections()
+
+    def _forget_selections(self) -> None:
+        self.view.selections.keep_only({segment.name for segment in self.segments}, self._fresh)
 
 
 def _opened(rest: Rest, segments: Sequence[Segment], before: View) -> tuple[Fresh, View]:

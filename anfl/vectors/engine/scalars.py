@@ -70,6 +70,14 @@ class Scalars:
             first, place, last = len(_CONSTANTS), cut(self.numbers, cast(float, bound), key=float), self._first_string
         return slice(first, first + place) if operation in {"$lt", "$lte"} else slice(first + place, last)
 
+    def examples(self) -> list[Scalar]:
+        """One value of each type, in the order of codes; as many codes as `counts` says stand for that type."""
+        return [None, False, 0.0, ""]
+
+    def counts(self) -> list[int]:
+        """How many codes there are for null, for booleans, for numbers and for strings."""
+        return [1, 2, len(self.numbers), len(self.strings)]
+
     @property
     def _first_string(self) -> int:
         return len(_CONSTANTS) + len(self.numbers)

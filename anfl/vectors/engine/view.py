@@ -16,7 +16,7 @@ from anfl.vectors.engine.packed import pack
 from anfl.vectors.engine.segment import Segment
 from anfl.vectors.engine.selection import Selections
 from anfl.vectors.filters import Filter
-from anfl.vectors.model import IndexSettings, Metadata, Values
+from anfl.vectors.model import FieldType, IndexSettings, Metadata, Values, matches_type
 
 
 @dataclass(eq=False)  # not frozen: searches make many, and that takes twice as long
@@ -118,6 +118,10 @@ class View:
         """How many rows fulfil ``wanted``."""
         return sum(bitmaps.size(self._allowed(part, wanted, now)) for part in self._parts())
 
+    def count_against(self, field: str, declared: FieldType, *, now: float) -> int:
+        """How many rows hold a value of ``field`` that a declaration of this type would refuse."""
+        return sum(bitmaps.size(self.alive(part, now) & _against(part.rows, field, declared)) for part in self._parts())
+
     def page(self, wanted: Filter | None, *, now: float, after: str, limit: int) -> list[Found]:
         """The first ``limit`` rows by id that fulfil ``wanted`` and have ids behind ``after``."""
         pages = [self._page(part, self._allowed(part, wanted, now), after, limit) for part in self._parts()]
@@ -188,6 +192,14 @@ class View:
             ]
         order = rows.after(after.encode())
         return [(rows.id(row), Found(rows, row)) for row in order[mask[order]][:limit].tolist()]
+
+
+def _against(rows: Segment | FreshRows, field: str, declared: FieldType) -> Bits:
+    if isinstance(rows, Segment):
+        return rows.columns.against(field, declared)
+    metadata = rows.fresh.metadata
+    wrong = (not matches_type(metadata[row].get(field), declared) for row in range(rows.size))
+    return bitmaps.of_mask(np.fromiter(wrong, dtype=np.bool_, count=rows.size))
 
 
 def _nearest(hits: Sequence[tuple[float, Found]], k: int, reach: int, skip: str | None) -> list[Hit]:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from anfl.vectors.engine import bitmaps
 from anfl.vectors.engine.columns import Columns, build
 from anfl.vectors.filters import compile_filter
+from anfl.vectors.model import FieldType, matches_type
 from tests.unit.vectors.test_filters import FILTERS, METADATA
 
 
@@ -65,6 +66,16 @@ def test_edges(document: dict[str, Any]) -> None:
     rows: list[dict[str, Any]] = [{"a": value, "b": 1} for value in values]
     rows.append({"b": 2})
     assert selected(document, rows) == expected(document, rows)
+
+
+@pytest.mark.parametrize("declared", list(FieldType))
+def test_what_a_declaration_would_refuse_is_known(declared: FieldType) -> None:
+    values: list[Any] = [None, True, 1, 1.5, "x", "", ["x"], [], [1], ["x", None]]
+    rows = [*({"a": value} for value in values), {}]
+    columns = Columns(build(rows, len(rows)), len(rows))
+    expected = [number for number, value in enumerate(values) if not matches_type(value, declared)]
+    assert bitmaps.rows(columns.against("a", declared), len(rows)).tolist() == expected
+    assert bitmaps.size(columns.against("b", declared)) == 0
 
 
 def test_a_field_of_its_own_in_every_row_takes_little_room() -> None:

@@ -235,3 +235,16 @@ def test_query_and_stats(store: VectorStore) -> None:
     assert [match.id for match in answer.matches] == ["b"]
     stats = store.stats("demo", "words")
     assert (stats.rows, stats.unmerged_rows, stats.segments, stats.sequence) == (2, 2, 0, position)
+
+
+def test_a_declaration_that_rows_contradict_is_refused(store: VectorStore) -> None:
+    store.create("demo", WORDS)
+    store.write("demo", "words", upsert(("a", (1, 1)), metadata={"year": "1984", "tags": ["x"]}))
+    with pytest.raises(Problem) as caught:
+        store.update("demo", "words", CollectionPatch(fields={"tags": FieldType.STRINGS, "year": FieldType.NUMBER}))
+    assert (caught.value.status, caught.value.code) == (409, "field_contradicted")
+    assert caught.value.field == "fields.year"
+    assert store.describe("demo", "words").settings.fields == {}
+    store.write("demo", "words", upsert(("a", (1, 1)), metadata={"year": 1984}))
+    patched = store.update("demo", "words", CollectionPatch(fields={"year": FieldType.NUMBER}))
+    assert patched.settings.fields == {"year": FieldType.NUMBER}
