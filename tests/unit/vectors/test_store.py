@@ -190,7 +190,7 @@ def test_deletion_removes_the_objects(store: VectorStore, objects: S3ObjectStore
 
 def test_settings_that_can_change(store: VectorStore) -> None:
     store.create("demo", WORDS)
-    store.write("demo", "words", upsert(("a", (1, 1)), metadata={"n": "text"}))
+    store.write("demo", "words", upsert(("a", (1, 1)), metadata={"n": 1}))
     patch = CollectionPatch(index=IndexPatch(ef_search=99), fields={"n": FieldType.NUMBER})
     changed = store.update("demo", "words", patch)
     assert changed.settings.index.ef_search == 99
