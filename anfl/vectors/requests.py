@@ -219,10 +219,11 @@ class Counted(msgspec.Struct, frozen=True, kw_only=True):
     sequence: str
 
 
-class Stats(msgspec.Struct, frozen=True, kw_only=True):
+class Stats(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Size and state of a collection on the answering node.
 
     ``private_bytes`` of memory each of its processes has for it, about; ``mapped_bytes`` of files all of them share.
+    With ``trouble`` (``log_corrupt``, ``log_gap``) it can be read as far as ``sequence`` says, and not be written to.
     """
 
     rows: int
@@ -231,6 +232,7 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
     private_bytes: int
     mapped_bytes: int
     sequence: str
+    trouble: str | None = None
 
 
 class Described(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,9 +7,12 @@ import boto3
 import pytest
 from moto import mock_aws
 
+from anfl.vectors import catalogue as catalogue_module
 from anfl.vectors.catalogue import Catalogue
 from anfl.vectors.objects import S3ObjectStore
+from anfl.vectors.replica import Clock
 from anfl.vectors.store import VectorStore
+from tests.unit.vectors.builders import storage
 
 TABLE = "catalogue"
 BUCKET = "vectors"
@@ -36,7 +39,9 @@ def _session(monkeypatch: pytest.MonkeyPatch) -> Iterator[boto3.session.Session]
 
 
 @pytest.fixture(name="catalogue")
-def _catalogue(session: boto3.session.Session) -> Catalogue:
+def _catalogue(session: boto3.session.Session, monkeypatch: pytest.MonkeyPatch) -> Catalogue:
+    """Every incarnation begins with epoch 1, so that positions can be told in advance."""
+    monkeypatch.setattr(catalogue_module, "first_epoch", lambda _incarnation: 1)
     return Catalogue(session.resource("dynamodb").Table(TABLE))
 
 
@@ -52,6 +57,6 @@ def _objects(s3: Any) -> S3ObjectStore:
 
 @pytest.fixture(name="store")
 def _store(catalogue: Catalogue, objects: S3ObjectStore) -> Iterator[VectorStore]:
-    store = VectorStore(catalogue, objects)
+    store = VectorStore(catalogue, storage(objects, clock=Clock()))
     yield store
     store.close()

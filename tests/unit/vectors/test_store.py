@@ -9,15 +9,15 @@ from typing import Any
 import pytest
 
 from anfl.problems import Problem
-from anfl.vectors import store as store_module
+from anfl.vectors import replica as replica_module
 from anfl.vectors.catalogue import Catalogue
 from anfl.vectors.log import Log
-from anfl.vectors.model import Collection, CollectionSettings, FieldType, Metric
+from anfl.vectors.model import Collection, CollectionSettings, FieldType, Metric, Position
 from anfl.vectors.objects import S3ObjectStore
-from anfl.vectors.replica import Replica
+from anfl.vectors.replica import Clock, Replica
 from anfl.vectors.requests import Answer, CollectionPatch, Count, Fetch, IndexPatch, Query, Scroll
 from anfl.vectors.store import VectorStore
-from tests.unit.vectors.builders import delete, upsert
+from tests.unit.vectors.builders import delete, storage, upsert
 
 WORDS = CollectionSettings(name="words", dimension=2, metric=Metric.L2)
 
@@ -65,22 +65,22 @@ def test_rows_survive_the_process(store: VectorStore, catalogue: Catalogue, obje
     store.create("demo", WORDS)
     store.write("demo", "words", upsert(("a", (1, 1)), ("b", (5, 5))))
     store.write("demo", "words", delete("b"))
-    second = VectorStore(catalogue, objects)
+    second = VectorStore(catalogue, storage(objects, clock=Clock()))
     found = second.fetch("demo", "words", Fetch(ids=["a", "b"]))
     assert [(row.id, row.values) for row in found.vectors] == [("a", [1.0, 1.0])]
-    assert found.sequence == "1.2"
+    assert Position.parse(found.sequence).sequence == 2
 
 
 def test_a_name_used_again_shares_nothing(store: VectorStore, catalogue: Catalogue, objects: S3ObjectStore) -> None:
     store.create("demo", WORDS)
-    other = VectorStore(catalogue, objects)
+    other = VectorStore(catalogue, storage(objects, clock=Clock()))
     store.write("demo", "words", upsert(("a", (1, 1))))
     assert other.count("demo", "words", Count(consistency="strong")).count == 1
     store.delete("demo", "words")
     assert code_of(lambda: store.count("demo", "words", Count())) == (404, "collection_not_found")
     store.create("demo", WORDS)
     assert store.count("demo", "words", Count()).count == 0
-    other._forget_check("demo", "words")
+    other.opened.forget_check("demo", "words")
     assert other.count("demo", "words", Count()).count == 0
 
 
@@ -88,7 +88,7 @@ def test_no_write_goes_into_what_was_deleted(store: VectorStore, catalogue: Cata
     """Another node deleted the collection and created it again a moment ago."""
     store.create("demo", WORDS)
     store.write("demo", "words", upsert(("old", (1, 1))))
-    other = VectorStore(catalogue, objects)
+    other = VectorStore(catalogue, storage(objects, clock=Clock()))
     other.delete("demo", "words")
     assert code_of(lambda: store.write("demo", "words", upsert(("a", (1, 1))))) == (404, "collection_not_found")
     other.create("demo", WORDS)
@@ -152,14 +152,14 @@ def test_deletion_waits_for_writes_under_way(
     with ThreadPoolExecutor(3) as threads:
         first = threads.submit(store.write, "demo", "words", upsert(("b", (1, 1))))
         under_way.wait(10)
-        writer = next(iter(store._open.values())).parts.result()[1]
+        writer = store.opened.loaded()[0].writer
         second = threads.submit(store.write, "demo", "words", upsert(("c", (1, 1))))
         while not writer._queue:
             threading.Event().wait(0.001)
         deletion = threads.submit(store.delete, "demo", "words")
         wait([deletion], timeout=0.5)
         go_on.set()
-        assert first.result().sequence == "1.2"
+        assert Position.parse(first.result().sequence).sequence == 2
         deletion.result()
         for write in (second, threads.submit(store.write, "demo", "words", upsert(("d", (1, 1))))):
             error = write.exception()
@@ -201,22 +201,34 @@ def test_settings_that_can_change(store: VectorStore) -> None:
     assert store.count("demo", "words", Count()).count == 1
 
 
-def test_a_damaged_log_is_reported_and_tried_again(store: VectorStore, s3: Any) -> None:
+def test_a_damaged_log_can_be_read_as_far_as_it_is_whole(
+    store: VectorStore, catalogue: Catalogue, objects: S3ObjectStore, s3: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replica_module, "TROUBLE_SECONDS", 0)
     collection, _ = store.create("demo", WORDS)
-    key = Log(store.objects, collection).key(1)
+    position = store.write("demo", "words", upsert(("a", (1, 1)))).sequence
+    key = Log(objects, collection).key(2)
     s3.put_object(Bucket="vectors", Key=key, Body=b"damaged")
-    assert code_of(lambda: store.count("demo", "words", Count())) == (503, "log_corrupt")
+    for node in (store, VectorStore(catalogue, storage(objects, clock=Clock()))):
+        assert code_of(partial(node.write, "demo", "words", upsert(("b", (2, 2))))) == (503, "log_corrupt")
+        assert code_of(partial(node.count, "demo", "words", Count(consistency="strong"))) == (503, "log_corrupt")
+        assert node.count("demo", "words", Count(min_sequence=position)).count == 1
+        assert node.stats("demo", "words").trouble == "log_corrupt"
     s3.delete_object(Bucket="vectors", Key=key)
-    assert store.count("demo", "words", Count()).count == 0
+    for number, node in enumerate((store, VectorStore(catalogue, storage(objects, clock=Clock())))):
+        assert node.write("demo", "words", upsert((f"{number}", (2, 2)))).upserted == 1
+        assert node.stats("demo", "words").trouble is None
 
 
-def test_least_used_collections_leave_memory(store: VectorStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store_module, "OPEN_COLLECTIONS", 2)
+def test_least_used_collections_leave_memory(catalogue: Catalogue, objects: S3ObjectStore) -> None:
+    store = VectorStore(catalogue, storage(objects, clock=Clock()), memory_bytes=1)
     for name in ("one", "two", "three"):
         store.create("demo", CollectionSettings(name=name, dimension=2, metric=Metric.L2))
         store.write("demo", name, upsert((name, (1, 1))))
-    assert len(store._open) == 2
+    store.opened.upkeep()
+    assert [each.replica.collection.name for each in store.opened.loaded()] == ["three"]
     assert store.count("demo", "one", Count()).count == 1
+    store.close()
 
 
 def test_pages_go_on_from_their_position(store: VectorStore) -> None:

@@ -1,0 +1,70 @@
+"""Looks through a whole bucket: removes what is left of collections that are gone, and old objects of the others."""
+
+import logging
+import re
+from collections.abc import Iterator
+
+from anfl.problems import Problem
+from anfl.vectors.catalogue import Catalogue
+from anfl.vectors.log import delete_all
+from anfl.vectors.model import Collection
+from anfl.vectors.objects import answering
+from anfl.vectors.storage import Storage
+
+ORPHAN_SECONDS = 3600.0
+"""How long nothing is written to an incarnation that no catalogue has: it may be a restore that is not done yet."""
+_INCARNATION = re.compile(r"^([^/]+)/([^/]+)/([0-9a-f]{32})/")
+_LAST = "\U0010ffff"
+_log = logging.getLogger(__name__)
+
+
+class Janitor:
+    """One bucket's. Several at once do no harm."""
+
+    def __init__(self, storage: Storage, catalogue: Catalogue) -> None:
+        self._storage = storage
+        self._objects = storage.objects
+        self._catalogue = catalogue
+
+    def sweep(self, *, now: float) -> int:
+        """Go through everything once; returns how many incarnations were removed.
+
+        :raises Problem: 503, the store or the catalogue does not answer.
+        """
+        removed = 0
+        for tenant, name, incarnation in self._incarnations():
+            prefix = f"{tenant}/{name}/{incarnation}/"
+            with answering():
+                newest = max((entry.modified for entry in self._objects.list(prefix)), default=now)
+            # The look at the catalogue comes last: an incarnation is there before its first object, and never again.
+            collection = self._current(tenant, name)
+            if collection is not None and collection.incarnation == incarnation:
+                self._storage.retention(collection).clean(now=now)
+            elif newest <= now - ORPHAN_SECONDS:
+                _log.warning("removing what is left of a deleted collection", extra={"prefix": prefix})
+                delete_all(self._objects, prefix)
+                removed += 1
+        return removed
+
+    def _current(self, tenant: str, name: str) -> Collection | None:
+        try:
+            return self._catalogue.find(tenant, name)
+        except Problem as problem:
+            if problem.code == "collection_not_found":
+                return None
+            raise
+
+    def _incarnations(self) -> Iterator[tuple[str, str, str]]:
+        """Every incarnation that has objects. One look at a listing each: it goes on behind all of them."""
+        after = ""
+        while True:
+            with answering():
+                entry = next(iter(self._objects.list("", after=after)), None)
+            if entry is None:
+                return
+            found = _INCARNATION.match(entry.key)
+            if found is None:
+                after = "/".join(entry.key.split("/")[:2]) + _LAST  # somebody else's
+                continue
+            yield found[1], found[2], found[3]
+            after = found[0] + _LAST
