@@ -13,6 +13,9 @@ REGIONS ?=
 PORT ?=
 ENV ?=
 BENCH_DATA ?=
+ROUNDS ?=
+KILLS ?=
+SEED ?=
 
 # A user's Python, Node or installer settings must not change what happens here. (Where packages come from may differ.)
 unexport PYTHONPATH PYTHONHOME PYTHONSAFEPATH VIRTUAL_ENV NODE_ENV NODE_OPTIONS NODE_PATH
@@ -34,7 +37,7 @@ LOCKED := $(wildcard lambda_src/*/requirements.in services/*/requirements.in)
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-20s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
-	@echo "  Variables: ENV=prod|dev  REGION=us-west-1 (deploy)  REGIONS=all (run)  PORT=8420 (run)  BENCH_DATA=folder (bench)"
+	@echo "  Variables: ENV=prod|dev  REGION=us-west-1 (deploy)  REGIONS=all (run)  PORT=8420 (run)  BENCH_DATA=folder (bench)  SEED=…  ROUNDS=…  KILLS=… (fault)"
 
 .PHONY: run
 run: $(BIN)/.ready node_modules/.ready bundle ## Serve the whole system on this machine (ENV=dev, REGIONS=all, PORT=…); Ctrl-C stops it
@@ -92,6 +95,10 @@ conformance: $(BIN)/.ready node_modules/.ready ## Print which resources realise 
 .PHONY: bench
 bench: $(BIN)/.ready bundle ## Measure: import times of the functions, the vector store beside raw hnswlib (BENCH_DATA=folder)
 	@BENCH_DATA="$(BENCH_DATA)" $(BIN)/python -m tests.benchmarks
+
+.PHONY: fault
+fault: $(BIN)/.ready ## Break things at random and compare with a model (ROUNDS=10000, KILLS=200, SEED=…): minutes
+	@$(BIN)/python -m tests.fault --rounds $(or $(ROUNDS),10000) --kills $(or $(KILLS),200) $(if $(SEED),--seed $(SEED))
 
 .PHONY: update-snapshots
 update-snapshots: $(BIN)/.ready node_modules/.ready ## Accept the present templates as the snapshots, and show the difference
