@@ -2,7 +2,7 @@
 
 import random
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from anfl.vectors.objects import AlreadyExistsError, Entry, StoreUnavailableError
 from anfl.vectors.replica import Clock
@@ -11,8 +11,10 @@ from anfl.vectors.replica import Clock
 class SimulatedStore:
     """Objects in memory. With faults, puts fail before or after they took effect, or take effect later; gets fail."""
 
-    def __init__(self, *, seed: int = 0, faults: float = 0.0) -> None:
+    def __init__(self, *, seed: int = 0, faults: float = 0.0, now: Callable[[], float] = lambda: 0.0) -> None:
         self.objects: dict[str, bytes] = {}
+        self.modified: dict[str, float] = {}
+        self._now = now
         self.replaced: dict[str, list[bytes]] = {}
         self.faults = faults
         self.puts = 0
@@ -45,6 +47,7 @@ class SimulatedStore:
             if key in self.objects:
                 raise AlreadyExistsError(key)
             self.objects[key] = body
+            self.modified[key] = self._now()
 
     def put(self, key: str, body: bytes) -> None:
         """See `ObjectStore.put`."""
@@ -52,13 +55,14 @@ class SimulatedStore:
             if key in self.objects:
                 self.replaced.setdefault(key, []).append(self.objects[key])
             self.objects[key] = body
+            self.modified[key] = self._now()
 
     def list(self, prefix: str, *, after: str = "") -> Iterator[Entry]:
         """See `ObjectStore.list`."""
         with self._lock:
             found = {key: len(self.objects[key]) for key in self.objects if key.startswith(prefix) and key > after}
         for key in sorted(found):
-            yield Entry(key, found[key], 0.0)
+            yield Entry(key, found[key], self.modified.get(key, 0.0))
 
     def versions(self, key: str) -> Iterator[bytes]:
         """See `ObjectStore.versions`."""
