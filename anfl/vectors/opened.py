@@ -1,6 +1,5 @@
 """The collections that a process has in memory: found by name, loaded on demand, dropped when memory is short."""
 
-import logging
 import threading
 from collections import OrderedDict
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -19,7 +18,6 @@ MEMORY_BYTES = 8 * 2**30
 MOST_COLLECTIONS = 4096
 """Most collections in memory, however small."""
 _LOADERS = 4
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -131,11 +129,7 @@ class OpenCollections:
         """Take in new images of the builder, ask it for others, and stay within the memory."""
         for opened in self.loaded():
             replica = opened.replica
-            try:
-                replica.install_newest()
-            except Problem as problem:
-                extra = {"collection": replica.collection.name, "code": problem.code}
-                _log.warning("an image could not be taken in", extra=extra)
+            replica.install_newest()
             if self._builds and replica.wants_builder():
                 self._storage.node.ask(replica.collection)
         self._evict()

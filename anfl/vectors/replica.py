@@ -22,6 +22,8 @@ WAIT_SECONDS = 2.0
 """Longest wait for a position that a reader asks for."""
 OUT_OF_TOUCH_SECONDS = 300.0
 """Who has not looked for longer does not trust a free slot: the log may have been cut off beyond it."""
+LISTING_SECONDS = 3600.0
+"""How long it holds that no slot behind a position was cut off."""
 TROUBLE_SECONDS = 5.0
 """How long a damaged log is not looked at again."""
 LOAD_SECONDS = 300.0
@@ -169,6 +171,8 @@ class Replica:
     def take_cached(self) -> None:
         """Apply what other processes of this node have committed; asks no store."""
         while (batch := self.log.read_cached(self.view(lambda state: state.sequence) + 1)) is not None:
+            if not self.in_touch():  # see `_probe`
+                return
             self.apply(batch)
 
     def freshen(self, read: Read) -> None:
@@ -187,10 +191,7 @@ class Replica:
             self._reach(position_of(read.min_sequence), now + WAIT_SECONDS)
 
     def install_newest(self) -> bool:
-        """Take the state from the newest image of this node, if it is news; returns whether it was.
-
-        :raises Problem: 503, the store does not answer.
-        """
+        """Take over the newest image of this node, if it is news; returns whether it was."""
         name = self.folder.newest()
         if name is None or name <= self._installed:
             return False
@@ -200,8 +201,8 @@ class Replica:
         try:
             with self._lock:
                 installed = self._state.install(local.image)
-            if not installed:
-                self._overtake(State.from_image(self.collection, local.image, clock=self._clock.wall))
+            if not installed and not self._swap(State.from_image(self.collection, local.image, clock=self._clock.wall)):
+                return False
         except FileNotFoundError:  # a newer image has taken its place meanwhile
             return False
         except ValueError as damage:
@@ -210,14 +211,6 @@ class Replica:
             return False
         self._installed, self._image_sequence = name, local.position.sequence
         return True
-
-    def _overtake(self, state: State) -> None:
-        """Go on from ``state``, of whatever position, with what the present one has beyond it."""
-        while not self._swap(state):
-            batch = self.log.read(state.sequence + 1)
-            if batch is None:
-                raise LogGapError(self.log.key(state.sequence + 1))
-            state.apply(batch)
 
     def _swap(self, state: State) -> bool:
         """Take ``state`` in place of the present one unless that is newer."""
@@ -234,29 +227,37 @@ class Replica:
             if not self.in_touch():
                 self._follow_listing(started)
             batch = self.log.read(self.view(lambda state: state.sequence) + 1)
-            if batch is not None:
-                self.apply(batch)
-            elif self.in_touch():  # else so much time has passed since that the slot may be free again
+            if not self.in_touch():
+                continue  # so much time has passed that the slot may be free again, or hold what came far too late
+            if batch is None:
                 self.mark_level(started)
                 return
+            self.apply(batch)
 
     def _follow_listing(self, started: float) -> None:
         """Apply what a listing shows; where the log may have been cut off, go on from a snapshot."""
+        while not self._has_followed():
+            pass
+        self.mark_level(started)
+
+    def _has_followed(self) -> bool:
+        """Whether everything that a listing shows is applied; if not, another look is needed."""
+        looked = self._clock.monotonic()
         reached = self.view(lambda state: state.sequence)
         if self.snapshots.cut_off(self._clock.wall()) > reached and (newer := self._from_snapshot(after=reached)):
             self._swap(newer)
-        while True:
-            try:
-                for batch in self.log.tail(self.view(lambda state: state.sequence)):
-                    self.apply(batch)
-            except LogGapError:
-                newer = self._from_snapshot(after=self.view(lambda state: state.sequence))
-                if newer is None:
-                    raise
-                self._swap(newer)
-            else:
-                self.mark_level(started)
-                return
+        try:
+            for batch in self.log.tail(self.view(lambda state: state.sequence)):
+                if self._clock.monotonic() - looked > LISTING_SECONDS:
+                    return False
+                self.apply(batch)
+        except LogGapError:
+            newer = self._from_snapshot(after=self.view(lambda state: state.sequence))
+            if newer is None:
+                raise
+            self._swap(newer)
+            return False
+        return True
 
     def _from_folder(self) -> State | None:
         name = self.folder.newest()

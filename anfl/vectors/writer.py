@@ -134,10 +134,13 @@ class Writer:
             started = replica.now()
             standing = replica.log.append(resolved.batch)
             ours = standing.batch_id == resolved.batch.batch_id
-            if ours and not replica.in_touch() and replica.came_too_late(resolved.batch.sequence):
-                replica.log.withdraw(resolved.batch)
-                replica.level_with(replica.now())
-                continue
+            if not replica.in_touch():  # so much time has passed that the slot may have been cut off meanwhile
+                late = ours and replica.came_too_late(standing.sequence)
+                if late:
+                    replica.log.withdraw(standing)
+                if late or not ours:
+                    replica.level_with(replica.now())
+                    continue
             replica.apply(standing)
             if ours:
                 replica.mark_level(started)
@@ -171,7 +174,7 @@ def _repeated(state: State, draft: Draft, prepared: Prepared, slot: Position) ->
     if (waiting := draft.request(request_id)) is not None:
         return _same(prepared, waiting, slot)
     if (known := state.applied(request_id, now=draft.now)) is not None:
-        return _same(prepared, known[0], Position(slot.epoch, known[1]))
+        return _same(prepared, known[0], state.collection.position(known[1]))
     return None
 
 

@@ -150,7 +150,7 @@ def _write(writer: Writer, replica: Replica, where: Storage, report: Report, dic
         if replica.wants_builder():
             where.node.ask(COLLECTION)
         if dice.random() < 0.1:
-            _quietly(replica)
+            replica.install_newest()
 
 
 def _read(replica: Replica, report: Report, dice: random.Random) -> None:
@@ -160,19 +160,11 @@ def _read(replica: Replica, report: Report, dice: random.Random) -> None:
         except Problem as problem:
             if problem.status != 503:
                 raise
-        _quietly(replica)
+        replica.install_newest()
         sequence, content, now = replica.view(lambda state: (state.sequence, content_of(state), state.now()))
         rows = {row_id: (held.values, held.metadata, held.version, held.expires_at) for row_id, held in content.items()}
         report.write(Looked(sequence, now, rows))
         time.sleep(dice.uniform(0, 0.1))
-
-
-def _quietly(replica: Replica) -> None:
-    try:
-        replica.install_newest()
-    except Problem as problem:
-        if problem.status != 503:
-            raise
 
 
 def _loaded(where: Storage) -> Replica:

@@ -276,8 +276,7 @@ class Process:
             elif kind < 0.9:
                 self._read(replica, life)
             elif kind < 0.95:
-                with _outages(round_):
-                    replica.install_newest()
+                replica.install_newest()
             else:
                 round_.world.sleep(dice.choice([0.5, 30.0, 301.0, DAY]))
 

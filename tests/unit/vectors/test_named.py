@@ -199,7 +199,7 @@ def test_the_janitor_does_not_trust_a_catalogue_that_is_away(
     assert list(objects.list("demo/words/"))
 
 
-def test_warming_loads(store: VectorStore, catalogue: Catalogue, objects: S3ObjectStore) -> None:
+def test_warming_loads(catalogue: Catalogue, objects: S3ObjectStore) -> None:
     other = VectorStore(catalogue, storage(objects, clock=Clock()))
     other.warm("demo", "words")
     while not other.warm("demo", "words"):

@@ -1,5 +1,7 @@
 """Snapshots: what makes one count, what damage does, and what may be removed when."""
 
+from collections.abc import Iterator
+
 import msgspec
 import pytest
 
@@ -8,10 +10,10 @@ from anfl.vectors import reads
 from anfl.vectors import snapshots as snapshots_module
 from anfl.vectors.builder import Builder, SnapshotPolicy
 from anfl.vectors.engine import tiers
-from anfl.vectors.envelope import DamagedError
-from anfl.vectors.log import LogGapError
+from anfl.vectors.envelope import Checksummed, DamagedError
+from anfl.vectors.log import Batch, LogGapError
 from anfl.vectors.model import Fork
-from anfl.vectors.replica import Replica
+from anfl.vectors.replica import OUT_OF_TOUCH_SECONDS, Replica
 from anfl.vectors.requests import Count, DeleteRows
 from anfl.vectors.retention import GRACE_SECONDS, PART_SECONDS
 from anfl.vectors.snapshots import LOG_SECONDS, Snapshots
@@ -234,6 +236,34 @@ def test_a_node_that_slept_while_the_log_was_cut_off_goes_on_from_a_snapshot(
     assert [int(name) for name in keys(store, "log/00000001")] == [4]
     assert sleeper.write(upsert(("e", (1, 1)))).sequence == "1.5"
     assert count(loaded(storage(store, clock=time.clock()))) == 5
+
+
+def test_who_sleeps_while_following_the_log_looks_again(
+    store: SimulatedStore, time: SimulatedTime, one: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Found by the simulator: what stood in a slot, when the reader got there, had come after the slot was cut off."""
+    reader = loaded(storage(store, clock=time.clock()))
+    for name in "abc":
+        one.write(name)
+        one.snapshot()
+    late = store.objects[one.replica.log.key(2)]
+    time.advance(OUT_OF_TOUCH_SECONDS + 1)
+    tail = reader.log.tail
+
+    def sleep_before_reading(sequence: int) -> Iterator[Batch]:
+        monkeypatch.undo()
+        time.advance(LOG_SECONDS + 60)
+        one.storage.retention(collection()).clean(now=time.seconds)
+        wrong = msgspec.msgpack.decode(Checksummed().open("", late), type=Batch)
+        for slot in (1, 2):
+            wrong = msgspec.structs.replace(wrong, sequence=slot, rows=[])
+            body = Checksummed().seal("", msgspec.msgpack.encode(wrong))
+            store.put_if_absent(one.replica.log.key(slot), body)
+        return tail(sequence)
+
+    monkeypatch.setattr(reader.log, "tail", sleep_before_reading)
+    reader.level_with(reader.now())
+    assert count(reader) == 3
 
 
 def test_a_log_without_a_beginning_is_not_taken_for_an_empty_one(
