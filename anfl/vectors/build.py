@@ -1,7 +1,9 @@
 """Assembles a vector store, and a builder, from a process's environment."""
 
 import tempfile
+import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import boto3
 import msgspec
@@ -9,12 +11,16 @@ import msgspec
 from anfl import aws
 from anfl.vectors.builder import Builder
 from anfl.vectors.catalogue import Catalogue
+from anfl.vectors.hints import DynamoHints
 from anfl.vectors.janitor import Janitor
 from anfl.vectors.node import NodeFolder
 from anfl.vectors.objects import S3ObjectStore
 from anfl.vectors.opened import MEMORY_BYTES
 from anfl.vectors.storage import Storage
 from anfl.vectors.store import VectorStore
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb.service_resource import Table
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,11 +51,16 @@ def build_builder(settings: Settings, session: boto3.session.Session) -> tuple[B
     return builder, Janitor(storage, _catalogue(settings, session)), storage
 
 
+def _table(settings: Settings, session: boto3.session.Session) -> "Table":
+    return session.resource("dynamodb", config=aws.config(read_timeout=5)).Table(settings.table)
+
+
 def _catalogue(settings: Settings, session: boto3.session.Session) -> Catalogue:
-    return Catalogue(session.resource("dynamodb", config=aws.config(read_timeout=5)).Table(settings.table))
+    return Catalogue(_table(settings, session))
 
 
 def _storage(settings: Settings, session: boto3.session.Session) -> Storage:
     root = settings.node_folder or tempfile.mkdtemp(prefix="anfl-vectors-")
     objects = S3ObjectStore(session.client("s3", config=aws.config(read_timeout=10)), settings.bucket)
-    return Storage(objects=objects, node=NodeFolder(Path(root)))
+    hints = DynamoHints(_table(settings, session), now=time.monotonic)
+    return Storage(objects=objects, node=NodeFolder(Path(root)), hints=hints)

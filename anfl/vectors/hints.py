@@ -1,4 +1,6 @@
-"""Last known slots, noted where others find them faster than by probing. Nothing depends on a hint.
+"""Last known slots, noted where others find them without looking at a log. Nothing depends on a hint.
+
+The janitor learns from them which logs have grown without anybody making snapshots of them.
 
 In DynamoDB: one item an incarnation, ``pk = H#<incarnation>``, ``sk = H``.
 """

@@ -1,4 +1,7 @@
-"""Looks through a whole bucket: removes what is left of collections that are gone, and old objects of the others."""
+"""Looks through a whole bucket: removes what is left of collections that are gone, and old objects of the others.
+
+Also has snapshots made of logs that grow unattended.
+"""
 
 import logging
 import re
@@ -9,6 +12,7 @@ from anfl.vectors.catalogue import Catalogue
 from anfl.vectors.log import delete_all
 from anfl.vectors.model import Collection
 from anfl.vectors.objects import answering
+from anfl.vectors.replica import IMAGE_BATCHES
 from anfl.vectors.storage import Storage
 
 ORPHAN_SECONDS = 3600.0
@@ -40,11 +44,19 @@ class Janitor:
             collection = self._current(tenant, name)
             if collection is not None and collection.incarnation == incarnation:
                 self._storage.retention(collection).clean(now=now)
+                self._ask_builder(collection)
             elif newest <= now - ORPHAN_SECONDS:
                 _log.warning("removing what is left of a deleted collection", extra={"prefix": prefix})
                 delete_all(self._objects, prefix)
                 removed += 1
         return removed
+
+    def _ask_builder(self, collection: Collection) -> None:
+        """Where no node follows the log, as when only functions write to it, it would grow for ever."""
+        newest = next(iter(self._storage.snapshots(collection).newest_first()), None)
+        covered = 0 if newest is None else newest.position.sequence
+        if self._storage.hints.last(collection) >= covered + IMAGE_BATCHES:
+            self._storage.node.ask(collection)
 
     def _current(self, tenant: str, name: str) -> Collection | None:
         try:

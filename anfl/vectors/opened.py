@@ -130,6 +130,7 @@ class OpenCollections:
         for opened in self.loaded():
             replica = opened.replica
             replica.install_newest()
+            self._storage.hints.note(replica.collection, replica.view(lambda state: state.sequence))
             if self._builds and replica.wants_builder():
                 self._storage.node.ask(replica.collection)
         self._evict()

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from anfl.vectors.envelope import Checksummed, Envelope
+from anfl.vectors.hints import Hints, NoHints
 from anfl.vectors.log import READERS, Log
 from anfl.vectors.model import Collection
 from anfl.vectors.named import NamedSnapshots
@@ -20,6 +21,7 @@ class Storage:
 
     objects: ObjectStore
     node: NodeFolder
+    hints: Hints = field(default_factory=NoHints)
     replicas: Sequence[ObjectStore] = ()
     """Other regions' copies of the objects, asked for what is damaged here."""
     envelope: Envelope = field(default_factory=Checksummed)
