@@ -18,6 +18,7 @@ from anfl.vectors.objects import S3ObjectStore
 from anfl.vectors.opened import MEMORY_BYTES
 from anfl.vectors.storage import Storage
 from anfl.vectors.store import VectorStore
+from anfl.vectors.tails import Tails
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.service_resource import Table
@@ -34,13 +35,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     build_threads: int = msgspec.field(default=1, name="BUILD_THREADS")
 
 
-def build_store(settings: Settings, session: boto3.session.Session) -> VectorStore:
-    """A vector store over the table and bucket of ``settings``."""
+def build_store(settings: Settings, session: boto3.session.Session, *, tails: Tails | None = None) -> VectorStore:
+    """A vector store over the table and bucket of ``settings``; ``tails`` where it is one of several of its node."""
     return VectorStore(
         _catalogue(settings, session),
         _storage(settings, session),
         memory_bytes=settings.memory_bytes,
         builds=settings.node_folder is not None,
+        tails=tails,
     )
 
 

@@ -1,5 +1,6 @@
 """The collections that a process has in memory: found by name, loaded on demand, dropped when memory is short."""
 
+import logging
 import threading
 from collections import OrderedDict
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -18,6 +19,7 @@ MEMORY_BYTES = 8 * 2**30
 MOST_COLLECTIONS = 4096
 """Most collections in memory, however small."""
 _LOADERS = 4
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,7 @@ class _Entry:
 
     collection: Collection
     loading: "Future[Opened]"
+    refreshing: bool = False
 
     def now(self) -> Opened | None:
         """The collection, if it is loaded."""
@@ -84,6 +87,34 @@ class OpenCollections:
                 if self._entries.get(entry.collection.incarnation) is entry:
                     del self._entries[entry.collection.incarnation]
             raise
+
+    def peek(self, tenant: str, name: str) -> tuple[Opened, float] | None:
+        """What is loaded under a name, and the age of the last look into the catalogue. Blocks on nothing."""
+        known = self._names.get((tenant, name))
+        entry = None if known is None else self._entries.get(known.incarnation)
+        opened = None if entry is None else entry.now()
+        if known is None or opened is None:
+            return None
+        return opened, self._storage.clock.monotonic() - known.checked_at
+
+    def refresh_soon(self, tenant: str, name: str) -> None:
+        """Look at catalogue and log in the background, so that no reader waits for it."""
+        known = self._names.get((tenant, name))
+        entry = None if known is None else self._entries.get(known.incarnation)
+        if entry is None or entry.refreshing:
+            return
+        entry.refreshing = True
+
+        def refresh() -> None:
+            try:
+                now = self._storage.clock.monotonic()
+                self.get(tenant, name, now).replica.level_with(now)
+            except Problem as problem:
+                _log.info("a look at a collection failed", extra={"collection": name, "reason": str(problem)})
+            finally:
+                entry.refreshing = False
+
+        self._loaders.submit(refresh)
 
     def begin(self, tenant: str, name: str, moment: float) -> _Entry:
         """Like `get`, without waiting for it.

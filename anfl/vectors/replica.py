@@ -126,6 +126,28 @@ class Replica:
         with self._lock:
             return self.folder.publish(self._state.position, self._state.image()), len(self._state.rows)
 
+    def view_at_once(self, read: Callable[[State], T]) -> T | None:
+        """As `view`; None where somebody else holds the state."""
+        if not self._lock.acquire(blocking=False):
+            return None
+        try:
+            return read(self._state)
+        finally:
+            self._lock.release()
+
+    @property
+    def sequence(self) -> int:
+        """The last applied place of the log."""
+        return self._state.sequence
+
+    def level_for(self) -> float:
+        """Seconds for which news may have gone unnoticed."""
+        return self._clock.monotonic() - self._level_at
+
+    def has_reached(self, wanted: Position) -> bool:
+        """Whether ``wanted`` is applied; False also for a position of another history."""
+        return self.collection.holds(wanted) and self.sequence >= wanted.sequence
+
     def now(self) -> float:
         """Monotonic seconds, to be handed to `level_with`."""
         return self._clock.monotonic()
@@ -170,7 +192,7 @@ class Replica:
 
     def take_cached(self) -> None:
         """Apply what other processes of this node have committed; asks no store."""
-        while (batch := self.log.read_cached(self.view(lambda state: state.sequence) + 1)) is not None:
+        while (batch := self.log.read_cached(self.sequence + 1)) is not None:
             if not self.in_touch():  # see `_probe`
                 return
             self.apply(batch)
@@ -226,7 +248,7 @@ class Replica:
             started = self._clock.monotonic()
             if not self.in_touch():
                 self._follow_listing(started)
-            batch = self.log.read(self.view(lambda state: state.sequence) + 1)
+            batch = self.log.read(self.sequence + 1)
             if not self.in_touch():
                 continue  # so much time has passed that the slot may be free again, or hold what came far too late
             if batch is None:
@@ -243,16 +265,16 @@ class Replica:
     def _has_followed(self) -> bool:
         """Whether everything that a listing shows is applied; if not, another look is needed."""
         looked = self._clock.monotonic()
-        reached = self.view(lambda state: state.sequence)
+        reached = self.sequence
         if self.snapshots.cut_off(self._clock.wall()) > reached and (newer := self._from_snapshot(after=reached)):
             self._swap(newer)
         try:
-            for batch in self.log.tail(self.view(lambda state: state.sequence)):
+            for batch in self.log.tail(self.sequence):
                 if self._clock.monotonic() - looked > LISTING_SECONDS:
                     return False
                 self.apply(batch)
         except LogGapError:
-            newer = self._from_snapshot(after=self.view(lambda state: state.sequence))
+            newer = self._from_snapshot(after=self.sequence)
             if newer is None:
                 raise
             self._swap(newer)
@@ -298,10 +320,10 @@ class Replica:
     def _reach(self, wanted: Position, deadline: float) -> None:
         if not self.collection.holds(wanted):
             raise conflict("The position is of a history that was given up.", code="history_lost")
-        while self.view(lambda state: state.sequence) < wanted.sequence:
+        while self.sequence < wanted.sequence:
             now = self._clock.monotonic()
             if now >= deadline:
                 raise Problem(503, "position_not_reached", f"Position {wanted} is not here yet.", retry_after=1)
             self.level_with(now)
-            if self.view(lambda state: state.sequence) < wanted.sequence:
+            if self.sequence < wanted.sequence:
                 self._clock.sleep(_POLL_SECONDS)

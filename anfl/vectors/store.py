@@ -30,12 +30,16 @@ from anfl.vectors.requests import (
     Scroll,
     Stats,
     Written,
+    position_of,
 )
 from anfl.vectors.state import State
 from anfl.vectors.storage import Storage
+from anfl.vectors.tails import NoTails, Tails
 
 UPKEEP_SECONDS = 0.2
 """How often a process looks for new images, and at its memory."""
+REFRESH_SECONDS = STALE_SECONDS / 2
+"""A collection that is read gets its next look at catalogue and log at this age, so that no reader waits for it."""
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
 
@@ -47,12 +51,22 @@ class VectorStore:
     """
 
     def __init__(
-        self, catalogue: Catalogue, storage: Storage, *, memory_bytes: int = MEMORY_BYTES, builds: bool = False
+        self,
+        catalogue: Catalogue,
+        storage: Storage,
+        *,
+        memory_bytes: int = MEMORY_BYTES,
+        builds: bool = False,
+        tails: Tails | None = None,
     ) -> None:
-        """:param builds: whether this node has a builder, to be asked for images."""
+        """:param builds: whether this node has a builder, to be asked for images.
+
+        :param tails: what the processes of this node tell each other of their writes.
+        """
         self.catalogue = catalogue
         self.storage = storage
         self._clock = storage.clock
+        self._tails: Tails = tails or NoTails()
         self.opened = OpenCollections(catalogue, storage, memory_bytes=memory_bytes, builds=builds)
         self._closing = threading.Event()
         self._upkeep = threading.Thread(target=self._keep_up, name="upkeep", daemon=True)
@@ -195,7 +209,10 @@ class VectorStore:
 
         :raises Problem: 404 ``collection_not_found``, and what `Writer.write` raises.
         """
-        return self._now(tenant, name).writer.write(change)
+        opened = self._now(tenant, name)
+        written = opened.writer.write(change)
+        self._tails.publish(opened.replica.collection.prefix, opened.replica.sequence)
+        return written
 
     def query(self, tenant: str, name: str, request: Query) -> Answer | Results:
         """See `reads.query`."""
@@ -234,8 +251,31 @@ class VectorStore:
         now = self._clock.monotonic()
         moment = now if freshness.consistency == "strong" else now - STALE_SECONDS
         opened = self.opened.get(tenant, name, moment)
-        opened.replica.freshen(freshness)
+        replica = opened.replica
+        if self._tails.newest(replica.collection.prefix) > replica.sequence:
+            replica.take_cached()
+        if self._tails.newest(replica.collection.prefix) > replica.sequence and replica.trouble is None:
+            replica.level_with(self._clock.monotonic())
+        replica.freshen(freshness)
         return opened
+
+    def at_once(self, tenant: str, name: str, freshness: Read, read: Callable[[State], T]) -> T | None:
+        """What ``read`` makes of a collection that is in memory and as fresh as asked; None where that needs waiting.
+
+        For event loops: blocks on nothing.
+        """
+        found = self.opened.peek(tenant, name)
+        if found is None or freshness.consistency != "bounded":
+            return None
+        replica = found[0].replica
+        age = max(found[1], replica.level_for())
+        if age > REFRESH_SECONDS:
+            self.opened.refresh_soon(tenant, name)
+        if age > STALE_SECONDS or self._tails.newest(replica.collection.prefix) > replica.sequence:
+            return None
+        if freshness.min_sequence is not None and not replica.has_reached(position_of(freshness.min_sequence)):
+            return None
+        return replica.view_at_once(read)
 
     def _keep_up(self) -> None:
         while not self._closing.wait(UPKEEP_SECONDS):
