@@ -56,7 +56,7 @@ class Cursor(msgspec.Struct, frozen=True, array_like=True):
 def fetch(state: State, request: Fetch) -> Rows:
     """Rows by id, in the order asked for; absent ones are left out."""
     found = [row for row_id in dict.fromkeys(request.ids) if (row := state.row(row_id)) is not None]
-    allowance = Allowance(("values", "metadata"))
+    allowance = Allowance(("values", "metadata"), packed=request.values_format == "f32")
     return Rows(vectors=[_stored(row, allowance, "ids") for row in found], sequence=str(state.position))
 
 
@@ -65,7 +65,7 @@ def scroll(state: State, request: Scroll) -> Rows:
     after = "" if request.cursor is None else Cursor.parse(request.cursor).after
     matching = state.rows.matching(_predicate(request.filter), now=state.now())
     ids = heapq.nsmallest(request.limit + 1, (row_id for row_id in matching if row_id > after))
-    allowance = Allowance(request.include)
+    allowance = Allowance(request.include, packed=request.values_format == "f32")
     page: list[StoredRow] = []
     for row_id in ids[: request.limit]:
         row = state.rows.get(row_id)
@@ -100,7 +100,7 @@ def query(state: State, request: Query) -> Answer | Results:
     """
     matches = _predicate(request.filter)
     position = str(state.position)
-    allowance = Allowance(request.include)
+    allowance = Allowance(request.include, packed=request.values_format == "f32")
     if sum(given is not None for given in (request.vector, request.vectors, request.id)) != 1:
         raise invalid("Give exactly one of vector, vectors and id.", field="vector")
     if request.vectors is not None:

@@ -82,6 +82,28 @@ class Replica:
                 self._state.apply(batch)
                 self._build_next()
 
+    def view_at_once(self, read: Callable[[State], T]) -> T | None:
+        """As `view`; None where somebody else holds the state."""
+        if not self._lock.acquire(blocking=False):
+            return None
+        try:
+            return read(self._state)
+        finally:
+            self._lock.release()
+
+    def level_for(self) -> float:
+        """Seconds for which news may have gone unnoticed."""
+        return self._clock.monotonic() - self._level_at
+
+    def has_reached(self, wanted: Position) -> bool:
+        """Whether ``wanted`` is applied; False also for a position of another epoch."""
+        return wanted.epoch == self.collection.epoch and self._state.sequence >= wanted.sequence
+
+    @property
+    def sequence(self) -> int:
+        """The last applied place of the log in its epoch."""
+        return self._state.sequence
+
     def now(self) -> float:
         """Monotonic seconds, to be handed to `level_with`."""
         return self._clock.monotonic()

@@ -1,5 +1,6 @@
 """The vector store: collections of tenants, opened on demand and kept level with their logs."""
 
+import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
@@ -28,13 +29,18 @@ from anfl.vectors.requests import (
     Scroll,
     Stats,
     Written,
+    position_of,
 )
 from anfl.vectors.state import State
+from anfl.vectors.tails import NoTails, Tails
 from anfl.vectors.writer import Writer
 
 OPEN_COLLECTIONS = 256
 """Most collections in memory; above it the one unused for longest is dropped and read again when it is needed."""
 _LOADERS = 4
+_REFRESH_SECONDS = STALE_SECONDS / 2
+"""A collection that is read gets its next look at catalogue and log at this age, so that no reader waits for it."""
+_log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
@@ -46,15 +52,19 @@ class _Open:
     checked_at: float
     """Monotonic time before the last look into the catalogue."""
     parts: "Future[tuple[Replica, Writer]]"
+    refreshing: bool = False
 
 
 class VectorStore:
     """Safe for threads. Every call names the tenant; what belongs to another one does not exist."""
 
-    def __init__(self, catalogue: Catalogue, objects: ObjectStore, *, clock: Clock | None = None) -> None:
+    def __init__(
+        self, catalogue: Catalogue, objects: ObjectStore, *, clock: Clock | None = None, tails: Tails | None = None
+    ) -> None:
         self.catalogue = catalogue
         self.objects = objects
         self._clock = clock or Clock()
+        self._tails = tails or NoTails()
         self._open: OrderedDict[tuple[str, str], _Open] = OrderedDict()
         self._lock = threading.Lock()
         self._loaders = ThreadPoolExecutor(_LOADERS, thread_name_prefix="load")
@@ -111,7 +121,10 @@ class VectorStore:
         :raises Problem: 404 ``collection_not_found``, and what `Writer.write` raises.
         """
         arrived = self._clock.monotonic()  # nothing may go into an incarnation that had been deleted by now
-        return self._parts(tenant, name, arrived)[1].write(change)
+        replica, writer = self._parts(tenant, name, arrived)
+        written = writer.write(change)
+        self._tails.publish(replica.collection.prefix, position_of(written.sequence).sequence)
+        return written
 
     def query(self, tenant: str, name: str, request: Query) -> Answer | Results:
         """See `reads.query`."""
@@ -139,8 +152,44 @@ class VectorStore:
     def _read(self, tenant: str, name: str, freshness: Read, read: Callable[[State], T]) -> T:
         now = self._clock.monotonic()
         replica, _ = self._parts(tenant, name, now if freshness.consistency == "strong" else now - STALE_SECONDS)
+        if self._tails.newest(replica.collection.prefix) > replica.sequence:
+            replica.level_with(self._clock.monotonic())
         replica.freshen(freshness)
         return replica.view(read)
+
+    def at_once(self, tenant: str, name: str, freshness: Read, read: Callable[[State], T]) -> T | None:
+        """What ``read`` makes of a collection that is in memory and as fresh as asked; None where that needs waiting.
+
+        For event loops: blocks on nothing.
+        """
+        opened = self._open.get((tenant, name))
+        if opened is None or freshness.consistency != "bounded" or not _is_loaded(opened):
+            return None
+        replica = opened.parts.result()[0]
+        age = max(self._clock.monotonic() - opened.checked_at, replica.level_for())
+        if age > _REFRESH_SECONDS:
+            self._refresh_soon(tenant, name, opened)
+        if age > STALE_SECONDS or self._tails.newest(opened.collection.prefix) > replica.sequence:
+            return None
+        if freshness.min_sequence is not None and not replica.has_reached(position_of(freshness.min_sequence)):
+            return None
+        return replica.view_at_once(read)
+
+    def _refresh_soon(self, tenant: str, name: str, opened: _Open) -> None:
+        if opened.refreshing:
+            return
+        opened.refreshing = True
+
+        def refresh() -> None:
+            try:
+                now = self._clock.monotonic()
+                self._parts(tenant, name, now)[0].level_with(now)
+            except Problem as problem:
+                _log.info("a look at a collection failed", extra={"collection": name, "reason": str(problem)})
+            finally:
+                opened.refreshing = False
+
+        self._loaders.submit(refresh)
 
     def _parts(self, tenant: str, name: str, moment: float) -> tuple[Replica, Writer]:
         """The collection in memory, of the incarnation that there was after ``moment``.

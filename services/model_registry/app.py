@@ -1,15 +1,12 @@
 """The model registry service: MLflow's protocol, its artefact proxy, and validation."""
 
-import asyncio
-
 import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
-from starlette.requests import Request
-from starlette.responses import Response
 
 from anfl import aws, environment
 from anfl.auth.verifier import verifier_from_settings
-from anfl.http.service import Service, Verifier, build, json_response
+from anfl.http.adapters import from_starlette
+from anfl.http.service import Service, Verifier, build
 from anfl.problems import unavailable
 from anfl.registry.artifacts import MAX_FILE_BYTES
 from anfl.registry.registry import Registry, build_registry
@@ -33,24 +30,22 @@ def assemble(registry: Registry, queue: ValidationQueue, *, verifier: Verifier, 
     """The ASGI application over given parts."""
     validation = Validation(registry, queue)
 
-    async def live(_request: Request) -> Response:
-        return json_response({"status": "ok"})
-
-    async def ready(_request: Request) -> Response:
+    def ready() -> None:
         try:
-            await asyncio.to_thread(registry.records.reachable)
+            registry.records.reachable()
         except (BotoCoreError, ClientError):
             raise unavailable("The registry table cannot be read.", code="store_unavailable") from None
-        return json_response({"status": "ok"})
 
     return build(
-        {
-            **MlflowApi(registry, validation).handlers(),
-            **ArtifactProxy(registry.artifacts).handlers(),
-            **validation.handlers(),
-        },
+        from_starlette(
+            {
+                **MlflowApi(registry, validation).handlers(),
+                **ArtifactProxy(registry.artifacts).handlers(),
+                **validation.handlers(),
+            }
+        ),
         verifier=verifier,
-        public={("GET", "/health/live"): live, ("GET", "/health/ready"): ready},
+        ready=ready,
         max_body=MAX_FILE_BYTES,  # of an artefact; JSON bodies have a limit of their own
         stage_prefix=stage_prefix,
         render=render,

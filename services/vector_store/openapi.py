@@ -25,7 +25,9 @@ _PROBLEM = {
 
 def document(operations: Sequence[Operation]) -> dict[str, Any]:
     """The description of ``operations``, JSON-ready."""
-    types = {type_ for operation in operations for type_ in (*operation.answers, operation.takes) if type_ is not None}
+    types = {
+        type_ for operation in operations for type_ in (*operation.answers[200], operation.takes) if type_ is not None
+    }
     _, components = msgspec.json.schema_components(types, ref_template=_REFERENCE)
     paths: dict[str, dict[str, Any]] = {}
     for operation in operations:
@@ -54,7 +56,7 @@ def _described(operation: Operation, components: dict[str, Any]) -> dict[str, An
         described["requestBody"] = {"required": True, "content": {"application/json": {"schema": body}}}
     if parameters:
         described["parameters"] = parameters
-    answers = [_reference(answer) for answer in operation.answers]
+    answers = [_reference(answer) for answer in operation.answers[200]]
     answer = answers[0] if len(answers) == 1 else {"oneOf": answers}
     described["responses"] = {
         "200": {"description": "Done", "content": {"application/json": {"schema": answer}}},
