@@ -1,10 +1,12 @@
 """The model registry service: MLflow's protocol, its artefact proxy, and validation."""
 
+from collections.abc import Callable
+
 import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
 
 from anfl import aws, environment
-from anfl.auth.verifier import verifier_from_settings
+from anfl.auth.verifier import TokenSettings, verifier_from_settings
 from anfl.http.adapters import from_starlette
 from anfl.http.service import Service, Verifier, build
 from anfl.problems import unavailable
@@ -52,15 +54,24 @@ def assemble(registry: Registry, queue: ValidationQueue, *, verifier: Verifier, 
     )
 
 
-def create() -> Service:
-    """The application of this process, from its environment."""
-    settings = environment.load(Settings)
-    session = aws.session()
-    registry = build_registry(
-        table=settings.table,
-        dynamodb=session.client("dynamodb", config=aws.config(read_timeout=5)),
-        bucket=settings.bucket,
-        s3=session.client("s3", config=aws.config(read_timeout=60)),
-    )
-    queue = ValidationQueue(url=settings.queue_url, client=session.client("sqs", config=aws.config(read_timeout=5)))
-    return assemble(registry, queue, verifier=verifier_from_settings(), stage_prefix=settings.stage_prefix)
+def creator() -> Callable[[], Service]:
+    """Makes the application in each worker, from this process's environment.
+
+    :raises MissingSettingError: a variable is absent or malformed.
+    """
+    settings, tokens = environment.load(Settings), environment.load(TokenSettings)
+
+    def create() -> Service:
+        session = aws.session()
+        registry = build_registry(
+            table=settings.table,
+            dynamodb=session.client("dynamodb", config=aws.config(read_timeout=5)),
+            bucket=settings.bucket,
+            s3=session.client("s3", config=aws.config(read_timeout=60)),
+        )
+        queue = ValidationQueue(url=settings.queue_url, client=session.client("sqs", config=aws.config(read_timeout=5)))
+        return assemble(
+            registry, queue, verifier=verifier_from_settings(tokens), stage_prefix=settings.stage_prefix
+        )
+
+    return create

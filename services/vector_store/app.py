@@ -1,22 +1,24 @@
 """The vector store service, put together."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 
 import msgspec
 
 from anfl import aws, environment
-from anfl.auth.verifier import verifier_from_settings
+from anfl.auth.verifier import TokenSettings, verifier_from_settings
 from anfl.http.admission import Admission, Room
 from anfl.http.answers import Answer, Response
 from anfl.http.requests import Request
 from anfl.http.service import Service, Verifier, build
+from anfl.processes import Process
 from anfl.telemetry import backlog
 from anfl.vectors import build as vectors
 from anfl.vectors.operations import OPERATIONS
 from anfl.vectors.requests import MAX_BODY_BYTES
 from anfl.vectors.store import VectorStore
+from anfl.vectors.tails import SharedTails
 from services.vector_store.api import REQUESTS, STREAMED, VectorApi
 from services.vector_store.openapi import document
 
@@ -35,11 +37,10 @@ def assemble(
     *,
     verifier: Verifier,
     stage_prefix: str = "",
-    publisher: backlog.Publisher | None = None,
     room: Room = REQUESTS,
     max_body: int = MAX_BODY_BYTES,
 ) -> Service:
-    """The ASGI application over a given store; ``publisher`` works as long as it runs."""
+    """The ASGI application over a given store."""
     threads = ThreadPoolExecutor(THREADS, thread_name_prefix="request")
     api = VectorApi(store=store, threads=threads, requests=Admission(room), streams=Admission(STREAMED))
     description = msgspec.json.encode(document(OPERATIONS))
@@ -49,11 +50,7 @@ def assemble(
 
     @asynccontextmanager
     async def lifespan() -> AsyncIterator[None]:
-        if publisher is not None:
-            publisher.start()
         yield
-        if publisher is not None:
-            publisher.close()
         threads.shutdown(wait=True)
         store.close()
 
@@ -68,11 +65,30 @@ def assemble(
     )
 
 
-def create() -> Service:
-    """The application of this process, from its environment."""
-    return assemble(
-        vectors.build_store(environment.load(vectors.Settings), aws.session()),
-        verifier=verifier_from_settings(),
-        stage_prefix=environment.load(Settings).stage_prefix,
-        publisher=backlog.build_publisher(environment.load(backlog.Settings), aws.session()),
-    )
+def creator() -> Callable[[], Service]:
+    """Makes the application in each worker, from this process's environment and with what the workers share.
+
+    :raises MissingSettingError: a variable is absent or malformed.
+    """
+    settings, stores = environment.load(Settings), environment.load(vectors.Settings)
+    tokens = environment.load(TokenSettings)
+    tails = SharedTails()
+
+    def create() -> Service:
+        store = vectors.build_store(stores, aws.session(), tails=tails)
+        return assemble(store, verifier=verifier_from_settings(tokens), stage_prefix=settings.stage_prefix)
+
+    return create
+
+
+def publishing() -> Process:
+    """The process that tells how far behind the jobs are: one for all workers.
+
+    :raises MissingSettingError: a variable is absent or malformed.
+    """
+    settings = environment.load(backlog.Settings)
+
+    def publish() -> None:
+        backlog.build_publisher(settings, aws.session()).run()
+
+    return Process(name="backlog", target=publish)
