@@ -121,6 +121,10 @@ update-snapshots: $(BIN)/.ready node_modules/.ready ## Accept the present templa
 	  git --no-pager -c diff.template.xfuncname='^  ([A-Za-z].*):$$' diff --stat -p -U1 -- tests/infrastructure/snapshots docs; \
 	  git status --short -- tests/infrastructure/snapshots docs; exit $$status
 
+.PHONY: openapi
+openapi: $(BIN)/.ready ## Write the vector API's description, docs/openapi.json, after a change to its operations or types
+	@$(BIN)/python -m services.vector_store.openapi
+
 .PHONY: lock
 lock: $(UV) ## Compile the requirement files after a change to a .in file
 	@./bundling/lock.sh $(UV)

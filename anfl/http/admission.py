@@ -1,7 +1,6 @@
 """How much work may be inside a process at once: above it, callers are told to slow down."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from typing import Self
 
 import msgspec
 
@@ -20,35 +19,54 @@ class Room(msgspec.Struct, frozen=True, kw_only=True):
 class Admission:
     """Counts what is inside. Used by one event loop."""
 
+    __slots__ = ("body_bytes", "requests", "room")
+
     def __init__(self, room: Room) -> None:
-        self._room = room
-        self._requests = 0
-        self._bytes = 0
+        self.room = room
+        self.requests = 0
+        self.body_bytes = 0
 
-    @contextmanager
-    def admitted(self, size: int) -> Iterator[Callable[[int], None]]:
-        """One more request is inside, whose body declares ``size`` bytes; what is yielded counts further ones.
+    def admitted(self, size: int) -> "Inside":
+        """A context in which one more request is inside, whose body declares ``size`` bytes.
 
-        :raises Problem: 429, also from what is yielded.
+        :raises Problem: 429 on entering it.
         """
-        if self._requests >= self._room.requests:
+        return Inside(self, size)
+
+
+class Inside:
+    """One request's share."""
+
+    __slots__ = ("_admission", "_size")
+
+    def __init__(self, admission: Admission, size: int) -> None:
+        self._admission = admission
+        self._size = size
+
+    def __enter__(self) -> Self:
+        """Enter, or be refused."""
+        inside = self._admission
+        if inside.requests >= inside.room.requests or inside.body_bytes + self._size > inside.room.body_bytes:
             raise _busy()
-        counted = 0
+        inside.requests += 1
+        inside.body_bytes += self._size
+        return self
 
-        def claim(more: int) -> None:
-            nonlocal counted
-            if self._bytes + more > self._room.body_bytes:
-                raise _busy()
-            self._bytes += more
-            counted += more
+    def __exit__(self, *_error: object) -> None:
+        """Leave."""
+        self._admission.requests -= 1
+        self._admission.body_bytes -= self._size
 
-        claim(size)
-        self._requests += 1
-        try:
-            yield claim
-        finally:
-            self._requests -= 1
-            self._bytes -= counted
+    def claim(self, more: int) -> None:
+        """The body turns out to hold ``more`` bytes than was counted.
+
+        :raises Problem: 429.
+        """
+        inside = self._admission
+        if inside.body_bytes + more > inside.room.body_bytes:
+            raise _busy()
+        inside.body_bytes += more
+        self._size += more
 
 
 def _busy() -> Problem:

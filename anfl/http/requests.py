@@ -13,7 +13,9 @@ from anfl.http.encodings import pieces
 from anfl.problems import Problem, invalid, too_large
 
 SILENCE_SECONDS = 30.0
-"""Longest wait for the next part of a body."""
+"""Longest wait for the next part of a body that did not come with its request at once."""
+SMALL_BYTES = 64 * 2**10
+"""A body up to this size is waited for as long as the connection lasts: a timer for each query costs 2 % of it."""
 MAX_PARAMETERS = 32
 _JSON_TYPES = frozenset({b"", b"application/json", b"application/x-www-form-urlencoded"})
 """What a JSON body may call itself; the last is what ``curl -d`` says unless it is told otherwise."""
@@ -32,7 +34,18 @@ def _unclaimed(_size: int) -> None:
 class Request:
     """One request. ``path`` is decoded and without the stage; ``parameters`` are those of its route."""
 
-    __slots__ = ("_max_body", "_receive", "_received", "headers", "id", "method", "parameters", "path", "scope")
+    __slots__ = (
+        "_max_body",
+        "_more",
+        "_receive",
+        "_received",
+        "headers",
+        "id",
+        "method",
+        "parameters",
+        "path",
+        "scope",
+    )
 
     def __init__(self, scope: Scope, receive: Receive, *, path: str, max_body: int) -> None:
         self.scope = scope
@@ -45,6 +58,7 @@ class Request:
         """What the answer will carry as ``x-request-id``."""
         self._receive = receive
         self._received = 0
+        self._more = True
         self._max_body = max_body
 
     @property
@@ -88,14 +102,9 @@ class Request:
         :raises Problem: 413 over the limit; 408 where the rest does not come.
         :raises ClientGoneError: it ends early.
         """
-        more = True
-        while more:
-            message = await self._counted()
-            if message["type"] == "http.disconnect":
-                raise ClientGoneError
-            if part := message.get("body", b""):
+        while self._more:
+            if part := self._part(await self._next()):
                 yield part
-            more = message.get("more_body", False)
 
     async def body(self, *, claim: Claim = _unclaimed) -> bytes:
         """The whole body, decompressed.
@@ -107,8 +116,16 @@ class Request:
         encoding = self.headers.get(b"content-encoding")
         if encoding is not None:
             return await self._decompressed(encoding, claim)
-        parts = [part async for part in self.stream()]
-        return parts[0] if len(parts) == 1 else b"".join(parts)
+        if self.declared_size <= SMALL_BYTES:
+            message = await self._receive()
+            if message["type"] == "http.request" and not message.get("more_body", False):
+                whole: bytes = message.get("body", b"")
+                self._count(whole)
+                return whole
+            first = self._part(message)
+        else:
+            first = b""
+        return b"".join([first, *[part async for part in self.stream()]])
 
     async def _decompressed(self, encoding: bytes, claim: Claim) -> bytes:
         compressed = b"".join([part async for part in self.stream()])
@@ -144,10 +161,22 @@ class Request:
 
     async def _counted(self) -> Message:
         message = await self._next()
-        self._received += len(message.get("body", b""))
+        self._count(message.get("body", b""))
+        return message
+
+    def _part(self, message: Message) -> bytes:
+        """The body's part in ``message``."""
+        if message["type"] == "http.disconnect":
+            raise ClientGoneError
+        part: bytes = message.get("body", b"")
+        self._count(part)
+        self._more = message.get("more_body", False)
+        return part
+
+    def _count(self, part: bytes) -> None:
+        self._received += len(part)
         if self._received > self._max_body:
             raise _over(self._max_body)
-        return message
 
     async def _next(self) -> Message:
         try:

@@ -34,7 +34,7 @@ class Router(Generic[T]):
         """By method, what serves the decoded ``path`` (nothing: no such path); and its parameters."""
         node, parameters = self._root, Parameters()
         start = 1
-        while True:
+        while path.startswith("/"):
             end = path.find("/", start)
             segment = path[start:] if end < 0 else path[start:end]
             following = node.children.get(segment)
@@ -50,6 +50,7 @@ class Router(Generic[T]):
             if end < 0:
                 return node.served, parameters
             start = end + 1
+        return {}, {}
 
     def _methods(self, path: str) -> dict[str, T]:
         node = self._root

@@ -82,9 +82,9 @@ def _bind(listen: Listen) -> socket.socket:
     return listening
 
 
-def _work(create: Callable[[], Service], listening: socket.socket, notice_seconds: float) -> None:
-    service = create()
-    config = uvicorn.Config(
+def configuration(service: Service) -> uvicorn.Config:
+    """How one event loop serves ``service``."""
+    return uvicorn.Config(
         service,
         log_config=None,
         access_log=False,
@@ -99,4 +99,8 @@ def _work(create: Callable[[], Service], listening: socket.socket, notice_second
         timeout_keep_alive=75,  # above the load balancer's 60 s, which may not reuse a closed connection
         timeout_graceful_shutdown=DRAIN_SECONDS,
     )
-    _Server(config, service, notice_seconds).run(sockets=[listening])
+
+
+def _work(create: Callable[[], Service], listening: socket.socket, notice_seconds: float) -> None:
+    service = create()
+    _Server(configuration(service), service, notice_seconds).run(sockets=[listening])

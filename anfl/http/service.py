@@ -5,10 +5,11 @@ there. Health is served here, for every service alike.
 """
 
 import asyncio
+import itertools
 import logging
 import re
+import secrets
 import time
-import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -89,6 +90,8 @@ class Service:
         self._max_body = max_body
         self._render = render
         self._lifespan = lifespan
+        self._run = secrets.token_hex(8)
+        self._count = itertools.count(1)
         self.draining = False
         """Set once the process is to stop: it is not ready any more, and asks clients to go elsewhere."""
 
@@ -121,7 +124,7 @@ class Service:
         if self._stage and path.startswith(self._stage):
             path = path[len(self._stage) - 1 :]
         request = Request(scope, receive, path=path, max_body=self._max_body)
-        request.id = _request_id(request)
+        request.id = _given_id(request) or f"{self._run}-{next(self._count):x}"
         try:
             response = await self._dispatch(request)
         except Problem as problem:
@@ -204,13 +207,13 @@ def _other_method(request: Request, served: Mapping[str, object]) -> Response:
     )
 
 
-def _request_id(request: Request) -> str:
-    """The caller's id for the request, else the gateway's, else a new one."""
+def _given_id(request: Request) -> str | None:
+    """The caller's id for the request, else the gateway's."""
     for name in (b"x-request-id", b"x-amzn-requestid"):
         given = request.headers.get(name)
         if given is not None and _REQUEST_ID.fullmatch(given):
             return given.decode()
-    return str(uuid.uuid4())
+    return None
 
 
 def build(

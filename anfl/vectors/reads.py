@@ -6,11 +6,11 @@ import heapq
 
 import msgspec
 
-from anfl.problems import Problem, invalid, not_found
+from anfl.problems import Problem, conflict, invalid, not_found
 from anfl.vectors.allowance import Allowance
 from anfl.vectors.engine.rows import Found, Matches
 from anfl.vectors.filters import compile_filter
-from anfl.vectors.model import Position, Values
+from anfl.vectors.model import Collection, Position, Values
 from anfl.vectors.requests import (
     Answer,
     Count,
@@ -30,8 +30,9 @@ from anfl.vectors.state import State
 
 
 class Cursor(msgspec.Struct, frozen=True, array_like=True):
-    """Where a scroll goes on: behind ``after``, in a state not older than ``position``."""
+    """Where a scroll of one incarnation goes on: behind ``after``, in a state not older than ``position``."""
 
+    incarnation: str
     position: str
     after: str
 
@@ -51,6 +52,11 @@ class Cursor(msgspec.Struct, frozen=True, array_like=True):
         except (binascii.Error, UnicodeEncodeError, ValueError, msgspec.MsgspecError):
             raise invalid("A cursor is what an answer's 'cursor' held.", field="cursor") from None
         return cursor
+
+    def check(self, collection: Collection) -> None:
+        """:raises Problem: 409 ``history_lost``, the cursor is of an earlier collection of the same name."""
+        if self.incarnation != collection.incarnation:
+            raise conflict("The cursor is of a collection that was deleted; begin again.", code="history_lost")
 
 
 def fetch(state: State, request: Fetch) -> Rows:
@@ -73,7 +79,7 @@ def scroll(state: State, request: Scroll) -> Rows:
             break
         page.append(_stored(row, allowance, "limit"))
     position = str(state.position)
-    cursor = str(Cursor(position, page[-1].id)) if len(ids) > len(page) else None
+    cursor = str(Cursor(state.collection.incarnation, position, page[-1].id)) if len(ids) > len(page) else None
     return Rows(vectors=page, sequence=position, cursor=cursor)
 
 

@@ -70,8 +70,6 @@ def creator() -> Callable[[], Service]:
             s3=session.client("s3", config=aws.config(read_timeout=60)),
         )
         queue = ValidationQueue(url=settings.queue_url, client=session.client("sqs", config=aws.config(read_timeout=5)))
-        return assemble(
-            registry, queue, verifier=verifier_from_settings(tokens), stage_prefix=settings.stage_prefix
-        )
+        return assemble(registry, queue, verifier=verifier_from_settings(tokens), stage_prefix=settings.stage_prefix)
 
     return create

@@ -45,8 +45,8 @@ class VectorApi:
     def _answered(self, operation: Operation) -> Handler:
         async def handle(request: Request, principal: Principal) -> Response:
             name = request.parameters.get("name", "")
-            with self.requests.admitted(request.declared_size) as claim:
-                given = await _given(operation, request, claim)
+            with self.requests.admitted(request.declared_size) as inside:
+                given = await _given(operation, request, inside.claim)
                 small = len(given) <= AT_ONCE_BYTES
                 asked = _asked(operation, given) if small else None
                 if small and operation.at_once is not None:

@@ -15,7 +15,6 @@ from anfl.http.service import Service, Verifier, build
 from anfl.processes import Process
 from anfl.telemetry import backlog
 from anfl.vectors import build as vectors
-from anfl.vectors.operations import OPERATIONS
 from anfl.vectors.requests import MAX_BODY_BYTES
 from anfl.vectors.store import VectorStore
 from anfl.vectors.tails import SharedTails
@@ -43,7 +42,7 @@ def assemble(
     """The ASGI application over a given store."""
     threads = ThreadPoolExecutor(THREADS, thread_name_prefix="request")
     api = VectorApi(store=store, threads=threads, requests=Admission(room), streams=Admission(STREAMED))
-    description = msgspec.json.encode(document(OPERATIONS))
+    description = msgspec.json.encode(document())
 
     async def openapi(_request: Request) -> Response:
         return Answer(description)

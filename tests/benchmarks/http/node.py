@@ -66,9 +66,7 @@ def aws(folder: Path) -> Iterator[Aws]:
         "AWS_DEFAULT_REGION": REGION,
     }
     with _running((sys.executable, "-m", "tests.benchmarks.http.aws", str(port)), environment, folder / "aws.log"):
-        session = boto3.session.Session(
-            aws_access_key_id="local", aws_secret_access_key="local", region_name=REGION
-        )
+        session = boto3.session.Session(aws_access_key_id="local", aws_secret_access_key="local", region_name=REGION)
         _wait(lambda: httpx.get(f"{endpoint}/_anfl/health", trust_env=False).is_success, "the storage")
         try:
             _create(session, endpoint)

@@ -235,3 +235,13 @@ def test_query_and_stats(store: VectorStore) -> None:
     assert [match.id for match in answer.matches] == ["b"]
     stats = store.stats("demo", "words")
     assert (stats.rows, stats.unmerged_rows, stats.segments, stats.sequence) == (2, 2, 1, position)
+
+
+def test_a_cursor_of_a_deleted_collection_is_refused_by_its_successor(store: VectorStore) -> None:
+    store.create("demo", WORDS)
+    store.write("demo", "words", upsert(("a", [1, 0]), ("b", [0, 1])))
+    cursor = store.scroll("demo", "words", Scroll(limit=1)).cursor
+    store.delete("demo", "words")
+    store.create("demo", WORDS)
+    store.write("demo", "words", upsert(("a", [1, 0]), ("b", [0, 1])))
+    assert code_of(lambda: store.scroll("demo", "words", Scroll(limit=1, cursor=cursor))) == (409, "history_lost")
