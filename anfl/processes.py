@@ -138,9 +138,8 @@ class Parent:
 
 def usable_cores() -> int:
     """Processors that this process may use."""
-    if sys.version_info >= (3, 13):
-        return os.process_cpu_count() or 1
-    return os.cpu_count() or 1
+    count = getattr(os, "process_cpu_count", os.cpu_count)  # Python 3.13 knows a container's share
+    return count() or 1
 
 
 def _become(process: Process, parent: int) -> None:

@@ -55,9 +55,9 @@ def start(
     url: str, bodies: Path, *, connections: int, seconds: float, token: str | None = None
 ) -> "subprocess.Popen[str]":
     """Begin what `finish` ends."""
-    command = ["wrk", "-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s", "--timeout", "10s", "-s", _SCRIPT, url]
-    arguments = ["--", bodies, token or ""]
-    return subprocess.Popen([*command, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    options = ["-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s", "--timeout", "10s", "-s", str(_SCRIPT)]
+    command = ["wrk", *options, url, "--", str(bodies), token or ""]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def finish(load: "subprocess.Popen[str]", seconds: float) -> Load:

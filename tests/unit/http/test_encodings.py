@@ -4,6 +4,7 @@ import gzip
 import sys
 import tracemalloc
 import zlib
+from collections.abc import Callable
 
 import pytest
 
@@ -15,7 +16,7 @@ else:
 from anfl.http.encodings import PIECE_BYTES, pieces
 from anfl.problems import Problem
 
-PACKERS = {b"gzip": gzip.compress, b"zstd": zstd.compress}
+PACKERS: dict[bytes, Callable[[bytes], bytes]] = {b"gzip": gzip.compress, b"zstd": zstd.compress}
 CONTENT = bytes(range(256)) * 20_000
 
 
