@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import hnswlib
@@ -99,6 +100,16 @@ class Raw:
         labels, _ = self._graph.knn_query(query, k=k, num_threads=1)
         found: Values = labels[0]
         return found
+
+    def search_many(self, queries: Values, k: int) -> Values:
+        """The nearest ``k`` rows to each of ``queries``, by one thread."""
+        labels, _ = self._graph.knn_query(queries, k=k, num_threads=1)
+        found: Values = labels
+        return found
+
+    def save(self, path: Path) -> None:
+        """Write the graph to a file."""
+        self._graph.save_index(str(path))
 
     def numbers(self, answer: object) -> list[int]:
         """See `Contestant`."""
