@@ -10,7 +10,7 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
-from stacks.models import Cache
+from stacks.deployment import Cache
 
 _FAMILY = "valkey8"
 _VERSION = "8.0"

@@ -22,7 +22,8 @@ from anfl.resources import (
     Table,
     Variable,
 )
-from stacks.models import ClusterName, Settings
+from stacks.architecture import ClusterName
+from stacks.models import Settings
 from stacks.storage import StorageStack
 from stacks.units import Region
 
@@ -99,10 +100,10 @@ class Parts:
         self._key = key
         deployment = settings.deployment
         self._values: dict[Variable, str | None] = {
-            Variable.TOKEN_ISSUER: deployment.tokens.issuer,
+            Variable.TOKEN_ISSUER: settings.issuer,
             Variable.TOKEN_AUDIENCE: deployment.tokens.audience,
             Variable.TOKEN_TTL_SECONDS: str(int(deployment.tokens.ttl.total_seconds())),
-            Variable.VAULT_ADDR: deployment.vault.address.format(region=region),
+            Variable.VAULT_ADDR: settings.vault_address(region),
             Variable.DEFAULT_TENANT: deployment.default_tenant,
             Variable.STAGE_PREFIX: f"/{STAGE}",
             Variable.ECS_CLUSTER: settings.name(ClusterName.VECTOR_PROCESSING),

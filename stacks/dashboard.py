@@ -6,8 +6,9 @@ from typing import Any
 from constructs.metrics import PERIOD_SECONDS, Metric
 
 from anfl.resources import TABLES, Function, Service
+from stacks.architecture import AlertName
 from stacks.measures import api_metric, healthy_targets, usage
-from stacks.models import AlertName, Settings
+from stacks.models import Settings
 from stacks.scaling import backlog
 from stacks.service import ServiceStack
 from stacks.storage import QUEUES

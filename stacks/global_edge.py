@@ -11,7 +11,6 @@ from constructs import Construct
 from constructs.accelerated_entry import AcceleratedEntry
 from constructs.alias_record import AliasRecord
 from constructs.documentation_site import DocumentationSite
-from constructs.encrypted_log_group import EncryptedLogGroup
 from constructs.firewall import Scope, WebFirewall
 from constructs.key_policy import key_policy
 from constructs.secure_bucket import SecureBucket
@@ -107,9 +106,7 @@ class GlobalEdge(AnflStack):
             bucket=bucket,
             certificate_arn=certificate.ref,
             web_acl_arn=firewall.arn if firewall else None,
-            log_group=EncryptedLogGroup(
-                self, "SiteLogs", key=self._key, retention_days=deployment.log_retention_days, retain=self.retain
-            ),
+            log_group=self.log_group("SiteLogs", self._key),
         )
         for kind in ("A", "AAAA"):
             AliasRecord(

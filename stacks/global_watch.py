@@ -7,7 +7,6 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_ssm as ssm
 from constructs import Construct, grants
-from constructs.encrypted_log_group import EncryptedLogGroup
 from constructs.python_function import PythonFunction
 
 from anfl.resources import (
@@ -73,9 +72,7 @@ class GlobalWatch(AnflStack):
                 Variable.DRAINED_PARAMETER: parameter,
             },
             statements=[self._read(), *grants.publish_metrics(METRICS_NAMESPACE)],
-            log_group=EncryptedLogGroup(
-                self, "WatchLogs", key=key, retention_days=deployment.log_retention_days, retain=self.retain
-            ),
+            log_group=self.log_group("WatchLogs", key),
         )
 
     def _read(self) -> iam.PolicyStatement:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from constructs.metrics import Metric
 
 from anfl.resources import Service
-from stacks.models import AlertName
+from stacks.architecture import AlertName
 from stacks.scaling import utilization
 from stacks.service import ServiceStack
 

@@ -6,7 +6,6 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 from constructs.alert_topic import AlertTopic
-from constructs.encrypted_log_group import EncryptedLogGroup
 from constructs.grafana_workspace import GrafanaWorkspace
 from constructs.key_policy import NOTIFIERS
 from constructs.metrics import PERIOD_SECONDS, Metric, result
@@ -14,10 +13,11 @@ from constructs.prometheus_workspace import PrometheusWorkspace
 
 from anfl.resources import METRICS_NAMESPACE
 from stacks.alert_rules import alert_manager, rule_groups
+from stacks.architecture import AlertName, Severity
 from stacks.base import AnflStack
 from stacks.dashboard import dashboard
 from stacks.measures import Measure, measures
-from stacks.models import AlertName, Settings, Severity
+from stacks.models import Settings
 from stacks.service import ServiceStack
 from stacks.units import Region
 
@@ -122,10 +122,7 @@ class MonitoringStack(AnflStack):
         )
 
     def _prometheus(self, region: Region, key_arn: str) -> PrometheusWorkspace:
-        deployment = self.settings.deployment
-        log_group = EncryptedLogGroup(
-            self, "PrometheusLogs", key=self._key, retention_days=deployment.log_retention_days, retain=self.retain
-        )
+        log_group = self.log_group("PrometheusLogs", self._key)
         topics = {severity: topic.topic_arn for severity, topic in self.topics.items()}
         return PrometheusWorkspace(
             self,

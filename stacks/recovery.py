@@ -8,15 +8,17 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 from constructs.backup_plan import BackupPlan
-from constructs.encrypted_log_group import EncryptedLogGroup
 from constructs.restore_test import RestoreTest
 from constructs.workflow import Workflow
 
 from anfl.resources import TABLES
+from stacks.architecture import ConfigurationBackup, DatabaseBackup, VectorBackup
 from stacks.base import AnflStack
-from stacks.models import ConfigurationBackup, DatabaseBackup, Settings, VectorBackup
+from stacks.models import Settings
+from stacks.recovery_access import of_workflow
 from stacks.recovery_workflow import RecoveryWorkflow
 from stacks.storage import StorageStack
+from stacks.takeover import Takeover
 from stacks.units import Region
 
 _POLICIES = (
@@ -127,21 +129,15 @@ class RecoveryStack(AnflStack):
             )
 
     def _workflow(self, region: Region, ward: Region) -> None:
-        workflow = RecoveryWorkflow(
-            self, settings=self.settings, region=region, ward=ward, vault_name=self.settings.name("recovery")
+        takeover = Takeover(
+            stack=self, settings=self.settings, region=region, ward=ward, vault=self.settings.name("recovery")
         )
         made = Workflow(
             self,
             "Recovery",
             name=self.settings.name("recover", ward),
-            definition=workflow.definition(),
-            statements=workflow.statements(self._key),
-            log_group=EncryptedLogGroup(
-                self,
-                "RecoveryLogs",
-                key=self._key,
-                retention_days=self.settings.deployment.log_retention_days,
-                retain=self.retain,
-            ),
+            definition=RecoveryWorkflow(takeover).definition(),
+            statements=of_workflow(takeover, self._key),
+            log_group=self.log_group("RecoveryLogs", self._key),
         )
         CfnOutput(self, "RecoveryWorkflowArn", value=made.resource.ref, description=f"Start it when {ward} is lost")

@@ -71,7 +71,7 @@ class SecurityStack(AnflStack):
     @property
     def listener_port(self) -> int:
         """Port of the balancer: HTTPS where there is a certificate to offer."""
-        return HTTPS if self.settings.deployment.domain else 80
+        return HTTPS if self.settings.domain else 80
 
     def _group(self, name: str, description: str) -> ec2.SecurityGroup:
         return ec2.SecurityGroup(

@@ -4,14 +4,14 @@ from datetime import timedelta
 
 from aws_cdk import aws_kms as kms
 from constructs import Construct
-from constructs.encrypted_log_group import EncryptedLogGroup
 from constructs.region_network import RegionNetwork
 from constructs.secure_bucket import SecureBucket
 from constructs.valkey_cache import ValkeyCache
 from constructs.work_queue import WorkQueue
 
+from stacks.architecture import FunctionName
 from stacks.base import AnflStack
-from stacks.models import FunctionName, Settings
+from stacks.models import Settings
 from stacks.security import CACHE_PORT, SecurityStack
 from stacks.units import Region
 
@@ -87,9 +87,7 @@ class StorageStack(AnflStack):
             subnet_ids=network.private_subnet_ids,
             security_group_id=security.cache.security_group_id,
             key=self._key,
-            log_group=EncryptedLogGroup(
-                self, "CacheLogs", key=self._key, retention_days=deployment.log_retention_days, retain=self.retain
-            ),
+            log_group=self.log_group("CacheLogs", self._key),
             snapshot_retention=self.settings.backup.databases.retention,
             retain=self.retain,
         )

@@ -1,5 +1,7 @@
 """Assembles a vector store, and a builder, from a process's environment."""
 
+import atexit
+import shutil
 import tempfile
 import time
 from pathlib import Path
@@ -33,6 +35,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """What the processes of a node share. Without one, a process has a folder of its own, and no builder."""
     memory_bytes: int = msgspec.field(default=MEMORY_BYTES, name="VECTORS_MEMORY_BYTES")
     build_threads: int = msgspec.field(default=1, name="BUILD_THREADS")
+
+
+def on_a_node(settings: Settings) -> Settings:
+    """``settings`` with a folder that this process shares with those it forks, unless they name one."""
+    if settings.node_folder is not None:
+        return settings
+    folder = tempfile.mkdtemp(prefix="anfl-node-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return msgspec.structs.replace(settings, node_folder=folder)
 
 
 def build_store(settings: Settings, session: boto3.session.Session, *, tails: Tails | None = None) -> VectorStore:

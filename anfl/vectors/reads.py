@@ -11,7 +11,7 @@ from anfl.problems import Problem, conflict, invalid, not_found
 from anfl.vectors.allowance import Allowance
 from anfl.vectors.engine.view import Found, Hit
 from anfl.vectors.filters import Filter, compile_filter
-from anfl.vectors.model import FieldType, Position, Values
+from anfl.vectors.model import Collection, FieldType, Position, Values
 from anfl.vectors.requests import (
     Answer,
     Count,
@@ -31,8 +31,9 @@ from anfl.vectors.state import State
 
 
 class Cursor(msgspec.Struct, frozen=True, array_like=True):
-    """Where a scroll goes on: behind ``after``, in a state not older than ``position``."""
+    """Where a scroll of one incarnation goes on: behind ``after``, in a state not older than ``position``."""
 
+    incarnation: str
     position: str
     after: str
 
@@ -53,11 +54,16 @@ class Cursor(msgspec.Struct, frozen=True, array_like=True):
             raise invalid("A cursor is what an answer's 'cursor' held.", field="cursor") from None
         return cursor
 
+    def check(self, collection: Collection) -> None:
+        """:raises Problem: 409 ``history_lost``, the cursor is of an earlier collection of the same name."""
+        if self.incarnation != collection.incarnation:
+            raise conflict("The cursor is of a collection that was deleted; begin again.", code="history_lost")
+
 
 def fetch(state: State, request: Fetch) -> Rows:
     """Rows by id, in the order asked for; absent ones are left out."""
     found = [row for row_id in dict.fromkeys(request.ids) if (row := state.row(row_id)) is not None]
-    allowance = Allowance(("values", "metadata"))
+    allowance = Allowance(("values", "metadata"), packed=request.values_format == "f32")
     return Rows(vectors=[_stored(row, allowance, "ids") for row in found], sequence=str(state.position))
 
 
@@ -65,14 +71,14 @@ def scroll(state: State, request: Scroll) -> Rows:
     """One page of rows in id order; it ends early where an answer would be too large."""
     after = "" if request.cursor is None else Cursor.parse(request.cursor).after
     rows = state.rows.view.page(_filter(request.filter), now=state.now(), after=after, limit=request.limit + 1)
-    allowance = Allowance(request.include)
+    allowance = Allowance(request.include, packed=request.values_format == "f32")
     page: list[StoredRow] = []
     for row in rows[: request.limit]:
         if page and not allowance.has_room(row):
             break
         page.append(_stored(row, allowance, "limit"))
     position = str(state.position)
-    cursor = str(Cursor(position, page[-1].id)) if len(rows) > len(page) else None
+    cursor = str(Cursor(state.collection.incarnation, position, page[-1].id)) if len(rows) > len(page) else None
     return Rows(vectors=page, sequence=position, cursor=cursor)
 
 
@@ -125,7 +131,7 @@ def query(state: State, request: Query) -> Answer | Results:
         wanted=_filter(request.filter),
         skip=request.id,
     )
-    allowance = Allowance(request.include)
+    allowance = Allowance(request.include, packed=request.values_format == "f32")
     position = str(state.position)
     if request.vectors is None:
         return Answer(matches=_matches(found[0], request, allowance), sequence=position)

@@ -229,8 +229,12 @@ class VectorStore:
     def scroll(self, tenant: str, name: str, request: Scroll) -> Rows:
         """See `reads.scroll`."""
         pinned: Read = request
-        if request.cursor is not None and request.min_sequence is None:
-            pinned = Read(consistency=request.consistency, min_sequence=reads.Cursor.parse(request.cursor).position)
+        if request.cursor is not None:
+            cursor = reads.Cursor.parse(request.cursor)
+            opened = self.opened.get(tenant, name, self._clock.monotonic() - STALE_SECONDS)
+            cursor.check(opened.replica.collection)
+            if request.min_sequence is None:
+                pinned = Read(consistency=request.consistency, min_sequence=cursor.position)
         return self._read(tenant, name, pinned, lambda state: reads.scroll(state, request))
 
     def stats(self, tenant: str, name: str) -> Stats:

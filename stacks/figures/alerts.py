@@ -6,9 +6,9 @@ from typing import Any
 
 import yaml
 
+from stacks.architecture import Alert, AlertName
 from stacks.figures.inspection import Inspection, Rules, begins, equals
 from stacks.figures.templates import Resource
-from stacks.models import Alert, AlertName
 
 
 def _alarms(look: Inspection) -> Iterator[Resource]:

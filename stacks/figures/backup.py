@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from stacks.figures.inspection import Inspection, Rules, equals
 from stacks.figures.templates import Resource
-from stacks.models import Backup, Settings
+from stacks.models import Settings
 from stacks.units import Region
 
 _SCHEDULES = {
@@ -37,7 +37,7 @@ def _member(look: Inspection) -> str:
 
 
 def _retention_days(settings: Settings, member: str) -> int:
-    plans: Backup = settings.backup
+    plans = settings.backup
     return {
         "databases": plans.databases.retention,
         "vectors": plans.vectors.retention,
@@ -65,6 +65,11 @@ def _retention(look: Inspection) -> None:
             look.note(plan, f"{copy}.DestinationBackupVaultArn", vault, agrees=f":{guardian}:" in str(vault))
     for cache in _caches(look):
         look.show(cache, "SnapshotRetentionLimit", equals(days))
+    if _member(look) == "databases":
+        for table in look.in_stack(look.name("global", "data"), "AWS::DynamoDB::GlobalTable"):
+            for replica in range(len(table.get("Replicas"))):
+                kept = f"Replicas.{replica}.PointInTimeRecoverySpecification.RecoveryPeriodInDays"
+                look.show(table, kept, equals(days))
 
 
 def _type(look: Inspection) -> None:

@@ -120,10 +120,14 @@ class Raw:
         return found
 
     def search_many(self, queries: Values, k: int) -> Values:
-        """See `Contestant`."""
+        """The nearest ``k`` rows to each of ``queries``, by one thread."""
         labels, _ = self._graph.knn_query(queries, k=k, num_threads=1)
         found: Values = labels
         return found
+
+    def save(self, path: Path) -> None:
+        """Write the graph to a file."""
+        self._graph.save_index(str(path))
 
     def numbers(self, answer: object) -> list[int]:
         """See `Contestant`."""

@@ -56,7 +56,7 @@ def test_clusters_run_on_the_instances_of_the_settings(
         assert "DesiredCapacity" not in group, "a deployment would undo what scaling decided"
 
 
-def test_instances_demand_imdsv2_and_encrypt_their_disks(assembly: Assembly) -> None:
+def test_instances_demand_imdsv2_and_encrypt_their_disks_under_the_data_key(assembly: Assembly) -> None:
     for stack in assembly.regional("service").values():
         for template in stack.properties("AWS::EC2::LaunchTemplate"):
             data = template["LaunchTemplateData"]
@@ -64,6 +64,7 @@ def test_instances_demand_imdsv2_and_encrypt_their_disks(assembly: Assembly) -> 
             assert data["MetadataOptions"]["HttpPutResponseHopLimit"] == 1
             for device in data["BlockDeviceMappings"]:
                 assert device["Ebs"]["Encrypted"] is True
+                assert "DataKey" in json.dumps(device["Ebs"]["KmsKeyId"])
                 assert device["Ebs"]["VolumeType"] == "gp3"
             assert "ECS_AWSVPC_BLOCK_IMDS=true" in data["UserData"]["Fn::Base64"]
             assert "KeyName" not in data

@@ -3,7 +3,8 @@
 import json
 from collections.abc import Callable
 
-from aws_cdk import Stack
+import pytest
+from aws_cdk import CfnOutput, Stack
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
 from constructs.alert_topic import AlertTopic
@@ -31,6 +32,7 @@ def test_a_metric_as_a_row_of_a_graph() -> None:
     ]
 
 
+@pytest.mark.defaults(of=AlertTopic)
 def test_a_topic_for_one_publisher(inspect_construct: Inspect) -> None:
     template = inspect_construct(
         lambda stack: AlertTopic(
@@ -48,18 +50,50 @@ def test_a_topic_for_one_publisher(inspect_construct: Inspect) -> None:
     }
 
 
-def test_a_prometheus_workspace_and_its_rules(inspect_construct: Inspect) -> None:
+@pytest.mark.everything(of=AlertTopic)
+def test_a_topic_takes_messages_of_its_publishers_in_this_account_alone(inspect_construct: Inspect) -> None:
+    publishers = ["cloudwatch.amazonaws.com", "aps.amazonaws.com"]
     template = inspect_construct(
-        lambda stack: PrometheusWorkspace(
-            stack,
-            "P",
-            name="p",
-            key_arn=KEY_ARN,
-            rule_groups="groups: []",
-            alert_manager="alertmanager_config: {}",
-            log_group=logs.LogGroup(stack, "Logs"),
+        lambda stack: AlertTopic(
+            stack, "T", name="t", key=kms.Key.from_key_arn(stack, "Key", KEY_ARN), publishers=publishers
         )
     )
+    statements = template.only("AWS::SNS::TopicPolicy")["PolicyDocument"]["Statement"]
+    (allows,) = (s for s in statements if s["Effect"] == "Allow")
+    assert sorted(allows["Principal"]["Service"]) == sorted(publishers)
+    assert allows["Condition"] == {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}
+    (denies,) = (s for s in statements if s["Effect"] == "Deny")
+    assert denies["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+
+
+def _prometheus(stack: Stack) -> PrometheusWorkspace:
+    made = PrometheusWorkspace(
+        stack,
+        "P",
+        name="p",
+        key_arn=KEY_ARN,
+        rule_groups="groups: []",
+        alert_manager="alertmanager_config: {}",
+        log_group=logs.LogGroup(stack, "Logs"),
+    )
+    CfnOutput(stack, "Write", value=made.remote_write_url)
+    return made
+
+
+@pytest.mark.defaults(of=PrometheusWorkspace)
+def test_a_prometheus_workspace_says_where_to_write_and_what_goes_wrong(inspect_construct: Inspect) -> None:
+    template = inspect_construct(_prometheus)
+    ((workspace, whole),) = template.resources("AWS::APS::Workspace").items()
+    assert template.document["Outputs"]["Write"]["Value"] == {
+        "Fn::Join": ["", [{"Fn::GetAtt": [workspace, "PrometheusEndpoint"]}, "api/v1/remote_write"]]
+    }
+    ((group, _),) = template.resources("AWS::Logs::LogGroup").items()
+    assert whole["Properties"]["LoggingConfiguration"] == {"LogGroupArn": {"Fn::GetAtt": [group, "Arn"]}}
+
+
+@pytest.mark.everything(of=PrometheusWorkspace)
+def test_a_prometheus_workspace_and_its_rules(inspect_construct: Inspect) -> None:
+    template = inspect_construct(_prometheus)
     workspace = template.only("AWS::APS::Workspace")
     assert workspace["Alias"] == "p"
     assert workspace["KmsKeyArn"] == KEY_ARN
@@ -67,6 +101,18 @@ def test_a_prometheus_workspace_and_its_rules(inspect_construct: Inspect) -> Non
     assert template.only("AWS::APS::RuleGroupsNamespace")["Data"] == "groups: []"
 
 
+@pytest.mark.everything(of=GrafanaWorkspace)
+def test_a_grafana_workspace_of_several_regions_and_tags(inspect_construct: Inspect) -> None:
+    regions, tags = ["eu-west-1", "us-east-1"], {"a": "b", "c": "d"}
+    template = inspect_construct(lambda stack: GrafanaWorkspace(stack, "G", name="g", regions=regions, tags=tags))
+    statements = template.only("AWS::IAM::Policy")["PolicyDocument"]["Statement"]
+    (read,) = (s for s in statements if s["Sid"] == "ReadPrometheus")
+    assert read["Condition"] == {"StringEquals": {"aws:ResourceTag/a": "b", "aws:ResourceTag/c": "d"}}
+    for region, resource in zip(regions, read["Resource"], strict=True):
+        assert f":aps:{region}:" in json.dumps(resource)
+
+
+@pytest.mark.defaults(of=GrafanaWorkspace)
 def test_a_grafana_workspace_reads_only_workspaces_with_its_tags(inspect_construct: Inspect) -> None:
     template = inspect_construct(
         lambda stack: GrafanaWorkspace(stack, "G", name="g", regions=["eu-west-1"], tags={"a": "b"})

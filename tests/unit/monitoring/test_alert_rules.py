@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from stacks.alert_rules import RULES, RuleError, alert_manager, rule_groups
-from stacks.models import Severity
+from stacks.architecture import Severity
 from stacks.settings import load
 from stacks.units import Region
 

@@ -12,10 +12,11 @@ import pytest
 
 from anfl.auth.principal import Principal, Role
 from anfl.auth.rbac import ROUTES
+from anfl.http.admission import Room
+from anfl.http.service import Service
 from anfl.problems import Problem
-from anfl.vectors.operations import OPERATIONS
+from anfl.vectors.operations import OPERATIONS, STREAMS
 from anfl.vectors.store import VectorStore
-from services.vector_store import app as app_module
 from services.vector_store.app import assemble
 
 pytestmark = pytest.mark.anyio
@@ -119,27 +120,28 @@ async def test_roles_and_tenants(client: httpx.AsyncClient) -> None:
     assert (await client.get("/v1/collections", headers={"authorization": ""})).status_code == 401
 
 
-async def test_a_body_above_the_limit(monkeypatch: pytest.MonkeyPatch, store: VectorStore) -> None:
-    monkeypatch.setattr(app_module, "MAX_BODY_BYTES", 100)
-    service = assemble(store, verifier=PlainTokens())
-    transport = httpx.ASGITransport(service)
-    async with httpx.AsyncClient(transport=transport, base_url="http://api") as small:
-        headers = {"authorization": "Bearer demo.admin"}
-        answer = await small.post("/v1/collections", content=b" " * 101, headers=headers)
+def calling(service: Service) -> httpx.AsyncClient:
+    headers = {"authorization": "Bearer demo.admin"}
+    return httpx.AsyncClient(transport=httpx.ASGITransport(service), base_url="http://api", headers=headers)
+
+
+async def test_a_body_above_the_limit(store: VectorStore) -> None:
+    async with calling(assemble(store, verifier=PlainTokens(), max_body=100)) as client:
+        answer = await client.post("/v1/collections", content=b" " * 101)
     assert answer.status_code == 413
 
 
-async def test_too_many_at_once_are_told_to_slow_down(
-    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(app_module, "REQUESTS", 0)
-    answer = await client.get("/v1/collections")
-    assert (answer.status_code, answer.headers["retry-after"]) == (429, "1")
+async def test_too_many_at_once_are_told_to_slow_down_and_the_node_is_healthy(store: VectorStore) -> None:
+    full = assemble(store, verifier=PlainTokens(), room=Room(requests=0, body_bytes=0))
+    async with calling(full) as client:
+        answer = await client.get("/v1/collections")
+        assert (answer.status_code, answer.headers["retry-after"]) == (429, "1")
+        assert (await client.get("/health/ready")).status_code == 200
 
 
-async def test_bodies_count_before_they_are_read(client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_bodies_count_before_they_are_read(store: VectorStore) -> None:
+    client = calling(assemble(store, verifier=PlainTokens(), room=Room(requests=9, body_bytes=150)))
     await created(client)
-    monkeypatch.setattr(app_module, "BODIES_BYTES", 150)
     first_part, go_on = asyncio.Event(), asyncio.Event()
 
     async def slow_body() -> AsyncIterator[bytes]:
@@ -157,11 +159,6 @@ async def test_bodies_count_before_they_are_read(client: httpx.AsyncClient, monk
     go_on.set()
     assert (await slow).status_code == 200
     assert (await client.post(count, content=b"{}" + b" " * 98)).status_code == 200
-
-
-async def test_a_busy_node_is_healthy(client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(app_module, "REQUESTS", 0)
-    assert (await client.get("/health/ready")).status_code == 200
 
 
 async def test_health_needs_no_token_and_tells_of_the_catalogue(
@@ -189,4 +186,4 @@ async def test_the_description_has_every_operation(client: httpx.AsyncClient) ->
 
 def test_every_collection_route_is_served() -> None:
     routes = {(route.method, route.path) for route in ROUTES if route.path.startswith("/v1/collections")}
-    assert routes == {(operation.method, operation.path) for operation in OPERATIONS}
+    assert routes == {(call.method, call.path) for call in (*OPERATIONS, *STREAMS)}

@@ -260,3 +260,13 @@ def test_a_declaration_that_rows_contradict_is_refused(store: VectorStore) -> No
     store.write("demo", "words", upsert(("a", (1, 1)), metadata={"year": 1984}))
     patched = store.update("demo", "words", CollectionPatch(fields={"year": FieldType.NUMBER}))
     assert patched.settings.fields == {"year": FieldType.NUMBER}
+
+
+def test_a_cursor_of_a_deleted_collection_is_refused_by_its_successor(store: VectorStore) -> None:
+    store.create("demo", WORDS)
+    store.write("demo", "words", upsert(("a", [1, 0]), ("b", [0, 1])))
+    cursor = store.scroll("demo", "words", Scroll(limit=1)).cursor
+    store.delete("demo", "words")
+    store.create("demo", WORDS)
+    store.write("demo", "words", upsert(("a", [1, 0]), ("b", [0, 1])))
+    assert code_of(lambda: store.scroll("demo", "words", Scroll(limit=1, cursor=cursor))) == (409, "history_lost")

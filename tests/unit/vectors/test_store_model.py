@@ -282,7 +282,7 @@ class Store(RuleBasedStateMachine):
 
 
 def _seen(row: StoredRow) -> tuple[Any, ...]:
-    assert row.values is not None
+    assert isinstance(row.values, list)
     return (row.id, tuple(row.values), json.loads(json.dumps(row.metadata)), row.version, row.expires_at)
 
 
