@@ -11,12 +11,11 @@ from anfl.problems import Problem
 from anfl.vectors.catalogue import Catalogue
 from anfl.vectors.log import delete_all
 from anfl.vectors.model import Collection
+from anfl.vectors.named import ORPHAN_SECONDS
 from anfl.vectors.objects import answering
 from anfl.vectors.replica import IMAGE_BATCHES
 from anfl.vectors.storage import Storage
 
-ORPHAN_SECONDS = 3600.0
-"""How long nothing is written to an incarnation that no catalogue has: it may be a restore that is not done yet."""
 _INCARNATION = re.compile(r"^([^/]+)/([^/]+)/([0-9a-f]{32})/")
 _LAST = "\U0010ffff"
 _log = logging.getLogger(__name__)

@@ -1,13 +1,15 @@
 """Snapshots of one incarnation in the object store: its state at a position, in parts.
 
-``snapshots/{epoch}/{sequence}-{uuid}`` is a manifest; ``parts/{sha256}`` hold what it names, so that a segment which
-has not changed since is uploaded once. Parts are written first. A snapshot counts from its manifest on, and only while
+``snapshots/{epoch}/{sequence}-{uuid}`` is a manifest; ``parts/{sha256}-{nonce}`` hold what it names. A part that the
+newest snapshot has is not uploaded again. No name is ever used twice, so that whoever found a part to be nobody's
+may remove it however much later. Parts are written first. A snapshot counts from its manifest on, and only while
 every one of its parts is what the manifest says. ``verified/…`` notes that somebody has read all of them back.
 """
 
 import hashlib
 import logging
 import threading
+import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +19,7 @@ from typing import TypeVar
 
 import msgspec
 
+from anfl.problems import unavailable
 from anfl.vectors.engine.images import Image
 from anfl.vectors.envelope import Checksummed, DamagedError, Envelope
 from anfl.vectors.model import Collection, Position
@@ -31,16 +34,17 @@ LOG_SECONDS = 7 * 24 * 3600.0
 """How long the log stays after a verified snapshot covered it."""
 CAUTION_SECONDS = 24 * 3600.0
 """By how much clocks, and a listing and what is done about it, are less apart."""
-REUSE_SECONDS = 12 * 3600.0
-"""A part that no snapshot may need any more is written again when it is older: it may be about to be removed."""
+PUBLISH_SECONDS = 1800.0
+"""Longest time from a look at the newest snapshot, whose parts stay for an hour at least, to the next manifest."""
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
 R = TypeVar("R")
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True):
-    """Some bytes, by their digest."""
+    """Some bytes, and the name of the object that holds them."""
 
+    name: str
     sha256: str
     size: int
 
@@ -82,9 +86,9 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.epoch:08d}/{self.sequence:020d}-{self.uuid}"
 
     def parts(self) -> dict[str, Part]:
-        """Every part once, by digest."""
+        """Every part once, by name."""
         files = [file.parts for segment in self.segments for file in segment.files]
-        return {part.sha256: part for parts in [*files, self.rest] for part in parts}
+        return {part.name: part for parts in [*files, self.rest] for part in parts}
 
     @property
     def size(self) -> int:
@@ -112,6 +116,7 @@ class Snapshots:
         envelope: Envelope | None = None,
         replicas: Sequence[ObjectStore] = (),
         transfers: int = TRANSFERS,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """:param replicas: other regions' copies, asked for damaged parts. :param transfers: 1 starts no thread."""
         self.objects = objects
@@ -119,6 +124,7 @@ class Snapshots:
         self._envelope: Envelope = envelope or Checksummed()
         self._replicas = replicas
         self._transfers = transfers
+        self._monotonic = monotonic
         self._described: dict[str, SegmentFiles] = {}
 
     def key(self, path: str) -> str:
@@ -167,15 +173,14 @@ class Snapshots:
     def publish(self, image: Image, position: Position, *, rows: int, now: float) -> Manifest:
         """Write a snapshot: parts that are not there yet, then the manifest.
 
-        :raises Problem: 503, the store does not answer.
+        :raises Problem: 503, the store does not answer in time.
         """
+        started = self._monotonic()
         with answering():
-            known = self._reusable(now)
+            known = self._reusable()
             for segment in image.segments:
-                if segment.name not in self._described:
+                if not self._is_there(segment.name, known):
                     self._described[segment.name] = self._upload_segment(segment, known)
-                else:
-                    self._upload_missing(segment, known)
             self._described = {segment.name: self._described[segment.name] for segment in image.segments}
             manifest = Manifest(
                 uuid=uuid.uuid4().hex,
@@ -187,6 +192,9 @@ class Snapshots:
                 segments=tuple(self._described[segment.name] for segment in image.segments),
                 rest=tuple(self._upload(_cut(image.rest), known)),
             )
+            if self._monotonic() - started > PUBLISH_SECONDS:
+                detail = "Writing the snapshot took so long that a part of it may have been removed; try again."
+                raise unavailable(detail, code="storage_unavailable")
             self.write(manifest)
         return manifest
 
@@ -231,7 +239,7 @@ class Snapshots:
         target = Snapshots(self.objects, other, envelope=self._envelope)
 
         def copy(part: Part) -> None:
-            key = target.part_key(part.sha256)
+            key = target.part_key(part.name)
             body = bytes(self._part(part))
             with answering():
                 self.objects.put(key, self._envelope.seal_part(key, body))
@@ -252,43 +260,47 @@ class Snapshots:
         with answering():
             self.objects.put(f"{self.collection.prefix}verified/{manifest.path}", b"")
 
-    def part_key(self, sha256: str) -> str:
+    def part_key(self, name: str) -> str:
         """The object key of a part."""
-        return f"{self.collection.prefix}parts/{sha256}"
+        return f"{self.collection.prefix}parts/{name}"
 
-    def _reusable(self, now: float) -> set[str]:
-        """Digests of parts that are there and will stay."""
+    def _reusable(self) -> dict[str, Part]:
+        """Parts of the newest snapshot that are there, by digest. That one stays for an hour after it is superseded."""
         newest = next(iter(self.newest_first()), None)
-        kept: set[str] = set()
-        if newest is not None:
-            try:
-                kept = set(self.read(newest.path).parts())
-            except DamagedError:
-                _log.error("damaged manifest", extra={"key": self.key(newest.path)})
+        if newest is None:
+            return {}
+        try:
+            parts = self.read(newest.path).parts()
+        except DamagedError:
+            _log.error("damaged manifest", extra={"key": self.key(newest.path)})
+            return {}
         prefix = f"{self.collection.prefix}parts/"
-        present = {entry.key.removeprefix(prefix): entry.modified for entry in self.objects.list(prefix)}
-        return {name for name, modified in present.items() if name in kept or modified > now - REUSE_SECONDS}
+        present = {entry.key.removeprefix(prefix) for entry in self.objects.list(prefix)}
+        return {part.sha256: part for name, part in parts.items() if name in present}
 
-    def _upload_segment(self, folder: Path, known: set[str]) -> SegmentFiles:
+    def _is_there(self, segment: str, known: dict[str, Part]) -> bool:
+        """Whether an earlier snapshot of this process has described the segment, and all of its parts are reusable."""
+        described = self._described.get(segment)
+        return described is not None and all(
+            known.get(part.sha256) == part for file in described.files for part in file.parts
+        )
+
+    def _upload_segment(self, folder: Path, known: dict[str, Part]) -> SegmentFiles:
         files = [
             File(name=path.name, parts=tuple(self._upload(_read(path), known))) for path in sorted(folder.iterdir())
         ]
         return SegmentFiles(name=folder.name, files=tuple(files))
 
-    def _upload_missing(self, folder: Path, known: set[str]) -> None:
-        """A segment that was uploaded before is there, as a rule."""
-        described = self._described[folder.name]
-        if any(part.sha256 not in known for file in described.files for part in file.parts):
-            self._upload_segment(folder, known)
-
-    def _upload(self, pieces: Iterable[bytes], known: set[str]) -> list[Part]:
+    def _upload(self, pieces: Iterable[bytes], known: dict[str, Part]) -> list[Part]:
         return list(self._at_once(lambda piece: self._upload_piece(piece, known), pieces))
 
-    def _upload_piece(self, piece: bytes, known: set[str]) -> Part:
-        part = Part(sha256=hashlib.sha256(piece).hexdigest(), size=len(piece))
-        if part.sha256 not in known:
-            key = self.part_key(part.sha256)
-            self.objects.put(key, self._envelope.seal_part(key, piece))
+    def _upload_piece(self, piece: bytes, known: dict[str, Part]) -> Part:
+        digest = hashlib.sha256(piece).hexdigest()
+        if digest in known:
+            return known[digest]
+        part = Part(name=f"{digest}-{uuid.uuid4().hex[:16]}", sha256=digest, size=len(piece))
+        key = self.part_key(part.name)
+        self.objects.put(key, self._envelope.seal_part(key, piece))
         return part
 
     def _fetch_into(self, piece: tuple[Part, Path, int]) -> None:
@@ -299,7 +311,7 @@ class Snapshots:
 
     def _part(self, part: Part) -> memoryview:
         """The bytes of a part; a damaged one is put right from an earlier version or another region."""
-        key = self.part_key(part.sha256)
+        key = self.part_key(part.name)
         with answering():
             data = self.objects.get(key)
             if data is not None and (body := self._opened(key, data, part)) is not None:
@@ -309,7 +321,7 @@ class Snapshots:
                     self.objects.put(key, copy)
                     _log.warning("a damaged part of a snapshot was put right from a copy", extra={"key": key})
                     return body
-        raise DamagedError(f"part {part.sha256}")
+        raise DamagedError(f"part {part.name}")
 
     def _copies(self, key: str) -> Iterator[bytes]:
         yield from self.objects.versions(key)

@@ -51,6 +51,7 @@ class Storage:
             envelope=self.envelope,
             replicas=self.replicas,
             transfers=TRANSFERS if self.threads else 1,
+            monotonic=self.clock.monotonic,
         )
 
     def named(self, collection: Collection) -> NamedSnapshots:

@@ -7,14 +7,14 @@ from typing import TypeVar
 
 import msgspec
 
-from anfl.problems import Problem, conflict
+from anfl.problems import Problem, conflict, unavailable
 from anfl.vectors import named, reads
 from anfl.vectors.catalogue import Alias, Catalogue
 from anfl.vectors.changes import Change
 from anfl.vectors.envelope import DamagedError
 from anfl.vectors.log import delete_all
 from anfl.vectors.model import Collection, CollectionSettings
-from anfl.vectors.named import NamedSnapshot
+from anfl.vectors.named import ORPHAN_SECONDS, NamedSnapshot
 from anfl.vectors.opened import MEMORY_BYTES, OpenCollections, Opened
 from anfl.vectors.replica import STALE_SECONDS
 from anfl.vectors.requests import (
@@ -196,12 +196,16 @@ class VectorStore:
         except DamagedError as damage:
             _log.error("damaged snapshot", extra={"key": snapshots.key(path), "reason": str(damage)})
             raise named.damaged(snapshot) from damage
+        written = self._clock.monotonic()
         try:
             self.catalogue.add(made)
         except Problem as problem:
             if problem.status == 409:
                 delete_all(self.storage.objects, made.prefix)
             raise
+        if self._clock.monotonic() - written > ORPHAN_SECONDS / 2:  # it may have been taken for nobody's meanwhile
+            self.delete(tenant, into)
+            raise unavailable("Restoring took too long and was undone; try again.", code="storage_unavailable")
         return made
 
     def write(self, tenant: str, name: str, change: Change) -> Written:

@@ -124,10 +124,9 @@ def compare(found: Content, expected: Content, now: float, where: str) -> None:
     """
     left = {row_id: held for row_id, held in found.items() if held.alive(now)}
     right = {row_id: held for row_id, held in expected.items() if held.alive(now)}
-    for row_id in sorted(left.keys() | right.keys()):
-        expect(
-            left.get(row_id) == right.get(row_id), f"{where}: {row_id} is {left.get(row_id)}, not {right.get(row_id)}"
-        )
+    different = [row_id for row_id in sorted(left.keys() | right.keys()) if left.get(row_id) != right.get(row_id)]
+    texts = [f"{row_id} is {left.get(row_id)}, not {right.get(row_id)}" for row_id in different]
+    expect(not different, f"{where}: {'; '.join(texts)}")
 
 
 def expect(condition: bool, text: str) -> None:

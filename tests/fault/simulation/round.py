@@ -179,7 +179,7 @@ class Round:
         newest = max(manifests)
         others = {digest for key, manifest in manifests.items() if key != newest for digest in manifest.parts()}
         own = sorted(manifests[newest].parts().keys() - others)
-        parts = [key for digest in own if (key := f"{COLLECTION.prefix}parts/{digest}") in self.home.objects]
+        parts = [key for name in own if (key := f"{COLLECTION.prefix}parts/{name}") in self.home.objects]
         return [newest, *parts]
 
     def next_life(self) -> int:
