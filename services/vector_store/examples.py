@@ -67,7 +67,18 @@ EXAMPLES: dict[str, Example] = {
         answers={200: {"matches": [{"id": "navy", "distance": 127.0, "metadata": {"dark": True}}], "sequence": "1.2"}},
     ),
     "count": Example(request={"filter": {"season": "summer"}}, answers={200: {"count": 1, "sequence": "1.2"}}),
-    "stats": Example(answers={200: {"rows": 2, "unmerged_rows": 2, "segments": 1, "sequence": "1.2"}}),
+    "stats": Example(
+        answers={
+            200: {
+                "rows": 2,
+                "unmerged_rows": 2,
+                "segments": 0,
+                "private_bytes": 4198,
+                "mapped_bytes": 0,
+                "sequence": "1.2",
+            }
+        }
+    ),
     "warm": Example(answers={200: {"status": "loaded", "sequence": "1.2"}, 202: {"status": "loading"}}),
     "export": Example(
         request={"include": ["metadata"]},
