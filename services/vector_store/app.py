@@ -13,7 +13,8 @@ from anfl.http.answers import Answer, Response
 from anfl.http.requests import Request
 from anfl.http.service import Service, Verifier, build
 from anfl.processes import Process
-from anfl.telemetry import backlog
+from anfl.telemetry import backlog, stores
+from anfl.telemetry.metrics import Metrics
 from anfl.vectors import build as vectors
 from anfl.vectors.requests import MAX_BODY_BYTES
 from anfl.vectors.store import VectorStore
@@ -36,6 +37,7 @@ def assemble(
     *,
     verifier: Verifier,
     stage_prefix: str = "",
+    metrics: Metrics | None = None,
     room: Room = REQUESTS,
     max_body: int = MAX_BODY_BYTES,
 ) -> Service:
@@ -61,6 +63,7 @@ def assemble(
         max_body=max_body,
         stage_prefix=stage_prefix,
         lifespan=lifespan,
+        metrics=metrics,
     )
 
 
@@ -69,13 +72,15 @@ def creator() -> Callable[[], Service]:
 
     :raises MissingSettingError: a variable is absent or malformed.
     """
-    settings, stores = environment.load(Settings), environment.load(vectors.Settings)
+    settings, vector_settings = environment.load(Settings), environment.load(vectors.Settings)
     tokens = environment.load(TokenSettings)
-    tails = SharedTails()
+    tails, metrics = SharedTails(), Metrics()
+    session = stores.watch(aws.session(), metrics)
 
     def create() -> Service:
-        store = vectors.build_store(stores, aws.session(), tails=tails)
-        return assemble(store, verifier=verifier_from_settings(tokens), stage_prefix=settings.stage_prefix)
+        store = vectors.build_store(vector_settings, session, tails=tails)
+        verifier = verifier_from_settings(tokens)
+        return assemble(store, verifier=verifier, stage_prefix=settings.stage_prefix, metrics=metrics)
 
     return create
 
