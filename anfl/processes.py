@@ -57,6 +57,8 @@ class Parent:
     """From SIGTERM to SIGKILL for those that do not end."""
     before_stop: Callable[[], None] = lambda: None
     """Called once stopping begins, for example to close the listening socket."""
+    on_end: Callable[[int], None] = lambda _pid: None
+    """Told the process id of each that has ended."""
     _slots: list[_Slot] = field(default_factory=list, init=False)
     _stopping: bool = field(default=False, init=False)
 
@@ -111,6 +113,7 @@ class Parent:
             pid, status = os.waitpid(slot.pid, os.WNOHANG)
             if pid == 0:
                 continue
+            self.on_end(pid)
             now = time.monotonic()
             slot.deaths = 1 if now - slot.started >= SETTLED_SECONDS else slot.deaths + 1
             delay = min(FIRST_DELAY_SECONDS * 2 ** (slot.deaths - 1), LONGEST_DELAY_SECONDS)

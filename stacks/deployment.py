@@ -140,9 +140,26 @@ class ExtraFunctions(Model):
     authorizer: FunctionSize
     bucket_replication: FunctionSize
     watch: FunctionSize
+    accelerator_dial: FunctionSize
     vault_bootstrap: FunctionSize
     model_validation_storage: Annotated[int, Field(ge=512, le=10240, strict=True)]
     """MiB of ephemeral storage."""
+
+
+class Collector(Model):
+    """What stands beside each task and writes its measurements to Prometheus."""
+
+    image: Annotated[str, Field(pattern=r"^public\.ecr\.aws/[a-z0-9._/-]+:v\d+\.\d+\.\d+$")]
+    """Where it comes from; ``make images`` copies it into the account, as tasks reach no public registry."""
+    cpu: Annotated[int, Field(ge=16, le=1024, strict=True)]
+    """Units of what a task reserves, 1024 a processor."""
+    memory: Annotated[int, Field(ge=64, le=1024, strict=True)]
+    """MiB of what a task reserves."""
+
+    @property
+    def tag(self) -> str:
+        """The version, which the copy bears too."""
+        return self.image.rpartition(":")[2]
 
 
 class RestoreTest(Model):
@@ -191,5 +208,6 @@ class Deployment(Model):
     cache: Cache | None
     """None: the environment has none. It holds nothing but hints."""
     functions: ExtraFunctions
+    collector: Collector
     restore_test: RestoreTest | None
     """None: backups are not tried."""

@@ -101,8 +101,9 @@ class SecurityStack(AnflStack):
             else:
                 group.add_egress_rule(ec2.Peer.ipv4(self._cidr), ec2.Port.tcp(VAULT_PORT), "to Vault")
         if self.cache:
-            self.services.add_egress_rule(self.cache, ec2.Port.tcp(CACHE_PORT), "to the cache")
-            self.cache.add_ingress_rule(self.services, ec2.Port.tcp(CACHE_PORT), "from the services")
+            for group, who in ((self.services, "the services"), (self.functions, "the functions")):
+                group.add_egress_rule(self.cache, ec2.Port.tcp(CACHE_PORT), "to the cache")
+                self.cache.add_ingress_rule(group, ec2.Port.tcp(CACHE_PORT), f"from {who}")
         vault = (self.vault.nodes, self.vault.bootstrap) if self.vault else ()
         for group in (self.services, self.functions, self.instances, *vault):
             self.reach_aws(group)

@@ -21,6 +21,7 @@ from stacks import vault_access
 from stacks.base import AnflStack
 from stacks.deployment import VaultCluster
 from stacks.models import Settings
+from stacks.storage import backup_role
 from stacks.units import Region
 from stacks.vault_bootstrap import vault_bootstrap
 
@@ -123,6 +124,7 @@ class VaultStack(AnflStack):
             noncurrent_retention=self.settings.deployment.storage.noncurrent_retention,
             expiry=cluster.snapshot_retention,
             retain=self.retain,
+            exempt_roles=[backup_role(self.settings, self.region)],
         )
 
     def _nodes(self, region: Region, network: RegionNetwork, entry: VaultEntry) -> VaultNodes:

@@ -44,6 +44,7 @@ class Request:
         "method",
         "parameters",
         "path",
+        "route",
         "scope",
     )
 
@@ -54,6 +55,8 @@ class Request:
         self.parameters: dict[str, str] = {}
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
         """By lower-case name; the last of several counts."""
+        self.route = ""
+        """The template of its path; empty for none."""
         self.id = ""
         """What the answer will carry as ``x-request-id``."""
         self._receive = receive

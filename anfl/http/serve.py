@@ -15,7 +15,7 @@ import uvicorn
 from anfl.http.protocol import Protocol
 from anfl.http.service import Service
 from anfl.processes import Parent, Process, usable_cores
-from anfl.telemetry import logs
+from anfl.telemetry import logs, metrics
 
 DRAIN_SECONDS = 22
 """Longest wait for running requests once nothing is accepted any more; ECS kills a container 30 s after SIGTERM."""
@@ -55,6 +55,7 @@ def serve(create: Callable[[], Service], listen: Listen, *, beside: Sequence[Pro
     :raises SystemExit: the address cannot be bound, or a process cannot be kept alive.
     """
     logs.configure()
+    metrics.forget()
     listening = _bind(listen)
     workers = [
         Process(name=f"worker-{number}", target=partial(_work, create, listening, listen.notice_seconds))
@@ -64,6 +65,7 @@ def serve(create: Callable[[], Service], listen: Listen, *, beside: Sequence[Pro
         processes=[*workers, *beside],
         grace_seconds=KILL_SECONDS + listen.notice_seconds,
         before_stop=listening.close,
+        on_end=metrics.ended,
     )
     if status := parent.run():
         sys.exit(status)

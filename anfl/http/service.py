@@ -24,6 +24,7 @@ from anfl.http.answers import Answer, Response, json_response, problem_response
 from anfl.http.requests import ClientGoneError, Request
 from anfl.http.routing import Router
 from anfl.problems import Problem, not_found, unavailable
+from anfl.telemetry.metrics import CONTENT_TYPE, UNKNOWN_ROUTE, Metrics
 
 Handler = Callable[[Request, Principal], Awaitable[Response]]
 PublicHandler = Callable[[Request], Awaitable[Response]]
@@ -31,11 +32,15 @@ ErrorRenderer = Callable[[Problem, str], Response]
 """Renders a problem for the path it happened on."""
 Lifespan = Callable[[], AbstractAsyncContextManager[None]]
 
+_CLIENT_GONE = 499
+"""As other servers note it; nobody gets it."""
 SLOW_SECONDS = 1.0
 """A read that takes longer is noted."""
-_HEALTH_PREFIX = "/health/"
 _LIVE, _READY = ("GET", "/health/live"), ("GET", "/health/ready")
-_UNLISTED_ROUTES = (("GET", "/metrics"),)
+_METRICS = ("GET", "/metrics")
+"""For the collector beside the service; no balancer and no gateway leads there."""
+_UNMEASURED = frozenset(path for _, path in (_LIVE, _READY, _METRICS))
+"""Asked by machines every few seconds: among few requests they would hide that the others fail."""
 _REQUEST_ID = re.compile(rb"[\w.:/=+-]{1,128}", re.ASCII)
 _log = logging.getLogger(__name__)
 
@@ -57,6 +62,7 @@ class Verifier(Protocol):
 class _Guarded:
     """Serves a route for those whose roles grant ``action``."""
 
+    route: str
     run: Handler
     action: Action
 
@@ -65,6 +71,7 @@ class _Guarded:
 class _Open:
     """Serves a route for everybody."""
 
+    route: str
     run: PublicHandler
 
 
@@ -83,7 +90,9 @@ class Service:
         max_body: int,
         render: ErrorRenderer,
         lifespan: Lifespan | None,
+        metrics: Metrics,
     ) -> None:
+        self._metrics = metrics
         self._router = router
         self._verifier = verifier
         self._stage = f"{stage_prefix}/" if stage_prefix else ""
@@ -125,31 +134,48 @@ class Service:
             path = path[len(self._stage) - 1 :]
         request = Request(scope, receive, path=path, max_body=self._max_body)
         request.id = _given_id(request) or f"{self._run}-{next(self._count):x}"
+        measured = path not in _UNMEASURED
+        if measured:
+            self._metrics.began()
+        status = _CLIENT_GONE
         try:
-            response = await self._dispatch(request)
-        except Problem as problem:
-            response = self._render(problem, path)
+            response = await self._response(request)
+            status = response.status_code
+            response.raw_headers.append((b"x-request-id", request.id.encode()))
+            if self.draining:
+                response.raw_headers.append((b"connection", b"close"))
+            await response(scope, receive, send)
         except ClientGoneError:
             _log.info("client gone", extra={"request_id": request.id, "path": path})
-            return
+        finally:
+            if measured:
+                seconds = time.perf_counter() - started
+                self._metrics.answered(
+                    route=request.route or UNKNOWN_ROUTE, method=request.method, status=status, seconds=seconds
+                )
+                self._note(request, status, seconds)
+
+    async def _response(self, request: Request) -> Response:
+        """The answer, whatever happens."""
+        try:
+            return await self._dispatch(request)
+        except Problem as problem:
+            return self._render(problem, request.path)
+        except ClientGoneError:
+            raise
         except Exception:
-            _log.exception("unexpected error", extra={"request_id": request.id, "path": path})
+            _log.exception("unexpected error", extra={"request_id": request.id, "path": request.path})
             failure = Problem(
                 HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", f"Unexpected error; see request {request.id}."
             )
-            response = self._render(failure, path)
-        response.raw_headers.append((b"x-request-id", request.id.encode()))
-        if self.draining:
-            response.raw_headers.append((b"connection", b"close"))
-        await response(scope, receive, send)
-        self._note(request, response.status_code, time.perf_counter() - started)
+            return self._render(failure, request.path)
 
     def _note(self, request: Request, status: int, seconds: float) -> None:
         """The access log: what changed something, was refused, failed or was slow. The load balancer notes all."""
         routine = request.method in ("GET", "HEAD") or request.path.endswith(("/query", "/fetch", "/count"))
         if routine and status < HTTPStatus.BAD_REQUEST and seconds < SLOW_SECONDS:
             return
-        if _log.isEnabledFor(logging.INFO) and not request.path.startswith(_HEALTH_PREFIX):
+        if _log.isEnabledFor(logging.INFO):
             _log.info(
                 "request",
                 extra={
@@ -168,7 +194,9 @@ class Service:
         if endpoint is None:
             if not served:
                 raise not_found(f"There is no {request.path}.", code="no_such_route")
+            request.route = next(iter(served.values())).route
             return _other_method(request, served)
+        request.route = endpoint.route
         if isinstance(endpoint, _Open):
             request.refuse_declared_oversize()
             return await endpoint.run(request)
@@ -226,18 +254,20 @@ def build(
     stage_prefix: str = "",
     render: ErrorRenderer = problem_response,
     lifespan: Lifespan | None = None,
+    metrics: Metrics | None = None,
 ) -> Service:
     """Assemble a service.
 
     :param handlers: ``(method, path)`` as in `ROUTES` → handler; path parameters are in ``request.parameters``.
     :param max_body: largest request body in bytes; above it 413.
     :param ready: raises a `Problem` where the service cannot serve; may block.
-    :param public: routes without a token: metrics, and those of `PUBLIC_ROUTES`.
+    :param public: routes without a token, of `PUBLIC_ROUTES`.
+    :param metrics: where requests are counted; ``GET /metrics`` shows them.
     :raises ValueError: a path that is neither in `ROUTES` nor public.
     """
     actions = {(route.method, route.path): route.action for route in ROUTES}
-    public = public or {}
-    unknown = [*(handlers.keys() - actions.keys()), *(public.keys() - {*PUBLIC_ROUTES, *_UNLISTED_ROUTES})]
+    public, measures = public or {}, metrics or Metrics()
+    unknown = [*(handlers.keys() - actions.keys()), *(public.keys() - {*PUBLIC_ROUTES})]
     if unknown:
         raise ValueError(f"routes without an entry in anfl.auth.rbac: {sorted(unknown)}")
 
@@ -250,9 +280,14 @@ def build(
         await asyncio.to_thread(ready)
         return json_response({"status": "ok"})
 
-    table: dict[tuple[str, str], _Endpoint] = {key: _Guarded(run, actions[key]) for key, run in handlers.items()}
-    table |= {key: _Open(run) for key, run in public.items()}
-    table |= {_LIVE: _Open(is_live), _READY: _Open(is_ready)}
+    async def figures(_request: Request) -> Response:
+        return Answer(await asyncio.to_thread(measures.exposition), media_type=CONTENT_TYPE.encode())
+
+    table: dict[tuple[str, str], _Endpoint] = {
+        key: _Guarded(key[1], run, actions[key]) for key, run in handlers.items()
+    }
+    for key, run in {**public, _LIVE: is_live, _READY: is_ready, _METRICS: figures}.items():
+        table[key] = _Open(key[1], run)
     service = Service(
         router=Router(table),
         verifier=verifier,
@@ -260,5 +295,6 @@ def build(
         max_body=max_body,
         render=render,
         lifespan=lifespan,
+        metrics=measures,
     )
     return service

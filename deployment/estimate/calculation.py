@@ -9,7 +9,7 @@ from deployment.rollout import Rollout
 from stacks.figures.templates import Resource
 from stacks.units import Region
 
-LAYERS = ("global", "network", "security", "storage", "service", "edge", "monitoring", "recovery")
+LAYERS = ("global", "network", "security", "storage", "telemetry", "service", "edge", "monitoring", "recovery")
 _PART_OF = {"vault": "security", "replication": "storage"}
 
 

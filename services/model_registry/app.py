@@ -13,6 +13,8 @@ from anfl.problems import unavailable
 from anfl.registry.artifacts import MAX_FILE_BYTES
 from anfl.registry.registry import Registry, build_registry
 from anfl.registry.requests import ValidationQueue
+from anfl.telemetry import stores
+from anfl.telemetry.metrics import Metrics
 from services.model_registry.artifact_proxy import ArtifactProxy
 from services.model_registry.errors import render
 from services.model_registry.mlflow_api import MlflowApi
@@ -28,7 +30,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     stage_prefix: str = msgspec.field(default="", name="STAGE_PREFIX")
 
 
-def assemble(registry: Registry, queue: ValidationQueue, *, verifier: Verifier, stage_prefix: str = "") -> Service:
+def assemble(
+    registry: Registry,
+    queue: ValidationQueue,
+    *,
+    verifier: Verifier,
+    stage_prefix: str = "",
+    metrics: Metrics | None = None,
+) -> Service:
     """The ASGI application over given parts."""
     validation = Validation(registry, queue)
 
@@ -51,6 +60,7 @@ def assemble(registry: Registry, queue: ValidationQueue, *, verifier: Verifier, 
         max_body=MAX_FILE_BYTES,  # of an artefact; JSON bodies have a limit of their own
         stage_prefix=stage_prefix,
         render=render,
+        metrics=metrics,
     )
 
 
@@ -60,9 +70,10 @@ def creator() -> Callable[[], Service]:
     :raises MissingSettingError: a variable is absent or malformed.
     """
     settings, tokens = environment.load(Settings), environment.load(TokenSettings)
+    metrics = Metrics()
+    session = stores.watch(aws.session(), metrics)
 
     def create() -> Service:
-        session = aws.session()
         registry = build_registry(
             table=settings.table,
             dynamodb=session.client("dynamodb", config=aws.config(read_timeout=5)),
@@ -70,6 +81,7 @@ def creator() -> Callable[[], Service]:
             s3=session.client("s3", config=aws.config(read_timeout=60)),
         )
         queue = ValidationQueue(url=settings.queue_url, client=session.client("sqs", config=aws.config(read_timeout=5)))
-        return assemble(registry, queue, verifier=verifier_from_settings(tokens), stage_prefix=settings.stage_prefix)
+        verifier = verifier_from_settings(tokens)
+        return assemble(registry, queue, verifier=verifier, stage_prefix=settings.stage_prefix, metrics=metrics)
 
     return create

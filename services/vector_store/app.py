@@ -14,7 +14,8 @@ from anfl.http.answers import Answer, Response
 from anfl.http.requests import Request
 from anfl.http.service import Service, Verifier, build
 from anfl.processes import Process
-from anfl.telemetry import backlog
+from anfl.telemetry import backlog, stores
+from anfl.telemetry.metrics import Metrics
 from anfl.vectors import build as vectors
 from anfl.vectors import building as builder
 from anfl.vectors.requests import MAX_BODY_BYTES
@@ -38,6 +39,7 @@ def assemble(
     *,
     verifier: Verifier,
     stage_prefix: str = "",
+    metrics: Metrics | None = None,
     room: Room = REQUESTS,
     max_body: int = MAX_BODY_BYTES,
 ) -> Service:
@@ -63,21 +65,24 @@ def assemble(
         max_body=max_body,
         stage_prefix=stage_prefix,
         lifespan=lifespan,
+        metrics=metrics,
     )
 
 
-def creator(stores: vectors.Settings) -> Callable[[], Service]:
+def creator(vector_settings: vectors.Settings) -> Callable[[], Service]:
     """Makes the application in each worker, from this process's environment and with what the workers share.
 
     :raises MissingSettingError: a variable is absent or malformed.
     """
     settings = environment.load(Settings)
     tokens = environment.load(TokenSettings)
-    tails = SharedTails()
+    tails, metrics = SharedTails(), Metrics()
+    session = stores.watch(aws.session(), metrics)
 
     def create() -> Service:
-        store = vectors.build_store(stores, aws.session(), tails=tails)
-        return assemble(store, verifier=verifier_from_settings(tokens), stage_prefix=settings.stage_prefix)
+        store = vectors.build_store(vector_settings, session, tails=tails)
+        verifier = verifier_from_settings(tokens)
+        return assemble(store, verifier=verifier, stage_prefix=settings.stage_prefix, metrics=metrics)
 
     return create
 

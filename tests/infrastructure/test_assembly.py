@@ -15,7 +15,7 @@ from stacks.settings import ROOT
 from tests.infrastructure.conftest import CONTEXT, Assembly, Template
 
 REGIONS = {"us-west-1", "us-east-1", "eu-west-1"}
-LAYERS = ["network", "security", "storage", "service", "edge", "monitoring", "recovery"]
+LAYERS = ["network", "security", "storage", "telemetry", "service", "edge", "monitoring", "recovery"]
 WITHOUT_DOMAIN = [layer for layer in LAYERS if layer != "edge"]
 
 

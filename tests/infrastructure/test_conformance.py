@@ -177,7 +177,7 @@ DISAGREEMENTS: dict[str, tuple[str, Change]] = {
         changed(FUNCTION, "ModelValidation", "Timeout", 599),
     ),
     "encryption.at_rest.method": (
-        f"{WEST}-monitoring",
+        f"{WEST}-telemetry",
         changed("AWS::SNS::Topic", "CriticalAlerts", "KmsMasterKeyId", None),
     ),
     "encryption.at_rest.key_rotation": (
@@ -209,13 +209,13 @@ DISAGREEMENTS: dict[str, tuple[str, Change]] = {
         changed(ALARM, "HighErrorRate", "Threshold", 6),
     ),
     "alerts.warning[high_latency].threshold": (
-        f"{WEST}-monitoring",
+        f"{WEST}-telemetry",
         edited(
             "AWS::APS::RuleGroupsNamespace", "Prometheus", "Data", "rate(anfl_request_seconds_bucket[5m]))) > 1", "> 2"
         ),
     ),
     "alerts.critical[service_down].duration": (
-        f"{WEST}-monitoring",
+        f"{WEST}-telemetry",
         edited("AWS::APS::RuleGroupsNamespace", "Prometheus", "Data", "for: 5m", "for: 6m"),
     ),
     "alerts.warning[resource_usage].duration": (

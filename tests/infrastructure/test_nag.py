@@ -47,6 +47,7 @@ def bare(tmp_path_factory: pytest.TempPathFactory) -> Bare:
         settings = load(environment)
         app = App(outdir=str(tmp_path_factory.mktemp("bare")), context=CONTEXT, analytics_reporting=False)
         build(app, settings)
+        app.synth()  # as the other app was: only then do references across stacks read alike
         found = findings(app)
         result[environment] = found, acknowledge(app, settings)
     return result

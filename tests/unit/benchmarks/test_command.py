@@ -12,6 +12,7 @@ from bundling.errors import BundleMissingError
 from tests.benchmarks import command, embeddings, imports, vectors
 from tests.benchmarks.command import app
 from tests.benchmarks.embeddings import Embeddings
+from tests.benchmarks.http import measure as http_measure
 from tests.benchmarks.http.figures import HttpFigures
 from tests.benchmarks.imports import ImportTime, ImportTimes
 from tests.benchmarks.vectors import Comparison
@@ -41,7 +42,7 @@ def _asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Any]:
         asked["http"] = True
         return GOOD
 
-    monkeypatch.setattr(command.over_http, "measure", over_http)
+    monkeypatch.setattr(http_measure, "measure", over_http)
     monkeypatch.setattr(imports, "measure", import_times)
     monkeypatch.setattr(vectors, "measure", compare)
     monkeypatch.setattr(command, "load", lambda folder: embeddings.load(folder, sample=tmp_path / "sample"))

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
 from functools import partial
+from time import sleep
 from typing import Any
 
 import pytest
@@ -15,9 +16,10 @@ from anfl.vectors.log import Log
 from anfl.vectors.model import Collection, CollectionSettings, FieldType, Metric, Position
 from anfl.vectors.objects import S3ObjectStore
 from anfl.vectors.replica import Clock, Replica
-from anfl.vectors.requests import Answer, CollectionPatch, Count, Fetch, IndexPatch, Query, Scroll
+from anfl.vectors.requests import Answer, CollectionPatch, Count, Fetch, IndexPatch, Query, Read, Scroll
 from anfl.vectors.store import VectorStore
 from tests.unit.vectors.builders import delete, storage, upsert
+from tests.unit.vectors.simulated import SimulatedTime
 
 WORDS = CollectionSettings(name="words", dimension=2, metric=Metric.L2)
 
@@ -270,3 +272,38 @@ def test_a_cursor_of_a_deleted_collection_is_refused_by_its_successor(store: Vec
     store.create("demo", WORDS)
     store.write("demo", "words", upsert(("a", [1, 0]), ("b", [0, 1])))
     assert code_of(lambda: store.scroll("demo", "words", Scroll(limit=1, cursor=cursor))) == (409, "history_lost")
+
+
+def test_at_once_is_as_fresh_as_any_read_and_looks_for_news_before_it_is_too_old(
+    catalogue: Catalogue, objects: S3ObjectStore
+) -> None:
+    time = SimulatedTime()
+    store = VectorStore(catalogue, storage(objects, clock=time.clock()))
+    other = VectorStore(catalogue, storage(objects, clock=Clock()))
+    store.create("demo", WORDS)
+
+    def rows(freshness: Read | None = None) -> int | None:
+        return store.at_once("demo", "words", freshness or Read(), lambda state: len(state.rows))
+
+    assert rows() is None  # not in memory yet
+    assert store.count("demo", "words", Count()).count == 0
+    assert rows() == 0
+    other.write("demo", "words", upsert(("a", [1, 0])))
+    time.advance(0.6)
+    assert rows() == 0  # allowed to be so old; the next look is on its way
+    eventually(lambda: rows() == 1)
+    assert rows(Read(min_sequence="1.1")) == 1
+    assert rows(Read(min_sequence="1.2")) is None
+    assert rows(Read(consistency="strong")) is None
+    time.advance(1.1)
+    assert rows() is None
+    store.close()
+    other.close()
+
+
+def eventually(holds: Callable[[], bool]) -> None:
+    for _ in range(500):
+        if holds():
+            return
+        sleep(0.01)
+    raise AssertionError
