@@ -9,6 +9,8 @@ from anfl.resources import Service
 from bundling import native
 from bundling.sources import ROOT, compiled_beside, digest, files_below, modules_used_by
 
+COLLECTOR_REPOSITORY = "anfl-collector"
+"""Of the copy of the collector's image that stands beside each task."""
 TAG_LENGTH = 20
 """Hexadecimal digits of a tag: 80 bits tell any two contents apart."""
 

@@ -1,4 +1,4 @@
-"""An ECS service: one container, one task an instance."""
+"""An ECS service: one container and its collector, one task an instance."""
 
 from collections.abc import Mapping, Sequence
 
@@ -7,12 +7,12 @@ from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_logs as logs
 from constructs import Construct, grants
+from constructs.collector import Collector
+from constructs.container_definition import METRICS_FOLDER, container_definition
 from constructs.instance_cluster import InstanceCluster
 
 from anfl.resources import Service, Variable
 
-USER = "10001:10001"
-"""Not root; the image owns nothing it may write to."""
 _UNITS_A_CPU = 1024
 """A task reserves all of its instance's: ECS measures a service's CPU utilisation against what it reserves."""
 _SHARE_OF_MEMORY = 7 / 8
@@ -40,6 +40,7 @@ class ContainerService(Construct):
         security_group_id: str,
         target_group_arn: str,
         log_group: logs.ILogGroup,
+        collector: Collector,
         scaled: bool = False,
     ) -> None:
         """:param repository: name in the account's registry. :param statements: all that the service may do.
@@ -47,9 +48,8 @@ class ContainerService(Construct):
         :param scaled: something else decides on the number of tasks, which a deployment must not undo.
         """
         super().__init__(scope, id)
-        self._container = service.value
         role = iam.Role(self, "TaskRole", assumed_by=_tasks(self))
-        for statement in statements:
+        for statement in (*statements, *collector.statements()):
             role.add_to_policy(statement)
         self.name = name
         self.role = role
@@ -63,22 +63,31 @@ class ContainerService(Construct):
                 cpu_architecture="X86_64", operating_system_family="LINUX"
             ),
             task_role_arn=role.role_arn,
-            execution_role_arn=self._execution_role(repository, log_group).role_arn,
+            execution_role_arn=self._execution_role([repository, collector.repository], log_group).role_arn,
             container_definitions=[
-                self._definition(
+                container_definition(
+                    self,
                     service=service,
                     image=f"{_registry(self)}/{repository}:{tag}",
-                    cpu=cluster.settings.instance_type.cpus * _UNITS_A_CPU,
-                    memory=int(cluster.settings.instance_type.memory_mib * _SHARE_OF_MEMORY),
+                    cpu=cluster.settings.instance_type.cpus * _UNITS_A_CPU - collector.cpu,
+                    memory=int(cluster.settings.instance_type.memory_mib * _SHARE_OF_MEMORY) - collector.memory,
                     port=port,
                     health_path=health_path,
                     environment={
                         **{str(variable): value for variable, value in environment.items()},
                         Variable.PORT: str(port),
+                        Variable.METRICS_FOLDER: METRICS_FOLDER,
                         "AWS_REGION": Stack.of(self).region,
                     },
                     log_group=log_group,
-                )
+                ),
+                collector.definition(
+                    self,
+                    service=service,
+                    image=f"{_registry(self)}/{collector.repository}:{collector.tag}",
+                    port=port,
+                    log_group=log_group,
+                ),
             ],
             # A task's own scratch space: its root is read-only.
             volumes=[
@@ -116,7 +125,7 @@ class ContainerService(Construct):
             ),
             load_balancers=[
                 ecs.CfnService.LoadBalancerProperty(
-                    container_name=self._container, container_port=port, target_group_arn=target_group_arn
+                    container_name=service.value, container_port=port, target_group_arn=target_group_arn
                 )
             ],
             health_check_grace_period_seconds=120,
@@ -127,61 +136,17 @@ class ContainerService(Construct):
         resource.add_resource_dependency(cluster.association)
         self.resource = resource
 
-    def _definition(
-        self,
-        *,
-        service: Service,
-        image: str,
-        cpu: int,
-        memory: int,
-        port: int,
-        health_path: str,
-        environment: Mapping[str, str],
-        log_group: logs.ILogGroup,
-    ) -> ecs.CfnTaskDefinition.ContainerDefinitionProperty:
-        task = ecs.CfnTaskDefinition
-        probe = f"import urllib.request as r; r.urlopen('http://127.0.0.1:{port}{health_path}', timeout=3)"
-        return task.ContainerDefinitionProperty(
-            name=self._container,
-            image=image,
-            command=["python", "-m", f"services.{service.value.replace('-', '_')}"],
-            essential=True,
-            cpu=cpu,
-            memory=memory,
-            user=USER,
-            readonly_root_filesystem=True,
-            linux_parameters=task.LinuxParametersProperty(
-                init_process_enabled=True, capabilities=task.KernelCapabilitiesProperty(drop=["ALL"])
-            ),
-            environment=[
-                task.KeyValuePairProperty(name=str(name), value=value) for name, value in sorted(environment.items())
-            ],
-            port_mappings=[task.PortMappingProperty(container_port=port, protocol="tcp")],
-            health_check=task.HealthCheckProperty(
-                command=["CMD", "python", "-c", probe], interval=15, timeout=5, retries=3, start_period=60
-            ),
-            mount_points=[task.MountPointProperty(container_path="/tmp", source_volume="scratch", read_only=False)],  # noqa: S108
-            ulimits=[task.UlimitProperty(name="nofile", soft_limit=65536, hard_limit=65536)],
-            stop_timeout=60,
-            log_configuration=task.LogConfigurationProperty(
-                log_driver="awslogs",
-                options={
-                    "awslogs-group": log_group.log_group_name,
-                    "awslogs-region": Stack.of(self).region,
-                    "awslogs-stream-prefix": service.value,
-                },
-            ),
-        )
-
-    def _execution_role(self, repository: str, log_group: logs.ILogGroup) -> iam.Role:
+    def _execution_role(self, repositories: Sequence[str], log_group: logs.ILogGroup) -> iam.Role:
         role = iam.Role(self, "ExecutionRole", assumed_by=_tasks(self))
-        images = Stack.of(self).format_arn(service="ecr", resource="repository", resource_name=repository)
+        stack = Stack.of(self)
         for statement in (
             iam.PolicyStatement(sid="RegistryLogin", actions=["ecr:GetAuthorizationToken"], resources=["*"]),
             iam.PolicyStatement(
-                sid="PullImage",
+                sid="PullImages",
                 actions=["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"],
-                resources=[images],
+                resources=[
+                    stack.format_arn(service="ecr", resource="repository", resource_name=name) for name in repositories
+                ],
             ),
             *grants.write_logs(log_group.log_group_arn),
         ):

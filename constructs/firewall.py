@@ -11,7 +11,7 @@ from aws_cdk import aws_wafv2 as waf
 from constructs import Construct
 
 from anfl.problems import Problem
-from stacks.models import Firewall
+from stacks.deployment import Firewall
 
 _ACL = waf.CfnWebACL
 _WINDOW_SECONDS = 300

@@ -1,6 +1,7 @@
 """A DynamoDB global table as this project keeps state."""
 
 from collections.abc import Mapping
+from datetime import timedelta
 
 from aws_cdk import RemovalPolicy
 from aws_cdk import aws_dynamodb as dynamodb
@@ -22,9 +23,13 @@ class GlobalTable(dynamodb.TableV2):
         table: resources.Table,
         key: kms.IKey,
         replica_keys: Mapping[str, str],
+        recoverable: timedelta,
         retain: bool,
     ) -> None:
-        """:param replica_keys: other regions and the ARN of the data key there; ``key`` stands in another stack."""
+        """:param replica_keys: other regions and the ARN of the data key there; ``key`` stands in another stack.
+
+        :param recoverable: how far back any moment can be restored; whole days.
+        """
         super().__init__(
             scope,
             id,
@@ -44,7 +49,7 @@ class GlobalTable(dynamodb.TableV2):
             billing=dynamodb.Billing.on_demand(),
             encryption=dynamodb.TableEncryptionV2.customer_managed_key(key, dict(replica_keys)),
             point_in_time_recovery_specification=dynamodb.PointInTimeRecoverySpecification(
-                point_in_time_recovery_enabled=True
+                point_in_time_recovery_enabled=True, recovery_period_in_days=recoverable.days
             ),
             deletion_protection=retain,
             removal_policy=RemovalPolicy.RETAIN if retain else RemovalPolicy.DESTROY,

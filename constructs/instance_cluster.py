@@ -9,7 +9,7 @@ from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
-from stacks.models import Cluster
+from stacks.architecture import Cluster
 
 _USER_DATA = """#!/bin/bash
 cat >> /etc/ecs/ecs.config <<'END'
@@ -22,7 +22,7 @@ END
 
 
 class InstanceCluster(Construct):
-    """Cluster, launch template (AL2023, IMDSv2, encrypted gp3), auto scaling group, capacity provider."""
+    """Cluster, launch template (AL2023, IMDSv2, gp3 under our key), auto scaling group, capacity provider."""
 
     def __init__(
         self,
@@ -34,9 +34,10 @@ class InstanceCluster(Construct):
         subnet_ids: Sequence[str],
         security_group_id: str,
         ami_id: str,
+        disk_key_arn: str,
         volume_gib: int = 50,
     ) -> None:
-        """:param ami_id: an ECS-optimised image for x86-64."""
+        """:param ami_id: an ECS-optimised image for x86-64. :param disk_key_arn: encrypts the disks."""
         super().__init__(scope, id)
         self.name = name
         self.settings = cluster
@@ -46,7 +47,7 @@ class InstanceCluster(Construct):
             cluster_name=name,
             cluster_settings=[ecs.CfnCluster.ClusterSettingsProperty(name="containerInsights", value="enabled")],
         )
-        template = self._launch_template(security_group_id, ami_id, volume_gib)
+        template = self._launch_template(security_group_id, ami_id, disk_key_arn, volume_gib)
         group = self._group(template, list(subnet_ids))
         provider = ecs.CfnCapacityProvider(
             self,
@@ -74,7 +75,9 @@ class InstanceCluster(Construct):
             ],
         )
 
-    def _launch_template(self, security_group_id: str, ami_id: str, volume_gib: int) -> ec2.CfnLaunchTemplate:
+    def _launch_template(
+        self, security_group_id: str, ami_id: str, disk_key_arn: str, volume_gib: int
+    ) -> ec2.CfnLaunchTemplate:
         profile = iam.CfnInstanceProfile(self, "InstanceProfile", roles=[self._role().role_name])
         template = ec2.CfnLaunchTemplate
         tags = [CfnTag(key="Name", value=self.name)]
@@ -95,7 +98,11 @@ class InstanceCluster(Construct):
                     template.BlockDeviceMappingProperty(
                         device_name="/dev/xvda",
                         ebs=template.EbsProperty(
-                            encrypted=True, volume_type="gp3", volume_size=volume_gib, delete_on_termination=True
+                            encrypted=True,
+                            kms_key_id=disk_key_arn,
+                            volume_type="gp3",
+                            volume_size=volume_gib,
+                            delete_on_termination=True,
                         ),
                     )
                 ],

@@ -43,8 +43,20 @@ def key_policy(stack: Stack) -> iam.PolicyDocument:
     )
 
 
+def data_key_policy(stack: Stack) -> iam.PolicyDocument:
+    """Like `key_policy`, and EC2 Auto Scaling for the disks of the clusters' instances."""
+    policy = key_policy(stack)
+    policy.add_statements(*_disks(stack))
+    return policy
+
+
 def seal_key_policy(stack: Stack) -> iam.PolicyDocument:
-    """Who may use the key that opens Vault: identities as IAM says, and EC2 Auto Scaling for the nodes' disks.
+    """Who may use the key that opens Vault: identities as IAM says, and EC2 Auto Scaling for the nodes' disks."""
+    return iam.PolicyDocument(statements=[_identities(), *_disks(stack)])
+
+
+def _disks(stack: Stack) -> list[iam.PolicyStatement]:
+    """EC2 Auto Scaling starts instances with encrypted disks; without these it cannot, and only its activity says so.
 
     The service-linked role is named in a condition: as a principal it would have to exist before the key.
     """
@@ -58,25 +70,22 @@ def seal_key_policy(stack: Stack) -> iam.PolicyDocument:
         "StringEquals": {"kms:CallerAccount": stack.account},
         "ArnEquals": {"aws:PrincipalArn": scaling},
     }
-    return iam.PolicyDocument(
-        statements=[
-            _identities(),
-            iam.PolicyStatement(
-                sid="DisksOfNodes",
-                principals=[iam.AnyPrincipal()],
-                actions=_USE,
-                resources=["*"],
-                conditions=by_scaling,
-            ),
-            iam.PolicyStatement(
-                sid="DisksOfNodesAttached",
-                principals=[iam.AnyPrincipal()],
-                actions=["kms:CreateGrant"],
-                resources=["*"],
-                conditions=by_scaling | {"Bool": {"kms:GrantIsForAWSResource": "true"}},
-            ),
-        ]
-    )
+    return [
+        iam.PolicyStatement(
+            sid="DisksOfNodes",
+            principals=[iam.AnyPrincipal()],
+            actions=_USE,
+            resources=["*"],
+            conditions=by_scaling,
+        ),
+        iam.PolicyStatement(
+            sid="DisksOfNodesAttached",
+            principals=[iam.AnyPrincipal()],
+            actions=["kms:CreateGrant"],
+            resources=["*"],
+            conditions=by_scaling | {"Bool": {"kms:GrantIsForAWSResource": "true"}},
+        ),
+    ]
 
 
 def _identities() -> iam.PolicyStatement:

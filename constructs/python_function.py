@@ -25,9 +25,11 @@ from constructs import Construct, grants
 
 from anfl.resources import HANDLER, Caretaker, Function, Variable
 from bundling.functions import bundle_for
-from stacks.models import FunctionSize
+from stacks.architecture import FunctionSize
 
 RUNTIME = lambda_.Runtime.PYTHON_3_13
+SMALLEST_STORAGE = 512
+"""MiB of ephemeral storage, which every function gets."""
 
 
 class PythonFunction(lambda_.Function):
@@ -46,7 +48,7 @@ class PythonFunction(lambda_.Function):
         log_group: logs.ILogGroup,
         vpc: ec2.IVpc | None = None,
         security_group: ec2.ISecurityGroup | None = None,
-        ephemeral_storage: int = 512,
+        ephemeral_storage: int = SMALLEST_STORAGE,
     ) -> None:
         """:param statements: everything the function may do beyond logging. :param ephemeral_storage: MiB."""
         stack = Stack.of(scope)

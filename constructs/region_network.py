@@ -3,14 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from aws_cdk import Acknowledgment, CfnTag, Stack, Validations
+from aws_cdk import Acknowledgment, CfnTag, Validations
 from aws_cdk import aws_ec2 as ec2
-from aws_cdk import aws_iam as iam
 from aws_cdk import aws_logs as logs
 from constructs import Construct
+from constructs.flow_logs import log_refused
 from constructs.private_endpoints import PrivateEndpoints
 
-from stacks.models import Endpoints, Vpc
+from stacks.architecture import Vpc
+from stacks.deployment import Endpoints
 
 _ZONES_ARE_SETTINGS = Acknowledgment(
     id="CloudFormation-Validate::W3010",
@@ -61,7 +62,7 @@ class RegionNetwork(Construct):
         self.private = self._private_subnets([str(network) for network in vpc.subnets.private], gateways)
         self.endpoints_group_id = self._endpoints(endpoints)
         """Security group of the interface endpoints; None where there are none."""
-        self._flow_logs(log_group)
+        log_refused(self, vpc_id=self.vpc_id, log_group=log_group)
 
     @property
     def private_subnet_ids(self) -> list[str]:
@@ -159,29 +160,6 @@ class RegionNetwork(Construct):
                 for service in endpoints.interface
             },
         ).security_group_id
-
-    def _flow_logs(self, log_group: logs.ILogGroup) -> None:
-        principal = iam.ServicePrincipal(
-            "vpc-flow-logs.amazonaws.com",
-            # Not for the logs of another account's networks.
-            conditions={"StringEquals": {"aws:SourceAccount": Stack.of(self).account}},
-        )
-        role = iam.Role(self, "FlowLogsRole", assumed_by=principal)
-        role.add_to_policy(
-            iam.PolicyStatement(
-                actions=["logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"],
-                resources=[log_group.log_group_arn],
-            )
-        )
-        ec2.CfnFlowLog(
-            self,
-            "FlowLogs",
-            resource_id=self.vpc_id,
-            resource_type="VPC",
-            traffic_type="REJECT",
-            deliver_logs_permission_arn=role.role_arn,
-            log_group_name=log_group.log_group_name,
-        )
 
     def _tags(self, *parts: str) -> list[CfnTag]:
         return [CfnTag(key="Name", value="-".join((self._name, *parts)))]

@@ -11,7 +11,7 @@ from constructs import Construct
 from constructs.gateway_responses import GatewayResponses
 from constructs.rest_routes import ApiRoute, FunctionTarget, RestRoutes, invocation_uri
 
-from stacks.models import Api, Tokens
+from stacks.deployment import Api, Tokens
 
 SECURITY_POLICY = "SecurityPolicy_TLS13_1_3_2025_09"
 """TLS 1.3 alone. An API's own policy holds for its custom names too: both say the same."""

@@ -20,7 +20,7 @@ from aws_cdk import aws_iam as iam
 from constructs import Construct
 
 from anfl.resources import VAULT_TAG
-from stacks.models import VaultCluster
+from stacks.deployment import VaultCluster
 
 USER_DATA = Path(__file__).parents[1] / "vault" / "node" / "user-data.sh"
 _SIGNAL_TIMEOUT = "PT20M"

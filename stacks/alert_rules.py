@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from stacks.models import AlertName, Alerts, Severity
+from stacks.architecture import AlertName, Alerts, Severity
 from stacks.settings import ROOT
 from stacks.units import Region
 

@@ -1,7 +1,10 @@
 """What every stack has in common."""
 
 from aws_cdk import Environment, Stack
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_logs as logs
 from constructs import Construct
+from constructs.encrypted_log_group import EncryptedLogGroup
 
 from stacks.models import Settings
 from stacks.units import Region
@@ -24,3 +27,13 @@ class AnflStack(Stack):
         )
         self.settings = settings
         self.retain = settings.deployment.retain_data
+
+    def log_group(self, id: str, key: kms.IKey) -> logs.ILogGroup:  # noqa: A002 - as every construct names it
+        """One under ``key``, kept for as long as the environment keeps its logs."""
+        days = self.settings.deployment.log_retention_days
+        return EncryptedLogGroup(self, id, key=key, retention_days=days, retain=self.retain)
+
+
+def camel(name: str) -> str:
+    """``VectorStore`` of ``vector-store``: how ids of constructs are written."""
+    return "".join(part.capitalize() for part in name.split("-"))

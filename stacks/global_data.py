@@ -33,6 +33,7 @@ class GlobalData(AnflStack):
                 table=table,
                 key=key,
                 replica_keys=others,
+                recoverable=settings.backup.databases.retention,
                 retain=self.retain,
             )
         for stack in replica_keys:

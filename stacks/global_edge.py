@@ -3,7 +3,6 @@
 from datetime import timedelta
 
 from aws_cdk import CfnOutput, CrossStackReferences, Duration, ReferenceStrength, RemovalPolicy
-from aws_cdk import aws_globalaccelerator as globalaccelerator
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_route53_targets as targets
@@ -11,7 +10,6 @@ from constructs import Construct
 from constructs.accelerated_entry import AcceleratedEntry
 from constructs.alias_record import AliasRecord
 from constructs.documentation_site import DocumentationSite
-from constructs.encrypted_log_group import EncryptedLogGroup
 from constructs.firewall import Scope, WebFirewall
 from constructs.key_policy import key_policy
 from constructs.secure_bucket import SecureBucket
@@ -35,7 +33,7 @@ class GlobalEdge(AnflStack):
         self.names = names
         self._key = self._edge_key()
         self._site()
-        self.listener = self._accelerator() if settings.deployment.global_accelerator else None
+        self.ingest = self._accelerator() if settings.deployment.global_accelerator else None
 
     def _edge_key(self) -> kms.Key:
         """A key of its own: CloudFront reads with it what everybody may read, and nothing else."""
@@ -107,9 +105,7 @@ class GlobalEdge(AnflStack):
             bucket=bucket,
             certificate_arn=certificate.ref,
             web_acl_arn=firewall.arn if firewall else None,
-            log_group=EncryptedLogGroup(
-                self, "SiteLogs", key=self._key, retention_days=deployment.log_retention_days, retain=self.retain
-            ),
+            log_group=self.log_group("SiteLogs", self._key),
         )
         for kind in ("A", "AAAA"):
             AliasRecord(
@@ -124,7 +120,7 @@ class GlobalEdge(AnflStack):
         CfnOutput(self, "DocumentationBucket", value=bucket.bucket_name, description="Holds what the site shows")
         CfnOutput(self, "DistributionId", value=site.resource.ref, description="Invalidate it after an upload")
 
-    def _accelerator(self) -> globalaccelerator.CfnListener:
+    def _accelerator(self) -> AcceleratedEntry:
         retention = timedelta(days=self.settings.deployment.log_retention_days)
         entry = AcceleratedEntry(
             self,
@@ -141,5 +137,6 @@ class GlobalEdge(AnflStack):
             target=entry.resource.attr_dns_name,
             target_zone_id=targets.GlobalAcceleratorTarget.GLOBAL_ACCELERATOR_ZONE_ID,
         )
-        CrossStackReferences.of(entry.listener).produce(ReferenceStrength.WEAK)
-        return entry.listener
+        for resource in (entry.resource, entry.listener):
+            CrossStackReferences.of(resource).produce(ReferenceStrength.WEAK)
+        return entry

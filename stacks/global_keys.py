@@ -4,7 +4,7 @@ from aws_cdk import CrossStackReferences, Duration, ReferenceStrength, RemovalPo
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from constructs import Construct
-from constructs.key_policy import key_policy, seal_key_policy
+from constructs.key_policy import data_key_policy, seal_key_policy
 
 from stacks.base import AnflStack
 from stacks.models import Settings
@@ -25,7 +25,7 @@ class GlobalKeys(AnflStack):
         region = settings.primary_region
         name = settings.name("global", "keys")
         super().__init__(scope, name, settings=settings, region=region, description="multi-region keys")
-        self.key = self._key(*_DATA, key_policy(self))
+        self.key = self._key(*_DATA, data_key_policy(self))
         self.seal = self._key(*_SEAL, seal_key_policy(self)) if settings.deployment.vault.cluster else None
         """Opens Vault in every region, so that a snapshot of one can be restored in another."""
 
@@ -53,7 +53,7 @@ class GlobalReplicaKey(AnflStack):
         """Replicate the keys of ``primary`` into ``region``."""
         name = settings.name("global", "replica-keys", region)
         super().__init__(scope, name, settings=settings, region=region, description="replicas of the keys")
-        self.key_arn = self._replica(*_DATA, primary.key, key_policy(self))
+        self.key_arn = self._replica(*_DATA, primary.key, data_key_policy(self))
         self.seal_arn = None if primary.seal is None else self._replica(*_SEAL, primary.seal, seal_key_policy(self))
 
     def _replica(self, id: str, alias: str, description: str, primary: kms.IKey, policy: iam.PolicyDocument) -> str:  # noqa: A002

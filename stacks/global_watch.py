@@ -7,7 +7,6 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_ssm as ssm
 from constructs import Construct, grants
-from constructs.encrypted_log_group import EncryptedLogGroup
 from constructs.python_function import PythonFunction
 
 from anfl.resources import (
@@ -19,8 +18,10 @@ from anfl.resources import (
     Caretaker,
     Variable,
 )
+from stacks.architecture import Severity
 from stacks.base import AnflStack
 from stacks.models import Settings
+from stacks.telemetry import topic_name
 from stacks.units import Region
 
 _PERIOD_SECONDS = 60
@@ -55,8 +56,22 @@ class GlobalWatch(AnflStack):
         )
         self._every_minute(self._function(host, parameter.ref, kms.Key.from_key_arn(self, "DataKey", key_arn)))
         failures = settings.deployment.edge.failures
-        self.answers_alarm = self._alarm("answers", ANSWERS_METRIC, "Minimum", "LessThanThreshold", failures)
-        self.drained_alarm = self._alarm("drained", DRAINED_METRIC, "Maximum", "GreaterThanOrEqualToThreshold", 1)
+        self.answers_alarm = self._alarm(
+            "answers",
+            ANSWERS_METRIC,
+            severity=Severity.CRITICAL,
+            statistic="Minimum",
+            comparison="LessThanThreshold",
+            periods=failures,
+        )
+        self.drained_alarm = self._alarm(
+            "drained",
+            DRAINED_METRIC,
+            severity=Severity.WARNING,
+            statistic="Maximum",
+            comparison="GreaterThanOrEqualToThreshold",
+            periods=1,
+        )
 
     def _function(self, host: str, parameter: str, key: kms.IKey) -> lambda_.Function:
         deployment = self.settings.deployment
@@ -73,9 +88,7 @@ class GlobalWatch(AnflStack):
                 Variable.DRAINED_PARAMETER: parameter,
             },
             statements=[self._read(), *grants.publish_metrics(METRICS_NAMESPACE)],
-            log_group=EncryptedLogGroup(
-                self, "WatchLogs", key=key, retention_days=deployment.log_retention_days, retain=self.retain
-            ),
+            log_group=self.log_group("WatchLogs", key),
         )
 
     def _read(self) -> iam.PolicyStatement:
@@ -112,13 +125,17 @@ class GlobalWatch(AnflStack):
             source_arn=rule.attr_arn,
         )
 
-    def _alarm(self, label: str, metric: str, statistic: str, comparison: str, periods: int) -> str:
-        """Name of an alarm that Route 53 can follow; it calls nobody."""
+    def _alarm(
+        self, label: str, metric: str, *, severity: Severity, statistic: str, comparison: str, periods: int
+    ) -> str:
+        """Name of an alarm that Route 53 can follow."""
+        # By name: the watch stands before the region whose topic it rings.
+        topic = self.format_arn(service="sns", resource=topic_name(self.settings, severity))
         alarm = cloudwatch.CfnAlarm(
             self,
             f"{label.capitalize()}Alarm",
             alarm_name=self.settings.name(label, self._watched),
-            alarm_description=f"Route 53 sends nobody to {self._watched} while this is in alarm",
+            alarm_description=f"{severity}: Route 53 sends nobody to {self._watched} while this is in alarm",
             namespace=METRICS_NAMESPACE,
             metric_name=metric,
             dimensions=[
@@ -132,5 +149,8 @@ class GlobalWatch(AnflStack):
             evaluation_periods=periods,
             datapoints_to_alarm=periods,
             treat_missing_data="missing",
+            alarm_actions=[topic],
+            ok_actions=[topic],
+            insufficient_data_actions=[topic],
         )
         return str(alarm.alarm_name)

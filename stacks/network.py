@@ -2,7 +2,6 @@
 
 from aws_cdk import aws_kms as kms
 from constructs import Construct
-from constructs.encrypted_log_group import EncryptedLogGroup
 from constructs.region_network import RegionNetwork
 
 from stacks.base import AnflStack
@@ -18,13 +17,7 @@ class NetworkStack(AnflStack):
         name = settings.name(region, "network")
         super().__init__(scope, name, settings=settings, region=region, description="network")
         deployment = settings.deployment
-        logs = EncryptedLogGroup(
-            self,
-            "FlowLogGroup",
-            key=kms.Key.from_key_arn(self, "DataKey", key_arn),
-            retention_days=deployment.log_retention_days,
-            retain=self.retain,
-        )
+        logs = self.log_group("FlowLogGroup", kms.Key.from_key_arn(self, "DataKey", key_arn))
         self.network = RegionNetwork(
             self,
             "Network",

@@ -1,10 +1,15 @@
-"""What somebody may look at who may change nothing. By service; AWS scopes none of it usefully.
-
-No data: no item, object or message, no value of a secret, nothing decrypted.
-"""
+"""What people may do: look, operate, and in an emergency open Vault."""
 
 from collections.abc import Mapping
 
+from aws_cdk import ArnFormat, Stack
+from aws_cdk import aws_iam as iam
+
+from anfl.resources import VAULT_TAG, Caretaker, Function
+from stacks.models import Settings
+
+INVOKED = (*Function, Caretaker.ACCELERATOR_DIAL)
+"""Functions that operators call by themselves."""
 LOOK: Mapping[str, tuple[str, ...]] = {
     "AutoScaling": ("autoscaling:DescribeAutoScalingGroups", "autoscaling:DescribeScalingActivities"),
     "Backup": (
@@ -91,3 +96,122 @@ LOOK: Mapping[str, tuple[str, ...]] = {
     "Firewall": ("wafv2:GetSampledRequests", "wafv2:GetWebACL", "wafv2:ListWebACLs"),
     "Traces": ("xray:BatchGetTraces", "xray:GetServiceGraph", "xray:GetTraceSummaries"),
 }
+"""By service; AWS scopes none of it usefully.
+
+No data: no item, object or message, no value of a secret, nothing decrypted.
+"""
+
+
+def may_look() -> list[iam.PolicyStatement]:
+    """Lists and descriptions, metrics, traces and logs, of everything."""
+    return [
+        iam.PolicyStatement(sid=f"Look{service}", actions=list(actions), resources=["*"])
+        for service, actions in LOOK.items()
+    ]
+
+
+def may_operate(stack: Stack, settings: Settings) -> list[iam.PolicyStatement]:
+    """Restart, redrive, invoke, recover and silence what bears the environment's name, in any region."""
+    own = settings.name()
+    functions = [_everywhere(stack, "lambda", "function", settings.name(name), colon=True) for name in INVOKED]
+    queues = f"arn:{stack.partition}:sqs:*:{stack.account}:{own}-*"
+    return [
+        iam.PolicyStatement(
+            sid="Restart",
+            actions=["ecs:StopTask", "ecs:UpdateService"],
+            resources=[
+                _everywhere(stack, "ecs", "service", f"{own}-*/*"),
+                _everywhere(stack, "ecs", "task", f"{own}-*/*"),
+            ],
+        ),
+        iam.PolicyStatement(
+            sid="Redrive",
+            actions=[
+                "sqs:CancelMessageMoveTask",
+                "sqs:DeleteMessage",
+                "sqs:ReceiveMessage",
+                "sqs:SendMessage",
+                "sqs:StartMessageMoveTask",
+            ],
+            resources=[queues],
+        ),
+        iam.PolicyStatement(
+            sid="RedriveKey",
+            actions=["kms:Decrypt", "kms:GenerateDataKey"],
+            resources=[_everywhere(stack, "kms", "key", "*")],
+            conditions={
+                "ForAnyValue:StringEquals": {"kms:ResourceAliases": f"alias/{settings.name('data')}"},
+                "StringLike": {"kms:ViaService": "sqs.*.amazonaws.com"},
+            },
+        ),
+        iam.PolicyStatement(sid="Invoke", actions=["lambda:InvokeFunction"], resources=functions),
+        iam.PolicyStatement(
+            sid="Recover",
+            actions=["states:StartExecution", "states:StopExecution"],
+            resources=[
+                _everywhere(stack, "states", kind, f"{own}-*", colon=True) for kind in ("stateMachine", "execution")
+            ],
+        ),
+        iam.PolicyStatement(
+            sid="Drain",
+            actions=["ssm:GetParameter", "ssm:PutParameter"],
+            resources=[_everywhere(stack, "ssm", "parameter", f"anfl/{settings.environment}/drained/*")],
+        ),
+        iam.PolicyStatement(
+            sid="Silence",
+            actions=["cloudwatch:DisableAlarmActions", "cloudwatch:EnableAlarmActions"],
+            resources=[_everywhere(stack, "cloudwatch", "alarm", f"{own}-*", colon=True)],
+        ),
+    ]
+
+
+def may_open(stack: Stack, settings: Settings) -> list[iam.PolicyStatement]:
+    """Read Vault's recovery record and snapshots, and visit its nodes."""
+    tags = {f"aws:ResourceTag/{name}": value for name, value in settings.tags.items()}
+    seal = {"kms:ResourceAliases": f"alias/{settings.name('vault-seal')}"}
+    snapshots = f"arn:{stack.partition}:s3:::{settings.name('vault-snapshots')}-{stack.account}-*"
+    return [
+        iam.PolicyStatement(
+            sid="RecoveryRecord",
+            actions=["secretsmanager:GetSecretValue"],
+            resources=[_everywhere(stack, "secretsmanager", "secret", "Recovery*", colon=True)],
+            conditions={"StringEquals": tags},
+        ),
+        iam.PolicyStatement(
+            sid="RecoveryKey",
+            actions=["kms:Decrypt"],
+            resources=[_everywhere(stack, "kms", "key", "*")],
+            conditions={
+                "ForAnyValue:StringEquals": seal,
+                "StringLike": {"kms:ViaService": ["secretsmanager.*.amazonaws.com", "s3.*.amazonaws.com"]},
+            },
+        ),
+        iam.PolicyStatement(sid="Snapshots", actions=["s3:GetObject"], resources=[f"{snapshots}/snapshots/*"]),
+        iam.PolicyStatement(
+            sid="VisitNodes",
+            actions=["ssm:StartSession"],
+            resources=[_everywhere(stack, "ec2", "instance", "*")],
+            conditions={"StringEquals": {f"ssm:resourceTag/{VAULT_TAG}": settings.name()}},
+        ),
+        iam.PolicyStatement(
+            sid="VisitByShell",
+            actions=["ssm:StartSession"],
+            resources=[_everywhere(stack, "ssm", "document", "SSM-SessionManagerRunShell")],
+        ),
+        iam.PolicyStatement(
+            sid="OwnSessions",
+            actions=["ssm:ResumeSession", "ssm:TerminateSession"],
+            resources=[f"arn:{stack.partition}:ssm:*:{stack.account}:session/${{aws:userid}}-*"],
+        ),
+    ]
+
+
+def _everywhere(stack: Stack, service: str, resource: str, name: str, *, colon: bool = False) -> str:
+    """An ARN in any region of this account."""
+    return stack.format_arn(
+        service=service,
+        region="*",
+        resource=resource,
+        resource_name=name,
+        arn_format=ArnFormat.COLON_RESOURCE_NAME if colon else ArnFormat.SLASH_RESOURCE_NAME,
+    )

@@ -7,18 +7,11 @@ what the next deployment, or an operator, sets back.
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from aws_cdk import Stack
-from aws_cdk import aws_iam as iam
-from aws_cdk import aws_kms as kms
-from constructs import grants
-from constructs.states import State, call, require, sequence, together, until
+from constructs.states import State, call, invoke, require, sequence, together, until
 
 from anfl.resources import TABLES, Service
-from stacks.global_watch import drain_parameter
-from stacks.models import Cluster, RecoveryStep, Settings
-from stacks.service import CLUSTERS
-from stacks.storage import REPLICATED
-from stacks.units import Region
+from stacks.architecture import Cluster, RecoveryStep
+from stacks.takeover import Takeover, bucket_arn
 
 NOT_BEFORE = "$.not_before"
 """The one input: backups that are older than this moment (ISO 8601, UTC) do not count."""
@@ -28,17 +21,12 @@ _BACKUPS = 50
 
 
 class RecoveryWorkflow:
-    """Definition and permissions of the workflow that stands in ``region`` and recovers its ward."""
+    """Definition of the workflow; `stacks.recovery_access` has its permissions."""
 
-    def __init__(self, stack: Stack, *, settings: Settings, region: Region, ward: Region, vault_name: str) -> None:
-        """:param ward: the region that is lost. :param vault_name: where ``region`` keeps the copies of its backups."""
-        self._stack = stack
-        self._settings = settings
-        self._region = region
-        self._ward = ward
-        self._vault = vault_name
-        self._drained_alarm = settings.name("drained", ward)
-        """Of the watch over the ward, which stands in ``region``."""
+    def __init__(self, takeover: Takeover) -> None:
+        """:param takeover: who recovers whom."""
+        self._takeover = takeover
+        self._settings = takeover.settings
 
     def definition(self) -> Mapping[str, Any]:
         """In Amazon States Language: exactly one state a step, in the architecture's order."""
@@ -51,21 +39,24 @@ class RecoveryWorkflow:
         recovery = self._settings.recovery
         steps = {step.value: together(list(branches[step]()), keep=f"$.{step}") for step in recovery.steps}
         return {
-            "Comment": f"{self._region} takes the place of {self._ward}",
+            "Comment": f"{self._takeover.region} takes the place of {self._takeover.ward}",
             "TimeoutSeconds": int(recovery.rto.total_seconds()),
             **sequence(steps),
         }
 
     def _validate_backup(self) -> Iterator[State]:
         """A recent copy of each of the ward's tables and buckets is in the vault, complete."""
-        for label, arn in (*self._tables(self._ward), *self._buckets(self._ward)):
+        takeover = self._takeover
+        vault = f"the vault {takeover.vault} in {takeover.region}"
+        buckets = ((label, bucket_arn(name)) for label, name in takeover.buckets(takeover.ward))
+        for label, arn in (*takeover.tables(takeover.ward), *buckets):
             yield sequence(
                 {
                     f"list backups of {label}": call(
                         "backup",
                         "listRecoveryPointsByBackupVault",
                         {
-                            "BackupVaultName": self._vault,
+                            "BackupVaultName": takeover.vault,
                             "ByResourceArn": arn,
                             "ByCreatedAfter.$": NOT_BEFORE,
                             "MaxResults": _BACKUPS,
@@ -76,14 +67,14 @@ class RecoveryWorkflow:
                         {"Variable": "$.complete", "BooleanEquals": True},
                         then=f"{label} backed up",
                         error="BackupMissing",
-                        cause=f"the vault {self._vault} in {self._region} has no recent, complete backup of {label}",
+                        cause=f"{vault} has no recent, complete backup of {label}",
                     ),
                 }
             )
 
     def _restore_infrastructure(self) -> Iterator[State]:
         """The services run as many tasks as both regions had, their instances following."""
-        for service, cluster in self._clusters():
+        for service, cluster in self._takeover.clusters():
             names = {"Cluster": self._settings.name(cluster.name), "Service": self._settings.name(service)}
             tasks = _tasks_for_both(cluster)
             yield sequence(
@@ -131,7 +122,7 @@ class RecoveryWorkflow:
                         {"Variable": "$.status", "StringEquals": "ACTIVE"},
                         then=f"read {table.name}",
                         error="ReplicaMissing",
-                        cause=f"the replica of {name} in {self._region} does not serve",
+                        cause=f"the replica of {name} in {self._takeover.region} does not serve",
                         state=call(
                             "dynamodb",
                             "scan",
@@ -141,94 +132,40 @@ class RecoveryWorkflow:
                     ),
                 }
             )
-        for label in REPLICATED:
-            parameters = {"Bucket": self._bucket_name(label, self._region), "MaxKeys": 1}
+        for label, name in self._takeover.buckets(self._takeover.region):
+            parameters = {"Bucket": name, "MaxKeys": 1}
             yield sequence({f"read {label}": call("s3", "listObjectsV2", parameters, select={"read.$": "$.KeyCount"})})
 
     def _update_dns(self) -> Iterator[State]:
-        """The ward is marked as drained; the watch over it rings an alarm, which its health check in DNS follows."""
-        name = drain_parameter(self._settings, self._ward)
-        mark = {"Name": name, "Value": "true", "Type": "String", "Overwrite": True}
-        states = {f"drain {self._ward}": call("ssm", "putParameter", mark)}
-        if self._settings.deployment.domain:
+        """The ward is marked as drained; the watch over it rings an alarm, which its health check in DNS follows.
+
+        Beside that the accelerator's dial for it goes to zero. Its API is in us-west-2, where no region of ours is; the
+        function turns the dial once, and then says whether all edges know.
+        """
+        mark = {"Name": self._takeover.drain_parameter, "Value": "true", "Type": "String", "Overwrite": True}
+        states = {f"drain {self._takeover.ward}": call("ssm", "putParameter", mark)}
+        if self._settings.domain:
             states |= until(
                 {"Variable": "$.alarm.StateValue", "StringEquals": "ALARM"},
                 call(
                     "cloudwatch",
                     "describeAlarms",
-                    {"AlarmNames": [self._drained_alarm]},
+                    {"AlarmNames": [self._takeover.drained_alarm]},
                     select={"alarm.$": "States.ArrayGetItem($.MetricAlarms, 0)"},
                 ),
-                then=f"{self._ward} drained",
+                then=f"{self._takeover.ward} drained",
                 seconds=_POLL_SECONDS,
             )
         yield sequence(states)
-
-    def statements(self, key: kms.IKey) -> list[iam.PolicyStatement]:
-        """Everything that the steps may do. :param key: the data key in the region."""
-        arn, name, state = self._stack.format_arn, self._settings.name, iam.PolicyStatement
-        services = [f"{name(cluster.name)}/{name(service)}" for service, cluster in self._clusters()]
-        alarm = f"alarm:{self._drained_alarm}"
-        parameter = drain_parameter(self._settings, self._ward).removeprefix("/")
-        return [
-            state(
-                sid="FindBackups",
-                actions=["backup:ListRecoveryPointsByBackupVault"],
-                resources=[f"arn:aws:backup:{self._region}:{self._stack.account}:backup-vault:{self._vault}"],
-            ),
-            state(
-                sid="GrowServices",
-                actions=["ecs:DescribeServices", "ecs:UpdateService"],
-                resources=[arn(service="ecs", resource="service", resource_name=service) for service in services],
-            ),
-            state(
-                sid="RaiseScaling",
-                actions=["application-autoscaling:RegisterScalableTarget"],
-                # The id of a scalable target is generated; what it scales is not.
-                resources=[arn(service="application-autoscaling", resource="scalable-target", resource_name="*")],
-                conditions={"StringEquals": {"application-autoscaling:service-namespace": "ecs"}},
-            ),
-            state(
-                sid="ReadTables",
-                actions=["dynamodb:DescribeTable", "dynamodb:Scan"],
-                resources=[table for _, table in self._tables(self._region)],
-            ),
-            state(
-                sid="ReadBuckets",
-                actions=["s3:ListBucket"],
-                resources=[bucket for _, bucket in self._buckets(self._region)],
-            ),
-            state(
-                sid="SeeDrained",
-                actions=["cloudwatch:DescribeAlarms"],
-                resources=[f"arn:aws:cloudwatch:{self._region}:{self._stack.account}:{alarm}"],
-            ),
-            state(
-                sid="Drain",
-                actions=["ssm:PutParameter"],
-                resources=[arn(service="ssm", resource="parameter", resource_name=parameter)],
-            ),
-            *grants.data_key(self._stack, key, ["dynamodb"]),
-        ]
-
-    def _clusters(self) -> Iterator[tuple[Service, Cluster]]:
-        for service, cluster in CLUSTERS.items():
-            yield service, self._settings.compute.ecs.cluster(cluster)
-
-    def _tables(self, region: Region) -> Iterator[tuple[str, str]]:
-        for table in TABLES:
-            name = self._settings.name(table.name)
-            yield (
-                table.name,
-                self._stack.format_arn(service="dynamodb", region=region, resource="table", resource_name=name),
+        if self._takeover.dial_arn:
+            yield sequence(
+                until(
+                    {"Variable": "$.dial.answer.deployed", "BooleanEquals": True},
+                    invoke(self._takeover.dial, {"percentage": 0}, keep="$.dial"),
+                    then=f"accelerator without {self._takeover.ward}",
+                    seconds=_POLL_SECONDS,
+                )
             )
-
-    def _buckets(self, region: Region) -> Iterator[tuple[str, str]]:
-        for label in REPLICATED:
-            yield label, f"arn:aws:s3:::{self._bucket_name(label, region)}"
-
-    def _bucket_name(self, label: str, region: Region) -> str:
-        return self._settings.name(label, self._stack.account, region)
 
 
 def _tasks_for_both(cluster: Cluster) -> int:

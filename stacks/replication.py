@@ -8,16 +8,17 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 from constructs.bucket_replication import BucketReplication, Place, arn_of, rule_id
-from constructs.encrypted_log_group import EncryptedLogGroup
 from constructs.metrics import Metric, result
 from constructs.python_function import PythonFunction
 from constructs.region_network import RegionNetwork
 
 from anfl.resources import Caretaker
+from stacks.architecture import Severity
 from stacks.base import AnflStack
-from stacks.models import Settings, Severity
+from stacks.models import Settings
 from stacks.security import SecurityStack
 from stacks.storage import REPLICATED, bucket_name
+from stacks.telemetry import topic_name
 from stacks.units import Region
 
 RESOURCE = "Custom::BucketReplication"
@@ -108,19 +109,13 @@ class ReplicationStack(AnflStack):
             ],
             vpc=network.vpc_in(self),
             security_group=security.functions,
-            log_group=EncryptedLogGroup(
-                self,
-                "FunctionLogs",
-                key=kms.Key.from_key_arn(self, "DataKey", key_arn),
-                retention_days=deployment.log_retention_days,
-                retain=self.retain,
-            ),
+            log_group=self.log_group("FunctionLogs", kms.Key.from_key_arn(self, "DataKey", key_arn)),
         )
 
     def _alarm(self, name: str, metric: str, statistic: str, combined: str, threshold: float, meaning: str) -> None:
         metrics = {f"m{position}": found for position, found in enumerate(self._arriving(metric, statistic))}
         terms = ",".join(f"FILL({key},0)" for key in metrics)  # nothing to replicate: no value
-        topic = self.format_arn(service="sns", resource=self.settings.name("alerts", Severity.CRITICAL))
+        topic = self.format_arn(service="sns", resource=topic_name(self.settings, Severity.CRITICAL))
         cloudwatch.CfnAlarm(
             self,
             f"Replication{name}",

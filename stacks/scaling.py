@@ -7,7 +7,7 @@ from constructs.metrics import Metric
 from constructs.step_scaling import Measure, Step, StepScaling
 
 from anfl.resources import BACKLOG_METRIC, METRICS_NAMESPACE, SERVICE_DIMENSION
-from stacks.models import VectorScaling
+from stacks.architecture import VectorScaling
 
 
 def utilization(cluster: str, service: str, metric: str = "CPUUtilization") -> Metric:

@@ -4,14 +4,14 @@ from datetime import timedelta
 
 from aws_cdk import aws_kms as kms
 from constructs import Construct
-from constructs.encrypted_log_group import EncryptedLogGroup
 from constructs.region_network import RegionNetwork
 from constructs.secure_bucket import SecureBucket
 from constructs.valkey_cache import ValkeyCache
 from constructs.work_queue import WorkQueue
 
+from stacks.architecture import FunctionName
 from stacks.base import AnflStack
-from stacks.models import FunctionName, Settings
+from stacks.models import Settings
 from stacks.security import CACHE_PORT, SecurityStack
 from stacks.units import Region
 
@@ -59,7 +59,7 @@ class StorageStack(AnflStack):
             key=self._key,
             noncurrent_retention=self.settings.deployment.storage.noncurrent_retention,
             retain=self.retain,
-            exempt_roles=replication_roles(self.settings),
+            exempt_roles=[*replication_roles(self.settings), backup_role(self.settings, self.region)],
         )
 
     def _queue(self, name: str, visibility: timedelta) -> WorkQueue:
@@ -87,9 +87,7 @@ class StorageStack(AnflStack):
             subnet_ids=network.private_subnet_ids,
             security_group_id=security.cache.security_group_id,
             key=self._key,
-            log_group=EncryptedLogGroup(
-                self, "CacheLogs", key=self._key, retention_days=deployment.log_retention_days, retain=self.retain
-            ),
+            log_group=self.log_group("CacheLogs", self._key),
             snapshot_retention=self.settings.backup.databases.retention,
             retain=self.retain,
         )
@@ -103,6 +101,11 @@ def bucket_name(settings: Settings, kind: str, account: str, region: str) -> str
 def replication_roles(settings: Settings) -> list[str]:
     """Names of the roles as which S3 replicates, one a region: IAM's names span regions."""
     return [settings.name("replication", region) for region in settings.regions] if len(settings.regions) > 1 else []
+
+
+def backup_role(settings: Settings, region: str) -> str:
+    """Name of the role as which AWS Backup reads the buckets of a region; it chooses its protocol itself."""
+    return settings.name("backup", region)
 
 
 def _visibility(timeout_seconds: int) -> timedelta:

@@ -1,4 +1,4 @@
-"""Values with units as the settings files write them: ``90 days``, ``5m``, ``5%``; and AWS's own vocabularies."""
+"""What settings are made of: values with units (``90 days``, ``5m``, ``5%``), and AWS's own vocabularies."""
 
 import ipaddress
 import re
@@ -7,7 +7,7 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import AfterValidator, BeforeValidator, PlainSerializer
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 
 _UNITS = {
     "s": 1,
@@ -53,7 +53,7 @@ def _network(value: object) -> ipaddress.IPv4Network:
     try:
         return ipaddress.IPv4Network(str(value))
     except ValueError as error:
-        raise ValueError("an IPv4 network is needed, such as 10.0.1.0/24, with no bits behind the mask") from error
+        raise ValueError("an IPv4 network is needed, such as 192.0.2.0/24, with no bits behind the mask") from error
 
 
 class Unit(StrEnum):
@@ -165,3 +165,14 @@ def _instance_type(value: object) -> InstanceType:
 
 
 Instance = Annotated[InstanceType, BeforeValidator(_instance_type), PlainSerializer(str, return_type=str)]
+
+
+class Model(BaseModel):
+    """A frozen part of the settings; unknown keys are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+
+Count = Annotated[int, Field(ge=1, strict=True)]
+Zone = Annotated[str, Field(pattern=r"^([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,}$")]
+Retention = Annotated[Duration, between("1 days", "36500 days")]

@@ -7,11 +7,7 @@ from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
-from aws_cdk import aws_logs as logs
-from aws_cdk import aws_ssm as ssm
 from constructs import Construct
-from constructs.encrypted_log_group import EncryptedLogGroup
-from constructs.python_function import PythonFunction
 from constructs.region_network import RegionNetwork
 from constructs.secure_bucket import SecureBucket
 from constructs.vault_entry import VaultEntry
@@ -20,34 +16,17 @@ from constructs.vault_nodes import VaultFacts, VaultNodes
 
 from anfl.auth.names import NODE_ROLE, server_id
 from anfl.auth.policies import load_policies
-from anfl.resources import AUTH, Caretaker, Variable
+from anfl.resources import Caretaker
 from stacks import vault_access
 from stacks.base import AnflStack
-from stacks.models import Settings, VaultCluster
+from stacks.deployment import VaultCluster
+from stacks.models import Settings
+from stacks.storage import backup_role
 from stacks.units import Region
+from stacks.vault_bootstrap import vault_bootstrap
 
 TRANSIT_TYPES: Mapping[str, str] = {"AES-256-GCM": "aes256-gcm96"}
 """What Vault calls the application's encryption."""
-_WIPE = {
-    "schemaVersion": "2.2",
-    "description": "Empties a Vault node whose cluster nobody can open, or starts it again",
-    "parameters": {"Step": {"type": "String", "allowedValues": ["empty", "start"]}},
-    "mainSteps": [
-        {
-            "action": "aws:runShellScript",
-            "name": "wipe",
-            "inputs": {
-                "runCommand": [
-                    "set -e",
-                    "case '{{ Step }}' in",
-                    "empty) systemctl stop vault; rm -rf /opt/vault/data/raft /opt/vault/data/vault.db;;",
-                    "start) systemctl start vault;;",
-                    "esac",
-                ]
-            },
-        }
-    ],
-}
 
 
 class VaultStack(AnflStack):
@@ -75,10 +54,10 @@ class VaultStack(AnflStack):
         self._key = kms.Key.from_key_arn(self, "DataKey", key_arn)
         self._seal = kms.Key.from_key_arn(self, "SealKey", seal_arn)
         self._seal_id = seal_id
-        self._host = settings.deployment.vault.host(region)
+        self._host = settings.vault_host(region)
         self.snapshots = self._bucket()
         self.secret = vault_access.recovery_secret(self, settings, seal_arn)
-        self._audit = self._log_group("Audit")
+        self._audit = self.log_group("AuditLogs", self._key)
         entry = VaultEntry(
             self,
             "Entry",
@@ -92,7 +71,16 @@ class VaultStack(AnflStack):
             retain=self.retain,
         )
         self.nodes = self._nodes(region, network, entry)
-        self.bootstrap = self._bootstrap(network)
+        self.bootstrap = vault_bootstrap(
+            self,
+            network=network,
+            group=groups.bootstrap,
+            cluster=cluster,
+            secret_arn=self.secret.ref,
+            key=self._key,
+            seal=self._seal,
+            host=self._host,
+        )
         vault_access.only_for(self.secret, self, settings, self.bootstrap)
         self._first = self.configure(
             self,
@@ -136,15 +124,7 @@ class VaultStack(AnflStack):
             noncurrent_retention=self.settings.deployment.storage.noncurrent_retention,
             expiry=cluster.snapshot_retention,
             retain=self.retain,
-        )
-
-    def _log_group(self, name: str) -> logs.ILogGroup:
-        return EncryptedLogGroup(
-            self,
-            f"{name}Logs",
-            key=self._key,
-            retention_days=self.settings.deployment.log_retention_days,
-            retain=self.retain,
+            exempt_roles=[backup_role(self.settings, self.region)],
         )
 
     def _nodes(self, region: Region, network: RegionNetwork, entry: VaultEntry) -> VaultNodes:
@@ -176,45 +156,6 @@ class VaultStack(AnflStack):
                 audit=self._audit,
             ),
         )
-
-    def _bootstrap(self, network: RegionNetwork) -> PythonFunction:
-        settings, deployment = self.settings, self.settings.deployment
-        wipe = ssm.CfnDocument(
-            self, "Wipe", content=_WIPE, document_type="Command", document_format="JSON", update_method="NewVersion"
-        )
-        function = PythonFunction(
-            self,
-            "Bootstrap",
-            function=Caretaker.VAULT_BOOTSTRAP,
-            name=settings.name(Caretaker.VAULT_BOOTSTRAP),
-            size=deployment.functions.vault_bootstrap,
-            environment={
-                Variable.ENVIRONMENT: settings.environment,
-                Variable.AUTH_TABLE: settings.name(AUTH.name),
-                Variable.TOKEN_ISSUER: deployment.tokens.issuer,
-                Variable.TOKEN_AUDIENCE: deployment.tokens.audience,
-                Variable.VAULT_SERVER_NAME: self._host,
-                Variable.VAULT_CLUSTER: settings.name(),
-                Variable.VAULT_NODES: str(self._cluster.nodes),
-                Variable.VAULT_RECOVERY_SECRET: self.secret.ref,
-                Variable.VAULT_WIPE_DOCUMENT: wipe.ref,
-            },
-            statements=vault_access.of_bootstrap(
-                self, settings=settings, key=self._key, seal=self._seal, secret_arn=self.secret.ref, document=wipe.ref
-            ),
-            vpc=network.vpc_in(self),
-            security_group=self._groups.bootstrap,
-            log_group=self._log_group("Bootstrap"),
-        )
-        # CloudFormation gets an answer in any case: a second, unasked run could only do harm.
-        lambda_.CfnEventInvokeConfig(
-            function,
-            "Once",
-            function_name=function.function_name,
-            qualifier="$LATEST",
-            maximum_retry_attempts=0,
-        )
-        return function
 
     @staticmethod
     def _role_of(function: lambda_.Function) -> iam.IRole:

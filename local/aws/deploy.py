@@ -52,7 +52,7 @@ async def deploy(
     :raises NotLoopbackError: ``endpoint`` is not on this machine.
     """
     require_loopback(endpoint)
-    await asyncio.to_thread(_bootstrap, cdk_out, endpoint)
+    await asyncio.to_thread(bootstrap, cdk_out, endpoint)
     # Change sets would lose exports and outputs in moto.
     arguments = ("deploy", "**", "--method=direct", "--require-approval=never")
     await _run(arguments, cdk_out, endpoint, log=log, cdk=cdk, progress=progress, timeout=timeout)
@@ -145,7 +145,7 @@ def _environment(endpoint: str) -> dict[str, str]:
     }
 
 
-def _bootstrap(cdk_out: Path, endpoint: str) -> None:
+def bootstrap(cdk_out: Path, endpoint: str) -> None:
     """Make what ``cdk bootstrap`` makes, as far as the assembly names it: parameters, buckets, roles.
 
     And the parameters by which an operator names images.

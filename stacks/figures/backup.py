@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from stacks.figures.inspection import Inspection, Rules, equals
 from stacks.figures.templates import Resource
-from stacks.models import Backup, Settings
+from stacks.models import Settings
 from stacks.units import Region
 
 _SCHEDULES = {
@@ -37,7 +37,7 @@ def _member(look: Inspection) -> str:
 
 
 def _retention_days(settings: Settings, member: str) -> int:
-    plans: Backup = settings.backup
+    plans = settings.backup
     return {
         "databases": plans.databases.retention,
         "vectors": plans.vectors.retention,
@@ -65,21 +65,29 @@ def _retention(look: Inspection) -> None:
             look.note(plan, f"{copy}.DestinationBackupVaultArn", vault, agrees=f":{guardian}:" in str(vault))
     for cache in _caches(look):
         look.show(cache, "SnapshotRetentionLimit", equals(days))
+    if _member(look) == "databases":
+        for table in look.in_stack(look.name("global", "data"), "AWS::DynamoDB::GlobalTable"):
+            for replica in range(len(table.get("Replicas"))):
+                kept = f"Replicas.{replica}.PointInTimeRecoverySpecification.RecoveryPeriodInDays"
+                look.show(table, kept, equals(days))
 
 
 def _type(look: Inspection) -> None:
-    """AWS Backup decides by what is selected: a backup of a table is always full, one of a bucket incremental."""
+    """AWS Backup decides by what is selected: a backup of a table is always full, one of a bucket incremental.
+
+    Of the buckets, Vault's holds snapshots that are full by themselves.
+    """
     for plan in _plans(look):
         stores = {
-            "snapshot": f"arn:aws:dynamodb:{plan.region}:",
-            "full": f"arn:aws:dynamodb:{plan.region}:",
-            "incremental": f"{look.name(plan.region, 'storage')}:ExportsOutput",
+            "snapshot": (f"arn:aws:dynamodb:{plan.region}:",),
+            "full": (f"arn:aws:dynamodb:{plan.region}:", f":s3:::{look.name('vault-snapshots')}-"),
+            "incremental": (f"{look.name(plan.region, 'storage')}:ExportsOutput",),
         }
-        origin = stores[str(look.figure.value)]
+        origins = stores[str(look.figure.value)]
         found = look.templates.referring(plan, "BackupPlanId", "AWS::Backup::BackupSelection")
         for selection in found:
             selected = selection.get("BackupSelection.Resources") or []
-            agrees = bool(selected) and all(origin in str(arn) for arn in selected)
+            agrees = bool(selected) and all(any(origin in str(arn) for origin in origins) for arn in selected)
             look.note(selection, "BackupSelection.Resources", selected, agrees=agrees)
         if not found:
             look.miss(plan.stack, f"AWS::Backup::BackupSelection of {plan.id}")

@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from stacks.layers import layer_of
 from stacks.settings import ROOT
-from tests.infrastructure.conftest import CONTEXT, Assembly
+from tests.infrastructure.conftest import CONTEXT, Assembly, Template
 
 REGIONS = {"us-west-1", "us-east-1", "eu-west-1"}
-LAYERS = ["network", "security", "storage", "service", "edge", "monitoring", "recovery"]
+LAYERS = ["network", "security", "storage", "telemetry", "service", "edge", "monitoring", "recovery"]
 WITHOUT_DOMAIN = [layer for layer in LAYERS if layer != "edge"]
 
 
@@ -38,6 +39,14 @@ def test_dev_is_one_region_without_zones_or_replicas(dev: Assembly) -> None:
         "anfl-dev-global-keys",
         "anfl-dev-global-data",
     }
+
+
+def test_the_module_of_a_stack_bears_the_name_of_its_layer(prod: Assembly) -> None:
+    layers = {layer_of(stack.name, "prod") for stack in prod} - {"global-replica-keys"}  # with the keys they replicate
+    assert {"global-edge", "network", "service"} <= layers
+    for layer in layers:
+        module = ROOT / "stacks" / f"{layer.replace('-', '_')}.py"
+        assert re.search(r"^class \w+\(AnflStack\):", module.read_text(), re.MULTILINE), layer
 
 
 def test_a_pattern_of_names_selects_one_region(prod: Assembly) -> None:
@@ -93,11 +102,31 @@ def test_global_stacks_stand_in_us_east_1(prod: Assembly) -> None:
         assert prod.region_of(f"anfl-prod-global-{name}") == "us-east-1"
 
 
+def exports_across_regions(template: Template) -> list[str]:
+    """Custom resources with which the CDK carries plain references from region to region."""
+    return [name for name, r in template.document["Resources"].items() if r["Type"].startswith("Custom::CrossRegion")]
+
+
 def test_nothing_crosses_regions_but_weak_references(assembly: Assembly) -> None:
     for stack in assembly:
-        assert "Custom::CrossRegionExport" not in json.dumps(stack.document)
+        assert not exports_across_regions(stack), stack.name
         for imported in re.findall(r'"Fn::ImportValue": "([\w-]+):', json.dumps(stack.document)):
             assert assembly.region_of(imported) == assembly.region_of(stack.name)
+
+
+def test_a_plain_reference_to_another_region_is_found(tmp_path: Path) -> None:
+    """As the CDK makes one, where references across regions are allowed."""
+    from aws_cdk import App, CfnOutput, Environment, Stack
+    from aws_cdk import aws_sns as sns
+
+    app = App(outdir=str(tmp_path / "out"), context=CONTEXT, analytics_reporting=False)
+    there = Stack(app, "There", env=Environment(region="us-east-1"), cross_region_references=True)
+    here = Stack(app, "Here", env=Environment(region="eu-west-1"), cross_region_references=True)
+    CfnOutput(here, "Topic", value=sns.CfnTopic(there, "Topic").attr_topic_name)
+    app.synth()
+    doctored = Assembly(tmp_path / "out")
+    assert exports_across_regions(doctored["There"])
+    assert exports_across_regions(doctored["Here"])
 
 
 CUSTOM = {"Custom::BucketReplication"}
@@ -164,9 +193,9 @@ def run_app(folder: Path, environment: str, **environ: str) -> Path:
 
 
 def test_another_process_user_and_place_synthesize_the_same_bytes(dev: Assembly, tmp_path: Path) -> None:
-    """Nothing but the sources decides what templates say."""
+    """Nothing but the sources decides what templates say. (Without validation nobody needs acknowledgements.)"""
     out = run_app(tmp_path, "dev", CDK_VALIDATION="false")
-    for file in sorted(dev.folder.glob("*.json")):
+    for file in sorted({*dev.folder.glob("*.json")} - {*dev.folder.glob("*.metadata.json")}):
         assert (out / file.name).read_bytes() == file.read_bytes(), file.name
 
 
@@ -177,6 +206,7 @@ def test_cloudformation_finds_nothing_to_say(tmp_path: Path) -> None:
     (plugin,) = report["pluginReports"]
     assert [f"{violation['ruleName']}: {violation['description']}" for violation in plugin["violations"]] == []
     assert plugin["conclusion"] == "success"
+    assert "AwsSolutions-L1" in (out / "anfl-prod-us-west-1-service.metadata.json").read_text()
 
 
 @pytest.mark.parametrize("version", ["3.0.0", "2.1100.0", "1.204.0", "garbage"])

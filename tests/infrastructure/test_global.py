@@ -1,13 +1,16 @@
 """Zones, the data key and its replicas, global tables."""
 
 import json
+from typing import Any
 
 import pytest
 
 from anfl.resources import TABLES
+from stacks.settings import load
 from tests.infrastructure.conftest import Assembly, Template
 
 REPLICAS = ("us-west-1", "eu-west-1")
+DISKS = ("DisksOfNodes", "DisksOfNodesAttached")
 
 
 def test_zones_of_the_architecture_with_the_lower_one_delegated_by_the_upper(prod: Assembly) -> None:
@@ -52,22 +55,27 @@ def test_replicas_carry_the_whole_policy_for_their_own_region(prod: Assembly, pu
         assert json.dumps(policy) == json.dumps(primary).replace("us-east-1", region)
 
 
-def test_the_key_serves_the_account_its_logs_and_its_notifiers_alone(assembly: Assembly) -> None:
+def test_the_key_serves_the_account_its_logs_notifiers_and_disks_alone(assembly: Assembly) -> None:
     (stack,) = (stack for stack in assembly if stack.name.endswith("global-keys"))
     purpose = f"ANFL {stack.name.split('-')[1]}: data at rest"
     statements = {s["Sid"]: s for s in stack.only("AWS::KMS::Key", Description=purpose)["KeyPolicy"]["Statement"]}
-    assert set(statements) == {"AccountIdentitiesAsIamAllows", "LogGroups", "Notifications"}
+    assert set(statements) == {"AccountIdentitiesAsIamAllows", "LogGroups", "Notifications", *DISKS}
     assert "kms:EncryptionContext:aws:logs:arn" in statements["LogGroups"]["Condition"]["ArnLike"]
     assert statements["Notifications"]["Condition"] == {
         "StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}
     }
+    _serves_disks_by_way_of_auto_scaling(statements)
 
 
 def test_the_key_of_vault_serves_identities_and_the_disks_of_its_nodes_alone(prod: Assembly) -> None:
     key = prod["anfl-prod-global-keys"].only("AWS::KMS::Key", Description="ANFL prod: seal of Vault")
     statements = {s["Sid"]: s for s in key["KeyPolicy"]["Statement"]}
-    assert set(statements) == {"AccountIdentitiesAsIamAllows", "DisksOfNodes", "DisksOfNodesAttached"}
-    for sid in ("DisksOfNodes", "DisksOfNodesAttached"):
+    assert set(statements) == {"AccountIdentitiesAsIamAllows", *DISKS}
+    _serves_disks_by_way_of_auto_scaling(statements)
+
+
+def _serves_disks_by_way_of_auto_scaling(statements: dict[str, Any]) -> None:
+    for sid in DISKS:
         condition = statements[sid]["Condition"]
         assert condition["StringEquals"] == {"kms:CallerAccount": {"Ref": "AWS::AccountId"}}
         assert "AWSServiceRoleForAutoScaling" in json.dumps(condition["ArnEquals"]["aws:PrincipalArn"])
@@ -106,10 +114,13 @@ def test_every_table_is_on_demand_and_encrypted_under_the_data_key_in_each_regio
             assert is_primary or f"arn:aws:kms:{replica['Region']}:" in key
 
 
-def test_every_replica_can_be_restored_to_a_point_in_time(assembly: Assembly) -> None:
+def test_every_replica_can_be_restored_to_any_moment_as_long_as_backups_are_kept(assembly: Assembly) -> None:
     for table in _tables(assembly).properties("AWS::DynamoDB::GlobalTable"):
         for replica in table["Replicas"]:
-            assert replica["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
+            assert replica["PointInTimeRecoverySpecification"] == {
+                "PointInTimeRecoveryEnabled": True,
+                "RecoveryPeriodInDays": load().backup.databases.retention.days,
+            }
 
 
 def test_prods_tables_span_three_regions_and_outlive_their_stack(prod: Assembly) -> None:

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from stacks.acknowledgements import WILDCARDS, Wildcard, layer_of
+from stacks.layers import layer_of
+from stacks.wildcards import WILDCARDS, Wildcard
 from tests.infrastructure.conftest import Assembly, Template
 from tests.infrastructure.policies import IDENTITIES, Statement, statements, text
 
@@ -184,7 +185,7 @@ def test_every_wildcard_of_an_identity_is_listed_with_its_reason(
         for place in _places(assembly, environment)
         if not any(_lists(entry, place, assembly, environment) for entry in WILDCARDS)
     }
-    assert not unlisted, f"narrow it, or list it in WILDCARDS of stacks/acknowledgements.py: {sorted(unlisted)}"
+    assert not unlisted, f"narrow it, or list it in WILDCARDS of stacks/wildcards.py: {sorted(unlisted)}"
 
 
 def test_every_wildcard_that_is_listed_is_needed(prod: Assembly, dev: Assembly) -> None:
@@ -197,7 +198,7 @@ def test_every_wildcard_that_is_listed_is_needed(prod: Assembly, dev: Assembly) 
         for path in entry.policies:
             one = replace(entry, policies=(path,))
             needed = any(_lists(one, place, assembly, environment) for place, assembly, environment in found)
-            assert needed, f"take it out of WILDCARDS in stacks/acknowledgements.py: {one}"
+            assert needed, f"take it out of WILDCARDS in stacks/wildcards.py: {one}"
 
 
 ACTIONS: dict[str, Any] = json.loads((resources.files("cfnlint.data.AdditionalSpecs") / "Policies.json").read_text())
@@ -234,10 +235,21 @@ def test_what_can_be_named_is_known() -> None:
     assert not nameable("xray:PutTraceSegments")
 
 
+def full_access(template: Template) -> list[str]:
+    """Policies of AWS that allow everything of a service, or of all."""
+    return re.findall(r"\w*(?:FullAccess|AdministratorAccess|PowerUserAccess)\w*", json.dumps(template.document))
+
+
 def test_nothing_is_given_full_access(assembly: Assembly) -> None:
     for stack in assembly:
-        found = re.findall(r"\w*(?:FullAccess|AdministratorAccess|PowerUserAccess)\w*", json.dumps(stack.document))
-        assert not found, f"{stack.name}: {found}"
+        assert not full_access(stack), stack.name
+
+
+@pytest.mark.parametrize("policy", ["AmazonS3FullAccess", "AdministratorAccess", "AWSBackupFullAccess"])
+def test_doctored_full_access_is_found(policy: str) -> None:
+    arn = {"Fn::Join": ["", ["arn:", {"Ref": "AWS::Partition"}, f":iam::aws:policy/{policy}"]]}
+    role = {"Type": "AWS::IAM::Role", "Properties": {"ManagedPolicyArns": [arn]}}
+    assert full_access(Template("doctored", {"Resources": {"Role": role}})) == [policy]
 
 
 def test_a_managed_policy_is_held_by_a_role_that_one_aws_service_may_take(assembly: Assembly) -> None:

@@ -6,14 +6,15 @@ which is asserted instead of stored.
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from bundling.functions import FunctionBundle
-from bundling.images import ServiceImage
+from bundling import functions, images
+from bundling.sources import digest
 from stacks.settings import load
 from stacks.units import Region
 from tests.infrastructure.conftest import Assembly, Template, synthesize
@@ -51,12 +52,17 @@ def normalised(stack: Template) -> dict[str, Any]:
     return dict(json.loads(text))
 
 
+def kept(assembly: Assembly) -> Iterator[Template]:
+    """The stacks of which there are snapshots."""
+    for stack in assembly:
+        if assembly.region_of(stack.name) == KEPT_REGION or "-global-" in stack.name:
+            yield stack
+
+
 def test_templates_are_as_in_their_snapshots(assembly: Assembly, pytestconfig: pytest.Config) -> None:
     update = pytestconfig.getoption("--update-snapshots")
     different = []
-    for stack in assembly:
-        if assembly.region_of(stack.name) != KEPT_REGION and "-global-" not in stack.name:
-            continue
+    for stack in kept(assembly):
         file = FOLDER / f"{stack.name}.yaml"
         text = yaml.safe_dump(normalised(stack), sort_keys=True, width=120)
         if update:
@@ -72,25 +78,63 @@ def test_templates_are_as_in_their_snapshots(assembly: Assembly, pytestconfig: p
         )
 
 
-def test_new_sources_change_templates_and_no_snapshot(
-    dev: Assembly, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Another bundle and another image are what a change of the runtime's code comes to."""
-    monkeypatch.setattr(FunctionBundle, "content_hash", property(lambda bundle: f"{len(bundle.name):064x}"))
-    monkeypatch.setattr(ServiceImage, "tag", property(lambda image: f"{len(image.name):020x}"))
-    rebuilt = synthesize(tmp_path / "rebuilt", "dev")
-    different = {stack.name for stack in rebuilt if stack.document != dev[stack.name].document}
-    assert different == {"anfl-dev-us-west-1-service"}
+def code(assembly: Assembly) -> dict[tuple[str, str], str]:
+    """What each function and each container runs, by stack and logical id."""
+    found = {}
+    for stack in assembly:
+        for name, resource in stack.resources("AWS::Lambda::Function").items():
+            found[stack.name, name] = json.dumps(resource["Properties"]["Code"])
+        for name, resource in stack.resources("AWS::ECS::TaskDefinition").items():
+            container, _ = resource["Properties"]["ContainerDefinitions"]  # beside it stands a release of AWS's
+            found[stack.name, name] = json.dumps(container["Image"])
+    return found
+
+
+def ships(assembly: Assembly, stack: Template) -> bool:
+    """Whether a stack's manifest of assets has one beside the template."""
+    manifest = json.loads((assembly.folder / f"{stack.name}.assets.json").read_text())
+    return len(manifest["files"]) > 1
+
+
+@pytest.fixture
+def edited_sources(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Every function and every service as if a line of its sources had changed."""
+    for module in (functions, images):
+        monkeypatch.setattr(module, "digest", lambda files, *rest: digest(files, *rest, "another line"))
+    functions.bundle_for.cache_clear()
+    images.image_for.cache_clear()
+    yield
+    functions.bundle_for.cache_clear()
+    images.image_for.cache_clear()
+
+
+@pytest.mark.usefixtures("edited_sources")
+def test_new_sources_change_templates_and_no_snapshot(assembly: Assembly, tmp_path: Path) -> None:
+    """Of every stack that ships code, in every region; what its functions and containers run is all that changes."""
+    (environment,) = {stack.name.split("-")[1] for stack in assembly}
+    rebuilt = synthesize(tmp_path / "rebuilt", environment)
+    before, after = code(assembly), code(rebuilt)
+    assert before.keys() == after.keys()
+    assert not [place for place in before if before[place] == after[place]]
+    different = {stack.name for stack in rebuilt if stack.document != assembly[stack.name].document}
+    assert different == {stack for stack, _ in before}
+    assert different >= {stack.name for stack in assembly if ships(assembly, stack)}
     for stack in rebuilt:
-        assert normalised(stack) == normalised(dev[stack.name])
+        assert normalised(stack) == normalised(assembly[stack.name])
 
 
-def test_no_snapshot_is_left_over_from_a_stack_that_is_gone(prod: Assembly, dev: Assembly) -> None:
-    assert {file.stem for file in FOLDER.glob("*.yaml")} <= prod.stacks.keys() | dev.stacks.keys()
+def test_no_snapshot_is_left_over_from_a_stack_that_is_gone(
+    prod: Assembly, dev: Assembly, pytestconfig: pytest.Config
+) -> None:
+    wanted = {stack.name for assembly in (prod, dev) for stack in kept(assembly)}
+    for file in FOLDER.glob("*.yaml"):
+        if file.stem not in wanted and pytestconfig.getoption("--update-snapshots"):
+            file.unlink()
+    assert {file.stem for file in FOLDER.glob("*.yaml")} == wanted
 
 
 @pytest.mark.parametrize(
-    "layer", ["network", "storage", "monitoring", "recovery", "security", "service", "edge", "vault"]
+    "layer", ["network", "storage", "telemetry", "monitoring", "recovery", "security", "service", "edge", "vault"]
 )
 def test_regions_differ_in_names_alone(prod: Assembly, layer: str) -> None:
     settings = load("prod")

@@ -1,7 +1,9 @@
 """Rules of the repository itself that no other check can see."""
 
+import ast
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -23,7 +25,9 @@ def test_constructs_stays_a_namespace() -> None:
 
 @pytest.mark.parametrize("layer", ["anfl", "services", "lambda_src"])
 def test_what_is_deployed_imports_neither_the_infrastructure_nor_the_local_run(layer: str) -> None:
-    forbidden = re.compile(r"^\s*(?:from|import) (aws_cdk|constructs|stacks|local|bundling|moto)\b", re.MULTILINE)
+    forbidden = re.compile(
+        r"^\s*(?:from|import) (aws_cdk|constructs|stacks|deployment|local|bundling|moto)\b", re.MULTILINE
+    )
     offenders = {
         str(path.relative_to(ROOT)): match.group(1)
         for path in tracked(f"{layer}/*.py")
@@ -32,11 +36,28 @@ def test_what_is_deployed_imports_neither_the_infrastructure_nor_the_local_run(l
     assert offenders == {}
 
 
+def test_what_operators_run_reads_templates_and_builds_none() -> None:
+    probe = "import sys, anfl.cli.main, anfl.cli.operations, deployment.__main__; print('aws_cdk' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", probe], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
 def test_the_embedded_aws_stays_small() -> None:
     """The supervisor (``local/*.py``) and the development Vault (``local/vault``) are programs of their own."""
     files = tracked("local/aws/*.py", "local/gateway/*.py")
     lines = [line.strip() for path in files for line in path.read_text().splitlines()]
     assert 0 < sum(bool(line) and not line.startswith("#") for line in lines) < 3_000
+
+
+def test_no_class_of_the_infrastructure_is_longer_than_a_reader_holds_in_mind() -> None:
+    lengths = {
+        f"{path.relative_to(ROOT)}:{node.name}": (node.end_lineno or node.lineno) - node.lineno + 1
+        for path in tracked("stacks/*.py", "constructs/*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ClassDef)
+    }
+    assert len(lengths) > 50
+    assert {name: length for name, length in lengths.items() if length > 150} == {}
 
 
 def test_the_readme_names_only_targets_that_exist() -> None:

@@ -10,12 +10,18 @@ import pytest
 from aws_cdk import App, Environment, Stack
 from aws_cdk import aws_apigateway as apigateway
 from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_logs as logs
+from aws_cdk import aws_s3 as s3
 from constructs.backup_plan import BackupPlan
+from constructs.collector import Collector
+from constructs.container_definition import container_definition
 from constructs.container_service import ContainerService
+from constructs.flow_logs import log_refused
 from constructs.instance_cluster import InstanceCluster
 from constructs.internal_balancer import InternalBalancer
+from constructs.prometheus_workspace import PrometheusWorkspace
 from constructs.python_function import PythonFunction
 from constructs.region_network import RegionNetwork
 from constructs.rest_routes import ApiRoute, BalancerTarget, FunctionTarget, RestRoutes
@@ -23,7 +29,7 @@ from constructs.rest_routes import ApiRoute, BalancerTarget, FunctionTarget, Res
 from anfl.resources import Function, Service, Variable
 from bundling.errors import BundleMissingError
 from bundling.functions import FunctionBundle
-from stacks.models import Cluster, ClusterName, FunctionSize
+from stacks.architecture import Cluster, ClusterName, FunctionSize
 from stacks.settings import load
 from tests.infrastructure.conftest import CONTEXT, Template
 
@@ -51,15 +57,18 @@ def _function(stack: Stack, **changes: Any) -> PythonFunction:
         "size": SIZE,
         "environment": {},
         "statements": [],
-        "vpc": vpc_of(stack),
-        "security_group": ec2.SecurityGroup.from_security_group_id(stack, "Group", "sg-1", mutable=False),
         "log_group": logs.LogGroup.from_log_group_name(stack, "Logs", "l"),
     }
     return PythonFunction(stack, "F", **(settings | changes))
 
 
+def _function_in_network(stack: Stack, **changes: Any) -> PythonFunction:
+    group = ec2.SecurityGroup.from_security_group_id(stack, "Group", "sg-1", mutable=False)
+    return _function(stack, vpc=vpc_of(stack), security_group=group, **changes)
+
+
 def test_a_function_that_is_told_and_granted_nothing(inspect_construct: Inspect) -> None:
-    template = inspect_construct(_function)
+    template = inspect_construct(_function_in_network)
     function = template.only("AWS::Lambda::Function")
     assert "Environment" not in function
     assert (function["MemorySize"], function["Timeout"], function["EphemeralStorage"]) == (256, 7, {"Size": 512})
@@ -71,19 +80,24 @@ def test_a_function_that_is_told_and_granted_nothing(inspect_construct: Inspect)
     assert services == {"logs", "ec2", "xray"}
 
 
+@pytest.mark.defaults(of=PythonFunction)
 def test_a_function_without_a_network(inspect_construct: Inspect) -> None:
-    template = inspect_construct(lambda stack: _function(stack, vpc=None, security_group=None))
+    template = inspect_construct(_function)
     assert "VpcConfig" not in template.only("AWS::Lambda::Function")
     assert "ec2:" not in json.dumps(template.only("AWS::IAM::Policy"))
 
 
+@pytest.mark.everything(of=PythonFunction)
 def test_a_function_with_variables_grants_and_space(inspect_construct: Inspect) -> None:
     template = inspect_construct(
-        lambda stack: _function(stack, environment={Variable.PORT: "1"}, statements=[GRANT], ephemeral_storage=4096)
+        lambda stack: _function_in_network(
+            stack, environment={Variable.PORT: "1"}, statements=[GRANT], ephemeral_storage=4096
+        )
     )
     function = template.only("AWS::Lambda::Function")
     assert function["Environment"] == {"Variables": {"PORT": "1"}}
     assert function["EphemeralStorage"] == {"Size": 4096}
+    assert function["VpcConfig"] == {"SecurityGroupIds": ["sg-1"], "SubnetIds": ["subnet-1"]}
     statements = template.only("AWS::IAM::Policy")["PolicyDocument"]["Statement"]
     assert {"Action": "s3:GetObject", "Effect": "Allow", "Resource": "arn:aws:s3:::b/*"} in statements
 
@@ -113,7 +127,7 @@ def test_without_its_bundle_a_function_says_what_to_run(tmp_path: Path, monkeypa
         _function(stack)
 
 
-def _cluster(stack: Stack, least: int, most: int, volume_gib: int = 50) -> InstanceCluster:
+def _cluster(stack: Stack, least: int, most: int, **options: int) -> InstanceCluster:
     settings = {"name": ClusterName.MODEL_REGISTRY, "instance_type": "m5.large", "min_size": least, "max_size": most}
     return InstanceCluster(
         stack,
@@ -123,16 +137,24 @@ def _cluster(stack: Stack, least: int, most: int, volume_gib: int = 50) -> Insta
         subnet_ids=["subnet-1"],
         security_group_id="sg-1",
         ami_id="ami-1",
-        volume_gib=volume_gib,
+        disk_key_arn="arn:aws:kms:eu-west-1:000000000000:key/mrk-1",
+        **options,
     )
 
 
+@pytest.mark.defaults(of=InstanceCluster)
 def test_a_cluster_of_one_instance_can_still_be_updated(inspect_construct: Inspect) -> None:
     template = inspect_construct(lambda stack: _cluster(stack, 1, 1))
     (group,) = template.resources("AWS::AutoScaling::AutoScalingGroup").values()
     assert group["UpdatePolicy"]["AutoScalingRollingUpdate"]["MinInstancesInService"] == 0
+    assert (group["Properties"]["MinSize"], group["Properties"]["MaxSize"]) == ("1", "1")
+    data = template.only("AWS::EC2::LaunchTemplate")["LaunchTemplateData"]
+    (device,) = data["BlockDeviceMappings"]
+    assert (device["Ebs"]["VolumeSize"], device["Ebs"]["Encrypted"]) == (50, True)
+    assert data["MetadataOptions"]["HttpTokens"] == "required"
 
 
+@pytest.mark.everything(of=InstanceCluster)
 def test_a_cluster_of_many_keeps_its_least_during_an_update(inspect_construct: Inspect) -> None:
     template = inspect_construct(lambda stack: _cluster(stack, 3, 10, volume_gib=200))
     (group,) = template.resources("AWS::AutoScaling::AutoScalingGroup").values()
@@ -141,64 +163,158 @@ def test_a_cluster_of_many_keeps_its_least_during_an_update(inspect_construct: I
     assert device["Ebs"]["VolumeSize"] == 200
 
 
-@pytest.mark.parametrize("statements", [[], [GRANT]])
-def test_a_service_may_do_what_it_is_granted(inspect_construct: Inspect, statements: list[iam.PolicyStatement]) -> None:
-    template = inspect_construct(
-        lambda stack: ContainerService(
+def _collector(stack: Any) -> Collector:
+    return Collector(
+        repository="c",
+        tag="v1.0.0",
+        cpu=100,
+        memory=200,
+        configuration="receivers: {}",
+        prometheus=PrometheusWorkspace(
             stack,
-            "S",
-            service=Service.MODEL_REGISTRY,
-            name="s",
-            cluster=_cluster(stack, 1, 2),
-            repository="r",
-            tag="t",
-            port=9000,
-            health_path="/up",
-            environment={Variable.DEFAULT_TENANT: "demo"},
-            statements=statements,
-            subnet_ids=["subnet-1"],
-            security_group_id="sg-1",
-            target_group_arn="arn:target",
-            log_group=logs.LogGroup.from_log_group_name(stack, "Logs", "l"),
-        )
+            "Prometheus",
+            name="p",
+            key_arn="arn:key",
+            rule_groups="groups: []",
+            alert_manager="alertmanager_config: ''",
+            log_group=logs.LogGroup.from_log_group_name(stack, "PrometheusLogs", "p"),
+        ),
     )
-    task = template.only("AWS::ECS::TaskDefinition")
-    (container,) = task["ContainerDefinitions"]
+
+
+def _service(stack: Stack, **options: Any) -> ContainerService:
+    settings: dict[str, Any] = {
+        "service": Service.MODEL_REGISTRY,
+        "name": "s",
+        "cluster": _cluster(stack, 1, 2),
+        "repository": "r",
+        "tag": "t",
+        "port": 9000,
+        "health_path": "/up",
+        "environment": {},
+        "statements": [],
+        "subnet_ids": ["subnet-1"],
+        "security_group_id": "sg-1",
+        "target_group_arn": "arn:target",
+        "log_group": logs.LogGroup.from_log_group_name(stack, "Logs", "l"),
+        "collector": _collector(stack),
+    }
+    return ContainerService(stack, "S", **(settings | options))
+
+
+def _granted(template: Template) -> list[Any]:
+    """Statements of the task's own role."""
+    role = template.only("AWS::ECS::TaskDefinition")["TaskRoleArn"]["Fn::GetAtt"][0]
+    policies = [p for p in template.properties("AWS::IAM::Policy") if {"Ref": role} in p["Roles"]]
+    return [statement for policy in policies for statement in policy["PolicyDocument"]["Statement"]]
+
+
+@pytest.mark.defaults(of=ContainerService)
+def test_a_service_that_is_granted_nothing_keeps_its_number_of_tasks(inspect_construct: Inspect) -> None:
+    template = inspect_construct(_service)
+    (statement,) = _granted(template)
+    assert statement["Action"] == "aps:RemoteWrite", "of its collector"
+    assert template.only("AWS::ECS::Service")["DesiredCount"] == 1
+    container, beside = template.only("AWS::ECS::TaskDefinition")["ContainerDefinitions"]
+    assert {variable["Name"] for variable in container["Environment"]} == {
+        "PORT",
+        "AWS_REGION",
+        "PROMETHEUS_MULTIPROC_DIR",
+    }
+    assert (container["Essential"], beside["Essential"]) == (True, False)
+    assert container["Cpu"] + beside["Cpu"] == 2048
+
+
+@pytest.mark.everything(of=ContainerService)
+def test_a_scaled_service_may_do_what_it_is_granted(inspect_construct: Inspect) -> None:
+    environment = {Variable.DEFAULT_TENANT: "demo"}
+    template = inspect_construct(
+        lambda stack: _service(stack, environment=environment, statements=[GRANT], scaled=True)
+    )
+    container, _ = template.only("AWS::ECS::TaskDefinition")["ContainerDefinitions"]
     assert {"Name": "DEFAULT_TENANT", "Value": "demo"} in container["Environment"]
     assert {"Name": "PORT", "Value": "9000"} in container["Environment"]
-    role = task["TaskRoleArn"]["Fn::GetAtt"][0]
-    policies = [p for p in template.properties("AWS::IAM::Policy") if {"Ref": role} in p["Roles"]]
-    assert len(policies) == len(statements)
+    assert [statement["Action"] for statement in _granted(template)] == ["s3:GetObject", "aps:RemoteWrite"]
+    assert "DesiredCount" not in template.only("AWS::ECS::Service"), "a deployment must not undo what scaling decided"
 
 
-@pytest.mark.parametrize(("certificate", "port", "protocol"), [(None, 80, "HTTP"), ("arn:certificate", 443, "HTTPS")])
-def test_a_balancer_without_and_with_a_certificate(
-    inspect_construct: Inspect, certificate: str | None, port: int, protocol: str
-) -> None:
-    template = inspect_construct(
-        lambda stack: InternalBalancer(
-            stack,
-            "B",
-            name="b",
-            vpc_id="vpc-1",
-            subnet_ids=["subnet-1", "subnet-2"],
-            security_group_id="sg-1",
-            port=8080,
-            health_path="/up",
-            paths={Service.VECTOR_STORE: [f"/{n}" for n in range(11)], Service.MODEL_REGISTRY: ["/m"]},
-            certificate_arn=certificate,
-            tls_policy="policy",
-            retain=certificate is not None,
-        )
-    )
+def _balancer(stack: Stack, **options: Any) -> InternalBalancer:
+    settings: dict[str, Any] = {
+        "name": "b",
+        "vpc_id": "vpc-1",
+        "subnet_ids": ["subnet-1", "subnet-2"],
+        "security_group_id": "sg-1",
+        "port": 8080,
+        "health_path": "/up",
+        "paths": {Service.VECTOR_STORE: ["/v"]},
+        "certificate_arn": None,
+        "tls_policy": "policy",
+        "retain": False,
+    }
+    return InternalBalancer(stack, "B", **(settings | options))
+
+
+def _attributes(template: Template) -> dict[str, Any]:
+    balancer = template.only("AWS::ElasticLoadBalancingV2::LoadBalancer")
+    return {attribute["Key"]: attribute["Value"] for attribute in balancer["LoadBalancerAttributes"]}
+
+
+@pytest.mark.defaults(of=InternalBalancer)
+def test_a_balancer_without_a_certificate_speaks_plain_http_inside(inspect_construct: Inspect) -> None:
+    template = inspect_construct(_balancer)
     listener = template.only("AWS::ElasticLoadBalancingV2::Listener")
-    assert (listener["Port"], listener["Protocol"]) == (port, protocol)
+    assert (listener["Port"], listener["Protocol"]) == (80, "HTTP")
+    assert template.only("AWS::ElasticLoadBalancingV2::LoadBalancer")["Scheme"] == "internal"
+    assert _attributes(template)["deletion_protection.enabled"] == "false"
+    assert not [key for key in _attributes(template) if key.startswith("access_logs")]
+
+
+@pytest.mark.everything(of=InternalBalancer)
+def test_a_balancer_with_a_certificate_logs_and_many_paths(inspect_construct: Inspect) -> None:
+    paths = {Service.VECTOR_STORE: [f"/{n}" for n in range(11)], Service.MODEL_REGISTRY: ["/m"]}
+
+    def fill(stack: Stack) -> None:
+        bucket = s3.Bucket(stack, "Logs")
+        _balancer(stack, paths=paths, certificate_arn="arn:certificate", retain=True, log_bucket=bucket)
+
+    template = inspect_construct(fill)
+    listener = template.only("AWS::ElasticLoadBalancingV2::Listener")
+    assert (listener["Port"], listener["Protocol"], listener["SslPolicy"]) == (443, "HTTPS", "policy")
+    assert listener["Certificates"] == [{"CertificateArn": "arn:certificate"}]
+    assert _attributes(template)["deletion_protection.enabled"] == "true"
+    assert _attributes(template)["access_logs.s3.enabled"] == "true"
+    ((bucket, _),) = template.resources("AWS::S3::Bucket").items()
+    assert _attributes(template)["access_logs.s3.bucket"] == {"Ref": bucket}
+    (writes,) = template.only("AWS::S3::BucketPolicy")["PolicyDocument"]["Statement"]
+    assert writes["Principal"] == {"Service": "logdelivery.elasticloadbalancing.amazonaws.com"}
     rules = template.properties("AWS::ElasticLoadBalancingV2::ListenerRule")
     sizes = [len(rule["Conditions"][0]["PathPatternConfig"]["Values"]) for rule in rules]
     assert sorted(sizes) == [1, 1, 5, 5]
     assert len({rule["Priority"] for rule in rules}) == len(rules)
 
 
+@pytest.mark.defaults(of=RegionNetwork)
+def test_a_network_without_endpoints_but_the_free_ones(inspect_construct: Inspect) -> None:
+    dev = load("dev")
+    template = inspect_construct(
+        lambda stack: RegionNetwork(
+            stack,
+            "N",
+            name="n",
+            vpc=dev.network.vpc,
+            zones=["eu-west-1a", "eu-west-1b"],
+            nat_gateways=1,
+            endpoints=dev.deployment.endpoints,
+            log_group=logs.LogGroup(stack, "Logs"),
+        )
+    )
+    assert {endpoint["VpcEndpointType"] for endpoint in template.properties("AWS::EC2::VPCEndpoint")} == {"Gateway"}
+    assert not any(subnet["MapPublicIpOnLaunch"] for subnet in template.properties("AWS::EC2::Subnet"))
+    ways_out = {json.dumps(r["NatGatewayId"]) for r in template.properties("AWS::EC2::Route") if "NatGatewayId" in r}
+    assert len(ways_out) == 1, "both zones leave by the one gateway"
+
+
+@pytest.mark.everything(of=RegionNetwork)
 @pytest.mark.parametrize("gateways", [1, 2])
 def test_a_network_with_fewer_or_as_many_gateways_as_zones(inspect_construct: Inspect, gateways: int) -> None:
     prod = load("prod")
@@ -226,6 +342,7 @@ def test_a_network_with_fewer_or_as_many_gateways_as_zones(inspect_construct: In
     assert interfaces == {service: 1 if service == "kms" else 2 for service in endpoints.interface}
 
 
+@pytest.mark.defaults(of=BackupPlan)
 @pytest.mark.parametrize(("frequency", "schedule"), [("hourly", "cron(0 * "), ("daily", "cron(0 3 ")])
 def test_a_backup_plan(inspect_construct: Inspect, frequency: str, schedule: str) -> None:
     template = inspect_construct(
@@ -270,12 +387,14 @@ def _routes(stack: Stack, *routes: ApiRoute, timeout_ms: int = 1000) -> RestRout
     return RestRoutes(stack, "R", rest_api=api, authorizer_id="z", routes=routes, timeout_ms=timeout_ms)
 
 
+@pytest.mark.defaults(of=RestRoutes)
 def test_one_public_route_to_a_function(inspect_construct: Inspect) -> None:
     method = inspect_construct(lambda stack: _routes(stack, ONE)).only("AWS::ApiGateway::Method")
     assert method["AuthorizationType"] == "NONE"
     assert FUNCTION.arn in json.dumps(method["Integration"]["Uri"])
 
 
+@pytest.mark.everything(of=RestRoutes)
 def test_routes_share_the_resources_of_their_common_path(inspect_construct: Inspect) -> None:
     deep = ApiRoute(method="PUT", path="/a/{name}/b/{path+}", public=False, target=BALANCER)
     template = inspect_construct(lambda stack: _routes(stack, ONE, deep))
@@ -300,3 +419,49 @@ def test_the_fingerprint_changes_with_anything_that_a_deployment_freezes() -> No
         fingerprint(ONE, timeout_ms=2000),
     }
     assert len(changed | {plain}) == 6
+
+
+def test_a_container_is_not_root_owns_nothing_and_says_how_it_is(inspect_construct: Inspect) -> None:
+    def fill(stack: Stack) -> None:
+        ecs.CfnTaskDefinition(
+            stack,
+            "Task",
+            container_definitions=[
+                container_definition(
+                    stack,
+                    service=Service.VECTOR_STORE,
+                    image="an/image:tag",
+                    cpu=512,
+                    memory=256,
+                    port=9000,
+                    health_path="/up",
+                    environment={"B": "2", "A": "1"},
+                    log_group=logs.LogGroup.from_log_group_name(stack, "Logs", "l"),
+                )
+            ],
+        )
+
+    (container,) = inspect_construct(fill).only("AWS::ECS::TaskDefinition")["ContainerDefinitions"]
+    assert not container["User"].startswith(("root", "0"))
+    assert container["ReadonlyRootFilesystem"] is True
+    assert container["LinuxParameters"]["Capabilities"] == {"Drop": ["ALL"]}
+    assert container["Environment"] == [{"Name": "A", "Value": "1"}, {"Name": "B", "Value": "2"}]
+    assert "http://127.0.0.1:9000/up" in container["HealthCheck"]["Command"][-1]
+    assert container["LogConfiguration"]["Options"]["awslogs-group"] == "l"
+
+
+def test_what_a_network_refuses_is_noted_by_a_role_for_this_account_and_group_alone(
+    inspect_construct: Inspect,
+) -> None:
+    template = inspect_construct(
+        lambda stack: log_refused(stack, vpc_id="vpc-1", log_group=logs.LogGroup(stack, "Logs"))
+    )
+    flow = template.only("AWS::EC2::FlowLog")
+    assert (flow["ResourceId"], flow["TrafficType"]) == ("vpc-1", "REJECT")
+    ((group, _),) = template.resources("AWS::Logs::LogGroup").items()
+    assert flow["LogGroupName"] == {"Ref": group}
+    (trust,) = template.only("AWS::IAM::Role")["AssumeRolePolicyDocument"]["Statement"]
+    assert trust["Principal"] == {"Service": "vpc-flow-logs.amazonaws.com"}
+    assert trust["Condition"] == {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}
+    (writes,) = template.only("AWS::IAM::Policy")["PolicyDocument"]["Statement"]
+    assert writes["Resource"] == {"Fn::GetAtt": [group, "Arn"]}

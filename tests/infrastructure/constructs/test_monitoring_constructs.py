@@ -3,13 +3,16 @@
 import json
 from collections.abc import Callable
 
-from aws_cdk import Stack
+import pytest
+from aws_cdk import CfnOutput, Stack
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
 from constructs.alert_topic import AlertTopic
 from constructs.grafana_workspace import GrafanaWorkspace
+from constructs.job_alert import JobAlert
 from constructs.metrics import Metric
 from constructs.prometheus_workspace import PrometheusWorkspace
+from constructs.role_alert import RoleAlert
 
 from tests.infrastructure.conftest import Template
 
@@ -31,6 +34,7 @@ def test_a_metric_as_a_row_of_a_graph() -> None:
     ]
 
 
+@pytest.mark.defaults(of=AlertTopic)
 def test_a_topic_for_one_publisher(inspect_construct: Inspect) -> None:
     template = inspect_construct(
         lambda stack: AlertTopic(
@@ -48,18 +52,50 @@ def test_a_topic_for_one_publisher(inspect_construct: Inspect) -> None:
     }
 
 
-def test_a_prometheus_workspace_and_its_rules(inspect_construct: Inspect) -> None:
+@pytest.mark.everything(of=AlertTopic)
+def test_a_topic_takes_messages_of_its_publishers_in_this_account_alone(inspect_construct: Inspect) -> None:
+    publishers = ["cloudwatch.amazonaws.com", "aps.amazonaws.com"]
     template = inspect_construct(
-        lambda stack: PrometheusWorkspace(
-            stack,
-            "P",
-            name="p",
-            key_arn=KEY_ARN,
-            rule_groups="groups: []",
-            alert_manager="alertmanager_config: {}",
-            log_group=logs.LogGroup(stack, "Logs"),
+        lambda stack: AlertTopic(
+            stack, "T", name="t", key=kms.Key.from_key_arn(stack, "Key", KEY_ARN), publishers=publishers
         )
     )
+    statements = template.only("AWS::SNS::TopicPolicy")["PolicyDocument"]["Statement"]
+    (allows,) = (s for s in statements if s["Effect"] == "Allow")
+    assert sorted(allows["Principal"]["Service"]) == sorted(publishers)
+    assert allows["Condition"] == {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}
+    (denies,) = (s for s in statements if s["Effect"] == "Deny")
+    assert denies["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+
+
+def _prometheus(stack: Stack) -> PrometheusWorkspace:
+    made = PrometheusWorkspace(
+        stack,
+        "P",
+        name="p",
+        key_arn=KEY_ARN,
+        rule_groups="groups: []",
+        alert_manager="alertmanager_config: {}",
+        log_group=logs.LogGroup(stack, "Logs"),
+    )
+    CfnOutput(stack, "Write", value=made.remote_write_url)
+    return made
+
+
+@pytest.mark.defaults(of=PrometheusWorkspace)
+def test_a_prometheus_workspace_says_where_to_write_and_what_goes_wrong(inspect_construct: Inspect) -> None:
+    template = inspect_construct(_prometheus)
+    ((workspace, whole),) = template.resources("AWS::APS::Workspace").items()
+    assert template.document["Outputs"]["Write"]["Value"] == {
+        "Fn::Join": ["", [{"Fn::GetAtt": [workspace, "PrometheusEndpoint"]}, "api/v1/remote_write"]]
+    }
+    ((group, _),) = template.resources("AWS::Logs::LogGroup").items()
+    assert whole["Properties"]["LoggingConfiguration"] == {"LogGroupArn": {"Fn::GetAtt": [group, "Arn"]}}
+
+
+@pytest.mark.everything(of=PrometheusWorkspace)
+def test_a_prometheus_workspace_and_its_rules(inspect_construct: Inspect) -> None:
+    template = inspect_construct(_prometheus)
     workspace = template.only("AWS::APS::Workspace")
     assert workspace["Alias"] == "p"
     assert workspace["KmsKeyArn"] == KEY_ARN
@@ -67,6 +103,18 @@ def test_a_prometheus_workspace_and_its_rules(inspect_construct: Inspect) -> Non
     assert template.only("AWS::APS::RuleGroupsNamespace")["Data"] == "groups: []"
 
 
+@pytest.mark.everything(of=GrafanaWorkspace)
+def test_a_grafana_workspace_of_several_regions_and_tags(inspect_construct: Inspect) -> None:
+    regions, tags = ["eu-west-1", "us-east-1"], {"a": "b", "c": "d"}
+    template = inspect_construct(lambda stack: GrafanaWorkspace(stack, "G", name="g", regions=regions, tags=tags))
+    statements = template.only("AWS::IAM::Policy")["PolicyDocument"]["Statement"]
+    (read,) = (s for s in statements if s["Sid"] == "ReadPrometheus")
+    assert read["Condition"] == {"StringEquals": {"aws:ResourceTag/a": "b", "aws:ResourceTag/c": "d"}}
+    for region, resource in zip(regions, read["Resource"], strict=True):
+        assert f":aps:{region}:" in json.dumps(resource)
+
+
+@pytest.mark.defaults(of=GrafanaWorkspace)
 def test_a_grafana_workspace_reads_only_workspaces_with_its_tags(inspect_construct: Inspect) -> None:
     template = inspect_construct(
         lambda stack: GrafanaWorkspace(stack, "G", name="g", regions=["eu-west-1"], tags={"a": "b"})
@@ -77,3 +125,31 @@ def test_a_grafana_workspace_reads_only_workspaces_with_its_tags(inspect_constru
     assert read["Condition"] == {"StringEquals": {"aws:ResourceTag/a": "b"}}
     assert "aps:QueryMetrics" in read["Action"]
     assert not [action for s in statements for action in s["Action"] if "Put" in action or "Delete" in action]
+
+
+def _topic(stack: Stack) -> AlertTopic:
+    key = kms.Key.from_key_arn(stack, "Key", KEY_ARN)
+    return AlertTopic(stack, "T", name="t", key=key, publishers=["events.amazonaws.com"])
+
+
+@pytest.mark.defaults(of=RoleAlert)
+@pytest.mark.everything(of=RoleAlert)
+def test_a_role_that_is_taken_is_told_to_a_topic(inspect_construct: Inspect) -> None:
+    template = inspect_construct(lambda stack: RoleAlert(stack, "R", role_name="emergency", topic=_topic(stack)))
+    rule = template.only("AWS::Events::Rule")
+    asked = rule["EventPattern"]["detail"]["requestParameters"]["roleArn"]
+    assert [parts["Fn::Join"][1][-1] for parts in asked] == [":role/emergency"]
+    (target,) = rule["Targets"]
+    assert list(target["Arn"]) == ["Ref"]
+    assert set(target["InputTransformer"]["InputPathsMap"]) == {"who", "from", "when", "region", "event"}
+
+
+@pytest.mark.defaults(of=JobAlert)
+@pytest.mark.everything(of=JobAlert)
+def test_a_job_of_aws_backup_that_ends_badly_is_told_to_a_topic(inspect_construct: Inspect) -> None:
+    template = inspect_construct(lambda stack: JobAlert(stack, "J", topic_arn="arn:topic", severity="critical"))
+    rule = template.only("AWS::Events::Rule")
+    assert rule["EventPattern"]["source"] == ["aws.backup"]
+    (target,) = rule["Targets"]
+    assert target["Arn"] == "arn:topic"
+    assert target["InputTransformer"]["InputTemplate"].startswith('"critical: ')

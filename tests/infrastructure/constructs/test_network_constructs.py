@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import pytest
 from aws_cdk import Stack
 from constructs.private_endpoints import PrivateEndpoints
 
@@ -10,6 +11,7 @@ from tests.infrastructure.conftest import Template
 Inspect = Callable[[Callable[[Stack], object]], Template]
 
 
+@pytest.mark.defaults(of=PrivateEndpoints)
 def test_without_services_there_are_the_gateways_alone(inspect_construct: Inspect) -> None:
     template = inspect_construct(
         lambda stack: PrivateEndpoints(
@@ -25,6 +27,7 @@ def test_without_services_there_are_the_gateways_alone(inspect_construct: Inspec
     assert not template.resources("AWS::EC2::SecurityGroup")
 
 
+@pytest.mark.everything(of=PrivateEndpoints)
 def test_an_endpoint_stands_where_aws_offers_it(inspect_construct: Inspect) -> None:
     template = inspect_construct(
         lambda stack: PrivateEndpoints(

@@ -21,8 +21,10 @@ QUEUE = Measure(
 @pytest.mark.parametrize(
     ("measures", "expression"),
     [
-        ({"load": LOAD}, "MAX([load])"),
-        ({"load": LOAD, "queue": QUEUE}, "MAX([load, FILL(queue,0)])"),
+        pytest.param({"load": LOAD}, "MAX([load])", marks=pytest.mark.defaults(of=StepScaling)),
+        pytest.param(
+            {"load": LOAD, "queue": QUEUE}, "MAX([load, FILL(queue,0)])", marks=pytest.mark.everything(of=StepScaling)
+        ),
     ],
 )
 def test_steps_of_more_than_one_task_and_several_measures(

@@ -13,7 +13,7 @@ from constructs.vault_entry import VaultEntry
 from constructs.vault_groups import VaultGroups
 from constructs.vault_nodes import USER_DATA, VaultFacts, VaultNodes, render
 
-from stacks.models import VaultCluster
+from stacks.deployment import VaultCluster
 from stacks.settings import load
 from tests.infrastructure.conftest import Template
 
@@ -50,12 +50,14 @@ def nodes(stack: Stack, **changes: Any) -> VaultNodes:
     return VaultNodes(stack, "N", **(settings | changes))
 
 
+@pytest.mark.defaults(of=VaultNodes)
 def test_nodes_without_rights_of_their_own_can_be_visited_by_session_manager_alone(inspect_construct: Inspect) -> None:
     template = inspect_construct(nodes)
     (statement,) = template.only("AWS::IAM::Policy")["PolicyDocument"]["Statement"]
     assert statement["Sid"] == "SessionManager"
 
 
+@pytest.mark.everything(of=VaultNodes)
 def test_five_nodes_with_larger_disks_and_rights(inspect_construct: Inspect) -> None:
     right = iam.PolicyStatement(sid="More", actions=["kms:Decrypt"], resources=["arn:key"])
     bigger = cluster(nodes=5, volume_gib=100)
@@ -66,7 +68,8 @@ def test_five_nodes_with_larger_disks_and_rights(inspect_construct: Inspect) -> 
     data = template.only("AWS::EC2::LaunchTemplate")["LaunchTemplateData"]
     assert {device["Ebs"]["VolumeSize"] for device in data["BlockDeviceMappings"]} == {100}
     assert "length == 5" in json.dumps(data["UserData"])
-    assert len(template.only("AWS::IAM::Policy")["PolicyDocument"]["Statement"]) == 2
+    sids = {statement["Sid"] for statement in template.only("AWS::IAM::Policy")["PolicyDocument"]["Statement"]}
+    assert sids == {"SessionManager", "More"}
 
 
 def test_the_same_facts_make_the_same_script(inspect_construct: Inspect) -> None:
@@ -95,6 +98,7 @@ def test_a_name_that_is_not_given_and_a_value_that_nobody_asks_for_are_found() -
         render("@ONE@", {"ONE": "1", "TWO": "2"})
 
 
+@pytest.mark.defaults(of=VaultGroups)
 def test_groups_let_nobody_in_until_a_client_is_admitted(inspect_construct: Inspect) -> None:
     def fill(stack: Stack) -> None:
         VaultGroups(
@@ -117,6 +121,7 @@ def test_groups_let_nobody_in_until_a_client_is_admitted(inspect_construct: Insp
     assert entry not in into
 
 
+@pytest.mark.everything(of=VaultGroups)
 def test_an_admitted_client_reaches_the_entry_and_not_the_nodes(inspect_construct: Inspect) -> None:
     def fill(stack: Stack) -> None:
         vpc = ec2.Vpc.from_vpc_attributes(
@@ -142,7 +147,13 @@ def test_an_admitted_client_reaches_the_entry_and_not_the_nodes(inspect_construc
     assert port == 8200
 
 
-@pytest.mark.parametrize("retain", [True, False])
+@pytest.mark.parametrize(
+    "retain",
+    [
+        pytest.param(True, marks=pytest.mark.everything(of=VaultEntry)),
+        pytest.param(False, marks=pytest.mark.defaults(of=VaultEntry)),
+    ],
+)
 def test_the_entry_is_protected_where_data_is_kept(inspect_construct: Inspect, *, retain: bool) -> None:
     template = inspect_construct(
         lambda stack: VaultEntry(

@@ -4,7 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from stacks.models import AlertName, ClusterName, FunctionName, RecoveryStep, Settings
+from stacks.architecture import AlertName, ClusterName, FunctionName, RecoveryStep
+from stacks.models import Settings
 from stacks.settings import load
 from stacks.units import Region, Unit
 
@@ -92,4 +93,4 @@ def test_prod_keeps_what_it_stores_and_issues_short_tokens(prod: Settings) -> No
     assert deployment.retain_data
     assert deployment.default_tenant is None
     assert deployment.tokens.ttl == timedelta(minutes=15)
-    assert deployment.domain == "lib.aeonova.com"
+    assert prod.domain == "lib.aeonova.com"

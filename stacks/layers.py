@@ -1,0 +1,25 @@
+"""Where constructs stand: paths that begin with the stack's layer."""
+
+from stacks.units import Region
+
+FUNCTIONS = (
+    "service/VectorProcessingFunction",
+    "service/ModelValidationFunction",
+    "service/AuthFunction",
+    "service/AuthorizerFunction",
+    "replication/Function",
+    "vault/Bootstrap",
+)
+WATCH = "global-watch/Watch"
+DIAL = "recovery/Dial"
+OUTSIDE = (WATCH, DIAL)
+"""Functions too, outside any network."""
+SERVICES = ("service/VectorStoreService", "service/ModelRegistryService")
+CLUSTERS = ("service/VectorProcessingCluster", "service/ModelRegistryCluster")
+
+
+def layer_of(name: str, environment: str) -> str:
+    """``service`` of ``anfl-prod-us-west-1-service``, ``replication`` of ``anfl-prod-replication-us-west-1``."""
+    for region in Region:
+        name = name.replace(f"-{region}", "")
+    return name.removeprefix(f"anfl-{environment}-")

@@ -1,0 +1,60 @@
+"""What the workflow that recovers a region may do: nothing in the region that is lost."""
+
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from constructs import grants
+
+from stacks.takeover import Takeover, bucket_arn
+
+
+def of_workflow(takeover: Takeover, key: kms.IKey) -> list[iam.PolicyStatement]:
+    """Everything that its steps may do. :param key: the data key in the region."""
+    stack, name, region = takeover.stack, takeover.settings.name, takeover.region
+    arn, statement = stack.format_arn, iam.PolicyStatement
+    services = [f"{name(cluster.name)}/{name(service)}" for service, cluster in takeover.clusters()]
+    parameter = takeover.drain_parameter.removeprefix("/")
+    return [
+        statement(
+            sid="FindBackups",
+            actions=["backup:ListRecoveryPointsByBackupVault"],
+            resources=[f"arn:aws:backup:{region}:{stack.account}:backup-vault:{takeover.vault}"],
+        ),
+        statement(
+            sid="GrowServices",
+            actions=["ecs:DescribeServices", "ecs:UpdateService"],
+            resources=[arn(service="ecs", resource="service", resource_name=service) for service in services],
+        ),
+        statement(
+            sid="RaiseScaling",
+            actions=["application-autoscaling:RegisterScalableTarget"],
+            # The id of a scalable target is generated; what it scales is not.
+            resources=[arn(service="application-autoscaling", resource="scalable-target", resource_name="*")],
+            conditions={"StringEquals": {"application-autoscaling:service-namespace": "ecs"}},
+        ),
+        statement(
+            sid="ReadTables",
+            actions=["dynamodb:DescribeTable", "dynamodb:Scan"],
+            resources=[table for _, table in takeover.tables(region)],
+        ),
+        statement(
+            sid="ReadBuckets",
+            actions=["s3:ListBucket"],
+            resources=[bucket_arn(bucket) for _, bucket in takeover.buckets(region)],
+        ),
+        statement(
+            sid="SeeDrained",
+            actions=["cloudwatch:DescribeAlarms"],
+            resources=[f"arn:aws:cloudwatch:{region}:{stack.account}:alarm:{takeover.drained_alarm}"],
+        ),
+        statement(
+            sid="Drain",
+            actions=["ssm:PutParameter"],
+            resources=[arn(service="ssm", resource="parameter", resource_name=parameter)],
+        ),
+        *(
+            [statement(sid="TurnDial", actions=["lambda:InvokeFunction"], resources=[takeover.dial_arn])]
+            if takeover.dial_arn
+            else []
+        ),
+        *grants.data_key(stack, key, ["dynamodb"]),
+    ]

@@ -1,0 +1,75 @@
+"""A region's functions: code, size, permissions, and the queues whose messages they take."""
+
+from collections.abc import Mapping
+
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_lambda as lambda_
+from constructs.python_function import SMALLEST_STORAGE, PythonFunction
+from constructs.region_network import RegionNetwork
+
+from anfl.resources import Function
+from stacks.access import Parts
+from stacks.architecture import FunctionName, FunctionSize
+from stacks.base import AnflStack, camel
+from stacks.models import Settings
+from stacks.security import SecurityStack
+from stacks.storage import StorageStack
+
+
+def functions_in(
+    stack: AnflStack,
+    *,
+    network: RegionNetwork,
+    security: SecurityStack,
+    storage: StorageStack,
+    parts: Parts,
+    key: kms.IKey,
+) -> Mapping[Function, PythonFunction]:
+    """All functions that requests and messages reach."""
+    settings = stack.settings
+    vpc = network.vpc_in(stack)
+    storages = {Function.MODEL_VALIDATION: settings.deployment.functions.model_validation_storage}
+    functions = {
+        function: PythonFunction(
+            stack,
+            f"{camel(function)}Function",
+            function=function,
+            name=settings.name(function),
+            size=_size(settings, function),
+            environment=parts.environment(function),
+            statements=parts.statements(function),
+            vpc=vpc,
+            security_group=security.functions,
+            log_group=stack.log_group(f"{camel(function)}FunctionLogs", key),
+            ephemeral_storage=storages.get(function, SMALLEST_STORAGE),
+        )
+        for function in Function
+    }
+    _consume(stack, functions, storage)
+    return functions
+
+
+def _size(settings: Settings, function: Function) -> FunctionSize:
+    sizes, extra = settings.compute.lambda_, settings.deployment.functions
+    return {
+        Function.VECTOR_PROCESSING: sizes.function(FunctionName.VECTOR_PROCESSING),
+        Function.MODEL_VALIDATION: sizes.function(FunctionName.MODEL_VALIDATION),
+        Function.AUTH: extra.auth,
+        Function.AUTHORIZER: extra.authorizer,
+    }[function]
+
+
+def _consume(stack: AnflStack, functions: Mapping[Function, PythonFunction], storage: StorageStack) -> None:
+    """A message at a time: a chunk or a model fills a whole invocation."""
+    for function, queue in (
+        (Function.VECTOR_PROCESSING, storage.chunks.queue),
+        (Function.MODEL_VALIDATION, storage.validation.queue),
+    ):
+        lambda_.EventSourceMapping(
+            stack,
+            f"{camel(function)}Source",
+            target=functions[function],
+            event_source_arn=queue.queue_arn,
+            batch_size=1,
+            report_batch_item_failures=True,
+        )

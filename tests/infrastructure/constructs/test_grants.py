@@ -1,0 +1,136 @@
+"""What roles and keys allow, as statements: reading, writing, and nothing beyond."""
+
+import json
+from typing import Any
+
+import pytest
+from aws_cdk import App, Environment, Stack
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_sqs as sqs
+from constructs import grants
+from constructs.bucket_replication import arn_of, rule_id
+from constructs.container_service import minimum_healthy_percent
+from constructs.key_policy import NOTIFIERS, data_key_policy, key_policy, seal_key_policy
+from constructs.metrics import result
+from constructs.rest_routes import invocation_uri
+
+from tests.infrastructure.conftest import CONTEXT
+
+ACCOUNT = "000000000000"
+KEY_ARN = f"arn:aws:kms:eu-west-1:{ACCOUNT}:key/mrk-1"
+
+
+@pytest.fixture
+def stack() -> Stack:
+    return Stack(App(context=CONTEXT), "Test", env=Environment(region="eu-west-1", account=ACCOUNT))
+
+
+def said(stack: Stack, *statements: iam.PolicyStatement) -> list[dict[str, Any]]:
+    """As they stand in a policy; lists where one value would do."""
+    found: list[dict[str, Any]] = stack.resolve([statement.to_statement_json() for statement in statements])
+    for statement in found:
+        for part in ("Action", "Resource"):
+            statement[part] = statement[part] if isinstance(statement[part], list) else [statement[part]]
+    return found
+
+
+def verbs(statements: list[dict[str, Any]]) -> set[str]:
+    return {action.split(":")[1] for statement in statements for action in statement["Action"]}
+
+
+def test_who_reads_a_table_changes_nothing_and_sees_no_index_by_itself(stack: Stack) -> None:
+    (read,) = said(stack, *grants.table(stack, "a-table", grants.Access.READ))
+    assert read["Sid"] == "TableATableRead"
+    assert not [verb for verb in verbs([read]) if verb.startswith(("Put", "Update", "Delete", "BatchWrite"))]
+    assert read["Resource"] == [f"arn:aws:dynamodb:eu-west-1:{ACCOUNT}:table/a-table"]
+
+
+def test_who_writes_a_table_with_its_index(stack: Stack) -> None:
+    (write,) = said(stack, *grants.table(stack, "a-table", grants.Access.WRITE, index="by-time"))
+    assert {"GetItem", "PutItem", "UpdateItem", "DeleteItem"} <= verbs([write])
+    assert "Scan" not in verbs([write])
+    table = f"arn:aws:dynamodb:eu-west-1:{ACCOUNT}:table/a-table"
+    assert write["Resource"] == [table, f"{table}/index/by-time"]
+
+
+@pytest.mark.parametrize(("access", "writes"), [(grants.Access.READ, False), (grants.Access.WRITE, True)])
+def test_objects_are_read_or_written_and_the_bucket_itself_is_left_as_it_is(
+    stack: Stack, access: grants.Access, writes: bool
+) -> None:
+    found = said(stack, *grants.bucket(stack, "a-bucket", "Rows", access))
+    assert ("PutObject" in verbs(found), "DeleteObject" in verbs(found)) == (writes, writes)
+    assert "GetObject" in verbs(found)
+    assert not [verb for verb in verbs(found) if verb.startswith(("PutBucket", "DeleteBucket"))]
+    assert "DeleteObjectVersion" not in verbs(found), "versions outlive whoever may delete objects"
+
+
+def test_sending_is_not_consuming(stack: Stack) -> None:
+    queue = sqs.Queue(stack, "Q")
+    assert verbs(said(stack, *grants.send(queue, "Q"))) == {"GetQueueAttributes", "SendMessage"}
+    consuming = verbs(said(stack, *grants.consume(queue, "Q")))
+    assert {"ReceiveMessage", "DeleteMessage"} <= consuming
+    assert "SendMessage" not in consuming
+
+
+def test_the_key_is_used_by_way_of_named_services_alone(stack: Stack) -> None:
+    key = kms.Key.from_key_arn(stack, "Key", KEY_ARN)
+    (use,) = said(stack, *grants.data_key(stack, key, ["s3", "sqs"]))
+    assert use["Resource"] == [KEY_ARN]
+    assert use["Condition"] == {
+        "StringEquals": {"kms:ViaService": ["s3.eu-west-1.amazonaws.com", "sqs.eu-west-1.amazonaws.com"]}
+    }
+    assert not [verb for verb in verbs([use]) if "Grant" in verb or "Policy" in verb or "Deletion" in verb]
+
+
+def test_small_rights_name_their_one_thing(stack: Stack) -> None:
+    (count,) = said(stack, *grants.count_tasks(stack, "cluster/service"))
+    assert count["Resource"] == [f"arn:aws:ecs:eu-west-1:{ACCOUNT}:service/cluster/service"]
+    (publish,) = said(stack, *grants.publish_metrics("Own"))
+    assert publish["Condition"] == {"StringEquals": {"cloudwatch:namespace": "Own"}}
+    (logs,) = said(stack, *grants.write_logs("arn:group"))
+    assert (logs["Resource"], verbs([logs])) == (["arn:group"], {"CreateLogStream", "PutLogEvents"})
+
+
+def policy_of(stack: Stack, document: iam.PolicyDocument) -> dict[str, dict[str, Any]]:
+    return {statement["Sid"]: statement for statement in stack.resolve(document.to_json())["Statement"]}
+
+
+def test_the_data_key_lets_logs_and_notifiers_of_this_account_in(stack: Stack) -> None:
+    found = policy_of(stack, key_policy(stack))
+    assert found["LogGroups"]["Principal"] == {"Service": "logs.eu-west-1.amazonaws.com"}
+    assert f":logs:eu-west-1:{ACCOUNT}:" in json.dumps(found["LogGroups"]["Condition"])
+    assert set(found["Notifications"]["Principal"]["Service"]) == set(NOTIFIERS)
+    assert found["Notifications"]["Condition"] == {"StringEquals": {"aws:SourceAccount": ACCOUNT}}
+
+
+def test_the_data_key_lets_auto_scaling_open_the_disks_of_instances_too(stack: Stack) -> None:
+    found = policy_of(stack, data_key_policy(stack))
+    assert set(found) == {*policy_of(stack, key_policy(stack)), "DisksOfNodes", "DisksOfNodesAttached"}
+
+
+def test_the_seal_lets_auto_scaling_open_disks_and_no_service_of_the_data_key(stack: Stack) -> None:
+    found = policy_of(stack, seal_key_policy(stack))
+    assert set(found) == {"AccountIdentitiesAsIamAllows", "DisksOfNodes", "DisksOfNodesAttached"}
+    for name in ("DisksOfNodes", "DisksOfNodesAttached"):
+        condition = found[name]["Condition"]
+        assert condition["StringEquals"] == {"kms:CallerAccount": ACCOUNT}
+        assert "AWSServiceRoleForAutoScaling" in json.dumps(condition["ArnEquals"])
+    assert found["DisksOfNodesAttached"]["Condition"]["Bool"] == {"kms:GrantIsForAWSResource": "true"}
+
+
+def test_names_that_others_must_spell_alike(stack: Stack) -> None:
+    assert rule_id("eu-west-1") == "to-eu-west-1"
+    assert arn_of(stack, "b") == "arn:aws:s3:::b"
+    assert "functions/arn:f/invocations" in json.dumps(stack.resolve(invocation_uri(stack, "arn:f")))
+
+
+@pytest.mark.parametrize(("tasks", "percent"), [(1, 0), (2, 50), (3, 66), (10, 66)])
+def test_a_deployment_can_always_stop_one_task(tasks: int, percent: int) -> None:
+    assert minimum_healthy_percent(tasks) == percent
+    assert -(-tasks * percent // 100) <= tasks - 1, "ECS rounds up"
+
+
+def test_an_alarm_compares_the_one_value_that_is_returned(stack: Stack) -> None:
+    value = stack.resolve(result("label", "MAX([a])"))
+    assert (value["id"], value["expression"], value["returnData"]) == ("value", "MAX([a])", True)
