@@ -148,7 +148,7 @@ class Graph {
             uint32_t fresh[MOST_LINKS];
             size_t count = 0;
             const uint32_t *links = (const uint32_t *)(nodes_ + node * stride_);
-            for (size_t i = 1; i <= links[0]; i++)
+            for (size_t i = 1, last = length(links); i <= last; i++)
                 if (seen->first_time(links[i])) fresh[count++] = links[i];
             for (size_t i = 0; i < std::min(count, AHEAD); i++) prefetch(values(fresh[i]), label_ - values_);
             for (size_t i = 0; i < count; i++) {
@@ -168,6 +168,9 @@ class Graph {
 
     const float *values(uint32_t node) const { return (const float *)(nodes_ + node * stride_ + values_); }
 
+    // Of a list of links, which stands before them in two bytes.
+    static size_t length(const uint32_t *links) { return std::min<size_t>(links[0] & 0xffff, MOST_LINKS); }
+
     uint32_t row(uint32_t node) const {
         uint64_t label;
         std::memcpy(&label, nodes_ + node * stride_ + label_, sizeof label);
@@ -186,7 +189,7 @@ class Graph {
             for (bool changed = true; changed;) {
                 changed = false;
                 const uint32_t *links = (const uint32_t *)(upper_[nearest] + (level - 1) * links_);
-                for (size_t i = 1; i <= links[0]; i++) {
+                for (size_t i = 1, last = length(links); i <= last; i++) {
                     float other = distance(query, links[i]);
                     if (other < least) least = other, nearest = links[i], changed = true;
                 }
