@@ -37,7 +37,7 @@ def build(bundle: FunctionBundle) -> bool:
             content.mkdir()
             entry = requirements.install(bundle.requirements, content, scratch=Path(scratch))
             if entry:
-                shutil.copy(extension.compiled(entry), content)
+                shutil.copy(extension.compiled(extension.BINDING, entry), content)
             _prune(content)
             _copy(bundle, content)
             native.place(content)

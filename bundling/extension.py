@@ -1,8 +1,8 @@
 """Compiles C++ for the machines of AWS: AVX2 code for x86-64-v3, glibc 2.34. Cached by content.
 
 PyPI has hnswlib's source only. Its own build takes ``-march=native`` (illegal instruction on another CPU) or, without
-that, no SIMD at all (half the speed). So its one C++ file is compiled here directly, and the vector store's own one
-with its headers: by the host's compiler on Linux x86_64 where what comes out passes the gates, otherwise by zig's,
+that, no SIMD at all (half the speed). So its one C++ file is compiled here directly, as is the vector
+store's own one: by the host's compiler on Linux x86_64 where what comes out passes the gates, otherwise by zig's,
 which compiles for any glibc on any host.
 """
 
@@ -37,7 +37,7 @@ _NATIVE = ROOT / "anfl" / "vectors" / "engine" / "native.cpp"
 
 @dataclass(frozen=True, kw_only=True)
 class Library:
-    """A shared object of one C++ file; paths are relative to the unpacked source of hnswlib, or absolute."""
+    """A shared object of one C++ file; paths are absolute, or relative to the unpacked source of hnswlib."""
 
     name: str
     code: Path
@@ -49,7 +49,12 @@ class Library:
 BINDING = Library(
     name=f"hnswlib{SUFFIX}",
     code=Path("python_bindings", "bindings.cpp"),
-    includes=(Path(pybind11.get_include()), Path(np.get_include()), Path(sysconfig.get_path("include"))),
+    includes=(
+        Path("hnswlib"),
+        Path(pybind11.get_include()),
+        Path(np.get_include()),
+        Path(sysconfig.get_path("include")),
+    ),
     facts=(pybind11.__version__, np.__version__, PYTHON_VERSION),
 )
 """hnswlib for Python."""
@@ -57,9 +62,10 @@ NATIVE = Library(name=f"lib{_NATIVE.stem}.so", code=_NATIVE)
 """What the vector store searches with; loaded from beside its source."""
 
 
-def compiled(entry: str, library: Library = BINDING) -> Path:
-    """The compiled ``library``, with the source of the lock entry ``hnswlib==… --hash=…``.
+def compiled(library: Library, entry: str = "") -> Path:
+    """The compiled ``library``.
 
+    :param entry: of the lock, ``hnswlib==… --hash=…``, for what is compiled from its source.
     :raises BundlingError: no compiler works, or no result passes the gates.
     """
     own = [library.code] if library.code.is_absolute() else []
@@ -69,7 +75,7 @@ def compiled(entry: str, library: Library = BINDING) -> Path:
         return place
     place.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=BUILD) as folder:
-        source = unpacked(entry, Path(folder))
+        source = unpacked(entry, Path(folder)) if entry else ROOT
         draft = Path(folder) / place.name
         failures: list[str] = []
         for compiler in _compilers():
@@ -120,17 +126,17 @@ def _zig() -> list[str]:
 
 
 def compile_with(compiler: list[str], library: Library, source: Path, target: Path) -> None:
-    """Compile ``library`` with the unpacked ``source`` of hnswlib; no folder of this machine shows in the result.
+    """Compile ``library`` from the folder ``source``; no folder of this machine shows in the result.
 
     :raises BundlingError: with the compiler's last lines.
     """
-    folders = [source / "hnswlib", *library.includes]
-    version = source.name.removeprefix("hnswlib-")
+    folders = [source / path for path in library.includes]
+    _, hyphen, version = source.name.partition("hnswlib-")
     run(
         [
             *compiler,
             *_OPTIONS,
-            f'-DVERSION_INFO="{version}"',
+            *([f'-DVERSION_INFO="{version}"'] if hyphen else []),
             *(f"{_RELATIVE}{folder}=." for folder in (source, ROOT, *folders)),
             *(f"-I{folder}" for folder in folders),
             str(source / library.code),

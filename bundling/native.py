@@ -7,26 +7,21 @@ import os
 import platform
 import shutil
 import sys
-import tempfile
 from pathlib import Path
 
 from bundling.errors import BundlingError
-from bundling.extension import NATIVE, compile_with, compiled, unpacked
-from bundling.functions import BUILD
-from bundling.requirements import COMPILED_HERE, without
+from bundling.extension import NATIVE, compile_with, compiled
 from bundling.sources import ROOT
-
-_LOCK = ROOT / "services" / "vector_store" / "requirements.txt"
 
 
 def place(folder: Path) -> None:
-    """Put it into ``folder``, a copy of the repository or a part of one, if its source is there.
+    """Put it into ``folder``, a copy of the repository or a part of one, if its source has its place there.
 
     :raises BundlingError: it cannot be compiled.
     """
     target = folder / NATIVE.code.relative_to(ROOT).with_name(NATIVE.name)
     if target.parent.is_dir():
-        shutil.copyfile(compiled(_entry(), NATIVE), target)
+        shutil.copyfile(compiled(NATIVE), target)
 
 
 def prepare_host() -> None:
@@ -37,16 +32,10 @@ def prepare_host() -> None:
     target = NATIVE.code.with_name(NATIVE.name)
     draft = target.with_name(f".{target.name}.{os.getpid()}")
     if sys.platform == "linux" and platform.machine() == "x86_64":
-        shutil.copyfile(compiled(_entry(), NATIVE), draft)
+        shutil.copyfile(compiled(NATIVE), draft)
     else:
-        BUILD.mkdir(exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=BUILD) as folder:
-            compile_with(_host_compiler(), NATIVE, unpacked(_entry(), Path(folder)), draft)
+        compile_with(_host_compiler(), NATIVE, ROOT, draft)
     draft.replace(target)  # processes that have the old one loaded keep it
-
-
-def _entry() -> str:
-    return without(_LOCK.read_text(), COMPILED_HERE)[1]
 
 
 def _host_compiler() -> list[str]:

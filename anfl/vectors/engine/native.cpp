@@ -1,171 +1,226 @@
 // Searching rows where they lie, in memory or in mapped files; called by native.py through ctypes, without the GIL.
 //
-// Graphs are hnswlib's own files (HierarchicalNSW::saveIndex) and its own search, through a read-only mapping, so that
-// processes share their pages; nothing here builds one. Every distance that leaves this file is computed in float64
-// from the caller's values: float32 only decides which rows are looked at.
+// Graphs are files of hnswlib 0.8 (HierarchicalNSW::saveIndex) behind a read-only mapping, so that processes share their
+// pages; nothing here builds one. The search is algorithms 2 and 5 of Malkov, Yashunin: Efficient and robust approximate
+// nearest neighbor search using Hierarchical Navigable Small World graphs. Every distance that leaves this file is
+// computed in float64 from the caller's values: float32 only decides which rows are looked at.
 
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <functional>
 #include <limits>
+#include <memory>
+#include <mutex>
+#include <queue>
 #include <utility>
 #include <vector>
-
-#include "hnswlib.h"
 
 namespace {
 
 enum Metric : uint32_t { COSINE, L2, IP };
 
-constexpr size_t LANES = 32;  // four AVX registers: sums that do not wait for one another
 constexpr size_t CHUNK = 32;     // rows that all queries of a batch visit while the cache holds them
+constexpr float NEARLY = 1e-5;   // relative to them, so far apart two sums in float32 are in their right order
 constexpr size_t TOGETHER = 16;  // queries of a batch: each may have to remember every row
 
+typedef float Floats __attribute__((vector_size(32)));
+typedef double Doubles __attribute__((vector_size(32)));
+typedef float HalfFloats __attribute__((vector_size(16)));
+
+template <typename Vector>
+inline Vector load(const float *at) {
+    Vector vector;
+    std::memcpy(&vector, at, sizeof vector);
+    return vector;
+}
+
+// Σ term(aᵢ, bᵢ) in float32: four registers at a time, whose sums do not wait for one another.
 template <typename Term>
-inline float sum(size_t count, Term term) {
-    float lanes[LANES] = {};
+inline float sum(const float *a, const float *b, size_t count, Term term) {
+    Floats s0 = {}, s1 = {}, s2 = {}, s3 = {};
     size_t i = 0;
-    for (; i + LANES <= count; i += LANES)
-        for (size_t j = 0; j < LANES; j++) lanes[j] += term(i + j);
-    for (size_t width = LANES / 2; width; width /= 2)
-        for (size_t j = 0; j < width; j++) lanes[j] += lanes[j + width];
-    for (; i < count; i++) lanes[0] += term(i);
-    return lanes[0];
+    for (; i + 32 <= count; i += 32) {
+        s0 += term(load<Floats>(a + i), load<Floats>(b + i));
+        s1 += term(load<Floats>(a + i + 8), load<Floats>(b + i + 8));
+        s2 += term(load<Floats>(a + i + 16), load<Floats>(b + i + 16));
+        s3 += term(load<Floats>(a + i + 24), load<Floats>(b + i + 24));
+    }
+    Floats s = (s0 + s1) + (s2 + s3);
+    float total = ((s[0] + s[4]) + (s[1] + s[5])) + ((s[2] + s[6]) + (s[3] + s[7]));
+    for (; i < count; i++) total += term(a[i], b[i]);
+    return total;
 }
 
-inline float dot(const float *a, const float *b, size_t count) {
-    return sum(count, [=](size_t i) { return a[i] * b[i]; });
-}
-
-inline float squares(const float *a, const float *b, size_t count) {
-    return sum(count, [=](size_t i) { return (a[i] - b[i]) * (a[i] - b[i]); });
-}
-
-// As hnswlib wants them.
-float ip_distance(const void *a, const void *b, const void *count) {
-    return 1.0f - dot((const float *)a, (const float *)b, *(const size_t *)count);
-}
-
-float l2_distance(const void *a, const void *b, const void *count) {
-    return squares((const float *)a, (const float *)b, *(const size_t *)count);
-}
-
-// In float64, where what callers are told is computed.
+// The same in float64, where what callers are told is computed.
 template <typename Term>
-inline double exact_sum(size_t count, Term term) {
-    constexpr size_t lanes = 16;
-    double sums[lanes] = {};
+inline double exact_sum(const float *a, const float *b, size_t count, Term term) {
+    Doubles s0 = {}, s1 = {}, s2 = {}, s3 = {};
+    auto at = [=](const float *from, size_t i) { return __builtin_convertvector(load<HalfFloats>(from + i), Doubles); };
     size_t i = 0;
-    for (; i + lanes <= count; i += lanes)
-        for (size_t lane = 0; lane < lanes; lane++) sums[lane] += term(i + lane);
-    for (size_t width = lanes / 2; width; width /= 2)
-        for (size_t lane = 0; lane < width; lane++) sums[lane] += sums[lane + width];
-    for (; i < count; i++) sums[0] += term(i);
-    return sums[0];
+    for (; i + 16 <= count; i += 16) {
+        s0 += term(at(a, i), at(b, i));
+        s1 += term(at(a, i + 4), at(b, i + 4));
+        s2 += term(at(a, i + 8), at(b, i + 8));
+        s3 += term(at(a, i + 12), at(b, i + 12));
+    }
+    Doubles s = (s0 + s1) + (s2 + s3);
+    double total = (s[0] + s[2]) + (s[1] + s[3]);
+    for (; i < count; i++) total += term(double(a[i]), double(b[i]));
+    return total;
 }
+
+constexpr auto product = [](auto x, auto y) { return x * y; };
+constexpr auto square = [](auto x, auto y) { return (x - y) * (x - y); };
 
 bool holds(const uint64_t *bits, uint64_t row) { return bits[row / 64] >> (row % 64) & 1; }
 
-struct Allowed : hnswlib::BaseFilterFunctor {
-    const uint64_t *bits;
-    explicit Allowed(const uint64_t *bits) : bits(bits) {}
-    bool operator()(hnswlib::labeltype row) override { return holds(bits, row); }
+void prefetch(const void *begin, size_t bytes) {
+    for (size_t line = 0; line < bytes; line += 64) __builtin_prefetch((const char *)begin + line);
+}
+
+using Candidates = std::vector<std::pair<float, uint32_t>>;
+
+// Which nodes a search has seen: those with its own number, so that the next search need not clear them.
+struct Seen {
+    std::vector<uint16_t> numbers;
+    uint16_t number = 0;
+    bool first_time(uint32_t node) { return numbers[node] != number && (numbers[node] = number, true); }
 };
 
-// hnswlib's own rule to stop, and a limit to the rows compared: a filter can lead far from where the graph is dense.
-struct Limit : hnswlib::BaseSearchStopCondition<float> {
-    size_t ef, budget, compared = 0, kept = 0;
-    Limit(size_t ef, size_t budget) : ef(ef), budget(budget) {}
-    void add_point_to_result(hnswlib::labeltype, const void *, float) override { kept++; }
-    void remove_point_from_result(hnswlib::labeltype, const void *, float) override { kept--; }
-    bool should_stop_search(float candidate, float bound) override {
-        return (candidate > bound && kept == ef) || exhausted();
-    }
-    bool should_consider_candidate(float distance, float bound) override {
-        compared++;
-        return kept < ef || bound > distance;
-    }
-    bool should_remove_extra() override { return kept > ef; }
-    void filter_results(std::vector<std::pair<float, hnswlib::labeltype>> &) override {}
-    bool exhausted() const { return compared > budget; }
-};
-
-class Graph : public hnswlib::HierarchicalNSW<float> {
+class Graph {
   public:
-    Graph(size_t dimension, uint32_t metric) : HierarchicalNSW(nullptr), dimension_(dimension) {
-        fstdistfunc_ = metric == L2 ? l2_distance : ip_distance;
-        dist_func_param_ = &dimension_;
-    }
-
-    ~Graph() { data_level0_memory_ = nullptr, cur_element_count = 0; }  // what clear() would free is the mapping's
-
     // Whether `file` is a graph of `count` such rows; field by field as saveIndex writes it.
-    bool open(const char *file, size_t size, size_t count) {
+    bool open(const char *file, size_t size, size_t count, size_t dimension, uint32_t metric) {
         const char *at = file, *end = file + size;
-        size_t elements = 0;
         auto read = [&](auto &field) {
             if (size_t(end - at) < sizeof field) return false;
             std::memcpy(&field, at, sizeof field);
             at += sizeof field;
             return true;
         };
-        if (!(read(offsetLevel0_) && read(max_elements_) && read(elements) && read(size_data_per_element_) &&
-              read(label_offset_) && read(offsetData_) && read(maxlevel_) && read(enterpoint_node_) && read(maxM_) &&
-              read(maxM0_) && read(M_) && read(mult_) && read(ef_construction_)))
+        uint64_t base = 0, capacity = 0, most = 0, most_at_0 = 0, m = 0, ef_construction = 0;
+        double multiplier = 0;
+        if (!(read(base) && read(capacity) && read(count_) && read(stride_) && read(label_) && read(values_) &&
+              read(levels_) && read(entry_) && read(most) && read(most_at_0) && read(m) && read(multiplier) &&
+              read(ef_construction)))
             return false;
-        data_size_ = dimension_ * sizeof(float);
-        size_links_per_element_ = maxM_ * sizeof(hnswlib::tableint) + sizeof(hnswlib::linklistsizeint);
-        size_links_level0_ = maxM0_ * sizeof(hnswlib::tableint) + sizeof(hnswlib::linklistsizeint);
-        if (elements != count || offsetLevel0_ || offsetData_ != size_links_level0_ ||
-            label_offset_ != size_links_level0_ + data_size_ || enterpoint_node_ >= elements ||
-            size_data_per_element_ != label_offset_ + sizeof(hnswlib::labeltype) ||
-            size_t(end - at) / size_data_per_element_ < elements)
+        dimension_ = dimension, metric_ = metric;
+        links_ = (most + 1) * sizeof(uint32_t);
+        if (count_ != count || base || values_ != (most_at_0 + 1) * sizeof(uint32_t) || most_at_0 > MOST_LINKS ||
+            most > MOST_LINKS || label_ != values_ + dimension * sizeof(float) ||
+            stride_ != label_ + sizeof(uint64_t) || entry_ >= count || size_t(end - at) / stride_ < count)
             return false;
-        data_level0_memory_ = const_cast<char *>(at);
-        at += elements * size_data_per_element_;
-        linkLists_ = (char **)std::calloc(elements, sizeof(char *));
-        for (size_t i = 0; i < elements; i++) {
+        nodes_ = at;
+        at += count * stride_;
+        upper_.resize(count);
+        for (size_t node = 0; node < count; node++) {
             uint32_t bytes;
-            if (!read(bytes) || bytes % size_links_per_element_ || size_t(end - at) < bytes) return false;
-            if (i == enterpoint_node_ && bytes != maxlevel_ * size_links_per_element_) return false;
-            linkLists_[i] = bytes ? const_cast<char *>(at) : nullptr;
+            if (!read(bytes) || bytes % links_ || size_t(end - at) < bytes) return false;
+            if (node == entry_ && bytes != levels_ * links_) return false;
+            upper_[node] = at;
             at += bytes;
         }
-        max_elements_ = elements;
-        cur_element_count = elements;
-        visited_list_pool_.reset(new hnswlib::VisitedListPool(1, elements));
         return at == end;
     }
 
     // Rows near `query`, nearest first; `allowed` may be null. Returns whether the search ended by itself.
-    bool search(const float *query, size_t ef, const uint64_t *allowed, size_t budget,
-                std::vector<std::pair<float, uint32_t>> &found) const {
-        hnswlib::tableint nearest = enterpoint_node_;
-        float least = fstdistfunc_(query, getDataByInternalId(nearest), dist_func_param_);
-        for (int level = maxlevel_; level > 0; level--) {
-            for (bool changed = true; changed;) {
-                changed = false;
-                hnswlib::linklistsizeint *links = get_linklist(nearest, level);
-                const hnswlib::tableint *candidates = links + 1;
-                for (size_t i = 0, count = getListCount(links); i < count; i++) {
-                    float distance = fstdistfunc_(query, getDataByInternalId(candidates[i]), dist_func_param_);
-                    if (distance < least) least = distance, nearest = candidates[i], changed = true;
-                }
+    bool search(const float *query, size_t ef, const uint64_t *allowed, size_t budget, Candidates &found) {
+        std::priority_queue<std::pair<float, uint32_t>> best;
+        std::priority_queue<std::pair<float, uint32_t>, Candidates, std::greater<>> waiting;
+        std::unique_ptr<Seen> seen = take_seen();
+        auto offer = [&](float distance, uint32_t node) {
+            if (best.size() == ef && distance >= best.top().first) return;
+            waiting.emplace(distance, node);
+            if (allowed && !holds(allowed, row(node))) return;
+            best.emplace(distance, node);
+            if (best.size() > ef) best.pop();
+        };
+        uint32_t entry = descend(query);
+        seen->first_time(entry);
+        offer(distance(query, entry), entry);
+        size_t compared = 0;
+        while (!waiting.empty() && compared <= budget) {
+            auto [nearest, node] = waiting.top();
+            if (best.size() == ef && nearest > best.top().first) break;
+            waiting.pop();
+            uint32_t fresh[MOST_LINKS];
+            size_t count = 0;
+            const uint32_t *links = (const uint32_t *)(nodes_ + node * stride_);
+            for (size_t i = 1, last = length(links); i <= last; i++)
+                if (seen->first_time(links[i])) fresh[count++] = links[i];
+            for (size_t i = 0; i < std::min(count, AHEAD); i++) prefetch(values(fresh[i]), label_ - values_);
+            for (size_t i = 0; i < count; i++) {
+                if (i + AHEAD < count) prefetch(values(fresh[i + AHEAD]), label_ - values_);
+                offer(distance(query, fresh[i]), fresh[i]);
             }
+            compared += count;
         }
-        Limit limit(ef, budget);
-        Allowed filter(allowed);
-        auto top = allowed ? searchBaseLayerST<false>(nearest, query, ef, &filter, &limit)
-                           : searchBaseLayerST<true>(nearest, query, ef);
-        found.resize(top.size());
-        for (size_t i = top.size(); i--; top.pop())
-            found[i] = {top.top().first, uint32_t(getExternalLabel(top.top().second))};
-        return !limit.exhausted();
+        give_back(std::move(seen));
+        found.resize(best.size());
+        for (size_t i = best.size(); i--; best.pop()) found[i] = {best.top().first, row(best.top().second)};
+        return compared <= budget;
     }
 
   private:
-    size_t dimension_;
+    static constexpr size_t MOST_LINKS = 1024, AHEAD = 3;
+
+    const float *values(uint32_t node) const { return (const float *)(nodes_ + node * stride_ + values_); }
+
+    // Of a list of links, which stands before them in two bytes.
+    static size_t length(const uint32_t *links) { return std::min<size_t>(links[0] & 0xffff, MOST_LINKS); }
+
+    uint32_t row(uint32_t node) const {
+        uint64_t label;
+        std::memcpy(&label, nodes_ + node * stride_ + label_, sizeof label);
+        return uint32_t(label);
+    }
+
+    float distance(const float *query, uint32_t node) const {
+        return metric_ == L2 ? sum(query, values(node), dimension_, square)
+                             : -sum(query, values(node), dimension_, product);
+    }
+
+    uint32_t descend(const float *query) const {
+        uint32_t nearest = entry_;
+        float least = distance(query, nearest);
+        for (int32_t level = levels_; level > 0; level--)
+            for (bool changed = true; changed;) {
+                changed = false;
+                const uint32_t *links = (const uint32_t *)(upper_[nearest] + (level - 1) * links_);
+                for (size_t i = 1, last = length(links); i <= last; i++) {
+                    float other = distance(query, links[i]);
+                    if (other < least) least = other, nearest = links[i], changed = true;
+                }
+            }
+        return nearest;
+    }
+
+    std::unique_ptr<Seen> take_seen() {
+        std::unique_ptr<Seen> seen;
+        {
+            std::lock_guard<std::mutex> guard(lock_);
+            if (!idle_.empty()) seen = std::move(idle_.back()), idle_.pop_back();
+        }
+        if (!seen) seen = std::make_unique<Seen>();
+        if (++seen->number == 0 || seen->numbers.empty()) seen->numbers.assign(count_, 0), seen->number = 1;
+        return seen;
+    }
+
+    void give_back(std::unique_ptr<Seen> seen) {
+        std::lock_guard<std::mutex> guard(lock_);
+        idle_.push_back(std::move(seen));
+    }
+
+    const char *nodes_ = nullptr;  // links on the lowest level, values, label: `stride_` bytes a node
+    std::vector<const char *> upper_;
+    uint64_t count_ = 0, stride_ = 0, label_ = 0, values_ = 0, links_ = 0;
+    int32_t levels_ = 0;
+    uint32_t entry_ = 0, metric_ = 0;
+    size_t dimension_ = 0;
+    std::mutex lock_;
+    std::vector<std::unique_ptr<Seen>> idle_;
 };
 
 struct Sketch {
@@ -183,32 +238,23 @@ struct Block {
     uint64_t count;
     uint32_t dimension;
     uint32_t metric;
-    const void *graph;
+    Graph *graph;
 };
 
 }  // extern "C"
 
 namespace {
 
-double exact_distance(const Block *block, const float *query, double length, uint32_t row) {
-    const float *values = block->values + size_t(row) * block->dimension;
-    double dot = 0, squares = 0;
-    switch (block->metric) {
-        case COSINE:
-            dot = exact_sum(block->dimension, [=](size_t i) { return double(query[i]) * values[i]; });
-            squares = exact_sum(block->dimension, [=](size_t i) { return double(values[i]) * values[i]; });
-            return std::max(0.0, 1.0 - dot / (length * std::sqrt(squares)));
-        case L2:
-            return std::sqrt(exact_sum(block->dimension, [=](size_t i) {
-                double difference = double(query[i]) - values[i];
-                return difference * difference;
-            }));
-        default: return -exact_sum(block->dimension, [=](size_t i) { return double(query[i]) * values[i]; });
-    }
+double length_of(const float *values, size_t dimension) {
+    return std::sqrt(exact_sum(values, values, dimension, product));
 }
 
-double length_of(const float *values, size_t dimension) {
-    return std::sqrt(exact_sum(dimension, [=](size_t i) { return double(values[i]) * values[i]; }));
+double exact_distance(const Block *block, const float *query, double length, uint32_t row) {
+    const float *values = block->values + size_t(row) * block->dimension;
+    if (block->metric == L2) return std::sqrt(exact_sum(query, values, block->dimension, square));
+    double dot = exact_sum(query, values, block->dimension, product);
+    if (block->metric == IP) return -dot;
+    return std::max(0.0, 1.0 - dot / (length * length_of(values, block->dimension)));
 }
 
 using Settled = std::vector<std::pair<double, uint32_t>>;
@@ -223,6 +269,14 @@ int64_t write(Settled &settled, size_t k, size_t room, uint32_t *rows, double *d
     return int64_t(count);
 }
 
+// |values − scale · codes|
+template <typename Code>
+double residual(const float *values, const Code *codes, double scale, size_t dimension) {
+    double squares = 0;
+    for (size_t i = 0; i < dimension; i++) squares += square(double(values[i]), scale * codes[i]);
+    return std::sqrt(squares);
+}
+
 // A query against the sketches: bounds of each distance, from |q·x − q̃·x̃| ≤ |q||x − x̃| + |q − q̃||x̃|, decide which rows
 // are compared exactly, nearest bound first (Seidl, Kriegel: Optimal multi-step k-nearest neighbor search).
 class Scan {
@@ -235,12 +289,7 @@ class Scan {
         scale_ = most / double(QUERY_STEPS);
         codes_.resize(dimension);
         for (size_t i = 0; i < dimension; i++) codes_[i] = scale_ ? int16_t(std::lround(query[i] / scale_)) : 0;
-        const int16_t *codes = codes_.data();
-        double scale = scale_;
-        residual_ = std::sqrt(exact_sum(dimension, [=](size_t i) {
-            double difference = query[i] - scale * codes[i];
-            return difference * difference;
-        }));
+        residual_ = residual(query, codes_.data(), scale_, dimension);
     }
 
     void visit(uint32_t row) {
@@ -311,8 +360,7 @@ void visit_all(const Block *block, const uint64_t *allowed, std::vector<Scan> &s
     for (size_t word = 0; word < (block->count + 63) / 64; word++) {
         for (uint64_t bits = allowed[word]; bits; bits &= bits - 1) {
             chunk[filled++] = uint32_t(word * 64 + __builtin_ctzll(bits));
-            const char *ahead = (const char *)block->codes + size_t(chunk[filled - 1]) * block->dimension;
-            for (size_t line = 0; line < block->dimension; line += 64) __builtin_prefetch(ahead + line);
+            prefetch(block->codes + size_t(chunk[filled - 1]) * block->dimension, block->dimension);
             if (filled == CHUNK) visit();
         }
     }
@@ -336,24 +384,18 @@ EXPORTED void sketch(const float *values, uint64_t count, uint64_t dimension, in
         double inverse = scale > 0 ? 1.0 / scale : 0.0;
         for (size_t i = 0; i < dimension; i++)
             codes[i] = int8_t(std::min(127.0, std::max(-127.0, std::nearbyint(values[i] * inverse))));
-        double squares = exact_sum(dimension, [=](size_t i) {
-            double difference = values[i] - double(scale) * codes[i];
-            return difference * difference;
-        });
-        float residual = std::nextafter(float(std::sqrt(squares)), std::numeric_limits<float>::infinity());
-        sketches[row] = {scale, residual, float(length_of(values, dimension))};
+        float above = std::nextafter(float(residual(values, codes, scale, dimension)), HUGE_VALF);
+        sketches[row] = {scale, above, float(length_of(values, dimension))};
     }
 }
 
 // A graph in mapped memory, which must stay mapped; null where it is damaged or belongs to other rows.
-EXPORTED const void *graph_open(const char *file, uint64_t size, const Block *block) {
-    Graph *graph = new Graph(block->dimension, block->metric);
-    if (graph->open(file, size, block->count)) return graph;
-    delete graph;
-    return nullptr;
+EXPORTED Graph *graph_open(const char *file, uint64_t size, const Block *block) {
+    auto graph = std::make_unique<Graph>();
+    return graph->open(file, size, block->count, block->dimension, block->metric) ? graph.release() : nullptr;
 }
 
-EXPORTED void graph_close(const void *graph) { delete (const Graph *)graph; }
+EXPORTED void graph_close(Graph *graph) { delete graph; }
 
 // About the nearest k rows to each of the `queries` by the graph, and all that are as far as the k-th: rows and
 // distances (count, room), ascending. found[i]: how many; INT64_MIN where the search compared more than `budget` rows.
@@ -362,7 +404,7 @@ EXPORTED void graph_search(const Block *block, const float *queries, uint64_t co
                            int64_t *found) {
     const size_t dimension = block->dimension;
     std::vector<float> unit(dimension);
-    std::vector<std::pair<float, uint32_t>> candidates;
+    Candidates candidates;
     Settled settled;
     for (size_t i = 0; i < count; i++) {
         const float *query = queries + i * dimension, *sought = query;
@@ -371,10 +413,16 @@ EXPORTED void graph_search(const Block *block, const float *queries, uint64_t co
             for (size_t j = 0; j < dimension; j++) unit[j] = float(query[j] / length);
             sought = unit.data();
         }
-        bool ended =
-            ((const Graph *)block->graph)->search(sought, std::max(ef, room), allowed, budget, candidates);
+        bool ended = block->graph->search(sought, std::max(ef, room), allowed, budget, candidates);
+        candidates.resize(std::min<size_t>(candidates.size(), room));
+        while (candidates.size() > k) {  // what float32 may have put in the wrong order stays
+            float kth = candidates[k - 1].first, last = candidates.back().first;
+            if (last <= kth + NEARLY * (std::fabs(kth) + std::fabs(last))) break;
+            candidates.pop_back();
+        }
+        for (auto [_, row] : candidates) prefetch(block->values + row * dimension, dimension * sizeof(float));
         settled.clear();
-        for (size_t j = 0; j < std::min<size_t>(candidates.size(), room); j++)
+        for (size_t j = 0; j < candidates.size(); j++)
             settled.emplace_back(exact_distance(block, query, length, candidates[j].second), candidates[j].second);
         int64_t kept = write(settled, k, room, rows + i * room, distances + i * room);
         found[i] = ended ? kept : std::numeric_limits<int64_t>::min();
