@@ -15,6 +15,9 @@ ENV ?=
 PREFLIGHT ?=
 CONFIRM ?=
 BENCH_DATA ?=
+ROUNDS ?=
+KILLS ?=
+SEED ?=
 
 # A user's Python, Node or installer settings must not change what happens here. (Where packages come from may differ.)
 unexport PYTHONPATH PYTHONHOME PYTHONSAFEPATH VIRTUAL_ENV NODE_ENV NODE_OPTIONS NODE_PATH
@@ -37,6 +40,7 @@ help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-20s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo "  Variables: ENV=prod|dev  REGION=us-west-1, CONFIRM=prod (deploy)  REGIONS=all (run)  PORT=8420 (run)  BENCH_DATA=folder (bench)"
+	@echo "             SEED=number  ROUNDS=10000  KILLS=200 (fault)"
 
 .PHONY: run
 run: $(BIN)/.ready node_modules/.ready bundle ## Serve the whole system on this machine (ENV=dev, REGIONS=all, PORT=…); Ctrl-C stops it
@@ -111,6 +115,10 @@ docs-publish: which-env $(BIN)/.ready ## Bring the site to CloudFront (ENV=prod)
 bench: $(BIN)/.ready bundle ## Measure: import times of the functions, the vector store beside raw hnswlib (BENCH_DATA=folder)
 	@BENCH_DATA="$(BENCH_DATA)" $(BIN)/python -m tests.benchmarks
 
+.PHONY: fault
+fault: $(BIN)/.ready ## Break things at random and compare with a model (ROUNDS=10000, KILLS=200, SEED=…): minutes
+	@$(BIN)/python -m tests.fault --rounds $(or $(ROUNDS),10000) --kills $(or $(KILLS),200) $(if $(SEED),--seed $(SEED))
+
 .PHONY: bench-synth
 bench-synth: $(BIN)/.ready node_modules/.ready bundle ## Measure make synth beside an empty CDK app, in pairs
 	@$(BIN)/python -m tests.benchmarks.synthesis
@@ -121,6 +129,10 @@ update-snapshots: $(BIN)/.ready node_modules/.ready ## Accept the present templa
 	  git --no-pager -c diff.template.xfuncname='^  ([A-Za-z].*):$$' diff --stat -p -U1 -- tests/infrastructure/snapshots docs; \
 	  git status --short -- tests/infrastructure/snapshots docs; exit $$status
 
+.PHONY: openapi
+openapi: $(BIN)/.ready ## Write the vector API's description, docs/openapi.json, after a change to its operations or types
+	@$(BIN)/python -m services.vector_store.openapi
+
 .PHONY: lock
 lock: $(UV) ## Compile the requirement files after a change to a .in file
 	@./bundling/lock.sh $(UV)
@@ -128,7 +140,7 @@ lock: $(UV) ## Compile the requirement files after a change to a .in file
 .PHONY: clean
 clean: ## Remove everything that make built (a running `make run` is stopped first)
 	@[ ! -x $(BIN)/anfl ] || $(BIN)/anfl down >/dev/null 2>&1 || true
-	@rm -rf .venv .tools node_modules build cdk.out .anfl .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
+	@rm -rf .venv .tools node_modules build cdk.out .anfl anfl/vectors/engine/libnative.so .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
 
 .PHONY: which-env
 which-env:
@@ -144,13 +156,14 @@ $(UV): Makefile
 	@.tools/bin/pip install --quiet uv==$(UV_VERSION)
 	@touch $@
 
-$(BIN)/.ready: $(UV) requirements-dev.txt pyproject.toml .python-version
+$(BIN)/.ready: $(UV) requirements-dev.txt pyproject.toml .python-version anfl/vectors/engine/native.cpp bundling/extension.py
 	@echo "Setting up Python $(PYTHON_VERSION) and the packages (a minute the first time) …"
 	@[ -x $(BIN)/python ] || $(UV) venv --quiet --python $(PYTHON_VERSION) .venv \
 	  || { echo "Python $(PYTHON_VERSION) is not on this machine and could not be downloaded: install it, then try again." >&2; exit 1; }
 	@env $$($(BIN)/python -m bundling.host) \
 	  $(UV) pip sync --quiet --python $(BIN)/python --require-hashes requirements-dev.txt
 	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@$(BIN)/python -m bundling.native
 	@touch $@
 
 node_modules/.ready: package.json package-lock.json $(BIN)/.ready

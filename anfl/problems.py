@@ -18,6 +18,7 @@ class Problem(Exception):  # noqa: N818 - named as in RFC 9457
     :param field: path of the offending input, for example ``vectors[3].values``.
     :param extensions: further members of the document (RFC 9457 section 3.2).
     :param retry_after: seconds after which the same request may succeed (sent as ``Retry-After``).
+    :param headers: further HTTP headers that belong to the answer, lower-case.
     """
 
     def __init__(
@@ -29,6 +30,7 @@ class Problem(Exception):  # noqa: N818 - named as in RFC 9457
         field: str | None = None,
         extensions: Mapping[str, object] | None = None,
         retry_after: int | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(f"{code}: {detail}")
         self.status = status
@@ -37,6 +39,7 @@ class Problem(Exception):  # noqa: N818 - named as in RFC 9457
         self.field = field
         self.extensions = dict(extensions or {})
         self.retry_after = retry_after
+        self._headers = dict(headers or {})
 
     def document(self) -> dict[str, object]:
         """The problem document as JSON-ready members."""
@@ -53,7 +56,7 @@ class Problem(Exception):  # noqa: N818 - named as in RFC 9457
 
     def headers(self) -> dict[str, str]:
         """HTTP headers that belong to the document."""
-        headers = {"content-type": MEDIA_TYPE}
+        headers = {"content-type": MEDIA_TYPE, **self._headers}
         if self.retry_after is not None:
             headers["retry-after"] = str(self.retry_after)
         if self.status == HTTPStatus.UNAUTHORIZED:

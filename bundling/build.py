@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from bundling import archive, bytecode, extension, requirements
+from bundling import archive, bytecode, extension, native, requirements
 from bundling.functions import BUILD, FunctionBundle
 from bundling.gates import check_bundle
 from bundling.sources import ROOT, files_below
@@ -37,9 +37,10 @@ def build(bundle: FunctionBundle) -> bool:
             content.mkdir()
             entry = requirements.install(bundle.requirements, content, scratch=Path(scratch))
             if entry:
-                shutil.copy(extension.compiled(entry), content)
+                shutil.copy(extension.compiled(extension.BINDING, entry), content)
             _prune(content)
             _copy(bundle, content)
+            native.place(content)
             bytecode.add(content)
             check_bundle(content)
             archive.write(content, bundle.archive)

@@ -1,8 +1,9 @@
-"""Compiles hnswlib for the machines of AWS: AVX2 code for x86-64-v3, glibc 2.34. Cached by content.
+"""Compiles C++ for the machines of AWS: AVX2 code for x86-64-v3, glibc 2.34. Cached by content.
 
-PyPI has its source only. Its own build takes ``-march=native`` (illegal instruction on another CPU) or, without that,
-no SIMD at all (half the speed). So its one C++ file is compiled here directly: by the host's compiler on Linux x86_64
-where what comes out passes the gates, otherwise by zig's, which compiles for any glibc on any host.
+PyPI has hnswlib's source only. Its own build takes ``-march=native`` (illegal instruction on another CPU) or, without
+that, no SIMD at all (half the speed). So its one C++ file is compiled here directly, as is the vector
+store's own one: by the host's compiler on Linux x86_64 where what comes out passes the gates, otherwise by zig's,
+which compiles for any glibc on any host.
 """
 
 import hashlib
@@ -14,6 +15,7 @@ import sysconfig
 import tarfile
 import tempfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -23,32 +25,62 @@ from bundling.errors import BundlingError
 from bundling.functions import BUILD, PYTHON_VERSION
 from bundling.gates import check_portable, check_vectorised
 from bundling.requirements import run
-from bundling.sources import digest
+from bundling.sources import ROOT, digest
 
 SUFFIX = f".cpython-{PYTHON_VERSION.replace('.', '')}-x86_64-linux-gnu.so"
-_OPTIONS = ["-w", "-O3", "-std=c++17", "-fPIC", "-shared", "-fvisibility=hidden", "-s"]
+_OPTIONS = ["-w", "-O3", "-std=c++17", "-ffp-contract=fast", "-fPIC", "-shared", "-fvisibility=hidden", "-s"]
 _RELATIVE = "-ffile-prefix-map="
 """Messages of C++ name their file: the folder above it, a temporary one, would make each build another."""
 _ZIG = ["-target", "x86_64-linux-gnu.2.34", "-mcpu=x86_64_v3"]
+_NATIVE = ROOT / "anfl" / "vectors" / "engine" / "native.cpp"
 
 
-def compiled(entry: str) -> Path:
-    """The compiled extension of the lock entry ``hnswlib==… --hash=…``.
+@dataclass(frozen=True, kw_only=True)
+class Library:
+    """A shared object of one C++ file; paths are absolute, or relative to the unpacked source of hnswlib."""
 
+    name: str
+    code: Path
+    includes: tuple[Path, ...] = ()
+    facts: tuple[str, ...] = ()
+    """What else its bytes depend on."""
+
+
+BINDING = Library(
+    name=f"hnswlib{SUFFIX}",
+    code=Path("python_bindings", "bindings.cpp"),
+    includes=(
+        Path("hnswlib"),
+        Path(pybind11.get_include()),
+        Path(np.get_include()),
+        Path(sysconfig.get_path("include")),
+    ),
+    facts=(pybind11.__version__, np.__version__, PYTHON_VERSION),
+)
+"""hnswlib for Python."""
+NATIVE = Library(name=f"lib{_NATIVE.stem}.so", code=_NATIVE)
+"""What the vector store searches with; loaded from beside its source."""
+
+
+def compiled(library: Library, entry: str = "") -> Path:
+    """The compiled ``library``.
+
+    :param entry: of the lock, ``hnswlib==… --hash=…``, for what is compiled from its source.
     :raises BundlingError: no compiler works, or no result passes the gates.
     """
-    recipe = digest([], entry, pybind11.__version__, np.__version__, PYTHON_VERSION, *_OPTIONS, _RELATIVE, *_ZIG)
-    place = BUILD / "extensions" / recipe / f"hnswlib{SUFFIX}"
+    own = [library.code] if library.code.is_absolute() else []
+    recipe = digest(own, entry, library.name, *library.facts, *_OPTIONS, _RELATIVE, *_ZIG)
+    place = BUILD / "extensions" / recipe / library.name
     if place.is_file():
         return place
     place.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=BUILD) as folder:
-        source = _source(entry, Path(folder))
+        source = unpacked(entry, Path(folder)) if entry else ROOT
         draft = Path(folder) / place.name
         failures: list[str] = []
         for compiler in _compilers():
             try:
-                compile_with(compiler, source, draft)
+                compile_with(compiler, library, source, draft)
                 check_portable(draft)
                 check_vectorised(draft)
             except BundlingError as error:
@@ -56,10 +88,10 @@ def compiled(entry: str) -> Path:
                 continue
             draft.replace(place)
             return place
-    raise BundlingError("hnswlib could not be compiled for AWS.\n" + "\n".join(failures))
+    raise BundlingError(f"{library.name} could not be compiled for AWS.\n" + "\n".join(failures))
 
 
-def _source(entry: str, folder: Path) -> Path:
+def unpacked(entry: str, folder: Path) -> Path:
     """Download the locked source archive, checked against its hash, and unpack it."""
     lock = folder / "hnswlib.txt"
     lock.write_text(entry)
@@ -93,22 +125,22 @@ def _zig() -> list[str]:
     return zig()
 
 
-def compile_with(compiler: list[str], source: Path, target: Path) -> None:
-    """Compile the unpacked ``source`` of hnswlib into ``target``; no folder of this machine shows in the result.
+def compile_with(compiler: list[str], library: Library, source: Path, target: Path) -> None:
+    """Compile ``library`` from the folder ``source``; no folder of this machine shows in the result.
 
     :raises BundlingError: with the compiler's last lines.
     """
-    folders = [source / "hnswlib", pybind11.get_include(), np.get_include(), sysconfig.get_path("include")]
-    version = source.name.removeprefix("hnswlib-")
+    folders = [source / path for path in library.includes]
+    _, hyphen, version = source.name.partition("hnswlib-")
     run(
         [
             *compiler,
             *_OPTIONS,
-            f'-DVERSION_INFO="{version}"',
-            *(f"{_RELATIVE}{folder}=." for folder in (source, *folders)),
+            *([f'-DVERSION_INFO="{version}"'] if hyphen else []),
+            *(f"{_RELATIVE}{folder}=." for folder in (source, ROOT, *folders)),
             *(f"-I{folder}" for folder in folders),
-            str(source / "python_bindings" / "bindings.cpp"),
+            str(source / library.code),
             *("-o", str(target), "-pthread"),
         ],
-        purpose="Compiling hnswlib (about half a minute)",
+        purpose=f"Compiling {library.name} (up to half a minute)",
     )

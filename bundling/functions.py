@@ -7,7 +7,7 @@ from pathlib import Path
 
 from anfl.resources import Caretaker, Function
 from bundling.errors import BundleMissingError
-from bundling.sources import ROOT, digest, files_below, modules_used_by
+from bundling.sources import ROOT, compiled_beside, digest, files_below, modules_used_by
 
 PYTHON_VERSION = "3.13"
 ARCHITECTURE = "x86_64"
@@ -40,7 +40,8 @@ class FunctionBundle:
     def content_hash(self) -> str:
         """Names the bundle: SHA-256 over sources, lock, Python version, architecture, recipe, kind of code."""
         code = "bytecode" if BYTECODE else "source"
-        return digest([*files_below(self.source), *self.modules], PYTHON_VERSION, ARCHITECTURE, RECIPE, code)
+        files = [*files_below(self.source), *self.modules, *compiled_beside(self.modules)]
+        return digest(files, PYTHON_VERSION, ARCHITECTURE, RECIPE, code)
 
     @property
     def archive(self) -> Path:

@@ -6,7 +6,8 @@ from functools import cache, cached_property
 from pathlib import Path
 
 from anfl.resources import Service
-from bundling.sources import ROOT, digest, files_below, modules_used_by
+from bundling import native
+from bundling.sources import ROOT, compiled_beside, digest, files_below, modules_used_by
 
 COLLECTOR_REPOSITORY = "anfl-collector"
 """Of the copy of the collector's image that stands beside each task."""
@@ -28,9 +29,10 @@ class ServiceImage:
 
     @cached_property
     def files(self) -> list[Path]:
-        """Everything in the build context."""
+        """Everything in the build context, but for what is compiled from it."""
         own = files_below(self.source)
-        return [*own, *modules_used_by(own)]
+        modules = modules_used_by(own)
+        return [*own, *modules, *compiled_beside(modules)]
 
     @cached_property
     def tag(self) -> str:
@@ -38,11 +40,15 @@ class ServiceImage:
         return digest(self.files)[:TAG_LENGTH]
 
     def stage_context(self, folder: Path) -> None:
-        """Copy the build context into the empty ``folder``."""
+        """Copy the build context into the empty ``folder``.
+
+        :raises BundlingError: the C++ in it cannot be compiled.
+        """
         for path in self.files:
             target = folder / path.relative_to(ROOT)
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, target)
+        native.place(folder)
 
 
 @cache

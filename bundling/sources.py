@@ -37,6 +37,11 @@ def modules_used_by(files: Iterable[Path], *, package: str = "anfl", root: Path 
     return sorted(found)
 
 
+def compiled_beside(modules: Iterable[Path]) -> list[Path]:
+    """The C++ files that belong to ``modules``: of the same name, in the same folder."""
+    return [source for path in modules if (source := path.with_suffix(".cpp")).is_file()]
+
+
 @cache
 def _imported_names(source: str) -> tuple[str, ...]:
     """Modules, and members that may be modules. Cached by what is read: nine bundles share most of their files.

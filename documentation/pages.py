@@ -10,7 +10,6 @@ import msgspec
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from anfl.vectors.operations import OPERATIONS
 from services.vector_store.openapi import document
 from stacks.settings import ROOT, load
 
@@ -51,7 +50,7 @@ def site() -> dict[str, bytes]:
 def _description() -> dict[str, Any]:
     """The vector store's, with the address under which prod answers."""
     domain = load("prod").domain
-    return {**document(OPERATIONS), "servers": [{"url": f"https://api.{domain}"}]}
+    return {**document(), "servers": [{"url": f"https://api.{domain}"}]}
 
 
 def _api(description: Mapping[str, Any]) -> str:

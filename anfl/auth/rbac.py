@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cache
 
 from anfl.auth.principal import Principal, Role
 
@@ -96,6 +97,8 @@ _VECTOR_ROUTES = (
     Route("GET", f"{_COLLECTION}/vectors", Action.VECTORS_QUERY),
     Route("POST", f"{_COLLECTION}/query", Action.VECTORS_QUERY),
     Route("POST", f"{_COLLECTION}/count", Action.VECTORS_QUERY),
+    Route("POST", f"{_COLLECTION}/warm", Action.VECTORS_QUERY),
+    Route("GET", f"{_COLLECTION}/export", Action.VECTORS_QUERY),
 )
 
 
@@ -163,7 +166,12 @@ def action_for(method: str, path: str) -> Action | None:
 
 def actions_of(principal: Principal) -> frozenset[Action]:
     """Everything that the principal's roles allow within its own tenant."""
-    return frozenset[Action]().union(*(GRANTS[role] for role in principal.roles))
+    return _granted(principal.roles)
+
+
+@cache
+def _granted(roles: frozenset[Role]) -> frozenset[Action]:
+    return frozenset[Action]().union(*(GRANTS[role] for role in roles))
 
 
 def is_allowed(principal: Principal, action: Action) -> bool:

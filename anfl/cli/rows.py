@@ -1,6 +1,5 @@
 """Rows to upsert, read from a file of JSON lines and, for their values, an array beside it."""
 
-import base64
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,12 +8,10 @@ import numpy as np
 
 from anfl.cli.errors import CliError, ExitCode
 from anfl.cli.given import parse_json
+from anfl.client.rows import packed
 
 Array = np.ndarray[Any, np.dtype[np.floating[Any]]]
 Row = dict[str, Any]
-
-MAX_BATCH_BYTES = 8_000_000
-"""API Gateway takes 10 MB; a longer line than this still makes a request of its own, for the API to judge."""
 
 
 def load_array(path: Path, *, dimensions: int | None = None) -> Array:
@@ -47,38 +44,21 @@ def count(path: Path) -> int:
         raise CliError(f"{path} cannot be read: {error.strerror or error}.") from error
 
 
-def batches(path: Path, array: Array | None, size: int) -> Iterator[list[Row]]:
-    """The rows of ``path``, at most ``size`` and about `MAX_BATCH_BYTES` at a time; row i's values are ``array[i]``.
+def rows(path: Path, array: Array | None) -> Iterator[Row]:
+    """The rows of ``path``; row i's values are ``array[i]``.
 
     :raises CliError: naming the line that is no row.
     """
-    block: list[Row] = []
-    block_bytes = 0
-    for row, length in _rows(path, array):
-        if block and (len(block) == size or block_bytes + length > MAX_BATCH_BYTES):
-            yield block
-            block, block_bytes = [], 0
-        block.append(row)
-        block_bytes += length
-    if block:
-        yield block
-
-
-def _rows(path: Path, array: Array | None) -> Iterator[tuple[Row, int]]:
-    """Each row, and about how many bytes it takes in a request."""
     index = 0
     with path.open("rb") as file:
         for number, line in enumerate(file, 1):
             if not line.strip():
                 continue
             row = _row(line, f"{path}, line {number}")
-            length = len(line)
             if array is not None:
-                packed = base64.b64encode(np.asarray(array[index], dtype="<f4").tobytes()).decode()
-                row["values"] = {"f32": packed}
-                length += len(packed)
+                row["values"] = packed(array[index])
             index += 1
-            yield row, length
+            yield row
 
 
 def _row(line: bytes, where: str) -> Row:

@@ -12,7 +12,8 @@ from anfl.cli.errors import CliError, ExitCode
 from anfl.cli.given import parse_json, read_text
 from anfl.cli.options import Endpoint, Json, Role, Token
 from anfl.cli.output import console, errors, print_json, print_table
-from anfl.cli.rows import batches, count, load_array
+from anfl.cli.rows import count, load_array
+from anfl.cli.rows import rows as read_rows
 from anfl.cli.target import resolve
 from anfl.client import Client
 
@@ -42,20 +43,20 @@ def upsert(
     total = count(rows)
     if array is not None and len(array) != total:
         raise CliError(f"{values} has {len(array)} rows, {rows} has {total}.", exit_code=ExitCode.USAGE)
-    answer: dict[str, Any] = {"sequence": None}
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with (
         resolve(endpoint, token, role=role).connect() as client,
         Progress(*columns, console=errors, disable=as_json) as progress,
     ):
         task = progress.add_task(f"upsert into {collection}", total=total)
-        for block in batches(rows, array, batch):
-            answer = client.json("PUT", f"{path_of(collection)}/vectors", body={"vectors": block})
-            progress.advance(task, len(block))
+        client.collection(collection).load(
+            read_rows(rows, array), batch_rows=batch, progress=lambda done: progress.update(task, completed=done)
+        )
+        position = client.session.position(collection)
     if as_json:
-        print_json({"upserted": total, "sequence": answer["sequence"]})
+        print_json({"upserted": total, "sequence": position})
     else:
-        console.print(f"Stored {total} rows (position {answer['sequence']})." if total else f"{rows} holds no rows.")
+        console.print(f"Stored {total} rows (position {position})." if total else f"{rows} holds no rows.")
 
 
 @app.command()

@@ -1,6 +1,34 @@
-"""HTTP client of ANFL's API."""
+"""HTTP client of ANFL's API, sync and async. ``docs/client.md`` shows how it is used."""
 
-from anfl.client.errors import ApiError, ForeignAnswerError, UnreachableError, UnsendableError
-from anfl.client.http import Client
+from anfl.client.asynchronous import AsyncClient, AsyncCollection
+from anfl.client.calls import Patch
+from anfl.client.client import Client, Collection
+from anfl.client.errors import (
+    ApiError,
+    BusyError,
+    ConflictError,
+    ForeignAnswerError,
+    NotFoundError,
+    UnreachableError,
+    UnsendableError,
+)
+from anfl.client.rows import Match, NewRow, Row, new_rows
 
-__all__ = ["ApiError", "Client", "ForeignAnswerError", "UnreachableError", "UnsendableError"]
+__all__ = [
+    "ApiError",
+    "AsyncClient",
+    "AsyncCollection",
+    "BusyError",
+    "Client",
+    "Collection",
+    "ConflictError",
+    "ForeignAnswerError",
+    "Match",
+    "NewRow",
+    "NotFoundError",
+    "Patch",
+    "Row",
+    "UnreachableError",
+    "UnsendableError",
+    "new_rows",
+]

@@ -1,17 +1,27 @@
 """What can come back instead of an answer."""
 
+from http import HTTPStatus
+
 import httpx
 
 
 class ApiError(Exception):
-    """The API refused a request with a problem document (RFC 9457) or MLflow's error form."""
+    """The API refused a request with a problem document (RFC 9457) or MLflow's error form.
 
-    def __init__(self, *, status: int, code: str, detail: str, field: str | None = None) -> None:
+    ``code`` is stable, ``field`` the path of the offending input, ``request_id`` what the operators look for.
+    """
+
+    def __init__(
+        self, *, status: int, code: str, detail: str, field: str | None = None, request_id: str | None = None
+    ) -> None:
         super().__init__(f"{code}: {detail}" + (f" (field {field})" if field else ""))
         self.status = status
         self.code = code
         self.detail = detail
         self.field = field
+        self.request_id = request_id
+        self.attempts = 1
+        """How often the request was sent before this was the last word."""
 
     @classmethod
     def of(cls, response: httpx.Response) -> "ApiError":
@@ -22,12 +32,34 @@ class ApiError(Exception):
             document = None
         if not isinstance(document, dict):
             document = {"detail": response.text[:500] or response.reason_phrase}
-        return cls(
+        kind = _BY_STATUS.get(response.status_code, cls)
+        return kind(
             status=response.status_code,
             code=str(document.get("code") or document.get("error_code") or f"http_{response.status_code}"),
             detail=str(document.get("detail") or document.get("message") or response.reason_phrase),
             field=document.get("field"),
+            request_id=response.headers.get("x-request-id"),
         )
+
+
+class NotFoundError(ApiError):
+    """404: absent, or another tenant's."""
+
+
+class ConflictError(ApiError):
+    """409: the state of the resource forbids it, for example another version."""
+
+
+class BusyError(ApiError):
+    """429 or 503, after all retries: the same request may succeed later."""
+
+
+_BY_STATUS: dict[int, type[ApiError]] = {
+    HTTPStatus.NOT_FOUND: NotFoundError,
+    HTTPStatus.CONFLICT: ConflictError,
+    HTTPStatus.TOO_MANY_REQUESTS: BusyError,
+    HTTPStatus.SERVICE_UNAVAILABLE: BusyError,
+}
 
 
 class UnreachableError(Exception):

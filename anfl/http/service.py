@@ -1,26 +1,29 @@
 """An ASGI service around plain async handlers: stage prefix, bearer token, RBAC, body limit, problems, access log.
 
 Handlers are named by their route in `anfl.auth.rbac.ROUTES`: a service cannot serve a path whose access is not decided
-there.
+there. Health is served here, for every service alike.
 """
 
 import asyncio
+import itertools
 import logging
+import re
+import secrets
 import time
-import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Protocol
 
-import msgspec
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from anfl.auth.principal import Principal
-from anfl.auth.rbac import PUBLIC_ROUTES, ROUTES, Route, is_allowed
-from anfl.problems import Problem, not_found, too_large
+from anfl.auth.rbac import PUBLIC_ROUTES, ROUTES, Action, is_allowed
+from anfl.http.answers import Answer, Response, json_response, problem_response
+from anfl.http.requests import ClientGoneError, Request
+from anfl.http.routing import Router
+from anfl.problems import Problem, not_found, unavailable
 from anfl.telemetry.metrics import CONTENT_TYPE, UNKNOWN_ROUTE, Metrics
 
 Handler = Callable[[Request, Principal], Awaitable[Response]]
@@ -29,13 +32,16 @@ ErrorRenderer = Callable[[Problem, str], Response]
 """Renders a problem for the path it happened on."""
 Lifespan = Callable[[], AbstractAsyncContextManager[None]]
 
-_HEALTH_ROUTES = (("GET", "/health/live"), ("GET", "/health/ready"))
-_METRICS_ROUTE = ("GET", "/metrics")
+_CLIENT_GONE = 499
+"""As other servers note it; nobody gets it."""
+SLOW_SECONDS = 1.0
+"""A read that takes longer is noted."""
+_LIVE, _READY = ("GET", "/health/live"), ("GET", "/health/ready")
+_METRICS = ("GET", "/metrics")
 """For the collector beside the service; no balancer and no gateway leads there."""
-_UNMEASURED = frozenset(path for _, path in (*_HEALTH_ROUTES, _METRICS_ROUTE))
+_UNMEASURED = frozenset(path for _, path in (_LIVE, _READY, _METRICS))
 """Asked by machines every few seconds: among few requests they would hide that the others fail."""
-_ROUTE = "route"
-"""In a request's scope: the template of its path."""
+_REQUEST_ID = re.compile(rb"[\w.:/=+-]{1,128}", re.ASCII)
 _log = logging.getLogger(__name__)
 
 
@@ -52,14 +58,24 @@ class Verifier(Protocol):
         """
 
 
-def json_response(document: object, status: int = HTTPStatus.OK) -> Response:
-    """``document`` (anything msgspec encodes) as JSON."""
-    return Response(msgspec.json.encode(document), status, media_type="application/json")
+@dataclass(frozen=True, slots=True)
+class _Guarded:
+    """Serves a route for those whose roles grant ``action``."""
+
+    route: str
+    run: Handler
+    action: Action
 
 
-def problem_response(problem: Problem, _path: str = "") -> Response:
-    """``problem`` as an RFC 9457 document."""
-    return Response(msgspec.json.encode(problem.document()), problem.status, headers=problem.headers())
+@dataclass(frozen=True, slots=True)
+class _Open:
+    """Serves a route for everybody."""
+
+    route: str
+    run: PublicHandler
+
+
+_Endpoint = _Guarded | _Open
 
 
 class Service:
@@ -68,8 +84,7 @@ class Service:
     def __init__(
         self,
         *,
-        handlers: Mapping[Route, Handler],
-        public: Mapping[tuple[str, str], PublicHandler],
+        router: Router[_Endpoint],
         verifier: Verifier,
         stage_prefix: str,
         max_body: int,
@@ -77,21 +92,24 @@ class Service:
         lifespan: Lifespan | None,
         metrics: Metrics,
     ) -> None:
-        self._handlers = handlers
-        self._public = {**public, _METRICS_ROUTE: self._expose}
         self._metrics = metrics
+        self._router = router
         self._verifier = verifier
-        self._stage_prefix = stage_prefix
+        self._stage = f"{stage_prefix}/" if stage_prefix else ""
         self._max_body = max_body
         self._render = render
         self._lifespan = lifespan
+        self._run = secrets.token_hex(8)
+        self._count = itertools.count(1)
+        self.draining = False
+        """Set once the process is to stop: it is not ready any more, and asks clients to go elsewhere."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One connection event, as ASGI defines it."""
-        if scope["type"] == "lifespan":
-            await self._run_lifespan(receive, send)
-        elif scope["type"] == "http":
+        if scope["type"] == "http":
             await self._respond(scope, receive, send)
+        elif scope["type"] == "lifespan":
+            await self._run_lifespan(receive, send)
 
     async def _run_lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
@@ -112,77 +130,84 @@ class Service:
     async def _respond(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = time.perf_counter()
         path: str = scope["path"]
-        if self._stage_prefix and path.startswith(f"{self._stage_prefix}/"):
-            path = path[len(self._stage_prefix) :]
-        request = Request(scope, _limited(receive, self._max_body))
-        request_id = request.headers.get("x-amzn-requestid") or str(uuid.uuid4())
+        if self._stage and path.startswith(self._stage):
+            path = path[len(self._stage) - 1 :]
+        request = Request(scope, receive, path=path, max_body=self._max_body)
+        request.id = _given_id(request) or f"{self._run}-{next(self._count):x}"
         measured = path not in _UNMEASURED
         if measured:
             self._metrics.began()
+        status = _CLIENT_GONE
         try:
-            response = await self._dispatch(request, scope["method"], path)
-        except Problem as problem:
-            response = self._render(problem, path)
-        except Exception:
-            _log.exception("unexpected error", extra={"request_id": request_id, "path": path})
-            failure = Problem(
-                HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", f"Unexpected error; see request {request_id}."
-            )
-            response = self._render(failure, path)
-        response.headers["x-request-id"] = request_id
-        try:
+            response = await self._response(request)
+            status = response.status_code
+            response.raw_headers.append((b"x-request-id", request.id.encode()))
+            if self.draining:
+                response.raw_headers.append((b"connection", b"close"))
             await response(scope, receive, send)
+        except ClientGoneError:
+            _log.info("client gone", extra={"request_id": request.id, "path": path})
         finally:
             if measured:
+                seconds = time.perf_counter() - started
                 self._metrics.answered(
-                    route=scope.get(_ROUTE, UNKNOWN_ROUTE),
-                    method=scope["method"],
-                    status=response.status_code,
-                    seconds=time.perf_counter() - started,
+                    route=request.route or UNKNOWN_ROUTE, method=request.method, status=status, seconds=seconds
                 )
-        if _log.isEnabledFor(logging.INFO) and measured:
+                self._note(request, status, seconds)
+
+    async def _response(self, request: Request) -> Response:
+        """The answer, whatever happens."""
+        try:
+            return await self._dispatch(request)
+        except Problem as problem:
+            return self._render(problem, request.path)
+        except ClientGoneError:
+            raise
+        except Exception:
+            _log.exception("unexpected error", extra={"request_id": request.id, "path": request.path})
+            failure = Problem(
+                HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", f"Unexpected error; see request {request.id}."
+            )
+            return self._render(failure, request.path)
+
+    def _note(self, request: Request, status: int, seconds: float) -> None:
+        """The access log: what changed something, was refused, failed or was slow. The load balancer notes all."""
+        routine = request.method in ("GET", "HEAD") or request.path.endswith(("/query", "/fetch", "/count"))
+        if routine and status < HTTPStatus.BAD_REQUEST and seconds < SLOW_SECONDS:
+            return
+        if _log.isEnabledFor(logging.INFO):
             _log.info(
                 "request",
                 extra={
-                    "request_id": request_id,
-                    "method": scope["method"],
-                    "path": path,
-                    "status": response.status_code,
-                    "milliseconds": round((time.perf_counter() - started) * 1000, 2),
+                    "request_id": request.id,
+                    "method": request.method,
+                    "path": request.path,
+                    "status": status,
+                    "milliseconds": round(seconds * 1000, 2),
                 },
             )
 
-    async def _dispatch(self, request: Request, method: str, path: str) -> Response:
-        public = self._public.get((method, path))
-        if public is not None:
-            request.scope[_ROUTE] = path
-            self._refuse_declared_oversize(request)
-            return await public(request)
-        allowed: list[str] = []
-        for route, handler in self._handlers.items():
-            parameters = route.parameters(path)
-            if parameters is None:
-                continue
-            request.scope[_ROUTE] = route.path
-            if route.method != method:
-                allowed.append(route.method)
-                continue
-            principal = await self._authenticate(request)
-            if not is_allowed(principal, route.action):
-                raise Problem(HTTPStatus.FORBIDDEN, "forbidden", f"None of your roles grants {route.action}.")
-            self._refuse_declared_oversize(request)
-            request.scope["path_params"] = parameters
-            return await handler(request, principal)
-        if allowed:
-            methods = ", ".join(sorted(allowed))
-            raise Problem(HTTPStatus.METHOD_NOT_ALLOWED, "method_not_allowed", f"{path} takes {methods}.")
-        raise not_found(f"There is no {path}.", code="no_such_route")
-
-    async def _expose(self, _request: Request) -> Response:
-        return Response(await asyncio.to_thread(self._metrics.exposition), media_type=CONTENT_TYPE)
+    async def _dispatch(self, request: Request) -> Response:
+        served, request.parameters = self._router.find(request.path)
+        method = request.method
+        endpoint = served.get("GET" if method == "HEAD" else method)
+        if endpoint is None:
+            if not served:
+                raise not_found(f"There is no {request.path}.", code="no_such_route")
+            request.route = next(iter(served.values())).route
+            return _other_method(request, served)
+        request.route = endpoint.route
+        if isinstance(endpoint, _Open):
+            request.refuse_declared_oversize()
+            return await endpoint.run(request)
+        principal = await self._authenticate(request)
+        if not is_allowed(principal, endpoint.action):
+            raise Problem(HTTPStatus.FORBIDDEN, "forbidden", f"None of your roles grants {endpoint.action}.")
+        request.refuse_declared_oversize()
+        return await endpoint.run(request, principal)
 
     async def _authenticate(self, request: Request) -> Principal:
-        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        scheme, _, token = request.headers.get(b"authorization", b"").decode("latin-1").partition(" ")
         token = token.strip()
         if scheme.lower() != "bearer" or not token:
             detail = "Send 'Authorization: Bearer <token>'; POST /v1/auth/token gives one."
@@ -192,30 +217,31 @@ class Service:
             principal = await asyncio.to_thread(self._verifier.verify, token)
         return principal
 
-    def _refuse_declared_oversize(self, request: Request) -> None:
-        length = request.headers.get("content-length", "0")
-        if length.isdigit() and int(length) > self._max_body:
-            raise _over(self._max_body)
+
+def _other_method(request: Request, served: Mapping[str, object]) -> Response:
+    """What a path answers to a method that no route has: what there is, and to OPTIONS nothing but that.
+
+    :raises Problem: 405.
+    """
+    methods = {*served, "OPTIONS"} | ({"HEAD"} if "GET" in served else set())
+    allow = ", ".join(sorted(methods))
+    if request.method == "OPTIONS":
+        return Answer(b"", HTTPStatus.NO_CONTENT, headers=[(b"allow", allow.encode())])
+    raise Problem(
+        HTTPStatus.METHOD_NOT_ALLOWED,
+        "method_not_allowed",
+        f"{request.path} takes {allow}.",
+        headers={"allow": allow},
+    )
 
 
-def _over(limit: int) -> Problem:
-    return too_large(f"A request body holds at most {limit} bytes; split it.")
-
-
-def _limited(receive: Receive, limit: int) -> Receive:
-    """``receive`` that counts, for bodies that declare no length or a wrong one."""
-    received = 0
-
-    async def counted() -> Message:
-        nonlocal received
-        message = await receive()
-        if message["type"] == "http.request":
-            received += len(message.get("body", b""))
-            if received > limit:
-                raise _over(limit)
-        return message
-
-    return counted
+def _given_id(request: Request) -> str | None:
+    """The caller's id for the request, else the gateway's."""
+    for name in (b"x-request-id", b"x-amzn-requestid"):
+        given = request.headers.get(name)
+        if given is not None and _REQUEST_ID.fullmatch(given):
+            return given.decode()
+    return None
 
 
 def build(
@@ -223,6 +249,7 @@ def build(
     *,
     verifier: Verifier,
     max_body: int,
+    ready: Callable[[], None],
     public: Mapping[tuple[str, str], PublicHandler] | None = None,
     stage_prefix: str = "",
     render: ErrorRenderer = problem_response,
@@ -231,23 +258,43 @@ def build(
 ) -> Service:
     """Assemble a service.
 
-    :param handlers: ``(method, path)`` as in `ROUTES` → handler; path parameters are in ``request.path_params``.
+    :param handlers: ``(method, path)`` as in `ROUTES` → handler; path parameters are in ``request.parameters``.
     :param max_body: largest request body in bytes; above it 413.
-    :param public: routes without a token: health, and those of `PUBLIC_ROUTES`.
+    :param ready: raises a `Problem` where the service cannot serve; may block.
+    :param public: routes without a token, of `PUBLIC_ROUTES`.
     :param metrics: where requests are counted; ``GET /metrics`` shows them.
     :raises ValueError: a path that is neither in `ROUTES` nor public.
     """
-    routes = {(route.method, route.path): route for route in ROUTES}
-    unknown = [*(handlers.keys() - routes.keys()), *((public or {}).keys() - {*PUBLIC_ROUTES, *_HEALTH_ROUTES})]
+    actions = {(route.method, route.path): route.action for route in ROUTES}
+    public, measures = public or {}, metrics or Metrics()
+    unknown = [*(handlers.keys() - actions.keys()), *(public.keys() - {*PUBLIC_ROUTES})]
     if unknown:
         raise ValueError(f"routes without an entry in anfl.auth.rbac: {sorted(unknown)}")
-    return Service(
-        handlers={routes[key]: handler for key, handler in handlers.items()},
-        public=public or {},
+
+    async def is_live(_request: Request) -> Response:
+        return json_response({"status": "ok"})
+
+    async def is_ready(_request: Request) -> Response:
+        if service.draining:
+            raise unavailable("This process is about to stop.", code="draining")
+        await asyncio.to_thread(ready)
+        return json_response({"status": "ok"})
+
+    async def figures(_request: Request) -> Response:
+        return Answer(await asyncio.to_thread(measures.exposition), media_type=CONTENT_TYPE.encode())
+
+    table: dict[tuple[str, str], _Endpoint] = {
+        key: _Guarded(key[1], run, actions[key]) for key, run in handlers.items()
+    }
+    for key, run in {**public, _LIVE: is_live, _READY: is_ready, _METRICS: figures}.items():
+        table[key] = _Open(key[1], run)
+    service = Service(
+        router=Router(table),
         verifier=verifier,
         stage_prefix=stage_prefix,
         max_body=max_body,
         render=render,
         lifespan=lifespan,
-        metrics=metrics or Metrics(),
+        metrics=measures,
     )
+    return service

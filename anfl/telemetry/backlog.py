@@ -77,7 +77,7 @@ class Publisher:
         self._backlog = backlog
         self._period = period_seconds
         self._closed = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="backlog", daemon=True)
+        self._thread = threading.Thread(target=self.run, name="backlog", daemon=True)
 
     def start(self) -> None:
         """Publish from now on."""
@@ -87,7 +87,8 @@ class Publisher:
         """Stop at once; a call under way is not waited for (its time-outs bound it)."""
         self._closed.set()
 
-    def _run(self) -> None:
+    def run(self) -> None:
+        """Publish in this thread until `close`."""
         while not self._closed.is_set():
             try:
                 self._backlog.publish()

@@ -44,6 +44,8 @@ class Metrics:
             buckets=_REQUEST_BUCKETS,
             registry=registry,
         )
+        self._answered: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
+        """By route, method and class of status: to find them by their labels takes longer than to count."""
         self._running = Gauge(
             "anfl_requests_running", "Requests at work.", registry=registry, multiprocess_mode="livesum"
         )
@@ -65,9 +67,13 @@ class Metrics:
     def answered(self, *, route: str, method: str, status: int, seconds: float) -> None:
         """A request that `began` is done. :param route: its template, never its path. :param status: of HTTP."""
         self._running.dec()
-        method = method if method in _METHODS else "other"
-        self._requests.labels(route, method, f"{status // 100}xx").inc()
-        self._request_seconds.labels(route, method).observe(seconds)
+        key = (route, method if method in _METHODS else "other", status // 100)
+        children = self._answered.get(key)
+        if children is None:
+            counter = self._requests.labels(route, key[1], f"{key[2]}xx")
+            children = self._answered[key] = counter, self._request_seconds.labels(route, key[1])
+        children[0].inc()
+        children[1].observe(seconds)
 
     def called(self, *, store: str, operation: str, outcome: str, seconds: float) -> None:
         """A store has been called. :param outcome: see `anfl.telemetry.stores`."""

@@ -1,23 +1,29 @@
 """How much one answer may hold: a query can ask for far more than a node, or its caller, can take."""
 
+from binascii import b2a_base64
 from collections.abc import Collection
 
 import msgspec
 
 from anfl.problems import Problem, invalid
-from anfl.vectors.engine.rows import Found
+from anfl.vectors.engine.view import Found
 from anfl.vectors.model import Metadata
+from anfl.vectors.requests import Packed, VectorValues
 
 ANSWER_BYTES = 32 * 2**20
 """Most bytes of values and metadata in one answer; API Gateway passes on 10 MB."""
 _NUMBER_BYTES = 20
 """About what a float32 takes as JSON."""
+_PACKED_NUMBER_BYTES = 6
+"""What it takes as base64, rounded up."""
 
 
 class Allowance:
     """Hands out what an answer includes of its rows until that is too much."""
 
-    def __init__(self, include: Collection[str]) -> None:
+    def __init__(self, include: Collection[str], *, packed: bool = False) -> None:
+        """:param packed: values are base64 instead of lists."""
+        self._packed = packed
         self._values = "values" in include
         self._metadata = "metadata" in include
         self._left = ANSWER_BYTES
@@ -26,7 +32,7 @@ class Allowance:
         """Whether `take` can hand out ``row``."""
         return self._size(row) <= self._left
 
-    def take(self, row: Found, *, field: str) -> tuple[list[float] | None, Metadata | None]:
+    def take(self, row: Found, *, field: str) -> tuple[VectorValues | None, Metadata | None]:
         """Values and metadata of ``row``, each None unless it is included.
 
         :raises Problem: 400 ``answer_too_large``.
@@ -35,10 +41,16 @@ class Allowance:
         if size > self._left:
             raise _too_large(field)
         self._left -= size
-        return row.values.tolist() if self._values else None, row.metadata if self._metadata else None
+        return self._shown(row) if self._values else None, row.metadata if self._metadata else None
+
+    def _shown(self, row: Found) -> VectorValues:
+        if not self._packed:
+            numbers: list[float] = row.values.tolist()
+            return numbers
+        return Packed(f32=b2a_base64(row.values.astype("<f4"), newline=False).decode())
 
     def _size(self, row: Found) -> int:
-        size = _NUMBER_BYTES * len(row.values) if self._values else 0
+        size = (_PACKED_NUMBER_BYTES if self._packed else _NUMBER_BYTES) * len(row.values) if self._values else 0
         return size + (len(msgspec.json.encode(row.metadata)) if self._metadata else 0)
 
 

@@ -1,12 +1,29 @@
-"""Assembles a vector store from a process's environment."""
+"""Assembles a vector store, and a builder, from a process's environment."""
+
+import atexit
+import shutil
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import boto3
 import msgspec
 
 from anfl import aws
+from anfl.vectors.builder import Builder
 from anfl.vectors.catalogue import Catalogue
+from anfl.vectors.hints import DynamoHints
+from anfl.vectors.janitor import Janitor
+from anfl.vectors.node import NodeFolder
 from anfl.vectors.objects import S3ObjectStore
+from anfl.vectors.opened import MEMORY_BYTES
+from anfl.vectors.storage import Storage
 from anfl.vectors.store import VectorStore
+from anfl.vectors.tails import Tails
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb.service_resource import Table
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -14,10 +31,49 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     table: str = msgspec.field(name="CATALOGUE_TABLE")
     bucket: str = msgspec.field(name="VECTORS_BUCKET")
+    node_folder: str | None = msgspec.field(default=None, name="NODE_FOLDER")
+    """What the processes of a node share. Without one, a process has a folder of its own, and no builder."""
+    memory_bytes: int = msgspec.field(default=MEMORY_BYTES, name="VECTORS_MEMORY_BYTES")
+    build_threads: int = msgspec.field(default=1, name="BUILD_THREADS")
 
 
-def build_store(settings: Settings, session: boto3.session.Session) -> VectorStore:
-    """A vector store over the table and bucket of ``settings``."""
-    table = session.resource("dynamodb", config=aws.config(read_timeout=5)).Table(settings.table)
+def on_a_node(settings: Settings) -> Settings:
+    """``settings`` with a folder that this process shares with those it forks, unless they name one."""
+    if settings.node_folder is not None:
+        return settings
+    folder = tempfile.mkdtemp(prefix="anfl-node-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return msgspec.structs.replace(settings, node_folder=folder)
+
+
+def build_store(settings: Settings, session: boto3.session.Session, *, tails: Tails | None = None) -> VectorStore:
+    """A vector store over the table and bucket of ``settings``; ``tails`` where it is one of several of its node."""
+    return VectorStore(
+        _catalogue(settings, session),
+        _storage(settings, session),
+        memory_bytes=settings.memory_bytes,
+        builds=settings.node_folder is not None,
+        tails=tails,
+    )
+
+
+def build_builder(settings: Settings, session: boto3.session.Session) -> tuple[Builder, Janitor, Storage]:
+    """A node's builder, and what tidies its bucket."""
+    storage = _storage(settings, session)
+    builder = Builder(storage, threads=settings.build_threads)
+    return builder, Janitor(storage, _catalogue(settings, session)), storage
+
+
+def _table(settings: Settings, session: boto3.session.Session) -> "Table":
+    return session.resource("dynamodb", config=aws.config(read_timeout=5)).Table(settings.table)
+
+
+def _catalogue(settings: Settings, session: boto3.session.Session) -> Catalogue:
+    return Catalogue(_table(settings, session))
+
+
+def _storage(settings: Settings, session: boto3.session.Session) -> Storage:
+    root = settings.node_folder or tempfile.mkdtemp(prefix="anfl-vectors-")
     objects = S3ObjectStore(session.client("s3", config=aws.config(read_timeout=10)), settings.bucket)
-    return VectorStore(Catalogue(table), objects)
+    hints = DynamoHints(_table(settings, session), now=time.monotonic)
+    return Storage(objects=objects, node=NodeFolder(Path(root)), hints=hints)

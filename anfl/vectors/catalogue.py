@@ -1,8 +1,12 @@
-"""Which collections exist: one item a collection in the catalogue table, ``pk = T#<tenant>``, ``sk = C#<name>``."""
+"""Which collections exist: one item a collection in the catalogue table, ``pk = T#<tenant>``, ``sk = C#<name>``.
+
+Aliases stand among them, because a name is either; an item with ``alias_of`` is one.
+"""
 
 import re
 import time
 import uuid
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -11,7 +15,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from anfl.problems import Problem, conflict, not_found, unavailable
 from anfl.resources import PARTITION_KEY, SORT_KEY
-from anfl.vectors.model import NAME_PATTERN, Collection, CollectionSettings
+from anfl.vectors.model import NAME_PATTERN, Collection, CollectionSettings, first_epoch
 from anfl.vectors.requests import CollectionPatch
 
 if TYPE_CHECKING:
@@ -19,6 +23,14 @@ if TYPE_CHECKING:
 
 _DOCUMENT = "document"
 _INCARNATION = "incarnation"
+_ALIAS_OF = "alias_of"
+
+
+class Alias(msgspec.Struct, frozen=True, kw_only=True):
+    """A further name of a collection."""
+
+    alias: str
+    collection: str
 
 
 class Catalogue:
@@ -32,49 +44,103 @@ class Catalogue:
 
         :raises Problem: 409 ``collection_exists`` with other settings.
         """
+        incarnation = uuid.uuid4().hex
         collection = Collection(
-            tenant=tenant, settings=settings, incarnation=uuid.uuid4().hex, created_at=round(time.time(), 3)
+            tenant=tenant,
+            settings=settings,
+            incarnation=incarnation,
+            created_at=round(time.time(), 3),
+            epoch=first_epoch(incarnation),
         )
-        item = {
-            **_key(tenant, settings.name),
-            _INCARNATION: collection.incarnation,
-            _DOCUMENT: _encode(collection),
-        }
-        try:
-            self._table.put_item(Item=item, ConditionExpression=Attr(PARTITION_KEY).not_exists())
-        except ClientError as error:
-            if not _is_condition(error):
-                raise _unavailable() from error
-        except BotoCoreError as error:
-            raise _unavailable() from error
-        else:
+        if self._put_new(collection):
             return collection, True
-        existing = self.get(tenant, settings.name)
+        existing = self.find(tenant, settings.name)
         if existing.settings != settings:
             raise conflict(f"Collection {settings.name} exists with other settings.", code="collection_exists")
         return existing, False
 
+    def add(self, collection: Collection) -> None:
+        """Put a collection that is made already under its name.
+
+        :raises Problem: 409 ``collection_exists``.
+        """
+        if not self._put_new(collection):
+            raise conflict(f"There is a collection {collection.name} already.", code="collection_exists")
+
+    def is_free(self, tenant: str, name: str) -> bool:
+        """Whether no collection and no alias has this name."""
+        return self._item(tenant, name) is None
+
     def get(self, tenant: str, name: str) -> Collection:
-        """The collection ``name``.
+        """The collection ``name``, or the one that the alias ``name`` stands for.
+
+        :raises Problem: 404 ``collection_not_found``.
+        """
+        item = self._item(tenant, name)
+        if item is None:
+            raise _absent(name)
+        if _ALIAS_OF in item:
+            return self.find(tenant, str(item[_ALIAS_OF]))
+        return _decode(item[_DOCUMENT])
+
+    def find(self, tenant: str, name: str) -> Collection:
+        """The collection whose own name is ``name``.
 
         :raises Problem: 404 ``collection_not_found``.
         """
         return _decode(self._document(tenant, name))
 
+    def set_alias(self, tenant: str, alias: str, name: str) -> Alias:
+        """Let ``alias`` stand for the collection ``name`` from now on, whatever it stood for before.
+
+        :raises Problem: 404 ``collection_not_found``; 409 ``collection_exists``, a collection has this name.
+        """
+        self.find(tenant, name)
+        try:
+            self._table.update_item(
+                Key=_key(tenant, alias),
+                UpdateExpression="SET #of = :name",
+                ConditionExpression=Attr(PARTITION_KEY).not_exists() | Attr(_ALIAS_OF).exists(),
+                ExpressionAttributeNames={"#of": _ALIAS_OF},
+                ExpressionAttributeValues={":name": name},
+            )
+        except ClientError as error:
+            if _is_condition(error):
+                raise conflict(f"{alias} is a collection.", code="collection_exists") from error
+            raise _unavailable() from error
+        except BotoCoreError as error:
+            raise _unavailable() from error
+        return Alias(alias=alias, collection=name)
+
+    def delete_alias(self, tenant: str, alias: str) -> None:
+        """Let ``alias`` stand for nothing.
+
+        :raises Problem: 404 ``alias_not_found``.
+        """
+        item = self._item(tenant, alias)
+        if item is None or _ALIAS_OF not in item:
+            raise _no_alias(alias)
+        try:
+            self._table.delete_item(
+                Key=_key(tenant, alias),
+                ConditionExpression=Attr(PARTITION_KEY).not_exists() | Attr(_ALIAS_OF).exists(),
+            )
+        except ClientError as error:
+            raise (_no_alias(alias) if _is_condition(error) else _unavailable()) from error
+        except BotoCoreError as error:
+            raise _unavailable() from error
+
+    def aliases(self, tenant: str) -> list[Alias]:
+        """The tenant's aliases by name."""
+        return [
+            Alias(alias=str(item[SORT_KEY]).removeprefix("C#"), collection=str(item[_ALIAS_OF]))
+            for item in self._items(tenant)
+            if _ALIAS_OF in item
+        ]
+
     def list(self, tenant: str) -> list[Collection]:
         """The tenant's collections by name."""
-        found: list[Collection] = []
-        condition = Key(PARTITION_KEY).eq(f"T#{tenant}") & Key(SORT_KEY).begins_with("C#")
-        start: dict[str, object] = {}
-        try:
-            while True:
-                page = self._table.query(KeyConditionExpression=condition, **start)  # type: ignore[arg-type]
-                found += [_decode(item[_DOCUMENT]) for item in page["Items"]]
-                if "LastEvaluatedKey" not in page:
-                    return found
-                start = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
-        except (BotoCoreError, ClientError) as error:
-            raise _unavailable() from error
+        return [_decode(item[_DOCUMENT]) for item in self._items(tenant) if _DOCUMENT in item]
 
     def update(self, tenant: str, name: str, patch: CollectionPatch) -> Collection:
         """Change settings of a collection and return it as it is then.
@@ -131,16 +197,54 @@ class Catalogue:
         except BotoCoreError as error:
             raise _unavailable() from error
 
+    def _put_new(self, collection: Collection) -> bool:
+        """Whether it is new; an attempt whose answer got lost counts.
+
+        :raises Problem: 409 ``alias_exists``, an alias has the name.
+        """
+        key = _key(collection.tenant, collection.name)
+        item = {**key, _INCARNATION: collection.incarnation, _DOCUMENT: _encode(collection)}
+        try:
+            self._table.put_item(Item=item, ConditionExpression=Attr(PARTITION_KEY).not_exists())
+        except ClientError as error:
+            if not _is_condition(error):
+                raise _unavailable() from error
+        except BotoCoreError as error:
+            raise _unavailable() from error
+        else:
+            return True
+        existing = self._item(collection.tenant, collection.name)
+        if existing is not None and _ALIAS_OF in existing:
+            raise conflict(f"{collection.name} is an alias.", code="alias_exists")
+        return existing is not None and existing[_INCARNATION] == collection.incarnation
+
     def _document(self, tenant: str, name: str) -> str:
-        if not re.search(NAME_PATTERN, name):  # DynamoDB would refuse some as keys
+        item = self._item(tenant, name)
+        if item is None or _DOCUMENT not in item:
             raise _absent(name)
+        return str(item[_DOCUMENT])
+
+    def _item(self, tenant: str, name: str) -> Mapping[str, object] | None:
+        if not re.search(NAME_PATTERN, name):  # DynamoDB would refuse some as keys
+            return None
         try:
             answer = self._table.get_item(Key=_key(tenant, name), ConsistentRead=True)
         except (BotoCoreError, ClientError) as error:
             raise _unavailable() from error
-        if "Item" not in answer:
-            raise _absent(name)
-        return str(answer["Item"][_DOCUMENT])
+        return answer.get("Item")
+
+    def _items(self, tenant: str) -> Iterator[Mapping[str, object]]:
+        condition = Key(PARTITION_KEY).eq(f"T#{tenant}") & Key(SORT_KEY).begins_with("C#")
+        start: dict[str, object] = {}
+        try:
+            while True:
+                page = self._table.query(KeyConditionExpression=condition, **start)  # type: ignore[arg-type]
+                yield from page["Items"]
+                if "LastEvaluatedKey" not in page:
+                    return
+                start = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
+        except (BotoCoreError, ClientError) as error:
+            raise _unavailable() from error
 
 
 def _key(tenant: str, name: str) -> dict[str, str]:
@@ -161,6 +265,10 @@ def _is_condition(error: ClientError) -> bool:
 
 def _absent(name: str) -> Problem:
     return not_found(f"There is no collection {name}.", code="collection_not_found")
+
+
+def _no_alias(name: str) -> Problem:
+    return not_found(f"There is no alias {name}.", code="alias_not_found")
 
 
 def _unavailable() -> Problem:

@@ -44,9 +44,10 @@ class Prepared:
 
 @dataclass(kw_only=True)
 class Draft:
-    """What the group has resolved to so far."""
+    """What the group has resolved to so far, all of it at the moment ``now``."""
 
     state: State
+    now: float
     rows: dict[str, Row] = field(default_factory=dict)
     patches: dict[str, Patch] = field(default_factory=dict)
     deleted: set[str] = field(default_factory=set)
@@ -70,7 +71,7 @@ class Draft:
             incarnation=collection.incarnation,
             epoch=collection.epoch,
             sequence=sequence,
-            ts=self.state.now(),
+            ts=self.now,
             rows=list(self.rows.values()),
             patches=list(self.patches.values()),
             deleted=sorted(self.deleted),
@@ -85,7 +86,7 @@ class Draft:
             return self.rows[row_id].metadata
         if row_id in self.patches:
             return self.patches[row_id].metadata
-        found = self.state.row(row_id)
+        found = self.state.row(row_id, now=self.now)
         return None if found is None else found.metadata
 
     def version(self, row_id: str) -> int:
@@ -94,7 +95,7 @@ class Draft:
             return 0
         if row_id in self.rows or row_id in self.patches:
             return self.state.sequence + 1
-        found = self.state.row(row_id)
+        found = self.state.row(row_id, now=self.now)
         return 0 if found is None else found.version
 
 
@@ -184,8 +185,10 @@ def _delete(draft: Draft, change: DeleteRows) -> int:
         doomed = [row_id for row_id in dict.fromkeys(change.ids) if draft.metadata(row_id) is not None]
     else:
         matches = compile_filter(change.filter)
-        candidates = dict.fromkeys([*draft.state.rows.ids(), *draft.rows])
-        doomed = [row_id for row_id in candidates if (found := draft.metadata(row_id)) is not None and matches(found)]
+        touched = {*draft.rows, *draft.patches}
+        matching = draft.state.rows.view.matching(matches, now=draft.now)
+        doomed = [row_id for row_id in matching if row_id not in touched and row_id not in draft.deleted]
+        doomed += [row_id for row_id in touched if (found := draft.metadata(row_id)) is not None and matches(found)]
     for row_id in doomed:
         draft.rows.pop(row_id, None)
         draft.patches.pop(row_id, None)
@@ -195,8 +198,7 @@ def _delete(draft: Draft, change: DeleteRows) -> int:
 
 def _check_versions(draft: Draft, conditions: Iterable[tuple[str, int | None]]) -> None:
     for index, (row_id, wanted) in enumerate(conditions):
-        actual = draft.version(row_id)
-        if wanted is not None and actual != wanted:
+        if wanted is not None and (actual := draft.version(row_id)) != wanted:
             problem: Problem = conflict(f"Row {row_id} has version {actual}, not {wanted}.", code="version_conflict")
             problem.field = f"vectors[{index}].if_version"
             raise problem

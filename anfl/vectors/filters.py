@@ -8,31 +8,97 @@ strings; anything else compares as false. A boolean is no number.
 
 import operator
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import msgspec
 
 from anfl.problems import Problem, invalid
 from anfl.vectors.model import Metadata, is_number
 
-Predicate = Callable[[Metadata], bool]
-
 MAX_DEPTH = 16
 MAX_CONDITIONS = 256
-_ABSENT = object()
+ABSENT = object()
+"""What a condition tests where a row has no such field."""
 _ORDER = {"$gt": operator.gt, "$gte": operator.ge, "$lt": operator.lt, "$lte": operator.le}
 
 
-def compile_filter(document: object) -> Predicate:
+@dataclass(frozen=True, eq=False)
+class Condition:
+    """``operand`` by ``operation`` to the value of ``field``; `test` decides about one value, or `ABSENT`."""
+
+    field: str
+    operation: str
+    operand: object
+    test: Callable[[object], bool]
+
+    def __call__(self, metadata: Metadata) -> bool:
+        """Whether a row's metadata fulfils it."""
+        return self.test(metadata.get(self.field, ABSENT))
+
+
+@dataclass(frozen=True, eq=False)
+class Every:
+    """All parts hold; of none, true."""
+
+    parts: "tuple[Node, ...]"
+
+    def __call__(self, metadata: Metadata) -> bool:
+        """Whether a row's metadata fulfils it."""
+        return all(part(metadata) for part in self.parts)
+
+
+@dataclass(frozen=True, eq=False)
+class Either:
+    """At least one part holds."""
+
+    parts: "tuple[Node, ...]"
+
+    def __call__(self, metadata: Metadata) -> bool:
+        """Whether a row's metadata fulfils it."""
+        return any(part(metadata) for part in self.parts)
+
+
+@dataclass(frozen=True, eq=False)
+class Not:
+    """The part does not hold."""
+
+    part: "Node"
+
+    def __call__(self, metadata: Metadata) -> bool:
+        """Whether a row's metadata fulfils it."""
+        return not self.part(metadata)
+
+
+Node = Condition | Every | Either | Not
+
+
+@dataclass(frozen=True, eq=False)
+class Filter:
+    """A compiled filter."""
+
+    root: Node
+    key: bytes
+    """The same for equal documents."""
+
+    def __call__(self, metadata: Metadata) -> bool:
+        """Whether a row's metadata fulfils it."""
+        return self.root(metadata)
+
+
+def compile_filter(document: object) -> Filter:
     """Compile a filter.
 
     :raises Problem: 400 naming the member that is wrong.
     """
-    return _Compiler().compile(document, "filter", 0)
+    root = _Compiler().compile(document, "filter", 0)
+    return Filter(root, msgspec.json.encode(document))
 
 
 class _Compiler:
     def __init__(self) -> None:
         self._conditions = 0
 
-    def compile(self, document: object, place: str, depth: int) -> Predicate:
+    def compile(self, document: object, place: str, depth: int) -> Node:
         if not isinstance(document, Mapping):
             raise invalid("A filter is a JSON object.", field=place)
         if depth > MAX_DEPTH:
@@ -41,16 +107,15 @@ class _Compiler:
             self._count(place)
         return _all([self._member(str(key), value, place, depth) for key, value in document.items()])
 
-    def _member(self, key: str, value: object, place: str, depth: int) -> Predicate:
+    def _member(self, key: str, value: object, place: str, depth: int) -> Node:
         inner = f"{place}.{key}"
         if key in {"$and", "$or"}:
             if not isinstance(value, list) or not value:
                 raise invalid(f"{key} takes a list of at least one filter.", field=inner)
             parts = [self.compile(part, f"{inner}[{index}]", depth + 1) for index, part in enumerate(value)]
-            return _all(parts) if key == "$and" else _any(parts)
+            return _all(parts) if key == "$and" else Either(tuple(parts))
         if key == "$not":
-            part = self.compile(value, inner, depth + 1)
-            return lambda metadata: not part(metadata)
+            return Not(self.compile(value, inner, depth + 1))
         if key.startswith("$"):
             raise invalid(f"{key} is no operator that joins filters; use $and, $or or $not.", field=inner)
         if isinstance(value, Mapping):
@@ -61,10 +126,9 @@ class _Compiler:
             )
         return self._condition(key, "$eq", value, inner)
 
-    def _condition(self, field: str, name: str, operand: object, place: str) -> Predicate:
+    def _condition(self, field: str, name: str, operand: object, place: str) -> Condition:
         self._count(place)
-        test = _test(name, operand, place)
-        return lambda metadata: test(metadata.get(field, _ABSENT))
+        return Condition(field, name, operand, _test(name, operand, place))
 
     def _count(self, place: str) -> None:
         self._conditions += 1
@@ -83,21 +147,21 @@ def _test(name: str, operand: object, place: str) -> Callable[[object], bool]:
         case "$gt" | "$gte" | "$lt" | "$lte":
             return _ordered(_ORDER[name], operand, place)
         case "$in" | "$nin":
-            choices = frozenset(map(_key, _list(operand, place)))
+            choices = frozenset(map(scalar_key, _list(operand, place)))
             positive = name == "$in"
-            return lambda value: (not isinstance(value, list) and _key(value) in choices) is positive
+            return lambda value: (not isinstance(value, list) and scalar_key(value) in choices) is positive
         case "$exists":
             if not isinstance(operand, bool):
                 raise invalid("$exists takes true or false.", field=place)
-            return lambda value: (value is not _ABSENT) is operand
+            return lambda value: (value is not ABSENT) is operand
         case "$contains":
             item = _scalar(operand, place)
             return lambda value: isinstance(value, list) and _holds(value, item)
         case "$contains_any" | "$contains_all":
-            items = frozenset(map(_key, _list(operand, place)))
+            items = frozenset(map(scalar_key, _list(operand, place)))
             if name == "$contains_any":
-                return lambda value: isinstance(value, list) and not items.isdisjoint(map(_key, value))
-            return lambda value: isinstance(value, list) and items.issubset(map(_key, value))
+                return lambda value: isinstance(value, list) and not items.isdisjoint(map(scalar_key, value))
+            return lambda value: isinstance(value, list) and items.issubset(map(scalar_key, value))
         case _:
             raise _unknown(name, place)
 
@@ -116,14 +180,14 @@ def _equal(value: object, wanted: object) -> bool:
         return value is wanted
     if isinstance(value, list) and isinstance(wanted, list):
         return len(value) == len(wanted) and all(map(_equal, value, wanted))
-    return value is not _ABSENT and type(value) in _kin(wanted) and value == wanted
+    return value is not ABSENT and type(value) in _kin(wanted) and value == wanted
 
 
 def _kin(wanted: object) -> tuple[type, ...]:
     return (int, float) if isinstance(wanted, int | float) else (type(wanted),)
 
 
-def _key(scalar: object) -> tuple[type, object]:
+def scalar_key(scalar: object) -> tuple[type, object]:
     """What is the same for equal scalars, and only for them: long lists of choices cost one look."""
     is_a_number = isinstance(scalar, int | float) and not isinstance(scalar, bool)
     return (float if is_a_number else type(scalar), scalar)
@@ -154,11 +218,5 @@ def _unknown(name: str, place: str) -> Problem:
     return invalid(f"{name} is no condition; there are {known}.", field=place)
 
 
-def _all(parts: list[Predicate]) -> Predicate:
-    if len(parts) == 1:
-        return parts[0]
-    return lambda metadata: all(part(metadata) for part in parts)
-
-
-def _any(parts: list[Predicate]) -> Predicate:
-    return lambda metadata: any(part(metadata) for part in parts)
+def _all(parts: list[Node]) -> Node:
+    return parts[0] if len(parts) == 1 else Every(tuple(parts))

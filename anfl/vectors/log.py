@@ -1,28 +1,29 @@
 """The log of a collection: one object a batch, and the conditional put of that object is the only commit point.
 
 A batch is committed when it stands in slot *n* and its writer has applied 1 … n−1. Batches hold after-images and
-resolved ids, never filters or merges, so that replay does not depend on code. Object format (version 1): ``ANFL``, one
-byte of format version, SHA-256 of what follows, MessagePack of `Batch`.
+resolved ids, never filters or merges, so that replay does not depend on code. An object is the MessagePack of a `Batch`
+in an `anfl.vectors.envelope`.
 """
 
-import hashlib
 import logging
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Protocol
 
 import msgspec
 
 from anfl.problems import Problem, unavailable
-from anfl.vectors.model import Collection, Metadata, Row
-from anfl.vectors.objects import AlreadyExistsError, ObjectStore, StoreUnavailableError
+from anfl.vectors.envelope import Checksummed, DamagedError, Envelope
+from anfl.vectors.model import Collection, Metadata, Position, Row
+from anfl.vectors.objects import AlreadyExistsError, ObjectStore, StoreUnavailableError, answering
 
-_MAGIC = b"ANFL"
-_FORMAT = 1
-_HEADER = len(_MAGIC) + 1 + hashlib.sha256().digest_size
 _ATTEMPTS = 5
-_READERS = 16
+READERS = 16
+"""Objects that a replay reads at a time."""
+READ_BYTES = 32 * 2**20
+"""About the most bytes of them in memory."""
 _log = logging.getLogger(__name__)
 
 
@@ -61,73 +62,111 @@ class CorruptLogError(Problem):
     """An object of the log that is not what its key says. Readers stop before it; nothing is skipped."""
 
     def __init__(self, key: str, reason: str) -> None:
-        super().__init__(503, "log_corrupt", "The collection's log is damaged; it must be restored.", retry_after=60)
-        _log.error("corrupt log object", extra={"key": key, "reason": reason})
+        detail = "The collection's log is damaged: it can be read as far as it is whole, and not be written to."
+        super().__init__(503, "log_corrupt", detail, retry_after=60)
+        self.key = key
+        self.reason = reason
 
 
-def encode(batch: Batch) -> bytes:
-    """The object of ``batch``."""
-    body = msgspec.msgpack.encode(batch)
-    return _MAGIC + bytes([_FORMAT]) + hashlib.sha256(body).digest() + body
+class LogGapError(Problem):
+    """Later slots are taken and this one is not: it has yet to arrive, or a snapshot has taken its place."""
+
+    def __init__(self, key: str) -> None:
+        detail = "A part of the collection's log has not arrived here; what comes before it can be read."
+        super().__init__(503, "log_gap", detail, retry_after=5)
+        self.key = key
 
 
-def decode(data: bytes, *, key: str) -> Batch:
-    """Read an object.
+class SlotCache(Protocol):
+    """Objects of committed slots that another process of this node has seen. It may forget, and it may be wrong:
+    what it says is checked as if it came from the store."""
 
-    :raises CorruptLogError: it is damaged, or of a format this code does not know.
-    """
-    if data[: len(_MAGIC)] != _MAGIC or len(data) < _HEADER:
-        raise CorruptLogError(key, "no log object")
-    if data[len(_MAGIC)] != _FORMAT:
-        raise CorruptLogError(key, f"format {data[len(_MAGIC)]}")
-    body = data[_HEADER:]
-    if hashlib.sha256(body).digest() != data[len(_MAGIC) + 1 : _HEADER]:
-        raise CorruptLogError(key, "checksum")
-    try:
-        return msgspec.msgpack.decode(body, type=Batch)
-    except msgspec.MsgspecError as error:
-        raise CorruptLogError(key, str(error)) from error
+    def get(self, position: Position) -> bytes | None:
+        """The object of a slot, if it is known."""
+
+    def keep(self, position: Position, data: bytes) -> None:
+        """Remember a committed slot."""
+
+    def forget(self, position: Position) -> None:
+        """What was kept is wrong."""
+
+
+class NoCache:
+    """Remembers nothing; for a process that is alone."""
+
+    def get(self, _position: Position) -> bytes | None:
+        """See `SlotCache.get`."""
+        return None
+
+    def keep(self, _position: Position, _data: bytes) -> None:
+        """See `SlotCache.keep`."""
+
+    def forget(self, _position: Position) -> None:
+        """See `SlotCache.forget`."""
 
 
 class Log:
     """The log of one incarnation of one collection."""
 
     def __init__(
-        self, objects: ObjectStore, collection: Collection, *, sleep: Callable[[float], None] = time.sleep
+        self,
+        objects: ObjectStore,
+        collection: Collection,
+        *,
+        envelope: Envelope | None = None,
+        cache: SlotCache | None = None,
+        replicas: Sequence[ObjectStore] = (),
+        readers: int = READERS,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
+        """:param replicas: other regions' copies, asked for what is damaged here.
+
+        :param readers: objects that `tail` reads at a time; 1 starts no thread.
+        """
+        self.collection = collection
         self._objects = objects
-        self._collection = collection
+        self._envelope: Envelope = envelope or Checksummed()
+        self._cache: SlotCache = cache or NoCache()
+        self._replicas = replicas
+        self._readers = readers
         self._sleep = sleep
-        self._prefix = f"{collection.prefix}log/{collection.epoch:08d}/"
 
     def key(self, sequence: int) -> str:
         """The object key of slot ``sequence``."""
-        return f"{self._prefix}{sequence:020d}"
+        return f"{self._prefix(self.collection.position(sequence).epoch)}{sequence:020d}"
 
     def read(self, sequence: int) -> Batch | None:
         """The batch in slot ``sequence``; None where the slot is free.
 
-        :raises CorruptLogError: the object is not this slot's batch.
+        :raises CorruptLogError: the object is not this slot's batch, and no whole copy of it is to be found.
         :raises Problem: 503, the store does not answer.
         """
+        cached = self.read_cached(sequence)
+        if cached is not None:
+            return cached
         key = self.key(sequence)
-        try:
+        with answering():
             data = self._objects.get(key)
-        except StoreUnavailableError as error:
-            raise _unavailable() from error
         if data is None:
             return None
-        batch = decode(data, key=key)
-        own = self._collection
-        if (batch.tenant, batch.collection, batch.incarnation, batch.epoch, batch.sequence) != (
-            own.tenant,
-            own.name,
-            own.incarnation,
-            own.epoch,
-            sequence,
-        ):
-            raise CorruptLogError(key, "belongs elsewhere")
+        try:
+            batch = self._decode(data, sequence)
+        except CorruptLogError as damage:
+            return self._recover(sequence, damage)
+        self._cache.keep(self.collection.position(sequence), data)
         return batch
+
+    def read_cached(self, sequence: int) -> Batch | None:
+        """The batch in slot ``sequence`` if this node has it; asks no store."""
+        position = self.collection.position(sequence)
+        data = self._cache.get(position)
+        if data is None:
+            return None
+        try:
+            return self._decode(data, sequence)
+        except CorruptLogError:
+            self._cache.forget(position)
+            return None
 
     def append(self, batch: Batch) -> Batch:
         """Put ``batch`` into its slot and return what stands there afterwards: ``batch``, or the winner's.
@@ -135,46 +174,143 @@ class Log:
         :raises Problem: 503, the outcome stays unknown. The slot must then be read again before it is passed.
         """
         key = self.key(batch.sequence)
-        body = encode(batch)
+        data = self._envelope.seal(key, msgspec.msgpack.encode(batch))
         for attempt in range(_ATTEMPTS):
             try:
-                self._objects.put_if_absent(key, body)
+                self._objects.put_if_absent(key, data)
             except AlreadyExistsError:
                 winner = self.read(batch.sequence)
                 if winner is not None:
-                    return batch if winner.batch_id == batch.batch_id else winner
+                    return self._standing(batch, winner, data)
             except StoreUnavailableError:
                 # It may have been written all the same; then the next attempt finds it there.
                 self._sleep(random.uniform(0, 0.05 * 2**attempt))  # noqa: S311 - jitter
             else:
-                return batch
+                return self._standing(batch, batch, data)
         found = self.read(batch.sequence)
         if found is None:
-            raise _unavailable()
-        return batch if found.batch_id == batch.batch_id else found
+            detail = "The object store does not say whether it has written; try again."
+            raise unavailable(detail, code="storage_unavailable")
+        return self._standing(batch, found, data)
 
-    def replay(self) -> Iterator[Batch]:
-        """All committed batches in order, several read at a time.
+    def modified(self, sequence: int) -> float | None:
+        """When slot ``sequence`` was written, by the store's time; None where it is free.
 
-        :raises CorruptLogError: at a damaged object.
         :raises Problem: 503, the store does not answer.
         """
-        sequence, width = 1, 1
-        with ThreadPoolExecutor(_READERS, thread_name_prefix="replay") as readers:
-            while True:
-                for batch in readers.map(self.read, range(sequence, sequence + width)):
-                    if batch is None:
-                        return
-                    yield batch
-                sequence, width = sequence + width, min(width * 2, 2 * _READERS)
+        key = self.key(sequence)
+        with answering():
+            return next((entry.modified for entry in self._objects.list(key) if entry.key == key), None)
 
-    def delete(self) -> None:
-        """Remove every object of the incarnation; for collections that the catalogue no longer has."""
+    def withdraw(self, batch: Batch) -> None:
+        """Remove ``batch``, which was put where the log had been cut off already."""
+        self._cache.forget(self.collection.position(batch.sequence))
+        with answering():
+            self._objects.delete([self.key(batch.sequence)])
+
+    def tail(self, sequence: int) -> Iterator[Batch]:
+        """All batches behind ``sequence`` that a listing shows, in order, several read at a time.
+
+        :raises CorruptLogError: at a damaged object.
+        :raises LogGapError: where a slot is missing before others.
+        :raises Problem: 503, the store does not answer.
+        """
+        following = sequence + 1
+        for window in self._windows(sequence):
+            for slot, batch in zip(window, self._read_all(window), strict=True):
+                if slot != following or batch is None:
+                    raise LogGapError(self.key(following))
+                yield batch
+                following += 1
+
+    def _windows(self, sequence: int) -> Iterator[list[int]]:
+        """Numbers of the taken slots behind ``sequence``, as many together as are to be in memory."""
+        window: list[int] = []
+        size = 0
+        for slot, bytes_ in self._listed(sequence):
+            if window and (len(window) == 2 * self._readers or size + bytes_ > READ_BYTES):
+                yield window
+                window, size = [], 0
+            window.append(slot)
+            size += bytes_
+        if window:
+            yield window
+
+    def _listed(self, sequence: int) -> Iterator[tuple[int, int]]:
+        """Taken slots behind ``sequence`` with their sizes, epoch by epoch; what a fork gave up is none."""
+        ends = [(fork.parent_epoch, fork.fork_sequence) for fork in self.collection.forks]
+        for epoch, last in [*ends, (self.collection.epoch, None)]:
+            if last is not None and last <= sequence:
+                continue
+            prefix = self._prefix(epoch)
+            with answering():
+                for entry in self._objects.list(prefix, after=f"{prefix}{sequence:020d}"):
+                    number = entry.key.removeprefix(prefix)
+                    if not number.isdecimal():
+                        raise CorruptLogError(entry.key, "no slot")
+                    if last is not None and int(number) > last:
+                        break
+                    yield int(number), entry.size
+
+    def _read_all(self, slots: Sequence[int]) -> Iterator[Batch | None]:
+        if self._readers == 1 or len(slots) < 2:
+            yield from map(self.read, slots)
+            return
+        with ThreadPoolExecutor(self._readers, thread_name_prefix="replay") as readers:
+            yield from readers.map(self.read, slots)
+
+    def _standing(self, batch: Batch, found: Batch, data: bytes) -> Batch:
+        if found.batch_id != batch.batch_id:
+            return found
+        self._cache.keep(self.collection.position(batch.sequence), data)
+        return batch
+
+    def _recover(self, sequence: int, damage: CorruptLogError) -> Batch:
+        """A whole copy of a damaged object: an earlier version of it, or another region's. It is put back."""
+        for data in self._copies(damage.key):
+            try:
+                batch = self._decode(data, sequence)
+            except CorruptLogError:
+                continue
+            with answering():
+                self._objects.put(damage.key, data)
+            _log.warning("a damaged log object was put right from a copy", extra={"key": damage.key})
+            return batch
+        _log.error("corrupt log object", extra={"key": damage.key, "reason": damage.reason})
+        raise damage
+
+    def _copies(self, key: str) -> Iterator[bytes]:
+        with answering():
+            yield from self._objects.versions(key)
+            for replica in self._replicas:
+                data = replica.get(key)
+                if data is not None:
+                    yield data
+
+    def _decode(self, data: bytes, sequence: int) -> Batch:
+        key = self.key(sequence)
         try:
-            self._objects.delete(self._objects.list(self._collection.prefix))
-        except StoreUnavailableError as error:
-            raise _unavailable() from error
+            batch = msgspec.msgpack.decode(self._envelope.open(key, data), type=Batch)
+        except (DamagedError, msgspec.MsgspecError) as error:
+            raise CorruptLogError(key, str(error)) from error
+        own = self.collection
+        if (batch.tenant, batch.collection, batch.incarnation, Position(batch.epoch, batch.sequence)) != (
+            own.tenant,
+            own.name,
+            own.incarnation,
+            own.position(sequence),
+        ):
+            raise CorruptLogError(key, "belongs elsewhere")
+        return batch
+
+    def _prefix(self, epoch: int) -> str:
+        return f"{self.collection.prefix}log/{epoch:08d}/"
 
 
-def _unavailable() -> Problem:
-    return unavailable("The object store does not answer; try again.", code="storage_unavailable")
+def delete_all(objects: ObjectStore, prefix: str) -> None:
+    """Remove every object of an incarnation that the catalogue no longer has.
+
+    :raises Problem: 503, some may remain.
+    """
+    with answering():
+        objects.delete(entry.key for entry in objects.list(prefix))

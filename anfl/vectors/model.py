@@ -64,6 +64,14 @@ class CollectionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
     fields: Fields = {}
 
 
+class Fork(msgspec.Struct, frozen=True, kw_only=True):
+    """Where an epoch began: behind ``fork_sequence`` of ``parent_epoch``. What that has above it is given up."""
+
+    epoch: int
+    parent_epoch: int
+    fork_sequence: int
+
+
 class Collection(msgspec.Struct, frozen=True, kw_only=True):
     """A collection as the catalogue holds it. ``incarnation`` tells it from earlier ones of the same name."""
 
@@ -72,6 +80,8 @@ class Collection(msgspec.Struct, frozen=True, kw_only=True):
     incarnation: str
     created_at: float
     epoch: int = 1
+    forks: tuple[Fork, ...] = ()
+    """Of every epoch but the first, oldest first; sequences go on across them."""
 
     @property
     def name(self) -> str:
@@ -82,6 +92,24 @@ class Collection(msgspec.Struct, frozen=True, kw_only=True):
     def prefix(self) -> str:
         """Of every key of its objects."""
         return f"{self.tenant}/{self.name}/{self.incarnation}/"
+
+    def position(self, sequence: int) -> "Position":
+        """``sequence`` with the epoch that wrote it."""
+        epoch = self.epoch
+        for fork in reversed(self.forks):
+            if sequence > fork.fork_sequence:
+                break
+            epoch = fork.parent_epoch
+        return Position(epoch, sequence)
+
+    def holds(self, position: "Position") -> bool:
+        """Whether ``position`` is, or will be, part of this collection's history."""
+        return self.position(position.sequence) == position
+
+
+def first_epoch(incarnation: str) -> int:
+    """The epoch with which an incarnation begins: of its own, so that no position of another one is taken for its."""
+    return int(incarnation[:6], 16) + 1
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):

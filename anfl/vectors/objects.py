@@ -4,9 +4,13 @@ The interface is small on purpose: the same log runs against a simulated store t
 """
 
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from botocore.exceptions import BotoCoreError, ClientError
+
+from anfl.problems import unavailable
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -20,6 +24,27 @@ class AlreadyExistsError(Exception):
 
 class StoreUnavailableError(Exception):
     """No answer, or an error of the store's own: the outcome of a write is unknown."""
+
+
+@contextmanager
+def answering() -> Iterator[None]:
+    """Where a store that does not answer is the caller's problem.
+
+    :raises Problem: 503 ``storage_unavailable``.
+    """
+    try:
+        yield
+    except StoreUnavailableError as error:
+        raise unavailable("The object store does not answer; try again.", code="storage_unavailable") from error
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An object in a listing: its size in bytes, and when it was written in seconds since the epoch."""
+
+    key: str
+    size: int
+    modified: float
 
 
 class ObjectStore(Protocol):
@@ -38,8 +63,20 @@ class ObjectStore(Protocol):
         :raises StoreUnavailableError: it is not known whether the object was written.
         """
 
-    def list(self, prefix: str, *, after: str = "") -> Iterator[str]:
-        """Keys that begin with ``prefix`` and sort behind ``after``, in order.
+    def put(self, key: str, body: bytes) -> None:
+        """Write ``body`` whatever is there: for objects whose key decides their content, and for repairs.
+
+        :raises StoreUnavailableError: it is not known whether the object was written.
+        """
+
+    def list(self, prefix: str, *, after: str = "") -> Iterator[Entry]:
+        """Objects whose keys begin with ``prefix`` and sort behind ``after``, in order.
+
+        :raises StoreUnavailableError: the store did not answer.
+        """
+
+    def versions(self, key: str) -> Iterator[bytes]:
+        """What the object has been, oldest first; nothing where the store keeps no versions.
 
         :raises StoreUnavailableError: the store did not answer.
         """
@@ -80,14 +117,33 @@ class S3ObjectStore:
         except BotoCoreError as error:
             raise StoreUnavailableError(f"put {key}: {error}") from error
 
-    def list(self, prefix: str, *, after: str = "") -> Iterator[str]:
+    def put(self, key: str, body: bytes) -> None:
+        """See `ObjectStore.put`."""
+        try:
+            self._client.put_object(Bucket=self._bucket, Key=key, Body=body)
+        except (BotoCoreError, ClientError) as error:
+            raise StoreUnavailableError(f"put {key}: {error}") from error
+
+    def list(self, prefix: str, *, after: str = "") -> Iterator[Entry]:
         """See `ObjectStore.list`."""
         pages = self._client.get_paginator("list_objects_v2")
         try:
             for page in pages.paginate(Bucket=self._bucket, Prefix=prefix, StartAfter=after):
-                yield from (entry["Key"] for entry in page.get("Contents", []))
+                for found in page.get("Contents", []):
+                    yield Entry(found["Key"], found["Size"], found["LastModified"].timestamp())
         except (BotoCoreError, ClientError) as error:
             raise StoreUnavailableError(f"list {prefix}: {error}") from error
+
+    def versions(self, key: str) -> Iterator[bytes]:
+        """See `ObjectStore.versions`."""
+        try:
+            page = self._client.list_object_versions(Bucket=self._bucket, Prefix=key)
+            known = [version for version in page.get("Versions", []) if version["Key"] == key]
+            for version in reversed(known):  # S3 names the latest first
+                answer = self._client.get_object(Bucket=self._bucket, Key=key, VersionId=version["VersionId"])
+                yield answer["Body"].read()
+        except (BotoCoreError, ClientError) as error:
+            raise StoreUnavailableError(f"versions of {key}: {error}") from error
 
     def delete(self, keys: Iterable[str]) -> None:
         """See `ObjectStore.delete`."""

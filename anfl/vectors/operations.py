@@ -1,11 +1,13 @@
 """Every operation once: its name for direct events, its route, what it takes and answers. Transports read it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from anfl.problems import invalid
+from anfl.problems import Problem, invalid
+from anfl.vectors import reads
 from anfl.vectors.model import CollectionSettings
+from anfl.vectors.refusals import Refusal
 from anfl.vectors.requests import (
     Answer,
     CollectionPatch,
@@ -15,6 +17,7 @@ from anfl.vectors.requests import (
     Deleted,
     DeleteRows,
     Described,
+    Export,
     Fetch,
     PatchRows,
     Query,
@@ -22,7 +25,9 @@ from anfl.vectors.requests import (
     Rows,
     Scroll,
     Stats,
+    StoredRow,
     Upsert,
+    Warmed,
     Written,
     describe,
 )
@@ -41,21 +46,44 @@ class Outcome:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Operation:
-    """One thing that callers can do."""
+class Call:
+    """What callers see of an operation."""
 
     name: str
     """In direct events, and the OpenAPI ``operationId``."""
     method: str
     path: str
     summary: str
-    answers: tuple[Any, ...]
-    """Types of the answer, one of which it has."""
     takes: Any = None
     """Type of the body, or of the query string for GET; None for neither."""
+    answers: Mapping[int, tuple[Any, ...]]
+    """By HTTP status, the types of the answer, one of which it has."""
+    refusals: frozenset[Refusal]
     names_collection: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Operation(Call):
+    """One thing that callers can do."""
+
     run: Callable[[VectorStore, str, str, Any], Outcome]
     """``(store, tenant, name, request)``; ``name`` is empty where the operation names no collection."""
+    at_once: Callable[[VectorStore, str, str, Any], Any] | None = None
+    """As ``run``, for an event loop: the answer alone, None where it would have to wait or compute for long."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Streamed(Call):
+    """One thing that callers can do whose answer is as long as the collection. Not for direct events."""
+
+    pages: Callable[[VectorStore, str, str, Any], Iterator[Rows]]
+    """The answer, a page at a time; each takes as long as a read."""
+
+
+AT_ONCE_ROWS = 128
+"""Most matches, and a tenth of the most candidates, of a query that an event loop answers."""
+EXPORT_ROWS = 500
+"""Rows that an export has in memory at a time; fewer where they are large."""
 
 
 def _create(store: VectorStore, tenant: str, _name: str, request: CollectionSettings) -> Outcome:
@@ -76,6 +104,55 @@ def _write(store: VectorStore, tenant: str, name: str, request: Upsert | PatchRo
     return Outcome(store.write(tenant, name, request))
 
 
+def _warm(store: VectorStore, tenant: str, name: str, _request: None) -> Outcome:
+    try:
+        return Outcome(Warmed(status="loaded", sequence=store.stats(tenant, name).sequence))
+    except Problem as problem:
+        if problem.code != Refusal.COLLECTION_LOADING:
+            raise
+        return Outcome(Warmed(status="loading"), 202)
+
+
+def _query_at_once(store: VectorStore, tenant: str, name: str, request: Query) -> Answer | Results | None:
+    if request.vectors is not None or request.filter or request.k > AT_ONCE_ROWS:
+        return None
+    if request.ef is not None and request.ef > 10 * AT_ONCE_ROWS:
+        return None
+    return store.at_once(tenant, name, request, lambda state: reads.query(state, request))
+
+
+def _export(store: VectorStore, tenant: str, name: str, request: Export) -> Iterator[Rows]:
+    cursor: str | None = None
+    while True:
+        page = store.scroll(
+            tenant,
+            name,
+            Scroll(
+                limit=EXPORT_ROWS,
+                cursor=cursor,
+                filter=request.filter,
+                include=request.include,
+                values_format=request.values_format,
+                consistency=request.consistency,
+                min_sequence=request.min_sequence,
+            ),
+        )
+        yield page
+        cursor = page.cursor
+        if cursor is None:
+            return
+
+
+_CATALOGUE = frozenset({Refusal.CATALOGUE_UNAVAILABLE})
+_GIVEN = frozenset({Refusal.INVALID_REQUEST, Refusal.MALFORMED_JSON, Refusal.TOO_LARGE})
+_NAMED = _CATALOGUE | {Refusal.COLLECTION_NOT_FOUND}
+_IN_MEMORY = _NAMED | {Refusal.STORAGE_UNAVAILABLE, Refusal.LOG_CORRUPT}
+_LOADED = _IN_MEMORY | {Refusal.COLLECTION_LOADING}
+_READ = _LOADED | _GIVEN | {Refusal.HISTORY_LOST, Refusal.POSITION_NOT_REACHED}
+_SHOWN = _READ | {Refusal.ANSWER_TOO_LARGE}
+_WRITTEN = _LOADED | _GIVEN | {Refusal.REQUEST_ID_REUSED, Refusal.TOO_MANY_WRITES}
+
+
 OPERATIONS: tuple[Operation, ...] = (
     Operation(
         name="create_collection",
@@ -83,7 +160,8 @@ OPERATIONS: tuple[Operation, ...] = (
         path=_COLLECTIONS,
         summary="Create a collection; 201 where it is new, 200 where it exists with these settings",
         takes=CollectionSettings,
-        answers=(Described,),
+        answers={201: (Described,), 200: (Described,)},
+        refusals=_CATALOGUE | _GIVEN | {Refusal.COLLECTION_EXISTS},
         names_collection=False,
         run=_create,
     ),
@@ -92,7 +170,8 @@ OPERATIONS: tuple[Operation, ...] = (
         method="GET",
         path=_COLLECTIONS,
         summary="The tenant's collections by name",
-        answers=(Collections,),
+        answers={200: (Collections,)},
+        refusals=_CATALOGUE,
         names_collection=False,
         run=_list,
     ),
@@ -101,7 +180,8 @@ OPERATIONS: tuple[Operation, ...] = (
         method="GET",
         path=_COLLECTION,
         summary="A collection's settings",
-        answers=(Described,),
+        answers={200: (Described,)},
+        refusals=_NAMED,
         run=lambda store, tenant, name, _: Outcome(describe(store.describe(tenant, name))),
     ),
     Operation(
@@ -110,7 +190,8 @@ OPERATIONS: tuple[Operation, ...] = (
         path=_COLLECTION,
         summary="Change ef_search or the declared fields",
         takes=CollectionPatch,
-        answers=(Described,),
+        answers={200: (Described,)},
+        refusals=_NAMED | _GIVEN | {Refusal.COLLECTION_CHANGED},
         run=lambda store, tenant, name, patch: Outcome(describe(store.update(tenant, name, patch))),
     ),
     Operation(
@@ -118,7 +199,8 @@ OPERATIONS: tuple[Operation, ...] = (
         method="DELETE",
         path=_COLLECTION,
         summary="Delete a collection with everything in it",
-        answers=(Deleted,),
+        answers={200: (Deleted,)},
+        refusals=_NAMED | {Refusal.STORAGE_UNAVAILABLE},
         run=_delete_collection,
     ),
     Operation(
@@ -126,7 +208,8 @@ OPERATIONS: tuple[Operation, ...] = (
         method="GET",
         path=f"{_COLLECTION}/stats",
         summary="Rows, segments, position",
-        answers=(Stats,),
+        answers={200: (Stats,)},
+        refusals=_LOADED,
         run=lambda store, tenant, name, _: Outcome(store.stats(tenant, name)),
     ),
     Operation(
@@ -135,7 +218,8 @@ OPERATIONS: tuple[Operation, ...] = (
         path=f"{_COLLECTION}/vectors",
         summary="Add or replace up to 1,000 rows: all or none",
         takes=Upsert,
-        answers=(Written,),
+        answers={200: (Written,)},
+        refusals=_WRITTEN | {Refusal.VERSION_CONFLICT},
         run=_write,
     ),
     Operation(
@@ -144,7 +228,8 @@ OPERATIONS: tuple[Operation, ...] = (
         path=f"{_COLLECTION}/vectors",
         summary="Merge metadata into rows; null removes a member",
         takes=PatchRows,
-        answers=(Written,),
+        answers={200: (Written,)},
+        refusals=_WRITTEN | {Refusal.VERSION_CONFLICT},
         run=_write,
     ),
     Operation(
@@ -153,7 +238,8 @@ OPERATIONS: tuple[Operation, ...] = (
         path=f"{_COLLECTION}/vectors/delete",
         summary="Delete rows by id or by filter",
         takes=DeleteRows,
-        answers=(Written,),
+        answers={200: (Written,)},
+        refusals=_WRITTEN,
         run=_write,
     ),
     Operation(
@@ -162,8 +248,14 @@ OPERATIONS: tuple[Operation, ...] = (
         path=f"{_COLLECTION}/vectors/fetch",
         summary="Rows by id",
         takes=Fetch,
-        answers=(Rows,),
+        answers={200: (Rows,)},
+        refusals=_SHOWN,
         run=lambda store, tenant, name, request: Outcome(store.fetch(tenant, name, request)),
+        at_once=lambda store, tenant, name, request: (
+            None
+            if len(request.ids) > AT_ONCE_ROWS
+            else store.at_once(tenant, name, request, lambda state: reads.fetch(state, request))
+        ),
     ),
     Operation(
         name="scroll",
@@ -171,7 +263,8 @@ OPERATIONS: tuple[Operation, ...] = (
         path=f"{_COLLECTION}/vectors",
         summary="Rows in id order, page by page",
         takes=Scroll,
-        answers=(Rows,),
+        answers={200: (Rows,)},
+        refusals=_SHOWN,
         run=lambda store, tenant, name, request: Outcome(store.scroll(tenant, name, request)),
     ),
     Operation(
@@ -180,8 +273,10 @@ OPERATIONS: tuple[Operation, ...] = (
         path=f"{_COLLECTION}/query",
         summary="The nearest rows to a vector, several vectors, or a row",
         takes=Query,
-        answers=(Answer, Results),
+        answers={200: (Answer, Results)},
+        refusals=_SHOWN | {Refusal.ROW_NOT_FOUND},
         run=lambda store, tenant, name, request: Outcome(store.query(tenant, name, request)),
+        at_once=_query_at_once,
     ),
     Operation(
         name="count",
@@ -189,8 +284,31 @@ OPERATIONS: tuple[Operation, ...] = (
         path=f"{_COLLECTION}/count",
         summary="How many rows match a filter",
         takes=Count,
-        answers=(Counted,),
+        answers={200: (Counted,)},
+        refusals=_READ,
         run=lambda store, tenant, name, request: Outcome(store.count(tenant, name, request)),
+    ),
+    Operation(
+        name="warm",
+        method="POST",
+        path=f"{_COLLECTION}/warm",
+        summary="Bring a collection into memory; 202 where that takes longer than this call",
+        answers={200: (Warmed,), 202: (Warmed,)},
+        refusals=_IN_MEMORY,
+        run=_warm,
+    ),
+)
+
+STREAMS: tuple[Streamed, ...] = (
+    Streamed(
+        name="export",
+        method="GET",
+        path=f"{_COLLECTION}/export",
+        summary="Every row in id order, one JSON object a line; a row changed meanwhile may be shown before or after",
+        takes=Export,
+        answers={200: (StoredRow,)},
+        refusals=_SHOWN,
+        pages=_export,
     ),
 )
 

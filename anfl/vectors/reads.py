@@ -2,15 +2,16 @@
 
 import base64
 import binascii
-import heapq
+from collections.abc import Mapping
 
 import msgspec
+import numpy as np
 
-from anfl.problems import Problem, invalid, not_found
+from anfl.problems import Problem, conflict, invalid, not_found
 from anfl.vectors.allowance import Allowance
-from anfl.vectors.engine.rows import Found, Matches
-from anfl.vectors.filters import compile_filter
-from anfl.vectors.model import Position, Values
+from anfl.vectors.engine.view import Found, Hit
+from anfl.vectors.filters import Filter, compile_filter
+from anfl.vectors.model import Collection, FieldType, Position, Values
 from anfl.vectors.requests import (
     Answer,
     Count,
@@ -30,8 +31,9 @@ from anfl.vectors.state import State
 
 
 class Cursor(msgspec.Struct, frozen=True, array_like=True):
-    """Where a scroll goes on: behind ``after``, in a state not older than ``position``."""
+    """Where a scroll of one incarnation goes on: behind ``after``, in a state not older than ``position``."""
 
+    incarnation: str
     position: str
     after: str
 
@@ -52,35 +54,38 @@ class Cursor(msgspec.Struct, frozen=True, array_like=True):
             raise invalid("A cursor is what an answer's 'cursor' held.", field="cursor") from None
         return cursor
 
+    def check(self, collection: Collection) -> None:
+        """:raises Problem: 409 ``history_lost``, the cursor is of an earlier collection of the same name."""
+        if self.incarnation != collection.incarnation:
+            raise conflict("The cursor is of a collection that was deleted; begin again.", code="history_lost")
+
 
 def fetch(state: State, request: Fetch) -> Rows:
     """Rows by id, in the order asked for; absent ones are left out."""
     found = [row for row_id in dict.fromkeys(request.ids) if (row := state.row(row_id)) is not None]
-    allowance = Allowance(("values", "metadata"))
+    allowance = Allowance(("values", "metadata"), packed=request.values_format == "f32")
     return Rows(vectors=[_stored(row, allowance, "ids") for row in found], sequence=str(state.position))
 
 
 def scroll(state: State, request: Scroll) -> Rows:
     """One page of rows in id order; it ends early where an answer would be too large."""
     after = "" if request.cursor is None else Cursor.parse(request.cursor).after
-    matching = state.rows.matching(_predicate(request.filter), now=state.now())
-    ids = heapq.nsmallest(request.limit + 1, (row_id for row_id in matching if row_id > after))
-    allowance = Allowance(request.include)
+    rows = state.rows.view.page(_filter(request.filter), now=state.now(), after=after, limit=request.limit + 1)
+    allowance = Allowance(request.include, packed=request.values_format == "f32")
     page: list[StoredRow] = []
-    for row_id in ids[: request.limit]:
-        row = state.rows.get(row_id)
-        if row is None or (page and not allowance.has_room(row)):
+    for row in rows[: request.limit]:
+        if page and not allowance.has_room(row):
             break
         page.append(_stored(row, allowance, "limit"))
     position = str(state.position)
-    cursor = str(Cursor(position, page[-1].id)) if len(ids) > len(page) else None
+    cursor = str(Cursor(state.collection.incarnation, position, page[-1].id)) if len(rows) > len(page) else None
     return Rows(vectors=page, sequence=position, cursor=cursor)
 
 
 def count(state: State, request: Count) -> Counted:
     """How many rows match."""
-    matching = state.rows.matching(_predicate(request.filter), now=state.now())
-    return Counted(count=sum(1 for _ in matching), sequence=str(state.position))
+    matching = state.rows.view.count_matching(_filter(request.filter), now=state.now())
+    return Counted(count=matching, sequence=str(state.position))
 
 
 def stats(state: State) -> Stats:
@@ -88,9 +93,27 @@ def stats(state: State) -> Stats:
     return Stats(
         rows=len(state.rows),
         unmerged_rows=state.rows.unmerged,
-        segments=state.rows.segment_count,
+        segments=len(state.rows.segments),
+        private_bytes=state.rows.private_bytes,
+        mapped_bytes=state.rows.mapped_bytes,
         sequence=str(state.position),
     )
+
+
+def check_declarations(state: State, fields: Mapping[str, FieldType]) -> None:
+    """Refuse declarations that rows contradict.
+
+    Every member of the metadata is indexed, so a declaration needs no other preparation.
+
+    :raises Problem: 409 ``field_contradicted`` naming the field.
+    """
+    for name, declared in fields.items():
+        count = state.rows.view.count_against(name, declared, now=state.now())
+        if count:
+            detail = f"{count} rows hold another value than {declared} in {name}; change or delete them first."
+            problem = conflict(detail, code="field_contradicted")
+            problem.field = f"fields.{name}"
+            raise problem
 
 
 def query(state: State, request: Query) -> Answer | Results:
@@ -98,46 +121,54 @@ def query(state: State, request: Query) -> Answer | Results:
 
     :raises Problem: 400 for the vectors, 404 ``row_not_found`` for an ``id`` that is not there.
     """
-    matches = _predicate(request.filter)
-    position = str(state.position)
-    allowance = Allowance(request.include)
     if sum(given is not None for given in (request.vector, request.vectors, request.id)) != 1:
         raise invalid("Give exactly one of vector, vectors and id.", field="vector")
+    found = state.rows.view.search(
+        _queries(state, request),
+        request.k,
+        now=state.now(),
+        ef=request.ef,
+        wanted=_filter(request.filter),
+        skip=request.id,
+    )
+    allowance = Allowance(request.include, packed=request.values_format == "f32")
+    position = str(state.position)
+    if request.vectors is None:
+        return Answer(matches=_matches(found[0], request, allowance), sequence=position)
+    return Results(results=[MatchList(matches=_matches(hits, request, allowance)) for hits in found], sequence=position)
+
+
+def _queries(state: State, request: Query) -> Values:
+    """What to search around, shape (queries, dimension)."""
     if request.vectors is not None:
-        vectors = [
-            vector_of(values, state.collection, field=f"vectors[{index}]")
-            for index, values in enumerate(request.vectors)
-        ]
-        return Results(
-            results=[MatchList(matches=_nearest(state, vector, request, matches, allowance)) for vector in vectors],
-            sequence=position,
+        return np.stack(
+            [
+                vector_of(values, state.collection, field=f"vectors[{index}]")
+                for index, values in enumerate(request.vectors)
+            ]
         )
     if request.vector is not None:
-        vector = vector_of(request.vector, state.collection, field="vector")
-    else:
-        row = state.row(request.id or "")
-        if row is None:
-            raise _no_row(request.id or "")
-        vector = row.values.copy()
-    return Answer(matches=_nearest(state, vector, request, matches, allowance), sequence=position)
+        return vector_of(request.vector, state.collection, field="vector")[np.newaxis]
+    row = state.row(request.id or "")
+    if row is None:
+        raise _no_row(request.id or "")
+    return row.values[np.newaxis]
 
 
-def _nearest(
-    state: State, vector: Values, request: Query, matches: Matches | None, allowance: Allowance
-) -> list[Match]:
-    found = state.rows.search(vector, request.k, ef=request.ef, matches=matches, now=state.now(), skip=request.id)
-    limit = request.max_distance
+def _matches(hits: list[Hit], request: Query, allowance: Allowance) -> list[Match]:
+    if request.max_distance is not None:
+        limit = request.max_distance
+        hits = [hit for hit in hits if hit.distance <= limit]
+    if not request.include:
+        return [Match(id=hit.id, distance=hit.distance) for hit in hits]
     answers: list[Match] = []
-    for distance, row_id in found:
-        row = state.rows.get(row_id)
-        if row is None or (limit is not None and distance > limit):
-            continue
-        values, metadata = allowance.take(row, field="k")
-        answers.append(Match(id=row_id, distance=distance, values=values, metadata=metadata))
+    for hit in hits:
+        values, metadata = allowance.take(hit.row, field="k")
+        answers.append(Match(id=hit.id, distance=hit.distance, values=values, metadata=metadata))
     return answers
 
 
-def _predicate(document: object) -> Matches | None:
+def _filter(document: object) -> Filter | None:
     return None if not document else compile_filter(document)
 
 

@@ -3,7 +3,6 @@
 `parse` turns a decoding error into a problem that names the field.
 """
 
-import base64
 import binascii
 import re
 from typing import Annotated, Any, Literal, TypeVar
@@ -36,6 +35,9 @@ MAX_INTEGER = 2**53 - 1
 """RFC 8259 section 6: beyond it, programs disagree about the number."""
 MAX_BODY_BYTES = 64 * 2**20
 
+_SAFE_SQUARE = (1e-30, 1e30)
+"""Squares of lengths well between `SHORTEST` and `LONGEST`, however float32 has rounded them."""
+
 _Id = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_ID_BYTES)]
 _RequestId = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
 _Filter = dict[str, Any]
@@ -67,7 +69,7 @@ class NewRow(Request, frozen=True, kw_only=True):
 
 
 class CollectionPatch(Request, frozen=True, kw_only=True):
-    """``PATCH /v1/collections/{name}``. New declarations hold for rows written from now on."""
+    """``PATCH /v1/collections/{name}``. Declarations hold for rows written from now on; 409 where rows contradict."""
 
     index: "IndexPatch | None" = None
     fields: Fields | None = None
@@ -116,7 +118,13 @@ class Read(Request, frozen=True, kw_only=True):
     min_sequence: str | None = None
 
 
-class Fetch(Read, frozen=True, kw_only=True):
+class Shown(Read, frozen=True, kw_only=True):
+    """How values are given back: as lists of numbers, or packed as they may be sent (a quarter of the bytes)."""
+
+    values_format: Literal["list", "f32"] = "list"
+
+
+class Fetch(Shown, frozen=True, kw_only=True):
     """``POST …/vectors/fetch``."""
 
     ids: Annotated[list[_Id], msgspec.Meta(min_length=1, max_length=MAX_ROWS)]
@@ -128,7 +136,7 @@ class Count(Read, frozen=True, kw_only=True):
     filter: _Filter | None = None
 
 
-class Query(Read, frozen=True, kw_only=True):
+class Query(Shown, frozen=True, kw_only=True):
     """``POST …/query``: exactly one of ``vector``, ``vectors`` and ``id``."""
 
     vector: VectorValues | None = None
@@ -141,13 +149,20 @@ class Query(Read, frozen=True, kw_only=True):
     max_distance: float | None = None
 
 
-class Scroll(Read, frozen=True, kw_only=True):
+class Scroll(Shown, frozen=True, kw_only=True):
     """``GET …/vectors``; ``filter`` is JSON text in the query string."""
 
     limit: Annotated[int, msgspec.Meta(ge=1, le=MAX_ROWS)] = 100
     cursor: str | None = None
     filter: _Filter | None = None
     include: list[Included] = msgspec.field(default_factory=lambda: ["metadata"])
+
+
+class Export(Shown, frozen=True, kw_only=True):
+    """``GET …/export``; ``filter`` is JSON text in the query string."""
+
+    filter: _Filter | None = None
+    include: list[Included] = msgspec.field(default_factory=lambda: ["values", "metadata"])
 
 
 class Written(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -170,7 +185,7 @@ class Match(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     id: str
     distance: float
-    values: list[float] | None = None
+    values: VectorValues | None = None
     metadata: Metadata | None = None
 
 
@@ -179,7 +194,7 @@ class StoredRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     id: str
     version: int
-    values: list[float] | None = None
+    values: VectorValues | None = None
     metadata: Metadata | None = None
     expires_at: float | None = None
 
@@ -219,13 +234,27 @@ class Counted(msgspec.Struct, frozen=True, kw_only=True):
     sequence: str
 
 
-class Stats(msgspec.Struct, frozen=True, kw_only=True):
-    """Size and state of a collection on the answering node."""
+class Warmed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Whether a collection is in the answering node's memory by now; if so, up to which position."""
+
+    status: Literal["loaded", "loading"]
+    sequence: str | None = None
+
+
+class Stats(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Size and state of a collection on the answering node.
+
+    ``private_bytes`` of memory each of its processes has for it, about; ``mapped_bytes`` of files all of them share.
+    With ``trouble`` (``log_corrupt``, ``log_gap``) it can be read as far as ``sequence`` says, and not be written to.
+    """
 
     rows: int
     unmerged_rows: int
     segments: int
+    private_bytes: int
+    mapped_bytes: int
     sequence: str
+    trouble: str | None = None
 
 
 class Described(msgspec.Struct, frozen=True, kw_only=True):
@@ -296,15 +325,23 @@ def vector_of(values: VectorValues, collection: Collection, *, field: str) -> Va
     """
     if isinstance(values, Packed):
         try:
-            vector = np.frombuffer(base64.b64decode(values.f32, validate=True), dtype="<f4").astype(np.float32)
+            vector = np.frombuffer(binascii.a2b_base64(values.f32, strict_mode=True), "<f4").astype(np.float32)
         except (binascii.Error, ValueError) as error:
             raise invalid(f"Not base64 of float32 numbers: {error}.", field=f"{field}.f32") from None
     else:
         with np.errstate(over="ignore"):
             vector = np.asarray(values, dtype=np.float32)
     dimension = collection.settings.dimension
-    if vector.shape != (dimension,):
+    if len(vector) != dimension:
         raise invalid(f"{len(vector)} numbers; {collection.name} takes {dimension}.", field=field)
+    with np.errstate(over="ignore", invalid="ignore"):
+        square = float(vector.dot(vector))
+    if not _SAFE_SQUARE[0] < square < _SAFE_SQUARE[1]:  # which NaN and infinity are not, either
+        _check_length(vector, collection, field=field)
+    return vector
+
+
+def _check_length(vector: Values, collection: Collection, *, field: str) -> None:
     if not np.isfinite(vector).all():
         raise invalid("NaN and infinity are no values.", field=field)
     length = float(np.linalg.norm(vector.astype(np.float64)))
@@ -312,7 +349,6 @@ def vector_of(values: VectorValues, collection: Collection, *, field: str) -> Va
         raise invalid(f"A vector of length {length:.3g}; distances go up to {LONGEST:.3g}.", field=field)
     if collection.settings.metric is Metric.COSINE and length < SHORTEST:
         raise invalid(f"A vector of length {length:.3g} has no direction; cosine cannot compare it.", field=field)
-    return vector
 
 
 def check_row_id(row_id: str, *, field: str) -> None:

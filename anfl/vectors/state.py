@@ -3,14 +3,34 @@
 import time
 from collections.abc import Callable
 
+import msgspec
 import numpy as np
 
-from anfl.vectors.engine.rows import Found, RowStore
+from anfl.vectors.engine.images import Image
+from anfl.vectors.engine.rows import RowStore
+from anfl.vectors.engine.view import Found
 from anfl.vectors.log import AppliedRequest, Batch
 from anfl.vectors.model import Collection, Position
 
 REQUEST_SECONDS = 24 * 3600
 """How long a request id is remembered."""
+
+
+class _Remembered(msgspec.Struct, frozen=True, array_like=True):
+    """A request id that was carried out: by which batch, and when."""
+
+    request: AppliedRequest
+    sequence: int
+    ts: float
+
+
+class _Rest(msgspec.Struct, frozen=True, kw_only=True):
+    """What an image holds beside its segments."""
+
+    sequence: int
+    ts: float
+    requests: list[_Remembered]
+    rows: bytes
 
 
 class State:
@@ -23,60 +43,109 @@ class State:
         self.sequence = 0
         self.ts = 0.0
         self._clock = clock
-        self._requests: dict[str, tuple[AppliedRequest, int, float]] = {}
+        self._requests: dict[str, _Remembered] = {}
+
+    @classmethod
+    def from_image(cls, collection: Collection, image: Image, *, clock: Callable[[], float] = time.time) -> "State":
+        """The state that `image` made one of.
+
+        :raises FileNotFoundError: a segment is gone.
+        :raises ValueError: something is damaged.
+        """
+        rest = _rest_of(image)
+        state = cls(collection, clock=clock)
+        state.rows = RowStore.from_image(Image(image.segments, rest.rows))
+        state.rows.index = collection.settings.index
+        state.sequence = rest.sequence
+        state.ts = rest.ts
+        state._requests = {known.request.request_id: known for known in rest.requests}
+        return state
+
+    def image(self) -> Image:
+        """Everything, as the segments there are and a rest; fresh rows that have expired are left out."""
+        return self.with_rows(self.rows.image(now=self.ts))
+
+    def with_rows(self, rows: Image) -> Image:
+        """The image of this state with another image of its rows."""
+        rest = _Rest(sequence=self.sequence, ts=self.ts, requests=list(self._requests.values()), rows=rows.rest)
+        return Image(rows.segments, msgspec.msgpack.encode(rest))
+
+    def install(self, image: Image) -> bool:
+        """Take over the segments of an image of an earlier state of this history; False where that cannot be.
+
+        :raises FileNotFoundError: a segment is gone.
+        :raises ValueError: something is damaged.
+        """
+        rest = _rest_of(image)
+        return rest.sequence <= self.sequence and self.rows.install(Image(image.segments, rest.rows))
 
     @property
     def position(self) -> Position:
         """The last applied place of the log."""
-        return Position(self.collection.epoch, self.sequence)
+        return self.collection.position(self.sequence)
+
+    @property
+    def bytes(self) -> int:
+        """About the bytes of memory that it takes."""
+        return self.rows.bytes + 300 * len(self._requests)
 
     def now(self) -> float:
         """Seconds since the epoch; never before the last batch."""
         return max(self.ts, self._clock())
 
-    def row(self, row_id: str) -> Found | None:
-        """The row ``row_id``; None where it is absent or has expired."""
+    def row(self, row_id: str, *, now: float | None = None) -> Found | None:
+        """The row ``row_id``; None where it is absent or has expired, at ``now`` or else at this moment."""
         found = self.rows.get(row_id)
-        if found is None or (found.expires_at is not None and found.expires_at <= self.now()):
-            return None
-        return found
+        if found is None or found.expires_at is None:
+            return found
+        return found if found.expires_at > (self.now() if now is None else now) else None
 
     def adopt(self, collection: Collection) -> None:
         """Take over changed settings of the same incarnation."""
         self.collection = collection
-        self.rows.ef_search = collection.settings.index.ef_search
+        self.rows.index = collection.settings.index
 
-    def applied(self, request_id: str) -> tuple[AppliedRequest, int] | None:
-        """An earlier request of this id, with the sequence that carried it out."""
+    def applied(self, request_id: str, *, now: float) -> tuple[AppliedRequest, int] | None:
+        """An earlier request of this id, with the sequence that carried it out; forgotten a day after it."""
         known = self._requests.get(request_id)
-        return None if known is None else known[:2]
+        if known is None or known.ts < now - REQUEST_SECONDS:
+            return None
+        return known.request, known.sequence
 
     def apply(self, batch: Batch) -> None:
         """Take in the next batch."""
         if batch.sequence != self.sequence + 1:
             raise ValueError(f"batch {batch.sequence} does not follow {self.sequence}")
-        if batch.rows:
-            values = np.frombuffer(b"".join(row.values for row in batch.rows), dtype="<f4")
-            self.rows.upsert(
-                [row.id for row in batch.rows],
-                values.reshape(len(batch.rows), -1),
-                [row.metadata for row in batch.rows],
-                [row.expires_at for row in batch.rows],
-                batch.sequence,
-            )
-        for patch in batch.patches:
-            self.rows.patch(patch.id, patch.metadata, batch.sequence)
-        self.rows.delete(batch.deleted)
+        if batch.rows or batch.patches or batch.deleted:
+            with self.rows.batch(batch.sequence) as changes:
+                changes.upsert(
+                    [row.id for row in batch.rows],
+                    np.frombuffer(b"".join(row.values for row in batch.rows), dtype="<f4").reshape(
+                        len(batch.rows), self.collection.settings.dimension
+                    ),
+                    [row.metadata for row in batch.rows],
+                    [row.expires_at for row in batch.rows],
+                )
+                changes.patch([(patch.id, patch.metadata) for patch in batch.patches])
+                changes.delete(batch.deleted)
         self.sequence = batch.sequence
         self.ts = batch.ts
         self._remember(batch)
 
     def _remember(self, batch: Batch) -> None:
         for request in batch.requests:
-            self._requests[request.request_id] = (request, batch.sequence, batch.ts)
+            self._requests.pop(request.request_id, None)
+            self._requests[request.request_id] = _Remembered(request, batch.sequence, batch.ts)
         oldest = batch.ts - REQUEST_SECONDS
         while self._requests:  # in the order of their batches, so the oldest stand first
             first = next(iter(self._requests))
-            if self._requests[first][2] >= oldest:
+            if self._requests[first].ts >= oldest:
                 break
             del self._requests[first]
+
+
+def _rest_of(image: Image) -> _Rest:
+    try:
+        return msgspec.msgpack.decode(image.rest, type=_Rest)
+    except msgspec.MsgspecError as error:
+        raise ValueError(f"no rest of a state: {error}") from error

@@ -1,20 +1,22 @@
 """The vector store: collections of tenants, opened on demand and kept level with their logs."""
 
+import logging
 import threading
-from collections import OrderedDict
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import TypeVar
 
-from anfl.problems import Problem
-from anfl.vectors import reads
-from anfl.vectors.catalogue import Catalogue
+import msgspec
+
+from anfl.problems import Problem, conflict, unavailable
+from anfl.vectors import named, reads
+from anfl.vectors.catalogue import Alias, Catalogue
 from anfl.vectors.changes import Change
-from anfl.vectors.log import Log
+from anfl.vectors.envelope import DamagedError
+from anfl.vectors.log import delete_all
 from anfl.vectors.model import Collection, CollectionSettings
-from anfl.vectors.objects import ObjectStore
-from anfl.vectors.replica import STALE_SECONDS, WAIT_SECONDS, Clock, Replica
+from anfl.vectors.named import ORPHAN_SECONDS, NamedSnapshot
+from anfl.vectors.opened import MEMORY_BYTES, OpenCollections, Opened
+from anfl.vectors.replica import STALE_SECONDS
 from anfl.vectors.requests import (
     Answer,
     CollectionPatch,
@@ -28,47 +30,58 @@ from anfl.vectors.requests import (
     Scroll,
     Stats,
     Written,
+    position_of,
 )
 from anfl.vectors.state import State
-from anfl.vectors.writer import Writer
+from anfl.vectors.storage import Storage
+from anfl.vectors.tails import NoTails, Tails
 
-OPEN_COLLECTIONS = 256
-"""Most collections in memory; above it the one unused for longest is dropped and read again when it is needed."""
-_LOADERS = 4
+UPKEEP_SECONDS = 0.2
+"""How often a process looks for new images, and at its memory."""
+REFRESH_SECONDS = STALE_SECONDS / 2
+"""A collection that is read gets its next look at catalogue and log at this age, so that no reader waits for it."""
+_log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
-@dataclass
-class _Open:
-    """A collection in memory, or on its way there."""
-
-    collection: Collection
-    checked_at: float
-    """Monotonic time before the last look into the catalogue."""
-    parts: "Future[tuple[Replica, Writer]]"
-
-
 class VectorStore:
-    """Safe for threads. Every call names the tenant; what belongs to another one does not exist."""
+    """Safe for threads. Every call names the tenant; what belongs to another one does not exist.
 
-    def __init__(self, catalogue: Catalogue, objects: ObjectStore, *, clock: Clock | None = None) -> None:
+    ``name`` is a collection's name, or, where data is read or written, an alias of it.
+    """
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        storage: Storage,
+        *,
+        memory_bytes: int = MEMORY_BYTES,
+        builds: bool = False,
+        tails: Tails | None = None,
+    ) -> None:
+        """:param builds: whether this node has a builder, to be asked for images.
+
+        :param tails: what the processes of this node tell each other of their writes.
+        """
         self.catalogue = catalogue
-        self.objects = objects
-        self._clock = clock or Clock()
-        self._open: OrderedDict[tuple[str, str], _Open] = OrderedDict()
-        self._lock = threading.Lock()
-        self._loaders = ThreadPoolExecutor(_LOADERS, thread_name_prefix="load")
-        self._builder = ThreadPoolExecutor(1, thread_name_prefix="build")
+        self.storage = storage
+        self._clock = storage.clock
+        self._tails: Tails = tails or NoTails()
+        self.opened = OpenCollections(catalogue, storage, memory_bytes=memory_bytes, builds=builds)
+        self._closing = threading.Event()
+        self._upkeep = threading.Thread(target=self._keep_up, name="upkeep", daemon=True)
+        self._upkeep.start()
 
     def close(self) -> None:
         """Give up background work; nothing that was acknowledged depends on it."""
-        self._loaders.shutdown(wait=False, cancel_futures=True)
-        self._builder.shutdown(wait=False, cancel_futures=True)
+        self._closing.set()
+        self._upkeep.join(timeout=10)
+        self.opened.close()
 
     def create(self, tenant: str, settings: CollectionSettings) -> tuple[Collection, bool]:
         """Create a collection; returns it and whether it is new.
 
-        :raises Problem: 409 ``collection_exists`` with other settings.
+        :raises Problem: 409 ``collection_exists`` with other settings, ``alias_exists``.
         """
         return self.catalogue.create(tenant, settings)
 
@@ -86,32 +99,124 @@ class VectorStore:
     def update(self, tenant: str, name: str, patch: CollectionPatch) -> Collection:
         """Change what can change of a collection; other nodes know within a second.
 
-        :raises Problem: 404 ``collection_not_found``; 409 where somebody else changed it meanwhile.
+        :raises Problem: 404 ``collection_not_found``; 409 where somebody else changed it meanwhile, or rows contradict
+            a new declaration.
         """
+        if patch.fields:
+            fields = patch.fields
+            self._read(tenant, name, Read(consistency="strong"), lambda state: reads.check_declarations(state, fields))
         collection = self.catalogue.update(tenant, name, patch)
-        self._forget_check(tenant, name)
+        self.opened.forget_check(tenant, name)
         return collection
 
     def delete(self, tenant: str, name: str) -> None:
-        """Delete a collection and everything in it.
+        """Delete a collection and everything in it. What another node writes at this very moment goes later.
 
         :raises Problem: 404 ``collection_not_found``.
         """
-        collection = self.catalogue.get(tenant, name)
+        collection = self.catalogue.find(tenant, name)
         self.catalogue.delete(collection)
-        with self._lock:
-            opened = self._open.pop((tenant, name), None)
-        if opened is not None and opened.collection.prefix == collection.prefix and _is_loaded(opened):
-            opened.parts.result()[1].close()
-        Log(self.objects, collection).delete()
+        opened = self.opened.drop(collection)
+        if opened is not None:
+            opened.writer.close()
+        delete_all(self.storage.objects, collection.prefix)
+        self.storage.node.of(collection).remove()
+
+    def set_alias(self, tenant: str, alias: str, name: str) -> Alias:
+        """Let ``alias`` stand for the collection ``name``; other nodes know within a second.
+
+        :raises Problem: 404 ``collection_not_found``; 409 ``collection_exists``, a collection has this name.
+        """
+        made = self.catalogue.set_alias(tenant, alias, name)
+        self.opened.forget_check(tenant, alias)
+        return made
+
+    def delete_alias(self, tenant: str, alias: str) -> None:
+        """Let ``alias`` stand for nothing.
+
+        :raises Problem: 404 ``alias_not_found``.
+        """
+        self.catalogue.delete_alias(tenant, alias)
+        self.opened.forget_check(tenant, alias)
+
+    def aliases(self, tenant: str) -> list[Alias]:
+        """The tenant's aliases by name."""
+        return self.catalogue.aliases(tenant)
+
+    def warm(self, tenant: str, name: str) -> bool:
+        """Begin to load a collection; returns whether it is in memory already.
+
+        :raises Problem: 404 ``collection_not_found``.
+        """
+        entry = self.opened.begin(tenant, name, self._clock.monotonic() - STALE_SECONDS)
+        return entry.now() is not None
+
+    def create_snapshot(self, tenant: str, name: str, snapshot: str) -> NamedSnapshot:
+        """Keep the present state under the name ``snapshot``.
+
+        :raises Problem: 404 ``collection_not_found``; 409 ``snapshot_exists``; 503 where the log is damaged or the
+            store does not answer.
+        """
+        replica = self._now(tenant, name).replica
+        names = self.storage.named(replica.collection)
+        if names.holds(snapshot):
+            raise named.exists(snapshot)
+        replica.freshen(Read(consistency="strong"))
+        local, rows = replica.publish()
+        manifest = replica.snapshots.publish(local.image, local.position, rows=rows, now=self._clock.wall())
+        return names.create(snapshot, manifest)
+
+    def snapshots(self, tenant: str, name: str) -> list[NamedSnapshot]:
+        """A collection's named snapshots by name.
+
+        :raises Problem: 404 ``collection_not_found``.
+        """
+        return self.storage.named(self.catalogue.get(tenant, name)).all()
+
+    def delete_snapshot(self, tenant: str, name: str, snapshot: str) -> None:
+        """Forget a named snapshot.
+
+        :raises Problem: 404 ``collection_not_found``, ``snapshot_not_found``.
+        """
+        self.storage.named(self.catalogue.get(tenant, name)).delete(snapshot)
+
+    def restore(self, tenant: str, name: str, snapshot: str, into: str) -> Collection:
+        """Make the new collection ``into`` from a named snapshot. It is there as a whole, or not at all.
+
+        :raises Problem: 404 ``collection_not_found``, ``snapshot_not_found``; 409 ``collection_exists``; 503
+            ``snapshot_damaged``.
+        """
+        source = self.catalogue.get(tenant, name)
+        if not self.catalogue.is_free(tenant, into):
+            raise conflict(f"{into} exists already.", code="collection_exists")
+        path = self.storage.named(source).find(snapshot)[1]
+        snapshots = self.storage.snapshots(source)
+        try:
+            made = named.restore(snapshots, snapshots.read(path), into, now=self._clock.wall())
+        except DamagedError as damage:
+            _log.error("damaged snapshot", extra={"key": snapshots.key(path), "reason": str(damage)})
+            raise named.damaged(snapshot) from damage
+        written = self._clock.monotonic()
+        try:
+            self.catalogue.add(made)
+        except Problem as problem:
+            if problem.status == 409:
+                delete_all(self.storage.objects, made.prefix)
+            raise
+        if self._clock.monotonic() - written > ORPHAN_SECONDS / 2:  # it may have been taken for nobody's meanwhile
+            self.delete(tenant, into)
+            raise unavailable("Restoring took too long and was undone; try again.", code="storage_unavailable")
+        return made
 
     def write(self, tenant: str, name: str, change: Change) -> Written:
         """Commit a change (see `Writer.write`).
 
         :raises Problem: 404 ``collection_not_found``, and what `Writer.write` raises.
         """
-        arrived = self._clock.monotonic()  # nothing may go into an incarnation that had been deleted by now
-        return self._parts(tenant, name, arrived)[1].write(change)
+        opened = self._now(tenant, name)
+        written = opened.writer.write(change)
+        self._tails.publish(opened.replica.collection.prefix, opened.replica.sequence)
+        return written
 
     def query(self, tenant: str, name: str, request: Query) -> Answer | Results:
         """See `reads.query`."""
@@ -128,79 +233,61 @@ class VectorStore:
     def scroll(self, tenant: str, name: str, request: Scroll) -> Rows:
         """See `reads.scroll`."""
         pinned: Read = request
-        if request.cursor is not None and request.min_sequence is None:
-            pinned = Read(consistency=request.consistency, min_sequence=reads.Cursor.parse(request.cursor).position)
+        if request.cursor is not None:
+            cursor = reads.Cursor.parse(request.cursor)
+            opened = self.opened.get(tenant, name, self._clock.monotonic() - STALE_SECONDS)
+            cursor.check(opened.replica.collection)
+            if request.min_sequence is None:
+                pinned = Read(consistency=request.consistency, min_sequence=cursor.position)
         return self._read(tenant, name, pinned, lambda state: reads.scroll(state, request))
 
     def stats(self, tenant: str, name: str) -> Stats:
         """See `reads.stats`."""
-        return self._read(tenant, name, Read(), reads.stats)
+        replica = self._opened(tenant, name, Read()).replica
+        stats = replica.view(reads.stats)
+        return stats if replica.trouble is None else msgspec.structs.replace(stats, trouble=replica.trouble.code)
+
+    def _now(self, tenant: str, name: str) -> Opened:
+        """What ``name`` stands for now: nothing may go into an incarnation that has been deleted before."""
+        return self.opened.get(tenant, name, self._clock.monotonic())
 
     def _read(self, tenant: str, name: str, freshness: Read, read: Callable[[State], T]) -> T:
+        return self._opened(tenant, name, freshness).replica.view(read)
+
+    def _opened(self, tenant: str, name: str, freshness: Read) -> Opened:
+        """The collection, as fresh as asked for."""
         now = self._clock.monotonic()
-        replica, _ = self._parts(tenant, name, now if freshness.consistency == "strong" else now - STALE_SECONDS)
+        moment = now if freshness.consistency == "strong" else now - STALE_SECONDS
+        opened = self.opened.get(tenant, name, moment)
+        replica = opened.replica
+        if self._tails.newest(replica.collection.prefix) > replica.sequence:
+            replica.take_cached()
+        if self._tails.newest(replica.collection.prefix) > replica.sequence and replica.trouble is None:
+            replica.level_with(self._clock.monotonic())
         replica.freshen(freshness)
-        return replica.view(read)
+        return opened
 
-    def _parts(self, tenant: str, name: str, moment: float) -> tuple[Replica, Writer]:
-        """The collection in memory, of the incarnation that there was after ``moment``.
+    def at_once(self, tenant: str, name: str, freshness: Read, read: Callable[[State], T]) -> T | None:
+        """What ``read`` makes of a collection that is in memory and as fresh as asked; None where that needs waiting.
 
-        :raises Problem: 404 ``collection_not_found``; 503 ``collection_loading`` where that takes longer.
+        For event loops: blocks on nothing.
         """
-        opened = self._checked(tenant, name, moment)
-        try:
-            return opened.parts.result(timeout=WAIT_SECONDS)
-        except TimeoutError:
-            raise Problem(503, "collection_loading", f"{name} is being loaded; try again.", retry_after=2) from None
-        except Exception:
-            with self._lock:
-                if self._open.get((tenant, name)) is opened:
-                    del self._open[tenant, name]
-            raise
+        found = self.opened.peek(tenant, name)
+        if found is None or freshness.consistency != "bounded":
+            return None
+        replica = found[0].replica
+        age = max(found[1], replica.level_for())
+        if age > REFRESH_SECONDS:
+            self.opened.refresh_soon(tenant, name)
+        if age > STALE_SECONDS or self._tails.newest(replica.collection.prefix) > replica.sequence:
+            return None
+        if freshness.min_sequence is not None and not replica.has_reached(position_of(freshness.min_sequence)):
+            return None
+        return replica.view_at_once(read)
 
-    def _checked(self, tenant: str, name: str, moment: float) -> _Open:
-        """The entry for a collection that was in the catalogue after ``moment``."""
-        key = (tenant, name)
-        with self._lock:
-            opened = self._open.get(key)
-            if opened is not None and opened.checked_at > moment:
-                self._open.move_to_end(key)
-                return opened
-        now = self._clock.monotonic()
-        try:
-            collection = self.catalogue.get(tenant, name)
-        except Problem as problem:
-            if problem.code == "collection_not_found":
-                with self._lock:
-                    self._open.pop(key, None)
-            raise
-        with self._lock:
-            opened = self._open.get(key)
-            if opened is not None and opened.checked_at > now:
-                return opened  # who looked later knows better
-            if opened is None or opened.collection.prefix != collection.prefix:
-                opened = _Open(collection, now, self._loaders.submit(self._load, collection))
-                self._open[key] = opened
-            elif opened.collection != collection and _is_loaded(opened):
-                opened.parts.result()[0].adopt(collection)
-                opened.collection = collection
-            opened.checked_at = now
-            self._open.move_to_end(key)
-            while len(self._open) > OPEN_COLLECTIONS:
-                self._open.popitem(last=False)
-            return opened
-
-    def _load(self, collection: Collection) -> tuple[Replica, Writer]:
-        log = Log(self.objects, collection, sleep=self._clock.sleep)
-        replica = Replica(collection, log, builder=self._builder, clock=self._clock)
-        replica.load()
-        return replica, Writer(replica)
-
-    def _forget_check(self, tenant: str, name: str) -> None:
-        with self._lock:
-            if (opened := self._open.get((tenant, name))) is not None:
-                opened.checked_at = float("-inf")
-
-
-def _is_loaded(opened: _Open) -> bool:
-    return opened.parts.done() and not opened.parts.exception()
+    def _keep_up(self) -> None:
+        while not self._closing.wait(UPKEEP_SECONDS):
+            try:
+                self.opened.upkeep()
+            except Exception:
+                _log.exception("upkeep failed; it is tried again")

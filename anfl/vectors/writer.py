@@ -18,6 +18,8 @@ BATCH_BYTES = 8 * 2**20
 """Most bytes of one batch; a single request may be as large as its transport allows."""
 WAITING_BYTES = 64 * 2**20
 """Most bytes that wait for their turn; above it callers are told to slow down."""
+LOCK_SECONDS = 2.0
+"""How long a writer waits for the other processes of its node. Their puts would only get in each other's way."""
 
 
 @dataclass
@@ -38,8 +40,10 @@ class _Resolved:
 class Writer:
     """Safe for threads. One put is in flight; the thread whose turn it is commits for all who wait."""
 
-    def __init__(self, replica: Replica) -> None:
+    def __init__(self, replica: Replica, *, unmerged_rows: int | None = None) -> None:
+        """:param unmerged_rows: most rows outside a graph, where somebody builds graphs."""
         self._replica = replica
+        self._unmerged_rows = unmerged_rows
         self._turn = threading.Lock()
         self._queue: deque[_Ticket] = deque()
         self._queue_lock = threading.Lock()
@@ -59,11 +63,18 @@ class Writer:
             with its request id).
         """
         ticket = _Ticket(prepare(change, self._replica.collection))
+        self._check_backlog()
         self._enqueue(ticket)
         with self._turn:
             while not ticket.written.done():
                 self._commit_group()
         return ticket.written.result()
+
+    def _check_backlog(self) -> None:
+        limit = self._unmerged_rows
+        if limit is not None and self._replica.view(lambda state: state.rows.unmerged) > limit:
+            detail = "More has been written to this collection than is indexed yet; slow down."
+            raise Problem(429, "builder_behind", detail, retry_after=2)
 
     def _enqueue(self, ticket: _Ticket) -> None:
         with self._queue_lock:
@@ -100,9 +111,16 @@ class Writer:
                 ticket.written.set_result(outcome)
 
     def _commit(self, group: list[Prepared]) -> list[Written | Problem]:
+        with self._replica.folder.lock("put", seconds=LOCK_SECONDS):
+            self._replica.take_cached()
+            return self._commit_alone(group)
+
+    def _commit_alone(self, group: list[Prepared]) -> list[Written | Problem]:
         replica = self._replica
         asked = replica.now()
         certain = False
+        if replica.trouble is not None or not replica.in_touch():
+            replica.level_with(asked)
         while True:
             resolved = replica.view(lambda state: _resolve(state, group))
             if not certain and (resolved.batch is None or _any_failed(resolved.outcomes)):
@@ -115,14 +133,22 @@ class Writer:
                 return resolved.outcomes
             started = replica.now()
             standing = replica.log.append(resolved.batch)
+            ours = standing.batch_id == resolved.batch.batch_id
+            if not replica.in_touch():  # so much time has passed that the slot may have been cut off meanwhile
+                late = ours and replica.came_too_late(standing.sequence)
+                if late:
+                    replica.log.withdraw(standing)
+                if late or not ours:
+                    replica.level_with(replica.now())
+                    continue
             replica.apply(standing)
-            if standing.batch_id == resolved.batch.batch_id:
+            if ours:
                 replica.mark_level(started)
                 return resolved.outcomes
 
 
 def _resolve(state: State, group: list[Prepared]) -> _Resolved:
-    draft = Draft(state=state)
+    draft = Draft(state=state, now=state.now())
     slot = Position(state.collection.epoch, state.sequence + 1)
     outcomes: list[Written | Problem] = []
     for prepared in group:
@@ -147,8 +173,8 @@ def _repeated(state: State, draft: Draft, prepared: Prepared, slot: Position) ->
         return None
     if (waiting := draft.request(request_id)) is not None:
         return _same(prepared, waiting, slot)
-    if (known := state.applied(request_id)) is not None:
-        return _same(prepared, known[0], Position(slot.epoch, known[1]))
+    if (known := state.applied(request_id, now=draft.now)) is not None:
+        return _same(prepared, known[0], state.collection.position(known[1]))
     return None
 
 

@@ -17,17 +17,22 @@ StartResponse = Callable[..., Any]
 
 
 class Application:
-    """WSGI. DynamoDB requests run one at a time: moto loses concurrent updates otherwise."""
+    """WSGI. DynamoDB requests run one at a time: moto loses concurrent updates otherwise. So do conditional puts to S3:
+    moto looks first and writes later, so that two of them could both win."""
 
     def __init__(self) -> None:
         self._moto = DomainDispatcherApplication(create_backend_app)
         self._dynamodb = threading.Lock()
+        self._conditional_puts = threading.Lock()
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Serve one request."""
         path = environ.get("PATH_INFO", "")
         if path.startswith(CONTROL):
             return _control(path.removeprefix(CONTROL), environ, start_response)
+        if environ.get("HTTP_IF_NONE_MATCH") and environ["REQUEST_METHOD"] == "PUT":
+            with self._conditional_puts:
+                return list(self._moto(environ, start_response))
         if environ.get("HTTP_X_AMZ_TARGET", "").startswith("DynamoDB"):
             with self._dynamodb:
                 return list(self._moto(environ, start_response))

@@ -2,7 +2,7 @@
 
 from anfl import environment
 from anfl.http.serve import Listen, serve
-from services.model_registry.app import create
+from services.model_registry.app import creator
 
 if __name__ == "__main__":
-    serve(create, environment.load(Listen))
+    serve(creator(), environment.load(Listen))

@@ -1,15 +1,14 @@
 """The model registry service: MLflow's protocol, its artefact proxy, and validation."""
 
-import asyncio
+from collections.abc import Callable
 
 import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
-from starlette.requests import Request
-from starlette.responses import Response
 
 from anfl import aws, environment
-from anfl.auth.verifier import verifier_from_settings
-from anfl.http.service import Service, Verifier, build, json_response
+from anfl.auth.verifier import TokenSettings, verifier_from_settings
+from anfl.http.adapters import from_starlette
+from anfl.http.service import Service, Verifier, build
 from anfl.problems import unavailable
 from anfl.registry.artifacts import MAX_FILE_BYTES
 from anfl.registry.registry import Registry, build_registry
@@ -42,24 +41,22 @@ def assemble(
     """The ASGI application over given parts."""
     validation = Validation(registry, queue)
 
-    async def live(_request: Request) -> Response:
-        return json_response({"status": "ok"})
-
-    async def ready(_request: Request) -> Response:
+    def ready() -> None:
         try:
-            await asyncio.to_thread(registry.records.reachable)
+            registry.records.reachable()
         except (BotoCoreError, ClientError):
             raise unavailable("The registry table cannot be read.", code="store_unavailable") from None
-        return json_response({"status": "ok"})
 
     return build(
-        {
-            **MlflowApi(registry, validation).handlers(),
-            **ArtifactProxy(registry.artifacts).handlers(),
-            **validation.handlers(),
-        },
+        from_starlette(
+            {
+                **MlflowApi(registry, validation).handlers(),
+                **ArtifactProxy(registry.artifacts).handlers(),
+                **validation.handlers(),
+            }
+        ),
         verifier=verifier,
-        public={("GET", "/health/live"): live, ("GET", "/health/ready"): ready},
+        ready=ready,
         max_body=MAX_FILE_BYTES,  # of an artefact; JSON bodies have a limit of their own
         stage_prefix=stage_prefix,
         render=render,
@@ -67,18 +64,24 @@ def assemble(
     )
 
 
-def create() -> Service:
-    """The application of this process, from its environment."""
-    settings = environment.load(Settings)
+def creator() -> Callable[[], Service]:
+    """Makes the application in each worker, from this process's environment.
+
+    :raises MissingSettingError: a variable is absent or malformed.
+    """
+    settings, tokens = environment.load(Settings), environment.load(TokenSettings)
     metrics = Metrics()
     session = stores.watch(aws.session(), metrics)
-    registry = build_registry(
-        table=settings.table,
-        dynamodb=session.client("dynamodb", config=aws.config(read_timeout=5)),
-        bucket=settings.bucket,
-        s3=session.client("s3", config=aws.config(read_timeout=60)),
-    )
-    queue = ValidationQueue(url=settings.queue_url, client=session.client("sqs", config=aws.config(read_timeout=5)))
-    return assemble(
-        registry, queue, verifier=verifier_from_settings(), stage_prefix=settings.stage_prefix, metrics=metrics
-    )
+
+    def create() -> Service:
+        registry = build_registry(
+            table=settings.table,
+            dynamodb=session.client("dynamodb", config=aws.config(read_timeout=5)),
+            bucket=settings.bucket,
+            s3=session.client("s3", config=aws.config(read_timeout=60)),
+        )
+        queue = ValidationQueue(url=settings.queue_url, client=session.client("sqs", config=aws.config(read_timeout=5)))
+        verifier = verifier_from_settings(tokens)
+        return assemble(registry, queue, verifier=verifier, stage_prefix=settings.stage_prefix, metrics=metrics)
+
+    return create

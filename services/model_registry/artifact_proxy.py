@@ -7,10 +7,11 @@ from collections.abc import AsyncIterator
 from urllib.parse import quote
 
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import StreamingResponse
 
 from anfl.auth.principal import Principal
-from anfl.http.service import Handler, json_response
+from anfl.http.adapters import StarletteHandler
+from anfl.http.answers import Answer, Response, json_response
 from anfl.registry.artifacts import Artifacts, Opened
 
 _BASES = ("/api/2.0/mlflow-artifacts/artifacts", "/ajax-api/2.0/mlflow-artifacts/artifacts")
@@ -23,9 +24,9 @@ class ArtifactProxy:
     def __init__(self, artifacts: Artifacts) -> None:
         self._artifacts = artifacts
 
-    def handlers(self) -> dict[tuple[str, str], Handler]:
+    def handlers(self) -> dict[tuple[str, str], StarletteHandler]:
         """The routes, by (method, path)."""
-        routes: dict[tuple[str, str], Handler] = {}
+        routes: dict[tuple[str, str], StarletteHandler] = {}
         for base in _BASES:
             routes["GET", base] = self._list
             routes["GET", f"{base}/{{path+}}"] = self._download
@@ -73,7 +74,7 @@ class ArtifactProxy:
             await asyncio.to_thread(writer.finish)
         except ClientDisconnect:
             await asyncio.to_thread(writer.abort)
-            return Response(status_code=499)
+            return Answer(b"", 499)
         except BaseException:
             await asyncio.shield(asyncio.to_thread(writer.abort))
             raise

@@ -2,9 +2,7 @@
 
 from http import HTTPStatus
 
-from starlette.responses import Response
-
-from anfl.http.service import json_response, problem_response
+from anfl.http.answers import Response, json_response, problem_response
 from anfl.problems import Problem
 
 MLFLOW_PREFIXES = ("/api/2.0/", "/ajax-api/2.0/")
@@ -41,5 +39,5 @@ def render(problem: Problem, path: str) -> Response:
     response = json_response({"error_code": code, "message": problem.detail}, problem.status)
     for name, value in problem.headers().items():
         if name != "content-type":
-            response.headers[name] = value
+            response.raw_headers.append((name.encode(), value.encode("latin-1")))
     return response

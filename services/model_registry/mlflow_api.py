@@ -6,10 +6,10 @@ from functools import partial
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import Response
 
 from anfl.auth.principal import Principal
-from anfl.http.service import Handler, json_response
+from anfl.http.adapters import StarletteHandler
+from anfl.http.answers import Response, json_response
 from anfl.registry import rules, sources
 from anfl.registry.entities import VersionOf
 from anfl.registry.errors import invalid_parameter
@@ -42,7 +42,7 @@ class MlflowApi:
         self._records = registry.records
         self._validation = validation
 
-    def handlers(self) -> dict[tuple[str, str], Handler]:
+    def handlers(self) -> dict[tuple[str, str], StarletteHandler]:
         """Every call under both bases, by (method, path)."""
         calls: dict[tuple[str, str], tuple[Schema, Call]] = {
             ("POST", "registered-models/create"): (

@@ -4,10 +4,10 @@ import asyncio
 
 import msgspec
 from starlette.requests import Request
-from starlette.responses import Response
 
 from anfl.auth.principal import Principal
-from anfl.http.service import Handler, json_response
+from anfl.http.adapters import StarletteHandler
+from anfl.http.answers import Response, json_response
 from anfl.registry import rules, sources
 from anfl.registry.entities import Verdict, VersionOf
 from anfl.registry.registry import Registry
@@ -25,7 +25,7 @@ class Validation:
         self._verdicts = registry.verdicts
         self._queue = queue
 
-    def handlers(self) -> dict[tuple[str, str], Handler]:
+    def handlers(self) -> dict[tuple[str, str], StarletteHandler]:
         """The routes, by (method, path)."""
         return {("GET", _PATH): self._get, ("POST", _PATH): self._post}
 

@@ -1,8 +1,14 @@
 """``python -m services.vector_store``: serve until SIGTERM."""
 
+import os
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # a worker has one core; read when numpy is imported
+
 from anfl import environment
 from anfl.http.serve import Listen, serve
-from services.vector_store.app import create
+from anfl.vectors import build as vectors
+from services.vector_store.app import building, creator, publishing
 
 if __name__ == "__main__":
-    serve(create, environment.load(Listen))
+    stores = vectors.on_a_node(environment.load(vectors.Settings))
+    serve(creator(stores), environment.load(Listen), beside=[publishing(), building(stores)])

@@ -17,6 +17,9 @@ from bundling.errors import BundlingError
 from tests.benchmarks import imports, tables, vectors
 from tests.benchmarks.embeddings import load
 from tests.benchmarks.errors import BenchmarkError
+from tests.benchmarks.http import measure as over_http
+from tests.benchmarks.http.figures import HttpFigures
+from tests.benchmarks.http.plot import draw
 from tests.benchmarks.progress import Report
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -27,12 +30,13 @@ class Benchmark(StrEnum):
 
     IMPORTS = "imports"
     VECTORS = "vectors"
+    HTTP = "http"
 
 
 @app.command()
 def run(
     only: Annotated[
-        list[Benchmark] | None, typer.Option(metavar="NAME", help="imports or vectors; repeatable. Default: all.")
+        list[Benchmark] | None, typer.Option(metavar="NAME", help="imports, vectors or http; repeatable. Default: all.")
     ] = None,
     data: Annotated[
         Path | None,
@@ -43,9 +47,11 @@ def run(
     threads: Annotated[
         int | None, typer.Option(min=1, help="Threads that build graphs; default: one a processor.")
     ] = None,
+    rows: Annotated[int | None, typer.Option(min=100, help="Only so many of the rows.")] = None,
+    plot: Annotated[Path | None, typer.Option(dir_okay=False, help="Draw what http found into this PNG.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """Import times of the functions from their built bundles, and the vector store beside raw hnswlib."""
+    """Import times of the functions from their built bundles; the vector store beside raw hnswlib, and over HTTP."""
     document: dict[str, Any] = {"machine": _machine()}
     if not as_json:
         console.print("{system}, {processors} processors, Python {python}".format_map(document["machine"]))
@@ -54,8 +60,10 @@ def run(
             if only and name not in only:
                 continue
             with _progress() as report:
-                found = _measure(name, data, threads or os.cpu_count() or 1, report)
+                found = _measure(name, data, rows, threads or os.cpu_count() or 1, report)
             document[name] = msgspec.to_builtins(found)
+            if plot is not None and isinstance(found, HttpFigures):
+                draw(found, plot)
             if not as_json:
                 console.print()
                 tables.show(found)
@@ -67,13 +75,15 @@ def run(
 
 
 def _measure(
-    name: Benchmark, data: Path | None, threads: int, report: Report
-) -> imports.ImportTimes | vectors.Comparison:
+    name: Benchmark, data: Path | None, rows: int | None, threads: int, report: Report
+) -> imports.ImportTimes | vectors.Comparison | HttpFigures:
     match name:
         case Benchmark.IMPORTS:
             return imports.measure(report)
         case Benchmark.VECTORS:
-            return vectors.measure(load(data), threads=threads, report=report)
+            return vectors.measure(load(data).first(rows), threads=threads, report=report)
+        case Benchmark.HTTP:
+            return over_http.measure(load(data).first(rows), report=report)
 
 
 def _machine() -> dict[str, object]:

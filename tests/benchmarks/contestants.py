@@ -3,16 +3,21 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from pathlib import Path
+from typing import Any, Protocol
 
 import hnswlib
 import numpy as np
 
+from anfl.vectors.engine.compaction import compact
 from anfl.vectors.engine.rows import RowStore
+from anfl.vectors.engine.view import Hit
+from anfl.vectors.filters import Filter
 from anfl.vectors.model import IndexSettings, Metric, Values
 
-BATCH = 500
+BATCH = 1_000
 """Rows a write."""
+Metadata = list[dict[str, Any]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,48 +40,62 @@ class Contestant(Protocol):
     def search(self, query: Values, k: int) -> object:
         """The nearest ``k`` rows, as the index gives them."""
 
+    def search_many(self, queries: Values, k: int) -> object:
+        """The nearest ``k`` rows to each of ``queries`` in one call, on one thread."""
+
     def numbers(self, answer: object) -> list[int]:
         """The rows in an answer of `search`."""
 
 
 class Store:
-    """The vector store's engine; graphs are built as the service does it, whenever one is due."""
+    """The vector store's engine; graphs are built as a node's builder does it, whenever one is due."""
 
-    def __init__(self, dimension: int, settings: IndexSettings) -> None:
+    def __init__(self, dimension: int, settings: IndexSettings, folder: Path, metadata: Metadata) -> None:
+        """:param folder: for segments. :param metadata: of each row."""
         self.rows = RowStore(dimension=dimension, metric=Metric.COSINE, index=settings)
+        self._folder = folder
+        self._metadata = metadata
 
     def fill(self, rows: Values, *, threads: int, done: Callable[[float], None]) -> Filled:
         """See `Contestant`."""
         writing = 0.0
         started = time.perf_counter()
         for first in range(0, len(rows), BATCH):
-            values = rows[first : first + BATCH]
-            ids = [str(number) for number in range(first, first + len(values))]
+            last = min(first + BATCH, len(rows))
             before = time.perf_counter()
-            self.rows.upsert(ids, values, [{} for _ in ids], [None] * len(ids), 1)
+            with self.rows.batch(first // BATCH + 1) as batch:
+                ids = [str(number) for number in range(first, last)]
+                batch.upsert(ids, rows[first:last], self._metadata[first:last], [None] * (last - first))
             writing += time.perf_counter() - before
-            while (work := self.rows.pending()) is not None:
-                self.rows.install(self.rows.carry_out(work, threads=threads))
-            done((first + len(values)) / len(rows))
+            self.build(threads=threads)
+            done(last / len(rows))
         altogether = time.perf_counter() - started
         in_graphs = len(rows) - self.rows.unmerged
         return Filled(rows=len(rows), in_graphs=in_graphs, writing=writing, altogether=altogether)
 
-    def search(self, query: Values, k: int) -> list[tuple[float, str]]:
+    def build(self, *, threads: int, quiet: bool = False) -> None:
+        """Build what is due."""
+        while self.rows.is_due(quiet=quiet):
+            self.rows.install(compact(self.rows.image(), self._folder, threads=threads, quiet=quiet))
+
+    def search(self, query: Values, k: int, wanted: Filter | None = None) -> list[Hit]:
+        """See `Contestant`; with a filter, of the rows that fulfil it."""
+        return self.rows.view.search(query[np.newaxis], k, now=time.time(), wanted=wanted)[0]
+
+    def search_many(self, queries: Values, k: int) -> list[list[Hit]]:
         """See `Contestant`."""
-        return self.rows.search(query, k, ef=None, matches=None, now=time.time())
+        return self.rows.view.search(queries, k, now=time.time())
 
     def numbers(self, answer: object) -> list[int]:
         """See `Contestant`."""
         assert isinstance(answer, list)
-        return [int(row_id) for _, row_id in answer]
+        return [int(hit.id) for hit in answer]
 
 
 class Raw:
     """hnswlib as it is: one graph over all rows."""
 
     def __init__(self, dimension: int, settings: IndexSettings) -> None:
-        self._dimension = dimension
         self._settings = settings
         self._graph = hnswlib.Index(space="cosine", dim=dimension)
 
@@ -99,6 +118,16 @@ class Raw:
         labels, _ = self._graph.knn_query(query, k=k, num_threads=1)
         found: Values = labels[0]
         return found
+
+    def search_many(self, queries: Values, k: int) -> Values:
+        """The nearest ``k`` rows to each of ``queries``, by one thread."""
+        labels, _ = self._graph.knn_query(queries, k=k, num_threads=1)
+        found: Values = labels
+        return found
+
+    def save(self, path: Path) -> None:
+        """Write the graph to a file."""
+        self._graph.save_index(str(path))
 
     def numbers(self, answer: object) -> list[int]:
         """See `Contestant`."""

@@ -1,6 +1,6 @@
 """The vectors to measure with: a folder's, else the repository's sample, else random ones."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +24,10 @@ class Embeddings:
     """What they are, for people."""
     rows: Values
     queries: Values
+
+    def first(self, count: int | None) -> "Embeddings":
+        """The same with at most ``count`` rows; None: all."""
+        return self if count is None or count >= len(self.rows) else replace(self, rows=self.rows[:count])
 
 
 def load(folder: Path | None, *, sample: Path = DATA) -> Embeddings:

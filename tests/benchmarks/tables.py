@@ -3,17 +3,20 @@
 from rich.table import Table
 
 from anfl.cli.output import console
+from tests.benchmarks.http.figures import HttpFigures, verdicts
 from tests.benchmarks.imports import ImportTimes
 from tests.benchmarks.vectors import Comparison
 
 
-def show(found: ImportTimes | Comparison) -> None:
+def show(found: ImportTimes | Comparison | HttpFigures) -> None:
     """Print one benchmark's findings."""
     match found:
         case ImportTimes():
             _show_imports(found)
         case Comparison():
             _show_comparison(found)
+        case HttpFigures():
+            _show_http(found)
 
 
 def _show_imports(found: ImportTimes) -> None:
@@ -30,19 +33,44 @@ def _show_imports(found: ImportTimes) -> None:
 
 def _show_comparison(found: Comparison) -> None:
     title = f"{found.rows:,} rows, {found.dimension} dimensions, cosine"
-    table = _table("", f"recall@{found.k}", "queries/s", "upserts/s", "indexed/s", title=title)
+    table = _table("", f"recall@{found.k}", "queries/s", "in batches", "upserts/s", "indexed/s", title=title)
     for index in (found.store, found.raw):
-        table.add_row(
-            index.name, f"{index.recall:.4f}", f"{index.queries:,.0f}", f"{index.upserts:,.0f}", f"{index.indexed:,.0f}"
-        )
-    table.add_row("store / raw", "", f"{found.ratio:.2f}", "", "")
+        rates = (index.queries, index.batched, index.upserts, index.indexed)
+        table.add_row(index.name, f"{index.recall:.4f}", *(f"{rate:,.0f}" for rate in rates))
+    table.add_row("store / raw", "", f"{found.ratio:.2f}", f"{found.batch_ratio:.2f}", "", f"{found.load_ratio:.2f}")
     console.print(table)
+    filters = _table("filter", "share", f"recall@{found.k}", "queries/s", "to unfiltered", title="With a filter")
+    for each in found.filtered:
+        filters.add_row(
+            each.field, f"{each.share:.0%}", f"{each.recall:.4f}", f"{each.queries:,.0f}", f"{each.ratio:.2f}"
+        )
+    console.print(filters)
+    console.print(f"Files: {found.bytes_per_row:,.0f} bytes a row, opened in {1000 * found.opening:.1f} ms.")
     settings = found.settings
     console.print(f"Embeddings: {found.source}; {found.queries:,} queries, one at a time.")
     console.print(
         f"Graphs: M {settings.m}, ef_construction {settings.ef_construction}, ef {settings.ef_search}, "
         f"built by {found.threads} threads. The store ended with {found.segments} segments, "
         f"{found.outside_graphs:,} rows outside graphs."
+    )
+
+
+def _show_http(found: HttpFigures) -> None:
+    title = f"Over HTTP: {found.rows:,} rows, {found.dimension} dimensions, {found.connections} connections"
+    table = _table("ratio or figure", "found", "limit", "", title=title)
+    for verdict in verdicts(found):
+        limit = f"{'≤' if verdict.at_most else '≥'} {verdict.limit:g}"
+        table.add_row(verdict.measure, f"{verdict.found:.3f}", limit, "✓" if verdict.holds else "✗")
+    console.print(table)
+    rates = _table("queries/s", "service", "bare handler", "raw hnswlib", title="")
+    for each in found.rounds:
+        rates.add_row("one worker", f"{each.service:,.0f}", f"{each.bare:,.0f}", f"{each.raw:,.0f}")
+    for rate in found.all_workers:
+        rates.add_row(f"{found.workers} workers", f"{rate:,.0f}", "", "")
+    console.print(rates)
+    console.print(
+        f"Embeddings: {found.source}. Load {found.load:,.0f} rows/s (raw {found.raw_load:,.0f}); "
+        f"{found.memory.processes} processes, {found.memory.pss / 10**6:,.0f} MB."
     )
 
 

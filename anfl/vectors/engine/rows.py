@@ -1,235 +1,215 @@
-"""All rows of a collection in memory, and the search over them."""
+"""All rows of a collection on a node: views to read, batches that change them, images to keep and to hand over."""
 
-import heapq
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
-from numpy.typing import NDArray
 
-from anfl.vectors.engine.distances import Distances
+from anfl.vectors.engine import bitmaps
+from anfl.vectors.engine.batch import Batch
+from anfl.vectors.engine.fresh import Fresh, NewRows
+from anfl.vectors.engine.images import Image, Rest, rest_of
 from anfl.vectors.engine.segment import Segment
-from anfl.vectors.model import IndexSettings, Metadata, Metric, Values
+from anfl.vectors.engine.selection import Selections
+from anfl.vectors.engine.tiers import FRESH_ROWS, Sizes, next_step
+from anfl.vectors.engine.view import Found, Part, View
+from anfl.vectors.model import IndexSettings, Metric, Values
 
-FRESH_ROWS = 10_000
-"""Most rows outside a graph before a segment is closed: an exact scan of them takes about a millisecond."""
-GRAPH_FROM = 1_000
-"""Fewest rows that get a graph."""
-SEGMENTS = 4
-"""Most closed segments; more are merged."""
 DEAD_ROWS = 1_000
-"""Dead rows that the fresh segment may hold besides as many as are alive."""
-
-Matches = Callable[[Metadata], bool]
-
-
-@dataclass(frozen=True)
-class Found:
-    """A row as it stands: views into a segment, to be copied before the next write."""
-
-    id: str
-    values: Values
-    metadata: Metadata
-    version: int
-    expires_at: float | None
-
-
-@dataclass(frozen=True)
-class Work:
-    """Closed segments to be rewritten as one with a graph; ``alive`` as they were when the work was given out."""
-
-    sources: tuple[Segment, ...]
-    alive: tuple[NDArray[np.bool_], ...]
-
-
-@dataclass(frozen=True)
-class Built:
-    """A segment with its graph, and for each of its rows the source and the number there."""
-
-    segment: Segment
-    origins: list[tuple[Segment, int]]
-    work: Work
+"""Dead fresh rows that may stand beside as many as are alive."""
+DELETED_IDS = 100_000
+"""Most deletions remembered for images that are on their way; older images are refused beyond it."""
+MOST_UNMERGED = 5 * FRESH_ROWS
+"""Fresh rows above which writers are to slow down: whoever builds graphs does not keep up."""
 
 
 class RowStore:
-    """Not safe for threads: the collection holds a lock around each call but `carry_out`."""
+    """One thread at a time changes it; a `view` may be read by others meanwhile, and shows whole batches."""
 
     def __init__(self, *, dimension: int, metric: Metric, index: IndexSettings) -> None:
+        self.version = 0
+        """The sequence of the last batch that changed rows."""
         self._dimension = dimension
         self._metric = metric
-        self._index = index
-        self.ef_search = index.ef_search
-        """Candidates that a graph keeps while it searches, unless a query says otherwise."""
-        self._closed: list[Segment] = []
-        self._fresh = Segment(dimension)
-        self._places: dict[str, tuple[Segment, int]] = {}
+        self._base = 0
+        """Images of earlier versions are refused: what has changed since is not known."""
+        self._deleted: dict[str, int] = {}
+        """Versions at which ids were deleted, since the base."""
+        self._fresh = Fresh(dimension, metric)
+        self.view = View((), Part(self._fresh.rows(), bitmaps.nothing(0)), index, Selections())
+        """The rows as they are now."""
+
+    @property
+    def index(self) -> IndexSettings:
+        """Parameters of the graphs, and of searches in them."""
+        return self.view.index
+
+    @index.setter
+    def index(self, index: IndexSettings) -> None:
+        self.view = View(self.view.segments, self.view.fresh, index, self.view.selections)
 
     def __len__(self) -> int:
         """Alive rows, expired ones included."""
-        return len(self._places)
-
-    @property
-    def unmerged(self) -> int:
-        """Alive rows outside a graph."""
-        return sum(segment.alive_count for segment in self._segments() if not segment.has_graph)
-
-    @property
-    def segment_count(self) -> int:
-        """Segments that hold rows."""
-        return sum(segment.size > 0 for segment in self._segments())
+        return self.view.count
 
     def get(self, row_id: str) -> Found | None:
         """The row ``row_id``, expired or not."""
-        place = self._places.get(row_id)
-        return None if place is None else _found(*place)
+        return self.view.get(row_id)
 
-    def ids(self) -> Iterable[str]:
-        """Every id, in no order."""
-        return self._places.keys()
+    def ids(self) -> Iterator[str]:
+        """Every id, expired or not, in no order."""
+        return self.view.ids()
 
-    def matching(self, matches: Matches | None, *, now: float) -> Iterator[str]:
-        """Ids of the rows that match and have not expired at ``now``, in no order."""
-        for row_id, (segment, number) in self._places.items():
-            moment = segment.expires_at[number]
-            if (moment is None or moment > now) and (matches is None or matches(segment.metadata[number])):
-                yield row_id
+    @property
+    def unmerged(self) -> int:
+        """Alive rows outside a segment."""
+        return self.view.fresh.count
 
-    def upsert(
-        self,
-        ids: Sequence[str],
-        values: Values,
-        metadata: Sequence[Metadata],
-        expires_at: Sequence[float | None],
-        version: int,
-    ) -> None:
-        """Replace or add rows; ids are distinct, ``values`` has shape (n, dimension)."""
-        self.delete(row_id for row_id in ids if row_id in self._places)
-        self._sweep()
-        first = self._fresh.append(ids, values, metadata, expires_at, version)
-        for offset, row_id in enumerate(ids):
-            self._places[row_id] = (self._fresh, first + offset)
+    @property
+    def segments(self) -> list[Segment]:
+        """Those that hold alive rows."""
+        return [part.rows for part in self.view.segments if isinstance(part.rows, Segment)]
 
-    def patch(self, row_id: str, metadata: Metadata, version: int) -> None:
-        """Replace the metadata of an existing row."""
-        segment, number = self._places[row_id]
-        segment.metadata[number] = metadata
-        segment.versions[number] = version
+    @property
+    def private_bytes(self) -> int:
+        """About the memory that this process alone has for it."""
+        per_segment = sum(part.alive.nbytes + 10 * part.rows.size for part in self.view.segments)
+        return self._fresh.private_bytes + per_segment + self.view.selections.nbytes + 200 * len(self._deleted)
 
-    def delete(self, ids: Iterable[str]) -> None:
-        """Remove rows; absent ids are no error."""
-        for row_id in list(ids):
-            place = self._places.pop(row_id, None)
-            if place is not None:
-                place[0].kill(place[1])
+    @property
+    def mapped_bytes(self) -> int:
+        """Bytes of files that are mapped, shared with the node's other processes."""
+        return sum(segment.mapped_bytes for segment in self.segments)
 
-    def search(
-        self, query: Values, k: int, *, ef: int | None, matches: Matches | None, now: float, skip: str | None = None
-    ) -> list[tuple[float, str]]:
-        """The nearest ``k`` rows as (distance, id), ascending, ties by id.
+    @property
+    def bytes(self) -> int:
+        """Both: what is gained by giving it up."""
+        return self.private_bytes + self.mapped_bytes
 
-        With ``matches`` the answer is exact; without it closed segments answer by their graphs.
+    @contextmanager
+    def batch(self, version: int) -> Iterator[Batch]:
+        """Changes that readers see all at once when the block ends; none of them where it raises."""
+        batch = Batch(self.view, self._fresh, version)
+        try:
+            yield batch
+        except BaseException:
+            self._rewrite_fresh()
+            raise
+        self.version = version
+        self._deleted |= dict.fromkeys(batch.deleted, version)
+        if len(self._deleted) > DELETED_IDS:
+            self._base, self._deleted = version, {}
+        self.view = batch.view()
+        if self._fresh.size - self.unmerged > max(self.unmerged, DEAD_ROWS):
+            self._rewrite_fresh()
 
-        :param now: rows that expire at or before it are left out.
-        :param skip: an id to leave out.
+    def is_due(self, *, now: float = 0.0, quiet: bool = False) -> bool:
+        """Whether `compaction.compact` has anything to do for `image` of the same ``now``; ``quiet`` as there."""
+        alive = [bitmaps.size(self.view.alive(part, now)) for part in (*self.view.segments, self.view.fresh)]
+        sizes = [Sizes(part.rows.size, count) for part, count in zip(self.view.segments, alive, strict=False)]
+        return next_step(sizes, alive[-1], quiet=quiet) is not None
+
+    def image(self, *, now: float = 0.0) -> Image:
+        """What `from_image` makes the same rows of, but for those that have expired at ``now``."""
+        view = self.view
+        rows = bitmaps.rows(view.alive(view.fresh, now), view.fresh.rows.size).tolist()
+        fresh = _taken(self._fresh, view.fresh.rows.values, rows)
+        rest = Rest(
+            version=self.version,
+            dimension=self._dimension,
+            metric=self._metric,
+            index=self.index,
+            alive=[view.alive(part, now).tobytes() for part in view.segments],
+            ids=list(fresh.ids),
+            values=fresh.values.astype("<f4", copy=False).tobytes(),
+            metadata=list(fresh.metadata),
+            expires_at=list(fresh.expires_at),
+            versions=list(fresh.versions),
+        )
+        return Image(tuple(segment.folder for segment in self.segments), rest.encode())
+
+    @classmethod
+    def from_image(cls, image: Image, *, verify: bool = False) -> "RowStore":
+        """The rows of an image.
+
+        :param verify: compare the SHA-256 of every file, as is right for what comes from elsewhere.
+        :raises DamagedFileError, FileNotFoundError: a segment is damaged, or gone.
+        :raises ValueError: the rest is damaged.
         """
-        best: list[tuple[float, str]] = []
-        for segment in self._segments():
-            numbers = self._candidates(segment, query, k + (skip is not None), ef, matches, now)
-            if not len(numbers):
-                continue
-            found = segment.distances_to(query, numbers, self._metric)
-            best += _nearest(segment, numbers, found, k + (skip is not None))
-        return heapq.nsmallest(k, (match for match in best if match[1] != skip))
+        rest = rest_of(image)
+        store = cls(dimension=rest.dimension, metric=rest.metric, index=rest.index)
+        segments = [Segment(path, verify=verify) for path in image.segments]
+        store._fresh, store.view = _opened(rest, segments, store.view)
+        store.version = store._base = rest.version
+        return store
 
-    def pending(self) -> Work | None:
-        """Close the fresh segment if it is full, and say what is to be built next: a graph for rows that have none or
-        are mostly dead, or of two segments one. None for nothing."""
-        if self._fresh.alive_count >= min(max(len(self) // 4, GRAPH_FROM), FRESH_ROWS):
-            self._closed.append(self._fresh)
-            self._fresh = Segment(self._dimension)
-        self._closed = [segment for segment in self._closed if segment.alive_count]
-        due = [segment for segment in self._closed if not segment.has_graph or 2 * segment.alive_count < segment.size]
-        if len(self._closed) > SEGMENTS:
-            sources = tuple(sorted(self._closed, key=lambda segment: segment.alive_count)[:2])
-        elif due:
-            sources = (due[0],)
-        else:
-            return None
-        return Work(sources, tuple(source.alive.copy() for source in sources))
+    def install(self, image: Image) -> bool:
+        """Take over the segments of an image of these very rows at an earlier version; no row changes.
 
-    def carry_out(self, work: Work, *, threads: int) -> Built:
-        """Build what ``work`` asks for. The one call that needs no lock: closed segments gain no rows."""
-        segment = Segment(self._dimension)
-        origins: list[tuple[Segment, int]] = []
-        for source, alive in zip(work.sources, work.alive, strict=True):
-            numbers = np.flatnonzero(alive)
-            source.copy_to(segment, numbers)
-            origins += [(source, int(number)) for number in numbers]
-        segment.build_graph(self._metric, self._index, threads=threads)
-        return Built(segment, origins, work)
+        Returns False where that cannot be: the image is newer, or older than the last one taken over.
 
-    def install(self, built: Built) -> None:
-        """Take ``built`` in place of its sources, with what has changed in them since the work was given out."""
-        for number, origin in enumerate(built.origins):
-            row_id = built.segment.ids[number]
-            if self._places.get(row_id) == origin:
-                source, old = origin
-                built.segment.metadata[number] = source.metadata[old]
-                built.segment.versions[number] = source.versions[old]
-                self._places[row_id] = (built.segment, number)
-            else:
-                built.segment.kill(number)
-        kept = [segment for segment in self._closed if segment not in built.work.sources]
-        self._closed = [*kept, built.segment]
+        :raises DamagedFileError, FileNotFoundError: a segment is damaged, or gone.
+        :raises ValueError: the rest is damaged.
+        """
+        rest = rest_of(image)
+        since = rest.version
+        if not self._base <= since <= self.version:
+            return False
+        known = {segment.name: segment for segment in self.segments}
+        segments = [known.get(path.name) or Segment(path) for path in image.segments]
+        fresh, view = _opened(rest, segments, self.view)
+        batch = Batch(view, fresh, self.version)
+        changed = [row for row, version in enumerate(self._fresh.versions) if version > since]
+        later = {row_id: version for row_id, version in self._deleted.items() if version > since}
+        batch.delete({*later, *(self._fresh.ids[row] for row in changed)})
+        alive = [row for row in changed if bitmaps.holds(self.view.fresh.alive, row)]
+        batch.add(_taken(self._fresh, self.view.fresh.rows.values, alive))
+        self._fresh, self._base, self._deleted = fresh, since, later
+        self.view = batch.view()
+        self._forget_selections()
+        return True
 
-    def _sweep(self) -> None:
-        """Write the fresh segment again without its dead rows once they are many."""
-        alive, dead = self._fresh.alive_count, self._fresh.size - self._fresh.alive_count
-        if dead <= max(alive, DEAD_ROWS):
-            return
-        swept = Segment(self._dimension)
-        self._fresh.copy_to(swept, np.flatnonzero(self._fresh.alive))
-        self._fresh = swept
-        self._places |= {row_id: (swept, number) for number, row_id in enumerate(swept.ids)}
+    def _rewrite_fresh(self) -> None:
+        """Write the fresh rows of the view again without dead ones."""
+        alive = bitmaps.rows(self.view.fresh.alive, self.view.fresh.rows.size).tolist()
+        rows = _taken(self._fresh, self.view.fresh.rows.values, alive)
+        self._fresh = Fresh(self._dimension, self._metric)
+        self._fresh.append(rows)
+        fresh = Part(self._fresh.rows(), bitmaps.everything(self._fresh.size))
+        self.view = View(self.view.segments, fresh, self.index, self.view.selections)
+        self._forget_selections()
 
-    def _segments(self) -> Iterator[Segment]:
-        yield from self._closed
-        yield self._fresh
-
-    def _candidates(
-        self, segment: Segment, query: Values, k: int, ef: int | None, matches: Matches | None, now: float
-    ) -> NDArray[np.int64]:
-        """Numbers of rows among which the nearest ``k`` are: by the graph where it can serve, else all that qualify."""
-        if matches is None and segment.has_graph and 2 * k < segment.alive_count:
-            numbers = segment.search_graph(query, k, ef or self.ef_search)
-            if numbers is not None and len(_unexpired(segment, numbers, now)) == len(numbers):
-                return np.sort(numbers)
-        numbers = _unexpired(segment, np.flatnonzero(segment.alive), now)
-        if matches is None:
-            return numbers
-        return np.array([number for number in numbers if matches(segment.metadata[number])], dtype=np.int64)
+    def _forget_selections(self) -> None:
+        self.view.selections.keep_only({segment.name for segment in self.segments}, self._fresh)
 
 
-def _found(segment: Segment, number: int) -> Found:
-    return Found(
-        segment.ids[number],
-        segment.values[number],
-        segment.metadata[number],
-        segment.versions[number],
-        segment.expires_at[number],
+def _opened(rest: Rest, segments: Sequence[Segment], before: View) -> tuple[Fresh, View]:
+    """The fresh rows of an image, and the view of all its rows; settings and memory as of ``before``."""
+    fresh = Fresh(rest.dimension, rest.metric)
+    values: Values = np.frombuffer(rest.values, dtype="<f4").reshape(-1, rest.dimension)
+    fresh.append(
+        NewRows(
+            ids=rest.ids,
+            values=values,
+            metadata=rest.metadata,
+            expires_at=rest.expires_at,
+            versions=rest.versions,
+        )
     )
+    parts = []
+    for segment, bits in zip(segments, rest.alive, strict=True):
+        if len(bits) != bitmaps.nothing(segment.size).nbytes:
+            raise ValueError(f"the set of segment {segment.name} is for other rows")
+        parts.append(Part(segment, np.frombuffer(bits, dtype=np.uint64)))
+    whole = Part(fresh.rows(), bitmaps.everything(fresh.size))
+    return fresh, View(tuple(parts), whole, before.index, before.selections)
 
 
-def _unexpired(segment: Segment, numbers: NDArray[np.int64], now: float) -> NDArray[np.int64]:
-    if not segment.expiring:
-        return numbers
-    moments = segment.expires_at
-    return np.array([n for n in numbers if (moment := moments[n]) is None or moment > now], dtype=np.int64)
-
-
-def _nearest(segment: Segment, numbers: NDArray[np.int64], distances: Distances, k: int) -> list[tuple[float, str]]:
-    """The nearest ``k`` as (distance, id). Rows as far as the last one stay in: their ids decide."""
-    if len(numbers) > k:
-        keep = distances <= np.partition(distances, k - 1)[k - 1]
-        numbers, distances = numbers[keep], distances[keep]
-    return heapq.nsmallest(k, zip(distances.tolist(), (segment.ids[n] for n in numbers), strict=True))
+def _taken(fresh: Fresh, values: Values, rows: Sequence[int]) -> NewRows:
+    return NewRows(
+        ids=[fresh.ids[row] for row in rows],
+        values=values[rows],
+        metadata=[fresh.metadata[row] for row in rows],
+        expires_at=[fresh.expires_at[row] for row in rows],
+        versions=[fresh.versions[row] for row in rows],
+    )

@@ -1,137 +1,210 @@
-"""A block of rows: values, metadata and which rows are alive; searched exactly, or by a graph once one is built."""
+"""A segment: rows that never change, as a folder of files which every process of a node maps.
 
-from collections.abc import Sequence
+The folder's name is the SHA-256 (first 32 digits) of its ``manifest.json``, which names the other files with size and
+SHA-256: ``rows.bin`` (values, ids, metadata …), ``columns.bin`` (the metadata by field, read when a filter asks), and
+``graph.bin``, where there is a graph, as hnswlib saves it. Which rows are alive is no part of a segment.
+"""
 
-import hnswlib
+import hashlib
+import os
+import shutil
+import uuid
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from anfl.vectors.engine.distances import Distances, distances, norms
-from anfl.vectors.model import IndexSettings, Metadata, Metric, Values
+from anfl.vectors.engine import archive, bitmaps
+from anfl.vectors.engine.archive import Array, DamagedFileError
+from anfl.vectors.engine.bitmaps import Bits
+from anfl.vectors.engine.columns import Columns
+from anfl.vectors.engine.native import Block, DamagedGraphError, Rows, find_ids
+from anfl.vectors.engine.packed import Packed
+from anfl.vectors.model import Metadata, Metric, Values
 
-_SPACES = {Metric.COSINE: "cosine", Metric.L2: "l2", Metric.IP: "ip"}
-_FIRST_CAPACITY = 64
-BLOCK_NUMBERS = 4 * 2**20
-"""Most float32 numbers that a scan works on at once, so that its copies stay small beside the rows."""
+FORMAT = 1
+NAME_LENGTH = 32
+MANIFEST, ROWS, COLUMNS, GRAPH = "manifest.json", "rows.bin", "columns.bin", "graph.bin"
+
+
+class FileFacts(msgspec.Struct, frozen=True):
+    """A file's size in bytes, and its SHA-256 in hexadecimal digits."""
+
+    size: int
+    sha256: str
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """What a segment is made of."""
+
+    format: int = FORMAT
+    rows: int
+    dimension: int
+    metric: Metric
+    files: dict[str, FileFacts]
 
 
 class Segment:
-    """Append-only rows. Updating a row anywhere is a tombstone here and a new row in the fresh segment."""
+    """Reads one segment. Safe for threads."""
 
-    def __init__(self, dimension: int) -> None:
-        self.ids: list[str] = []
-        self.metadata: list[Metadata] = []
-        self.versions: list[int] = []
-        self.expires_at: list[float | None] = []
-        self.size = 0
-        self.alive_count = 0
-        self.expiring = 0
-        """Alive rows that have an expiry; without any, nobody needs to look."""
-        self._values = np.empty((_FIRST_CAPACITY, dimension), dtype=np.float32)
-        self._norms = np.empty(_FIRST_CAPACITY, dtype=np.float32)
-        self._alive = np.zeros(_FIRST_CAPACITY, dtype=np.bool_)
-        self._graph: hnswlib.Index | None = None
+    def __init__(self, folder: Path, *, verify: bool = False) -> None:
+        """
+        :param verify: read every file and compare its SHA-256, as is right for what comes from elsewhere.
+        :raises DamagedFileError: a file is missing, or not what the manifest says.
+        :raises FileNotFoundError: there is no such segment.
+        """
+        self.name = folder.name
+        self.folder = folder
+        self.manifest = read_manifest(folder)
+        for file, facts in self.manifest.files.items():
+            _check(folder / file, facts, content=verify)
+        arrays, self.mapped_bytes = archive.read(folder / ROWS)
+        try:
+            self.values: Values = arrays["values"]
+            self.codes: NDArray[np.int8] = arrays["codes"]
+            self.sketches: NDArray[np.float32] = arrays["sketches"]
+            self.ids = Packed(arrays["ids"], arrays["ids.ends"])
+            self.packed_metadata = Packed(arrays["metadata"], arrays["metadata.ends"])
+            self.versions: NDArray[np.int64] = arrays["versions"]
+            self.expires_at: NDArray[np.float64] | None = arrays.get("expires_at")
+            self.order: NDArray[np.uint32] = arrays["order"]
+            if self.values.shape != (self.manifest.rows, self.manifest.dimension):
+                raise DamagedFileError(folder / ROWS, f"values of shape {self.values.shape}")
+        except KeyError as error:
+            raise DamagedFileError(folder / ROWS, f"{error} is missing") from error
+        graph = archive.mapped(folder / GRAPH) if GRAPH in self.manifest.files else None
+        self.mapped_bytes += 0 if graph is None else len(graph)
+        try:
+            self.block = Block(self.manifest.metric, self.values, self.codes, self.sketches, graph=graph)
+        except DamagedGraphError as error:
+            raise DamagedFileError(folder / GRAPH, str(error)) from error
 
     @property
-    def values(self) -> Values:
-        """All rows' values, dead ones included, shape (size, dimension)."""
-        return self._values[: self.size]
-
-    @property
-    def alive(self) -> NDArray[np.bool_]:
-        """Which rows are alive, shape (size,)."""
-        return self._alive[: self.size]
+    def size(self) -> int:
+        """All rows, dead ones included."""
+        return self.manifest.rows
 
     @property
     def has_graph(self) -> bool:
-        """Whether `search_graph` works."""
-        return self._graph is not None
+        """Whether there is a graph over the rows."""
+        return self.block.has_graph
 
-    def append(
-        self,
-        ids: Sequence[str],
-        values: Values,
-        metadata: Sequence[Metadata],
-        expires_at: Sequence[float | None],
-        version: int,
-    ) -> int:
-        """Add rows (n, dimension) and return the number of the first."""
-        first, count = self.size, len(ids)
-        self._reserve(first + count)
-        self._values[first : first + count] = values
-        self._norms[first : first + count] = norms(values)
-        self._alive[first : first + count] = True
-        self.ids += ids
-        self.metadata += metadata
-        self.expires_at += expires_at
-        self.versions += [version] * count
-        self.size += count
-        self.alive_count += count
-        self.expiring += sum(moment is not None for moment in expires_at)
-        return first
+    @cached_property
+    def columns(self) -> Columns:
+        """The metadata by field."""
+        arrays, size = archive.read(self.folder / COLUMNS)
+        self.mapped_bytes += size
+        return Columns(arrays, self.size)
 
-    def kill(self, number: int) -> None:
-        """Mark an alive row dead."""
-        self._alive[number] = False
-        self.alive_count -= 1
-        self.expiring -= self.expires_at[number] is not None
-        if self._graph is not None:
-            self._graph.mark_deleted(number)
+    def find(self, packed: tuple[NDArray[np.uint8], NDArray[np.uint64]]) -> Rows:
+        """The row of each id (see `packed.pack`), −1 where it is not here; a dead row is found as well."""
+        return find_ids(self.ids.blob, self.ids.offsets, self.order, packed)
 
-    def distances_to(self, query: Values, numbers: NDArray[np.int64], metric: Metric) -> Distances:
-        """Exact distances of ``query`` to the rows ``numbers``, ascending and distinct."""
-        if 2 * len(numbers) > self.size:  # reading some rows in vain is faster than copying the others
-            every = self._scan(query, [slice(first, last) for first, last in self._blocks(self.size)], metric)
-            return every if len(numbers) == self.size else every[numbers]
-        return self._scan(query, [numbers[first:last] for first, last in self._blocks(len(numbers))], metric)
+    def after(self, row_id: bytes) -> NDArray[np.uint32]:
+        """The rows with ids behind ``row_id``, by id."""
+        return self.order[bisect_right(self.order, row_id, key=self.ids.__getitem__) :]
 
-    def search_graph(self, query: Values, k: int, ef: int) -> NDArray[np.int64] | None:
-        """Numbers of about the nearest ``k`` alive rows; None where the graph does not lead to so many."""
-        if self._graph is None:
-            raise RuntimeError("the segment has no graph")
-        k = min(k, self.alive_count)
-        if k == 0:
-            return np.empty(0, dtype=np.int64)
-        self._graph.set_ef(max(ef, k))
+    def id(self, row: int) -> str:
+        """A row's id."""
+        return self.ids[row].decode()
+
+    def metadata(self, row: int) -> Metadata:
+        """A row's metadata."""
+        found: Metadata = msgspec.msgpack.decode(self.packed_metadata[row])
+        return found
+
+    def version(self, row: int) -> int:
+        """A row's version."""
+        return int(self.versions[row])
+
+    def expiry(self, row: int) -> float | None:
+        """When a row expires; None: never."""
+        moment = np.inf if self.expires_at is None else float(self.expires_at[row])
+        return None if moment == np.inf else moment
+
+    @cached_property
+    def expiring(self) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """The moments at which rows expire, ascending, and the rows."""
+        if self.expires_at is None:
+            return np.empty(0, dtype=np.float64), np.empty(0, dtype=np.int64)
+        rows = np.flatnonzero(np.isfinite(self.expires_at))
+        rows = rows[np.argsort(self.expires_at[rows], kind="stable")]
+        return self.expires_at[rows], rows
+
+    def expired(self, now: float) -> Bits | None:
+        """The rows that have expired at ``now``; None for none."""
+        moments, rows = self.expiring
+        count = int(np.searchsorted(moments, now, side="right"))
+        return bitmaps.of_rows(rows[:count], self.size) if count else None
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """A segment's manifest.
+
+    :raises DamagedFileError: it is not the one that the folder is named after.
+    :raises FileNotFoundError: there is no such segment.
+    """
+    path = folder / MANIFEST
+    try:
+        text = path.read_bytes()
+        manifest = msgspec.json.decode(text, type=Manifest)
+    except msgspec.MsgspecError as error:
+        raise DamagedFileError(path, str(error)) from error
+    if manifest.format != FORMAT:
+        raise DamagedFileError(path, f"format {manifest.format} is not known here")
+    if name_of(text) != folder.name:
+        raise DamagedFileError(path, "does not belong to a folder of this name")
+    return manifest
+
+
+def name_of(manifest: bytes) -> str:
+    """The name of the segment with this manifest."""
+    return hashlib.sha256(manifest).hexdigest()[:NAME_LENGTH]
+
+
+class Draft:
+    """A segment being written, in a folder of a passing name until `finish`."""
+
+    def __init__(self, parent: Path) -> None:
+        self._parent = parent
+        self.folder = parent / f".{uuid.uuid4().hex}"
+        self.folder.mkdir(parents=True)
+
+    def write(self, file: str, arrays: Mapping[str, Sequence[Array]]) -> None:
+        """Write an archive."""
+        archive.write(self.folder / file, arrays)
+
+    def finish(self, *, rows: int, dimension: int, metric: Metric) -> Path:
+        """Write the manifest, give the folder its name and return it."""
+        files = {path.name: _facts(path) for path in sorted(self.folder.iterdir())}
+        text = msgspec.json.encode(Manifest(rows=rows, dimension=dimension, metric=metric, files=files))
+        (self.folder / MANIFEST).write_bytes(text)
+        place = self._parent / name_of(text)
         try:
-            labels, _ = self._graph.knn_query(query, k=k, num_threads=1)
-        except RuntimeError:  # hnswlib's one way to say so: rows far from all others can have no way in
-            return None
-        numbers: NDArray[np.int64] = labels[0].astype(np.int64)
-        return numbers
+            self.folder.rename(place)
+        except OSError:
+            if not place.is_dir():
+                raise
+            shutil.rmtree(self.folder)  # the very same segment is there already
+        return place
 
-    def build_graph(self, metric: Metric, settings: IndexSettings, *, threads: int) -> None:
-        """Build the graph over all rows, whose labels are their numbers. Releases the GIL while it adds them."""
-        graph = hnswlib.Index(space=_SPACES[metric], dim=self._values.shape[1])
-        graph.init_index(max_elements=self.size, ef_construction=settings.ef_construction, M=settings.m, random_seed=1)
-        graph.add_items(self.values, np.arange(self.size), num_threads=threads)
-        self._graph = graph
 
-    def copy_to(self, target: "Segment", numbers: NDArray[np.int64]) -> None:
-        """Append the rows ``numbers`` to ``target``."""
-        first = target.append(
-            [self.ids[number] for number in numbers],
-            self.values[numbers],
-            [self.metadata[number] for number in numbers],
-            [self.expires_at[number] for number in numbers],
-            0,
-        )
-        target.versions[first:] = [self.versions[number] for number in numbers]
+def _facts(path: Path) -> FileFacts:
+    with path.open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        return FileFacts(size, hashlib.file_digest(file, "sha256").hexdigest())
 
-    def _blocks(self, count: int) -> list[tuple[int, int]]:
-        step = max(1, BLOCK_NUMBERS // self._values.shape[1])
-        return [(first, min(first + step, count)) for first in range(0, count, step)]
 
-    def _scan(self, query: Values, blocks: Sequence[slice | NDArray[np.int64]], metric: Metric) -> Distances:
-        return np.concatenate([distances(metric, query, self._values[block], self._norms[block]) for block in blocks])
-
-    def _reserve(self, rows: int) -> None:
-        capacity = len(self._norms)
-        if rows <= capacity:
-            return
-        capacity = max(rows, capacity * 2)
-        for name in ("_values", "_norms", "_alive"):
-            old = getattr(self, name)
-            new = np.zeros((capacity, *old.shape[1:]), dtype=old.dtype)
-            new[: self.size] = old[: self.size]
-            setattr(self, name, new)
+def _check(path: Path, facts: FileFacts, *, content: bool) -> None:
+    try:
+        size = path.stat().st_size
+        if size != facts.size:
+            raise DamagedFileError(path, f"{size} bytes instead of {facts.size}")
+        if content and _facts(path).sha256 != facts.sha256:
+            raise DamagedFileError(path, "its SHA-256 is not the manifest's")
+    except OSError as error:
+        raise DamagedFileError(path, str(error)) from error

@@ -12,8 +12,11 @@ from bundling.errors import BundleMissingError
 from tests.benchmarks import command, embeddings, imports, vectors
 from tests.benchmarks.command import app
 from tests.benchmarks.embeddings import Embeddings
+from tests.benchmarks.http import measure as http_measure
+from tests.benchmarks.http.figures import HttpFigures
 from tests.benchmarks.imports import ImportTime, ImportTimes
 from tests.benchmarks.vectors import Comparison
+from tests.unit.benchmarks.test_http import GOOD
 
 IMPORTS = ImportTimes(
     functions=[ImportTime(function="auth", milliseconds=20.0, runs=[19.0, 20.0, 31.0], unzipped_bytes=3 * 2**20)]
@@ -35,6 +38,11 @@ def _asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Any]:
         asked["threads"] = options["threads"]
         return measure(found, **options, rounds=1, round_seconds=0.0)
 
+    def over_http(_found: object, **_options: object) -> HttpFigures:
+        asked["http"] = True
+        return GOOD
+
+    monkeypatch.setattr(http_measure, "measure", over_http)
     monkeypatch.setattr(imports, "measure", import_times)
     monkeypatch.setattr(vectors, "measure", compare)
     monkeypatch.setattr(command, "load", lambda folder: embeddings.load(folder, sample=tmp_path / "sample"))
@@ -51,7 +59,7 @@ def run(*arguments: str, data: str | None = None) -> Result:
 def test_everything_runs_by_default(asked: dict[str, Any]) -> None:
     result = run()
     assert result.exit_code == 0, result.output
-    assert {"imports", "vectors"} <= asked.keys()
+    assert {"imports", "vectors", "http"} <= asked.keys()
     assert "auth" in result.stdout
     assert "19 to 31 ms" in result.stdout
     assert "3.0 MiB" in result.stdout
@@ -59,10 +67,10 @@ def test_everything_runs_by_default(asked: dict[str, Any]) -> None:
     assert "the repository's sample: glosses.npy, 5 rows of it as queries" in result.stdout
 
 
-@pytest.mark.parametrize("name", ["imports", "vectors"])
+@pytest.mark.parametrize("name", ["imports", "vectors", "http"])
 def test_one_can_be_chosen(name: str, asked: dict[str, Any]) -> None:
     assert run("--only", name).exit_code == 0
-    assert asked.keys() & {"imports", "vectors"} == {name}
+    assert asked.keys() & {"imports", "vectors", "http"} == {name}
 
 
 def test_a_choice_can_be_repeated(asked: dict[str, Any]) -> None:
@@ -79,7 +87,7 @@ def test_an_unknown_name_is_refused_with_those_that_exist(asked: dict[str, Any])
 
 def test_json_is_one_document_and_nothing_else_on_standard_output() -> None:
     document = json.loads(run("--json").stdout)
-    assert document.keys() == {"machine", "imports", "vectors"}
+    assert document.keys() == {"machine", "imports", "vectors", "http"}
     assert document["imports"]["functions"][0]["milliseconds"] == 20.0
     compared = document["vectors"]
     assert (compared["rows"], compared["queries"], compared["dimension"], compared["k"]) == (45, 5, 8, 10)
@@ -122,3 +130,10 @@ def test_threads_are_passed_on(asked: dict[str, Any]) -> None:
     assert run("--only", "vectors", "--threads", "3").exit_code == 0
     assert asked["threads"] == 3
     assert run("--threads", "0").exit_code == 2
+
+
+def test_fewer_rows_and_a_picture_can_be_asked_for(tmp_path: Path, asked: dict[str, Any]) -> None:
+    picture = tmp_path / "run.png"
+    assert run("--only", "http", "--rows", "100", "--plot", str(picture)).exit_code == 0
+    assert asked["http"]
+    assert picture.read_bytes().startswith(b"\x89PNG")

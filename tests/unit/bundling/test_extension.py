@@ -5,7 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from bundling.extension import compile_with
+from bundling import native
+from bundling.extension import BINDING, compile_with
+from bundling.gates import check_portable, check_vectorised
+from bundling.sources import ROOT
 
 COMPILER = shutil.which("c++")
 
@@ -21,8 +24,19 @@ def test_where_the_source_lay_does_not_show(tmp_path: Path) -> None:
         code = '#include "hnswlib.h"\n#include <pybind11/pybind11.h>\n'
         code += "PYBIND11_MODULE(hnswlib, m) { m.def(__FILE__, [] { return header(); }); }\n"
         (source / "python_bindings" / "bindings.cpp").write_text(code)
-        compile_with([COMPILER or ""], source, tmp_path / place / "hnswlib.so")
+        compile_with([COMPILER or ""], BINDING, source, tmp_path / place / "hnswlib.so")
         libraries.append((tmp_path / place / "hnswlib.so").read_bytes())
     assert libraries[0] == libraries[1]
     assert str(tmp_path).encode() not in libraries[0]
     assert b"/site-packages/" not in libraries[0]
+
+
+@pytest.mark.skipif(COMPILER is None, reason="compiles with the machine's C++ compiler")
+def test_what_searches_is_for_any_machine_of_aws(tmp_path: Path) -> None:
+    (tmp_path / "anfl" / "vectors" / "engine").mkdir(parents=True)
+    native.place(tmp_path)
+    library = tmp_path / "anfl" / "vectors" / "engine" / native.NATIVE.name
+    check_portable(library)
+    check_vectorised(library)
+    assert str(ROOT).encode() not in library.read_bytes()
+    native.place(tmp_path / "anfl")  # where its source has no place there is nothing to do

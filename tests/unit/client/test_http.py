@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from anfl.client import ApiError, Client, ForeignAnswerError, UnreachableError
-from anfl.client.http import ATTEMPTS
+from anfl.client.retries import ATTEMPTS
 
 Answer = Callable[[httpx.Request], httpx.Response]
 
@@ -28,7 +28,7 @@ def client_of(answers: list[httpx.Response | Exception], seen: list[httpx.Reques
 @pytest.fixture(name="waited", autouse=True)
 def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     waited: list[float] = []
-    monkeypatch.setattr("anfl.client.http.time.sleep", waited.append)
+    monkeypatch.setattr("anfl.client.connection.sleep", waited.append)
     return waited
 
 

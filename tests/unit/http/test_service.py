@@ -6,11 +6,11 @@ from typing import TypeVar
 
 import httpx
 import pytest
-from starlette.requests import Request
-from starlette.responses import Response
 
 from anfl.auth.principal import Principal, Role
-from anfl.http.service import Service, build, json_response
+from anfl.http.answers import Response, json_response
+from anfl.http.requests import Request
+from anfl.http.service import Service, build
 from anfl.problems import Problem
 
 T = TypeVar("T")
@@ -31,7 +31,7 @@ class OneToken:
 
 async def echo(request: Request, principal: Principal) -> Response:
     return json_response(
-        {"tenant": principal.tenant, "parameters": request.path_params, "size": len(await request.body())}
+        {"tenant": principal.tenant, "parameters": request.parameters, "size": len(await request.body())}
     )
 
 
@@ -39,8 +39,12 @@ async def crash(_request: Request, _principal: Principal) -> Response:
     raise RuntimeError("secret detail")
 
 
-async def live(_request: Request) -> Response:
-    return json_response({"status": "ok"})
+async def description(_request: Request) -> Response:
+    return json_response({})
+
+
+def ready() -> None:
+    """Always."""
 
 
 @pytest.fixture(name="service")
@@ -51,7 +55,8 @@ def _service() -> Service:
             ("GET", "/v1/collections/{name}/vectors"): echo,
             ("GET", "/v1/collections"): crash,
         },
-        public={("GET", "/health/live"): live},
+        public={("GET", "/v1/openapi.json"): description},
+        ready=ready,
         verifier=OneToken(),
         max_body=LIMIT,
         stage_prefix="/live",
@@ -130,9 +135,9 @@ def test_health_needs_no_token(service: Service) -> None:
 
 def test_a_route_outside_the_access_table_cannot_be_served() -> None:
     with pytest.raises(ValueError, match="/v1/secret"):
-        build({("GET", "/v1/secret"): echo}, verifier=OneToken(), max_body=1)
+        build({("GET", "/v1/secret"): echo}, verifier=OneToken(), max_body=1, ready=ready)
     with pytest.raises(ValueError, match="/v1/collections"):
-        build({}, public={("GET", "/v1/collections"): live}, verifier=OneToken(), max_body=1)
+        build({}, public={("GET", "/v1/collections"): description}, verifier=OneToken(), max_body=1, ready=ready)
 
 
 def test_every_service_shows_its_figures_by_template_and_without_token(service: Service) -> None:

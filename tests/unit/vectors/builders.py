@@ -1,15 +1,22 @@
 """Collections, replicas and rows for tests."""
 
+import tempfile
+import uuid
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from anfl.problems import Problem
-from anfl.vectors.log import Log
 from anfl.vectors.model import Collection, CollectionSettings, FieldType, Metric
+from anfl.vectors.node import NodeFolder
+from anfl.vectors.objects import ObjectStore
 from anfl.vectors.replica import Clock, Replica
 from anfl.vectors.requests import DeleteRows, NewRow, Upsert
+from anfl.vectors.storage import Storage
 from anfl.vectors.writer import Writer
-from tests.unit.vectors.simulated import Later, SimulatedStore, SimulatedTime
+from tests.unit.vectors.simulated import SimulatedStore, SimulatedTime
+
+_FOLDERS = tempfile.TemporaryDirectory(prefix="anfl-nodes-")
 
 
 def collection(
@@ -20,13 +27,21 @@ def collection(
     return Collection(tenant="demo", settings=settings, incarnation="0" * 32, created_at=1.0)
 
 
+def node() -> NodeFolder:
+    """A node of its own."""
+    return NodeFolder(Path(_FOLDERS.name) / uuid.uuid4().hex)
+
+
+def storage(objects: ObjectStore, *, clock: Clock | None = None, node_: NodeFolder | None = None) -> Storage:
+    """Objects and a node, a new one if none is given."""
+    return Storage(objects=objects, node=node_ or node(), clock=clock or SimulatedTime().clock())
+
+
 def replica(
-    store: SimulatedStore, of: Collection | None = None, *, clock: Clock | None = None, builder: Later | None = None
+    store: SimulatedStore, of: Collection | None = None, *, clock: Clock | None = None, node_: NodeFolder | None = None
 ) -> Replica:
-    """A loaded replica."""
-    clock = clock or SimulatedTime().clock()
-    of = of or collection()
-    made = Replica(of, Log(store, of, sleep=clock.sleep), builder=builder or Later(), clock=clock)
+    """A loaded replica, on a node of its own if none is given."""
+    made = storage(store, clock=clock, node_=node_).replica(of or collection())
     made.load()
     return made
 

@@ -7,12 +7,28 @@ import boto3
 import pytest
 from moto import mock_aws
 
+from anfl.vectors import catalogue as catalogue_module
 from anfl.vectors.catalogue import Catalogue
 from anfl.vectors.objects import S3ObjectStore
+from anfl.vectors.replica import Clock
 from anfl.vectors.store import VectorStore
+from tests.unit.vectors.builders import storage
 
 TABLE = "catalogue"
 BUCKET = "vectors"
+
+
+def create_table(session: boto3.session.Session, name: str) -> None:
+    """A catalogue's table."""
+    session.client("dynamodb").create_table(
+        TableName=name,
+        BillingMode="PAY_PER_REQUEST",
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
+        AttributeDefinitions=[
+            {"AttributeName": "pk", "AttributeType": "S"},
+            {"AttributeName": "sk", "AttributeType": "S"},
+        ],
+    )
 
 
 @pytest.fixture(name="session")
@@ -22,21 +38,15 @@ def _session(monkeypatch: pytest.MonkeyPatch) -> Iterator[boto3.session.Session]
         session = boto3.session.Session(
             aws_access_key_id="testing", aws_secret_access_key="testing", region_name="us-east-1"
         )
-        session.client("dynamodb").create_table(
-            TableName=TABLE,
-            BillingMode="PAY_PER_REQUEST",
-            KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
-            AttributeDefinitions=[
-                {"AttributeName": "pk", "AttributeType": "S"},
-                {"AttributeName": "sk", "AttributeType": "S"},
-            ],
-        )
+        create_table(session, TABLE)
         session.client("s3").create_bucket(Bucket=BUCKET)
         yield session
 
 
 @pytest.fixture(name="catalogue")
-def _catalogue(session: boto3.session.Session) -> Catalogue:
+def _catalogue(session: boto3.session.Session, monkeypatch: pytest.MonkeyPatch) -> Catalogue:
+    """Every incarnation begins with epoch 1, so that positions can be told in advance."""
+    monkeypatch.setattr(catalogue_module, "first_epoch", lambda _incarnation: 1)
     return Catalogue(session.resource("dynamodb").Table(TABLE))
 
 
@@ -52,6 +62,6 @@ def _objects(s3: Any) -> S3ObjectStore:
 
 @pytest.fixture(name="store")
 def _store(catalogue: Catalogue, objects: S3ObjectStore) -> Iterator[VectorStore]:
-    store = VectorStore(catalogue, objects)
+    store = VectorStore(catalogue, storage(objects, clock=Clock()))
     yield store
     store.close()

@@ -2,19 +2,20 @@
 
 import random
 import threading
-from collections.abc import Iterable, Iterator
-from concurrent.futures import Executor, Future
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
 
-from anfl.vectors.objects import AlreadyExistsError, StoreUnavailableError
+from anfl.vectors.objects import AlreadyExistsError, Entry, StoreUnavailableError
 from anfl.vectors.replica import Clock
 
 
 class SimulatedStore:
     """Objects in memory. With faults, puts fail before or after they took effect, or take effect later; gets fail."""
 
-    def __init__(self, *, seed: int = 0, faults: float = 0.0) -> None:
+    def __init__(self, *, seed: int = 0, faults: float = 0.0, now: Callable[[], float] = lambda: 0.0) -> None:
         self.objects: dict[str, bytes] = {}
+        self.modified: dict[str, float] = {}
+        self._now = now
+        self.replaced: dict[str, list[bytes]] = {}
         self.faults = faults
         self.puts = 0
         self.gets = 0
@@ -46,12 +47,26 @@ class SimulatedStore:
             if key in self.objects:
                 raise AlreadyExistsError(key)
             self.objects[key] = body
+            self.modified[key] = self._now()
 
-    def list(self, prefix: str, *, after: str = "") -> Iterator[str]:
+    def put(self, key: str, body: bytes) -> None:
+        """See `ObjectStore.put`."""
+        with self._lock:
+            if key in self.objects:
+                self.replaced.setdefault(key, []).append(self.objects[key])
+            self.objects[key] = body
+            self.modified[key] = self._now()
+
+    def list(self, prefix: str, *, after: str = "") -> Iterator[Entry]:
         """See `ObjectStore.list`."""
         with self._lock:
-            keys = sorted(key for key in self.objects if key.startswith(prefix) and key > after)
-        yield from keys
+            found = {key: len(self.objects[key]) for key in self.objects if key.startswith(prefix) and key > after}
+        for key in sorted(found):
+            yield Entry(key, found[key], self.modified.get(key, 0.0))
+
+    def versions(self, key: str) -> Iterator[bytes]:
+        """See `ObjectStore.versions`."""
+        yield from self.replaced.get(key, ())
 
     def delete(self, keys: Iterable[str]) -> None:
         """See `ObjectStore.delete`."""
@@ -85,24 +100,3 @@ class SimulatedTime:
     def advance(self, seconds: float) -> None:
         """Let time pass."""
         self.seconds += seconds
-
-
-class Later(Executor):
-    """Runs nothing until `run`; a builder whose speed the test decides."""
-
-    def __init__(self) -> None:
-        self._waiting: list[tuple[Any, tuple[Any, ...]]] = []
-
-    def submit(self, fn: Any, /, *args: Any, **_kwargs: Any) -> "Future[Any]":
-        """Keep the work."""
-        self._waiting.append((fn, args))
-        return Future()
-
-    def run(self) -> int:
-        """Do everything that waits, and what that adds; returns how much it was."""
-        done = 0
-        while self._waiting:
-            fn, args = self._waiting.pop(0)
-            fn(*args)
-            done += 1
-        return done

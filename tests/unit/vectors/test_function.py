@@ -50,6 +50,7 @@ def test_every_operation_by_direct_event(function: Any) -> None:
         ("scroll", {"collection": "words", "limit": 1}),
         ("query", {"collection": "words", "vector": [1, 1], "k": 1}),
         ("count", {"collection": "words"}),
+        ("warm", {"collection": "words"}),
         ("delete", {"collection": "words", "ids": ["a"]}),
         ("delete_collection", {"collection": "words"}),
     ]

@@ -1,10 +1,13 @@
 """The log: what a put's outcomes mean, and what damage does."""
 
+import msgspec
 import pytest
 
 from anfl.problems import Problem
-from anfl.vectors.log import Batch, CorruptLogError, Log, decode, encode
-from anfl.vectors.model import Row
+from anfl.vectors import log as log_module
+from anfl.vectors.envelope import Checksummed
+from anfl.vectors.log import Batch, CorruptLogError, Log, LogGapError, delete_all
+from anfl.vectors.model import Fork, Position, Row
 from tests.unit.vectors.builders import collection, expect_outage
 from tests.unit.vectors.simulated import SimulatedStore
 
@@ -27,28 +30,53 @@ def log(store: SimulatedStore) -> Log:
     return Log(store, collection(), sleep=lambda _: None)
 
 
+def seal(made: Batch) -> bytes:
+    return Checksummed().seal("", msgspec.msgpack.encode(made))
+
+
 def test_what_is_written_is_read() -> None:
-    assert decode(encode(batch(3)), key="k") == batch(3)
+    store = SimulatedStore()
+    assert log(store).append(batch(3)) == batch(3)
+    assert log(store).read(3) == batch(3)
 
 
 @pytest.mark.parametrize("position", [0, 4, 10, 40, -1])
 def test_any_damaged_byte_is_noticed(position: int) -> None:
-    data = bytearray(encode(batch(1)))
+    data = bytearray(seal(batch(1)))
     data[position] ^= 1
+    store = SimulatedStore()
+    store.objects[log(store).key(1)] = bytes(data)
     with pytest.raises(CorruptLogError):
-        decode(bytes(data), key="k")
+        log(store).read(1)
 
 
-def test_a_truncated_object_is_noticed() -> None:
+@pytest.mark.parametrize("data", [seal(batch(1))[:-1], b"", b"ANFL", b"ANFL\x02" + seal(batch(1))[5:]])
+def test_a_truncated_object_and_one_of_the_future_are_noticed(data: bytes) -> None:
+    store = SimulatedStore()
+    store.objects[log(store).key(1)] = data
     with pytest.raises(CorruptLogError):
-        decode(encode(batch(1))[:-1], key="k")
-    with pytest.raises(CorruptLogError):
-        decode(b"", key="k")
+        log(store).read(1)
+
+
+def test_a_damaged_object_is_put_right_from_its_version() -> None:
+    store = SimulatedStore()
+    log(store).append(batch(1))
+    store.put(log(store).key(1), b"ANFL damaged")
+    assert log(store).read(1) == batch(1)
+    assert store.objects[log(store).key(1)] == seal(batch(1))
+
+
+def test_a_damaged_object_is_put_right_from_another_region() -> None:
+    store, elsewhere = SimulatedStore(), SimulatedStore()
+    log(elsewhere).append(batch(1))
+    store.objects[log(store).key(1)] = seal(batch(2))
+    assert Log(store, collection(), replicas=[elsewhere]).read(1) == batch(1)
+    assert store.objects == elsewhere.objects
 
 
 def test_an_object_in_the_wrong_place_stops_the_reader() -> None:
     store = SimulatedStore()
-    store.objects[log(store).key(1)] = encode(batch(2))
+    store.objects[log(store).key(1)] = seal(batch(2))
     with pytest.raises(CorruptLogError):
         log(store).read(1)
 
@@ -71,27 +99,55 @@ def test_an_answer_that_got_lost_is_found_out() -> None:
         assert log(store).read(1) == standing == batch(1)
 
 
-def test_replay_stops_at_the_first_gap() -> None:
+def test_a_gap_is_never_passed() -> None:
     store = SimulatedStore()
     for sequence in (1, 2, 3, 5):
-        store.objects[log(store).key(sequence)] = encode(batch(sequence))
-    assert [each.sequence for each in log(store).replay()] == [1, 2, 3]
+        store.objects[log(store).key(sequence)] = seal(batch(sequence))
+    tail = log(store).tail(0)
+    assert [next(tail).sequence for _ in range(3)] == [1, 2, 3]
+    with pytest.raises(LogGapError):
+        next(tail)
 
 
-def test_replay_never_skips_a_damaged_batch() -> None:
+def test_a_damaged_batch_is_never_skipped() -> None:
     store = SimulatedStore()
     for sequence in range(1, 40):
         log(store).append(batch(sequence))
     store.objects[log(store).key(20)] = b"ANFL damaged"
-    replay = log(store).replay()
-    assert [next(replay).sequence for _ in range(19)] == list(range(1, 20))
+    tail = log(store).tail(0)
+    assert [next(tail).sequence for _ in range(19)] == list(range(1, 20))
     with pytest.raises(CorruptLogError):
-        next(replay)
+        next(tail)
+
+
+def test_a_tail_in_windows_is_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log_module, "READ_BYTES", 500)
+    store = SimulatedStore()
+    for sequence in range(1, 100):
+        log(store).append(batch(sequence))
+    assert [each.sequence for each in log(store).tail(10)] == list(range(11, 100))
+
+
+def test_after_a_fork_the_old_branch_is_history_up_to_there() -> None:
+    store = SimulatedStore()
+    for sequence in range(1, 6):
+        log(store).append(batch(sequence))
+    fork = Fork(epoch=2, parent_epoch=1, fork_sequence=3)
+    forked = msgspec.structs.replace(collection(), epoch=2, forks=(fork,))
+    after = Log(store, forked)
+    for sequence in (4, 5, 6):
+        after.append(msgspec.structs.replace(batch(sequence), epoch=2))
+    found = [(each.epoch, each.sequence) for each in after.tail(0)]
+    assert found == [(1, 1), (1, 2), (1, 3), (2, 4), (2, 5), (2, 6)]
+    assert [each.sequence for each in after.tail(4)] == [5, 6]
+    assert forked.holds(Position(1, 3))
+    assert not forked.holds(Position(1, 4))
+    assert not forked.holds(Position(2, 3))
 
 
 def test_deletion_leaves_nothing_of_the_incarnation() -> None:
     store = SimulatedStore()
     store.objects["demo/words/other/log/1"] = b""
     log(store).append(batch(1))
-    log(store).delete()
+    delete_all(store, collection().prefix)
     assert list(store.objects) == ["demo/words/other/log/1"]

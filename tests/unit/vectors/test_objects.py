@@ -1,5 +1,6 @@
 """The object store over S3."""
 
+import time
 from typing import Any
 
 import pytest
@@ -35,14 +36,14 @@ def test_an_absent_object_is_none(objects: S3ObjectStore) -> None:
 def test_lists_begin_behind_a_key(objects: S3ObjectStore, s3: Any) -> None:
     for key in ("a/1", "a/2", "a/3", "b/1"):
         s3.put_object(Bucket=BUCKET, Key=key, Body=b"")
-    assert list(objects.list("a/", after="a/1")) == ["a/2", "a/3"]
+    assert [entry.key for entry in objects.list("a/", after="a/1")] == ["a/2", "a/3"]
 
 
 def test_many_objects_are_listed_and_deleted(objects: S3ObjectStore, s3: Any) -> None:
     for number in range(1_005):
         s3.put_object(Bucket=BUCKET, Key=f"a/{number:05}", Body=b"")
     assert len(list(objects.list("a/"))) == 1_005
-    objects.delete(objects.list("a/"))
+    objects.delete(entry.key for entry in objects.list("a/"))
     assert list(objects.list("a/")) == []
 
 
@@ -56,8 +57,30 @@ def test_no_answer_is_an_outage() -> None:
         list(objects.list("a"))
     with pytest.raises(StoreUnavailableError):
         objects.delete(["a"])
+    with pytest.raises(StoreUnavailableError):
+        objects.put("a", b"")
+    with pytest.raises(StoreUnavailableError):
+        list(objects.versions("a"))
 
 
 def test_an_absent_bucket_is_an_outage(s3: Any) -> None:
     with pytest.raises(StoreUnavailableError):
         S3ObjectStore(s3, "elsewhere").put_if_absent("a", b"")
+
+
+def test_versions_come_oldest_first(objects: S3ObjectStore, s3: Any) -> None:
+    s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
+    for body in (b"first", b"second", b"third"):
+        objects.put("a/1", body)
+        objects.put("a/10", b"another key")
+    assert list(objects.versions("a/1")) == [b"first", b"second", b"third"]
+    objects.delete(["a/1"])
+    assert list(objects.versions("a/1")) == [b"first", b"second", b"third"]
+    assert list(objects.versions("a/2")) == []
+
+
+def test_a_listing_says_how_large_and_how_old(objects: S3ObjectStore) -> None:
+    objects.put("a/1", b"12345")
+    (entry,) = objects.list("a/")
+    assert entry.size == 5
+    assert abs(entry.modified - time.time()) < 60

@@ -7,12 +7,13 @@ import pytest
 
 from anfl.problems import Problem
 from anfl.vectors import reads
-from anfl.vectors.engine import rows as engine
+from anfl.vectors.builder import Builder
+from anfl.vectors.engine import plan, tiers
 from anfl.vectors.replica import Clock
 from anfl.vectors.requests import Answer, Count, Fetch, Query, Read
 from anfl.vectors.writer import Writer
-from tests.unit.vectors.builders import replica, upsert, writer
-from tests.unit.vectors.simulated import Later, SimulatedStore, SimulatedTime
+from tests.unit.vectors.builders import collection, node, replica, storage, upsert, writer
+from tests.unit.vectors.simulated import SimulatedStore, SimulatedTime
 
 
 def test_bounded_reads_look_once_a_second() -> None:
@@ -78,20 +79,24 @@ def test_concurrent_strong_reads_share_looks() -> None:
 
 
 def test_a_graph_is_built_beside_reads_and_writes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "GRAPH_FROM", 20)
-    monkeypatch.setattr(engine, "FRESH_ROWS", 20)
-    store, builder = SimulatedStore(), Later()
-    node = Writer(replica(store, builder=builder))
+    monkeypatch.setattr(tiers, "GRAPH_FROM", 20)
+    monkeypatch.setattr(tiers, "FRESH_ROWS", 20)
+    monkeypatch.setattr(plan, "GRAPH_COST", 0.0)
+    store, place = SimulatedStore(), node()
+    worker = Writer(replica(store, node_=place))
+    builder = Builder(storage(store, node_=place))
     points = np.random.default_rng(2).integers(-50, 50, size=(200, 2))
     for number, (x, y) in enumerate(points):
-        node.write(upsert((f"{number:03}", (float(x), float(y)))))
+        worker.write(upsert((f"{number:03}", (float(x), float(y)))))
         if number % 37 == 36:
-            assert builder.run() > 0
-    found = node._replica.view(lambda state: reads.query(state, Query(vector=[0.0, 0.0], k=5)))
+            builder.build(collection())
+            assert worker._replica.install_newest()
+    found = worker._replica.view(lambda state: reads.query(state, Query(vector=[0.0, 0.0], k=5)))
     nearest = sorted((float(np.hypot(x, y)), f"{n:03}") for n, (x, y) in enumerate(points))[:5]
     assert isinstance(found, Answer)
     assert [round(match.distance, 3) for match in found.matches] == [round(distance, 3) for distance, _ in nearest]
-    assert node._replica.view(lambda state: reads.count(state, Count())).count == 200
+    assert worker._replica.view(lambda state: reads.count(state, Count())).count == 200
+    assert worker._replica.view(lambda state: state.rows.segments)
 
 
 def test_values_come_back_bit_by_bit() -> None:

@@ -1,37 +1,31 @@
 """The vector store service over ASGI, with tokens that say who they are."""
 
 import asyncio
+import gzip
 import json
+import sys
 from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import quote
 
 import httpx
-import msgspec
 import pytest
 
-from anfl.auth.principal import Principal, Role
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
 from anfl.auth.rbac import ROUTES
+from anfl.http.admission import Room
+from anfl.http.service import Service
 from anfl.problems import Problem
-from anfl.vectors.operations import OPERATIONS
+from anfl.vectors.operations import OPERATIONS, STREAMS
 from anfl.vectors.store import VectorStore
-from services.vector_store import app as app_module
 from services.vector_store.app import assemble
+from tests.unit.vectors.serving import PlainTokens
 
 pytestmark = pytest.mark.anyio
-
-
-class PlainTokens:
-    """Believes ``<tenant>.<role>``."""
-
-    def cached(self, token: str) -> Principal | None:
-        """The principal that the token names."""
-        tenant, _, role = token.partition(".")
-        return Principal(subject="me", tenant=tenant, roles=frozenset({Role(role)}), token_id="1", expires_at=0)
-
-    def verify(self, token: str) -> Principal:
-        """Never asked."""
-        raise AssertionError(token)
 
 
 @pytest.fixture(name="anyio_backend")
@@ -119,27 +113,28 @@ async def test_roles_and_tenants(client: httpx.AsyncClient) -> None:
     assert (await client.get("/v1/collections", headers={"authorization": ""})).status_code == 401
 
 
-async def test_a_body_above_the_limit(monkeypatch: pytest.MonkeyPatch, store: VectorStore) -> None:
-    monkeypatch.setattr(app_module, "MAX_BODY_BYTES", 100)
-    service = assemble(store, verifier=PlainTokens())
-    transport = httpx.ASGITransport(service)
-    async with httpx.AsyncClient(transport=transport, base_url="http://api") as small:
-        headers = {"authorization": "Bearer demo.admin"}
-        answer = await small.post("/v1/collections", content=b" " * 101, headers=headers)
+def calling(service: Service) -> httpx.AsyncClient:
+    headers = {"authorization": "Bearer demo.admin"}
+    return httpx.AsyncClient(transport=httpx.ASGITransport(service), base_url="http://api", headers=headers)
+
+
+async def test_a_body_above_the_limit(store: VectorStore) -> None:
+    async with calling(assemble(store, verifier=PlainTokens(), max_body=100)) as client:
+        answer = await client.post("/v1/collections", content=b" " * 101)
     assert answer.status_code == 413
 
 
-async def test_too_many_at_once_are_told_to_slow_down(
-    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(app_module, "REQUESTS", 0)
-    answer = await client.get("/v1/collections")
-    assert (answer.status_code, answer.headers["retry-after"]) == (429, "1")
+async def test_too_many_at_once_are_told_to_slow_down_and_the_node_is_healthy(store: VectorStore) -> None:
+    full = assemble(store, verifier=PlainTokens(), room=Room(requests=0, body_bytes=0))
+    async with calling(full) as client:
+        answer = await client.get("/v1/collections")
+        assert (answer.status_code, answer.headers["retry-after"]) == (429, "1")
+        assert (await client.get("/health/ready")).status_code == 200
 
 
-async def test_bodies_count_before_they_are_read(client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_bodies_count_before_they_are_read(store: VectorStore) -> None:
+    client = calling(assemble(store, verifier=PlainTokens(), room=Room(requests=9, body_bytes=150)))
     await created(client)
-    monkeypatch.setattr(app_module, "BODIES_BYTES", 150)
     first_part, go_on = asyncio.Event(), asyncio.Event()
 
     async def slow_body() -> AsyncIterator[bytes]:
@@ -159,11 +154,6 @@ async def test_bodies_count_before_they_are_read(client: httpx.AsyncClient, monk
     assert (await client.post(count, content=b"{}" + b" " * 98)).status_code == 200
 
 
-async def test_a_busy_node_is_healthy(client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(app_module, "REQUESTS", 0)
-    assert (await client.get("/health/ready")).status_code == 200
-
-
 async def test_health_needs_no_token_and_tells_of_the_catalogue(
     client: httpx.AsyncClient, store: VectorStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -177,16 +167,63 @@ async def test_health_needs_no_token_and_tells_of_the_catalogue(
     assert (await client.get("/health/ready")).status_code == 503
 
 
-async def test_the_description_has_every_operation(client: httpx.AsyncClient) -> None:
-    described = (await client.get("/v1/openapi.json", headers={"authorization": ""})).json()
-    found = {(method.upper(), path) for path, methods in described["paths"].items() for method in methods}
-    assert found == {(operation.method, operation.path) for operation in OPERATIONS}
-    references = {
-        part.partition('"')[0] for part in msgspec.json.encode(described).decode().split("#/components/schemas/")[1:]
-    }
-    assert references <= set(described["components"]["schemas"])
-
-
 def test_every_collection_route_is_served() -> None:
     routes = {(route.method, route.path) for route in ROUTES if route.path.startswith("/v1/collections")}
-    assert routes == {(operation.method, operation.path) for operation in OPERATIONS}
+    assert routes == {(call.method, call.path) for call in (*OPERATIONS, *STREAMS)}
+
+
+async def test_bodies_may_be_compressed_within_the_same_limits(store: VectorStore) -> None:
+    room = Room(requests=9, body_bytes=3_000)
+    async with calling(assemble(store, verifier=PlainTokens(), room=room, max_body=2_000)) as client:
+        await created(client)
+        upsert, rows = "/v1/collections/words/vectors", json.dumps(ROWS).encode()
+        for encoding, pack in (("gzip", gzip.compress), ("zstd", zstd.compress)):
+            headers = {"content-encoding": encoding}
+            assert (await client.put(upsert, content=pack(rows), headers=headers)).status_code == 200
+            bomb = await client.put(upsert, content=pack(b" " * 2_001), headers=headers)
+            assert (bomb.status_code, bomb.json()["code"]) == (413, "too_large")
+            wrong = await client.put(upsert, content=rows, headers=headers)
+            assert (wrong.status_code, wrong.json()["code"]) == (400, "malformed_body")
+        refused = await client.put(upsert, content=rows, headers={"content-encoding": "br"})
+        assert (refused.status_code, refused.headers["accept-encoding"]) == (415, "gzip, zstd")
+        assert (await client.put(upsert, content=rows, headers={"content-type": "text/csv"})).status_code == 415
+        assert (await client.post("/v1/collections/words/count", json={})).json()["count"] == 2
+
+
+async def test_what_a_compressed_body_holds_counts_while_it_is_inside(store: VectorStore) -> None:
+    async with calling(assemble(store, verifier=PlainTokens(), room=Room(requests=9, body_bytes=500))) as client:
+        await created(client)
+        body = gzip.compress(b" " * 1_000 + b"{}")
+        count = "/v1/collections/words/count"
+        refused = await client.post(count, content=body, headers={"content-encoding": "gzip"})
+        assert (refused.status_code, refused.headers["retry-after"]) == (429, "1")
+        assert (await client.post(count, content=b"{}" + b" " * 490)).status_code == 200
+
+
+async def test_an_export_is_refused_before_it_begins_or_comes_whole(client: httpx.AsyncClient) -> None:
+    await created(client)
+    rows = [{"id": f"r{number:04}", "values": [number, 1]} for number in range(1, 1_001)]
+    assert (await client.put("/v1/collections/words/vectors", json={"vectors": rows})).status_code == 200
+    assert (await client.get("/v1/collections/words/export?filter={")).status_code == 400
+    answer = await client.get("/v1/collections/words/export", params={"include": "values", "values_format": "f32"})
+    assert answer.headers["content-type"] == "application/x-ndjson"
+    lines = [json.loads(line) for line in answer.text.splitlines()]
+    assert [line["id"] for line in lines] == [row["id"] for row in rows]
+    assert lines[0] == {"id": "r0001", "version": 1, "values": {"f32": "AACAPwAAgD8="}}
+
+
+async def test_a_query_of_what_is_at_hand_needs_no_thread(
+    client: httpx.AsyncClient, store: VectorStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await created(client)
+    await client.put("/v1/collections/words/vectors", json=ROWS)
+
+    def elsewhere(*_: object) -> None:
+        raise AssertionError("in a thread")
+
+    monkeypatch.setattr(store, "query", elsewhere)
+    query = "/v1/collections/words/query"
+    assert (await client.post(query, json={"vector": [1, 0], "k": 1})).json()["matches"][0]["id"] == "a"
+    assert (await client.post(query, json={"vector": [1], "k": 1})).status_code == 400
+    for wanting in ({"consistency": "strong"}, {"min_sequence": "1.9"}, {"k": 1_000}):
+        assert (await client.post(query, json={"vector": [1, 0], **wanting})).status_code == 500

@@ -4,20 +4,22 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
 from functools import partial
+from time import sleep
 from typing import Any
 
 import pytest
 
 from anfl.problems import Problem
-from anfl.vectors import store as store_module
+from anfl.vectors import replica as replica_module
 from anfl.vectors.catalogue import Catalogue
 from anfl.vectors.log import Log
-from anfl.vectors.model import Collection, CollectionSettings, FieldType, Metric
+from anfl.vectors.model import Collection, CollectionSettings, FieldType, Metric, Position
 from anfl.vectors.objects import S3ObjectStore
-from anfl.vectors.replica import Replica
-from anfl.vectors.requests import Answer, CollectionPatch, Count, Fetch, IndexPatch, Query, Scroll
+from anfl.vectors.replica import Clock, Replica
+from anfl.vectors.requests import Answer, CollectionPatch, Count, Fetch, IndexPatch, Query, Read, Scroll
 from anfl.vectors.store import VectorStore
-from tests.unit.vectors.builders import delete, upsert
+from tests.unit.vectors.builders import delete, storage, upsert
+from tests.unit.vectors.simulated import SimulatedTime
 
 WORDS = CollectionSettings(name="words", dimension=2, metric=Metric.L2)
 
@@ -65,22 +67,22 @@ def test_rows_survive_the_process(store: VectorStore, catalogue: Catalogue, obje
     store.create("demo", WORDS)
     store.write("demo", "words", upsert(("a", (1, 1)), ("b", (5, 5))))
     store.write("demo", "words", delete("b"))
-    second = VectorStore(catalogue, objects)
+    second = VectorStore(catalogue, storage(objects, clock=Clock()))
     found = second.fetch("demo", "words", Fetch(ids=["a", "b"]))
     assert [(row.id, row.values) for row in found.vectors] == [("a", [1.0, 1.0])]
-    assert found.sequence == "1.2"
+    assert Position.parse(found.sequence).sequence == 2
 
 
 def test_a_name_used_again_shares_nothing(store: VectorStore, catalogue: Catalogue, objects: S3ObjectStore) -> None:
     store.create("demo", WORDS)
-    other = VectorStore(catalogue, objects)
+    other = VectorStore(catalogue, storage(objects, clock=Clock()))
     store.write("demo", "words", upsert(("a", (1, 1))))
     assert other.count("demo", "words", Count(consistency="strong")).count == 1
     store.delete("demo", "words")
     assert code_of(lambda: store.count("demo", "words", Count())) == (404, "collection_not_found")
     store.create("demo", WORDS)
     assert store.count("demo", "words", Count()).count == 0
-    other._forget_check("demo", "words")
+    other.opened.forget_check("demo", "words")
     assert other.count("demo", "words", Count()).count == 0
 
 
@@ -88,7 +90,7 @@ def test_no_write_goes_into_what_was_deleted(store: VectorStore, catalogue: Cata
     """Another node deleted the collection and created it again a moment ago."""
     store.create("demo", WORDS)
     store.write("demo", "words", upsert(("old", (1, 1))))
-    other = VectorStore(catalogue, objects)
+    other = VectorStore(catalogue, storage(objects, clock=Clock()))
     other.delete("demo", "words")
     assert code_of(lambda: store.write("demo", "words", upsert(("a", (1, 1))))) == (404, "collection_not_found")
     other.create("demo", WORDS)
@@ -152,14 +154,14 @@ def test_deletion_waits_for_writes_under_way(
     with ThreadPoolExecutor(3) as threads:
         first = threads.submit(store.write, "demo", "words", upsert(("b", (1, 1))))
         under_way.wait(10)
-        writer = next(iter(store._open.values())).parts.result()[1]
+        writer = store.opened.loaded()[0].writer
         second = threads.submit(store.write, "demo", "words", upsert(("c", (1, 1))))
         while not writer._queue:
             threading.Event().wait(0.001)
         deletion = threads.submit(store.delete, "demo", "words")
         wait([deletion], timeout=0.5)
         go_on.set()
-        assert first.result().sequence == "1.2"
+        assert Position.parse(first.result().sequence).sequence == 2
         deletion.result()
         for write in (second, threads.submit(store.write, "demo", "words", upsert(("d", (1, 1))))):
             error = write.exception()
@@ -190,7 +192,7 @@ def test_deletion_removes_the_objects(store: VectorStore, objects: S3ObjectStore
 
 def test_settings_that_can_change(store: VectorStore) -> None:
     store.create("demo", WORDS)
-    store.write("demo", "words", upsert(("a", (1, 1)), metadata={"n": "text"}))
+    store.write("demo", "words", upsert(("a", (1, 1)), metadata={"n": 1}))
     patch = CollectionPatch(index=IndexPatch(ef_search=99), fields={"n": FieldType.NUMBER})
     changed = store.update("demo", "words", patch)
     assert changed.settings.index.ef_search == 99
@@ -201,22 +203,34 @@ def test_settings_that_can_change(store: VectorStore) -> None:
     assert store.count("demo", "words", Count()).count == 1
 
 
-def test_a_damaged_log_is_reported_and_tried_again(store: VectorStore, s3: Any) -> None:
+def test_a_damaged_log_can_be_read_as_far_as_it_is_whole(
+    store: VectorStore, catalogue: Catalogue, objects: S3ObjectStore, s3: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replica_module, "TROUBLE_SECONDS", 0)
     collection, _ = store.create("demo", WORDS)
-    key = Log(store.objects, collection).key(1)
+    position = store.write("demo", "words", upsert(("a", (1, 1)))).sequence
+    key = Log(objects, collection).key(2)
     s3.put_object(Bucket="vectors", Key=key, Body=b"damaged")
-    assert code_of(lambda: store.count("demo", "words", Count())) == (503, "log_corrupt")
+    for node in (store, VectorStore(catalogue, storage(objects, clock=Clock()))):
+        assert code_of(partial(node.write, "demo", "words", upsert(("b", (2, 2))))) == (503, "log_corrupt")
+        assert code_of(partial(node.count, "demo", "words", Count(consistency="strong"))) == (503, "log_corrupt")
+        assert node.count("demo", "words", Count(min_sequence=position)).count == 1
+        assert node.stats("demo", "words").trouble == "log_corrupt"
     s3.delete_object(Bucket="vectors", Key=key)
-    assert store.count("demo", "words", Count()).count == 0
+    for number, node in enumerate((store, VectorStore(catalogue, storage(objects, clock=Clock())))):
+        assert node.write("demo", "words", upsert((f"{number}", (2, 2)))).upserted == 1
+        assert node.stats("demo", "words").trouble is None
 
 
-def test_least_used_collections_leave_memory(store: VectorStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store_module, "OPEN_COLLECTIONS", 2)
+def test_least_used_collections_leave_memory(catalogue: Catalogue, objects: S3ObjectStore) -> None:
+    store = VectorStore(catalogue, storage(objects, clock=Clock()), memory_bytes=1)
     for name in ("one", "two", "three"):
         store.create("demo", CollectionSettings(name=name, dimension=2, metric=Metric.L2))
         store.write("demo", name, upsert((name, (1, 1))))
-    assert len(store._open) == 2
+    store.opened.upkeep()
+    assert [each.replica.collection.name for each in store.opened.loaded()] == ["three"]
     assert store.count("demo", "one", Count()).count == 1
+    store.close()
 
 
 def test_pages_go_on_from_their_position(store: VectorStore) -> None:
@@ -234,4 +248,62 @@ def test_query_and_stats(store: VectorStore) -> None:
     assert isinstance(answer, Answer)
     assert [match.id for match in answer.matches] == ["b"]
     stats = store.stats("demo", "words")
-    assert (stats.rows, stats.unmerged_rows, stats.segments, stats.sequence) == (2, 2, 1, position)
+    assert (stats.rows, stats.unmerged_rows, stats.segments, stats.sequence) == (2, 2, 0, position)
+
+
+def test_a_declaration_that_rows_contradict_is_refused(store: VectorStore) -> None:
+    store.create("demo", WORDS)
+    store.write("demo", "words", upsert(("a", (1, 1)), metadata={"year": "1984", "tags": ["x"]}))
+    with pytest.raises(Problem) as caught:
+        store.update("demo", "words", CollectionPatch(fields={"tags": FieldType.STRINGS, "year": FieldType.NUMBER}))
+    assert (caught.value.status, caught.value.code) == (409, "field_contradicted")
+    assert caught.value.field == "fields.year"
+    assert store.describe("demo", "words").settings.fields == {}
+    store.write("demo", "words", upsert(("a", (1, 1)), metadata={"year": 1984}))
+    patched = store.update("demo", "words", CollectionPatch(fields={"year": FieldType.NUMBER}))
+    assert patched.settings.fields == {"year": FieldType.NUMBER}
+
+
+def test_a_cursor_of_a_deleted_collection_is_refused_by_its_successor(store: VectorStore) -> None:
+    store.create("demo", WORDS)
+    store.write("demo", "words", upsert(("a", [1, 0]), ("b", [0, 1])))
+    cursor = store.scroll("demo", "words", Scroll(limit=1)).cursor
+    store.delete("demo", "words")
+    store.create("demo", WORDS)
+    store.write("demo", "words", upsert(("a", [1, 0]), ("b", [0, 1])))
+    assert code_of(lambda: store.scroll("demo", "words", Scroll(limit=1, cursor=cursor))) == (409, "history_lost")
+
+
+def test_at_once_is_as_fresh_as_any_read_and_looks_for_news_before_it_is_too_old(
+    catalogue: Catalogue, objects: S3ObjectStore
+) -> None:
+    time = SimulatedTime()
+    store = VectorStore(catalogue, storage(objects, clock=time.clock()))
+    other = VectorStore(catalogue, storage(objects, clock=Clock()))
+    store.create("demo", WORDS)
+
+    def rows(freshness: Read | None = None) -> int | None:
+        return store.at_once("demo", "words", freshness or Read(), lambda state: len(state.rows))
+
+    assert rows() is None  # not in memory yet
+    assert store.count("demo", "words", Count()).count == 0
+    assert rows() == 0
+    other.write("demo", "words", upsert(("a", [1, 0])))
+    time.advance(0.6)
+    assert rows() == 0  # allowed to be so old; the next look is on its way
+    eventually(lambda: rows() == 1)
+    assert rows(Read(min_sequence="1.1")) == 1
+    assert rows(Read(min_sequence="1.2")) is None
+    assert rows(Read(consistency="strong")) is None
+    time.advance(1.1)
+    assert rows() is None
+    store.close()
+    other.close()
+
+
+def eventually(holds: Callable[[], bool]) -> None:
+    for _ in range(500):
+        if holds():
+            return
+        sleep(0.01)
+    raise AssertionError

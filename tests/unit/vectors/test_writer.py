@@ -15,7 +15,7 @@ from anfl.vectors.model import Position
 from anfl.vectors.requests import DeleteRows, NewRow, PatchRow, PatchRows, Upsert, Written
 from anfl.vectors.writer import Writer
 from tests.unit.vectors.builders import collection, delete, expect_outage, replica, upsert, writer
-from tests.unit.vectors.simulated import Later, SimulatedStore, SimulatedTime
+from tests.unit.vectors.simulated import SimulatedStore, SimulatedTime
 
 IDS = st.sampled_from(list("abcdef"))
 Rows = dict[str, tuple[list[float], dict[str, Any]]]
@@ -270,7 +270,7 @@ def test_a_large_group_becomes_several_batches(monkeypatch: pytest.MonkeyPatch) 
 
 def test_expired_rows_are_gone_for_writers_too() -> None:
     store, time = SimulatedStore(), SimulatedTime()
-    node = Writer(replica(store, clock=time.clock(), builder=Later()))
+    node = Writer(replica(store, clock=time.clock()))
     node.write(upsert(("a", (1, 1)), expires_at=time.seconds + 10))
     time.advance(11)
     assert node.write(PatchRows(vectors=[PatchRow(id="a", metadata={"x": 1})])).patched == 0

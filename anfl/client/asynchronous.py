@@ -1,0 +1,251 @@
+"""The same client for programs that do something else meanwhile."""
+
+from asyncio import sleep
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from typing import Any, Self, TypeVar
+
+import httpx
+from numpy.typing import ArrayLike
+
+from anfl.client import calls
+from anfl.client.calls import Call, Patch
+from anfl.client.client import Progress
+from anfl.client.connection import TIMEOUT, built, options
+from anfl.client.errors import ApiError, NotFoundError, UnreachableError
+from anfl.client.retries import Retries
+from anfl.client.rows import BATCH_ROWS, Match, NewRow, Row, Sent, batches
+from anfl.client.session import Session
+from anfl.vectors.requests import Described, Stats, Warmed, Written
+
+T = TypeVar("T")
+
+
+class AsyncClient:
+    """A connection to the API, and the session that goes with it: reads see what this client wrote before.
+
+    For one event loop; any number of calls may be under way. All errors are those of `anfl.client.errors`.
+    """
+
+    def __init__(
+        self,
+        endpoint: str,
+        *,
+        token: str | None = None,
+        timeout: httpx.Timeout | float = TIMEOUT,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        """:param timeout: seconds of silence after which an attempt is given up.
+
+        :raises UnsendableError: ``endpoint`` or ``token`` is none.
+        """
+        self._http = httpx.AsyncClient(transport=transport, **options(endpoint, token, timeout))
+        self.endpoint = endpoint
+        self.session = Session()
+
+    async def __aenter__(self) -> Self:
+        """Use as a context manager to close the connections."""
+        return self
+
+    async def __aexit__(self, *_error: object) -> None:
+        """Close the connections."""
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def create_collection(
+        self,
+        name: str,
+        *,
+        dimension: int,
+        metric: str = "cosine",
+        fields: Mapping[str, str] | None = None,
+        index: Mapping[str, int] | None = None,
+    ) -> "AsyncCollection":
+        """Create a collection; no error if it exists with these settings."""
+        settings = {"dimension": dimension, "metric": metric, "fields": fields, "index": index}
+        await self.run(calls.create(name, settings))
+        return self.collection(name)
+
+    def collection(self, name: str) -> "AsyncCollection":
+        """The collection ``name``; nothing is asked yet."""
+        return AsyncCollection(self, name)
+
+    async def collections(self) -> list[Described]:
+        """The tenant's collections by name."""
+        return (await self.run(calls.list_all())).collections
+
+    async def run(self, call: Call[T]) -> T:
+        """Carry out ``call``."""
+        try:
+            body = (await self._answer(call)).content
+        except ApiError as error:
+            if call.if_gone is not None and isinstance(error, NotFoundError) and error.attempts > 1:
+                return call.if_gone
+            if not self.session.starts_anew(call, error):
+                raise
+            body = (await self._answer(call)).content
+        self.session.note(call, body)
+        return call.read(body)
+
+    async def lines(self, call: Call[T]) -> AsyncIterator[T]:
+        """Carry out ``call``, whose answer is read line by line."""
+        response, lines = await self._answer(call, stream=True), calls.Lines()
+        try:
+            async for part in response.aiter_bytes():
+                for line in lines.split(part):
+                    yield call.read(line)
+        except httpx.TransportError as error:
+            raise UnreachableError(f"{call.path}: the answer was cut off: {error!r}") from error
+        finally:
+            await response.aclose()
+
+    async def _answer(self, call: Call[Any], *, stream: bool = False) -> httpx.Response:
+        retries = Retries(f"{call.method} {call.path} at {self.endpoint}", repeatable=True)
+        while True:
+            given = {
+                "content": self.session.body(call),
+                "params": self.session.params(call),
+                "headers": None if call.body is None else {"content-type": "application/json"},
+            }
+            request = built(self._http, call.method, call.path, given)
+            try:
+                response = await self._http.send(request, stream=stream)
+                if stream and not response.is_success:
+                    await response.aread()
+            except httpx.TransportError as error:
+                delay = retries.after_error(error)
+            else:
+                again = retries.after_answer(response)
+                if again is None:
+                    return response
+                delay = again
+            await sleep(delay)
+
+
+class AsyncCollection:
+    """One collection, through an `AsyncClient`."""
+
+    def __init__(self, client: AsyncClient, name: str) -> None:
+        self.name = name
+        self._client = client
+        self._calls = calls.CollectionCalls(name)
+
+    async def describe(self) -> Described:
+        """Its settings."""
+        return await self._client.run(self._calls.describe())
+
+    async def update(self, *, ef_search: int | None = None, fields: Mapping[str, str] | None = None) -> Described:
+        """Change settings."""
+        return await self._client.run(self._calls.update(ef_search=ef_search, fields=fields))
+
+    async def delete_collection(self) -> None:
+        """Delete it with everything in it."""
+        await self._client.run(self._calls.delete_collection())
+        self._client.session.forget(self.name)
+
+    async def upsert(self, rows: Iterable[NewRow | Sent], *, request_id: str | None = None) -> Written:
+        """Add or replace up to 1,000 rows, all or none."""
+        return await self._client.run(self._calls.upsert(rows, request_id))
+
+    async def load(
+        self, rows: Iterable[NewRow | Sent], *, batch_rows: int = BATCH_ROWS, progress: Progress | None = None
+    ) -> int:
+        """Add or replace any number of rows, in requests of at most ``batch_rows`` and 8 MB; returns how many.
+
+        :param progress: told after each request how many are stored by then.
+        """
+        done = 0
+        for batch in batches(rows, size=batch_rows):
+            await self._client.run(self._calls.upsert(batch, None))
+            done += len(batch)
+            if progress is not None:
+                progress(done)
+        return done
+
+    async def patch(self, rows: Iterable[Patch], *, request_id: str | None = None) -> Written:
+        """Merge metadata into rows."""
+        return await self._client.run(self._calls.patch(rows, request_id))
+
+    async def delete(
+        self,
+        ids: Sequence[str] | None = None,
+        *,
+        where: Mapping[str, Any] | None = None,
+        request_id: str | None = None,
+    ) -> Written:
+        """Delete rows by ids or by filter."""
+        return await self._client.run(self._calls.delete(ids, where, request_id))
+
+    async def query(
+        self,
+        vector: ArrayLike | None = None,
+        *,
+        id: str | None = None,  # noqa: A002 - as the API has it
+        k: int = 10,
+        where: Mapping[str, Any] | None = None,
+        include: Sequence[str] = (),
+        **options: object,
+    ) -> list[Match]:
+        """The nearest rows to ``vector`` (dimension,) or to the row ``id``, which is left out.
+
+        :param include: "values", "metadata" or both.
+        :param options: ``ef``, ``max_distance``, ``consistency``, ``min_sequence``.
+        """
+        shown = {"k": k, "filter": where, "include": list(include), **options}
+        return await self._client.run(self._calls.query(calls.target_of(vector, id), shown))
+
+    async def query_many(
+        self,
+        vectors: ArrayLike,
+        *,
+        k: int = 10,
+        where: Mapping[str, Any] | None = None,
+        include: Sequence[str] = (),
+        **options: object,
+    ) -> list[list[Match]]:
+        """The nearest rows to each of up to 100 ``vectors`` (n, dimension), in their order; else as `query`."""
+        shown = {"k": k, "filter": where, "include": list(include), **options}
+        return await self._client.run(self._calls.query_many(vectors, shown))
+
+    async def fetch(self, ids: Sequence[str], **options: object) -> list[Row]:
+        """Rows by id, with values and metadata; absent ones are left out."""
+        return await self._client.run(self._calls.fetch(ids, options))
+
+    async def count(self, where: Mapping[str, Any] | None = None, **options: object) -> int:
+        """How many rows match."""
+        return await self._client.run(self._calls.count(where, options))
+
+    async def scroll(
+        self,
+        *,
+        where: Mapping[str, Any] | None = None,
+        include: Sequence[str] = ("metadata",),
+        limit: int = 100,
+        **options: object,
+    ) -> AsyncIterator[Row]:
+        """Rows in id order, asked for ``limit`` at a time."""
+        cursor: str | None = None
+        while True:
+            shown = {"filter": where, "include": list(include), **options}
+            page = await self._client.run(self._calls.scroll(limit, cursor, shown))
+            for row in page.rows:
+                yield row
+            cursor = page.cursor
+            if cursor is None:
+                return
+
+    def export(
+        self, *, where: Mapping[str, Any] | None = None, include: Sequence[str] = ("values", "metadata")
+    ) -> AsyncIterator[Row]:
+        """Every row in id order, in one streamed answer."""
+        return self._client.lines(self._calls.export({"filter": where, "include": list(include)}))
+
+    async def stats(self) -> Stats:
+        """Sizes and position."""
+        return await self._client.run(self._calls.stats())
+
+    async def warm(self) -> Warmed:
+        """Bring it into memory."""
+        return await self._client.run(self._calls.warm())

@@ -1,0 +1,246 @@
+"""The vector API's calls, as data: what is sent, whether that may be repeated, and how the answer is read.
+
+Sync and async clients carry them out; nothing here waits for anything.
+"""
+
+import uuid
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+from urllib.parse import quote
+
+import msgspec
+import numpy as np
+from numpy.typing import ArrayLike
+
+from anfl.client.rows import Match, NewRow, Row, Sent, packed, present, unpacked
+from anfl.vectors.model import Metadata
+from anfl.vectors.requests import Collections, Counted, Deleted, Described, Stats, Warmed, Written
+
+T = TypeVar("T")
+COLLECTIONS = "/v1/collections"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Call(Generic[T]):
+    """One request. All can be repeated: reads by nature, writes by their request id."""
+
+    method: str
+    path: str
+    read: Callable[[bytes], T]
+    body: Mapping[str, Any] | None = None
+    params: Mapping[str, Any] | None = None
+    collection: str | None = None
+    """Whose position counts."""
+    fresh: bool = False
+    """Whether it reads rows, and so is to see what this client wrote."""
+    if_gone: T | None = None
+    """The answer where a repetition gets 404, because an earlier attempt had succeeded."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Page:
+    """Some rows in id order; ``cursor`` None on the last page."""
+
+    rows: list[Row]
+    cursor: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Patch:
+    """A change of a row's metadata: members replace the row's, None removes one."""
+
+    id: str
+    metadata: Metadata
+    if_version: int | None = None
+
+
+class _Matches(msgspec.Struct):
+    matches: list[dict[str, Any]]
+
+
+class _Results(msgspec.Struct):
+    results: list[_Matches]
+
+
+class _Page(msgspec.Struct):
+    vectors: list[dict[str, Any]]
+    cursor: str | None = None
+
+
+def answer(kind: type[T]) -> Callable[[bytes], T]:
+    """Reads an answer of this type."""
+    return msgspec.json.Decoder(kind).decode
+
+
+def path_of(name: str) -> str:
+    """The API's path of a collection; whatever the name holds, it stays one segment."""
+    return f"{COLLECTIONS}/{quote(name, safe='', errors='replace')}"
+
+
+def create(name: str, settings: Mapping[str, Any]) -> Call[Described]:
+    """Create a collection, or find that it exists so."""
+    body = {"name": name, **present(settings)}
+    return Call(method="POST", path=COLLECTIONS, body=body, read=answer(Described))
+
+
+def list_all() -> Call[Collections]:
+    """The tenant's collections."""
+    return Call(method="GET", path=COLLECTIONS, read=answer(Collections))
+
+
+@dataclass(frozen=True)
+class CollectionCalls:
+    """Those about one collection."""
+
+    name: str
+
+    def describe(self) -> Call[Described]:
+        """Its settings."""
+        return Call(method="GET", path=path_of(self.name), read=answer(Described))
+
+    def update(self, *, ef_search: int | None, fields: Mapping[str, str] | None) -> Call[Described]:
+        """Change settings."""
+        index = None if ef_search is None else {"ef_search": ef_search}
+        body = present({"index": index, "fields": fields})
+        return Call(method="PATCH", path=path_of(self.name), body=body, read=answer(Described))
+
+    def delete_collection(self) -> Call[Deleted]:
+        """Delete it all."""
+        return Call(method="DELETE", path=path_of(self.name), read=answer(Deleted), if_gone=Deleted(deleted=self.name))
+
+    def upsert(self, rows: Iterable[NewRow | Sent | msgspec.Raw], request_id: str | None) -> Call[Written]:
+        """Store rows, all or none."""
+        sent = [row.sent() if isinstance(row, NewRow) else row for row in rows]
+        return self._write("PUT", "vectors", {"vectors": sent}, request_id)
+
+    def patch(self, rows: Iterable[Patch], request_id: str | None) -> Call[Written]:
+        """Merge metadata."""
+        sent = [present({"id": row.id, "metadata": row.metadata, "if_version": row.if_version}) for row in rows]
+        return self._write("PATCH", "vectors", {"vectors": sent}, request_id)
+
+    def delete(
+        self, ids: Sequence[str] | None, where: Mapping[str, Any] | None, request_id: str | None
+    ) -> Call[Written]:
+        """Delete rows."""
+        return self._write("POST", "vectors/delete", present({"ids": ids, "filter": where}), request_id)
+
+    def query(self, target: Mapping[str, Any], options: Mapping[str, Any]) -> Call[list[Match]]:
+        """Search around one vector or row."""
+        return self._read("query", {**target, **_shown(options)}, lambda body: _matches(answer(_Matches)(body)))
+
+    def query_many(self, vectors: ArrayLike, options: Mapping[str, Any]) -> Call[list[list[Match]]]:
+        """Search around several vectors."""
+        body = {"vectors": [packed(vector) for vector in np.asarray(vectors)], **_shown(options)}
+        return self._read("query", body, lambda body: [_matches(each) for each in answer(_Results)(body).results])
+
+    def fetch(self, ids: Sequence[str], options: Mapping[str, Any]) -> Call[list[Row]]:
+        """Rows by id."""
+        return self._read(
+            "vectors/fetch", {"ids": ids, **_shown(options)}, lambda body: _page(answer(_Page)(body)).rows
+        )
+
+    def count(self, where: Mapping[str, Any] | None, options: Mapping[str, Any]) -> Call[int]:
+        """How many rows match."""
+        body = present({"filter": where, **options})
+        return self._read("count", body, lambda body: answer(Counted)(body).count)
+
+    def scroll(self, limit: int, cursor: str | None, options: Mapping[str, Any]) -> Call[Page]:
+        """One page."""
+        params = _as_text({"limit": limit, "cursor": cursor, **_shown(options)})
+        path = f"{path_of(self.name)}/vectors"
+        return Call(
+            method="GET",
+            path=path,
+            params=params,
+            read=lambda body: _page(answer(_Page)(body)),
+            collection=self.name,
+            fresh=True,
+        )
+
+    def export(self, options: Mapping[str, Any]) -> Call[Row]:
+        """Every row; the answer is read line by line."""
+        return Call(
+            method="GET",
+            path=f"{path_of(self.name)}/export",
+            params=_as_text(_shown(options)),
+            read=lambda line: _row(msgspec.json.decode(line)),
+            collection=self.name,
+            fresh=True,
+        )
+
+    def stats(self) -> Call[Stats]:
+        """Sizes."""
+        return Call(method="GET", path=f"{path_of(self.name)}/stats", read=answer(Stats))
+
+    def warm(self) -> Call[Warmed]:
+        """Load it."""
+        return Call(method="POST", path=f"{path_of(self.name)}/warm", read=answer(Warmed))
+
+    def _write(self, method: str, path: str, body: Mapping[str, Any], request_id: str | None) -> Call[Written]:
+        identified = {**body, "request_id": request_id or uuid.uuid4().hex}
+        return Call(
+            method=method,
+            path=f"{path_of(self.name)}/{path}",
+            body=identified,
+            read=answer(Written),
+            collection=self.name,
+        )
+
+    def _read(self, path: str, body: Mapping[str, Any], read: Callable[[bytes], T]) -> Call[T]:
+        return Call(
+            method="POST",
+            path=f"{path_of(self.name)}/{path}",
+            body=body,
+            read=read,
+            collection=self.name,
+            fresh=True,
+        )
+
+
+class Lines:
+    """Splits parts of a stream at line feeds alone; a text in JSON may hold other ends of lines."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def split(self, part: bytes) -> list[bytes]:
+        """The lines that end in ``part``."""
+        *lines, self._rest = (self._rest + part).split(b"\n")
+        return lines
+
+
+def target_of(vector: ArrayLike | None, row_id: str | None) -> dict[str, Any]:
+    """What a query is around.
+
+    :raises ValueError: not exactly one is given.
+    """
+    if (vector is None) == (row_id is None):
+        raise ValueError("give either a vector or the id of a row")
+    return {"id": row_id} if vector is None else {"vector": packed(vector)}
+
+
+def _shown(options: Mapping[str, Any]) -> dict[str, Any]:
+    return present(options) | {"values_format": "f32"}
+
+
+def _as_text(members: Mapping[str, Any]) -> dict[str, Any]:
+    """As a query string has them."""
+    text = present(members)
+    if "filter" in text:
+        text["filter"] = msgspec.json.encode(text["filter"]).decode()
+    if "include" in text:
+        text["include"] = ",".join(text["include"])
+    return text
+
+
+def _matches(found: _Matches) -> list[Match]:
+    return [Match(**member | {"values": unpacked(member.get("values"))}) for member in found.matches]
+
+
+def _page(found: _Page) -> Page:
+    return Page(rows=[_row(member) for member in found.vectors], cursor=found.cursor)
+
+
+def _row(member: dict[str, Any]) -> Row:
+    return Row(**member | {"values": unpacked(member.get("values"))})

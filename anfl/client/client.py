@@ -1,0 +1,224 @@
+"""The client for programs that wait."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
+
+import httpx
+from numpy.typing import ArrayLike
+
+from anfl.client import calls
+from anfl.client.calls import Call, Patch
+from anfl.client.connection import TIMEOUT, Connection
+from anfl.client.errors import ApiError, NotFoundError, UnreachableError
+from anfl.client.rows import BATCH_ROWS, Match, NewRow, Row, Sent, batches
+from anfl.client.session import Session
+from anfl.vectors.requests import Described, Stats, Warmed, Written
+
+T = TypeVar("T")
+Progress = Callable[[int], None]
+"""Told how many rows are stored."""
+
+
+class Client(Connection):
+    """A connection to the API, and the session that goes with it: reads see what this client wrote before.
+
+    Not for use by several threads at once. All errors are those of `anfl.client.errors`.
+    """
+
+    def __init__(
+        self,
+        endpoint: str,
+        *,
+        token: str | None = None,
+        timeout: httpx.Timeout | float = TIMEOUT,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        """:param timeout: seconds of silence after which an attempt is given up.
+
+        :raises UnsendableError: ``endpoint`` or ``token`` is none.
+        """
+        super().__init__(endpoint, token=token, timeout=timeout, transport=transport)
+        self.session = Session()
+
+    def create_collection(
+        self,
+        name: str,
+        *,
+        dimension: int,
+        metric: str = "cosine",
+        fields: Mapping[str, str] | None = None,
+        index: Mapping[str, int] | None = None,
+    ) -> "Collection":
+        """Create a collection; no error if it exists with these settings."""
+        settings = {"dimension": dimension, "metric": metric, "fields": fields, "index": index}
+        self.run(calls.create(name, settings))
+        return self.collection(name)
+
+    def collection(self, name: str) -> "Collection":
+        """The collection ``name``; nothing is asked yet."""
+        return Collection(self, name)
+
+    def collections(self) -> list[Described]:
+        """The tenant's collections by name."""
+        return self.run(calls.list_all()).collections
+
+    def run(self, call: Call[T]) -> T:
+        """Carry out ``call``."""
+        try:
+            body = self._answer(call).content
+        except ApiError as error:
+            if call.if_gone is not None and isinstance(error, NotFoundError) and error.attempts > 1:
+                return call.if_gone
+            if not self.session.starts_anew(call, error):
+                raise
+            body = self._answer(call).content
+        self.session.note(call, body)
+        return call.read(body)
+
+    def lines(self, call: Call[T]) -> Iterator[T]:
+        """Carry out ``call``, whose answer is read line by line."""
+        response, lines = self._answer(call, stream=True), calls.Lines()
+        try:
+            for part in response.iter_bytes():
+                yield from map(call.read, lines.split(part))
+        except httpx.TransportError as error:
+            raise UnreachableError(f"{call.path}: the answer was cut off: {error!r}") from error
+        finally:
+            response.close()
+
+    def _answer(self, call: Call[Any], *, stream: bool = False) -> httpx.Response:
+        return self.send(
+            call.method,
+            call.path,
+            content=self.session.body(call),
+            params=self.session.params(call),
+            headers=None if call.body is None else {"content-type": "application/json"},
+            repeatable=True,
+            stream=stream,
+        )
+
+
+class Collection:
+    """One collection, through a `Client`."""
+
+    def __init__(self, client: Client, name: str) -> None:
+        self.name = name
+        self._client = client
+        self._calls = calls.CollectionCalls(name)
+
+    def describe(self) -> Described:
+        """Its settings."""
+        return self._client.run(self._calls.describe())
+
+    def update(self, *, ef_search: int | None = None, fields: Mapping[str, str] | None = None) -> Described:
+        """Change settings."""
+        return self._client.run(self._calls.update(ef_search=ef_search, fields=fields))
+
+    def delete_collection(self) -> None:
+        """Delete it with everything in it."""
+        self._client.run(self._calls.delete_collection())
+        self._client.session.forget(self.name)
+
+    def upsert(self, rows: Iterable[NewRow | Sent], *, request_id: str | None = None) -> Written:
+        """Add or replace up to 1,000 rows, all or none."""
+        return self._client.run(self._calls.upsert(rows, request_id))
+
+    def load(
+        self, rows: Iterable[NewRow | Sent], *, batch_rows: int = BATCH_ROWS, progress: Progress | None = None
+    ) -> int:
+        """Add or replace any number of rows, in requests of at most ``batch_rows`` and 8 MB; returns how many.
+
+        :param progress: told after each request how many are stored by then.
+        """
+        done = 0
+        for batch in batches(rows, size=batch_rows):
+            self._client.run(self._calls.upsert(batch, None))
+            done += len(batch)
+            if progress is not None:
+                progress(done)
+        return done
+
+    def patch(self, rows: Iterable[Patch], *, request_id: str | None = None) -> Written:
+        """Merge metadata into rows."""
+        return self._client.run(self._calls.patch(rows, request_id))
+
+    def delete(
+        self,
+        ids: Sequence[str] | None = None,
+        *,
+        where: Mapping[str, Any] | None = None,
+        request_id: str | None = None,
+    ) -> Written:
+        """Delete rows by ids or by filter."""
+        return self._client.run(self._calls.delete(ids, where, request_id))
+
+    def query(
+        self,
+        vector: ArrayLike | None = None,
+        *,
+        id: str | None = None,  # noqa: A002 - as the API has it
+        k: int = 10,
+        where: Mapping[str, Any] | None = None,
+        include: Sequence[str] = (),
+        **options: object,
+    ) -> list[Match]:
+        """The nearest rows to ``vector`` (dimension,) or to the row ``id``, which is left out.
+
+        :param include: "values", "metadata" or both.
+        :param options: ``ef``, ``max_distance``, ``consistency``, ``min_sequence``.
+        """
+        shown = {"k": k, "filter": where, "include": list(include), **options}
+        return self._client.run(self._calls.query(calls.target_of(vector, id), shown))
+
+    def query_many(
+        self,
+        vectors: ArrayLike,
+        *,
+        k: int = 10,
+        where: Mapping[str, Any] | None = None,
+        include: Sequence[str] = (),
+        **options: object,
+    ) -> list[list[Match]]:
+        """The nearest rows to each of up to 100 ``vectors`` (n, dimension), in their order; else as `query`."""
+        shown = {"k": k, "filter": where, "include": list(include), **options}
+        return self._client.run(self._calls.query_many(vectors, shown))
+
+    def fetch(self, ids: Sequence[str], **options: object) -> list[Row]:
+        """Rows by id, with values and metadata; absent ones are left out."""
+        return self._client.run(self._calls.fetch(ids, options))
+
+    def count(self, where: Mapping[str, Any] | None = None, **options: object) -> int:
+        """How many rows match."""
+        return self._client.run(self._calls.count(where, options))
+
+    def scroll(
+        self,
+        *,
+        where: Mapping[str, Any] | None = None,
+        include: Sequence[str] = ("metadata",),
+        limit: int = 100,
+        **options: object,
+    ) -> Iterator[Row]:
+        """Rows in id order, asked for ``limit`` at a time."""
+        cursor: str | None = None
+        while True:
+            shown = {"filter": where, "include": list(include), **options}
+            page = self._client.run(self._calls.scroll(limit, cursor, shown))
+            yield from page.rows
+            cursor = page.cursor
+            if cursor is None:
+                return
+
+    def export(
+        self, *, where: Mapping[str, Any] | None = None, include: Sequence[str] = ("values", "metadata")
+    ) -> Iterator[Row]:
+        """Every row in id order, in one streamed answer."""
+        return self._client.lines(self._calls.export({"filter": where, "include": list(include)}))
+
+    def stats(self) -> Stats:
+        """Sizes and position."""
+        return self._client.run(self._calls.stats())
+
+    def warm(self) -> Warmed:
+        """Bring it into memory."""
+        return self._client.run(self._calls.warm())

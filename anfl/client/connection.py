@@ -1,0 +1,154 @@
+"""A connection to one endpoint with one token: reused connections, time-outs, retries."""
+
+import re
+from collections.abc import Iterable, Mapping
+from time import sleep
+from typing import Any, Self
+
+import httpx
+
+from anfl.client.errors import ForeignAnswerError, UnsendableError
+from anfl.client.retries import Retries
+
+_REPEATABLE_METHODS = frozenset({"GET", "HEAD", "PUT", "DELETE"})
+"""Methods whose repetition has no further effect. A repeated ``POST`` is up to the caller (``repeatable=True``)."""
+_TOKEN = re.compile(r"[!-~]+")
+"""Visible ASCII, which a header can hold."""
+TIMEOUT = httpx.Timeout(60, connect=5)
+
+
+def options(endpoint: str, token: str | None, timeout: httpx.Timeout | float) -> dict[str, Any]:
+    """What httpx's clients, sync or async, are made with.
+
+    :raises UnsendableError: ``endpoint`` is no HTTP address, or ``token`` is nothing that a header can hold.
+    """
+    if token and not _TOKEN.fullmatch(token):
+        raise UnsendableError("The token holds characters that no token has; is it complete, and in one line?")
+    local = _host(endpoint) in {"127.0.0.1", "localhost", "::1"}
+    return {
+        "base_url": endpoint,
+        "headers": {"accept": "application/json"} | ({"authorization": f"Bearer {token}"} if token else {}),
+        "timeout": timeout,
+        "trust_env": not local,  # a proxy of the user's must not see, or break, requests to this machine
+    }
+
+
+class Connection:
+    """Speaks to ``endpoint`` (for example ``https://api.example.org``). Not for use by several threads at once."""
+
+    def __init__(
+        self,
+        endpoint: str,
+        *,
+        token: str | None = None,
+        timeout: httpx.Timeout | float = TIMEOUT,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        """:raises UnsendableError: see `options`."""
+        self._http = httpx.Client(transport=transport, **options(endpoint, token, timeout))
+        self.endpoint = endpoint
+
+    def __enter__(self) -> Self:
+        """Use as a context manager to close the connections."""
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        """Close the connections."""
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def json(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: object = None,
+        params: Mapping[str, Any] | None = None,
+        repeatable: bool | None = None,
+    ) -> Any:  # noqa: ANN401 - whatever JSON the route answers
+        """Send ``body`` as JSON and return the answer's JSON (None for an empty one).
+
+        :param repeatable: whether a repetition after a lost answer is harmless; by default as HTTP defines it.
+        :raises ApiError: the API refused.
+        :raises ForeignAnswerError: the answer is no JSON.
+        :raises UnreachableError: no answer.
+        :raises UnsendableError: ``body`` or ``path`` cannot be sent.
+        """
+        response = self.send(method, path, json=body, params=params, repeatable=repeatable)
+        if not response.content:
+            return None
+        try:
+            return response.json()
+        except ValueError:
+            raise foreign(self.endpoint, response) from None
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        *,
+        json: object = None,
+        content: bytes | Iterable[bytes] | None = None,
+        params: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+        repeatable: bool | None = None,
+        stream: bool = False,
+    ) -> httpx.Response:
+        """Send one request and return the successful response; retries as `Retries` says.
+
+        :param stream: the body of the response is not read yet; close it.
+        :raises ApiError: the API refused.
+        :raises UnreachableError: no answer.
+        :raises UnsendableError: it cannot be sent.
+        """
+        if repeatable is None:
+            repeatable = method in _REPEATABLE_METHODS
+        if content is not None and not isinstance(content, bytes):
+            repeatable = False  # a stream can be read once
+        retries = Retries(f"{method} {path} at {self.endpoint}", repeatable)
+        while True:
+            given = {"json": json, "content": content, "params": params, "headers": headers}
+            request = built(self._http, method, path, given)
+            try:
+                response = self._http.send(request, stream=stream)
+                if stream and not response.is_success:
+                    response.read()
+            except httpx.TransportError as error:
+                delay = retries.after_error(error)
+            else:
+                again = retries.after_answer(response)
+                if again is None:
+                    return response
+                delay = again
+            sleep(delay)
+
+
+def built(http: httpx.Client | httpx.AsyncClient, method: str, path: str, given: Mapping[str, Any]) -> httpx.Request:
+    """A request of ``http``'s.
+
+    :raises UnsendableError: it cannot be one.
+    """
+    try:
+        return http.build_request(method, path, **given)
+    except (httpx.InvalidURL, ValueError, RecursionError) as error:  # text that is no UTF-8, too
+        raise UnsendableError(f"{method} {path!r} cannot be sent: {error}") from error
+
+
+def foreign(endpoint: str, response: httpx.Response) -> ForeignAnswerError:
+    """For an answer that is none of the API's."""
+    said = response.headers.get("content-type", "no content type")
+    what = f"{response.request.method} {response.request.url.path}"
+    return ForeignAnswerError(f"{endpoint} answered {what} with {said} instead of JSON; is it ANFL's API?")
+
+
+def _host(endpoint: str) -> str:
+    try:
+        url = httpx.URL(endpoint)
+    except httpx.InvalidURL as error:
+        raise UnsendableError(f"{endpoint!r} is no address: {error}") from error
+    if url.scheme not in ("http", "https") or not url.host:
+        raise UnsendableError(f"{endpoint!r} is no address of an API; write it like https://api.example.org.")
+    return url.host

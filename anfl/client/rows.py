@@ -1,0 +1,104 @@
+"""Rows as they are sent and come back: values are NumPy arrays of float32."""
+
+from binascii import a2b_base64, b2a_base64
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from anfl.vectors.model import Metadata
+from anfl.vectors.requests import MAX_ROWS
+
+Values = NDArray[np.float32]
+Sent = Mapping[str, Any]
+"""A row as the API takes it, for those who have it so."""
+BATCH_ROWS = 500
+BATCH_BYTES = 8_000_000
+"""API Gateway takes 10 MB; a row larger than this still makes a request of its own, for the API to judge."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewRow:
+    """A row to store. ``expires_at`` in seconds since the epoch; ``if_version`` 0 demands that it is new."""
+
+    id: str
+    values: ArrayLike
+    metadata: Metadata = field(default_factory=dict)
+    expires_at: float | None = None
+    if_version: int | None = None
+
+    def sent(self) -> dict[str, Any]:
+        """As the API takes it."""
+        members = {"metadata": self.metadata or None, "expires_at": self.expires_at, "if_version": self.if_version}
+        return {"id": self.id, "values": packed(self.values), **present(members)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """A stored row. ``version`` grows with each change; ``values`` (dimension,)."""
+
+    id: str
+    version: int
+    values: Values | None = None
+    metadata: Metadata | None = None
+    expires_at: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Match:
+    """One answer of a query, the nearest first."""
+
+    id: str
+    distance: float
+    values: Values | None = None
+    metadata: Metadata | None = None
+
+
+def new_rows(ids: Sequence[str], values: ArrayLike, metadata: Sequence[Metadata] | None = None) -> Iterator[NewRow]:
+    """Rows from columns: ``values`` (n, dimension), memory-mapped or not, is read row by row.
+
+    :raises ValueError: the columns are not equally long.
+    """
+    array = np.asarray(values)
+    if array.ndim != 2 or len(array) != len(ids) or (metadata is not None and len(metadata) != len(ids)):
+        raise ValueError(f"{len(ids)} ids, values of shape {array.shape}: one row of values, and metadata, for each id")
+    for index, row_id in enumerate(ids):
+        yield NewRow(id=row_id, values=array[index], metadata={} if metadata is None else metadata[index])
+
+
+def batches(rows: Iterable[NewRow | Sent], *, size: int = BATCH_ROWS) -> Iterator[list[msgspec.Raw]]:
+    """Encoded rows, at most ``size`` and about `BATCH_BYTES` at a time.
+
+    :raises ValueError: ``size`` is more than a request takes.
+    """
+    if not 1 <= size <= MAX_ROWS:
+        raise ValueError(f"{size} rows a batch; a request takes 1 to {MAX_ROWS}")
+    block: list[msgspec.Raw] = []
+    block_bytes = 0
+    for row in rows:
+        encoded = msgspec.json.encode(row.sent() if isinstance(row, NewRow) else row)
+        if block and (len(block) == size or block_bytes + len(encoded) > BATCH_BYTES):
+            yield block
+            block, block_bytes = [], 0
+        block.append(msgspec.Raw(encoded))
+        block_bytes += len(encoded)
+    if block:
+        yield block
+
+
+def packed(values: ArrayLike) -> dict[str, str]:
+    """``values`` as base64 of little-endian float32."""
+    return {"f32": b2a_base64(np.ascontiguousarray(values, dtype="<f4").tobytes(), newline=False).decode()}
+
+
+def unpacked(values: Mapping[str, str] | None) -> Values | None:
+    """What `packed` made, or None for nothing."""
+    return None if values is None else np.frombuffer(a2b_base64(values["f32"]), dtype="<f4").astype(np.float32)
+
+
+def present(members: Mapping[str, Any]) -> dict[str, Any]:
+    """``members`` without those that are None."""
+    return {name: value for name, value in members.items() if value is not None}

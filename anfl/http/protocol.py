@@ -1,0 +1,52 @@
+"""HTTP/1.1 as uvicorn speaks it, with limits of its own, and problem documents for what is not even a request."""
+
+from http import HTTPStatus
+
+import msgspec
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from anfl.problems import Problem, invalid
+
+MAX_TARGET_BYTES = 16 * 2**10
+"""Of a request's path and query string; a filter in it may be long."""
+MAX_HEADER_BYTES = 32 * 2**10
+MAX_HEADERS = 100
+
+
+class Protocol(HttpToolsProtocol):
+    """One connection."""
+
+    _refusal: Problem | None = None
+    _header_bytes = 0
+
+    def on_message_begin(self) -> None:
+        """See httptools."""
+        self._header_bytes = 0
+        super().on_message_begin()
+
+    def on_url(self, url: bytes) -> None:
+        """See httptools."""
+        super().on_url(url)
+        if len(self.url) > MAX_TARGET_BYTES:
+            self._refuse(HTTPStatus.REQUEST_URI_TOO_LONG, "target_too_long", f"A target has {MAX_TARGET_BYTES} bytes")
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """See httptools."""
+        self._header_bytes += len(name) + len(value)
+        if self._header_bytes > MAX_HEADER_BYTES or len(self.headers) >= MAX_HEADERS:
+            limit = f"A request has {MAX_HEADERS} headers of {MAX_HEADER_BYTES} bytes in all"
+            self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "headers_too_large", limit)
+        super().on_header(name, value)
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what cannot be read any further, and close the connection."""
+        problem = self._refusal or invalid(msg, code="malformed_http")
+        body = msgspec.json.encode(problem.document())
+        headers = problem.headers() | {"content-length": str(len(body)), "connection": "close"}
+        lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        self.transport.write(STATUS_LINE[problem.status] + lines.encode("latin-1") + b"\r\n" + body)
+        self.transport.close()
+
+    def _refuse(self, status: HTTPStatus, code: str, limit: str) -> None:
+        self._refusal = Problem(status, code, f"{limit} at most.")
+        raise self._refusal  # the parser stops, and has `send_400_response` called

@@ -1,0 +1,206 @@
+"""A request as handlers see it: nothing is read or decoded before somebody asks."""
+
+import asyncio
+import codecs
+from collections.abc import AsyncIterator, Callable
+from http import HTTPStatus
+from urllib.parse import parse_qsl
+
+from starlette.requests import Request as StarletteRequest
+from starlette.types import Message, Receive, Scope
+
+from anfl.http.encodings import pieces
+from anfl.problems import Problem, invalid, too_large
+
+SILENCE_SECONDS = 30.0
+"""Longest wait for the next part of a body that did not come with its request at once."""
+SMALL_BYTES = 64 * 2**10
+"""A body up to this size is waited for as long as the connection lasts: a timer for each query costs 2 % of it."""
+MAX_PARAMETERS = 32
+_JSON_TYPES = frozenset({b"", b"application/json", b"application/x-www-form-urlencoded"})
+"""What a JSON body may call itself; the last is what ``curl -d`` says unless it is told otherwise."""
+
+Claim = Callable[[int], None]
+
+
+class ClientGoneError(Exception):
+    """The client closed the connection; nobody waits for an answer."""
+
+
+def _unclaimed(_size: int) -> None:
+    """For those who count nothing."""
+
+
+class Request:
+    """One request. ``path`` is decoded and without the stage; ``parameters`` are those of its route."""
+
+    __slots__ = (
+        "_max_body",
+        "_more",
+        "_receive",
+        "_received",
+        "headers",
+        "id",
+        "method",
+        "parameters",
+        "path",
+        "route",
+        "scope",
+    )
+
+    def __init__(self, scope: Scope, receive: Receive, *, path: str, max_body: int) -> None:
+        self.scope = scope
+        self.method: str = scope["method"]
+        self.path = path
+        self.parameters: dict[str, str] = {}
+        self.headers: dict[bytes, bytes] = dict(scope["headers"])
+        """By lower-case name; the last of several counts."""
+        self.route = ""
+        """The template of its path; empty for none."""
+        self.id = ""
+        """What the answer will carry as ``x-request-id``."""
+        self._receive = receive
+        self._received = 0
+        self._more = True
+        self._max_body = max_body
+
+    @property
+    def declared_size(self) -> int:
+        """Bytes that the body may have, before it is read."""
+        if b"transfer-encoding" in self.headers:
+            return self._max_body
+        length = self.headers.get(b"content-length", b"")
+        return int(length) if length.isdigit() else 0
+
+    def refuse_declared_oversize(self) -> None:
+        """:raises Problem: 413, the body says that it is over the limit."""
+        length = self.headers.get(b"content-length")
+        if length is not None and length.isdigit() and int(length) > self._max_body:
+            raise _over(self._max_body)
+
+    def query(self) -> dict[str, str]:
+        """The query string's parameters.
+
+        :raises Problem: 400 for one that stands twice, too many, or what is no UTF-8.
+        """
+        try:
+            pairs = parse_qsl(
+                self.scope["query_string"].decode("ascii"),
+                keep_blank_values=True,
+                errors="strict",
+                max_num_fields=MAX_PARAMETERS,
+            )
+        except ValueError as error:
+            raise invalid(f"The query string cannot be read: {error}.") from None
+        found: dict[str, str] = {}
+        for name, value in pairs:
+            if name in found:
+                raise invalid("It stands twice in the query string.", field=name)
+            found[name] = value
+        return found
+
+    async def stream(self) -> AsyncIterator[bytes]:
+        """The body as it comes, as it was sent.
+
+        :raises Problem: 413 over the limit; 408 where the rest does not come.
+        :raises ClientGoneError: it ends early.
+        """
+        while self._more:
+            if part := self._part(await self._next()):
+                yield part
+
+    async def body(self, *, claim: Claim = _unclaimed) -> bytes:
+        """The whole body, decompressed.
+
+        :param claim: told of each piece that a compressed body turns out to hold; may raise.
+        :raises Problem: as `stream`; 413 also where it is over the limit once decompressed; 400, 415 for its encoding.
+        :raises ClientGoneError: see `stream`.
+        """
+        encoding = self.headers.get(b"content-encoding")
+        if encoding is not None:
+            return await self._decompressed(encoding, claim)
+        if self.declared_size <= SMALL_BYTES:
+            message = await self._receive()
+            if message["type"] == "http.request" and not message.get("more_body", False):
+                whole: bytes = message.get("body", b"")
+                self._count(whole)
+                return whole
+            first = self._part(message)
+        else:
+            first = b""
+        return b"".join([first, *[part async for part in self.stream()]])
+
+    async def _decompressed(self, encoding: bytes, claim: Claim) -> bytes:
+        compressed = b"".join([part async for part in self.stream()])
+        parts: list[bytes] = []
+        size = 0
+        for piece in pieces(compressed, encoding):
+            size += len(piece)
+            if size > self._max_body:
+                raise _over(self._max_body)
+            claim(len(piece))
+            parts.append(piece)
+            await asyncio.sleep(0)  # others want their turn
+        return b"".join(parts)
+
+    def check_json(self) -> None:
+        """:raises Problem: 415, the body says that it is no JSON (in UTF-8, as RFC 8259 has it)."""
+        declared = self.headers.get(b"content-type")
+        if declared is None or declared == b"application/json":
+            return
+        media_type, _, parameters = declared.lower().partition(b";")
+        media_type = media_type.strip()
+        if media_type not in _JSON_TYPES and not media_type.endswith(b"+json"):
+            raise _unsupported("Send application/json.", "content-type")
+        for parameter in parameters.split(b";"):
+            name, _, value = parameter.strip().partition(b"=")
+            if name == b"charset" and not _is_utf8(value.strip(b'"')):
+                raise _unsupported("JSON is sent as UTF-8.", "content-type")
+
+    def starlette(self) -> StarletteRequest:
+        """The same request, for handlers written against Starlette."""
+        self.scope["path_params"] = self.parameters
+        return StarletteRequest(self.scope, self._counted)
+
+    async def _counted(self) -> Message:
+        message = await self._next()
+        self._count(message.get("body", b""))
+        return message
+
+    def _part(self, message: Message) -> bytes:
+        """The body's part in ``message``."""
+        if message["type"] == "http.disconnect":
+            raise ClientGoneError
+        part: bytes = message.get("body", b"")
+        self._count(part)
+        self._more = message.get("more_body", False)
+        return part
+
+    def _count(self, part: bytes) -> None:
+        self._received += len(part)
+        if self._received > self._max_body:
+            raise _over(self._max_body)
+
+    async def _next(self) -> Message:
+        try:
+            async with asyncio.timeout(SILENCE_SECONDS):
+                return await self._receive()
+        except TimeoutError:
+            detail = f"Nothing of the body came for {SILENCE_SECONDS:.0f} s."
+            headers = {"connection": "close"}
+            raise Problem(HTTPStatus.REQUEST_TIMEOUT, "request_timeout", detail, headers=headers) from None
+
+
+def _over(limit: int) -> Problem:
+    return too_large(f"A request body holds at most {limit} bytes; split it.")
+
+
+def _unsupported(detail: str, field: str) -> Problem:
+    return Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail, field=field)
+
+
+def _is_utf8(charset: bytes) -> bool:
+    try:
+        return codecs.lookup(charset.decode("ascii")).name in ("utf-8", "ascii")
+    except (LookupError, UnicodeDecodeError):
+        return False

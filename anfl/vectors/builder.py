@@ -1,0 +1,148 @@
+"""The builder of a node: builds graphs, makes images of collections for the node's processes, and snapshots of them.
+
+It follows the log by itself, so that a worker never waits for it, and a builder that dies takes nothing with it: its
+successor finds the same collections in `NodeFolder.asked`.
+"""
+
+import logging
+from collections import OrderedDict
+from dataclasses import dataclass
+from functools import partial
+
+from anfl.problems import Problem
+from anfl.vectors.engine.compaction import compact
+from anfl.vectors.engine.images import Image
+from anfl.vectors.model import Collection
+from anfl.vectors.replica import Replica
+from anfl.vectors.retention import Retention
+from anfl.vectors.state import State
+from anfl.vectors.storage import Storage
+
+KEPT_BYTES = 2 * 2**30
+"""Most bytes of collections that a builder keeps in memory for their next turn."""
+RETENTION_SECONDS = 600.0
+"""How often a collection's old objects are looked at."""
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SnapshotPolicy:
+    """When a new image becomes a snapshot in the object store: whichever comes first."""
+
+    batches: int = 500
+    bytes: int = 64 * 2**20
+    seconds: float = 900.0
+
+
+@dataclass
+class _Kept:
+    """A collection of the builder, and what had been applied when its last snapshot was made, at a monotonic time."""
+
+    replica: Replica
+    retention: Retention
+    snapshot_at: float
+    snapshot_sequence: int
+    snapshot_bytes: int = 0
+    cleaned_at: float = float("-inf")
+
+
+class Builder:
+    """Not safe for threads; one a node."""
+
+    def __init__(
+        self,
+        storage: Storage,
+        *,
+        threads: int = 1,
+        policy: SnapshotPolicy | None = None,
+    ) -> None:
+        """:param threads: that build a graph."""
+        self._storage = storage
+        self._node = storage.node
+        self._wall = storage.clock.wall
+        self._threads = threads
+        self._policy = policy or SnapshotPolicy()
+        self._kept: OrderedDict[str, _Kept] = OrderedDict()
+
+    def turn(self) -> bool:
+        """Look after the collection that has waited longest; returns whether there was one. Raises nothing."""
+        asked = self._node.asked()
+        if not asked:
+            return False
+        collection = asked[0]
+        self._node.answered(collection)
+        try:
+            self.build(collection)
+        except Problem as problem:
+            extra = {"collection": collection.name, "incarnation": collection.incarnation, "code": problem.code}
+            _log.warning("a collection could not be built; it will ask again", extra=extra)
+            self._kept.pop(collection.incarnation, None)
+        return True
+
+    def build(self, collection: Collection) -> None:
+        """Bring one collection's image up to date, and its snapshot where that is due.
+
+        :raises Problem: 503, its log is damaged or cannot be read.
+        """
+        kept = self._opened(collection)
+        replica = kept.replica
+        replica.level_with(replica.now())
+        self._compact(replica)
+        local, rows = replica.publish()
+        if self._is_due(kept):
+            manifest = replica.snapshots.publish(local.image, local.position, rows=rows, now=self._wall())
+            kept.snapshot_at, kept.snapshot_sequence = replica.now(), manifest.sequence
+            kept.snapshot_bytes = replica.applied_bytes
+            kept.retention.verify_newest()
+        if replica.now() - kept.cleaned_at > RETENTION_SECONDS:
+            kept.retention.clean(now=self._wall())
+            kept.cleaned_at = replica.now()
+        replica.folder.sweep()
+        self._forget_some()
+
+    def _opened(self, collection: Collection) -> _Kept:
+        kept = self._kept.get(collection.incarnation)
+        if kept is None:
+            replica = self._storage.replica(collection)
+            replica.load()
+            newest = next(iter(replica.snapshots.newest_first()), None)
+            age = float("inf") if newest is None else max(0.0, self._wall() - newest.modified)
+            kept = _Kept(
+                replica,
+                self._storage.retention(collection),
+                snapshot_at=replica.now() - age,
+                snapshot_sequence=0 if newest is None else newest.position.sequence,
+            )
+            self._kept[collection.incarnation] = kept
+        elif kept.replica.collection != collection:
+            kept.replica.adopt(collection)
+        self._kept.move_to_end(collection.incarnation)
+        return kept
+
+    def _compact(self, replica: Replica) -> None:
+        """Put fresh rows into graphs, a step at a time, as long as one is due."""
+        while True:
+            rows = replica.view(lambda state: state.rows.image(now=state.ts))
+            built = compact(rows, replica.folder.segments, threads=self._threads)
+            if built is rows:
+                return
+            replica.view(partial(_install, built))
+
+    def _is_due(self, kept: _Kept) -> bool:
+        batches = kept.replica.view(lambda state: state.sequence) - kept.snapshot_sequence
+        return batches > 0 and (
+            batches >= self._policy.batches
+            or kept.replica.applied_bytes - kept.snapshot_bytes >= self._policy.bytes
+            or kept.replica.now() - kept.snapshot_at >= self._policy.seconds
+        )
+
+    def _forget_some(self) -> None:
+        size = sum(kept.replica.view(lambda state: state.bytes) for kept in self._kept.values())
+        while size > KEPT_BYTES and len(self._kept) > 1:
+            _, oldest = self._kept.popitem(last=False)
+            size -= oldest.replica.view(lambda state: state.bytes)
+
+
+def _install(image: Image, state: State) -> None:
+    if not state.rows.install(image):
+        raise RuntimeError("an image of these very rows was refused")

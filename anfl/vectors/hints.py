@@ -1,0 +1,86 @@
+"""Last known slots, noted where others find them without looking at a log. Nothing depends on a hint.
+
+The janitor learns from them which logs have grown without anybody making snapshots of them.
+
+In DynamoDB: one item an incarnation, ``pk = H#<incarnation>``, ``sk = H``.
+"""
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
+
+from boto3.dynamodb.conditions import Attr
+from botocore.exceptions import BotoCoreError, ClientError
+
+from anfl.resources import PARTITION_KEY, SORT_KEY
+from anfl.vectors.model import Collection
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb.service_resource import Table
+
+NOTE_SECONDS = 5.0
+"""A collection's hint is written at most this often."""
+_SEQUENCE = "sequence"
+_log = logging.getLogger(__name__)
+
+
+class Hints(Protocol):
+    """Where hints are kept. No call raises: a hint that cannot be had is none."""
+
+    def note(self, collection: Collection, sequence: int) -> None:
+        """Slot ``sequence`` is taken."""
+
+    def last(self, collection: Collection) -> int:
+        """The last slot known to be taken; 0 for none."""
+
+
+class NoHints:
+    """Knows nothing."""
+
+    def note(self, _collection: Collection, _sequence: int) -> None:
+        """See `Hints.note`."""
+
+    def last(self, _collection: Collection) -> int:
+        """See `Hints.last`."""
+        return 0
+
+
+class DynamoHints:
+    """`Hints` in the catalogue table."""
+
+    def __init__(self, table: "Table", *, now: Callable[[], float]) -> None:
+        self._table = table
+        self._now = now
+        self._noted: dict[str, float] = {}
+        self._lock = threading.Lock()
+
+    def note(self, collection: Collection, sequence: int) -> None:
+        """See `Hints.note`."""
+        now = self._now()
+        with self._lock:
+            if self._noted.get(collection.incarnation, float("-inf")) > now - NOTE_SECONDS:
+                return
+            self._noted[collection.incarnation] = now
+        try:
+            self._table.put_item(
+                Item={**_key(collection), _SEQUENCE: sequence},
+                ConditionExpression=Attr(_SEQUENCE).not_exists() | Attr(_SEQUENCE).lt(sequence),
+            )
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
+                _log.warning("a hint could not be written", extra={"reason": str(error)})
+        except BotoCoreError as error:
+            _log.warning("a hint could not be written", extra={"reason": str(error)})
+
+    def last(self, collection: Collection) -> int:
+        """See `Hints.last`."""
+        try:
+            item = self._table.get_item(Key=_key(collection)).get("Item", {})
+            return int(str(item.get(_SEQUENCE, 0)))
+        except (BotoCoreError, ClientError, ValueError):
+            return 0
+
+
+def _key(collection: Collection) -> dict[str, str]:
+    return {PARTITION_KEY: f"H#{collection.incarnation}", SORT_KEY: "H"}

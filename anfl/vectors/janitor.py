@@ -1,0 +1,81 @@
+"""Looks through a whole bucket: removes what is left of collections that are gone, and old objects of the others.
+
+Also has snapshots made of logs that grow unattended.
+"""
+
+import logging
+import re
+from collections.abc import Iterator
+
+from anfl.problems import Problem
+from anfl.vectors.catalogue import Catalogue
+from anfl.vectors.log import delete_all
+from anfl.vectors.model import Collection
+from anfl.vectors.named import ORPHAN_SECONDS
+from anfl.vectors.objects import answering
+from anfl.vectors.replica import IMAGE_BATCHES
+from anfl.vectors.storage import Storage
+
+_INCARNATION = re.compile(r"^([^/]+)/([^/]+)/([0-9a-f]{32})/")
+_LAST = "\U0010ffff"
+_log = logging.getLogger(__name__)
+
+
+class Janitor:
+    """One bucket's. Several at once do no harm."""
+
+    def __init__(self, storage: Storage, catalogue: Catalogue) -> None:
+        self._storage = storage
+        self._objects = storage.objects
+        self._catalogue = catalogue
+
+    def sweep(self, *, now: float) -> int:
+        """Go through everything once; returns how many incarnations were removed.
+
+        :raises Problem: 503, the store or the catalogue does not answer.
+        """
+        removed = 0
+        for tenant, name, incarnation in self._incarnations():
+            prefix = f"{tenant}/{name}/{incarnation}/"
+            with answering():
+                newest = max((entry.modified for entry in self._objects.list(prefix)), default=now)
+            # The look at the catalogue comes last: an incarnation is there before its first object, and never again.
+            collection = self._current(tenant, name)
+            if collection is not None and collection.incarnation == incarnation:
+                self._storage.retention(collection).clean(now=now)
+                self._ask_builder(collection)
+            elif newest <= now - ORPHAN_SECONDS:
+                _log.warning("removing what is left of a deleted collection", extra={"prefix": prefix})
+                delete_all(self._objects, prefix)
+                removed += 1
+        return removed
+
+    def _ask_builder(self, collection: Collection) -> None:
+        """Where no node follows the log, as when only functions write to it, it would grow for ever."""
+        newest = next(iter(self._storage.snapshots(collection).newest_first()), None)
+        covered = 0 if newest is None else newest.position.sequence
+        if self._storage.hints.last(collection) >= covered + IMAGE_BATCHES:
+            self._storage.node.ask(collection)
+
+    def _current(self, tenant: str, name: str) -> Collection | None:
+        try:
+            return self._catalogue.find(tenant, name)
+        except Problem as problem:
+            if problem.code == "collection_not_found":
+                return None
+            raise
+
+    def _incarnations(self) -> Iterator[tuple[str, str, str]]:
+        """Every incarnation that has objects. One look at a listing each: it goes on behind all of them."""
+        after = ""
+        while True:
+            with answering():
+                entry = next(iter(self._objects.list("", after=after)), None)
+            if entry is None:
+                return
+            found = _INCARNATION.match(entry.key)
+            if found is None:
+                after = "/".join(entry.key.split("/")[:2]) + _LAST  # somebody else's
+                continue
+            yield found[1], found[2], found[3]
+            after = found[0] + _LAST

@@ -1,0 +1,148 @@
+"""Snapshots that a caller has given a name, and collections made from them.
+
+``named/{name}`` points at a manifest, which retention then leaves alone.
+"""
+
+import uuid
+
+import msgspec
+
+from anfl.problems import Problem, conflict, not_found
+from anfl.vectors.envelope import Checksummed, DamagedError, Envelope
+from anfl.vectors.model import Collection, first_epoch
+from anfl.vectors.objects import AlreadyExistsError, ObjectStore, answering
+from anfl.vectors.snapshots import Manifest, Snapshots
+
+ORPHAN_SECONDS = 3600.0
+"""How long nothing is written to an incarnation that no catalogue has: it may be a restore that is not done yet."""
+
+
+class NamedSnapshot(msgspec.Struct, frozen=True, kw_only=True):
+    """A named snapshot. ``bytes`` is the size of its parts, ``created_at`` in seconds since the epoch."""
+
+    name: str
+    sequence: str
+    rows: int
+    bytes: int
+    created_at: float
+
+
+class _Pointer(msgspec.Struct, frozen=True, kw_only=True):
+    described: NamedSnapshot
+    path: str
+
+
+class NamedSnapshots:
+    """The named snapshots of one incarnation."""
+
+    def __init__(self, objects: ObjectStore, collection: Collection, *, envelope: Envelope | None = None) -> None:
+        self._objects = objects
+        self._envelope: Envelope = envelope or Checksummed()
+        self._prefix = f"{collection.prefix}named/"
+
+    def create(self, name: str, manifest: Manifest) -> NamedSnapshot:
+        """Name a snapshot.
+
+        :raises Problem: 409 ``snapshot_exists``, 503.
+        """
+        described = NamedSnapshot(
+            name=name,
+            sequence=str(manifest.position),
+            rows=manifest.rows,
+            bytes=manifest.size,
+            created_at=manifest.created_at,
+        )
+        key = self._prefix + name
+        body = msgspec.msgpack.encode(_Pointer(described=described, path=manifest.path))
+        try:
+            with answering():
+                self._objects.put_if_absent(key, self._envelope.seal(key, body))
+        except AlreadyExistsError:
+            if self._pointer(name).path == manifest.path:  # our own, whose answer got lost
+                return described
+            raise exists(name) from None
+        return described
+
+    def all(self) -> list[NamedSnapshot]:
+        """All of them by name.
+
+        :raises Problem: 503.
+        """
+        return [self._pointer(name).described for name in self._names()]
+
+    def find(self, name: str) -> tuple[NamedSnapshot, str]:
+        """A named snapshot, and the path of its manifest.
+
+        :raises Problem: 404 ``snapshot_not_found``, 503.
+        """
+        pointer = self._pointer(name)
+        return pointer.described, pointer.path
+
+    def holds(self, name: str) -> bool:
+        """Whether the name is taken.
+
+        :raises Problem: 503.
+        """
+        return name in self._names()
+
+    def delete(self, name: str) -> None:
+        """Forget a name; its parts go when nothing else needs them.
+
+        :raises Problem: 404 ``snapshot_not_found``, 503.
+        """
+        self._pointer(name)
+        with answering():
+            self._objects.delete([self._prefix + name])
+
+    def paths(self) -> set[str]:
+        """Paths of the manifests that have a name.
+
+        :raises Problem: 503.
+        """
+        return {self._pointer(name).path for name in self._names()}
+
+    def _names(self) -> list[str]:
+        with answering():
+            return [entry.key.removeprefix(self._prefix) for entry in self._objects.list(self._prefix)]
+
+    def _pointer(self, name: str) -> _Pointer:
+        key = self._prefix + name
+        with answering():
+            data = self._objects.get(key)
+        if data is None:
+            raise not_found(f"There is no snapshot {name}.", code="snapshot_not_found")
+        try:
+            return msgspec.msgpack.decode(self._envelope.open(key, data), type=_Pointer)
+        except (DamagedError, msgspec.MsgspecError) as error:
+            raise damaged(name) from error
+
+
+def restore(source: Snapshots, manifest: Manifest, name: str, *, now: float) -> Collection:
+    """A new collection ``name``, which no catalogue knows yet, with what ``manifest`` of ``source`` holds.
+
+    It is all there before anybody can see it, and begins with the settings, versions and request ids of that moment.
+    Its own log goes on behind the snapshot's sequence.
+
+    :raises DamagedError: a part is not what it was.
+    :raises Problem: 503.
+    """
+    incarnation = uuid.uuid4().hex
+    made = Collection(
+        tenant=source.collection.tenant,
+        settings=msgspec.structs.replace(manifest.collection.settings, name=name),
+        incarnation=incarnation,
+        created_at=round(now, 3),
+        epoch=first_epoch(incarnation),
+    )
+    source.copy_to(made, manifest)
+    return made
+
+
+def exists(name: str) -> Problem:
+    """409: the name is taken."""
+    return conflict(f"There is a snapshot {name} already.", code="snapshot_exists")
+
+
+def damaged(name: str) -> Problem:
+    """503: a named snapshot cannot be read."""
+    return Problem(503, "snapshot_damaged", f"Snapshot {name} is damaged.", retry_after=60)

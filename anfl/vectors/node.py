@@ -1,0 +1,240 @@
+"""What the processes of one node share: a folder, in which nothing is the only copy of anything.
+
+``{root}/{boot}/{incarnation}/`` holds ``log`` (objects of committed slots), ``segments`` (folders that never change),
+``images`` (states at positions, made of segments and a rest) and locks. Everything appears by a rename. The builder
+finds ``{root}/{boot}/asked/{incarnation}`` where a collection needs it. After a restart of the machine a file may hold
+less than was written, so each boot has a folder of its own.
+"""
+
+import fcntl
+import os
+import re
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import msgspec
+
+from anfl.vectors.engine.images import Image
+from anfl.vectors.model import Collection, Position
+
+KEPT_SLOTS = 256
+"""Log objects of a collection that a node keeps: as many as its processes can be apart."""
+KEPT_IMAGES_SECONDS = 60.0
+"""How long an image stays after a newer one, for a process that is reading it."""
+UNFINISHED_SECONDS = 3600.0
+"""How long nobody touches a folder that is not complete, before it counts as given up."""
+_LOCK_POLL_SECONDS = 0.001
+_LONGEST_POLL_SECONDS = 0.02
+_BOOT = Path("/proc/sys/kernel/random/boot_id")
+
+
+@dataclass(frozen=True)
+class LocalImage:
+    """A state at a position, complete in this node's folder. Names of later positions are greater."""
+
+    name: str
+    position: Position
+    image: Image
+
+
+@contextmanager
+def lock(path: Path, *, seconds: float, sleep: Callable[[float], None]) -> Iterator[bool]:
+    """Be the only process of this node inside; False where that took longer, and the caller is not alone.
+
+    A process that is killed leaves the lock open.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)  # it is gone where a collection has just been deleted
+    with path.open("ab") as file:
+        waited, pause, taken = 0.0, _LOCK_POLL_SECONDS, _try_lock(file)
+        while not taken and waited < seconds:
+            sleep(pause)
+            waited += pause
+            pause = min(2 * pause, _LONGEST_POLL_SECONDS)
+            taken = _try_lock(file)
+        yield taken
+
+
+class CollectionFolder:
+    """One incarnation's part of a node's folder. Also a `anfl.vectors.log.SlotCache`."""
+
+    def __init__(self, path: Path, *, sleep: Callable[[float], None] = time.sleep) -> None:
+        self._path = path
+        self._sleep = sleep
+        for name in ("log", "segments", "images"):
+            (path / name).mkdir(parents=True, exist_ok=True)
+
+    def lock(self, name: str, *, seconds: float) -> AbstractContextManager[bool]:
+        """See `lock`; among the processes that use this collection."""
+        return lock(self._path / f"{name}.lock", seconds=seconds, sleep=self._sleep)
+
+    def get(self, position: Position) -> bytes | None:
+        """See `anfl.vectors.log.SlotCache.get`."""
+        try:
+            return self._slot(position).read_bytes()
+        except OSError:
+            return None
+
+    def keep(self, position: Position, data: bytes) -> None:
+        """See `anfl.vectors.log.SlotCache.keep`. A full disk loses nothing but time."""
+        slot = self._slot(position)
+        if slot.exists():
+            return
+        new = slot.with_name(f".{slot.name}.{os.getpid()}.{threading.get_ident()}")
+        with suppress(OSError):
+            new.write_bytes(data)
+            new.replace(slot)
+        with suppress(OSError):
+            self._slot(Position(position.epoch, position.sequence - KEPT_SLOTS)).unlink(missing_ok=True)
+
+    def forget(self, position: Position) -> None:
+        """See `anfl.vectors.log.SlotCache.forget`."""
+        with suppress(OSError):
+            self._slot(position).unlink(missing_ok=True)
+
+    @property
+    def segments(self) -> Path:
+        """Where segments are written, under passing names that begin with a dot until they are complete."""
+        return self._path / "segments"
+
+    def segment(self, name: str) -> Path | None:
+        """A segment that is here, complete."""
+        path = self.segments / name
+        return path if path.is_dir() else None
+
+    def new_segment(self, name: str) -> Path:
+        """A new, empty folder for the segment ``name``, to which `publish` will give its name."""
+        folder = self.segments / f".{name}.{os.urandom(16).hex()}"
+        folder.mkdir()
+        return folder
+
+    def publish(self, position: Position, image: Image) -> LocalImage:
+        """Make ``image`` the newest, if there is no newer one. Segments from `new_segment` get their place."""
+        segments = tuple(self._settled(segment) for segment in image.segments)
+        new = _new_folder(self._path / "images")
+        (new / "rest").write_bytes(image.rest)
+        (new / "segments").write_bytes(msgspec.json.encode([segment.name for segment in segments]))
+        name = f"{position.sequence:020d}-{position.epoch:08d}{new.name.replace('.', '-')}"
+        new.rename(new.with_name(name))
+        return LocalImage(name, position, Image(segments, image.rest))
+
+    def newest(self) -> str | None:
+        """The name of the newest image. Cheap: a look into one folder."""
+        try:
+            names = [path.name for path in (self._path / "images").iterdir() if not path.name.startswith(".")]
+        except FileNotFoundError:  # the collection has just been deleted
+            return None
+        return max(names, default=None)
+
+    def load(self, name: str) -> LocalImage | None:
+        """An image by name; None where it is gone, or a part of it."""
+        folder = self._path / "images" / name
+        sequence, epoch = name.split("-")[:2]
+        try:
+            rest = (folder / "rest").read_bytes()
+            names = msgspec.json.decode((folder / "segments").read_bytes(), type=list[str])
+        except OSError:
+            return None
+        segments = tuple(self.segments / segment for segment in names)
+        if not all(segment.is_dir() for segment in segments):
+            return None
+        return LocalImage(name, Position(int(epoch), int(sequence)), Image(segments, rest))
+
+    def sweep(self) -> None:
+        """Remove what images no longer need. One process of a node does it."""
+        newest = self.newest()
+        used: set[str] = set()
+        for folder in (self._path / "images").iterdir():
+            if folder.name != newest and _is_old(folder):
+                shutil.rmtree(folder, ignore_errors=True)
+            elif (folder / "segments").exists():
+                used |= set(msgspec.json.decode((folder / "segments").read_bytes(), type=list[str]))
+        for folder in self.segments.iterdir():
+            if folder.name not in used and _is_old(folder):
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def remove(self) -> None:
+        """The collection is gone, or not used here any more."""
+        shutil.rmtree(self._path, ignore_errors=True)
+
+    def _settled(self, segment: Path) -> Path:
+        """``segment`` under a name that says it is complete."""
+        if not segment.name.startswith("."):
+            return segment
+        place = segment.with_name(segment.name.split(".")[1])
+        if place.is_dir():  # somebody else was faster
+            shutil.rmtree(segment, ignore_errors=True)
+            return place
+        return segment.rename(place)
+
+    def _slot(self, position: Position) -> Path:
+        return self._path / "log" / f"{position.epoch:08d}-{position.sequence:020d}"
+
+
+class NodeFolder:
+    """A node's folder."""
+
+    def __init__(self, root: Path, *, sleep: Callable[[float], None] = time.sleep) -> None:
+        self._sleep = sleep
+        boot = _BOOT.read_text().strip() if _BOOT.exists() else "boot"
+        self.path = root / boot
+        (self.path / "asked").mkdir(parents=True, exist_ok=True)
+
+    def of(self, collection: Collection) -> CollectionFolder:
+        """The part of one incarnation."""
+        if not re.fullmatch(r"[0-9a-f]+", collection.incarnation):
+            raise ValueError(f"{collection.incarnation!r} is no incarnation")
+        return CollectionFolder(self.path / collection.incarnation, sleep=self._sleep)
+
+    def lock(self, name: str, *, seconds: float) -> AbstractContextManager[bool]:
+        """See `lock`; among all processes of the node."""
+        return lock(self.path / f"{name}.lock", seconds=seconds, sleep=self._sleep)
+
+    def ask(self, collection: Collection) -> None:
+        """Ask the builder to look at a collection. Asking again before it has is nothing new."""
+        place = self.path / "asked" / collection.incarnation
+        if place.exists():
+            return
+        new = place.with_name(f".{place.name}.{os.getpid()}.{threading.get_ident()}")
+        with suppress(OSError):
+            new.write_bytes(msgspec.msgpack.encode(collection))
+            new.replace(place)
+
+    def asked(self) -> list[Collection]:
+        """Collections whose turn it is, the one that has waited longest first."""
+        found: list[tuple[float, Collection]] = []
+        for place in (self.path / "asked").iterdir():
+            if not place.name.startswith("."):
+                with suppress(OSError, msgspec.MsgspecError):
+                    moment = place.stat().st_mtime
+                    found.append((moment, msgspec.msgpack.decode(place.read_bytes(), type=Collection)))
+        return [collection for _, collection in sorted(found, key=lambda pair: pair[0])]
+
+    def answered(self, collection: Collection) -> None:
+        """The builder turns to a collection: whoever asks from now on asks again."""
+        (self.path / "asked" / collection.incarnation).unlink(missing_ok=True)
+
+
+def _new_folder(parent: Path) -> Path:
+    """A new folder whose name begins with a dot: it is not complete."""
+    folder = parent / f".{os.urandom(16).hex()}"
+    folder.mkdir()
+    return folder
+
+
+def _is_old(folder: Path) -> bool:
+    age = time.time() - folder.stat().st_mtime
+    return age > (UNFINISHED_SECONDS if folder.name.startswith(".") else KEPT_IMAGES_SECONDS)
+
+
+def _try_lock(file: IO[bytes]) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -1,0 +1,63 @@
+"""Where collections are kept, and what a copy of one is made from."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from anfl.vectors.envelope import Checksummed, Envelope
+from anfl.vectors.hints import Hints, NoHints
+from anfl.vectors.log import READERS, Log
+from anfl.vectors.model import Collection
+from anfl.vectors.named import NamedSnapshots
+from anfl.vectors.node import NodeFolder
+from anfl.vectors.objects import ObjectStore
+from anfl.vectors.replica import Clock, Replica
+from anfl.vectors.retention import Retention
+from anfl.vectors.snapshots import TRANSFERS, Snapshots
+
+
+@dataclass(frozen=True, kw_only=True)
+class Storage:
+    """The object store and the node's folder."""
+
+    objects: ObjectStore
+    node: NodeFolder
+    hints: Hints = field(default_factory=NoHints)
+    replicas: Sequence[ObjectStore] = ()
+    """Other regions' copies of the objects, asked for what is damaged here."""
+    envelope: Envelope = field(default_factory=Checksummed)
+    clock: Clock = field(default_factory=Clock)
+    threads: bool = True
+    """Whether several objects are read and written at a time."""
+
+    def replica(self, collection: Collection) -> Replica:
+        """A copy of a collection, not loaded yet."""
+        folder = self.node.of(collection)
+        log = Log(
+            self.objects,
+            collection,
+            envelope=self.envelope,
+            cache=folder,
+            replicas=self.replicas,
+            readers=READERS if self.threads else 1,
+            sleep=self.clock.sleep,
+        )
+        return Replica(log=log, snapshots=self.snapshots(collection), folder=folder, clock=self.clock)
+
+    def snapshots(self, collection: Collection) -> Snapshots:
+        """A collection's snapshots."""
+        return Snapshots(
+            self.objects,
+            collection,
+            envelope=self.envelope,
+            replicas=self.replicas,
+            transfers=TRANSFERS if self.threads else 1,
+            monotonic=self.clock.monotonic,
+        )
+
+    def named(self, collection: Collection) -> NamedSnapshots:
+        """A collection's named snapshots."""
+        return NamedSnapshots(self.objects, collection, envelope=self.envelope)
+
+    def retention(self, collection: Collection) -> Retention:
+        """What removes a collection's old objects."""
+        return Retention(self.objects, self.snapshots(collection), self.named(collection))

@@ -1,0 +1,119 @@
+"""HTTP around `anfl.vectors.operations`: where each request is read, run and answered."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Iterator
+from concurrent.futures import Executor
+from dataclasses import dataclass
+
+import msgspec
+
+from anfl.auth.principal import Principal
+from anfl.http.admission import Admission, Room
+from anfl.http.answers import Answer, Response, Stream
+from anfl.http.requests import Claim, Request
+from anfl.http.service import Handler
+from anfl.problems import invalid
+from anfl.vectors.operations import OPERATIONS, STREAMS, Call, Operation, Streamed
+from anfl.vectors.requests import MAX_BODY_BYTES, Rows, convert, parse
+from anfl.vectors.store import VectorStore
+
+NDJSON = b"application/x-ndjson"
+AT_ONCE_BYTES = 64 * 2**10
+"""Largest body that is decoded in the event loop: it takes some tens of microseconds."""
+REQUESTS = Room(requests=256, body_bytes=2 * MAX_BODY_BYTES)
+"""Decoded, a body can take sixteen times its size."""
+STREAMED = Room(requests=8, body_bytes=0)
+"""Exports under way at once: each holds a page of up to 32 MiB."""
+_encoder = msgspec.json.Encoder()
+_Given = bytes | dict[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class VectorApi:
+    """The routes over a store. What may wait or take long runs in ``threads``, the rest in the event loop."""
+
+    store: VectorStore
+    threads: Executor
+    requests: Admission
+    streams: Admission
+
+    def handlers(self) -> dict[tuple[str, str], Handler]:
+        """The routes, by (method, path)."""
+        answered = {(operation.method, operation.path): self._answered(operation) for operation in OPERATIONS}
+        return answered | {(streamed.method, streamed.path): self._streamed(streamed) for streamed in STREAMS}
+
+    def _answered(self, operation: Operation) -> Handler:
+        async def handle(request: Request, principal: Principal) -> Response:
+            name = request.parameters.get("name", "")
+            with self.requests.admitted(request.declared_size) as inside:
+                given = await _given(operation, request, inside.claim)
+                small = len(given) <= AT_ONCE_BYTES
+                asked = _asked(operation, given) if small else None
+                if small and operation.at_once is not None:
+                    found = operation.at_once(self.store, principal.tenant, name, asked)
+                    if found is not None:
+                        return Answer(_encoder.encode(found))
+
+                def work() -> Answer:
+                    wanted = asked if small else _asked(operation, given)
+                    outcome = operation.run(self.store, principal.tenant, name, wanted)
+                    return Answer(_encoder.encode(outcome.answer), outcome.status)
+
+                return await asyncio.get_running_loop().run_in_executor(self.threads, work)
+
+        return handle
+
+    def _streamed(self, streamed: Streamed) -> Handler:
+        async def handle(request: Request, principal: Principal) -> Response:
+            asked = _asked(streamed, await _given(streamed, request))
+            pages = streamed.pages(self.store, principal.tenant, request.parameters["name"], asked)
+            lines = self._lines(pages)
+            first = await anext(lines)  # what is refused is refused before the answer begins
+            return Stream(_resumed(first, lines), media_type=NDJSON)
+
+        return handle
+
+    async def _lines(self, pages: Iterator[Rows]) -> AsyncGenerator[bytes]:
+        def following() -> bytes | None:
+            page = next(pages, None)
+            return None if page is None else _encoder.encode_lines(page.vectors)
+
+        loop = asyncio.get_running_loop()
+        with self.streams.admitted(0):
+            while (lines := await loop.run_in_executor(self.threads, following)) is not None:
+                yield lines
+
+
+async def _resumed(first: bytes, following: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
+    try:
+        yield first
+        async for part in following:
+            yield part
+    finally:
+        await following.aclose()
+
+
+async def _given(call: Call, request: Request, claim: Claim | None = None) -> _Given:
+    """What came with the request, not decoded yet."""
+    if call.takes is None:
+        return b""
+    if call.method == "GET":
+        return request.query()
+    request.check_json()
+    return await (request.body() if claim is None else request.body(claim=claim))
+
+
+def _asked(call: Call, given: _Given) -> object:
+    if call.takes is None:
+        return None
+    if isinstance(given, bytes):
+        return parse(given, call.takes)
+    members: dict[str, object] = dict(given)
+    if "filter" in given:
+        try:
+            members["filter"] = msgspec.json.decode(given["filter"])
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise invalid(f"Not JSON: {error}.", field="filter") from None
+    if "include" in given:
+        members["include"] = [part for part in given["include"].split(",") if part]
+    return convert(members, call.takes, text=True)

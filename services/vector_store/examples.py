@@ -1,0 +1,95 @@
+"""One call after another, as a caller may make them, and what they answer. A test makes them."""
+
+from typing import Any
+
+import msgspec
+
+_COLOURS = {
+    "name": "colours",
+    "dimension": 3,
+    "metric": "l2",
+    "index": {"m": 16, "ef_construction": 200, "ef_search": 64},
+    "fields": {"dark": "boolean"},
+    "created_at": 1795487663.658,
+}
+
+
+class Example(msgspec.Struct, frozen=True, kw_only=True):
+    """A call of one operation: its body or query string, and by status the answer."""
+
+    collection: str = "colours"
+    request: dict[str, Any] | None = None
+    answers: dict[int, Any]
+
+
+EXAMPLES: dict[str, Example] = {
+    "create_collection": Example(
+        request={"name": "colours", "dimension": 3, "metric": "l2", "fields": {"dark": "boolean"}},
+        answers={201: _COLOURS, 200: _COLOURS},
+    ),
+    "list_collections": Example(answers={200: {"collections": [_COLOURS]}}),
+    "describe_collection": Example(answers={200: _COLOURS}),
+    "update_collection": Example(
+        request={"index": {"ef_search": 128}},
+        answers={200: _COLOURS | {"index": {"m": 16, "ef_construction": 200, "ef_search": 128}}},
+    ),
+    "upsert": Example(
+        request={
+            "vectors": [
+                {"id": "navy", "values": [0, 0, 128], "metadata": {"dark": True}},
+                {"id": "sky", "values": {"f32": "AAAHQwAATkMAAGtD"}, "metadata": {"dark": False}},
+            ],
+            "request_id": "import-7/1",
+        },
+        answers={200: {"sequence": "1.1", "upserted": 2}},
+    ),
+    "patch": Example(
+        request={"vectors": [{"id": "sky", "metadata": {"season": "summer"}, "if_version": 1}]},
+        answers={200: {"sequence": "1.2", "patched": 1}},
+    ),
+    "fetch": Example(
+        request={"ids": ["navy"], "consistency": "strong"},
+        answers={
+            200: {
+                "vectors": [{"id": "navy", "version": 1, "values": [0.0, 0.0, 128.0], "metadata": {"dark": True}}],
+                "sequence": "1.2",
+            }
+        },
+    ),
+    "scroll": Example(
+        request={"limit": 1, "filter": {"dark": False}, "include": ["values"], "values_format": "f32"},
+        answers={
+            200: {"vectors": [{"id": "sky", "version": 2, "values": {"f32": "AAAHQwAATkMAAGtD"}}], "sequence": "1.2"}
+        },
+    ),
+    "query": Example(
+        request={"vector": [0, 0, 255], "k": 1, "filter": {"dark": True}, "include": ["metadata"]},
+        answers={200: {"matches": [{"id": "navy", "distance": 127.0, "metadata": {"dark": True}}], "sequence": "1.2"}},
+    ),
+    "count": Example(request={"filter": {"season": "summer"}}, answers={200: {"count": 1, "sequence": "1.2"}}),
+    "stats": Example(
+        answers={
+            200: {
+                "rows": 2,
+                "unmerged_rows": 2,
+                "segments": 0,
+                "private_bytes": 4198,
+                "mapped_bytes": 0,
+                "sequence": "1.2",
+            }
+        }
+    ),
+    "warm": Example(answers={200: {"status": "loaded", "sequence": "1.2"}, 202: {"status": "loading"}}),
+    "export": Example(
+        request={"include": ["metadata"]},
+        answers={
+            200: '{"id":"navy","version":1,"metadata":{"dark":true}}\n'
+            '{"id":"sky","version":2,"metadata":{"dark":false,"season":"summer"}}\n'
+        },
+    ),
+    "delete": Example(
+        request={"ids": ["navy"], "request_id": "cleanup-1"}, answers={200: {"sequence": "1.3", "deleted": 1}}
+    ),
+    "delete_collection": Example(answers={200: {"deleted": "colours"}}),
+}
+"""By name of the operation, in an order in which they work."""

@@ -1,0 +1,41 @@
+"""``python -m tests.fault``: the fault suite in full; `make fault` runs it."""
+
+import argparse
+import random
+import sys
+import time
+
+from tests.fault.output import say
+from tests.fault.processes.command import kill
+from tests.fault.simulation.command import simulate
+
+
+def main() -> int:
+    """Simulator first, then real processes; 1 where a promise was broken."""
+    parser = argparse.ArgumentParser(prog="make fault")
+    parser.add_argument("--rounds", type=int, default=10_000, help="of the simulator")
+    parser.add_argument("--kills", type=int, default=200, help="rounds of killed processes")
+    parser.add_argument("--seed", type=int, default=None, help="of the first round; random if not given")
+    arguments = parser.parse_args()
+    seed = random.randrange(10**9) if arguments.seed is None else arguments.seed
+    say(f"seed {seed}")
+    started = time.monotonic()
+    tally = simulate(seed, arguments.rounds)
+    if tally.failure:
+        say(tally.failure)
+        return 1
+    say(
+        f"simulator: {tally.rounds:,} rounds, {tally.turns:,} turns, {tally.acknowledged:,} acknowledged writes and "
+        f"{tally.seen:,} reads compared with the model in {time.monotonic() - started:.0f} s: nothing lost"
+    )
+    if not arguments.kills:
+        return 0
+    started = time.monotonic()
+    report = kill(seed, arguments.kills)
+    say(report.text)
+    say(f"processes: {time.monotonic() - started:.0f} s")
+    return 1 if report.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,8 @@
+"""The short form of `make fault`'s killed processes."""
+
+from tests.fault.processes.command import kill
+
+
+def test_nothing_is_lost_when_writers_readers_and_builders_are_killed() -> None:
+    outcome = kill(seed=4, rounds=8)
+    assert not outcome.failed, outcome.text

@@ -1,0 +1,239 @@
+"""The typed client against the real service: exact values, and one effect of every write however badly it travels."""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+
+from anfl.client import (
+    ApiError,
+    AsyncClient,
+    BusyError,
+    Client,
+    Collection,
+    ConflictError,
+    NewRow,
+    NotFoundError,
+    Patch,
+    UnreachableError,
+    new_rows,
+)
+from anfl.client.retries import ATTEMPTS
+from anfl.client.rows import BATCH_BYTES, batches
+from anfl.vectors.catalogue import Catalogue
+from anfl.vectors.objects import S3ObjectStore
+from anfl.vectors.replica import Clock
+from anfl.vectors.store import VectorStore
+from services.vector_store.app import assemble
+from tests.unit.client.conftest import TOKEN, FaultyWay
+from tests.unit.vectors.builders import storage
+from tests.unit.vectors.serving import PlainTokens, served
+
+PAGE = Path(__file__).resolve().parents[3] / "docs" / "client.md"
+AWKWARD = np.array([[1.1, -0.0], [1e-12, 3.0e9]], dtype=np.float32)
+
+
+@pytest.fixture(name="words")
+def _words(client: Client) -> Collection:
+    words = client.create_collection("words", dimension=2, metric="l2", fields={"n": "number"})
+    words.upsert(new_rows(["a", "b"], AWKWARD, [{"n": 1}, {"text": "two\u2028lines"}]))
+    return words
+
+
+def test_values_come_back_bit_by_bit_on_every_way(words: Collection) -> None:
+    fetched = words.fetch(["a", "b"])
+    matched = sorted(words.query([0, 0], k=2, include=["values"]), key=lambda match: match.id)
+    many = [matches[0] for matches in words.query_many(AWKWARD, k=1, include=["values"])]
+    scrolled = list(words.scroll(include=["values"], limit=1))
+    exported = list(words.export())
+    ways: list[list[Any]] = [fetched, matched, many, scrolled, exported]
+    for found in ways:
+        assert [row.id for row in found] == ["a", "b"]
+        for row, values in zip(found, AWKWARD, strict=True):
+            assert row.values is not None
+            assert row.values.tobytes() == values.tobytes()
+    assert exported[1].metadata == {"text": "two\u2028lines"}
+    assert words.query(id="a", k=5, max_distance=1e9) == []
+
+
+def test_everything_else_that_a_collection_can(client: Client, words: Collection) -> None:
+    assert client.create_collection("words", dimension=2, metric="l2", fields={"n": "number"}).name == "words"
+    assert [found.name for found in client.collections()] == ["words"]
+    assert words.patch([Patch(id="a", metadata={"n": 7})]).patched == 1
+    assert words.count({"n": 7}) == words.count(consistency="strong") - 1 == 1
+    assert words.update(ef_search=99).index.ef_search == words.describe().index.ef_search == 99
+    assert (words.stats().rows, words.warm().status) == (2, "loaded")
+    assert words.delete(where={"n": 7}).deleted == 1
+    assert words.delete(["b", "absent"]).deleted == 1
+    words.delete_collection()
+    with pytest.raises(NotFoundError):
+        words.describe()
+
+
+def test_the_asynchronous_client_does_the_same(url: str) -> None:
+    async def tour() -> None:
+        async with AsyncClient(url, token=TOKEN) as client:
+            words = await client.create_collection("words", dimension=2, metric="l2")
+            told: list[int] = []
+            rows = new_rows(["a", "b"], AWKWARD, [{"n": 1}, {}])
+            assert await words.load(rows, batch_rows=1, progress=told.append) == 2
+            assert told == [1, 2]
+            [found] = await words.fetch(["b"])
+            assert found.values is not None
+            assert found.values.tobytes() == AWKWARD[1].tobytes()
+            answers = await asyncio.gather(*(words.query(row, k=1) for row in AWKWARD))
+            assert [matches[0].id for matches in answers] == ["a", "b"]
+            assert [matches[0].id for matches in await words.query_many(AWKWARD, k=1)] == ["a", "b"]
+            assert [row.id async for row in words.scroll(limit=1)] == ["a", "b"]
+            assert [row.id async for row in words.export(where={"n": 1})] == ["a"]
+            assert (await words.patch([Patch(id="a", metadata={"n": 2})])).patched == 1
+            assert await words.count({"n": 2}) == 1
+            assert (await words.update(ef_search=9)).index.ef_search == (await words.describe()).index.ef_search
+            assert ((await words.stats()).rows, (await words.warm()).status) == (2, "loaded")
+            assert (await words.delete(["a"])).deleted == 1
+            assert [found.name for found in await client.collections()] == ["words"]
+            await words.delete_collection()
+            with pytest.raises(NotFoundError):
+                await words.describe()
+
+    asyncio.run(tour())
+
+
+@pytest.mark.parametrize("fault", ["lost", "answer lost", "twice", httpx.Response(503), httpx.Response(429)])
+def test_every_write_has_one_effect(words: Collection, way: FaultyWay, fault: Any) -> None:
+    def with_fault(faults: int = 2) -> None:
+        way.faults = [fault] * faults
+
+    with_fault()
+    written = words.upsert([NewRow(id="c", values=[1, 1])])
+    with_fault()
+    assert words.patch([Patch(id="c", metadata={"n": 1})]).patched == 1
+    [row] = words.fetch(["c"])
+    assert row.version == int(written.sequence.partition(".")[2]) + 1
+    with_fault()
+    assert words.delete(["c"]).deleted == 1
+    with_fault()
+    assert words.load([NewRow(id=str(n), values=[n, 1]) for n in range(5)], batch_rows=2) == 5
+    assert words.count() == 7
+    if fault != "twice":  # the second of two deletions finds nothing
+        with_fault(1)
+        words.delete_collection()
+
+
+def test_the_wait_is_what_the_server_asks_for_and_bounded(
+    words: Collection, way: FaultyWay, waited: list[float]
+) -> None:
+    way.faults = [httpx.Response(503, headers={"retry-after": "3"}), httpx.Response(429, headers={"retry-after": "99"})]
+    words.count()
+    assert waited == [3.0, 10.0]
+
+
+def test_attempts_end(words: Collection, way: FaultyWay) -> None:
+    way.faults = [httpx.Response(503, json={"code": "busy", "detail": "later"})] * 99
+    before = len(way.seen)
+    with pytest.raises(BusyError) as caught:
+        words.count()
+    assert (caught.value.code, len(way.seen) - before) == ("busy", ATTEMPTS)
+    way.faults = ["lost"] * 99
+    with pytest.raises(UnreachableError):
+        words.count()
+
+
+def test_an_error_says_all_that_the_api_said(words: Collection) -> None:
+    with pytest.raises(ApiError) as caught:
+        words.query([1, 2, 3])
+    assert (caught.value.status, caught.value.code, caught.value.field) == (400, "invalid_request", "vector")
+    assert caught.value.request_id
+    with pytest.raises(ConflictError, match="version_conflict"):
+        words.upsert([NewRow(id="a", values=[1, 1], if_version=0)])
+
+
+def test_what_makes_no_sense_is_not_even_sent(words: Collection, way: FaultyWay) -> None:
+    before = len(way.seen)
+    with pytest.raises(ValueError, match="either a vector or the id"):
+        words.query()
+    with pytest.raises(ValueError, match="one row of values"):
+        words.load(new_rows(["a"], [[1, 2], [3, 4]]))
+    with pytest.raises(ValueError, match="a request takes"):
+        words.load([], batch_rows=1001)
+    assert len(way.seen) == before
+
+
+def test_a_position_goes_with_reads_of_its_own_collection(client: Client, words: Collection, way: FaultyWay) -> None:
+    other = client.create_collection("other", dimension=2)
+    words.count()
+    assert json.loads(way.seen[-1].content)["min_sequence"] == client.session.position("words") == "1.1"
+    other.count()
+    assert "min_sequence" not in json.loads(way.seen[-1].content)
+    list(words.scroll())
+    assert way.seen[-1].url.params["min_sequence"] == "1.1"
+    words.count(min_sequence="1.0")
+    assert json.loads(way.seen[-1].content)["min_sequence"] == "1.0"
+
+
+def test_who_wrote_sees_it_on_another_node(catalogue: Catalogue, objects: S3ObjectStore) -> None:
+    """Two nodes that know nothing of each other, and a balancer that takes turns."""
+    nodes = [VectorStore(catalogue, storage(objects, clock=Clock())) for _ in range(2)]
+    with (
+        served(assemble(nodes[0], verifier=PlainTokens())) as one,
+        served(assemble(nodes[1], verifier=PlainTokens())) as other,
+        Client(one, token=TOKEN) as here,
+        Client(other, token=TOKEN) as there,
+    ):
+        there.session = here.session
+        words, far = here.create_collection("words", dimension=2, metric="l2"), there.collection("words")
+        for number in range(5):
+            words.upsert([NewRow(id=str(number), values=[number, 1])])
+            assert far.count() == number + 1
+            assert far.query([number, 1], k=1)[0].id == str(number)
+    for node in nodes:
+        node.close()
+
+
+def test_a_position_of_a_history_that_was_given_up_is_forgotten_once(client: Client, words: Collection) -> None:
+    client.session._positions["words"] = "7.3"
+    assert words.count() == 2
+    assert client.session.position("words") == "1.1"
+    with pytest.raises(ConflictError, match="history_lost"):
+        words.count(min_sequence="7.3")
+
+
+def test_batches_end_at_rows_and_at_bytes(tmp_path: Path) -> None:
+    np.save(tmp_path / "values.npy", np.zeros((1_200, 4096), dtype=np.float16))
+    values = np.load(tmp_path / "values.npy", mmap_mode="r")
+    found = list(batches(new_rows([str(n) for n in range(1_200)], values), size=500))
+    assert sum(map(len, found)) == 1_200
+    assert len(found) > 3
+    assert all(sum(len(bytes(row)) for row in batch) <= BATCH_BYTES for batch in found)
+    assert [len(batch) for batch in batches(({"id": str(n)} for n in range(7)), size=3)] == [3, 3, 1]
+
+
+def test_an_export_that_is_cut_off_is_no_end(url: str) -> None:
+    class Cut(httpx.HTTPTransport):
+        def handle_request(self, request: httpx.Request) -> httpx.Response:
+            if "export" not in request.url.path:
+                return super().handle_request(request)
+
+            def lines() -> Any:
+                yield b'{"id":"a","version":1}\n{"id":'
+                raise httpx.RemoteProtocolError("incomplete chunked read")
+
+            return httpx.Response(200, content=lines())
+
+    with Client(url, token=TOKEN, transport=Cut()) as client:
+        rows = client.create_collection("words", dimension=2).export()
+        assert next(rows).id == "a"
+        with pytest.raises(UnreachableError, match="cut off"):
+            next(rows)
+
+
+def test_the_examples_of_the_documentation(url: str) -> None:
+    blocks = PAGE.read_text().split("```python\n")[1:]
+    assert len(blocks) >= 4
+    names: dict[str, Any] = {"ENDPOINT": url, "TOKEN": TOKEN}
+    for block in blocks:
+        exec(compile(block.partition("```")[0], str(PAGE), "exec"), names)  # noqa: S102 - our own page

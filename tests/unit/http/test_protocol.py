@@ -1,0 +1,96 @@
+"""What reaches no handler: requests that are none, or beyond what a head may hold; and how a stop goes."""
+
+import json
+import socket
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from anfl.http.protocol import MAX_HEADER_BYTES, MAX_HEADERS, MAX_TARGET_BYTES
+from anfl.http.service import Service, build
+from tests.unit.vectors.serving import PlainTokens, served
+
+
+@pytest.fixture(name="service")
+def _service() -> Service:
+    return build({}, verifier=PlainTokens(), max_body=1_000, ready=lambda: None)
+
+
+@pytest.fixture(name="address")
+def _address(service: Service) -> Iterator[tuple[str, int]]:
+    with served(service) as url:
+        yield "127.0.0.1", int(url.rpartition(":")[2])
+
+
+def exchange(address: tuple[str, int], request: bytes) -> tuple[int, dict[bytes, bytes], bytes]:
+    with socket.create_connection(address, timeout=5) as connection:
+        connection.sendall(request)
+        answer = b""
+        while part := connection.recv(65536):
+            answer += part
+    head, _, body = answer.partition(b"\r\n\r\n")
+    status, *lines = head.split(b"\r\n")
+    return int(status.split()[1]), dict(line.split(b": ", 1) for line in lines), body
+
+
+@pytest.mark.parametrize(
+    ("request_", "status", "code"),
+    [
+        (b"nonsense\r\n\r\n", 400, "malformed_http"),
+        (b"GET /health/live HTTP/9.9\r\n\r\n", 400, "malformed_http"),
+        (b"GET /h\xe9alth HTTP/1.1\r\nhost: x\r\n\r\n", 400, "malformed_http"),
+        (b"POST / HTTP/1.1\r\ncontent-length: no\r\n\r\n", 400, "malformed_http"),
+        (b"POST / HTTP/1.1\r\ncontent-length: 1\r\ntransfer-encoding: chunked\r\n\r\n", 400, "malformed_http"),
+        (b"GET /" + b"a" * MAX_TARGET_BYTES + b" HTTP/1.1\r\n\r\n", 414, "target_too_long"),
+        (b"GET / HTTP/1.1\r\nx: " + b"a" * MAX_HEADER_BYTES + b"\r\n\r\n", 431, "headers_too_large"),
+        (b"GET / HTTP/1.1\r\n" + b"x: y\r\n" * (MAX_HEADERS + 1) + b"\r\n", 431, "headers_too_large"),
+    ],
+)
+def test_what_is_no_request_gets_a_problem_document(
+    address: tuple[str, int], request_: bytes, status: int, code: str
+) -> None:
+    answered, headers, body = exchange(address, request_)
+    assert (answered, json.loads(body)["code"]) == (status, code)
+    assert headers[b"content-type"] == b"application/problem+json"
+    assert headers[b"connection"] == b"close"
+
+
+def test_while_it_drains_it_is_alive_not_ready_and_closes_connections(
+    service: Service, address: tuple[str, int]
+) -> None:
+    with httpx.Client(base_url=f"http://127.0.0.1:{address[1]}") as client:
+        assert client.get("/health/ready").status_code == 200
+        service.draining = True
+        refused = client.get("/health/ready")
+        assert (refused.status_code, refused.json()["code"]) == (503, "draining")
+        assert "retry-after" in refused.headers
+        assert client.get("/health/live").status_code == 200
+        assert refused.headers["connection"] == "close"
+
+
+@pytest.mark.parametrize("given", ["abc-1", "x" * 128])
+def test_a_request_id_is_echoed(address: tuple[str, int], given: str) -> None:
+    answer = httpx.get(f"http://127.0.0.1:{address[1]}/health/live", headers={"x-request-id": given})
+    assert answer.headers["x-request-id"] == given
+
+
+@pytest.mark.parametrize("given", ["", "x" * 129, "a b", "<script>"])
+def test_what_is_no_request_id_is_replaced(address: tuple[str, int], given: str) -> None:
+    url = f"http://127.0.0.1:{address[1]}/health/live"
+    answers = [httpx.get(url, headers={"x-request-id": given}).headers["x-request-id"] for _ in range(2)]
+    assert given not in answers
+    assert answers[0] != answers[1]
+
+
+@pytest.mark.parametrize(("method", "status"), [("OPTIONS", 204), ("DELETE", 405), ("TRACE", 405)])
+def test_other_methods_are_told_what_there_is(address: tuple[str, int], method: str, status: int) -> None:
+    answer = httpx.request(method, f"http://127.0.0.1:{address[1]}/health/live")
+    assert (answer.status_code, answer.headers["allow"]) == (status, "GET, HEAD, OPTIONS")
+
+
+def test_head_is_get_without_its_body(address: tuple[str, int]) -> None:
+    url = f"http://127.0.0.1:{address[1]}/health/live"
+    answer = httpx.head(url)
+    assert (answer.status_code, answer.content) == (200, b"")
+    assert answer.headers["content-length"] == httpx.get(url).headers["content-length"]

@@ -1,0 +1,209 @@
+"""Named snapshots, collections made from them, aliases, and what tidies up after collections that are gone."""
+
+from functools import partial
+from typing import Any
+
+import pytest
+
+from anfl.problems import Problem
+from anfl.vectors.builder import Builder, SnapshotPolicy
+from anfl.vectors.catalogue import Catalogue
+from anfl.vectors.janitor import Janitor
+from anfl.vectors.model import Collection, CollectionSettings, Metric, first_epoch
+from anfl.vectors.named import ORPHAN_SECONDS
+from anfl.vectors.objects import S3ObjectStore
+from anfl.vectors.replica import Clock
+from anfl.vectors.requests import CollectionPatch, Count, Fetch, IndexPatch
+from anfl.vectors.store import VectorStore
+from tests.unit.vectors.builders import delete, storage, upsert
+from tests.unit.vectors.test_store import WORDS, code_of
+
+OTHERS = CollectionSettings(name="others", dimension=2, metric=Metric.L2)
+
+
+@pytest.fixture(autouse=True)
+def _words(store: VectorStore) -> None:
+    store.create("demo", WORDS)
+    store.write("demo", "words", upsert(("a", (1, 1)), ("b", (2, 2)), request_id="first"))
+
+
+def ids(store: VectorStore, name: str) -> list[str]:
+    return [row.id for row in store.fetch("demo", name, Fetch(ids=list("abcd"), consistency="strong")).vectors]
+
+
+def test_a_snapshot_becomes_a_collection_of_its_own(store: VectorStore) -> None:
+    made = store.create_snapshot("demo", "words", "monday")
+    assert (made.name, made.rows, made.sequence) == ("monday", 2, "1.1")
+    store.write("demo", "words", delete("a"))
+    restored = store.restore("demo", "words", "monday", "again")
+    assert restored.settings.metric is Metric.L2
+    assert ids(store, "again") == ["a", "b"]
+    assert ids(store, "words") == ["b"]
+    assert store.write("demo", "again", upsert(("c", (3, 3)))).sequence == f"{restored.epoch}.2"
+    assert store.write("demo", "again", upsert(("a", (4, 4)), if_version=1)).upserted == 1
+    assert ids(store, "words") == ["b"]
+    repeated = store.write("demo", "again", upsert(("a", (1, 1)), ("b", (2, 2)), request_id="first"))
+    assert repeated.sequence.endswith(".1")
+
+
+def test_a_restored_collection_is_there_for_other_nodes(
+    store: VectorStore, catalogue: Catalogue, objects: S3ObjectStore
+) -> None:
+    store.create_snapshot("demo", "words", "monday")
+    store.restore("demo", "words", "monday", "again")
+    store.delete("demo", "words")
+    other = VectorStore(catalogue, storage(objects, clock=Clock()))
+    assert ids(other, "again") == ["a", "b"]
+    other.close()
+
+
+def test_snapshots_have_names(store: VectorStore) -> None:
+    store.create_snapshot("demo", "words", "monday")
+    store.write("demo", "words", upsert(("c", (3, 3))))
+    store.create_snapshot("demo", "words", "tuesday")
+    assert [(each.name, each.rows) for each in store.snapshots("demo", "words")] == [("monday", 2), ("tuesday", 3)]
+    assert code_of(lambda: store.create_snapshot("demo", "words", "monday")) == (409, "snapshot_exists")
+    store.delete_snapshot("demo", "words", "monday")
+    assert [each.name for each in store.snapshots("demo", "words")] == ["tuesday"]
+    absent = (404, "snapshot_not_found")
+    assert code_of(lambda: store.delete_snapshot("demo", "words", "monday")) == absent
+    assert code_of(lambda: store.restore("demo", "words", "monday", "again")) == absent
+    assert code_of(lambda: store.restore("demo", "words", "tuesday", "words")) == (409, "collection_exists")
+    assert code_of(lambda: store.snapshots("other", "words")) == (404, "collection_not_found")
+
+
+def test_a_named_snapshot_is_kept(store: VectorStore, objects: S3ObjectStore) -> None:
+    store.create_snapshot("demo", "words", "monday")
+    collection = store.describe("demo", "words")
+    builder = Builder(store.storage, policy=SnapshotPolicy(batches=1))
+    for name in "cd":
+        store.write("demo", "words", upsert((name, (1, 1))))
+        builder.build(collection)
+    builder.build(collection)
+    retention = store.storage.retention(collection)
+    retention.verify_newest()
+    for days in (1, 30):
+        retention.clean(now=Clock().wall() + days * 24 * 3600)
+    assert len(list(objects.list(f"{collection.prefix}snapshots/"))) == 3
+    assert [entry.key[-1] for entry in objects.list(f"{collection.prefix}log/")] == ["3"]
+    store.restore("demo", "words", "monday", "again")
+    assert ids(store, "again") == ["a", "b"]
+
+
+def test_a_damaged_snapshot_makes_no_collection(store: VectorStore, objects: S3ObjectStore) -> None:
+    store.create_snapshot("demo", "words", "monday")
+    for entry in objects.list(f"{store.describe('demo', 'words').prefix}parts/"):
+        objects.put(entry.key, b"ANFL damaged")
+    assert code_of(lambda: store.restore("demo", "words", "monday", "again")) == (503, "snapshot_damaged")
+    assert code_of(lambda: store.describe("demo", "again")) == (404, "collection_not_found")
+
+
+def test_a_name_taken_meanwhile_leaves_nothing_behind(
+    store: VectorStore, objects: S3ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.create_snapshot("demo", "words", "monday")
+    monkeypatch.setattr(store.catalogue, "is_free", lambda *_: True)
+    store.create("demo", OTHERS)
+    assert code_of(lambda: store.restore("demo", "words", "monday", "others")) == (409, "collection_exists")
+    assert list(objects.list("demo/others/")) == []
+
+
+def test_an_alias_moves_at_once(store: VectorStore) -> None:
+    store.create("demo", OTHERS)
+    store.set_alias("demo", "live", "words")
+    assert ids(store, "live") == ["a", "b"]
+    assert store.set_alias("demo", "live", "others").collection == "others"
+    assert ids(store, "live") == []
+    store.write("demo", "live", upsert(("c", (1, 1))))
+    assert ids(store, "others") == ["c"]
+    assert [(each.alias, each.collection) for each in store.aliases("demo")] == [("live", "others")]
+    assert [each.name for each in store.collections("demo")] == ["others", "words"]
+    store.delete_alias("demo", "live")
+    assert code_of(lambda: ids(store, "live")) == (404, "collection_not_found")
+
+
+def test_other_nodes_follow_an_alias(store: VectorStore, catalogue: Catalogue, objects: S3ObjectStore) -> None:
+    other = VectorStore(catalogue, storage(objects, clock=Clock()))
+    store.create("demo", OTHERS)
+    store.set_alias("demo", "live", "words")
+    assert ids(other, "live") == ["a", "b"]
+    store.set_alias("demo", "live", "others")
+    assert ids(other, "live") == []
+    other.close()
+
+
+def test_a_name_is_an_alias_or_a_collection(store: VectorStore) -> None:
+    assert code_of(lambda: store.set_alias("demo", "words", "words")) == (409, "collection_exists")
+    assert code_of(lambda: store.set_alias("demo", "live", "absent")) == (404, "collection_not_found")
+    store.set_alias("demo", "live", "words")
+    assert code_of(lambda: store.set_alias("demo", "alive", "live")) == (404, "collection_not_found")
+    live = CollectionSettings(name="live", dimension=2)
+    assert code_of(lambda: store.create("demo", live)) == (409, "alias_exists")
+    for call in (
+        lambda: store.delete("demo", "live"),
+        lambda: store.update("demo", "live", CollectionPatch(index=IndexPatch(ef_search=9))),
+    ):
+        assert code_of(call) == (404, "collection_not_found")
+    for name in ("absent", "words"):
+        assert code_of(partial(store.delete_alias, "demo", name)) == (404, "alias_not_found")
+    assert store.aliases("other") == []
+
+
+def test_an_alias_of_what_is_deleted_leads_nowhere(store: VectorStore) -> None:
+    store.set_alias("demo", "live", "words")
+    store.delete("demo", "words")
+    assert code_of(lambda: store.count("demo", "live", Count())) == (404, "collection_not_found")
+
+
+def test_a_position_of_an_earlier_incarnation_is_lost(store: VectorStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()  # epochs as they really are
+    old = store.write("demo", "words", upsert(("c", (1, 1)))).sequence
+    store.delete("demo", "words")
+    store.create("demo", WORDS)
+    assert code_of(lambda: store.count("demo", "words", Count(min_sequence=old))) == (409, "history_lost")
+
+
+def test_epochs_of_incarnations_differ() -> None:
+    assert first_epoch("0" * 32) == 1
+    assert first_epoch("f" * 32) == 2**24
+
+
+def test_what_a_race_left_of_a_deleted_collection_goes_later(
+    store: VectorStore, catalogue: Catalogue, objects: S3ObjectStore
+) -> None:
+    gone = store.describe("demo", "words")
+    store.create("demo", OTHERS)
+    store.write("demo", "others", upsert(("c", (1, 1))))
+    store.delete("demo", "words")
+    store.create("demo", WORDS)
+    store.write("demo", "words", upsert(("d", (1, 1))))
+    objects.put(f"{gone.prefix}log/00000001/{7:020d}", b"late")
+    objects.put("imports/of/somebody", b"else's")
+    janitor = Janitor(store.storage, catalogue)
+    now = Clock().wall()
+    assert janitor.sweep(now=now + ORPHAN_SECONDS - 60) == 0
+    assert janitor.sweep(now=now + ORPHAN_SECONDS + 60) == 1
+    assert list(objects.list(gone.prefix)) == []
+    assert (ids(store, "words"), ids(store, "others")) == (["d"], ["c"])
+    assert objects.get("imports/of/somebody") == b"else's"
+
+
+def test_the_janitor_does_not_trust_a_catalogue_that_is_away(
+    store: VectorStore, catalogue: Catalogue, objects: S3ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: Any) -> Collection:
+        raise Problem(503, "catalogue_unavailable", "")
+
+    monkeypatch.setattr(catalogue, "find", away)
+    with pytest.raises(Problem):
+        Janitor(store.storage, catalogue).sweep(now=Clock().wall() + 2 * ORPHAN_SECONDS)
+    assert list(objects.list("demo/words/"))
+
+
+def test_warming_loads(catalogue: Catalogue, objects: S3ObjectStore) -> None:
+    other = VectorStore(catalogue, storage(objects, clock=Clock()))
+    other.warm("demo", "words")
+    while not other.warm("demo", "words"):
+        Clock().sleep(0.01)
+    assert code_of(lambda: other.warm("demo", "absent")) == (404, "collection_not_found")
+    other.close()

@@ -1,0 +1,86 @@
+"""Segments that are damaged say so, and what they are made of does not depend on where."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from anfl.vectors.engine.archive import DamagedFileError
+from anfl.vectors.engine.compaction import compact
+from anfl.vectors.engine.images import Image
+from anfl.vectors.engine.rows import RowStore
+from anfl.vectors.engine.segment import COLUMNS, GRAPH, MANIFEST, ROWS, Segment
+from anfl.vectors.model import IndexSettings, Metric
+
+
+def image(folder: Path) -> Image:
+    rows = RowStore(dimension=8, metric=Metric.COSINE, index=IndexSettings())
+    with rows.batch(1) as batch:
+        values = np.random.default_rng(1).normal(size=(1_200, 8)).astype(np.float32)
+        batch.upsert([f"é{n}" for n in range(1_200)], values, [{"n": n} for n in range(1_200)], [None] * 1_200)
+    return compact(rows.image(), folder, threads=1)
+
+
+def test_the_same_rows_make_the_same_segment(tmp_path: Path) -> None:
+    first, second = image(tmp_path / "one"), image(tmp_path / "two")
+    assert [path.name for path in first.segments] == [path.name for path in second.segments]
+    assert image(tmp_path / "one") == first  # and once more into the same place
+    assert [path.name for path in (tmp_path / "one").iterdir()] == [first.segments[0].name]
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+def empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def flip(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+def remove(path: Path) -> None:
+    path.unlink()
+
+
+@pytest.mark.parametrize("file", [ROWS, COLUMNS, GRAPH, MANIFEST])
+@pytest.mark.parametrize("damage", [cut, empty, flip, remove])
+def test_a_damaged_file_is_named(file: str, damage: Callable[[Path], None], tmp_path: Path) -> None:
+    segment = image(tmp_path).segments[0]
+    damage(segment / file)
+    if (file, damage) == (MANIFEST, remove):
+        with pytest.raises(FileNotFoundError):
+            Segment(segment, verify=True)
+        return
+    with pytest.raises(DamagedFileError, match=file):
+        Segment(segment, verify=True)
+
+
+@pytest.mark.parametrize("file", [ROWS, COLUMNS, GRAPH])
+def test_a_file_of_the_right_size_that_is_another_is_refused_without_reading_it_all(file: str, tmp_path: Path) -> None:
+    segment = image(tmp_path).segments[0]
+    (segment / file).write_bytes(bytes((segment / file).stat().st_size))
+    with pytest.raises(DamagedFileError, match=file):
+        _ = Segment(segment).columns
+
+
+def test_a_folder_of_another_name_is_another_segment(tmp_path: Path) -> None:
+    segment = image(tmp_path).segments[0]
+    with pytest.raises(DamagedFileError, match=MANIFEST):
+        Segment(segment.rename(tmp_path / ("0" * 32)))
+
+
+@pytest.mark.parametrize("rest", [b"", b"\xc1", b"\x80"])
+def test_a_damaged_rest_is_refused(rest: bytes, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="rest of an image"):
+        RowStore.from_image(Image(image(tmp_path).segments, rest))
+
+
+def test_an_image_whose_parts_do_not_fit_is_refused(tmp_path: Path) -> None:
+    whole = image(tmp_path)
+    with pytest.raises(ValueError, match="fit"):
+        RowStore.from_image(Image((), whole.rest))
