@@ -13,7 +13,8 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from anfl.auth.principal import Principal
-from anfl.http.service import build, json_response
+from anfl.http.answers import json_response
+from anfl.http.service import build
 from anfl.problems import Problem
 from stacks.alert_rules import rule_groups
 from stacks.settings import ROOT, load
@@ -45,7 +46,8 @@ def shown() -> dict[str, set[str]]:
         async def live(_request: object) -> Any:
             return json_response({})
 
-        service = build({}, public={("GET", "/v1/openapi.json"): live}, verifier=Nobody(), max_body=1)
+        public = {("GET", "/v1/openapi.json"): live}
+        service = build({}, public=public, verifier=Nobody(), max_body=1, ready=lambda: None)
         async with httpx.AsyncClient(transport=httpx.ASGITransport(service), base_url="http://s") as client:
             await client.get("/v1/openapi.json")
             return (await client.get("/metrics")).text
