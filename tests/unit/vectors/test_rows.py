@@ -186,7 +186,7 @@ class AgainstADictionary(RuleBasedStateMachine):
 
 @pytest.fixture(name="small")
 def _small(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in {"GRAPH_FROM": 6, "FRESH_ROWS": 12, "SEGMENTS": 2, "GAIN": 2, "QUIET_GAIN": 4}.items():
+    for name, value in {"GRAPH_FROM": 6, "FRESH_ROWS": 12, "SEGMENTS": 2, "GAIN": 8, "QUIET_GAIN": 16}.items():
         monkeypatch.setattr(tiers, name, value)
     monkeypatch.setattr(engine, "DEAD_ROWS", 3)
 
