@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bundling import native
+from bundling import extension, native
 from bundling.extension import BINDING, compile_with
 from bundling.gates import check_portable, check_vectorised
 from bundling.sources import ROOT
@@ -35,7 +35,7 @@ def test_where_the_source_lay_does_not_show(tmp_path: Path) -> None:
 def test_what_searches_is_for_any_machine_of_aws(tmp_path: Path) -> None:
     (tmp_path / "anfl" / "vectors" / "engine").mkdir(parents=True)
     native.place(tmp_path)
-    library = tmp_path / "anfl" / "vectors" / "engine" / native.NATIVE.name
+    library = tmp_path / "anfl" / "vectors" / "engine" / extension.NATIVE.name
     check_portable(library)
     check_vectorised(library)
     assert str(ROOT).encode() not in library.read_bytes()
