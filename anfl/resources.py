@@ -109,6 +109,11 @@ class Caretaker(StrEnum):
     """Looks at another region, from outside."""
 
 
+def dead_letters_of(queue: str) -> str:
+    """Name of the dead-letter queue of a queue."""
+    return f"{queue}-dead-letters"
+
+
 VAULT_TAG = "anfl-vault"
 """Tag by which Vault nodes find one another, and the bootstrap them."""
 

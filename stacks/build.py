@@ -5,6 +5,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 
 from aws_cdk import App, Stack
 
@@ -25,7 +26,7 @@ from stacks.recovery import RecoveryStack
 from stacks.replication import ReplicationStack
 from stacks.security import SecurityStack
 from stacks.service import ServiceStack
-from stacks.settings import DEFAULT_ENVIRONMENT, SettingsError, load
+from stacks.settings import DEFAULT_ENVIRONMENT, ROOT, SettingsError, load
 from stacks.storage import StorageStack
 from stacks.toolkit import ToolkitError, check_toolkit
 from stacks.units import Region
@@ -238,12 +239,21 @@ def _vault(
 
 
 def main() -> None:
-    """Synthesize what ``-c env=…`` and ``-c regions=…`` ask for; a wrong set-up ends in one readable message."""
+    """Synthesize what ``-c env=…`` and the other arguments of `load` ask for; a wrong set-up ends in one message.
+
+    ``-c settings=…`` names another folder with the settings.
+    """
     try:
         check_toolkit(os.environ)
         app = App()
-        environment = app.node.try_get_context("env") or DEFAULT_ENVIRONMENT
-        build(app, load(environment, regions=app.node.try_get_context("regions")))
+        asked = app.node.try_get_context
+        settings = load(
+            asked("env") or DEFAULT_ENVIRONMENT,
+            regions=asked("regions"),
+            leaving=asked("leaving"),
+            root=Path(asked("settings") or ROOT),
+        )
+        build(app, settings)
         app.synth()
     except (SettingsError, ToolkitError, BundleMissingError) as error:
         sys.exit(str(error))

@@ -9,9 +9,9 @@ from anfl.resources import TABLES, Function, Service
 from stacks.architecture import AlertName
 from stacks.measures import api_metric, healthy_targets, usage
 from stacks.models import Settings
+from stacks.physical_names import QUEUES
 from stacks.scaling import backlog
 from stacks.service import ServiceStack
-from stacks.storage import QUEUES
 from stacks.units import Region
 
 _WIDTH, _HEIGHT, _COLUMNS = 8, 6, 24

@@ -168,6 +168,8 @@ class Deployment(Model):
 
     domain: Zone | None
     """Zone below which the system answers; null: no zones and certificates, the API's own address instead."""
+    removed_regions: tuple[Region, ...]
+    """Regions of ``network.global.regions`` that this environment has no more: nothing is deployed there."""
     availability_zones: dict[Region, tuple[str, ...]]
     """In the order of the subnets."""
     nat_gateways: Count

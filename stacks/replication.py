@@ -16,8 +16,8 @@ from anfl.resources import Caretaker
 from stacks.architecture import Severity
 from stacks.base import AnflStack
 from stacks.models import Settings
+from stacks.physical_names import REPLICATED, bucket_name
 from stacks.security import SecurityStack
-from stacks.storage import REPLICATED, bucket_name
 from stacks.units import Region
 
 RESOURCE = "Custom::BucketReplication"

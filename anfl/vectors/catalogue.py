@@ -3,6 +3,7 @@
 import re
 import time
 import uuid
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -30,10 +31,16 @@ class Catalogue:
     def create(self, tenant: str, settings: CollectionSettings) -> tuple[Collection, bool]:
         """Create a collection; returns it and whether it is new (False: it existed with these very settings).
 
+        The table's region becomes its home.
+
         :raises Problem: 409 ``collection_exists`` with other settings.
         """
         collection = Collection(
-            tenant=tenant, settings=settings, incarnation=uuid.uuid4().hex, created_at=round(time.time(), 3)
+            tenant=tenant,
+            settings=settings,
+            incarnation=uuid.uuid4().hex,
+            created_at=round(time.time(), 3),
+            home=self._table.meta.client.meta.region_name,
         )
         item = {
             **_key(tenant, settings.name),
@@ -75,6 +82,23 @@ class Catalogue:
                 start = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
         except (BotoCoreError, ClientError) as error:
             raise _unavailable() from error
+
+    def every(self) -> Iterator[Collection]:
+        """The collections of all tenants, in no order; reads the whole table.
+
+        :raises botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError: the table does not answer.
+        """
+        start: dict[str, object] = {}
+        while True:
+            page = self._table.scan(
+                FilterExpression=Attr(_DOCUMENT).exists() & Attr(SORT_KEY).begins_with("C#"),
+                ConsistentRead=True,
+                **start,  # type: ignore[arg-type]
+            )
+            yield from (_decode(item[_DOCUMENT]) for item in page["Items"])
+            if "LastEvaluatedKey" not in page:
+                return
+            start = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
 
     def update(self, tenant: str, name: str, patch: CollectionPatch) -> Collection:
         """Change settings of a collection and return it as it is then.

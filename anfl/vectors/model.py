@@ -72,6 +72,8 @@ class Collection(msgspec.Struct, frozen=True, kw_only=True):
     incarnation: str
     created_at: float
     epoch: int = 1
+    home: str | None = None
+    """Region that created it: its log is written there. None for one that was made before homes were noted."""
 
     @property
     def name(self) -> str:

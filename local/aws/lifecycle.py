@@ -1,0 +1,98 @@
+"""Lives of stacks as CloudFormation leads them where moto does not: failures roll back, protection holds."""
+
+from collections.abc import Callable
+from typing import Any
+
+from moto.cloudformation import parsing
+from moto.cloudformation.exceptions import ValidationError
+from moto.cloudformation.models import CloudFormationBackend, Stack
+from moto.cloudformation.parsing import OutputMap
+from moto.cloudformation.responses import CloudFormationResponse
+from moto.core.responses import ActionResult
+
+_RETAINED = "Retain"
+Patch = Callable[[Any, str, Any], None]
+"""(owner, name, value)"""
+
+
+def apply(patch: Patch) -> None:
+    """Patch moto's stacks."""
+    create_original, delete_original = CloudFormationBackend.create_stack, CloudFormationBackend.delete_stack
+    update_original, change_original = Stack.update, parsing.parse_and_update_resource
+
+    def create(self: CloudFormationBackend, name: str, *args: Any, **kwargs: Any) -> Stack:  # noqa: ANN401
+        before = set(self.stacks)
+        try:
+            return create_original(self, name, *args, **kwargs)
+        except Exception as error:
+            begun = [stack for key, stack in self.stacks.items() if key not in before and stack.name == name]
+            if not begun:
+                raise
+            _roll_back(self, begun[0], error)
+            return begun[0]
+
+    def delete(self: CloudFormationBackend, name_or_stack_id: str) -> None:
+        stack = next((s for s in self.stacks.values() if name_or_stack_id in (s.name, s.stack_id)), None)
+        if stack is None:
+            return
+        if str(stack.enable_termination_protection).lower() == "true":
+            told = f"Stack [{stack.name}] cannot be deleted while TerminationProtection is enabled"
+            raise ValidationError(message=told)
+        try:
+            delete_original(self, stack.stack_id)
+        except Exception as error:
+            self.stacks[stack.stack_id] = stack
+            stack._add_stack_event("DELETE_FAILED", str(error))
+            stack.status = "DELETE_FAILED"
+
+    def update(self: Stack, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
+        template, parsed, resources = self.template, self.template_dict, self.resource_map._resource_json_map
+        try:
+            update_original(self, *args, **kwargs)
+        except Exception as error:  # what was changed already stays changed: the next update does it again
+            self.template, self.template_dict, self.resource_map._resource_json_map = template, parsed, resources
+            self._add_stack_event("UPDATE_ROLLBACK_COMPLETE", str(error))
+            self.status = "UPDATE_ROLLBACK_COMPLETE"
+
+    def change(logical_id: str, definition: dict[str, Any], resources: Any, **place: Any) -> Any:  # noqa: ANN401
+        changed: Any = change_original(logical_id, definition, resources, **place)
+        if changed is None:
+            raise ValidationError(
+                message=f"{logical_id} ({definition['Type']}) cannot be changed in the embedded AWS: start a new one"
+            )
+        return changed
+
+    patch(CloudFormationBackend, "create_stack", create)
+    patch(CloudFormationBackend, "delete_stack", delete)
+    patch(Stack, "update", update)
+    patch(parsing, "parse_and_update_resource", change)
+    patch(CloudFormationResponse, "update_termination_protection", _update_termination_protection)
+
+
+def _roll_back(backend: CloudFormationBackend, stack: Stack, error: Exception) -> None:
+    """Delete what was made, but what is to be retained: that stays, and its name stays taken."""
+    stack._add_stack_event("ROLLBACK_IN_PROGRESS", str(error))
+    backend.exports = {
+        name: export for name, export in backend.exports.items() if export.exporting_stack_id != stack.stack_id
+    }
+    stack.output_map = OutputMap(stack.resource_map, {}, stack.stack_id)
+    resources = stack.resource_map
+    try:
+        resources.delete()
+        stack.status = "ROLLBACK_COMPLETE"
+    except Exception:
+        stack.status = "ROLLBACK_FAILED"
+    # moto makes what it is asked for and has not made yet: only what stands is left to ask for.
+    resources._resource_json_map = {
+        name: definition
+        for name, definition in resources._resource_json_map.items()
+        if name in resources._parsed_resources
+        and (definition.get("DeletionPolicy") == _RETAINED or stack.status == "ROLLBACK_FAILED")
+    }
+    stack._add_stack_event(stack.status)
+
+
+def _update_termination_protection(response: CloudFormationResponse) -> ActionResult:
+    stack = response.cloudformation_backend.get_stack(response._get_param("StackName"))
+    stack.enable_termination_protection = response._get_bool_param("EnableTerminationProtection", False)
+    return ActionResult({"StackId": stack.stack_id})
