@@ -2,19 +2,21 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
 from botocore.exceptions import ClientError
 
-from anfl.resources import CATALOGUE, dead_letters_of
+from anfl.resources import CATALOGUE, dead_letters_of, replication_rule
 from anfl.vectors.catalogue import Catalogue
 from anfl.vectors.model import Collection
 from operations.cloud import Cloud, code_of, told
 from stacks.models import Settings
-from stacks.physical_names import QUEUES, bucket_name
+from stacks.physical_names import QUEUES, REPLICATED, bucket_name
 from stacks.units import Region
 
 _REPLICA = "REPLICA"
 """How S3 marks what it wrote itself, on behalf of another region."""
+_LATELY = timedelta(minutes=15)
 _MISSING = frozenset({"NoSuchBucket", "404", "QueueDoesNotExist", "AWS.SimpleQueueService.NonExistentQueue"})
 
 
@@ -28,12 +30,16 @@ class Homed:
 
 
 def in_region(cloud: Cloud, settings: Settings, region: Region) -> list[Homed]:
-    """Collections whose logs are written in ``region``, and work that waits in its queues: imports, model versions.
+    """Collections whose logs are written in ``region``; work that waits there; artefacts that are nowhere else yet.
 
     :raises OperationError: AWS does not say, or the catalogue is nowhere.
     """
     with told(f"What is at home in {region}"):
-        return [*_collections(cloud, settings, region), *_waiting(cloud, settings, region)]
+        return [
+            *_collections(cloud, settings, region),
+            *_waiting(cloud, settings, region),
+            *_unreplicated(cloud, settings, region),
+        ]
 
 
 def _collections(cloud: Cloud, settings: Settings, region: Region) -> Iterator[Homed]:
@@ -90,4 +96,33 @@ def _waiting(cloud: Cloud, settings: Settings, region: Region) -> Iterator[Homed
                     what="queue",
                     name=name,
                     advice=f"{waiting} messages: let them be worked off, or redrive or purge what is dead",
+                )
+
+
+def _unreplicated(cloud: Cloud, settings: Settings, region: Region) -> Iterator[Homed]:
+    """Objects that S3 has still to copy, as it counted them in the last quarter of an hour."""
+    now = datetime.now(UTC)
+    for other in settings.regions:
+        for kind in REPLICATED if other is not region else ():
+            bucket = bucket_name(settings, kind, cloud.account, region)
+            dimensions = {
+                "SourceBucket": bucket,
+                "DestinationBucket": bucket_name(settings, kind, cloud.account, other),
+                "RuleId": replication_rule(other),
+            }
+            counted = cloud.client("cloudwatch", other).get_metric_statistics(
+                Namespace="AWS/S3",
+                MetricName="OperationsPendingReplication",
+                Dimensions=[{"Name": name, "Value": value} for name, value in dimensions.items()],
+                StartTime=now - _LATELY,
+                EndTime=now,
+                Period=60,
+                Statistics=["Maximum"],
+            )["Datapoints"]
+            last = max(counted, key=lambda point: point["Timestamp"], default=None)
+            if last is not None and last["Maximum"] > 0:
+                yield Homed(
+                    what="bucket",
+                    name=bucket,
+                    advice=f"{last['Maximum']:.0f} objects have not arrived in {other} yet: wait, then try again",
                 )
