@@ -11,7 +11,8 @@ from pathlib import Path
 
 from botocore.exceptions import ClientError
 
-from anfl.resources import TABLES
+from anfl.auth.table import AuthTable
+from anfl.resources import AUTH, TABLES
 from operations import homes, retained, stacks, toolkit
 from operations.assembly import Assembly, Difference, Place, difference
 from operations.cloud import Cloud, code_of, told
@@ -124,6 +125,7 @@ class Removal:
         self._unprotect_replicas()
         await self._deploy([place for place in deployed if place[0] == data])
         await self._destroy(destroyed)
+        self._withdraw_keys()
 
     async def _drain(self) -> None:
         drained_at = drain(self._cloud, self.before, self._region)
@@ -155,6 +157,15 @@ class Removal:
                 timeout=SECONDS,
                 progress=lambda stack, number, total: self._tell(f"{command} {stack} ({number}/{total})"),
             )
+
+    def _withdraw_keys(self) -> None:
+        """Nobody signs with the region's keys any more, so nothing signed with them is to be believed."""
+        client = self._cloud.client("dynamodb", self.after.primary_region)
+        with told(f"Withdrawing the public keys of {self._region}"):
+            table = AuthTable(name=self.after.name(AUTH.name), client=client)
+            for key in table.published_keys():
+                if key.region == self._region:
+                    table.withdraw(key.kid)
 
     def _unprotect_replicas(self) -> None:
         """A replica refuses to be deleted as its table does; its items stand in the other regions."""

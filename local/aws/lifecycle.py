@@ -18,6 +18,7 @@ Patch = Callable[[Any, str, Any], None]
 def apply(patch: Patch) -> None:
     """Patch moto's stacks."""
     create_original, delete_original = CloudFormationBackend.create_stack, CloudFormationBackend.delete_stack
+    resolve_original = CloudFormationBackend._resolve_update_parameters
     update_original, change_original = Stack.update, parsing.parse_and_update_resource
 
     def create(self: CloudFormationBackend, name: str, *args: Any, **kwargs: Any) -> Stack:  # noqa: ANN401
@@ -62,6 +63,15 @@ def apply(patch: Patch) -> None:
             )
         return changed
 
+    def parameters(self: CloudFormationBackend, instance: Stack, incoming_params: list[dict[str, Any]]) -> Any:  # noqa: ANN401
+        given = [
+            parameter
+            for parameter in incoming_params
+            if "ParameterValue" in parameter or parameter["ParameterKey"] in instance.parameters
+        ]  # the previous value of one that nobody gave is its default
+        return resolve_original(self, instance=instance, incoming_params=given)
+
+    patch(CloudFormationBackend, "_resolve_update_parameters", parameters)
     patch(CloudFormationBackend, "create_stack", create)
     patch(CloudFormationBackend, "delete_stack", delete)
     patch(Stack, "update", update)

@@ -92,7 +92,8 @@ def backup_vaults(scope: Scope) -> Iterator[Finding]:
 
 
 def _recovery_points(backup: Client, name: str) -> str | None:
-    points = backup.describe_backup_vault(BackupVaultName=name)["NumberOfRecoveryPoints"]
+    # AWS Backup itself refuses to delete a vault that is not empty.
+    points = backup.describe_backup_vault(BackupVaultName=name).get("NumberOfRecoveryPoints", 0)
     return f"it holds {points} recovery points" if points else None
 
 

@@ -3,6 +3,7 @@
 import ast
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -24,13 +25,25 @@ def test_constructs_stays_a_namespace() -> None:
 
 @pytest.mark.parametrize("layer", ["anfl", "services", "lambda_src"])
 def test_what_is_deployed_imports_neither_the_infrastructure_nor_the_local_run(layer: str) -> None:
-    forbidden = re.compile(r"^\s*(?:from|import) (aws_cdk|constructs|stacks|local|bundling|moto)\b", re.MULTILINE)
+    forbidden = re.compile(
+        r"^\s*(?:from|import) (aws_cdk|constructs|stacks|local|operations|bundling|moto)\b", re.MULTILINE
+    )
     offenders = {
         str(path.relative_to(ROOT)): match.group(1)
         for path in tracked(f"{layer}/*.py")
         if "anfl/cli" not in path.as_posix() and (match := forbidden.search(path.read_text()))
     }
     assert offenders == {}
+
+
+def test_commands_on_an_account_start_without_the_cdk() -> None:
+    """What they know of the stacks comes from the settings, the names and the synthesized templates."""
+    modules = "operations.removal, operations.destruction, operations.cleanup.search"
+    code = f"import sys, {modules}; print('aws_cdk' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout == "False\n"
 
 
 def test_the_embedded_aws_stays_small() -> None:

@@ -12,6 +12,7 @@ from collections import Counter
 import boto3
 import pytest
 
+from anfl.auth.table import AuthTable, PublishedKey
 from anfl.vectors.catalogue import Catalogue
 from anfl.vectors.model import CollectionSettings
 from operations.errors import OperationError
@@ -181,6 +182,9 @@ def test_a_region_is_not_removed_while_something_has_its_home_there(account: Acc
     catalogue, elsewhere = catalogue_in(account, REMOVED), catalogue_in(account, "eu-west-1")
     collection, _ = catalogue.create("acme", CollectionSettings(name="words", dimension=3))
     elsewhere.create("acme", CollectionSettings(name="pictures", dimension=3))
+    keys = AuthTable(name="anfl-prod-auth", client=account.aws.client("dynamodb", "eu-west-1"))
+    for kid in (f"{REMOVED}.1", "eu-west-1.1"):
+        keys.publish(PublishedKey(kid=kid, jwk={"kty": "EC"}, published_at=1))
     queue = account.aws.client("sqs").get_queue_url(QueueName="anfl-prod-validation-dead-letters")["QueueUrl"]
     account.aws.client("sqs").send_message(QueueUrl=queue, MessageBody="{}")
     before = account.stacks()
@@ -255,6 +259,8 @@ def test_the_other_regions_and_the_global_layer_stand(account: Account) -> None:
         assert stacks[f"anfl-prod-global-{name}", "us-east-1"] in ("CREATE_COMPLETE", "UPDATE_COMPLETE")
     for table in account.resources("AWS::DynamoDB::GlobalTable"):
         assert {replica["Region"] for replica in table["properties"]["Replicas"]} == set(REMAIN)
+    keys = AuthTable(name="anfl-prod-auth", client=account.aws.client("dynamodb", "us-east-1"))
+    assert [key.kid for key in keys.published_keys()] == ["eu-west-1.1"], "nobody believes the removed region's tokens"
     catalogue = account.aws.client("dynamodb", "us-east-1").scan(TableName="anfl-prod-catalogue")
     assert [item["sk"]["S"] for item in catalogue["Items"]] == ["C#pictures"], "what lives elsewhere is untouched"
 
