@@ -5,14 +5,23 @@ from typing import Any
 
 from moto.cloudformation import parsing
 from moto.cloudformation.exceptions import ValidationError
-from moto.cloudformation.models import CloudFormationBackend, Stack
-from moto.cloudformation.parsing import OutputMap
+from moto.cloudformation.models import CloudFormationBackend, Event, Stack
+from moto.cloudformation.parsing import OutputMap, ResourceMap
 from moto.cloudformation.responses import CloudFormationResponse
 from moto.core.responses import ActionResult
 
 _RETAINED = "Retain"
 Patch = Callable[[Any, str, Any], None]
 """(owner, name, value)"""
+
+
+class ResourceFailedError(ValidationError):
+    """A resource could not be made, changed or deleted."""
+
+    def __init__(self, logical_id: str, kind: str, why: str) -> None:
+        super().__init__(message=f"{logical_id} ({kind}) {why}")
+        self.logical_id = logical_id
+        self.kind = kind
 
 
 def apply(patch: Patch) -> None:
@@ -43,8 +52,7 @@ def apply(patch: Patch) -> None:
             delete_original(self, stack.stack_id)
         except Exception as error:
             self.stacks[stack.stack_id] = stack
-            stack._add_stack_event("DELETE_FAILED", str(error))
-            stack.status = "DELETE_FAILED"
+            _tell(stack, "DELETE_FAILED", "DELETE_FAILED", error)
 
     def update(self: Stack, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
         template, parsed, resources = self.template, self.template_dict, self.resource_map._resource_json_map
@@ -52,15 +60,12 @@ def apply(patch: Patch) -> None:
             update_original(self, *args, **kwargs)
         except Exception as error:  # what was changed already stays changed: the next update does it again
             self.template, self.template_dict, self.resource_map._resource_json_map = template, parsed, resources
-            self._add_stack_event("UPDATE_ROLLBACK_COMPLETE", str(error))
-            self.status = "UPDATE_ROLLBACK_COMPLETE"
+            _tell(self, "UPDATE_FAILED", "UPDATE_ROLLBACK_COMPLETE", error)
 
     def change(logical_id: str, definition: dict[str, Any], resources: Any, **place: Any) -> Any:  # noqa: ANN401
         changed: Any = change_original(logical_id, definition, resources, **place)
         if changed is None:
-            raise ValidationError(
-                message=f"{logical_id} ({definition['Type']}) cannot be changed in the embedded AWS: start a new one"
-            )
+            raise ResourceFailedError(logical_id, definition["Type"], "cannot be changed in the embedded AWS")
         return changed
 
     def parameters(self: CloudFormationBackend, instance: Stack, incoming_params: list[dict[str, Any]]) -> Any:  # noqa: ANN401
@@ -71,6 +76,7 @@ def apply(patch: Patch) -> None:
         ]  # the previous value of one that nobody gave is its default
         return resolve_original(self, instance=instance, incoming_params=given)
 
+    patch(ResourceMap, "delete", _delete_in_order)
     patch(CloudFormationBackend, "_resolve_update_parameters", parameters)
     patch(CloudFormationBackend, "create_stack", create)
     patch(CloudFormationBackend, "delete_stack", delete)
@@ -79,9 +85,30 @@ def apply(patch: Patch) -> None:
     patch(CloudFormationResponse, "update_termination_protection", _update_termination_protection)
 
 
+def _delete_in_order(resources: ResourceMap) -> None:
+    """Dependents first: a resource was made after those that it names. Some of moto's know other orders: once more."""
+    problem: Exception | None = None
+    for _ in range(3):
+        problem = None
+        for logical_id, resource in reversed(list(resources._parsed_resources.items())):
+            definition = resources._resource_json_map.get(logical_id)
+            if definition is None or resource is None or definition.get("DeletionPolicy") == _RETAINED:
+                continue
+            try:
+                resources._delete_resource(resource, definition)
+            except Exception as error:
+                problem = ResourceFailedError(logical_id, definition["Type"], f"cannot be deleted: {error}")
+            else:
+                del resources._parsed_resources[logical_id]
+        if problem is None:
+            return
+    if problem is not None:
+        raise problem
+
+
 def _roll_back(backend: CloudFormationBackend, stack: Stack, error: Exception) -> None:
     """Delete what was made, but what is to be retained: that stays, and its name stays taken."""
-    stack._add_stack_event("ROLLBACK_IN_PROGRESS", str(error))
+    _tell(stack, "CREATE_FAILED", "ROLLBACK_IN_PROGRESS", error)
     backend.exports = {
         name: export for name, export in backend.exports.items() if export.exporting_stack_id != stack.stack_id
     }
@@ -100,6 +127,24 @@ def _roll_back(backend: CloudFormationBackend, stack: Stack, error: Exception) -
         and (definition.get("DeletionPolicy") == _RETAINED or stack.status == "ROLLBACK_FAILED")
     }
     stack._add_stack_event(stack.status)
+
+
+def _tell(stack: Stack, of_resource: str, of_stack: str, error: Exception) -> None:
+    """Note what failed, as the CLI looks for it."""
+    if isinstance(error, ResourceFailedError):
+        event = Event(
+            stack_id=stack.stack_id,
+            stack_name=stack.name,
+            logical_resource_id=error.logical_id,
+            physical_resource_id="",
+            resource_type=error.kind,
+            resource_status=of_resource,
+            resource_status_reason=str(error),
+            resource_properties=None,
+        )
+        stack.events.append(event)
+    stack._add_stack_event(of_stack, str(error))
+    stack.status = of_stack
 
 
 def _update_termination_protection(response: CloudFormationResponse) -> ActionResult:

@@ -121,8 +121,8 @@ def _cloudformation() -> None:
             raise
         except Exception as error:
             _log.exception("%s (%s)", logical_id, definition["Type"])
-            what = f"{type(error).__name__}: {error}"
-            raise ValidationError(message=f"{logical_id} ({definition['Type']}) cannot be made: {what}") from error
+            why = f"cannot be made: {type(error).__name__}: {error}"
+            raise lifecycle.ResourceFailedError(logical_id, definition["Type"], why) from error
         return resource
 
     _patch(parsing, "parse_and_create_resource", create)

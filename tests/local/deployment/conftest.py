@@ -19,7 +19,10 @@ from tests.local.aws.conftest import Aws, running
 
 ACCOUNT = "123456789012"
 COMMAND_SECONDS = 300
-_MAIN = "from anfl.cli.main import main; main()"
+# Ctrl-C must reach it although whoever runs the tests may run them in the background.
+_MAIN = (
+    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from anfl.cli.main import main; main()"
+)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -125,6 +125,20 @@ def test_one_failure_holds_up_nothing_else() -> None:
     assert "AccessDenied" in str(said["a"])
 
 
+def test_interrupted_it_goes_on_when_it_is_repeated(cloud: Cloud) -> None:
+    make_bucket(cloud, "anfl-prod-a")
+    make_table(cloud, "anfl-prod-b")
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        clean_up(leftovers(cloud, PROD, [HERE]), tell=interrupt)
+    assert set(found(cloud)) == {("bucket", "anfl-prod-a")}
+    assert clean(cloud) == {"anfl-prod-a": None}
+    assert found(cloud) == {}
+
+
 def template(**resources: dict[str, Any]) -> str:
     return json.dumps({"Resources": resources})
 
