@@ -17,6 +17,8 @@ CDK = REPOSITORY / "node_modules" / ".bin" / "cdk"
 Progress = Callable[[str, int, int], None]
 """(stack, its number, number of stacks), as each stack begins to deploy or to go."""
 _LAST_LINES = 12
+_WORDS = 5
+"""Lines behind a cross that say what failed."""
 _BEGINS = re.compile(r"^(?P<stack>\S+?)(?: \(\S+\))?: (?:deploying|destroying)\.\.\. \[(?P<number>\d+)/(?P<all>\d+)\]")
 
 
@@ -99,5 +101,5 @@ def _reason(words: Sequence[str]) -> str:
     """The CLI's own words for the failure: what stands behind the cross, else the last things that were said."""
     for number, line in enumerate(words):
         if line.startswith("❌"):
-            return " ".join(part.lstrip("❌‣ ") for part in words[number : number + 2])
+            return " ".join(part.lstrip("❌‣ ") for part in words[number : number + _WORDS])
     return "\n".join(words[-_LAST_LINES:]) if words else "it said nothing"

@@ -139,7 +139,7 @@ def _tell(stack: Stack, of_resource: str, of_stack: str, error: Exception) -> No
             physical_resource_id="",
             resource_type=error.kind,
             resource_status=of_resource,
-            resource_status_reason=str(error),
+            resource_status_reason=error.message,
             resource_properties=None,
         )
         stack.events.append(event)

@@ -10,6 +10,8 @@ from operations.cleanup.finding import Action, Finding, Scope
 from operations.cloud import code_of
 
 _PENDING = "PendingDeletion"
+Key = dict[str, Any]
+"""``KeyMetadata``"""
 Client = Any
 """A boto3 client."""
 
@@ -44,7 +46,7 @@ def keys(scope: Scope) -> Iterator[Finding]:
     under: dict[str, list[str]] | None = None
     for page in kms.get_paginator("list_keys").paginate():
         for entry in page["Keys"]:
-            key = kms.describe_key(KeyId=entry["KeyId"])["KeyMetadata"]
+            key = _described(kms, entry["KeyId"])
             if not key.get("Description", "").startswith(f"ANFL {scope.environment}:"):
                 continue
             if not scope.is_free(key["KeyId"]):
@@ -54,16 +56,32 @@ def keys(scope: Scope) -> Iterator[Finding]:
                 yield _going(scope, kms, key, under.get(key["KeyId"], []))
             else:
                 yield Finding(
-                    region=scope.region,
-                    kind="key",
-                    name=key["KeyId"],
-                    action=Action.LEAVE,
-                    why=f"{key['Description']}: nothing proves that nothing is sealed under it; when you know: "
-                    f"aws kms schedule-key-deletion --region {scope.region} --key-id {key['KeyId']}",
+                    region=scope.region, kind="key", name=key["KeyId"], action=Action.LEAVE, why=_staying(scope, key)
                 )
 
 
-def _going(scope: Scope, kms: Client, key: dict[str, Any], used_by: list[str]) -> Finding:
+def _described(kms: Client, key_id: str) -> Key:
+    """Nothing of a key that only others may look at: the stacks make none of that kind."""
+    try:
+        found: Key = kms.describe_key(KeyId=key_id)["KeyMetadata"]
+    except ClientError as error:
+        if code_of(error) != "AccessDeniedException":
+            raise
+        return {}
+    return found
+
+
+def _staying(scope: Scope, key: Key) -> str:
+    why = (
+        f"{key['Description']}: nothing proves that nothing is sealed under it; when you know: "
+        f"aws kms schedule-key-deletion --region {scope.region} --key-id {key['KeyId']}"
+    )
+    if key.get("MultiRegionConfiguration", {}).get("MultiRegionKeyType") == "REPLICA":
+        return f"{why}. A region can have one replica of a key only: 'cdk import' takes this one into its stack again"
+    return why
+
+
+def _going(scope: Scope, kms: Client, key: Key, used_by: list[str]) -> Finding:
     date = key["DeletionDate"].date().isoformat() if "DeletionDate" in key else "a date that KMS does not tell"
 
     def act() -> None:

@@ -1,5 +1,6 @@
 """Looks for everything that is left over, and deals with it."""
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -9,9 +10,11 @@ from operations.cleanup import failed_stacks, keys, stores
 from operations.cleanup.finding import Action, Finding, Scope
 from operations.cloud import Cloud, told
 from operations.errors import OperationError, RefusedError
+from operations.stacks import Stack
 from stacks.models import Settings
 from stacks.units import Region
 
+_REVIEW_SECONDS = 3600.0
 Find = Callable[[Scope], Iterator[Finding]]
 FINDERS: Sequence[Find] = (
     keys.keys,
@@ -32,7 +35,7 @@ def leftovers(cloud: Cloud, settings: Settings, regions: Sequence[Region]) -> li
     :raises OperationError: AWS does not say.
     """
     standing = stacks.of_environment(cloud, settings.environment, settings.all_regions)
-    if busy := [f"{stack.name} in {stack.region} ({stack.status})" for stack in standing if stack.busy]:
+    if busy := [f"{stack.name} in {stack.region} ({stack.status})" for stack in standing if _at_work(stack)]:
         raise RefusedError(f"CloudFormation is at work; try again when it has ended: {', '.join(busy)}")
     owned = frozenset(
         resource.physical_id for stack in standing if not stack.failed for resource in stacks.resources(cloud, stack)
@@ -49,6 +52,11 @@ def leftovers(cloud: Cloud, settings: Settings, regions: Sequence[Region]) -> li
     ]
     with told("What is left over"):
         return [finding for find in FINDERS for scope in scopes for finding in find(scope)]
+
+
+def _at_work(stack: Stack) -> bool:
+    """Whether somebody deploys it: a stack under review is one that is about to be made, or was given up long ago."""
+    return stack.busy or (stack.status == "REVIEW_IN_PROGRESS" and time.time() - stack.created < _REVIEW_SECONDS)
 
 
 def clean_up(findings: Sequence[Finding], *, tell: Callable[[Finding, str | None], None]) -> int:

@@ -75,7 +75,7 @@ class Account:
         return [found for found in self.aws.get("/_anfl/resources") if found["type"] == kind]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
     folder = tmp_path_factory.mktemp("account")
     settings = folder / "settings"

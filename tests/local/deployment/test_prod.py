@@ -26,6 +26,14 @@ REMAIN = ("us-east-1", "eu-west-1")
 TABLES = ("anfl-prod-catalogue", "anfl-prod-registry", "anfl-prod-auth")
 LAYERS = 8
 PLACEHOLDERS = ROOT / "docs" / "placeholders.md"
+CHANGED = {
+    "anfl-prod-global-data",
+    *(f"anfl-prod-{region}-{layer}" for region in REMAIN for layer in ("storage", "monitoring", "recovery")),
+    *(f"anfl-prod-replication-{region}" for region in REMAIN),
+    "anfl-prod-global-watch-eu-west-1",
+    "anfl-prod-eu-west-1-edge",
+}
+"""What is deployed anew without it: services, Vault, networks and security of the others are not."""
 REMOVE = ("regions", "remove", REMOVED, "--env", "prod", "--drain-seconds", "0")
 
 
@@ -204,27 +212,34 @@ def test_another_name_than_the_environments_removes_nothing(account: Account) ->
     done = account.anfl(*REMOVE, given="production\n")
     assert done.returncode == 2
     assert "'production' is not 'prod': nothing was done." in done.stderr
-    assert "destroy  anfl-prod-us-west-1-service" in done.stdout
     assert account.stacks() == before
+    plan = [line.split() for line in done.stdout.splitlines() if line.startswith(("destroy", "deploy"))]
+    assert {stack for action, stack, _ in plan if action == "deploy"} == CHANGED
+    assert {(stack, region) for action, stack, region in plan if action == "destroy"} == {
+        place for place in before if place[1] == REMOVED or place[0] == f"anfl-prod-global-watch-{REMOVED}"
+    }
 
 
 def test_a_removal_that_was_interrupted_goes_on_and_takes_one_region_alone(account: Account) -> None:
     s3 = account.aws.client("s3")
     s3.put_object(Bucket=bucket("vectors"), Key="kept", Body=b"data")
     with subprocess.Popen(
-        account.command(*REMOVE, "--confirm", "prod"),
+        account.command(*REMOVE[:-1], "1", "--confirm", "prod"),
         env=account.variables(),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
     ) as process:
         assert process.stderr is not None
+        told = []
         for line in process.stderr:
+            told.append(line)
             if line.startswith("deploy "):  # its doors are closed, the others are letting go of it
                 break
         process.send_signal(signal.SIGINT)
         _, said = process.communicate(timeout=60)
         assert process.returncode == 130, said
+    assert any(line.startswith(f"{REMOVED} is drained; ") for line in told)
     assert "Interrupted: repeat the command to go on from here." in said
     begun = account.stacks()
     assert (f"anfl-prod-{REMOVED}-edge", REMOVED) not in begun

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from operations.cleanup import search
 from operations.cleanup.finding import Action, Finding
 from operations.cleanup.search import clean_up, leftovers
 from operations.cloud import Cloud
@@ -168,6 +169,21 @@ def test_while_something_is_deployed_nothing_is_judged(cloud: Cloud, monkeypatch
     cloud.client("cloudformation", HERE).create_stack(StackName="anfl-prod-eu-west-1-storage", TemplateBody=queue)
     with pytest.raises(RefusedError, match=r"anfl-prod-eu-west-1-storage in eu-west-1 \(CREATE_IN_PROGRESS\)"):
         leftovers(cloud, PROD, [HERE])
+
+
+def test_a_stack_that_was_prepared_and_given_up_goes_but_not_while_it_may_be_carried_out(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "anfl-prod-eu-west-1-storage"
+    body = template(Queue={"Type": "AWS::SQS::Queue"})
+    cloudformation = cloud.client("cloudformation", HERE)
+    cloudformation.create_change_set(StackName=name, ChangeSetName="first", ChangeSetType="CREATE", TemplateBody=body)
+    with pytest.raises(RefusedError, match="REVIEW_IN_PROGRESS"):
+        leftovers(cloud, PROD, [HERE])
+    monkeypatch.setattr(search, "_REVIEW_SECONDS", 0.0)
+    assert found(cloud)["stack", name].action is Action.DELETE
+    assert clean(cloud) == {name: None}
+    assert cloudformation.describe_stacks()["Stacks"] == []
 
 
 def test_a_key_that_is_going_is_saved_where_something_is_under_it(cloud: Cloud) -> None:
