@@ -18,8 +18,8 @@ Worth giving upstream:
    Each request lists moto's folder and inspects a class again: caching doubles the throughput (`_core`).
 7. Lambda: ``invoke`` answers a failed function like a successful one without Docker (`_invoke`).
    Each function holds a copy of its code in memory (`_shared_code`).
-8. CloudFormation: custom resources can be updated and deleted, and fail (`custom_resources`). Health checks can be
-   neither; a protected load balancer goes (`_protected`).
+8. CloudFormation: custom resources can be updated and deleted, and fail (`custom_resources`). Health checks cannot be
+   changed (`_route53`); several types are not deleted, a protected load balancer is (`deletions`).
 9. Server: DynamoDB loses concurrent updates (`local.aws.server` serialises its requests).
 """
 
@@ -41,13 +41,12 @@ from moto.core import config, responses, utils
 from moto.core.common_models import BaseModel, CloudFormationModel
 from moto.dynamodb.models import DynamoDBBackend
 from moto.dynamodb.models.table import Table
-from moto.elbv2.models import FakeLoadBalancer
 from moto.kms.models import Key, kms_backends
 from moto.kms.responses import KmsResponse
-from moto.route53.models import HealthCheck, route53_backends
+from moto.route53.models import HealthCheck
 from moto.sqs.models import Queue
 
-from local.aws import intrinsics, lifecycle
+from local.aws import deletions, intrinsics, lifecycle
 from local.aws.back_ends import BACK_ENDS
 from local.aws.completions import complete
 from local.aws.custom_resources import CustomResource
@@ -72,7 +71,7 @@ def apply(*, invoke: Invoke, control: str) -> None:
     _dynamodb()
     _kms()
     _route53()
-    _patch(FakeLoadBalancer, "delete", _protected(FakeLoadBalancer.delete))
+    deletions.apply(_patch)
     _patch(Queue, "lambda_event_source_mappings", _Unpolled())
     _patch(LambdaResponse, "invoke", lambda response: _invoke(response, invoke))
     _patch(awslambda, "_s3_content", _shared_code(awslambda._s3_content))
@@ -195,21 +194,7 @@ def _route53() -> None:
         original_resource.port = config.get("Port") or 80
         return original_resource
 
-    def delete(self: HealthCheck, account_id: str, _region: str) -> None:
-        route53_backends[account_id]["aws"].delete_health_check(self.id)
-
     _patch(HealthCheck, "update_from_cloudformation_json", classmethod(change))
-    _patch(HealthCheck, "delete", delete)
-
-
-def _protected(delete: Callable[[FakeLoadBalancer, str, str], None]) -> Callable[[FakeLoadBalancer, str, str], None]:
-    def guarded(self: FakeLoadBalancer, account_id: str, region: str) -> None:
-        if self.attrs.get("deletion_protection.enabled") == "true":
-            told = f"Load balancer '{self.arn}' cannot be deleted because deletion protection is enabled"
-            raise ValidationError(message=told)
-        delete(self, account_id, region)
-
-    return guarded
 
 
 def _rename(key: Key, key_id: str, region: str) -> None:

@@ -145,7 +145,7 @@ def running(folder: Path) -> Iterator[Aws]:
         )
     server = Aws(f"http://127.0.0.1:{port}", process.pid, folder)
     try:
-        _wait_until(lambda: process.poll() is not None or _answers(server), seconds=30)
+        _wait_until(lambda: process.poll() is not None or _answers(server), seconds=120)
         assert process.poll() is None, (folder / "aws.log").read_text()
         yield server
     finally:

@@ -120,3 +120,34 @@ def test_what_cannot_be_changed_here_is_said(aws: Aws) -> None:
 def update(aws: Aws, name: str, resources: dict[str, Any]) -> None:
     template = json.dumps({"Resources": resources})
     aws.client("cloudformation").update_stack(StackName=name, TemplateBody=template)
+
+
+def test_a_network_goes_with_its_stack_once_its_load_balancer_is_protected_no_more(aws: Aws) -> None:
+    network = {"Ref": "Network"}
+    protected = {"Key": "deletion_protection.enabled", "Value": "true"}
+    subnet = {"VpcId": network, "CidrBlock": "10.8.1.0/24"}
+    balancer = {"Scheme": "internal", "Subnets": [{"Ref": "Subnet"}], "LoadBalancerAttributes": [protected]}
+    aws.create(
+        "network",
+        {
+            "Network": {"Type": "AWS::EC2::VPC", "Properties": {"CidrBlock": "10.8.0.0/16"}},
+            "Subnet": {"Type": "AWS::EC2::Subnet", "Properties": subnet},
+            "Routes": {"Type": "AWS::EC2::RouteTable", "Properties": {"VpcId": network}},
+            "OfSubnet": {
+                "Type": "AWS::EC2::SubnetRouteTableAssociation",
+                "Properties": {"RouteTableId": {"Ref": "Routes"}, "SubnetId": {"Ref": "Subnet"}},
+            },
+            "Balancer": {"Type": "AWS::ElasticLoadBalancingV2::LoadBalancer", "Properties": balancer},
+        },
+    )
+    vpc = aws.resource("network", "Network")["physical_id"]
+    arn = aws.resource("network", "Balancer")["physical_id"]
+    cloudformation = aws.client("cloudformation")
+    cloudformation.delete_stack(StackName="network")
+    assert status(aws, "network") == "DELETE_FAILED"
+    attributes = [{"Key": "deletion_protection.enabled", "Value": "false"}]
+    aws.client("elbv2").modify_load_balancer_attributes(LoadBalancerArn=arn, Attributes=attributes)
+    cloudformation.delete_stack(StackName="network")
+    with pytest.raises(ClientError, match="does not exist"):
+        status(aws, "network")
+    assert vpc not in {found["VpcId"] for found in aws.client("ec2").describe_vpcs()["Vpcs"]}
