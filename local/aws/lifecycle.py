@@ -53,6 +53,7 @@ def apply(patch: Patch) -> None:
         except Exception as error:
             self.stacks[stack.stack_id] = stack
             _tell(stack, "DELETE_FAILED", "DELETE_FAILED", error)
+        _forget(self, stack)
 
     def update(self: Stack, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
         template, parsed, resources = self.template, self.template_dict, self.resource_map._resource_json_map
@@ -109,24 +110,26 @@ def _delete_in_order(resources: ResourceMap) -> None:
 def _roll_back(backend: CloudFormationBackend, stack: Stack, error: Exception) -> None:
     """Delete what was made, but what is to be retained: that stays, and its name stays taken."""
     _tell(stack, "CREATE_FAILED", "ROLLBACK_IN_PROGRESS", error)
+    try:
+        stack.resource_map.delete()
+        stack.status = "ROLLBACK_COMPLETE"
+    except Exception:
+        stack.status = "ROLLBACK_FAILED"
+    _forget(backend, stack)
+    stack._add_stack_event(stack.status)
+
+
+def _forget(backend: CloudFormationBackend, stack: Stack) -> None:
+    """Leave only what stands to be asked for: moto makes whatever it is asked for and has not made yet."""
     backend.exports = {
         name: export for name, export in backend.exports.items() if export.exporting_stack_id != stack.stack_id
     }
     stack.output_map = OutputMap(stack.resource_map, {}, stack.stack_id)
     resources = stack.resource_map
-    try:
-        resources.delete()
-        stack.status = "ROLLBACK_COMPLETE"
-    except Exception:
-        stack.status = "ROLLBACK_FAILED"
-    # moto makes what it is asked for and has not made yet: only what stands is left to ask for.
+    made = resources._parsed_resources
     resources._resource_json_map = {
-        name: definition
-        for name, definition in resources._resource_json_map.items()
-        if name in resources._parsed_resources
-        and (definition.get("DeletionPolicy") == _RETAINED or stack.status == "ROLLBACK_FAILED")
+        name: definition for name, definition in resources._resource_json_map.items() if name in made
     }
-    stack._add_stack_event(stack.status)
 
 
 def _tell(stack: Stack, of_resource: str, of_stack: str, error: Exception) -> None:

@@ -151,3 +151,14 @@ def test_a_network_goes_with_its_stack_once_its_load_balancer_is_protected_no_mo
     with pytest.raises(ClientError, match="does not exist"):
         status(aws, "network")
     assert vpc not in {found["VpcId"] for found in aws.client("ec2").describe_vpcs()["Vpcs"]}
+
+
+def test_asking_for_what_was_deleted_makes_nothing_anew(aws: Aws) -> None:
+    named = {"Type": "AWS::SQS::Queue", "Properties": {"QueueName": "deleted-queue"}}
+    aws.create("deleted", {"Queue": named}, Outputs={"Address": {"Value": {"Ref": "Queue"}}})
+    cloudformation = aws.client("cloudformation")
+    (stack,) = cloudformation.describe_stacks(StackName="deleted")["Stacks"]
+    cloudformation.delete_stack(StackName="deleted")
+    cloudformation.describe_stacks(StackName=stack["StackId"])
+    cloudformation.list_stack_resources(StackName=stack["StackId"])
+    assert "QueueUrls" not in aws.client("sqs").list_queues(QueueNamePrefix="deleted-queue")
