@@ -1,6 +1,6 @@
 """What has its home in a region: collections, waiting work, objects that no other region has yet."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -99,7 +99,7 @@ def test_objects_that_have_not_arrived_elsewhere_hold_a_region_back(cloud: Cloud
             {
                 "MetricName": "OperationsPendingReplication",
                 "Dimensions": [{"Name": name, "Value": value} for name, value in dimensions.items()],
-                "Timestamp": datetime.now(UTC),
+                "Timestamp": datetime.now(UTC) - timedelta(minutes=2),
                 "Value": 3,
             }
         ],
