@@ -22,7 +22,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    epilog="Exit codes: 1 failed, 2 usage, 3 unreachable, 4 not allowed, 5 not found, 6 conflict.",
+    epilog="Exit codes: 1 failed, 2 usage, 3 unreachable, 4 not allowed, 5 not found, 6 conflict, 130 interrupted.",
 )
 app.add_typer(collections.app, name="collections")
 app.add_typer(vectors.app, name="vectors")

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from operations.stacks import StackResource
     from stacks.models import Settings
 
-INTERRUPTED = 130
 _FINDING = ("action", "kind", "name", "region", "why")
 _STAYS = ("region", "type", "name", "stack")
 Environment = Annotated[str, typer.Option("--env", help="Environment in the account of your AWS credentials.")]
@@ -242,4 +241,4 @@ def _told() -> Iterator[None]:
     except OperationError as error:
         raise CliError(str(error)) from error
     except KeyboardInterrupt:
-        raise CliError("Interrupted: repeat the command to go on from here.", exit_code=INTERRUPTED) from None
+        raise CliError("Interrupted: repeat the command to go on from here.", exit_code=ExitCode.INTERRUPTED) from None
