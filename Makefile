@@ -12,6 +12,8 @@ REGION ?=
 REGIONS ?=
 PORT ?=
 ENV ?=
+PREFLIGHT ?=
+CONFIRM ?=
 BENCH_DATA ?=
 
 # A user's Python, Node or installer settings must not change what happens here. (Where packages come from may differ.)
@@ -20,7 +22,7 @@ unexport PIP_USER PIP_TARGET PIP_PREFIX PIP_ROOT PIP_DRY_RUN PIP_PYTHON PIP_REQU
 unexport UV_PYTHON UV_SYSTEM_PYTHON UV_BREAK_SYSTEM_PACKAGES UV_MANAGED_PYTHON UV_NO_MANAGED_PYTHON UV_PYTHON_PREFERENCE
 unexport UV_PROJECT UV_PROJECT_ENVIRONMENT UV_WORKING_DIRECTORY UV_CONSTRAINT UV_OVERRIDE UV_EXCLUDE_NEWER UV_RESOLUTION
 # Nor may an AWS profile, except where the AWS account is meant.
-ifeq ($(filter deploy destroy remove-region cleanup-failed images,$(MAKECMDGOALS)),)
+ifeq ($(filter deploy destroy remove-region cleanup-failed images docs-publish,$(MAKECMDGOALS)),)
 unexport AWS_PROFILE AWS_DEFAULT_PROFILE
 endif
 export PATH := $(CURDIR)/$(BIN):$(PATH)
@@ -34,7 +36,7 @@ LOCKED := $(wildcard lambda_src/*/requirements.in services/*/requirements.in)
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-20s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
-	@echo "  Variables: ENV=prod|dev  REGION=us-west-1 (deploy, cleanup-failed, remove-region)  REGIONS=all (run)  PORT=8420 (run)  BENCH_DATA=folder (bench)"
+	@echo "  Variables: ENV=prod|dev  REGION=us-west-1 (deploy, cleanup-failed, remove-region)  CONFIRM=prod (deploy)  REGIONS=all (run)  PORT=8420 (run)  BENCH_DATA=folder (bench)"
 
 .PHONY: run
 run: $(BIN)/.ready node_modules/.ready bundle ## Serve the whole system on this machine (ENV=dev, REGIONS=all, PORT=…); Ctrl-C stops it
@@ -80,9 +82,10 @@ synth: $(BIN)/.ready node_modules/.ready bundle ## Synthesize the templates into
 	@node_modules/.bin/cdk synth --quiet --no-notices --no-validation -c env=$(or $(ENV),prod)
 
 .PHONY: deploy
-deploy: which-env $(BIN)/.ready node_modules/.ready bundle ## Deploy to your AWS account: ENV=prod|dev, optionally REGION=us-west-1
-	@node_modules/.bin/cdk deploy --no-notices -c env=$(ENV) \
-	  $(if $(REGION),'anfl-$(ENV)-$(REGION)-*','**')
+deploy: which-env $(BIN)/.ready node_modules/.ready bundle ## Check, estimate, ask, deploy to your AWS account: ENV=prod|dev, optionally REGION=us-west-1
+	@$(MAKE) --no-print-directory synth ENV=$(ENV)
+	@$(BIN)/python -m deployment --env $(ENV) $(if $(REGION),--region $(REGION)) \
+	  $(if $(PREFLIGHT),--preflight $(PREFLIGHT)) $(if $(CONFIRM),--confirm $(CONFIRM))
 
 .PHONY: destroy
 destroy: which-env $(BIN)/.ready node_modules/.ready bundle ## Destroy an environment: ENV=prod|dev; data that it keeps stays behind, and is listed
@@ -107,9 +110,28 @@ conformance: $(BIN)/.ready node_modules/.ready ## Print which resources realise 
 	@$(MAKE) --no-print-directory synth ENV=$(or $(ENV),prod)
 	@$(BIN)/python -m stacks.conformance cdk.out
 
+.PHONY: docs
+docs: $(BIN)/.ready node_modules/.ready ## Refresh what docs/ shows of the templates: conformance and drawings
+	@$(MAKE) --no-print-directory synth ENV=prod
+	@$(BIN)/python -m stacks.conformance cdk.out --markdown > build/conformance.md
+	@mv build/conformance.md docs/conformance.md
+	@$(BIN)/python -m stacks.diagrams cdk.out docs/aws_architecture.md
+
+.PHONY: docs-site
+docs-site: $(BIN)/.ready ## Build the documentation's site into build/site
+	@$(BIN)/python -m documentation build build/site
+
+.PHONY: docs-publish
+docs-publish: which-env $(BIN)/.ready ## Bring the site to CloudFront (ENV=prod): what changed, and an invalidation
+	@$(BIN)/python -m documentation publish --env $(ENV)
+
 .PHONY: bench
 bench: $(BIN)/.ready bundle ## Measure: import times of the functions, the vector store beside raw hnswlib (BENCH_DATA=folder)
 	@BENCH_DATA="$(BENCH_DATA)" $(BIN)/python -m tests.benchmarks
+
+.PHONY: bench-synth
+bench-synth: $(BIN)/.ready node_modules/.ready bundle ## Measure make synth beside an empty CDK app, in pairs
+	@$(BIN)/python -m tests.benchmarks.synthesis
 
 .PHONY: update-snapshots
 update-snapshots: $(BIN)/.ready node_modules/.ready ## Accept the present templates as the snapshots, and show the difference

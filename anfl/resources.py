@@ -50,8 +50,18 @@ class Variable(StrEnum):
     """Name under which the watched region's API answers."""
     DRAINED_PARAMETER = "DRAINED_PARAMETER"
     """SSM parameter that is ``true`` while the watched region is drained."""
+    CACHE_HOST = "CACHE_HOST"
+    CACHE_PORT = "CACHE_PORT"
+    CACHE_NAME = "CACHE_NAME"
+    """Of the replication group, which the password of an IAM identity names."""
+    CACHE_USER = "CACHE_USER"
+    ACCELERATOR_ARN = "ACCELERATOR_ARN"
+    LISTENER_ARN = "LISTENER_ARN"
+    """Of Global Accelerator; the region that its function takes away or brings back is `WATCHED_REGION`."""
     PORT = "PORT"
     """TCP port on which a service listens."""
+    METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+    """Where the processes of a service keep what they measure; the name is the Prometheus library's."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,6 +98,15 @@ class Service(StrEnum):
     MODEL_REGISTRY = "model-registry"
 
 
+class CacheUse(StrEnum):
+    """What the region's cache is used for; each has keys and a user of its own."""
+
+    DECISIONS = "decisions"
+    """That Vault has agreed to a token (`anfl.auth.decisions`)."""
+    HINTS = "hints"
+    """Where logs of the vector store were seen to end."""
+
+
 class Function(StrEnum):
     """The Lambda functions; also their folders (``-`` → ``_``) below ``lambda_src/``."""
 
@@ -105,6 +124,8 @@ class Caretaker(StrEnum):
 
     BUCKET_REPLICATION = "bucket-replication"
     VAULT_BOOTSTRAP = "vault-bootstrap"
+    ACCELERATOR_DIAL = "accelerator-dial"
+    """Takes another region away from Global Accelerator, and brings it back."""
     WATCH = "watch"
     """Looks at another region, from outside."""
 
@@ -128,6 +149,11 @@ SERVICE_DIMENSION = "ServiceName"
 """As ECS calls it for its own metrics."""
 BACKLOG_METRIC = "BacklogPercent"
 """Waiting jobs in percent of a full backlog for the running tasks: the queue's share in scaling."""
+
+CALLS_METRIC = "Calls"
+"""Of functions, by function, operation and outcome (`anfl.telemetry.embedded`)."""
+CALL_TIME_METRIC = "CallTime"
+"""Milliseconds."""
 
 ENVIRONMENT_DIMENSION = "Environment"
 REGION_DIMENSION = "Region"

@@ -8,6 +8,8 @@ from pathlib import Path
 from anfl.resources import Service
 from bundling.sources import ROOT, digest, files_below, modules_used_by
 
+COLLECTOR_REPOSITORY = "anfl-collector"
+"""Of the copy of the collector's image that stands beside each task."""
 TAG_LENGTH = 20
 """Hexadecimal digits of a tag: 80 bits tell any two contents apart."""
 

@@ -1,6 +1,7 @@
 """``make images``: build the services' images and, with ``--push ACCOUNT.dkr.ecr.REGION.amazonaws.com``, push them.
 
-Templates name repository and content tag; synthesis never builds an image. The base image is pinned by digest, which
+With them goes a copy of the collector's image that stands beside each task: tasks reach no public registry. Templates
+name repository and content tag; synthesis never builds an image. The base image is pinned by digest, which
 ``--base-digest`` (or BASE_DIGEST) gives: ``docker buildx imagetools inspect`` prints it.
 """
 
@@ -15,7 +16,10 @@ from pathlib import Path
 
 from anfl.resources import Service
 from bundling.errors import BundlingError
-from bundling.images import ServiceImage, image_for
+from bundling.images import COLLECTOR_REPOSITORY, ServiceImage, image_for
+from bundling.registry import Registry
+from stacks.deployment import Collector
+from stacks.settings import DEFAULT_ENVIRONMENT, load
 
 BASE = "public.ecr.aws/docker/library/python:3.13-slim-bookworm"
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
@@ -36,8 +40,13 @@ def main(arguments: list[str] | None = None) -> int:
                 f"Pin the base image: BASE_DIGEST=sha256:… make images "
                 f"('docker buildx imagetools inspect {BASE}' prints the digest)."
             )
+        registry = Registry(options.push) if options.push else None
+        if registry is not None:
+            _log_in(docker, registry)
         for service in Service:
-            _build(docker, image_for(service), digest=options.base_digest, registry=options.push)
+            _build(docker, image_for(service), digest=options.base_digest, registry=registry)
+        if registry is not None:
+            _copy(docker, load(DEFAULT_ENVIRONMENT).deployment.collector, registry)
     except BundlingError as error:
         sys.stderr.write(f"{error}\n")
         return 1
@@ -62,15 +71,37 @@ def _docker() -> str:
     return docker
 
 
-def _build(docker: str, image: ServiceImage, *, digest: str, registry: str) -> None:
-    name = f"{registry}/{image.repository}:{image.tag}" if registry else f"{image.repository}:{image.tag}"
+def _build(docker: str, image: ServiceImage, *, digest: str, registry: Registry | None) -> None:
+    if registry is not None and registry.has(image.repository, image.tag):
+        sys.stdout.write(f"{image.repository}:{image.tag} is there already.\n")
+        return
+    name = f"{image.repository}:{image.tag}"
+    if registry is not None:
+        name = f"{registry.host}/{name}"
     with tempfile.TemporaryDirectory() as folder:
         image.stage_context(Path(folder))
         dockerfile = image.source.relative_to(image.source.parents[1]) / "Dockerfile"
         build = ["build", "--platform", "linux/amd64", "--build-arg", f"BASE={BASE}@{digest}", "--tag", name]
         _run([docker, *build, "--file", str(Path(folder) / dockerfile), folder], f"Building {name}")
-    if registry:
+    if registry is not None:
         _run([docker, "push", name], f"Pushing {name}")
+
+
+def _copy(docker: str, collector: Collector, registry: Registry) -> None:
+    if registry.has(COLLECTOR_REPOSITORY, collector.tag):
+        sys.stdout.write(f"{COLLECTOR_REPOSITORY}:{collector.tag} is there already.\n")
+        return
+    name = f"{registry.host}/{COLLECTOR_REPOSITORY}:{collector.tag}"
+    _run([docker, "pull", "--platform", "linux/amd64", collector.image], f"Pulling {collector.image}")
+    _run([docker, "tag", collector.image, name], f"Naming it {name}")
+    _run([docker, "push", name], f"Pushing {name}")
+
+
+def _log_in(docker: str, registry: Registry) -> None:
+    command = [docker, "login", "--username", "AWS", "--password-stdin", registry.host]
+    done = subprocess.run(command, input=registry.password(), text=True, capture_output=True, check=False, timeout=60)  # noqa: S603
+    if done.returncode != 0:
+        raise BundlingError(f"Docker could not log in to {registry.host}: {done.stderr.strip()}")
 
 
 def _run(command: list[str], purpose: str) -> None:

@@ -6,7 +6,7 @@ from datetime import timedelta
 from aws_cdk import aws_backup as backup
 from constructs import Construct
 
-_SCHEDULES = {"hourly": "cron(0 * * * ? *)", "daily": "cron(0 3 * * ? *)"}
+_SCHEDULES = {"hourly": "cron(0 * * * ? *)", "daily": "cron(0 {hour} * * ? *)"}
 _START_WINDOW = 60
 """Minutes: the least that AWS Backup takes."""
 _COMPLETION_WINDOW = {"hourly": 120, "daily": 720}
@@ -28,10 +28,12 @@ class BackupPlan(Construct):
         retention: timedelta,
         resource_arns: Sequence[str],
         copy_to: str | None = None,
+        hour: int = 3,
     ) -> None:
         """:param frequency: ``hourly`` or ``daily``, at UTC.
 
         :param resource_arns: at least one; a selection of none would back up nothing, silently.
+        :param hour: of a daily one.
         :param copy_to: ARN of a vault, usually in another region, that keeps a copy as long as the original is kept.
         """
         super().__init__(scope, id)
@@ -46,7 +48,7 @@ class BackupPlan(Construct):
         rule = plan.BackupRuleResourceTypeProperty(
             rule_name=f"{name}-{frequency}",
             target_backup_vault=vault_name,
-            schedule_expression=_SCHEDULES[frequency],
+            schedule_expression=_SCHEDULES[frequency].format(hour=hour),
             schedule_expression_timezone="Etc/UTC",
             start_window_minutes=_START_WINDOW,
             completion_window_minutes=_COMPLETION_WINDOW[frequency],

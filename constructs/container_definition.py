@@ -9,6 +9,8 @@ from constructs import Construct
 
 from anfl.resources import Service
 
+METRICS_FOLDER = "/tmp/metrics"  # noqa: S108 - a task's own scratch space
+"""Where the processes of a service keep what they measure."""
 USER = "10001:10001"
 """Not root; the image owns nothing it may write to."""
 

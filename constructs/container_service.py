@@ -1,4 +1,4 @@
-"""An ECS service: one container, one task an instance."""
+"""An ECS service: one container and its collector, one task an instance."""
 
 from collections.abc import Mapping, Sequence
 
@@ -7,7 +7,8 @@ from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_logs as logs
 from constructs import Construct, grants
-from constructs.container_definition import container_definition
+from constructs.collector import Collector
+from constructs.container_definition import METRICS_FOLDER, container_definition
 from constructs.instance_cluster import InstanceCluster
 
 from anfl.resources import Service, Variable
@@ -39,6 +40,7 @@ class ContainerService(Construct):
         security_group_id: str,
         target_group_arn: str,
         log_group: logs.ILogGroup,
+        collector: Collector,
         scaled: bool = False,
     ) -> None:
         """:param repository: name in the account's registry. :param statements: all that the service may do.
@@ -47,7 +49,7 @@ class ContainerService(Construct):
         """
         super().__init__(scope, id)
         role = iam.Role(self, "TaskRole", assumed_by=_tasks(self))
-        for statement in statements:
+        for statement in (*statements, *collector.statements()):
             role.add_to_policy(statement)
         self.name = name
         self.role = role
@@ -61,23 +63,31 @@ class ContainerService(Construct):
                 cpu_architecture="X86_64", operating_system_family="LINUX"
             ),
             task_role_arn=role.role_arn,
-            execution_role_arn=self._execution_role(repository, log_group).role_arn,
+            execution_role_arn=self._execution_role([repository, collector.repository], log_group).role_arn,
             container_definitions=[
                 container_definition(
                     self,
                     service=service,
                     image=f"{_registry(self)}/{repository}:{tag}",
-                    cpu=cluster.settings.instance_type.cpus * _UNITS_A_CPU,
-                    memory=int(cluster.settings.instance_type.memory_mib * _SHARE_OF_MEMORY),
+                    cpu=cluster.settings.instance_type.cpus * _UNITS_A_CPU - collector.cpu,
+                    memory=int(cluster.settings.instance_type.memory_mib * _SHARE_OF_MEMORY) - collector.memory,
                     port=port,
                     health_path=health_path,
                     environment={
                         **{str(variable): value for variable, value in environment.items()},
                         Variable.PORT: str(port),
+                        Variable.METRICS_FOLDER: METRICS_FOLDER,
                         "AWS_REGION": Stack.of(self).region,
                     },
                     log_group=log_group,
-                )
+                ),
+                collector.definition(
+                    self,
+                    service=service,
+                    image=f"{_registry(self)}/{collector.repository}:{collector.tag}",
+                    port=port,
+                    log_group=log_group,
+                ),
             ],
             # A task's own scratch space: its root is read-only.
             volumes=[
@@ -126,15 +136,17 @@ class ContainerService(Construct):
         resource.add_resource_dependency(cluster.association)
         self.resource = resource
 
-    def _execution_role(self, repository: str, log_group: logs.ILogGroup) -> iam.Role:
+    def _execution_role(self, repositories: Sequence[str], log_group: logs.ILogGroup) -> iam.Role:
         role = iam.Role(self, "ExecutionRole", assumed_by=_tasks(self))
-        images = Stack.of(self).format_arn(service="ecr", resource="repository", resource_name=repository)
+        stack = Stack.of(self)
         for statement in (
             iam.PolicyStatement(sid="RegistryLogin", actions=["ecr:GetAuthorizationToken"], resources=["*"]),
             iam.PolicyStatement(
-                sid="PullImage",
+                sid="PullImages",
                 actions=["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"],
-                resources=[images],
+                resources=[
+                    stack.format_arn(service="ecr", resource="repository", resource_name=name) for name in repositories
+                ],
             ),
             *grants.write_logs(log_group.log_group_arn),
         ):

@@ -29,7 +29,7 @@ class PrometheusWorkspace(Construct):
             alert_manager_definition=alert_manager,
             logging_configuration=aps.CfnWorkspace.LoggingConfigurationProperty(log_group_arn=log_group.log_group_arn),
         )
-        self.arn = workspace.attr_arn
+        self.arn: str = workspace.attr_arn
         self.remote_write_url = f"{workspace.attr_prometheus_endpoint}api/v1/remote_write"
         self.rules = aps.CfnRuleGroupsNamespace(
             self, "Rules", name=name, workspace=workspace.attr_arn, data=rule_groups

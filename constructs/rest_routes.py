@@ -60,7 +60,7 @@ class RestRoutes(Construct):
     ) -> None:
         """:param timeout_ms: of every integration."""
         super().__init__(scope, id)
-        self._api = rest_api
+        self._api_id = rest_api.ref
         self._authorizer_id = authorizer_id
         self._timeout_ms = timeout_ms
         self._resources: dict[str, str] = {"": rest_api.attr_root_resource_id}
@@ -80,7 +80,7 @@ class RestRoutes(Construct):
             resource = apigateway.CfnResource(
                 self,
                 f"{path} resource".replace("/", ":"),
-                rest_api_id=self._api.ref,
+                rest_api_id=self._api_id,
                 parent_id=self._resource(parent),
                 path_part=segment,
             )
@@ -94,7 +94,7 @@ class RestRoutes(Construct):
         apigateway.CfnMethod(
             self,
             f"{route.method} {route.path}".replace("/", ":"),
-            rest_api_id=self._api.ref,
+            rest_api_id=self._api_id,
             resource_id=self._resource(route.path),
             http_method=route.method,
             authorization_type="NONE" if route.public else "CUSTOM",

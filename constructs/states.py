@@ -31,6 +31,21 @@ def call(service: str, action: str, parameters: Mapping[str, Any], *, select: Ma
     }
 
 
+def invoke(function: str, event: Mapping[str, Any], *, keep: str) -> State:
+    """Call a function by its name and wait for its answer; an error of it is one of the state.
+
+    :param keep: JSONPath at which its ``answer`` is added to the input.
+    """
+    return {
+        "Type": "Task",
+        "Resource": "arn:aws:states:::lambda:invoke",
+        "Parameters": {"FunctionName": function, "Payload": dict(event)},
+        "ResultSelector": {"answer.$": "$.Payload"},
+        "ResultPath": keep,
+        "Retry": [_RETRY],
+    }
+
+
 def sequence(states: States) -> State:
     """Run ``states`` one after another: those that say nothing else go on to the next, and the last one ends.
 

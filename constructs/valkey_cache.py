@@ -1,6 +1,6 @@
 """A Valkey cache in several zones, entered by IAM identities alone."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 from aws_cdk import ArnFormat, CfnTag, RemovalPolicy, Stack
@@ -10,18 +10,24 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
+from anfl.resources import CacheUse
 from stacks.deployment import Cache
 
 _FAMILY = "valkey8"
 _VERSION = "8.0"
-_ACCESS = "on ~* -@all +@read +@write +@connection -@dangerous"
-"""Keys may be read and written; nothing that looks at all of them, flushes, or configures."""
+ACCESS: Mapping[CacheUse, str] = {
+    CacheUse.DECISIONS: "on ~decision:* -@all +@connection -@dangerous +set +pttl",
+    CacheUse.HINTS: "on ~hint:* -@all +@connection -@dangerous +get +set +mget",
+}
+"""What each user may: a few commands on keys of its own, and nothing that looks at all keys, flushes, or configures."""
 _SNAPSHOTS = "03:00-04:00"
 _MAINTENANCE = "sun:05:00-sun:06:00"
 
 
 class ValkeyCache(Construct):
     """Replication group: TLS, under the data key, automatic failover, daily snapshots; least recently used keys go.
+
+    A user for each `CacheUse`.
 
     ElastiCache offers no way to demand TLS 1.3: clients do (a named exception).
     """
@@ -41,12 +47,18 @@ class ValkeyCache(Construct):
         snapshot_retention: timedelta,
         retain: bool,
     ) -> None:
-        """:param name: of the one user that IAM identities connect as; also of what else needs a name."""
+        """:param name: of what needs one; users are named after it and their use."""
         super().__init__(scope, id)
         self._name = name
-        self.user = self._user()
+        self.port = port
+        users_by_use = {use: self._user(use) for use in CacheUse}
         users = elasticache.CfnUserGroup(
-            self, "Users", engine="valkey", user_group_id=name, user_ids=[self.user.ref], tags=self._tags()
+            self,
+            "Users",
+            engine="valkey",
+            user_group_id=name,
+            user_ids=[user.ref for user in users_by_use.values()],
+            tags=self._tags(),
         )
         subnets = elasticache.CfnSubnetGroup(
             self, "Subnets", description=f"{name}: private subnets", subnet_ids=list(subnet_ids), tags=self._tags()
@@ -89,8 +101,12 @@ class ValkeyCache(Construct):
         # A last snapshot rather than the nodes themselves, which would keep subnets and users from being deleted.
         self.group.apply_removal_policy(RemovalPolicy.SNAPSHOT if retain else RemovalPolicy.DESTROY)
 
-    def connect(self) -> list[iam.PolicyStatement]:
-        """Connecting as the cache's user."""
+    def user_name(self, use: CacheUse) -> str:
+        """As whom to connect."""
+        return f"{self._name}-{use}"
+
+    def connect(self, use: CacheUse) -> list[iam.PolicyStatement]:
+        """Connecting as the user for ``use``."""
         stack = Stack.of(self)
         return [
             iam.PolicyStatement(
@@ -103,21 +119,22 @@ class ValkeyCache(Construct):
                         resource_name=name,
                         arn_format=ArnFormat.COLON_RESOURCE_NAME,
                     )
-                    for resource, name in (("replicationgroup", self.group.ref), ("user", self._name))
+                    for resource, name in (("replicationgroup", self.group.ref), ("user", self.user_name(use)))
                 ],
             )
         ]
 
-    def _user(self) -> elasticache.CfnUser:
+    def _user(self, use: CacheUse) -> elasticache.CfnUser:
+        name = self.user_name(use)
         return elasticache.CfnUser(
             self,
-            "User",
+            f"{use.capitalize()}User",
             engine="valkey",
             # Equal, as IAM's way of connecting demands.
-            user_id=self._name,
-            user_name=self._name,
+            user_id=name,
+            user_name=name,
             authentication_mode={"Type": "iam"},
-            access_string=_ACCESS,
+            access_string=ACCESS[use],
             tags=self._tags(),
         )
 

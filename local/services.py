@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from anfl.resources import Variable
 from local.process import Program
 from local.resolved import DeclarationError, Resource, Resources
 from local.state import REPOSITORY
@@ -41,7 +42,11 @@ def service_programs(
         task = resources.by_id(f"{ECS}::TaskDefinition", str(service.properties["TaskDefinition"]))
         container = _container(task, name)
         declared = {str(v["Name"]): substitute(str(v["Value"])) for v in container.get("Environment", [])}
-        own = {"PORT": str(ports[name]), "HOST": "127.0.0.1"}
+        own = {
+            "PORT": str(ports[name]),
+            "HOST": "127.0.0.1",
+            Variable.METRICS_FOLDER: str(logs / f"metrics-{ports[name]}"),
+        }
         role = role_environment(str(task.properties["TaskRoleArn"]))
         programs.append(
             Program(

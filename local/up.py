@@ -110,9 +110,11 @@ class _Run:
         self._aws = f"http://127.0.0.1:{self._aws_port}"
         self._tenant = self._settings.deployment.default_tenant or DEFAULT_TENANT
         self._root_token = secrets.token_urlsafe(24)
-        declared = self._settings.deployment.vault.address
         self._book = AddressBook(
-            entries={declared.format(region=region.name): region.vault_url for region in self._regions}
+            entries={
+                self._settings.vault_address(name): region.vault_url
+                for name, region in zip(names, self._regions, strict=True)
+            }
         )
         self._variables = isolated()
         self._serving = False

@@ -17,6 +17,7 @@ from anfl.resources import (
     METRICS_NAMESPACE,
     REGISTRY,
     STAGE,
+    CacheUse,
     Function,
     Service,
     Table,
@@ -42,7 +43,7 @@ class Needs:
     """Queues that it, or Lambda in its name, takes messages from."""
     scales: bool = False
     """Counts its own tasks and publishes how far behind they are."""
-    cache: bool = False
+    cache: CacheUse | None = None
     tells: Sequence[Variable] = ()
     """Further variables."""
 
@@ -56,7 +57,7 @@ NEEDS: Mapping[Part, Needs] = {
         vectors=Access.WRITE,
         sends=(Variable.JOBS_QUEUE_URL, Variable.CHUNKS_QUEUE_URL),
         consumes=(Variable.JOBS_QUEUE_URL,),
-        cache=True,
+        cache=CacheUse.HINTS,
         scales=True,
         tells=(*_TOKENS, Variable.VAULT_ADDR, Variable.STAGE_PREFIX, *_SCALING),
     ),
@@ -82,7 +83,9 @@ NEEDS: Mapping[Part, Needs] = {
         tables={AUTH: Access.WRITE},
         tells=(*_TOKENS, Variable.TOKEN_TTL_SECONDS, Variable.VAULT_ADDR),
     ),
-    Function.AUTHORIZER: Needs(tables={AUTH: Access.READ}, tells=(*_TOKENS, Variable.VAULT_ADDR)),
+    Function.AUTHORIZER: Needs(
+        tables={AUTH: Access.READ}, cache=CacheUse.DECISIONS, tells=(*_TOKENS, Variable.VAULT_ADDR)
+    ),
 }
 """By function and service."""
 
@@ -100,10 +103,10 @@ class Parts:
         self._key = key
         deployment = settings.deployment
         self._values: dict[Variable, str | None] = {
-            Variable.TOKEN_ISSUER: deployment.tokens.issuer,
+            Variable.TOKEN_ISSUER: settings.issuer,
             Variable.TOKEN_AUDIENCE: deployment.tokens.audience,
             Variable.TOKEN_TTL_SECONDS: str(int(deployment.tokens.ttl.total_seconds())),
-            Variable.VAULT_ADDR: deployment.vault.address.format(region=region),
+            Variable.VAULT_ADDR: settings.vault_address(region),
             Variable.DEFAULT_TENANT: deployment.default_tenant,
             Variable.STAGE_PREFIX: f"/{STAGE}",
             Variable.ECS_CLUSTER: settings.name(ClusterName.VECTOR_PROCESSING),
@@ -126,6 +129,7 @@ class Parts:
                 variables[variable] = bucket.bucket_name
         for variable in {*needs.sends, *needs.consumes} & self._queues.keys():
             variables[variable] = self._queues[variable].queue.queue_url
+        variables |= self._cache(needs.cache)
         variables |= {name: value for name in needs.tells if (value := self._values[name]) is not None}
         return dict(sorted(variables.items()))
 
@@ -154,8 +158,19 @@ class Parts:
             statements += grants.count_tasks(self._stack, f"{cluster}/{service}")
             statements += grants.publish_metrics(METRICS_NAMESPACE)
         if needs.cache and self._storage.cache:
-            statements += self._storage.cache.connect()
+            statements += self._storage.cache.connect(needs.cache)
         return [*statements, *grants.data_key(self._stack, self._key, sorted(services))]
+
+    def _cache(self, use: CacheUse | None) -> dict[Variable, str]:
+        cache = self._storage.cache
+        if cache is None or use is None:
+            return {}
+        return {
+            Variable.CACHE_HOST: cache.group.attr_primary_end_point_address,
+            Variable.CACHE_PORT: str(cache.port),
+            Variable.CACHE_NAME: cache.group.ref,
+            Variable.CACHE_USER: cache.user_name(use),
+        }
 
     def _buckets(self, needs: Needs) -> list[tuple[Variable, SecureBucket, Access | None]]:
         return [

@@ -13,7 +13,7 @@ from fnmatch import fnmatchcase
 from aws_cdk import Acknowledgment, App, Stack, Validations
 from constructs import IConstruct
 
-from stacks.layers import CLUSTERS, FUNCTIONS, SERVICES, WATCH, layer_of
+from stacks.layers import CLUSTERS, FUNCTIONS, OUTSIDE, SERVICES, layer_of
 from stacks.models import Settings
 from stacks.wildcards import WILDCARDS
 
@@ -73,7 +73,7 @@ ACKNOWLEDGEMENTS = (
         environments=(DEV,),
     ),
     Acknowledgement(
-        constructs=tuple(f"{function}/Resource" for function in (*FUNCTIONS, WATCH)),
+        constructs=tuple(f"{function}/Resource" for function in (*FUNCTIONS, *OUTSIDE)),
         rule="AwsSolutions-L1",
         reason="Python 3.13, as everywhere in the project; AWS creates functions with it until July 2029",
         proof="test_runtime_and_entry_point",

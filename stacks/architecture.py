@@ -206,7 +206,8 @@ class Scaling(Model):
 class DatabaseBackup(Model):
     """Tables and Redis."""
 
-    frequency: Literal["hourly", "daily"]
+    frequency: Literal["daily"]
+    """ElastiCache takes one snapshot a day."""
     retention: Retention
     type: Literal["snapshot"]
 

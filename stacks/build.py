@@ -1,5 +1,6 @@
 """The app: every stack of one environment, in the order in which they can be deployed."""
 
+import gc
 import os
 import sys
 from collections.abc import Mapping
@@ -23,11 +24,13 @@ from stacks.monitoring import MonitoringStack
 from stacks.names import PublicNames
 from stacks.network import NetworkStack
 from stacks.recovery import RecoveryStack
+from stacks.recovery_dial import AcceleratorArns
 from stacks.replication import ReplicationStack
 from stacks.security import SecurityStack
 from stacks.service import ServiceStack
 from stacks.settings import DEFAULT_ENVIRONMENT, ROOT, SettingsError, load
 from stacks.storage import StorageStack
+from stacks.telemetry import TelemetryStack
 from stacks.toolkit import ToolkitError, check_toolkit
 from stacks.units import Region
 from stacks.vault import VaultStack
@@ -48,7 +51,7 @@ def build(app: App, settings: Settings) -> None:
 
     Pure: nothing but the arguments, the sources and the locks decides what the templates say.
     """
-    domain = settings.deployment.domain
+    domain = settings.domain
     dns = GlobalDns(app, settings=settings) if settings.network.global_.route53.zones else None
     if settings.deployment.people:
         GlobalPeople(app, settings=settings, people=settings.deployment.people)
@@ -71,7 +74,6 @@ def build(app: App, settings: Settings) -> None:
         )
     if len(built) > 1:
         _replication(app, settings, key_id=keys.key.key_id, key_arns=key_arns, built=built)
-    acknowledge(app, settings)
 
 
 def _watch(
@@ -134,6 +136,7 @@ def _region(
     storage = StorageStack(
         app, settings=settings, region=region, network=network.network, security=security, key_arn=key_arn
     )
+    telemetry = TelemetryStack(app, settings=settings, region=region, key_arn=key_arn)
     service = ServiceStack(
         app,
         settings=settings,
@@ -141,17 +144,26 @@ def _region(
         network=network.network,
         security=security,
         storage=storage,
+        telemetry=telemetry,
         vault=vault,
         key_arn=key_arn,
     )
     service.add_stack_dependency(data, "functions and services use the region's replica of every table by name")
     way_in = _way_in(app, settings, region, security=security, service=service, edge=edge, watch=watch)
-    monitoring = MonitoringStack(app, settings=settings, region=region, service=service, key_arn=key_arn)
-    recovery = RecoveryStack(app, settings=settings, region=region, storage=storage, key_arn=key_arn)
+    monitoring = MonitoringStack(app, settings=settings, region=region, telemetry=telemetry, service=service)
+    recovery = RecoveryStack(
+        app,
+        settings=settings,
+        region=region,
+        storage=storage,
+        vault=vault,
+        key_arn=key_arn,
+        accelerator=_accelerator(edge),
+    )
     recovery.add_stack_dependency(data, "the plan for databases selects the region's replica of every table by name")
     if vault:
         vault.add_stack_dependency(data, "the bootstrap publishes keys in the region's replica of the auth table")
-    chain = (network, security, *([vault] if vault else []), storage, service, *way_in, monitoring, recovery)
+    chain = (network, security, *([vault] if vault else []), storage, telemetry, service, *way_in, monitoring, recovery)
     for earlier, later in pairwise(chain):
         later.add_stack_dependency(earlier)
     return RegionStacks(network=network, security=security, storage=storage, last=recovery)
@@ -181,6 +193,13 @@ def _replication(
             replication.add_stack_dependency(other.storage, "S3 refuses a rule whose destination does not exist")
 
 
+def _accelerator(edge: GlobalEdge | None) -> AcceleratorArns | None:
+    if edge is None or edge.ingest is None:
+        return None
+    entry = edge.ingest
+    return AcceleratorArns(accelerator=entry.resource.attr_accelerator_arn, listener=entry.listener.attr_listener_arn)
+
+
 def _way_in(
     app: App,
     settings: Settings,
@@ -202,7 +221,7 @@ def _way_in(
         certificate_arn=security.certificate.arn,
         security=security,
         service=service,
-        listener=edge.listener,
+        listener=edge.ingest.listener if edge.ingest else None,
         watch=watch,
     )
     if watch:
@@ -243,6 +262,7 @@ def main() -> None:
 
     ``-c settings=…`` names another folder with the settings.
     """
+    gc.disable()  # one run that ends soon: a tenth of its time would go into looking for garbage
     try:
         check_toolkit(os.environ)
         app = App()
@@ -254,6 +274,8 @@ def main() -> None:
             root=Path(asked("settings") or ROOT),
         )
         build(app, settings)
+        if os.environ.get("CDK_VALIDATION") != "false":  # the CLI says so; nothing else reads them
+            acknowledge(app, settings)
         app.synth()
     except (SettingsError, ToolkitError, BundleMissingError) as error:
         sys.exit(str(error))

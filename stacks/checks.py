@@ -22,6 +22,7 @@ _UNITS = {
 }
 _RECOVERABLE_DAYS = 35
 """How far back DynamoDB restores to a moment, and how long ElastiCache keeps snapshots."""
+_ZONES = "network.global.route53.zones"
 _REPLICATION = timedelta(minutes=15)
 """What S3's replication time control promises."""
 
@@ -139,12 +140,12 @@ def _scaling_and_recovery(settings: Settings) -> Iterator[Problem]:
 
 
 def _deployment(settings: Settings) -> Iterator[Problem]:
-    deployment, zones = settings.deployment, settings.network.global_.route53.zones
-    if deployment.domain is None and zones:
-        yield ("network", "global", "route53", "zones"), list(zones), "[] where deployment.domain is null"
-    if deployment.domain is not None and deployment.domain not in zones:
-        allowed = f"null, or one of network.global.route53.zones: {', '.join(zones)}"
-        yield ("deployment", "domain"), deployment.domain, allowed
+    deployment = settings.deployment
+    yield from _once(("network", "global", "route53", "zones"), settings.network.global_.route53.zones)
+    addresses = {("tokens", "issuer"): deployment.tokens.issuer, ("vault", "address"): deployment.vault.address}
+    for path, text in addresses.items():
+        if "{domain}" in text and settings.domain is None:
+            yield ("deployment", *path), text, f"no {{domain}} without {_ZONES}"
     if deployment.retain_data and not deployment.vault.address.startswith("https://"):
         yield ("deployment", "vault", "address"), deployment.vault.address, "https:// where retain_data is true"
     if deployment.vault.cluster is not None:
@@ -155,12 +156,8 @@ def _deployment(settings: Settings) -> Iterator[Problem]:
     if kept.days > _RECOVERABLE_DAYS:
         allowed = f"DynamoDB goes back, and ElastiCache keeps snapshots, {_RECOVERABLE_DAYS} days at most"
         yield ("backup", "databases", "retention"), kept, allowed
-    if deployment.global_accelerator and deployment.domain is None:
-        yield ("deployment", "global_accelerator"), True, "false where deployment.domain is null: it ends TLS there"
-    for region in deployment.grafana_regions:
-        if region not in settings.all_regions:
-            allowed = f"regions of the environment: {', '.join(settings.all_regions)}"
-            yield ("deployment", "grafana_regions"), region.value, allowed
+    if deployment.global_accelerator and settings.domain is None:
+        yield ("deployment", "global_accelerator"), True, f"false without {_ZONES}: it ends TLS for a name there"
     if deployment.tokens.authorizer_cache > deployment.tokens.ttl:
         at: Location = ("deployment", "tokens", "authorizer_cache")
         yield at, deployment.tokens.authorizer_cache, f"at most ttl, {deployment.tokens.ttl}"
@@ -183,7 +180,7 @@ def _vault_cluster(settings: Settings) -> Iterator[Problem]:
     deployment = settings.deployment
     at: Location = ("deployment", "vault", "address")
     address = deployment.vault.address
-    if not (deployment.domain and address.endswith(f".{deployment.domain}:8200") and address.startswith("https://")):
-        yield at, address, "https://, a name below deployment.domain, and :8200, where deployment.vault.cluster is set"
+    if not (address.endswith(".{domain}:8200") and address.startswith("https://")):
+        yield at, address, "https://, a name below {domain}, and :8200, where deployment.vault.cluster is set"
     if "{region}" not in address:
         yield at, address, "{region} must stand in it where deployment.vault.cluster is set"

@@ -5,7 +5,8 @@ from typing import Any
 
 from constructs.metrics import PERIOD_SECONDS, Metric
 
-from anfl.resources import TABLES, Function, Service
+from anfl.resources import CALLS_METRIC, METRICS_NAMESPACE, TABLES, Function, Service
+from anfl.telemetry.embedded import Outcome
 from stacks.architecture import AlertName
 from stacks.measures import api_metric, healthy_targets, usage
 from stacks.models import Settings
@@ -89,6 +90,12 @@ def _work(service: ServiceStack, settings: Settings) -> Iterator[tuple[str, list
     ):
         functions = [_of("AWS/Lambda", name, statistic, FunctionName=settings.name(function)) for function in Function]
         yield title, list(zip(functions, Function, strict=True)), {}
+    calls = [
+        (_of(METRICS_NAMESPACE, CALLS_METRIC, "Sum", Function=function, Outcome=outcome), f"{function} {outcome}")
+        for function in Function
+        for outcome in (Outcome.REFUSED, Outcome.FAILED)
+    ]
+    yield "Calls of functions without success", calls, {}
     throttled = [
         (_of("AWS/DynamoDB", f"{way}ThrottleEvents", "Sum", TableName=settings.name(table.name)), f"{table.name} {way}")
         for table in TABLES

@@ -1,18 +1,18 @@
 """The shape of environments/: operational settings, which are no figures of the architecture."""
 
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
 
 from pydantic import Field
 
 from stacks.architecture import FunctionSize
-from stacks.units import Count, Duration, Instance, Model, Region, Retention, Zone, between
+from stacks.units import Count, Duration, Instance, Model, Region, Retention, between
 
 
 class Tokens(Model):
     """Access tokens."""
 
-    issuer: Annotated[str, Field(pattern=r"^https://[a-z0-9.-]+$")]
+    issuer: Annotated[str, Field(pattern=r"^https://([a-z0-9.-]|\{domain\})+$")]
+    """``{domain}`` stands for the domain."""
     audience: Annotated[str, Field(pattern=r"^[a-z0-9-]+$")]
     ttl: Annotated[Duration, between("1m", "1 days")]
     authorizer_cache: Annotated[Duration, between("0s", "1h")]
@@ -58,14 +58,10 @@ class VaultCluster(Model):
 class Vault(Model):
     """HashiCorp Vault, one in each region."""
 
-    address: Annotated[str, Field(pattern=r"^https?://[a-z0-9.{}-]+:\d+$")]
-    """``{region}`` stands for the region's name."""
+    address: Annotated[str, Field(pattern=r"^https?://([a-z0-9.-]|\{(region|domain)\})+:\d+$")]
+    """``{region}`` stands for the region's name, ``{domain}`` for the domain."""
     cluster: VaultCluster | None
     """None: somebody else runs the Vault at ``address``."""
-
-    def host(self, region: Region) -> str:
-        """The name under which the region's Vault answers."""
-        return urlsplit(self.address.format(region=region)).hostname or ""
 
 
 class PrivateLink(Model):
@@ -144,9 +140,26 @@ class ExtraFunctions(Model):
     authorizer: FunctionSize
     bucket_replication: FunctionSize
     watch: FunctionSize
+    accelerator_dial: FunctionSize
     vault_bootstrap: FunctionSize
     model_validation_storage: Annotated[int, Field(ge=512, le=10240, strict=True)]
     """MiB of ephemeral storage."""
+
+
+class Collector(Model):
+    """What stands beside each task and writes its measurements to Prometheus."""
+
+    image: Annotated[str, Field(pattern=r"^public\.ecr\.aws/[a-z0-9._/-]+:v\d+\.\d+\.\d+$")]
+    """Where it comes from; ``make images`` copies it into the account, as tasks reach no public registry."""
+    cpu: Annotated[int, Field(ge=16, le=1024, strict=True)]
+    """Units of what a task reserves, 1024 a processor."""
+    memory: Annotated[int, Field(ge=64, le=1024, strict=True)]
+    """MiB of what a task reserves."""
+
+    @property
+    def tag(self) -> str:
+        """The version, which the copy bears too."""
+        return self.image.rpartition(":")[2]
 
 
 class RestoreTest(Model):
@@ -166,8 +179,6 @@ LogRetention = Literal[1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545,
 class Deployment(Model):
     """``deployment``: operational settings that are no figures of the architecture."""
 
-    domain: Zone | None
-    """Zone below which the system answers; null: no zones and certificates, the API's own address instead."""
     removed_regions: tuple[Region, ...]
     """Regions of ``network.global.regions`` that this environment has no more: nothing is deployed there."""
     availability_zones: dict[Region, tuple[str, ...]]
@@ -183,7 +194,8 @@ class Deployment(Model):
     balancer_logs: bool
     """Whether the balancer notes every request, in a bucket of its own, for as long as other logs are kept."""
     grafana_regions: tuple[Literal[Region.US_EAST_1, Region.EU_WEST_1], ...]
-    """Where a Grafana workspace stands, which reads every region; us-west-1 does not have the service."""
+    """Where a Grafana workspace stands, in regions that the environment has; it reads all of them. us-west-1 does not
+    have the service."""
     tokens: Tokens
     vault: Vault
     private_link: PrivateLink
@@ -198,5 +210,6 @@ class Deployment(Model):
     cache: Cache | None
     """None: the environment has none. It holds nothing but hints."""
     functions: ExtraFunctions
+    collector: Collector
     restore_test: RestoreTest | None
     """None: backups are not tried."""

@@ -6,6 +6,7 @@ from typing import Any
 
 import yaml
 
+_LOADER = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
 Location = tuple[str | int, ...]
 """Path of a value: keys and list positions."""
 
@@ -63,8 +64,10 @@ def _read(file: Path) -> dict[str, Any]:
     except OSError as error:
         raise DocumentError(f"{file.name}: cannot be read: {error.strerror}") from error
     try:
-        _refuse_duplicates(yaml.compose(text, Loader=yaml.SafeLoader), file.name)
-        tree = yaml.safe_load(text)
+        loader = _LOADER(text)
+        node = loader.get_single_node()
+        _refuse_duplicates(node, file.name)
+        tree = loader.construct_document(node) if node else None
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise DocumentError(f"{file.name}: line {line}: not valid YAML: {error.problem}") from error

@@ -3,7 +3,6 @@
 from datetime import timedelta
 
 from aws_cdk import CfnOutput, CrossStackReferences, Duration, ReferenceStrength, RemovalPolicy
-from aws_cdk import aws_globalaccelerator as globalaccelerator
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_route53_targets as targets
@@ -34,7 +33,7 @@ class GlobalEdge(AnflStack):
         self.names = names
         self._key = self._edge_key()
         self._site()
-        self.listener = self._accelerator() if settings.deployment.global_accelerator else None
+        self.ingest = self._accelerator() if settings.deployment.global_accelerator else None
 
     def _edge_key(self) -> kms.Key:
         """A key of its own: CloudFront reads with it what everybody may read, and nothing else."""
@@ -121,7 +120,7 @@ class GlobalEdge(AnflStack):
         CfnOutput(self, "DocumentationBucket", value=bucket.bucket_name, description="Holds what the site shows")
         CfnOutput(self, "DistributionId", value=site.resource.ref, description="Invalidate it after an upload")
 
-    def _accelerator(self) -> globalaccelerator.CfnListener:
+    def _accelerator(self) -> AcceleratedEntry:
         retention = timedelta(days=self.settings.deployment.log_retention_days)
         entry = AcceleratedEntry(
             self,
@@ -138,5 +137,6 @@ class GlobalEdge(AnflStack):
             target=entry.resource.attr_dns_name,
             target_zone_id=targets.GlobalAcceleratorTarget.GLOBAL_ACCELERATOR_ZONE_ID,
         )
-        CrossStackReferences.of(entry.listener).produce(ReferenceStrength.WEAK)
-        return entry.listener
+        for resource in (entry.resource, entry.listener):
+            CrossStackReferences.of(resource).produce(ReferenceStrength.WEAK)
+        return entry

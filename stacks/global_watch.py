@@ -18,9 +18,11 @@ from anfl.resources import (
     Caretaker,
     Variable,
 )
+from stacks.architecture import Severity
 from stacks.base import AnflStack
 from stacks.models import Settings
 from stacks.physical_names import drain_parameter
+from stacks.telemetry import topic_name
 from stacks.units import Region
 
 _PERIOD_SECONDS = 60
@@ -50,8 +52,22 @@ class GlobalWatch(AnflStack):
         )
         self._every_minute(self._function(host, parameter.ref, kms.Key.from_key_arn(self, "DataKey", key_arn)))
         failures = settings.deployment.edge.failures
-        self.answers_alarm = self._alarm("answers", ANSWERS_METRIC, "Minimum", "LessThanThreshold", failures)
-        self.drained_alarm = self._alarm("drained", DRAINED_METRIC, "Maximum", "GreaterThanOrEqualToThreshold", 1)
+        self.answers_alarm = self._alarm(
+            "answers",
+            ANSWERS_METRIC,
+            severity=Severity.CRITICAL,
+            statistic="Minimum",
+            comparison="LessThanThreshold",
+            periods=failures,
+        )
+        self.drained_alarm = self._alarm(
+            "drained",
+            DRAINED_METRIC,
+            severity=Severity.WARNING,
+            statistic="Maximum",
+            comparison="GreaterThanOrEqualToThreshold",
+            periods=1,
+        )
 
     def _function(self, host: str, parameter: str, key: kms.IKey) -> lambda_.Function:
         deployment = self.settings.deployment
@@ -105,13 +121,17 @@ class GlobalWatch(AnflStack):
             source_arn=rule.attr_arn,
         )
 
-    def _alarm(self, label: str, metric: str, statistic: str, comparison: str, periods: int) -> str:
-        """Name of an alarm that Route 53 can follow; it calls nobody."""
+    def _alarm(
+        self, label: str, metric: str, *, severity: Severity, statistic: str, comparison: str, periods: int
+    ) -> str:
+        """Name of an alarm that Route 53 can follow."""
+        # By name: the watch stands before the region whose topic it rings.
+        topic = self.format_arn(service="sns", resource=topic_name(self.settings, severity))
         alarm = cloudwatch.CfnAlarm(
             self,
             f"{label.capitalize()}Alarm",
             alarm_name=self.settings.name(label, self._watched),
-            alarm_description=f"Route 53 sends nobody to {self._watched} while this is in alarm",
+            alarm_description=f"{severity}: Route 53 sends nobody to {self._watched} while this is in alarm",
             namespace=METRICS_NAMESPACE,
             metric_name=metric,
             dimensions=[
@@ -125,5 +145,8 @@ class GlobalWatch(AnflStack):
             evaluation_periods=periods,
             datapoints_to_alarm=periods,
             treat_missing_data="missing",
+            alarm_actions=[topic],
+            ok_actions=[topic],
+            insufficient_data_actions=[topic],
         )
         return str(alarm.alarm_name)

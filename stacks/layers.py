@@ -11,7 +11,9 @@ FUNCTIONS = (
     "vault/Bootstrap",
 )
 WATCH = "global-watch/Watch"
-"""A function too, outside any network."""
+DIAL = "recovery/Dial"
+OUTSIDE = (WATCH, DIAL)
+"""Functions too, outside any network."""
 SERVICES = ("service/VectorStoreService", "service/ModelRegistryService")
 CLUSTERS = ("service/VectorProcessingCluster", "service/ModelRegistryCluster")
 

@@ -7,6 +7,7 @@ from constructs.metrics import Metric
 
 from anfl.resources import Service
 from stacks.architecture import AlertName
+from stacks.models import Settings
 from stacks.scaling import utilization
 from stacks.service import ServiceStack
 
@@ -51,6 +52,16 @@ def healthy_targets(service: ServiceStack, of: Service) -> Metric:
 def usage(service: ServiceStack, of: Service, resource: str) -> Metric:
     """The share that a service uses of its ``CPU`` or ``Memory``, in percent."""
     return utilization(service.clusters[of].name, service.services[of].name, f"{resource}Utilization")
+
+
+def dead_letters(settings: Settings, queue: str) -> Metric:
+    """Messages that were given up, in the dead letters of ``queue``."""
+    return Metric(
+        namespace="AWS/SQS",
+        name="ApproximateNumberOfMessagesVisible",
+        statistic="Maximum",
+        dimensions={"QueueName": f"{settings.name(queue)}-dead-letters"},
+    )
 
 
 def _fewest_healthy(service: ServiceStack) -> Measure:

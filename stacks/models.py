@@ -1,6 +1,7 @@
 """What the settings files come to: the architecture, and how one environment deploys it."""
 
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from pydantic import Field
 
@@ -39,6 +40,28 @@ class Settings(Model):
         It can never be removed (`stacks.checks`).
         """
         return Region.US_EAST_1 if Region.US_EAST_1 in self.all_regions else self.all_regions[0]
+
+    @property
+    def domain(self) -> str | None:
+        """Zone below which the system answers, the last of the architecture's.
+
+        None: no zones and certificates, the API's own address instead.
+        """
+        zones = self.network.global_.route53.zones
+        return zones[-1] if zones else None
+
+    @property
+    def issuer(self) -> str:
+        """Of access tokens."""
+        return self.deployment.tokens.issuer.format(domain=self.domain)
+
+    def vault_address(self, region: Region) -> str:
+        """URL of the region's Vault."""
+        return self.deployment.vault.address.format(region=region, domain=self.domain)
+
+    def vault_host(self, region: Region) -> str:
+        """The name under which the region's Vault answers."""
+        return urlsplit(self.vault_address(region)).hostname or ""
 
     @property
     def tags(self) -> dict[str, str]:

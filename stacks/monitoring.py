@@ -1,24 +1,19 @@
-"""Whoever watches over a region: alarms, topics, Prometheus with its rules, Grafana, a dashboard."""
+"""Whoever watches over a region: alarms over what it deploys, and a dashboard."""
 
-from aws_cdk import CfnOutput
 from aws_cdk import aws_cloudwatch as cloudwatch
-from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
 from constructs import Construct
-from constructs.alert_topic import AlertTopic
-from constructs.grafana_workspace import GrafanaWorkspace
-from constructs.key_policy import NOTIFIERS
 from constructs.metrics import PERIOD_SECONDS, Metric, result
-from constructs.prometheus_workspace import PrometheusWorkspace
 
 from anfl.resources import METRICS_NAMESPACE
-from stacks.alert_rules import alert_manager, rule_groups
 from stacks.architecture import AlertName, Severity
 from stacks.base import AnflStack
 from stacks.dashboard import dashboard
-from stacks.measures import Measure, measures
+from stacks.measures import Measure, dead_letters, measures
 from stacks.models import Settings
+from stacks.physical_names import QUEUES
 from stacks.service import ServiceStack
+from stacks.telemetry import TelemetryStack
 from stacks.units import Region
 
 _AUTH_UNAVAILABLE = "AuthUnavailable"
@@ -30,36 +25,23 @@ class MonitoringStack(AnflStack):
     """One region's. The four alerts exist twice from one source: as alarms here, as rules in Prometheus."""
 
     def __init__(
-        self, scope: Construct, *, settings: Settings, region: Region, service: ServiceStack, key_arn: str
+        self,
+        scope: Construct,
+        *,
+        settings: Settings,
+        region: Region,
+        telemetry: TelemetryStack,
+        service: ServiceStack,
     ) -> None:
-        """:param key_arn: the data key in ``region``."""
+        """:param telemetry: whose topics the alarms ring. :param service: what they look at."""
         name = settings.name(region, "monitoring")
-        super().__init__(scope, name, settings=settings, region=region, description="alarms, Prometheus, dashboards")
+        super().__init__(scope, name, settings=settings, region=region, description="alarms, dashboard")
         self._service = service
-        self._key = kms.Key.from_key_arn(self, "DataKey", key_arn)
-        self.topics = {severity: self._topic(severity) for severity in Severity}
+        self.topics = telemetry.topics
         self.alarms = {alert: self._alert(alert, measure) for alert, measure in measures(service).items()}
         self.auth_alarm = self._auth_unavailable()
-        self.prometheus = self._prometheus(region, key_arn)
-        if region in settings.deployment.grafana_regions:
-            self._grafana()
+        self.dead_letters_alarm = self._dead_letters()
         self._dashboard(region)
-
-    def _topic(self, severity: Severity) -> AlertTopic:
-        topic = AlertTopic(
-            self,
-            f"{severity.capitalize()}Alerts",
-            name=self.settings.name("alerts", severity),
-            key=self._key,
-            publishers=NOTIFIERS,
-        )
-        CfnOutput(
-            self,
-            f"{severity.capitalize()}AlertTopicArn",
-            value=topic.topic_arn,
-            description=f"Subscribe whoever must hear of {severity} alerts",
-        )
-        return topic
 
     def _alert(self, name: AlertName, measure: Measure) -> cloudwatch.CfnAlarm:
         alerts = self.settings.alerts
@@ -121,27 +103,30 @@ class MonitoringStack(AnflStack):
             ok_actions=[topic],
         )
 
-    def _prometheus(self, region: Region, key_arn: str) -> PrometheusWorkspace:
-        log_group = self.log_group("PrometheusLogs", self._key)
-        topics = {severity: topic.topic_arn for severity, topic in self.topics.items()}
-        return PrometheusWorkspace(
+    def _dead_letters(self) -> cloudwatch.CfnAlarm:
+        """A message that nobody could work off: an import stands still, or a model has no verdict."""
+        waiting = {f"m{position}": dead_letters(self.settings, queue) for position, queue in enumerate(QUEUES)}
+        topic = self.topics[Severity.WARNING].topic_arn
+        return cloudwatch.CfnAlarm(
             self,
-            "Prometheus",
-            name=self.settings.name("metrics"),
-            key_arn=key_arn,
-            rule_groups=rule_groups(self.settings.alerts),
-            alert_manager=alert_manager(region, topics),
-            log_group=log_group,
+            "DeadLetters",
+            alarm_name=self.settings.name("dead_letters"),
+            alarm_description=f"warning: messages were given up in {self.region}; see docs/monitoring_architecture.md",
+            metrics=[
+                result("dead_letters", f"SUM([{', '.join(f'FILL({key}, 0)' for key in waiting)}])"),
+                *(metric.query(key) for key, metric in waiting.items()),
+            ],
+            comparison_operator="GreaterThanThreshold",
+            threshold=0,
+            evaluation_periods=1,
+            datapoints_to_alarm=1,
+            treat_missing_data="notBreaching",
+            alarm_actions=[topic],
+            ok_actions=[topic],
         )
-
-    def _grafana(self) -> None:
-        workspace = GrafanaWorkspace(
-            self, "Grafana", name=self.settings.name("grafana"), regions=self.settings.regions, tags=self.settings.tags
-        )
-        CfnOutput(self, "GrafanaUrl", value=f"https://{workspace.resource.attr_endpoint}")
 
     def _dashboard(self, region: Region) -> None:
-        arns = [alarm.attr_arn for alarm in (*self.alarms.values(), self.auth_alarm)]
+        arns = [alarm.attr_arn for alarm in (*self.alarms.values(), self.auth_alarm, self.dead_letters_alarm)]
         body = dashboard(self._service, self.settings, region, alarm_arns=arns)
         cloudwatch.CfnDashboard(
             self,

@@ -5,9 +5,11 @@ from collections.abc import Mapping
 from aws_cdk import ArnFormat, Stack
 from aws_cdk import aws_iam as iam
 
-from anfl.resources import VAULT_TAG, Function
+from anfl.resources import VAULT_TAG, Caretaker, Function
 from stacks.models import Settings
 
+INVOKED = (*Function, Caretaker.ACCELERATOR_DIAL)
+"""Functions that operators call by themselves."""
 LOOK: Mapping[str, tuple[str, ...]] = {
     "AutoScaling": ("autoscaling:DescribeAutoScalingGroups", "autoscaling:DescribeScalingActivities"),
     "Backup": (
@@ -111,7 +113,7 @@ def may_look() -> list[iam.PolicyStatement]:
 def may_operate(stack: Stack, settings: Settings) -> list[iam.PolicyStatement]:
     """Restart, redrive, invoke, recover and silence what bears the environment's name, in any region."""
     own = settings.name()
-    functions = [_everywhere(stack, "lambda", "function", settings.name(name), colon=True) for name in Function]
+    functions = [_everywhere(stack, "lambda", "function", settings.name(name), colon=True) for name in INVOKED]
     queues = f"arn:{stack.partition}:sqs:*:{stack.account}:{own}-*"
     return [
         iam.PolicyStatement(
@@ -149,6 +151,11 @@ def may_operate(stack: Stack, settings: Settings) -> list[iam.PolicyStatement]:
             resources=[
                 _everywhere(stack, "states", kind, f"{own}-*", colon=True) for kind in ("stateMachine", "execution")
             ],
+        ),
+        iam.PolicyStatement(
+            sid="Drain",
+            actions=["ssm:GetParameter", "ssm:PutParameter"],
+            resources=[_everywhere(stack, "ssm", "parameter", f"anfl/{settings.environment}/drained/*")],
         ),
         iam.PolicyStatement(
             sid="Silence",

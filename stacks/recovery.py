@@ -8,18 +8,22 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 from constructs.backup_plan import BackupPlan
+from constructs.job_alert import JobAlert
 from constructs.restore_test import RestoreTest
 from constructs.workflow import Workflow
 
 from anfl.resources import TABLES
-from stacks.architecture import ConfigurationBackup, DatabaseBackup, VectorBackup
+from stacks.architecture import ConfigurationBackup, DatabaseBackup, Severity, VectorBackup
 from stacks.base import AnflStack
 from stacks.models import Settings
 from stacks.recovery_access import of_workflow
+from stacks.recovery_dial import AcceleratorArns, dial_in
 from stacks.recovery_workflow import RecoveryWorkflow
-from stacks.storage import StorageStack
+from stacks.storage import StorageStack, backup_role
 from stacks.takeover import Takeover
+from stacks.telemetry import topic_name
 from stacks.units import Region
+from stacks.vault import VaultStack
 
 _POLICIES = (
     "service-role/AWSBackupServiceRolePolicyForBackup",
@@ -34,15 +38,27 @@ Plan = DatabaseBackup | VectorBackup | ConfigurationBackup
 class RecoveryStack(AnflStack):
     """A vault and the architecture's three plans, each with copies in the region's guardian.
 
-    Databases are the tables. Vectors are the buckets, which AWS Backup copies incrementally. Configuration is what the
-    services are told to serve: collections and aliases, models and their aliases, public keys. All of it stands in
-    tables, which AWS Backup copies in full, and is kept longer under this plan.
+    Databases are the tables. Vectors are the buckets, which AWS Backup copies incrementally. Configuration is what
+    operators and callers have set and no deployment brings back: collections and aliases, models and their aliases,
+    public keys, which stand in tables, copied in full each time; and who may do what, with the keys, which Vault holds:
+    its own snapshots are full, each an object of its own.
     """
 
     def __init__(
-        self, scope: Construct, *, settings: Settings, region: Region, storage: StorageStack, key_arn: str
+        self,
+        scope: Construct,
+        *,
+        settings: Settings,
+        region: Region,
+        storage: StorageStack,
+        vault: VaultStack | None,
+        key_arn: str,
+        accelerator: AcceleratorArns | None,
     ) -> None:
-        """:param key_arn: the data key in ``region``."""
+        """:param key_arn: the data key in ``region``. :param accelerator: None where the environment has none.
+
+        :param vault: None where somebody else runs it, and backs it up.
+        """
         name = settings.name(region, "recovery")
         super().__init__(
             scope, name, settings=settings, region=region, description="backups, recovery of another region"
@@ -59,11 +75,15 @@ class RecoveryStack(AnflStack):
         plans = settings.backup
         self._plan("databases", plans.databases, tables)
         self._plan("vectors", plans.vectors, buckets)
-        self._plan("configuration", plans.configuration, tables)
+        snapshots = [f"arn:{self.partition}:s3:::{vault.snapshots.fixed_name}"] if vault else []
+        # At another hour than the databases': one job at a time works on a table.
+        self._plan("configuration", plans.configuration, [*tables, *snapshots], hour=5)
         self._restore_test({"DynamoDB": tables, "S3": buckets})
+        topic = self.format_arn(service="sns", resource=topic_name(settings, Severity.CRITICAL))
+        JobAlert(self, "Jobs", topic_arn=topic, severity=Severity.CRITICAL)
         ward = settings.ward(region)
         if ward is not None:
-            self._workflow(region, ward)
+            self._workflow(region, ward, accelerator)
 
     def _backup_vault(self, key_arn: str) -> backup.CfnBackupVault:
         keep = iam.PolicyDocument(
@@ -91,11 +111,12 @@ class RecoveryStack(AnflStack):
         return iam.Role(
             self,
             "BackupRole",
+            role_name=backup_role(self.settings, self.region),
             assumed_by=iam.ServicePrincipal("backup.amazonaws.com"),
             managed_policies=[iam.ManagedPolicy.from_aws_managed_policy_name(policy) for policy in _POLICIES],
         )
 
-    def _plan(self, name: str, plan: Plan, resource_arns: list[str]) -> None:
+    def _plan(self, name: str, plan: Plan, resource_arns: list[str], *, hour: int = 3) -> None:
         copies = None
         if self._guardian is not None:
             # By name: regions do not depend on one another. Copies fail until the other vault is there.
@@ -111,6 +132,7 @@ class RecoveryStack(AnflStack):
             retention=plan.retention,
             resource_arns=resource_arns,
             copy_to=copies,
+            hour=hour,
         )
 
     def _restore_test(self, resource_arns: Mapping[str, list[str]]) -> None:
@@ -128,9 +150,15 @@ class RecoveryStack(AnflStack):
                 resource_arns=resource_arns,
             )
 
-    def _workflow(self, region: Region, ward: Region) -> None:
+    def _workflow(self, region: Region, ward: Region, accelerator: AcceleratorArns | None) -> None:
+        dial = dial_in(self, ward=ward, arns=accelerator, key=self._key) if accelerator else None
         takeover = Takeover(
-            stack=self, settings=self.settings, region=region, ward=ward, vault=self.settings.name("recovery")
+            stack=self,
+            settings=self.settings,
+            region=region,
+            ward=ward,
+            vault=self.settings.name("recovery"),
+            dial_arn=dial.function_arn if dial else None,
         )
         made = Workflow(
             self,

@@ -51,5 +51,10 @@ def of_workflow(takeover: Takeover, key: kms.IKey) -> list[iam.PolicyStatement]:
             actions=["ssm:PutParameter"],
             resources=[arn(service="ssm", resource="parameter", resource_name=parameter)],
         ),
+        *(
+            [statement(sid="TurnDial", actions=["lambda:InvokeFunction"], resources=[takeover.dial_arn])]
+            if takeover.dial_arn
+            else []
+        ),
         *grants.data_key(stack, key, ["dynamodb"]),
     ]

@@ -7,7 +7,7 @@ what the next deployment, or an operator, sets back.
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from constructs.states import State, call, require, sequence, together, until
+from constructs.states import State, call, invoke, require, sequence, together, until
 
 from anfl.resources import TABLES, Service
 from stacks.architecture import Cluster, RecoveryStep
@@ -137,10 +137,14 @@ class RecoveryWorkflow:
             yield sequence({f"read {label}": call("s3", "listObjectsV2", parameters, select={"read.$": "$.KeyCount"})})
 
     def _update_dns(self) -> Iterator[State]:
-        """The ward is marked as drained; the watch over it rings an alarm, which its health check in DNS follows."""
+        """The ward is marked as drained; the watch over it rings an alarm, which its health check in DNS follows.
+
+        Beside that the accelerator's dial for it goes to zero. Its API is in us-west-2, where no region of ours is; the
+        function turns the dial once, and then says whether all edges know.
+        """
         mark = {"Name": self._takeover.drain_parameter, "Value": "true", "Type": "String", "Overwrite": True}
         states = {f"drain {self._takeover.ward}": call("ssm", "putParameter", mark)}
-        if self._settings.deployment.domain:
+        if self._settings.domain:
             states |= until(
                 {"Variable": "$.alarm.StateValue", "StringEquals": "ALARM"},
                 call(
@@ -153,6 +157,15 @@ class RecoveryWorkflow:
                 seconds=_POLL_SECONDS,
             )
         yield sequence(states)
+        if self._takeover.dial_arn:
+            yield sequence(
+                until(
+                    {"Variable": "$.dial.answer.deployed", "BooleanEquals": True},
+                    invoke(self._takeover.dial, {"percentage": 0}, keep="$.dial"),
+                    then=f"accelerator without {self._takeover.ward}",
+                    seconds=_POLL_SECONDS,
+                )
+            )
 
 
 def _tasks_for_both(cluster: Cluster) -> int:

@@ -18,6 +18,7 @@ from stacks.base import AnflStack
 from stacks.models import Settings
 from stacks.physical_names import REPLICATED, bucket_name
 from stacks.security import SecurityStack
+from stacks.telemetry import topic_name
 from stacks.units import Region
 
 RESOURCE = "Custom::BucketReplication"
@@ -114,7 +115,7 @@ class ReplicationStack(AnflStack):
     def _alarm(self, name: str, metric: str, statistic: str, combined: str, threshold: float, meaning: str) -> None:
         metrics = {f"m{position}": found for position, found in enumerate(self._arriving(metric, statistic))}
         terms = ",".join(f"FILL({key},0)" for key in metrics)  # nothing to replicate: no value
-        topic = self.format_arn(service="sns", resource=self.settings.name("alerts", Severity.CRITICAL))
+        topic = self.format_arn(service="sns", resource=topic_name(self.settings, Severity.CRITICAL))
         cloudwatch.CfnAlarm(
             self,
             f"Replication{name}",

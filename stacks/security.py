@@ -71,7 +71,7 @@ class SecurityStack(AnflStack):
     @property
     def listener_port(self) -> int:
         """Port of the balancer: HTTPS where there is a certificate to offer."""
-        return HTTPS if self.settings.deployment.domain else 80
+        return HTTPS if self.settings.domain else 80
 
     def _group(self, name: str, description: str) -> ec2.SecurityGroup:
         return ec2.SecurityGroup(
@@ -101,8 +101,9 @@ class SecurityStack(AnflStack):
             else:
                 group.add_egress_rule(ec2.Peer.ipv4(self._cidr), ec2.Port.tcp(VAULT_PORT), "to Vault")
         if self.cache:
-            self.services.add_egress_rule(self.cache, ec2.Port.tcp(CACHE_PORT), "to the cache")
-            self.cache.add_ingress_rule(self.services, ec2.Port.tcp(CACHE_PORT), "from the services")
+            for group, who in ((self.services, "the services"), (self.functions, "the functions")):
+                group.add_egress_rule(self.cache, ec2.Port.tcp(CACHE_PORT), "to the cache")
+                self.cache.add_ingress_rule(group, ec2.Port.tcp(CACHE_PORT), f"from {who}")
         vault = (self.vault.nodes, self.vault.bootstrap) if self.vault else ()
         for group in (self.services, self.functions, self.instances, *vault):
             self.reach_aws(group)

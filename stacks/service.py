@@ -19,6 +19,7 @@ from stacks.service_api import api_in
 from stacks.service_containers import containers_in
 from stacks.service_functions import functions_in
 from stacks.storage import StorageStack
+from stacks.telemetry import TelemetryStack
 from stacks.units import Region
 from stacks.vault import VaultStack
 
@@ -35,6 +36,7 @@ class ServiceStack(AnflStack):
         network: RegionNetwork,
         security: SecurityStack,
         storage: StorageStack,
+        telemetry: TelemetryStack,
         vault: VaultStack | None,
         key_arn: str,
     ) -> None:
@@ -44,7 +46,9 @@ class ServiceStack(AnflStack):
         key = kms.Key.from_key_arn(self, "DataKey", key_arn)
         parts = Parts(self, settings=settings, region=region, storage=storage, key=key)
         self.functions = functions_in(self, network=network, security=security, storage=storage, parts=parts, key=key)
-        containers = containers_in(self, network=network, security=security, parts=parts, key=key)
+        containers = containers_in(
+            self, network=network, security=security, parts=parts, key=key, prometheus=telemetry.prometheus
+        )
         self.balancer, self.clusters, self.services = containers.balancer, containers.clusters, containers.services
         self.scaling = scale(
             self,

@@ -6,21 +6,26 @@ from datetime import timedelta
 
 from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_kms as kms
+from constructs.collector import Collector
 from constructs.container_service import ContainerService
 from constructs.instance_cluster import InstanceCluster
 from constructs.internal_balancer import InternalBalancer
+from constructs.prometheus_workspace import PrometheusWorkspace
 from constructs.region_network import RegionNetwork
 from constructs.secure_bucket import SecureBucket
 
 from anfl.resources import STAGE, Service
-from bundling.images import image_for
+from bundling.images import COLLECTOR_REPOSITORY, image_for
 from stacks.access import Parts
 from stacks.architecture import ClusterName
 from stacks.base import AnflStack, camel
 from stacks.security import SERVICE_PORT, SecurityStack
+from stacks.settings import ROOT
 
 LIVENESS = "/health/live"
 READINESS = "/health/ready"
+COLLECTOR = ROOT / "monitoring" / "collector.yaml"
+"""What the collector beside each task does."""
 CLUSTERS = {
     Service.VECTOR_STORE: ClusterName.VECTOR_PROCESSING,
     Service.MODEL_REGISTRY: ClusterName.MODEL_REGISTRY,
@@ -43,9 +48,24 @@ class Containers:
 
 
 def containers_in(
-    stack: AnflStack, *, network: RegionNetwork, security: SecurityStack, parts: Parts, key: kms.IKey
+    stack: AnflStack,
+    *,
+    network: RegionNetwork,
+    security: SecurityStack,
+    parts: Parts,
+    key: kms.IKey,
+    prometheus: PrometheusWorkspace,
 ) -> Containers:
-    """Both services, each on instances of its own."""
+    """Both services, each on instances of its own, with a collector beside each task that writes to ``prometheus``."""
+    figures = stack.settings.deployment.collector
+    collector = Collector(
+        repository=COLLECTOR_REPOSITORY,
+        tag=figures.tag,
+        cpu=figures.cpu,
+        memory=figures.memory,
+        configuration=COLLECTOR.read_text(encoding="utf-8"),
+        prometheus=prometheus,
+    )
     balancer = _balancer(stack, network, security)
     ami_id = ecs.EcsOptimizedImage.amazon_linux2023().get_image(stack).image_id
     clusters = {
@@ -71,6 +91,7 @@ def containers_in(
             security_group_id=security.services.security_group_id,
             target_group_arn=balancer.target_groups[service].ref,
             log_group=stack.log_group(f"{camel(service)}ServiceLogs", key),
+            collector=collector,
             scaled=service is Service.VECTOR_STORE,
         )
         for rule in balancer.rules:

@@ -56,7 +56,7 @@ class StorageStack(AnflStack):
             key=self._key,
             noncurrent_retention=self.settings.deployment.storage.noncurrent_retention,
             retain=self.retain,
-            exempt_roles=replication_roles(self.settings),
+            exempt_roles=[*replication_roles(self.settings), backup_role(self.settings, self.region)],
         )
 
     def _queue(self, name: str, visibility: timedelta) -> WorkQueue:
@@ -93,6 +93,11 @@ class StorageStack(AnflStack):
 def replication_roles(settings: Settings) -> list[str]:
     """Names of the roles as which S3 replicates, one a region: IAM's names span regions."""
     return [settings.name("replication", region) for region in settings.regions] if len(settings.regions) > 1 else []
+
+
+def backup_role(settings: Settings, region: str) -> str:
+    """Name of the role as which AWS Backup reads the buckets of a region; it chooses its protocol itself."""
+    return settings.name("backup", region)
 
 
 def _visibility(timeout_seconds: int) -> timedelta:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from aws_cdk import Stack
 
-from anfl.resources import TABLES, Service
+from anfl.resources import TABLES, Caretaker, Service
 from stacks.architecture import Cluster
 from stacks.models import Settings
 from stacks.physical_names import REPLICATED, drain_parameter
@@ -24,11 +24,18 @@ class Takeover:
     """The region that is lost."""
     vault: str
     """Where ``region`` keeps the copies of its ward's backups."""
+    dial_arn: str | None = None
+    """Of the function that takes the ward away from the accelerator; None where there is none."""
 
     @property
     def drain_parameter(self) -> str:
         """Marks the ward as drained."""
         return drain_parameter(self.settings, self.ward)
+
+    @property
+    def dial(self) -> str:
+        """Name of the function that takes the ward away from the accelerator."""
+        return self.settings.name(Caretaker.ACCELERATOR_DIAL)
 
     @property
     def drained_alarm(self) -> str:

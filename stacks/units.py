@@ -53,7 +53,7 @@ def _network(value: object) -> ipaddress.IPv4Network:
     try:
         return ipaddress.IPv4Network(str(value))
     except ValueError as error:
-        raise ValueError("an IPv4 network is needed, such as 10.0.1.0/24, with no bits behind the mask") from error
+        raise ValueError("an IPv4 network is needed, such as 192.0.2.0/24, with no bits behind the mask") from error
 
 
 class Unit(StrEnum):

@@ -21,6 +21,7 @@ from stacks import vault_access
 from stacks.base import AnflStack
 from stacks.deployment import VaultCluster
 from stacks.models import Settings
+from stacks.storage import backup_role
 from stacks.units import Region
 from stacks.vault_bootstrap import vault_bootstrap
 
@@ -53,7 +54,7 @@ class VaultStack(AnflStack):
         self._key = kms.Key.from_key_arn(self, "DataKey", key_arn)
         self._seal = kms.Key.from_key_arn(self, "SealKey", seal_arn)
         self._seal_id = seal_id
-        self._host = settings.deployment.vault.host(region)
+        self._host = settings.vault_host(region)
         self.snapshots = self._bucket()
         self.secret = vault_access.recovery_secret(self, settings, seal_arn)
         self._audit = self.log_group("AuditLogs", self._key)
@@ -123,6 +124,7 @@ class VaultStack(AnflStack):
             noncurrent_retention=self.settings.deployment.storage.noncurrent_retention,
             expiry=cluster.snapshot_retention,
             retain=self.retain,
+            exempt_roles=[backup_role(self.settings, self.region)],
         )
 
     def _nodes(self, region: Region, network: RegionNetwork, entry: VaultEntry) -> VaultNodes:

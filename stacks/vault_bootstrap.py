@@ -62,7 +62,7 @@ def vault_bootstrap(
         environment={
             Variable.ENVIRONMENT: settings.environment,
             Variable.AUTH_TABLE: settings.name(AUTH.name),
-            Variable.TOKEN_ISSUER: deployment.tokens.issuer,
+            Variable.TOKEN_ISSUER: settings.issuer,
             Variable.TOKEN_AUDIENCE: deployment.tokens.audience,
             Variable.VAULT_SERVER_NAME: host,
             Variable.VAULT_CLUSTER: settings.name(),

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from anfl.resources import Function
-from stacks.layers import CLUSTERS, FUNCTIONS, SERVICES, WATCH
+from stacks.layers import CLUSTERS, FUNCTIONS, OUTSIDE, SERVICES, WATCH
+from stacks.people_access import INVOKED
 from stacks.units import Region
 
 
@@ -33,6 +33,11 @@ _INSTANCES = "arn:aws:ecs:{region}:<AWS::AccountId>:container-instance/anfl-{env
 _REPLICATION = ("replication/Replication/Permissions/Resource",)
 _REGIONS = tuple(Region)
 _PEOPLE = ("global-people/ReadOnly", "global-people/Operator", "global-people/BreakGlass")
+_LISTENER = (
+    '{{"Fn::GetStackOutput":{{"StackName":"anfl-prod-global-edge","Region":"us-east-1",'
+    '"OutputName":"PublishOutputFnGetAttIngestListener50CA0723ListenerArnAED8B642"}}}}'
+)
+"""Of the accelerator, in the stack of the global edge."""
 _OBJECTS = "all objects of one bucket: their keys are named by what callers store"
 
 WILDCARDS = (
@@ -50,7 +55,7 @@ WILDCARDS = (
         "before it exists. A second statement denies them to the function's own code",
     ),
     Wildcard(
-        policies=_of(*(f"{function}Role" for function in (*FUNCTIONS, WATCH))),
+        policies=_of(*(f"{function}Role" for function in (*FUNCTIONS, *OUTSIDE))),
         statement="xray:PutTelemetryRecords,xray:PutTraceSegments",
         resource="*",
         reason="X-Ray has no resources to name: both actions write traces of the caller",
@@ -166,6 +171,12 @@ WILDCARDS = (
         reason="the id of a scalable target is generated; a condition holds this to services of ECS",
     ),
     Wildcard(
+        policies=_of("recovery/DialRole"),
+        statement="TurnDial",
+        resource=f"{_LISTENER}/endpoint-group/*",
+        reason="endpoint groups come with their regions, later, under ids that Global Accelerator makes up",
+    ),
+    Wildcard(
         policies=("global-people/Boundary/Resource",),
         statement="AtMost",
         resource="*",
@@ -193,7 +204,8 @@ WILDCARDS = (
             ("Recover", "states:*:<AWS::AccountId>:stateMachine:anfl-{environment}-*"),
             ("Recover", "states:*:<AWS::AccountId>:execution:anfl-{environment}-*"),
             ("Silence", "cloudwatch:*:<AWS::AccountId>:alarm:anfl-{environment}-*"),
-            *(("Invoke", f"lambda:*:<AWS::AccountId>:function:anfl-{{environment}}-{name}") for name in Function),
+            ("Drain", "ssm:*:<AWS::AccountId>:parameter/anfl/{environment}/drained/*"),
+            *(("Invoke", f"lambda:*:<AWS::AccountId>:function:anfl-{{environment}}-{name}") for name in INVOKED),
         )
     ),
     Wildcard(
@@ -238,13 +250,13 @@ WILDCARDS = (
         )
     ),
     Wildcard(
-        policies=_of("monitoring/Grafana/Role"),
+        policies=_of("telemetry/Grafana/Role"),
         statement="FindPrometheus",
         resource="*",
         reason="Amazon Managed Prometheus lists workspaces of an account; names and tags, no measurement",
     ),
     Wildcard(
-        policies=_of("monitoring/Grafana/Role"),
+        policies=_of("telemetry/Grafana/Role"),
         statement="ReadCloudWatch",
         resource="*",
         despite=("cloudwatch:GetMetricData", "cloudwatch:ListMetrics"),
@@ -252,7 +264,7 @@ WILDCARDS = (
     ),
     *(
         Wildcard(
-            policies=_of("monitoring/Grafana/Role"),
+            policies=_of("telemetry/Grafana/Role"),
             statement="ReadPrometheus",
             resource=f"arn:aws:aps:{region}:<AWS::AccountId>:workspace/*",
             reason="ids of workspaces are generated and stay in their regions; a condition demands this project's tags",

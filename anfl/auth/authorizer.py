@@ -1,26 +1,20 @@
 """Decides, for API Gateway, who a bearer token's caller is: checked here first, then established by Vault.
 
-The local check keeps what cannot be good away from Vault; tenant and roles come from Vault's answer alone.
+The local check keeps what cannot be good away from Vault; tenant and roles stand only where Vault says the same.
 """
 
 import logging
-import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 from http import HTTPStatus
 
-import msgspec
-
+from anfl.auth.decisions import Decisions, Marks
 from anfl.auth.names import CALLER_ROLE
 from anfl.auth.principal import Principal, Role
 from anfl.auth.vault import VaultClient
 from anfl.auth.verifier import TokenVerifier
 from anfl.problems import Problem
 
-DECISION_SECONDS = 60.0
-"""How long Vault's answer for a token is used again; also how long such a token works while Vault is away."""
-_CACHED_DECISIONS = 1024
 _log = logging.getLogger(__name__)
 
 
@@ -28,13 +22,20 @@ class Authorizer:
     """Establishes principals. Safe for threads."""
 
     def __init__(
-        self, verifier: TokenVerifier, vault: VaultClient, *, clock: Callable[[], float] = time.monotonic
+        self,
+        verifier: TokenVerifier,
+        vault: VaultClient,
+        *,
+        marks: Marks | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
     ) -> None:
+        """:param marks: what the region's other copies of the function remember too."""
         self._verifier = verifier
         self._vault = vault
         self._clock = clock
-        self._decisions: OrderedDict[str, tuple[Principal, float]] = OrderedDict()
-        self._lock = threading.Lock()
+        self._wall = wall
+        self._decisions = Decisions(marks, clock=clock)
 
     def principal(self, token: str) -> Principal:
         """Who presents ``token``.
@@ -42,19 +43,13 @@ class Authorizer:
         :raises Problem: 401 ``token_*`` for one that is not good; 503 where that cannot be found out.
         """
         verified = self._verifier.cached(token) or self._verifier.verify(token)
-        with self._lock:
-            principal, decided = self._decisions.get(token, (None, 0.0))
-        if principal is not None and self._clock() - decided < DECISION_SECONDS:
-            return principal
-        established = self._established(token, verified)
-        with self._lock:
-            self._decisions[token] = (established, self._clock())
-            self._decisions.move_to_end(token)
-            if len(self._decisions) > _CACHED_DECISIONS:
-                self._decisions.popitem(last=False)
-        return established
+        if not self._decisions.stands(token):
+            asked = self._clock()
+            self._confirm(token, verified)
+            self._decisions.note(token, asked=asked, seconds=verified.expires_at - self._wall())
+        return verified
 
-    def _established(self, token: str, verified: Principal) -> Principal:
+    def _confirm(self, token: str, verified: Principal) -> None:
         metadata = self._vault.login_jwt(role=CALLER_ROLE, token=token).metadata
         try:
             roles = frozenset(Role(name) for name in metadata.get("roles", "").split())
@@ -66,4 +61,3 @@ class Authorizer:
             _log.error("token and Vault disagree about its bearer", extra={"token_id": verified.token_id})
             detail = "the token's claims contradict each other; get a new one"
             raise Problem(HTTPStatus.UNAUTHORIZED, "token_refused", detail)
-        return msgspec.structs.replace(verified, tenant=tenant, roles=roles)

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from anfl.cli import collections, local_commands, models, operator, vectors
+from anfl.cli import collections, local_commands, models, operations, operator, vectors
 from anfl.cli.errors import TOLD, ExitCode, as_document, exit_code_of
 from anfl.cli.invoke import invoke
 from anfl.cli.login import login, whoami
@@ -31,6 +31,7 @@ app.command()(login)
 app.command()(whoami)
 app.command()(invoke)
 local_commands.register(app)
+operations.register(app)
 operator.register(app)
 
 

@@ -15,7 +15,7 @@ from anfl.resources import Service
 
 ENDPOINT_VARIABLE = "ANFL_ENDPOINT"
 INGEST_VARIABLE = "ANFL_INGEST"
-"""Base URL of the path for large requests (``https://ingest.lib.aeonova.com``): API Gateway ends at 10 MB."""
+"""Base URL of the path for large requests (``https://ingest.example.org``): API Gateway ends at 10 MB."""
 TOKEN_VARIABLE = "ANFL_TOKEN"  # noqa: S105 - the name of a variable
 DEFAULT_ROLE = "admin"
 

@@ -21,7 +21,7 @@ _TIMEOUT = httpx.Timeout(60, connect=5)
 
 
 class Client:
-    """Speaks to ``endpoint`` (for example ``https://api.lib.aeonova.com``). Not for use by several threads at once."""
+    """Speaks to ``endpoint`` (for example ``https://api.example.org``). Not for use by several threads at once."""
 
     def __init__(
         self, endpoint: str, *, token: str | None = None, transport: httpx.BaseTransport | None = None
@@ -140,7 +140,7 @@ def _host(endpoint: str) -> str:
     except httpx.InvalidURL as error:
         raise UnsendableError(f"{endpoint!r} is no address: {error}") from error
     if url.scheme not in ("http", "https") or not url.host:
-        raise UnsendableError(f"{endpoint!r} is no address of an API; write it like https://api.lib.aeonova.com.")
+        raise UnsendableError(f"{endpoint!r} is no address of an API; write it like https://api.example.org.")
     return url.host
 
 

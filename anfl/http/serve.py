@@ -1,10 +1,12 @@
 """Run an ASGI service until SIGTERM, then drain."""
 
+from collections.abc import Callable
+
 import msgspec
 import uvicorn
 
 from anfl.http.service import Service
-from anfl.telemetry import logs
+from anfl.telemetry import logs, metrics
 
 DRAIN_SECONDS = 25
 """Longest wait for running requests after SIGTERM; ECS kills a container after 30."""
@@ -17,11 +19,12 @@ class Listen(msgspec.Struct, frozen=True, kw_only=True):
     port: int = msgspec.field(default=8080, name="PORT")
 
 
-def serve(app: Service, listen: Listen) -> None:
-    """Serve ``app``; returns after a drained stop."""
+def serve(create: Callable[[], Service], listen: Listen) -> None:
+    """Serve what ``create`` makes; returns after a drained stop."""
     logs.configure()
+    metrics.forget()
     uvicorn.run(
-        app,
+        create(),
         host=listen.host,
         port=listen.port,
         log_config=None,

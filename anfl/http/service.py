@@ -21,6 +21,7 @@ from starlette.types import Message, Receive, Scope, Send
 from anfl.auth.principal import Principal
 from anfl.auth.rbac import PUBLIC_ROUTES, ROUTES, Route, is_allowed
 from anfl.problems import Problem, not_found, too_large
+from anfl.telemetry.metrics import CONTENT_TYPE, UNKNOWN_ROUTE, Metrics
 
 Handler = Callable[[Request, Principal], Awaitable[Response]]
 PublicHandler = Callable[[Request], Awaitable[Response]]
@@ -28,7 +29,13 @@ ErrorRenderer = Callable[[Problem, str], Response]
 """Renders a problem for the path it happened on."""
 Lifespan = Callable[[], AbstractAsyncContextManager[None]]
 
-_HEALTH_ROUTES = (("GET", "/health/live"), ("GET", "/health/ready"), ("GET", "/metrics"))
+_HEALTH_ROUTES = (("GET", "/health/live"), ("GET", "/health/ready"))
+_METRICS_ROUTE = ("GET", "/metrics")
+"""For the collector beside the service; no balancer and no gateway leads there."""
+_UNMEASURED = frozenset(path for _, path in (*_HEALTH_ROUTES, _METRICS_ROUTE))
+"""Asked by machines every few seconds: among few requests they would hide that the others fail."""
+_ROUTE = "route"
+"""In a request's scope: the template of its path."""
 _log = logging.getLogger(__name__)
 
 
@@ -68,9 +75,11 @@ class Service:
         max_body: int,
         render: ErrorRenderer,
         lifespan: Lifespan | None,
+        metrics: Metrics,
     ) -> None:
         self._handlers = handlers
-        self._public = public
+        self._public = {**public, _METRICS_ROUTE: self._expose}
+        self._metrics = metrics
         self._verifier = verifier
         self._stage_prefix = stage_prefix
         self._max_body = max_body
@@ -107,6 +116,9 @@ class Service:
             path = path[len(self._stage_prefix) :]
         request = Request(scope, _limited(receive, self._max_body))
         request_id = request.headers.get("x-amzn-requestid") or str(uuid.uuid4())
+        measured = path not in _UNMEASURED
+        if measured:
+            self._metrics.began()
         try:
             response = await self._dispatch(request, scope["method"], path)
         except Problem as problem:
@@ -118,8 +130,17 @@ class Service:
             )
             response = self._render(failure, path)
         response.headers["x-request-id"] = request_id
-        await response(scope, receive, send)
-        if _log.isEnabledFor(logging.INFO) and not path.startswith("/health/"):
+        try:
+            await response(scope, receive, send)
+        finally:
+            if measured:
+                self._metrics.answered(
+                    route=scope.get(_ROUTE, UNKNOWN_ROUTE),
+                    method=scope["method"],
+                    status=response.status_code,
+                    seconds=time.perf_counter() - started,
+                )
+        if _log.isEnabledFor(logging.INFO) and measured:
             _log.info(
                 "request",
                 extra={
@@ -134,6 +155,7 @@ class Service:
     async def _dispatch(self, request: Request, method: str, path: str) -> Response:
         public = self._public.get((method, path))
         if public is not None:
+            request.scope[_ROUTE] = path
             self._refuse_declared_oversize(request)
             return await public(request)
         allowed: list[str] = []
@@ -141,6 +163,7 @@ class Service:
             parameters = route.parameters(path)
             if parameters is None:
                 continue
+            request.scope[_ROUTE] = route.path
             if route.method != method:
                 allowed.append(route.method)
                 continue
@@ -154,6 +177,9 @@ class Service:
             methods = ", ".join(sorted(allowed))
             raise Problem(HTTPStatus.METHOD_NOT_ALLOWED, "method_not_allowed", f"{path} takes {methods}.")
         raise not_found(f"There is no {path}.", code="no_such_route")
+
+    async def _expose(self, _request: Request) -> Response:
+        return Response(await asyncio.to_thread(self._metrics.exposition), media_type=CONTENT_TYPE)
 
     async def _authenticate(self, request: Request) -> Principal:
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
@@ -201,12 +227,14 @@ def build(
     stage_prefix: str = "",
     render: ErrorRenderer = problem_response,
     lifespan: Lifespan | None = None,
+    metrics: Metrics | None = None,
 ) -> Service:
     """Assemble a service.
 
     :param handlers: ``(method, path)`` as in `ROUTES` → handler; path parameters are in ``request.path_params``.
     :param max_body: largest request body in bytes; above it 413.
-    :param public: routes without a token: health, metrics, and those of `PUBLIC_ROUTES`.
+    :param public: routes without a token: health, and those of `PUBLIC_ROUTES`.
+    :param metrics: where requests are counted; ``GET /metrics`` shows them.
     :raises ValueError: a path that is neither in `ROUTES` nor public.
     """
     routes = {(route.method, route.path): route for route in ROUTES}
@@ -221,4 +249,5 @@ def build(
         max_body=max_body,
         render=render,
         lifespan=lifespan,
+        metrics=metrics or Metrics(),
     )

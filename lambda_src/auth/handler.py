@@ -17,7 +17,7 @@ from anfl.auth.vault import IamRole, VaultClient
 from anfl.auth.verifier import TokenSettings, TokenVerifier, bearer_token, verifier_from_settings
 from anfl.problems import Problem, invalid, not_found, too_large
 from anfl.resources import Function
-from anfl.telemetry import logs
+from anfl.telemetry import embedded, logs
 
 logs.configure()
 _log = logging.getLogger(__name__)
@@ -128,7 +128,9 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
         route = _ROUTES.get((method, path))
         if route is None:
             raise not_found(f"there is no {method} {path}", code="no_such_route")
-        answer, caching = route[0](event), route[1]
+        with embedded.call(Function.AUTH) as call:
+            call.operation = f"{method} {path}"
+            answer, caching = route[0](event), route[1]
     except Problem as problem:
         _log.info("refused", extra={"code": problem.code, "status": problem.status, "path": path})
         return _response(problem.status, problem.document(), problem.headers() | {"cache-control": "no-store"})

@@ -7,13 +7,15 @@ from typing import Any
 
 import msgspec
 
-from anfl import environment
+from anfl import aws, environment
+from anfl import cache as shared
 from anfl.auth.authorizer import Authorizer
 from anfl.auth.gateway_policy import policy
 from anfl.auth.vault import VaultClient
 from anfl.auth.verifier import TokenSettings, bearer_token, verifier_from_settings
 from anfl.problems import Problem
-from anfl.telemetry import logs
+from anfl.resources import Function
+from anfl.telemetry import embedded, logs
 
 logs.configure()
 _log = logging.getLogger(__name__)
@@ -28,7 +30,8 @@ class Settings(TokenSettings, frozen=True, kw_only=True):
 @cache
 def _authorizer() -> Authorizer:
     settings = environment.load(Settings)
-    return Authorizer(verifier_from_settings(settings), VaultClient(address=settings.vault_address))
+    marks = shared.connect(environment.load(shared.Settings), aws.session())
+    return Authorizer(verifier_from_settings(settings), VaultClient(address=settings.vault_address), marks=marks)
 
 
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
@@ -37,7 +40,9 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     :raises Exception: exactly ``Unauthorized`` makes the gateway answer 401; any other error, 503.
     """
     try:
-        principal = _authorizer().principal(bearer_token(event.get("authorizationToken")))
+        with embedded.call(Function.AUTHORIZER) as call:
+            call.operation = "authorize"
+            principal = _authorizer().principal(bearer_token(event.get("authorizationToken")))
     except Problem as problem:
         _log.info("refused", extra={"code": problem.code, "status": problem.status, "method_arn": event["methodArn"]})
         if problem.status == HTTPStatus.UNAUTHORIZED:

@@ -14,13 +14,13 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from anfl import aws, environment
+from anfl import aws, environment, resources
 from anfl.problems import Problem, invalid
 from anfl.registry import rules
 from anfl.registry.inspections import Inspections
 from anfl.registry.registry import Registry, build_registry
 from anfl.registry.requests import ValidationRequest
-from anfl.telemetry import logs
+from anfl.telemetry import embedded, logs
 
 logs.configure()
 _log = logging.getLogger(__name__)
@@ -60,7 +60,9 @@ class Function:
         if "Records" in event:
             return self._batch(event["Records"])
         try:
-            return {"status": 200, "result": self._direct(event)}
+            with embedded.call(resources.Function.MODEL_VALIDATION) as call:
+                call.operation = "inspect"
+                return {"status": 200, "result": self._direct(event)}
         except Problem as problem:
             return {"status": problem.status, "problem": problem.document()}
 
@@ -87,7 +89,9 @@ class Function:
         for record in records:
             message_id = str(record["messageId"])
             try:
-                self._message(str(record["body"]), message_id)
+                with embedded.call(resources.Function.MODEL_VALIDATION) as call:
+                    call.operation = "validate"
+                    self._message(str(record["body"]), message_id)
             except Exception as error:
                 _log.exception("message failed", extra={"message_id": message_id, "reason": str(error)})
                 failed.append({"itemIdentifier": message_id})

@@ -13,9 +13,9 @@ from typing import Annotated, Any
 
 import msgspec
 
-from anfl import aws, environment
+from anfl import aws, environment, resources
 from anfl.problems import Problem, invalid
-from anfl.telemetry import logs
+from anfl.telemetry import embedded, logs
 from anfl.vectors.build import Settings, build_store
 from anfl.vectors.model import TENANT_PATTERN
 from anfl.vectors.operations import named
@@ -57,8 +57,13 @@ class Function:
 
     def _direct(self, text: bytes) -> dict[str, Any]:
         """Carry out an event. As text, so that what JSON over HTTP may not hold (NaN, lone surrogates) is refused."""
+        with embedded.call(resources.Function.VECTOR_PROCESSING) as call:
+            return self._carry_out(text, call)
+
+    def _carry_out(self, text: bytes, call: embedded.Call) -> dict[str, Any]:
         event = parse(text, dict[str, Any])
         operation = named(event.get("operation"))
+        call.operation = operation.name
         addressed = convert(event, Addressed)
         tenant = addressed.tenant or self._default_tenant
         if tenant is None:

@@ -43,7 +43,7 @@ async def deploy(
     :raises NotLoopbackError: ``endpoint`` is not on this machine.
     """
     require_loopback(endpoint)
-    await asyncio.to_thread(_bootstrap, cdk_out, endpoint)
+    await asyncio.to_thread(bootstrap, cdk_out, endpoint)
     # Change sets would lose exports and outputs in moto.
     await toolkit.run(
         ("deploy", *stacks, "--method=direct", "--require-approval=never"),
@@ -69,7 +69,7 @@ def environment(endpoint: str) -> dict[str, str]:
     }
 
 
-def _bootstrap(cdk_out: Path, endpoint: str) -> None:
+def bootstrap(cdk_out: Path, endpoint: str) -> None:
     """Make what ``cdk bootstrap`` makes, as far as the assembly names it: parameters, buckets, roles.
 
     And the parameters by which an operator names images.

@@ -14,6 +14,8 @@ from anfl.problems import unavailable
 from anfl.registry.artifacts import MAX_FILE_BYTES
 from anfl.registry.registry import Registry, build_registry
 from anfl.registry.requests import ValidationQueue
+from anfl.telemetry import stores
+from anfl.telemetry.metrics import Metrics
 from services.model_registry.artifact_proxy import ArtifactProxy
 from services.model_registry.errors import render
 from services.model_registry.mlflow_api import MlflowApi
@@ -29,7 +31,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     stage_prefix: str = msgspec.field(default="", name="STAGE_PREFIX")
 
 
-def assemble(registry: Registry, queue: ValidationQueue, *, verifier: Verifier, stage_prefix: str = "") -> Service:
+def assemble(
+    registry: Registry,
+    queue: ValidationQueue,
+    *,
+    verifier: Verifier,
+    stage_prefix: str = "",
+    metrics: Metrics | None = None,
+) -> Service:
     """The ASGI application over given parts."""
     validation = Validation(registry, queue)
 
@@ -54,13 +63,15 @@ def assemble(registry: Registry, queue: ValidationQueue, *, verifier: Verifier, 
         max_body=MAX_FILE_BYTES,  # of an artefact; JSON bodies have a limit of their own
         stage_prefix=stage_prefix,
         render=render,
+        metrics=metrics,
     )
 
 
 def create() -> Service:
     """The application of this process, from its environment."""
     settings = environment.load(Settings)
-    session = aws.session()
+    metrics = Metrics()
+    session = stores.watch(aws.session(), metrics)
     registry = build_registry(
         table=settings.table,
         dynamodb=session.client("dynamodb", config=aws.config(read_timeout=5)),
@@ -68,4 +79,6 @@ def create() -> Service:
         s3=session.client("s3", config=aws.config(read_timeout=60)),
     )
     queue = ValidationQueue(url=settings.queue_url, client=session.client("sqs", config=aws.config(read_timeout=5)))
-    return assemble(registry, queue, verifier=verifier_from_settings(), stage_prefix=settings.stage_prefix)
+    return assemble(
+        registry, queue, verifier=verifier_from_settings(), stage_prefix=settings.stage_prefix, metrics=metrics
+    )

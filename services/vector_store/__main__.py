@@ -5,4 +5,4 @@ from anfl.http.serve import Listen, serve
 from services.vector_store.app import create
 
 if __name__ == "__main__":
-    serve(create(), environment.load(Listen))
+    serve(create, environment.load(Listen))

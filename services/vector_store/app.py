@@ -14,7 +14,8 @@ from anfl.auth.principal import Principal
 from anfl.auth.verifier import verifier_from_settings
 from anfl.http.service import Handler, Service, Verifier, build, json_response
 from anfl.problems import Problem, invalid
-from anfl.telemetry import backlog
+from anfl.telemetry import backlog, stores
+from anfl.telemetry.metrics import Metrics
 from anfl.vectors import build as vectors
 from anfl.vectors.operations import OPERATIONS, Operation, Outcome
 from anfl.vectors.requests import MAX_BODY_BYTES, convert, parse
@@ -132,7 +133,12 @@ def _request(operation: Operation, body: bytes, parameters: dict[str, str]) -> o
 
 
 def assemble(
-    store: VectorStore, *, verifier: Verifier, stage_prefix: str = "", publisher: backlog.Publisher | None = None
+    store: VectorStore,
+    *,
+    verifier: Verifier,
+    stage_prefix: str = "",
+    publisher: backlog.Publisher | None = None,
+    metrics: Metrics | None = None,
 ) -> Service:
     """The ASGI application over a given store; ``publisher`` works as long as it runs."""
     api = VectorApi(store, publisher)
@@ -147,14 +153,18 @@ def assemble(
         max_body=MAX_BODY_BYTES,
         stage_prefix=stage_prefix,
         lifespan=api.lifespan,
+        metrics=metrics,
     )
 
 
 def create() -> Service:
     """The application of this process, from its environment."""
+    metrics = Metrics()
+    session = stores.watch(aws.session(), metrics)
     return assemble(
-        vectors.build_store(environment.load(vectors.Settings), aws.session()),
+        vectors.build_store(environment.load(vectors.Settings), session),
         verifier=verifier_from_settings(),
         stage_prefix=environment.load(Settings).stage_prefix,
-        publisher=backlog.build_publisher(environment.load(backlog.Settings), aws.session()),
+        publisher=backlog.build_publisher(environment.load(backlog.Settings), session),
+        metrics=metrics,
     )

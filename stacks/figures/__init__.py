@@ -3,8 +3,6 @@
 Nothing here asks the code that wrote the templates.
 """
 
-from collections.abc import Mapping
-
 from stacks.figures import alerts, backup, compute, encryption, network, recovery, replication, scaling
 from stacks.figures.inspection import Rules
 
@@ -19,6 +17,3 @@ RULES: Rules = {
     **recovery.RULES,
 }
 """What realises a figure, by the figure's pattern."""
-
-NOT_YET: Mapping[str, str] = {}
-"""Figures that no resource realises yet, and why not."""

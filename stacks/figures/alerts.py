@@ -22,7 +22,7 @@ def _alert(look: Inspection) -> Alert:
 
 def _rules(look: Inspection) -> Iterator[tuple[Resource, dict[str, Any]]]:
     """The same alert in each region's Prometheus."""
-    for namespace in look.in_every_region("monitoring", "AWS::APS::RuleGroupsNamespace"):
+    for namespace in look.in_every_region("telemetry", "AWS::APS::RuleGroupsNamespace"):
         groups = yaml.safe_load(namespace.get("Data"))["groups"]
         found = [rule for group in groups for rule in group["rules"] if rule["alert"] == look.figure.member]
         if not found:

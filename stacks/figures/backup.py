@@ -73,18 +73,21 @@ def _retention(look: Inspection) -> None:
 
 
 def _type(look: Inspection) -> None:
-    """AWS Backup decides by what is selected: a backup of a table is always full, one of a bucket incremental."""
+    """AWS Backup decides by what is selected: a backup of a table is always full, one of a bucket incremental.
+
+    Of the buckets, Vault's holds snapshots that are full by themselves.
+    """
     for plan in _plans(look):
         stores = {
-            "snapshot": f"arn:aws:dynamodb:{plan.region}:",
-            "full": f"arn:aws:dynamodb:{plan.region}:",
-            "incremental": f"{look.name(plan.region, 'storage')}:ExportsOutput",
+            "snapshot": (f"arn:aws:dynamodb:{plan.region}:",),
+            "full": (f"arn:aws:dynamodb:{plan.region}:", f":s3:::{look.name('vault-snapshots')}-"),
+            "incremental": (f"{look.name(plan.region, 'storage')}:ExportsOutput",),
         }
-        origin = stores[str(look.figure.value)]
+        origins = stores[str(look.figure.value)]
         found = look.templates.referring(plan, "BackupPlanId", "AWS::Backup::BackupSelection")
         for selection in found:
             selected = selection.get("BackupSelection.Resources") or []
-            agrees = bool(selected) and all(origin in str(arn) for arn in selected)
+            agrees = bool(selected) and all(any(origin in str(arn) for origin in origins) for arn in selected)
             look.note(selection, "BackupSelection.Resources", selected, agrees=agrees)
         if not found:
             look.miss(plan.stack, f"AWS::Backup::BackupSelection of {plan.id}")

@@ -51,6 +51,10 @@ def _rotation(look: Inspection) -> None:
     for key in look.templates.of("AWS::KMS::Key"):
         look.show(key, "EnableKeyRotation", equals(True))
         look.show(key, "RotationPeriodInDays", equals(days))
+    for replica in look.templates.of("AWS::KMS::ReplicaKey"):  # rotates when its primary does, which is one of these
+        primaries = look.templates.targets(replica, "PrimaryKeyArn")
+        agrees = [primary.kind for primary in primaries] == ["AWS::KMS::Key"]
+        look.note(replica, "PrimaryKeyArn", replica.get("PrimaryKeyArn"), agrees=agrees)
 
 
 def _in_transit(look: Inspection) -> None:
@@ -59,7 +63,7 @@ def _in_transit(look: Inspection) -> None:
     if look.settings.deployment.cache:  # ElastiCache knows no minimum: that it is 1.3 is the client's to demand
         for cache in look.in_every_region("storage", "AWS::ElastiCache::ReplicationGroup"):
             look.show(cache, "TransitEncryptionMode", equals("required"))
-    if look.settings.deployment.domain:  # without one there is no certificate that the balancer could offer
+    if look.settings.domain:  # without one there is no certificate that the balancer could offer
         for listener in look.in_every_region("service", "AWS::ElasticLoadBalancingV2::Listener"):
             look.show(listener, "SslPolicy", begins("ELBSecurityPolicy-TLS13-1-3-"))
         for name in look.in_every_region("edge", "AWS::ApiGateway::DomainName"):
@@ -81,7 +85,7 @@ def _in_transit(look: Inspection) -> None:
 
 
 def _certificate(look: Inspection) -> None:
-    domain = look.settings.deployment.domain
+    domain = look.settings.domain
     if domain is None:
         look.waive("the environment has no domain")
         return

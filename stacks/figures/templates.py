@@ -1,12 +1,15 @@
 """The synthesized templates of an assembly, read back as they will be deployed."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 Properties = Mapping[str, Any]
+_OUTPUT = re.compile(r"^(Exports|Publish)Output(Ref|FnGetAtt)")
+"""How the CDK begins the names of outputs that other stacks use; the logical id comes next."""
 
 
 class AssemblyError(Exception):
@@ -52,6 +55,10 @@ class Templates:
         (self.environment,) = environments
         self.regions: dict[str, str] = {name: found["environment"].rpartition("/")[2] for name, found in stacks.items()}
         """Where each stack stands, by its name."""
+        self.dependencies: dict[str, frozenset[str]] = {
+            name: frozenset(found.get("dependencies", ())) & stacks.keys() for name, found in stacks.items()
+        }
+        """Stacks that are deployed before each, by its name."""
         self._resources = [
             Resource(
                 stack=name,
@@ -63,6 +70,9 @@ class Templates:
             for name, found in stacks.items()
             for logical_id, resource in _document(folder / found["properties"]["templateFile"]).items()
         ]
+
+    def __iter__(self) -> Iterator[Resource]:
+        return iter(self._resources)
 
     def of(self, kind: str, *, stack: str | None = None, **wanted: object) -> list[Resource]:
         """Resources of a type, optionally of one stack, that have the ``wanted`` properties."""
@@ -78,6 +88,14 @@ class Templates:
         """Resources of a type to which the property at ``path`` refers within its stack."""
         names = set(_references(origin.get(path)))
         return [resource for resource in self.of(kind, stack=origin.stack) if resource.id in names]
+
+    def targets(self, origin: Resource, path: str) -> list[Resource]:
+        """Resources of any stack to which the property at ``path`` refers, in the order in which it does."""
+        found = []
+        for stack, name in _targets(origin.stack, origin.get(path)):
+            known = [one for one in self._resources if one.stack == stack and name.startswith(one.id)]
+            found += [max(known, key=lambda one: len(one.id))] if known else []
+        return found
 
     def referring(self, target: Resource, path: str, kind: str) -> list[Resource]:
         """Resources of a type whose property at ``path`` refers to ``target`` within its stack."""
@@ -102,3 +120,16 @@ def _references(value: object) -> Iterator[str]:
     elif isinstance(value, list):
         for item in value:
             yield from _references(item)
+
+
+def _targets(stack: str, value: object) -> Iterator[tuple[str, str]]:
+    """Stacks, and names that begin with a resource's logical id."""
+    if isinstance(value, Mapping):
+        yield from ((stack, name) for name in _references(value) if name not in {"AWS::AccountId", "AWS::Region"})
+        if isinstance(imported := value.get("Fn::ImportValue"), str):
+            yield (imported.partition(":")[0], _OUTPUT.sub("", imported.partition(":")[2]))
+        if isinstance(output := value.get("Fn::GetStackOutput"), Mapping):
+            yield output["StackName"], _OUTPUT.sub("", output["OutputName"])
+    elif isinstance(value, list):
+        for item in value:
+            yield from _targets(stack, item)

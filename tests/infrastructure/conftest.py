@@ -97,14 +97,17 @@ class Assembly:
         return set(self.manifest[name].get("dependencies", [])) & self.stacks.keys()
 
 
-def synthesize(folder: Path, environment: str, regions: str | None = None) -> Assembly:
-    """Write the templates of an environment to ``folder``."""
+def synthesize(folder: Path, environment: str, regions: str | None = None, root: Path = ROOT) -> Assembly:
+    """Write the templates of an environment to ``folder``. :param root: where its settings stand."""
     from aws_cdk import App
 
+    from stacks.acknowledgements import acknowledge
     from stacks.build import build
 
     app = App(outdir=str(folder), context=CONTEXT, analytics_reporting=False)
-    build(app, load(environment, regions=regions))
+    settings = load(environment, regions=regions, root=root)
+    build(app, settings)
+    acknowledge(app, settings)
     app.synth()
     return Assembly(folder, app)
 

@@ -14,7 +14,7 @@ _EDGE = {
     "AWS::ApiGateway::RestApi": "service",
     "AWS::CloudFront::Distribution": "edge",
     "AWS::GlobalAccelerator::Accelerator": "edge",
-    "AWS::Grafana::Workspace": "monitoring",
+    "AWS::Grafana::Workspace": "telemetry",
 }
 """What answers from the internet, and the layer that it stands in. Grafana's sign-in is AWS's own, by SAML."""
 _OTHER_EDGES = {

@@ -62,7 +62,7 @@ def text(value: object) -> str:
         case {"Fn::Sub": str(template)}:
             return text(template)
         case _:
-            return f"<{json.dumps(value)}>"
+            return json.dumps(value, separators=(",", ":"))
 
 
 def _documents(value: object) -> Iterator[dict[str, Any]]:

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from stacks.conformance import Status, Verdict, judge, main
-from stacks.figures import NOT_YET, RULES
+from stacks.conformance import main
+from stacks.figures import RULES
 from stacks.figures.inspection import Figure
+from stacks.figures.verdicts import Status, Verdict, judge
 from stacks.settings import ROOT
 from tests.infrastructure.conftest import Assembly
 
@@ -95,36 +96,25 @@ def with_status(verdicts: list[Verdict], status: Status) -> set[str]:
     return {verdict.figure for verdict in verdicts if verdict.status is status}
 
 
-def test_every_figure_of_prod_is_realised_or_known_to_be_missing(verdicts: list[Verdict]) -> None:
-    assert with_status(verdicts, Status.NOT_YET) == set(NOT_YET)
+def test_every_figure_of_prod_is_realised(verdicts: list[Verdict]) -> None:
     for verdict in verdicts:
-        if verdict.status is not Status.NOT_YET:
-            assert verdict.status is Status.REALISED, verdict
-            assert verdict.realised_by
+        assert verdict.status is Status.REALISED, verdict
+        assert verdict.realised_by
 
 
 def test_every_rule_is_for_a_figure(verdicts: list[Verdict]) -> None:
     patterns = {Figure(path=verdict.figure, value=None).pattern for verdict in verdicts}
-    assert not RULES.keys() & NOT_YET.keys()
-    assert RULES.keys() | NOT_YET.keys() == patterns
+    assert RULES.keys() == patterns
 
 
-@pytest.mark.parametrize(
-    "figure",
-    [
-        "network.vpc.cidr",
-        "compute.ecs.clusters[vector-processing].max_size",
-        "compute.lambda.functions[model-validation].timeout",
-        "alerts.warning[high_latency].threshold",
-        "backup.vectors.retention",
-    ],
-)
-def test_a_regional_figure_is_realised_in_every_region(verdicts: list[Verdict], figure: str) -> None:
-    (verdict,) = (verdict for verdict in verdicts if verdict.figure == figure)
-    stacks = {finding.stack for finding in verdict.realised_by}
-    assert len(stacks) == 3
-    for region in ("us-west-1", "us-east-1", "eu-west-1"):
-        assert any(region in stack for stack in stacks)
+def test_a_figure_is_realised_in_every_region(verdicts: list[Verdict], prod: Assembly) -> None:
+    """All but the zones, which belong to no region."""
+    for verdict in verdicts:
+        regions = {prod.region_of(finding.stack) for finding in verdict.realised_by}
+        if verdict.figure == "network.global.route53.zones":
+            assert regions == {"us-east-1"}
+        else:
+            assert regions == {"us-west-1", "us-east-1", "eu-west-1"}, verdict.figure
 
 
 def test_dev_has_no_names_and_so_no_certificate(dev: Assembly) -> None:
@@ -187,7 +177,7 @@ DISAGREEMENTS: dict[str, tuple[str, Change]] = {
         changed(FUNCTION, "ModelValidation", "Timeout", 599),
     ),
     "encryption.at_rest.method": (
-        f"{WEST}-monitoring",
+        f"{WEST}-telemetry",
         changed("AWS::SNS::Topic", "CriticalAlerts", "KmsMasterKeyId", None),
     ),
     "encryption.at_rest.key_rotation": (
@@ -219,13 +209,13 @@ DISAGREEMENTS: dict[str, tuple[str, Change]] = {
         changed(ALARM, "HighErrorRate", "Threshold", 6),
     ),
     "alerts.warning[high_latency].threshold": (
-        f"{WEST}-monitoring",
+        f"{WEST}-telemetry",
         edited(
             "AWS::APS::RuleGroupsNamespace", "Prometheus", "Data", "rate(anfl_request_seconds_bucket[5m]))) > 1", "> 2"
         ),
     ),
     "alerts.critical[service_down].duration": (
-        f"{WEST}-monitoring",
+        f"{WEST}-telemetry",
         edited("AWS::APS::RuleGroupsNamespace", "Prometheus", "Data", "for: 5m", "for: 6m"),
     ),
     "alerts.warning[resource_usage].duration": (
@@ -351,7 +341,7 @@ def test_an_edge_that_disagrees_is_found(doctored: Callable[[str, Change], Path]
     assert with_status(judge(doctored("anfl-prod-global-edge", change)), Status.DISAGREES) == {figure}
 
 
-def test_a_figure_that_lost_its_resource_is_not_merely_not_yet(doctored: Callable[[str, Change], Path]) -> None:
+def test_a_figure_that_lost_its_resource_disagrees(doctored: Callable[[str, Change], Path]) -> None:
     verdicts = judge(doctored(f"{WEST}-monitoring", removed(ALARM, "HighLatency")))
     name = "alerts.warning[high_latency]"
     assert with_status(verdicts, Status.DISAGREES) == {f"{name}.{leaf}" for leaf in ("name", "threshold", "duration")}
@@ -373,10 +363,7 @@ def test_the_table(prod: Assembly, capsys: pytest.CaptureFixture[str]) -> None:
     stack, logical_id, name, value = lines[at + 1].split()
     assert (stack, name, value) == ("anfl-prod-{us-west-1,us-east-1,eu-west-1}-network", "CidrBlock", "10.0.0.0/16")
     assert logical_id in prod["anfl-prod-us-west-1-network"].resources("AWS::EC2::VPC")
-    for figure, reason in NOT_YET.items():
-        assert any(line.startswith(f"{figure} = ") and line.endswith(f"   [not yet: {reason}]") for line in lines)
-    missing = f", {len(NOT_YET)} not yet" if NOT_YET else ""
-    assert lines[-1] == f"54 figures: {54 - len(NOT_YET)} realised{missing}"
+    assert lines[-1] == "54 figures: 54 realised"
 
 
 def test_the_table_marks_what_disagrees(

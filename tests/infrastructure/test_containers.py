@@ -1,14 +1,17 @@
 """ECS clusters, instances, tasks and services."""
 
 import json
+import re
+from fnmatch import fnmatchcase
 from typing import Any
 
 import pytest
+import yaml
 from constructs.container_service import minimum_healthy_percent
 
 from anfl.resources import Service
 from tests.infrastructure.conftest import Assembly, Properties, Template
-from tests.infrastructure.test_functions import actions, allowed
+from tests.infrastructure.test_functions import CACHED, actions, allowed
 
 CLUSTER_OF = {Service.VECTOR_STORE: "vector-processing", Service.MODEL_REGISTRY: "model-registry"}
 
@@ -19,8 +22,8 @@ def task(stack: Template, service: Service) -> Properties:
 
 
 def container(stack: Template, service: Service) -> dict[str, Any]:
-    """The one container of a service."""
-    (found,) = task(stack, service)["ContainerDefinitions"]
+    """The container that serves, the first."""
+    found, _ = task(stack, service)["ContainerDefinitions"]
     assert isinstance(found, dict)
     return found
 
@@ -158,8 +161,10 @@ def test_a_task_has_its_instance_but_for_the_agents_share(
     """What it reserves is what ECS measures its utilisation against."""
     assembly: Assembly = request.getfixturevalue(environment)
     for stack in assembly.regional("service").values():
-        assert container(stack, service)["Memory"] == mib * 7 // 8
-        assert container(stack, service)["Cpu"] == cpus * 1024
+        reserved = task(stack, service)["ContainerDefinitions"]
+        assert sum(found["Memory"] for found in reserved) == mib * 7 // 8
+        assert sum(found["Cpu"] for found in reserved) == cpus * 1024
+        assert all(beside["Cpu"] <= 128 and beside["Memory"] <= 256 for beside in reserved[1:])
 
 
 COMMON = {
@@ -167,6 +172,7 @@ COMMON = {
     "AUTH_TABLE",
     "AWS_REGION",
     "PORT",
+    "PROMETHEUS_MULTIPROC_DIR",
     "STAGE_PREFIX",
     "TOKEN_AUDIENCE",
     "TOKEN_ISSUER",
@@ -186,7 +192,8 @@ def test_services_are_told_what_they_need_and_no_more(assembly: Assembly, servic
     for region, stack in assembly.regional("service").items():
         found = container(stack, service)
         variables = {entry["Name"]: entry["Value"] for entry in found["Environment"]}
-        assert set(variables) == VARIABLES[service]
+        cached = service is Service.VECTOR_STORE and stack.name.startswith("anfl-prod-")
+        assert set(variables) == VARIABLES[service] | (CACHED if cached else set())
         assert variables["PORT"] == "8080"
         assert variables["STAGE_PREFIX"] == "/live"
         assert variables["AWS_REGION"] == region
@@ -243,3 +250,61 @@ def test_services_may_do_what_their_work_needs_and_no_more(
         if "sqs:ReceiveMessage" in may:
             found["consumes"] |= names
     assert found == {"writes": writes, "reads": reads, "sends": sends, "consumes": consumes}
+
+
+@pytest.mark.parametrize("service", Service)
+def test_a_collector_beside_each_task_writes_to_the_regions_own_prometheus(
+    assembly: Assembly, service: Service
+) -> None:
+    for region, stack in assembly.regional("service").items():
+        beside = task(stack, service)["ContainerDefinitions"][1]
+        assert beside["Essential"] is False, "who serves does not depend on it"
+        assert beside["RestartPolicy"] == {"Enabled": True, "RestartAttemptPeriod": 60}
+        assert beside["ReadonlyRootFilesystem"] is True
+        assert beside["LinuxParameters"]["Capabilities"] == {"Drop": ["ALL"]}
+        assert beside["HealthCheck"]["Command"] == ["CMD", "/healthcheck"]
+        assert "PortMappings" not in beside
+        (variable,) = beside["Environment"]
+        assert variable["Name"] == "AOT_CONFIG_CONTENT"
+        before, url, after = variable["Value"]["Fn::Join"][1]
+        configuration = yaml.safe_load(f"{before}https://prometheus/{after}")
+        (scrape,) = configuration["receivers"]["prometheus"]["config"]["scrape_configs"]
+        assert scrape["job_name"] == service
+        assert scrape["static_configs"] == [{"targets": ["127.0.0.1:8080"], "labels": {"service": service}}]
+        assert configuration["extensions"]["sigv4auth"] == {"region": region, "service": "aps"}
+        written = configuration["exporters"]["prometheusremotewrite"]
+        assert written["endpoint"] == "https://prometheus/api/v1/remote_write"
+        assert written["auth"] == {"authenticator": "sigv4auth"}
+        telemetry = assembly.regional("telemetry")[region]
+        exports = {
+            output["Export"]["Name"]: output["Value"]
+            for output in telemetry.document["Outputs"].values()
+            if "Export" in output
+        }
+        (workspace,) = telemetry.resources("AWS::APS::Workspace")
+        assert exports[url["Fn::ImportValue"]] == {"Fn::GetAtt": [workspace, "PrometheusEndpoint"]}
+        role = task(stack, service)["TaskRoleArn"]["Fn::GetAtt"][0]
+        (may,) = (s for s in allowed(stack, role) if s["Sid"] == "WriteMetrics")
+        assert may["Action"] == "aps:RemoteWrite"
+        assert exports[may["Resource"]["Fn::ImportValue"]] == {"Fn::GetAtt": [workspace, "Arn"]}
+
+
+def test_the_collectors_image_is_a_copy_in_the_account(assembly: Assembly) -> None:
+    """Tasks reach no public registry."""
+    for region, stack in assembly.regional("service").items():
+        for definition in stack.properties("AWS::ECS::TaskDefinition"):
+            image = json.dumps(definition["ContainerDefinitions"][1]["Image"])
+            assert f".dkr.ecr.{region}." in image
+            assert re.search(r"/anfl-collector:v\d+\.\d+\.\d+", image)
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/live/metrics", "/health/live", "/live/health/ready"])
+def test_what_machines_ask_a_task_is_reached_neither_by_the_balancer_nor_by_the_api(
+    assembly: Assembly, path: str
+) -> None:
+    for stack in assembly.regional("service").values():
+        for rule in stack.properties("AWS::ElasticLoadBalancingV2::ListenerRule"):
+            for pattern in rule["Conditions"][0]["PathPatternConfig"]["Values"]:
+                assert not fnmatchcase(path, pattern)
+        resources = stack.properties("AWS::ApiGateway::Resource")
+        assert not {"metrics", "health", "{proxy+}"} & {resource["PathPart"] for resource in resources}

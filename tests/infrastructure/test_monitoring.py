@@ -7,7 +7,20 @@ from typing import Any
 import pytest
 import yaml
 
-from anfl.resources import TABLES, Function, Service
+from anfl.resources import (
+    ANSWERS_METRIC,
+    BACKLOG_METRIC,
+    CALL_TIME_METRIC,
+    CALLS_METRIC,
+    DRAINED_METRIC,
+    ENVIRONMENT_DIMENSION,
+    METRICS_NAMESPACE,
+    REGION_DIMENSION,
+    SERVICE_DIMENSION,
+    TABLES,
+    Function,
+    Service,
+)
 from tests.infrastructure.conftest import Assembly, Template
 
 PERIOD = 60
@@ -38,7 +51,7 @@ def test_alerts_have_the_architectures_figures(
 
 def test_alarms_compute_one_value_from_metrics_that_they_declare(assembly: Assembly) -> None:
     for stack in assembly.regional("monitoring").values():
-        assert len(stack.resources("AWS::CloudWatch::Alarm")) == 5
+        assert len(stack.resources("AWS::CloudWatch::Alarm")) == 6
         for alarm in stack.properties("AWS::CloudWatch::Alarm"):
             (value,) = (metric for metric in alarm["Metrics"] if metric.get("ReturnData") is not False)
             declared = {metric["Id"] for metric in alarm["Metrics"]} - {value["Id"]}
@@ -53,6 +66,8 @@ def test_alarms_watch_what_is_deployed(prod: Assembly) -> None:
         names = {c["ClusterName"] for c in service.properties("AWS::ECS::Cluster")}
         names |= {s["ServiceName"] for s in service.properties("AWS::ECS::Service")}
         names |= {service.only("AWS::ApiGateway::RestApi")["Name"], "live"}
+        queues = prod[f"anfl-prod-{region}-storage"].properties("AWS::SQS::Queue")
+        names |= {queue["QueueName"] for queue in queues if "RedriveAllowPolicy" in queue}
         watched = {
             dimension["Value"]
             for alarm in stack.properties("AWS::CloudWatch::Alarm")
@@ -66,7 +81,7 @@ def test_alarms_watch_what_is_deployed(prod: Assembly) -> None:
 
 SEVERITIES = {
     "critical": {"service_down", "high_error_rate", "auth_unavailable"},
-    "warning": {"high_latency", "resource_usage"},
+    "warning": {"high_latency", "resource_usage", "dead_letters"},
 }
 
 
@@ -79,15 +94,21 @@ def topic(stack: Template, severity: str) -> str:
 
 @pytest.mark.parametrize("severity", SEVERITIES)
 def test_alarms_ring_the_topic_of_their_severity(assembly: Assembly, severity: str) -> None:
-    for stack in assembly.regional("monitoring").values():
+    for region, stack in assembly.regional("monitoring").items():
+        telemetry = assembly.regional("telemetry")[region]
+        exported = [
+            output["Export"]["Name"]
+            for output in telemetry.document["Outputs"].values()
+            if output["Value"] == {"Ref": topic(telemetry, severity)} and "Export" in output
+        ]
         for name in SEVERITIES[severity]:
             alarm = stack.only("AWS::CloudWatch::Alarm", AlarmName=f"anfl-{stack.name.split('-')[1]}-{name}")
-            assert alarm["AlarmActions"] == alarm["OKActions"] == [{"Ref": topic(stack, severity)}]
+            assert alarm["AlarmActions"] == alarm["OKActions"] == [{"Fn::ImportValue": name} for name in exported]
             assert alarm["AlarmDescription"].startswith(f"{severity}: ")
 
 
 def test_topics_are_encrypted_and_only_the_accounts_notifiers_may_publish(assembly: Assembly) -> None:
-    for stack in assembly.regional("monitoring").values():
+    for stack in assembly.regional("telemetry").values():
         assert len(stack.resources("AWS::SNS::Topic")) == 2
         for found in stack.properties("AWS::SNS::Topic"):
             assert "DataKey" in json.dumps(found["KmsMasterKeyId"])
@@ -110,7 +131,7 @@ def test_whoever_publishes_to_an_encrypted_topic_may_use_its_key(assembly: Assem
     assert policies
     publishers = {
         service
-        for stack in assembly.regional("monitoring").values()
+        for stack in assembly.regional("telemetry").values()
         for policy in stack.properties("AWS::SNS::TopicPolicy")
         for statement in policy["PolicyDocument"]["Statement"]
         if statement["Effect"] == "Allow"
@@ -150,7 +171,7 @@ def test_an_unchecked_token_is_counted_from_the_access_log_and_rings_at_once(ass
 
 
 def test_prometheus_is_under_the_data_key_and_logs(assembly: Assembly) -> None:
-    for stack in assembly.regional("monitoring").values():
+    for stack in assembly.regional("telemetry").values():
         workspace = stack.only("AWS::APS::Workspace")
         assert "DataKey" in json.dumps(workspace["KmsKeyArn"])
         group, attribute = workspace["LoggingConfiguration"]["LogGroupArn"]["Fn::GetAtt"]
@@ -170,7 +191,7 @@ def test_prometheus_is_under_the_data_key_and_logs(assembly: Assembly) -> None:
 def test_prometheus_has_the_same_alerts(
     assembly: Assembly, name: str, comparison: str, duration: str, severity: str
 ) -> None:
-    for stack in assembly.regional("monitoring").values():
+    for stack in assembly.regional("telemetry").values():
         namespace = stack.only("AWS::APS::RuleGroupsNamespace")
         (workspace,) = stack.resources("AWS::APS::Workspace")
         assert namespace["Workspace"] == {"Fn::GetAtt": [workspace, "Arn"]}
@@ -186,7 +207,7 @@ def test_prometheus_has_the_same_alerts(
 
 
 def test_alertmanager_sends_each_severity_to_its_topic_in_the_region(assembly: Assembly) -> None:
-    for region, stack in assembly.regional("monitoring").items():
+    for region, stack in assembly.regional("telemetry").items():
         parts = stack.only("AWS::APS::Workspace")["AlertManagerDefinition"]["Fn::Join"][1]
         text = "".join(part if isinstance(part, str) else f"<{part['Ref']}>" for part in parts)
         definition = yaml.safe_load(yaml.safe_load(text)["alertmanager_config"])
@@ -204,9 +225,9 @@ def test_alertmanager_sends_each_severity_to_its_topic_in_the_region(assembly: A
 
 def test_grafana_stands_where_it_exists_and_reads_every_region(prod: Assembly, dev: Assembly) -> None:
     kind = "AWS::Grafana::Workspace"
-    stacks = prod.regional("monitoring")
+    stacks = prod.regional("telemetry")
     assert {region for region, stack in stacks.items() if stack.resources(kind)} == {"us-east-1", "eu-west-1"}
-    assert not any(stack.resources(kind) for stack in dev.regional("monitoring").values())
+    assert not any(stack.resources(kind) for stack in dev.regional("telemetry").values())
     for region in ("us-east-1", "eu-west-1"):
         workspace = stacks[region].only(kind)
         assert workspace["AuthenticationProviders"] == ["SAML"]
@@ -272,3 +293,69 @@ def test_the_dashboard_shows_what_is_deployed_and_the_architectures_limits(prod:
         "a task more": 75,
         "a task less": 25,
     }
+
+
+def test_whoever_takes_the_emergency_role_is_heard_of(prod: Assembly, dev: Assembly) -> None:
+    assert not any(stack.resources("AWS::Events::Rule") for stack in dev.regional("telemetry").values())
+    role = prod["anfl-prod-global-people"].only("AWS::IAM::Role", RoleName="anfl-prod-break-glass")
+    assert role
+    for stack in prod.regional("telemetry").values():
+        rule = stack.only("AWS::Events::Rule")
+        assert rule["State"] == "ENABLED_WITH_ALL_CLOUDTRAIL_MANAGEMENT_EVENTS", "AssumeRole counts as reading"
+        (arn,) = rule["EventPattern"]["detail"]["requestParameters"]["roleArn"]
+        assert "".join(part if isinstance(part, str) else "*" for part in arn["Fn::Join"][1]).endswith(
+            ":role/anfl-prod-break-glass"
+        )
+        assert "AssumeRole" in rule["EventPattern"]["detail"]["eventName"]
+        (target,) = rule["Targets"]
+        assert target["Arn"] == {"Ref": topic(stack, "critical")}
+        (policy,) = (
+            p for p in stack.properties("AWS::SNS::TopicPolicy") if {"Ref": topic(stack, "critical")} in p["Topics"]
+        )
+        (granted,) = (s for s in policy["PolicyDocument"]["Statement"] if s["Effect"] == "Allow")
+        assert "events.amazonaws.com" in granted["Principal"]["Service"]
+
+
+def test_events_that_sts_records_match_the_rule(prod: Assembly) -> None:
+    """As CloudTrail writes them; what the rule asks for is there, and another role is not taken for it."""
+    pattern = prod["anfl-prod-us-west-1-telemetry"].only("AWS::Events::Rule")["EventPattern"]
+    parts = pattern["detail"]["requestParameters"]["roleArn"][0]["Fn::Join"][1]
+    wanted = "".join("123456789012" if part == {"Ref": "AWS::AccountId"} else part for part in parts)
+    event = {
+        "source": "aws.sts",
+        "detail-type": "AWS API Call via CloudTrail",
+        "detail": {
+            "eventSource": "sts.amazonaws.com",
+            "eventName": "AssumeRole",
+            "readOnly": True,
+            "requestParameters": {"roleArn": "arn:aws:iam::123456789012:role/anfl-prod-break-glass"},
+        },
+    }
+    assert event["source"] in pattern["source"]
+    assert event["detail-type"] in pattern["detail-type"]
+    assert wanted == "arn:aws:iam::123456789012:role/anfl-prod-break-glass"
+
+
+def test_metrics_of_our_own_that_alarms_and_dashboards_name_are_ones_that_code_publishes(assembly: Assembly) -> None:
+    """With the very dimensions: CloudWatch takes another set of them for another metric."""
+    published: set[tuple[str, frozenset[str]]] = {
+        (BACKLOG_METRIC, frozenset({SERVICE_DIMENSION})),
+        ("AuthUnavailable", frozenset()),
+        *((name, frozenset({ENVIRONMENT_DIMENSION, REGION_DIMENSION})) for name in (ANSWERS_METRIC, DRAINED_METRIC)),
+        *((name, frozenset({"Function", "Outcome"})) for name in (CALLS_METRIC, CALL_TIME_METRIC)),
+    }
+    asked: set[tuple[str, frozenset[str]]] = set()
+    for stack in assembly:
+        for alarm in stack.resources("AWS::CloudWatch::Alarm").values():
+            found = alarm["Properties"]
+            metrics = [m["MetricStat"]["Metric"] for m in found.get("Metrics", []) if "MetricStat" in m]
+            for metric in metrics or [found]:
+                if metric["Namespace"] == METRICS_NAMESPACE:
+                    asked.add((metric["MetricName"], frozenset(d["Name"] for d in metric.get("Dimensions", []))))
+    for stack in assembly.regional("monitoring").values():
+        for widget in _dashboard(stack)["widgets"][1:]:
+            for namespace, name, *rest in widget["properties"]["metrics"]:
+                if namespace == METRICS_NAMESPACE:
+                    asked.add((name, frozenset(rest[:-1:2])))
+    assert asked
+    assert asked <= published

@@ -174,7 +174,7 @@ def _connections(listener: int) -> tuple[set[tuple[str, str, int]], set[tuple[st
 def test_in_prod_every_rule_names_its_peer(prod: Assembly) -> None:
     for region, stack in layer(prod, "security"):
         ingress, egress = _connections(443)
-        own = {(CACHE, TASKS, 6380), (NODES, VAULT, 8200), (NODES, BOOTSTRAP, 8200)}
+        own = {(CACHE, TASKS, 6380), (CACHE, FUNCTIONS, 6380), (NODES, VAULT, 8200), (NODES, BOOTSTRAP, 8200)}
         own |= {(VAULT, client, 8200) for client in (TASKS, FUNCTIONS)} | {
             (NODES, NODES, port) for port in (8200, 8201)
         }

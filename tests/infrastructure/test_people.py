@@ -74,7 +74,10 @@ def test_nobody_changes_permissions_keys_stacks_or_what_is_kept(people: Template
         "cloudwatch:DisableAlarmActions",
         "ecs:UpdateService",
         "sqs:DeleteMessage",
+        "ssm:PutParameter",
     }
+    (drain,) = (s for s in statements(people, "operator") if "ssm:PutParameter" in actions(s))
+    assert ":parameter/anfl/prod/drained/*" in json.dumps(drain["Resource"]), "and no other parameter"
 
 
 DATA = {
@@ -124,7 +127,8 @@ def test_what_changes_something_is_scoped_to_the_environment(people: Template) -
                 continue
             where = json.dumps(statement["Resource"])
             assert statement["Resource"] != "*"
-            assert "anfl-prod" in where + json.dumps(statement.get("Condition", {})) or statement["Sid"] in {
+            scope = where + json.dumps(statement.get("Condition", {}))
+            assert re.search("anfl[-/]prod", scope) or statement["Sid"] in {
                 "RecoveryRecord",  # its name is CloudFormation's; the tags tell whose it is
                 "VisitByShell",
                 "OwnSessions",

@@ -22,7 +22,7 @@ TABLE_MARKS = [":table/anfl-{env}-catalogue", ":table/anfl-{env}-registry", ":ta
             TABLE_MARKS,
         ),
         ("vectors", "cron(0 * * * ? *)", 7, ["GetAttVectors", "GetAttArtifacts"]),
-        ("configuration", "cron(0 3 * * ? *)", 90, TABLE_MARKS),
+        ("configuration", "cron(0 5 * * ? *)", 90, TABLE_MARKS),
     ],
 )
 def test_backup_plans_have_the_architectures_figures_and_select_real_resources(
@@ -41,9 +41,27 @@ def test_backup_plans_have_the_architectures_figures_and_select_real_resources(
         assert rule["StartWindowMinutes"] >= 60
         assert rule["CompletionWindowMinutes"] > rule["StartWindowMinutes"]
         selection = stack.only("AWS::Backup::BackupSelection", BackupPlanId={"Ref": plan[0]})["BackupSelection"]
+        if name == "configuration" and environment == "prod":
+            selected = [*TABLE_MARKS, ":s3:::anfl-{env}-vault-snapshots-"]
         assert len(selection["Resources"]) == len(selected)
         for resource, mark in zip(selection["Resources"], selected, strict=True):
             assert mark.format(env=environment) in json.dumps(resource)
+
+
+def test_every_bucket_that_is_backed_up_lets_the_backup_role_in_by_a_protocol_of_its_choice(prod: Assembly) -> None:
+    """AWS Backup comes as a role, not as a service: a bucket that demands TLS 1.3 of it may refuse it."""
+    for region, stack in prod.regional("recovery").items():
+        stack.only("AWS::IAM::Role", RoleName=f"anfl-prod-backup-{region}")
+        policies = [
+            json.dumps(statement["Condition"])
+            for layer in ("storage", "vault")
+            for policy in prod[f"anfl-prod-{region}-{layer}"].properties("AWS::S3::BucketPolicy")
+            for statement in policy["PolicyDocument"]["Statement"]
+            if statement.get("Sid") == "Tls13"
+        ]
+        assert len(policies) == 3
+        for condition in policies:
+            assert f":role/anfl-prod-backup-{region}" in condition
 
 
 def test_the_backup_role_may_handle_buckets_too(assembly: Assembly) -> None:
@@ -146,13 +164,17 @@ def test_every_path_of_the_workflow_ends_and_no_state_only_pretends(prod: Assemb
                     assert {way for way in ways if way} <= states.keys()
                     assert any(ways) or state.get("End") or state["Type"] in {"Fail", "Succeed"}
                     if state["Type"] == "Task":
-                        assert state["Resource"].startswith("arn:aws:states:::aws-sdk:")
+                        assert re.match(r"arn:aws:states:::(aws-sdk:|lambda:invoke$)", state["Resource"])
                         assert state["Retry"]
 
 
 def test_the_workflow_calls_its_own_region_alone_and_is_allowed_to(prod: Assembly) -> None:
     """What an SDK integration calls is where the workflow stands; what it may is one action a call."""
-    renamed = {"applicationautoscaling": "application-autoscaling", "s3:ListObjectsV2": "s3:ListBucket"}
+    renamed = {
+        "applicationautoscaling": "application-autoscaling",
+        "s3:ListObjectsV2": "s3:ListBucket",
+        "lambda:Invoke": "lambda:InvokeFunction",
+    }
     for region, stack in prod.regional("recovery").items():
         called = set()
         for step in definition(stack)["States"].values():
@@ -223,3 +245,53 @@ def test_dns_follows_the_watch_over_the_lost_region_which_stands_in_the_guardian
         mark = found["putParameter"]
         assert (mark["Name"], mark["Value"], mark["Overwrite"]) == (flag["Name"], "true", True)
         assert re.fullmatch(flag["AllowedPattern"], mark["Value"])
+
+
+def test_the_accelerators_dial_is_turned_by_a_function_in_the_guardian(prod: Assembly) -> None:
+    """Step Functions calls its own region; Global Accelerator's API answers in us-west-2 alone."""
+    for region, stack in prod.regional("recovery").items():
+        function = stack.only("AWS::Lambda::Function", FunctionName="anfl-prod-accelerator-dial")
+        (turn,) = (
+            task
+            for task in tasks(definition(stack)["States"]["update_dns"])
+            if task["Resource"] == "arn:aws:states:::lambda:invoke"
+        )
+        assert turn["Parameters"]["FunctionName"] == "anfl-prod-accelerator-dial"
+        assert turn["Parameters"]["Payload"] == {"percentage": 0}
+        variables = function["Environment"]["Variables"]
+        assert variables["WATCHED_REGION"] == WARDS[region]
+        assert "VpcConfig" not in function, "no endpoint of ours leads there"
+        role = function["Role"]["Fn::GetAtt"][0]
+        statements = {
+            statement["Sid"]: statement
+            for policy in stack.properties("AWS::IAM::Policy")
+            if {"Ref": role} in policy["Roles"]
+            for statement in policy["PolicyDocument"]["Statement"]
+            if "Sid" in statement
+        }
+        assert statements["FindEndpointGroups"]["Resource"] == variables["LISTENER_ARN"]
+        assert statements["SeeAccelerator"]["Resource"] == variables["ACCELERATOR_ARN"]
+        assert statements["TurnDial"]["Resource"] == {
+            "Fn::Join": ["", [variables["LISTENER_ARN"], "/endpoint-group/*"]]
+        }
+        assert statements["TurnDial"]["Action"] == "globalaccelerator:UpdateEndpointGroup"
+
+
+def test_a_backup_that_fails_rings(assembly: Assembly) -> None:
+    for region, stack in assembly.regional("recovery").items():
+        rule = stack.only("AWS::Events::Rule")
+        environment = stack.name.split("-")[1]
+        (target,) = rule["Targets"]
+        parts = target["Arn"]["Fn::Join"][1]
+        assert parts[0].startswith(f"arn:aws:sns:{region}:") or region in str(parts)
+        name = str(parts[-1]).removeprefix(":")
+        topics = assembly.regional("telemetry")[region].properties("AWS::SNS::Topic")
+        assert name in {topic["TopicName"] for topic in topics}
+        assert name == f"anfl-{environment}-alerts-critical"
+        pattern = rule["EventPattern"]
+        kinds = {kind.split()[0] for kind in pattern["detail-type"]}
+        assert kinds == {"Backup", "Copy", "Restore"}
+        for alternative in pattern["$or"]:
+            ((_, states),) = alternative["detail"].items()
+            assert {"FAILED", "EXPIRED"} <= set(states)
+            assert "COMPLETED" not in states

@@ -1,5 +1,6 @@
 """The recovery workflow, run by an interpreter of Amazon States Language against an AWS that answers as it is told."""
 
+import io
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -8,6 +9,7 @@ from typing import Any
 import boto3
 import pytest
 from moto import mock_aws
+from moto.stepfunctions.parser.asl.component.state.exec.state_task import lambda_eval_utils
 from moto.stepfunctions.parser.asl.component.state.exec.state_task.service import state_task_service_aws_sdk
 
 from tests.infrastructure.conftest import Assembly
@@ -37,6 +39,7 @@ class Aws:
             "scan": lambda _: {"ScannedCount": 1},
             "list_objects_v2": lambda _: {"KeyCount": 1},
             "put_parameter": lambda _: {},
+            "invoke": lambda _: {"StatusCode": 200, "Payload": io.BytesIO(b'{"deployed": true}')},
             "describe_alarms": lambda _: {"MetricAlarms": [{"StateValue": "ALARM"}]},
         }
 
@@ -61,7 +64,8 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Aws]:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "testing")
     fake = Aws()
-    monkeypatch.setattr(state_task_service_aws_sdk, "boto_client_for", lambda **_: fake)
+    for module in (state_task_service_aws_sdk, lambda_eval_utils):
+        monkeypatch.setattr(module, "boto_client_for", lambda *_, **__: fake)
     with mock_aws(config={"stepfunctions": {"execute_state_machine": True}}):
         yield fake
         fake.closed = True
@@ -100,7 +104,7 @@ def test_all_four_steps_are_done_in_their_order(recover: Callable[[], dict[str, 
         {"list_recovery_points_by_backup_vault"},
         {"register_scalable_target", "update_service", "describe_services"},
         {"describe_table", "scan", "list_objects_v2"},
-        {"put_parameter", "describe_alarms"},
+        {"put_parameter", "describe_alarms", "invoke"},
     ]
     steps = [next(i for i, names in enumerate(order) if name in names) for name, _ in aws.calls]
     assert steps == sorted(steps)
@@ -151,3 +155,28 @@ def test_it_ends_when_the_alarm_that_dns_follows_has_gone_off(recover: Callable[
     aws.answers["describe_alarms"] = lambda _: {"MetricAlarms": [{"StateValue": next(states)}]}
     assert recover()["status"] == "SUCCEEDED"
     assert aws.count("describe_alarms") == 3
+
+
+def test_it_ends_when_every_edge_of_the_accelerator_leads_elsewhere(
+    recover: Callable[[], dict[str, Any]], aws: Aws
+) -> None:
+    deployed = iter([b"false", b"false", b"true"])
+    aws.answers["invoke"] = lambda _: {
+        "StatusCode": 200,
+        "Payload": io.BytesIO(b'{"deployed": %s}' % next(deployed)),
+    }
+    assert recover()["status"] == "SUCCEEDED"
+    assert aws.count("invoke") == 3
+    called = {(p["FunctionName"], json.loads(p["Payload"])["percentage"]) for name, p in aws.calls if name == "invoke"}
+    assert called == {("anfl-prod-accelerator-dial", 0)}
+
+
+def test_a_dial_that_cannot_be_turned_fails_the_step(recover: Callable[[], dict[str, Any]], aws: Aws) -> None:
+    aws.answers["invoke"] = lambda _: {
+        "StatusCode": 200,
+        "FunctionError": "Unhandled",
+        "Payload": io.BytesIO(b'{"errorType": "NowhereElseError", "errorMessage": "no other region"}'),
+    }
+    outcome = recover()
+    assert outcome["status"] == "FAILED"
+    assert outcome["error"] == "NowhereElseError"

@@ -207,3 +207,22 @@ def test_regions_are_deployed_one_after_another() -> None:
 def test_the_regions_address_is_an_output(prod: Assembly) -> None:
     for region, stack in prod.regional("edge").items():
         assert stack.document["Outputs"]["ApiUrl"]["Value"] == f"https://{region}.{API}"
+
+
+@pytest.mark.parametrize(("metric", "severity"), [("RegionAnswers", "critical"), ("RegionDrained", "warning")])
+def test_whoever_is_on_call_hears_from_the_guardian_of_a_region_that_nobody_is_sent_to(
+    prod: Assembly, metric: str, severity: str
+) -> None:
+    """Also of a watch that sees nothing any more."""
+    for region in prod.regional("edge"):
+        watch = prod[f"anfl-prod-global-watch-{region}"]
+        guardian = prod.region_of(watch.name)
+        topics = {t["TopicName"] for t in prod[f"anfl-prod-{guardian}-telemetry"].properties("AWS::SNS::Topic")}
+        alarm = watch.only("AWS::CloudWatch::Alarm", MetricName=metric)
+        assert alarm["AlarmActions"] == alarm["OKActions"] == alarm["InsufficientDataActions"]
+        (action,) = alarm["AlarmActions"]
+        prefix, account, name = action["Fn::Join"][1]
+        assert (prefix, account) == (f"arn:aws:sns:{guardian}:", {"Ref": "AWS::AccountId"})
+        assert name.removeprefix(":") in topics
+        assert name.endswith(f"-{severity}")
+        assert alarm["AlarmDescription"].startswith(f"{severity}: ")

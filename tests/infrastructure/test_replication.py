@@ -182,7 +182,7 @@ def test_an_alarm_rings_in_the_region_where_replicas_should_have_arrived(
         }
         (topic,) = alarm["AlarmActions"]
         assert text(topic) == f"arn:aws:sns:{region}:…:anfl-prod-alerts-critical"
-        names = {t["TopicName"] for t in prod[f"anfl-prod-{region}-monitoring"].properties("AWS::SNS::Topic")}
+        names = {t["TopicName"] for t in prod[f"anfl-prod-{region}-telemetry"].properties("AWS::SNS::Topic")}
         assert "anfl-prod-alerts-critical" in names
 
 

@@ -29,7 +29,7 @@ def test_every_alarm_that_rings_has_a_runbook(prod: Assembly) -> None:
 
 
 def test_every_rule_points_at_its_runbook(prod: Assembly) -> None:
-    for stack in prod.regional("monitoring").values():
+    for stack in prod.regional("telemetry").values():
         for namespace in stack.properties("AWS::APS::RuleGroupsNamespace"):
             links = set(re.findall(r"runbook: docs/monitoring_architecture\.md#(\w+)", namespace["Data"]))
             assert links == {name.value for name in AlertName}

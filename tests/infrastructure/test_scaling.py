@@ -86,7 +86,7 @@ def test_the_service_may_count_its_own_tasks_and_publish_in_one_namespace(prod: 
         assert granted["cloudwatch:PutMetricData"]["Condition"] == {"StringEquals": {"cloudwatch:namespace": "ANFL"}}
         where = json.dumps(granted["ecs:DescribeServices"]["Resource"])
         assert re.search(r":service/anfl-prod-vector-processing/anfl-prod-vector-store\b", where)
-        (container,) = task["ContainerDefinitions"]
+        container, _ = task["ContainerDefinitions"]
         told = {variable["Name"]: variable["Value"] for variable in container["Environment"]}
         assert told["ECS_CLUSTER"] == "anfl-prod-vector-processing"
         assert told["ECS_SERVICE"] == "anfl-prod-vector-store"

@@ -1,7 +1,9 @@
 """The firewall before what answers requests."""
 
 import json
+import re
 
+from stacks.settings import ROOT
 from tests.infrastructure.conftest import Assembly
 
 
@@ -34,3 +36,24 @@ def test_the_firewall_counts_large_bodies_and_does_not_block_them(prod: Assembly
 def test_dev_has_no_firewall(dev: Assembly) -> None:
     for stack in dev:
         assert not stack.resources("AWS::WAFv2::WebACL")
+
+
+def test_the_stacks_keep_one_secret_a_region_and_state_none(assembly: Assembly) -> None:
+    """docs/security_architecture.md says of each secret how it changes; AWS offers a rotation for none of them."""
+    for stack in assembly:
+        kinds = {resource["Type"] for resource in stack.document.get("Resources", {}).values()}
+        assert "AWS::SecretsManager::RotationSchedule" not in kinds
+        secrets = stack.resources("AWS::SecretsManager::Secret")
+        assert list(secrets) == (["Recovery"] if stack.name.endswith("-vault") else [])
+        text = json.dumps(stack.document)
+        assert not re.search(r'"(AuthToken|MasterUserPassword|Passwords?|SecretString|GenerateSecretString)":', text)
+        assert "{{resolve:" not in text
+        for parameter in stack.resources("AWS::SSM::Parameter").values():
+            assert parameter["Properties"]["Value"] in {"true", "false"}
+
+
+def test_the_page_on_security_says_how_each_secret_changes() -> None:
+    page = (ROOT / "docs" / "security_architecture.md").read_text()
+    rows = page.partition("## Secrets")[2].partition("## People")[0]
+    assert "rekey -target=recovery" in rows
+    assert "Secrets Manager rotates" in rows

@@ -1,10 +1,12 @@
 """Buckets and queues."""
 
 import json
+import re
 from typing import Any
 
 import pytest
 
+from anfl.resources import CacheUse
 from tests.infrastructure.conftest import Assembly, Properties, Template
 
 
@@ -53,7 +55,9 @@ def test_every_bucket_refuses_plain_http_and_anything_below_tls_1_3(assembly: As
             assert least.keys() <= {"NumericLessThan", "Bool", "ArnNotEquals"}
 
 
-def test_tls_1_3_is_not_asked_of_the_roles_as_which_s3_replicates(prod: Assembly, dev: Assembly) -> None:
+def test_tls_1_3_is_not_asked_of_the_roles_as_which_s3_replicates_and_aws_backup_reads(
+    prod: Assembly, dev: Assembly
+) -> None:
     """S3 chooses its own protocol, and a refused replica is found out late."""
     roles = {
         role["RoleName"]
@@ -63,7 +67,7 @@ def test_tls_1_3_is_not_asked_of_the_roles_as_which_s3_replicates(prod: Assembly
         if "RoleName" in role
     }
     assert len(roles) == 3
-    for stack in prod.regional("storage").values():
+    for region, stack in prod.regional("storage").items():
         for name in stack.resources("AWS::S3::Bucket"):
             exempt = [
                 arn["Fn::Join"][1]
@@ -72,10 +76,11 @@ def test_tls_1_3_is_not_asked_of_the_roles_as_which_s3_replicates(prod: Assembly
             ]
             account = {"Ref": "AWS::AccountId"}
             assert sorted(exempt, key=str) == sorted(
-                (["arn:aws:iam::", account, f":role/{role}"] for role in roles), key=str
+                (["arn:aws:iam::", account, f":role/{role}"] for role in {*roles, f"anfl-prod-backup-{region}"}),
+                key=str,
             )
     for stack in dev.regional("storage").values():
-        assert "aws:PrincipalArn" not in json.dumps(stack.document)
+        assert "replication" not in json.dumps(stack.document)
 
 
 def test_old_versions_go_after_a_while_and_unfinished_uploads_sooner(assembly: Assembly) -> None:
@@ -163,18 +168,20 @@ def test_prods_cache_is_under_the_data_key_and_speaks_tls_alone(prod: Assembly) 
 
 def test_only_an_iam_identity_enters_the_cache(prod: Assembly) -> None:
     for stack in prod.regional("storage").values():
-        user = stack.only("AWS::ElastiCache::User")
-        assert user["AuthenticationMode"] == {"Type": "iam"}
-        assert user["UserId"] == user["UserName"] == "anfl-prod-cache"
-        assert user["AccessString"].endswith("-@dangerous")
+        users_by_id = stack.resources("AWS::ElastiCache::User")
         ((users, group),) = stack.resources("AWS::ElastiCache::UserGroup").items()
-        (name,) = stack.resources("AWS::ElastiCache::User")
-        assert group["Properties"]["UserIds"] == [{"Ref": name}]
-        assert {user["Engine"], group["Properties"]["Engine"]} == {"valkey"}
+        assert group["Properties"]["UserIds"] == [{"Ref": name} for name in users_by_id]
+        for use, found in zip(CacheUse, users_by_id.values(), strict=True):
+            user = found["Properties"]
+            assert user["AuthenticationMode"] == {"Type": "iam"}
+            assert user["UserId"] == user["UserName"] == f"anfl-prod-cache-{use}"
+            assert re.fullmatch(r"on ~[a-z]+:\* -@all \+@connection -@dangerous( \+[a-z]+)+", user["AccessString"])
+            assert {user["Engine"], group["Properties"]["Engine"]} == {"valkey"}
         assert stack.only(CACHE)["UserGroupIds"] == [{"Ref": users}]
 
 
-def test_the_vector_store_alone_may_connect_to_the_cache(prod: Assembly) -> None:
+def test_who_uses_the_cache_connects_as_the_user_for_it_and_is_told_where(prod: Assembly) -> None:
+    uses = {"VectorStoreServiceTaskRole": CacheUse.HINTS, "AuthorizerFunctionRole": CacheUse.DECISIONS}
     for stack in prod.regional("service").values():
         may = {
             name: statement
@@ -182,12 +189,24 @@ def test_the_vector_store_alone_may_connect_to_the_cache(prod: Assembly) -> None
             for statement in policy["Properties"]["PolicyDocument"]["Statement"]
             if "elasticache" in json.dumps(statement["Action"])
         }
-        ((name, statement),) = may.items()
-        assert name.startswith("VectorStoreServiceTaskRole")
-        assert statement["Action"] == "elasticache:Connect"
-        group, user = (json.dumps(resource) for resource in statement["Resource"])
-        assert ":replicationgroup:" in group
-        assert ":user:anfl-prod-cache" in user
+        assert len(may) == len(uses)
+        for role, use in uses.items():
+            (statement,) = (statement for name, statement in may.items() if name.startswith(role))
+            assert statement["Action"] == "elasticache:Connect"
+            group, user = (json.dumps(resource) for resource in statement["Resource"])
+            assert ":replicationgroup:" in group
+            assert f":user:anfl-prod-cache-{use}" in user
+        told = [stack.only("AWS::Lambda::Function", FunctionName="anfl-prod-authorizer")["Environment"]["Variables"]]
+        told += [
+            {entry["Name"]: entry["Value"] for entry in definition["ContainerDefinitions"][0]["Environment"]}
+            for definition in stack.properties("AWS::ECS::TaskDefinition")
+            if definition["Family"] == "anfl-prod-vector-store"
+        ]
+        for variables, use in zip(told, reversed(uses.values()), strict=True):
+            assert variables["CACHE_USER"] == f"anfl-prod-cache-{use}"
+            assert variables["CACHE_PORT"] == "6380"
+            assert "PrimaryEndPointAddress" in json.dumps(variables["CACHE_HOST"])
+            assert "RefCacheNodes" in json.dumps(variables["CACHE_NAME"])
 
 
 def test_the_cache_keeps_snapshots_as_long_as_other_databases(prod: Assembly) -> None:

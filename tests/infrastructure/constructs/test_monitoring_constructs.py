@@ -9,8 +9,10 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
 from constructs.alert_topic import AlertTopic
 from constructs.grafana_workspace import GrafanaWorkspace
+from constructs.job_alert import JobAlert
 from constructs.metrics import Metric
 from constructs.prometheus_workspace import PrometheusWorkspace
+from constructs.role_alert import RoleAlert
 
 from tests.infrastructure.conftest import Template
 
@@ -123,3 +125,31 @@ def test_a_grafana_workspace_reads_only_workspaces_with_its_tags(inspect_constru
     assert read["Condition"] == {"StringEquals": {"aws:ResourceTag/a": "b"}}
     assert "aps:QueryMetrics" in read["Action"]
     assert not [action for s in statements for action in s["Action"] if "Put" in action or "Delete" in action]
+
+
+def _topic(stack: Stack) -> AlertTopic:
+    key = kms.Key.from_key_arn(stack, "Key", KEY_ARN)
+    return AlertTopic(stack, "T", name="t", key=key, publishers=["events.amazonaws.com"])
+
+
+@pytest.mark.defaults(of=RoleAlert)
+@pytest.mark.everything(of=RoleAlert)
+def test_a_role_that_is_taken_is_told_to_a_topic(inspect_construct: Inspect) -> None:
+    template = inspect_construct(lambda stack: RoleAlert(stack, "R", role_name="emergency", topic=_topic(stack)))
+    rule = template.only("AWS::Events::Rule")
+    asked = rule["EventPattern"]["detail"]["requestParameters"]["roleArn"]
+    assert [parts["Fn::Join"][1][-1] for parts in asked] == [":role/emergency"]
+    (target,) = rule["Targets"]
+    assert list(target["Arn"]) == ["Ref"]
+    assert set(target["InputTransformer"]["InputPathsMap"]) == {"who", "from", "when", "region", "event"}
+
+
+@pytest.mark.defaults(of=JobAlert)
+@pytest.mark.everything(of=JobAlert)
+def test_a_job_of_aws_backup_that_ends_badly_is_told_to_a_topic(inspect_construct: Inspect) -> None:
+    template = inspect_construct(lambda stack: JobAlert(stack, "J", topic_arn="arn:topic", severity="critical"))
+    rule = template.only("AWS::Events::Rule")
+    assert rule["EventPattern"]["source"] == ["aws.backup"]
+    (target,) = rule["Targets"]
+    assert target["Arn"] == "arn:topic"
+    assert target["InputTransformer"]["InputTemplate"].startswith('"critical: ')

@@ -10,7 +10,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_logs as logs
 from constructs.backup_plan import BackupPlan
 from constructs.restore_test import RestoreTest
-from constructs.states import call, require, sequence, together, until
+from constructs.states import call, invoke, require, sequence, together, until
 from constructs.workflow import Workflow
 
 from tests.infrastructure.conftest import Template
@@ -31,9 +31,11 @@ def test_a_backup_plan_with_copies_that_are_kept_as_long(inspect_construct: Insp
             retention=timedelta(days=3),
             resource_arns=["arn:one"],
             copy_to="arn:vault",
+            hour=7,
         )
     )
     (rule,) = template.only("AWS::Backup::BackupPlan")["BackupPlan"]["BackupPlanRule"]
+    assert rule["ScheduleExpression"] == "cron(0 7 * * ? *)"
     assert rule["Lifecycle"] == {"DeleteAfterDays": 3}
     assert rule["CopyActions"] == [{"DestinationBackupVaultArn": "arn:vault", "Lifecycle": {"DeleteAfterDays": 3}}]
 
@@ -144,3 +146,11 @@ def test_conditions_go_on_fail_or_wait() -> None:
     wait = loop[loop["is done"]["Default"]]
     assert (wait["Type"], wait["Seconds"]) == ("Wait", 9)
     assert loop[wait["Next"]]["Next"] == "is done"
+
+
+def test_a_function_is_called_by_its_name_and_its_answer_kept() -> None:
+    state = invoke("a-function", {"percentage": 0}, keep="$.dial")
+    assert state["Resource"] == "arn:aws:states:::lambda:invoke"
+    assert state["Parameters"] == {"FunctionName": "a-function", "Payload": {"percentage": 0}}
+    assert (state["ResultPath"], state["ResultSelector"]) == ("$.dial", {"answer.$": "$.Payload"})
+    assert state["Retry"] == call("s3", "x", {})["Retry"]

@@ -71,6 +71,7 @@ def test_runs_the_container_that_the_balancer_reaches(tmp_path: Path) -> None:
         "PATH": "/bin",
         "PORT": "4711",
         "HOST": "127.0.0.1",
+        "PROMETHEUS_MULTIPROC_DIR": str(tmp_path / "metrics-4711"),
         "STAGE_PREFIX": "/live",
         "VAULT_ADDR": "http://127.0.0.1:1",
         "AWS_ACCESS_KEY_ID": f"of {ROLE}",

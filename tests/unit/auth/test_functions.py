@@ -280,3 +280,20 @@ def test_vault_outage_is_not_unauthorized_and_spares_decided_tokens(
     assert authorise(authorizer, decided)["principalId"] == "demo.client"
     with pytest.raises(Exception, match="vault_unavailable"):
         authorise(authorizer, fresh)
+
+
+def test_both_functions_measure_what_came_of_a_call(
+    ready: VaultSetup, auth: Handler, authorizer: Handler, capsys: pytest.CaptureFixture[str]
+) -> None:
+    client = ready.ensure_client("measured", tenant="demo", roles=[Role.READER])
+    token = issue(auth, client)
+    authorizer({"authorizationToken": f"Bearer {token}", "methodArn": METHOD_ARN}, None)
+    with pytest.raises(Exception, match=r"^Unauthorized$"):
+        authorizer({"authorizationToken": "Bearer forged", "methodArn": METHOD_ARN}, None)
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(line["Function"], line["Operation"], line["Outcome"]) for line in lines] == [
+        ("auth", "POST /v1/auth/token", "ok"),
+        ("authorizer", "authorize", "ok"),
+        ("authorizer", "authorize", "refused"),
+    ]
+    assert token not in json.dumps(lines)

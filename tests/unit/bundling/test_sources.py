@@ -1,11 +1,13 @@
 """What belongs to a bundle, and what its name depends on."""
 
+import ast
 import os
 from pathlib import Path
 
 import pytest
 
 from anfl.resources import Caretaker, Function, Service
+from bundling import sources
 from bundling.errors import BundleMissingError
 from bundling.functions import bundle_for
 from bundling.images import image_for
@@ -80,3 +82,15 @@ def test_an_image_is_staged_with_all_that_its_tag_covers(service: Service, tmp_p
     folder = Path("services") / service.replace("-", "_")
     assert {folder / name for name in ("Dockerfile", "requirements.txt", "__main__.py")} <= staged
     assert digest([tmp_path / path for path in staged], root=tmp_path).startswith(image.tag)
+
+
+def test_imports_are_those_of_the_syntax_tree() -> None:
+    """Files are read by statement, which is faster; a form that this would miss must not slip into the sources."""
+    for path in sorted((*(ROOT / "anfl").rglob("*.py"), *(ROOT / "lambda_src").rglob("*.py"))):
+        wanted = set()
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                wanted |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                wanted |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+        assert wanted <= set(sources._imported_names(path.read_text())), path

@@ -52,7 +52,7 @@ def test_an_unknown_role_names_those_that_exist() -> None:
 
 @pytest.mark.usefixtures("local_run")
 def test_a_local_token_goes_nowhere_else() -> None:
-    assert resolve("https://api.lib.aeonova.com", None).token is None
+    assert resolve("https://api.example.org", None).token is None
 
 
 @pytest.mark.usefixtures("local_run")

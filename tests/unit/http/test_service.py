@@ -133,3 +133,21 @@ def test_a_route_outside_the_access_table_cannot_be_served() -> None:
         build({("GET", "/v1/secret"): echo}, verifier=OneToken(), max_body=1)
     with pytest.raises(ValueError, match="/v1/collections"):
         build({}, public={("GET", "/v1/collections"): live}, verifier=OneToken(), max_body=1)
+
+
+def test_every_service_shows_its_figures_by_template_and_without_token(service: Service) -> None:
+    call(service, "PUT", "/live/v1/collections/secret-name/vectors", headers=bearer(Role.WRITER), content=b"x")
+    call(service, "GET", "/v1/collections/secret-name/vectors")
+    call(service, "GET", "/v1/collections", headers=bearer(Role.READER))
+    call(service, "GET", "/v1/secret-name")
+    call(service, "GET", "/health/live")
+    response = call(service, "GET", "/metrics")
+    assert response.headers["content-type"].startswith("text/plain; version=0.0.4")
+    counted = [line for line in response.text.splitlines() if line.startswith("anfl_requests_total{")]
+    assert counted == [
+        'anfl_requests_total{method="PUT",route="/v1/collections/{name}/vectors",status="2xx"} 1.0',
+        'anfl_requests_total{method="GET",route="/v1/collections/{name}/vectors",status="4xx"} 1.0',
+        'anfl_requests_total{method="GET",route="/v1/collections",status="5xx"} 1.0',
+        'anfl_requests_total{method="GET",route="unknown",status="4xx"} 1.0',
+    ]
+    assert "secret-name" not in response.text

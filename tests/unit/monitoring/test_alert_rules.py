@@ -49,8 +49,8 @@ def test_another_figure_in_the_architecture_changes_the_rule(tmp_path: Path) -> 
     [
         ("alert: high_latency", "alert: high_lateness", "must have a rule for each of"),
         (
-            '> ${threshold}\n        annotations:\n          summary: "{{ $labels.service }} uses',
-            '> 80\n        annotations:\n          summary: "{{ $labels.service }} uses',
+            "anfl_memory_limit_bytes) > ${threshold}",
+            "anfl_memory_limit_bytes) > 80",
             "resource_usage: threshold and duration come from",
         ),
         ("alert: resource_usage", "alert: resource_usage\n        for: 1m", "threshold and duration come from"),

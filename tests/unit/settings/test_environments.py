@@ -13,7 +13,7 @@ def test_dev_is_one_small_region_without_names() -> None:
     assert dev.regions == (Region.US_WEST_1,)
     assert dev.primary_region is Region.US_WEST_1
     assert dev.network.global_.route53.zones == ()
-    assert dev.deployment.domain is None
+    assert dev.domain is None
     assert dev.deployment.nat_gateways == 1
     assert not dev.deployment.global_accelerator
     assert {(cluster.min_size, cluster.max_size) for cluster in dev.compute.ecs.clusters} == {(1, 2)}

@@ -93,4 +93,4 @@ def test_prod_keeps_what_it_stores_and_issues_short_tokens(prod: Settings) -> No
     assert deployment.retain_data
     assert deployment.default_tenant is None
     assert deployment.tokens.ttl == timedelta(minutes=15)
-    assert deployment.domain == "lib.aeonova.com"
+    assert prod.domain == "lib.aeonova.com"

@@ -15,17 +15,17 @@ ARCHITECTURE = "architecture.yaml"
     [
         pytest.param(
             "environments/prod.yaml",
-            "https://vault.{region}.lib.aeonova.com:8200",
+            "https://vault.{region}.{domain}:8200",
             "https://vault.{region}.anfl.internal:8200",
             "prod.yaml: deployment.vault.address: https://vault.{region}.anfl.internal:8200 is not allowed: "
-            "https://, a name below deployment.domain, and :8200, where deployment.vault.cluster is set",
+            "https://, a name below {domain}, and :8200, where deployment.vault.cluster is set",
             id="a name that ACM knows nothing of",
         ),
         pytest.param(
             "environments/prod.yaml",
-            "https://vault.{region}.lib.aeonova.com:8200",
-            "https://vault.lib.aeonova.com:8200",
-            "prod.yaml: deployment.vault.address: https://vault.lib.aeonova.com:8200 is not allowed: "
+            "https://vault.{region}.{domain}:8200",
+            "https://vault.{domain}:8200",
+            "prod.yaml: deployment.vault.address: https://vault.{domain}:8200 is not allowed: "
             "{region} must stand in it where deployment.vault.cluster is set",
             id="one name for every region",
         ),
@@ -65,7 +65,7 @@ ARCHITECTURE = "architecture.yaml"
             "10.0.11.0/24",
             "10.0.11.7/24",
             "architecture.yaml: network.vpc.subnets.private[1]: '10.0.11.7/24' is not allowed: "
-            "an IPv4 network is needed, such as 10.0.1.0/24, with no bits behind the mask",
+            "an IPv4 network is needed, such as 192.0.2.0/24, with no bits behind the mask",
             id="no network",
         ),
         pytest.param(
@@ -172,11 +172,11 @@ ARCHITECTURE = "architecture.yaml"
         ),
         pytest.param(
             "environments/prod.yaml",
-            "domain: lib.aeonova.com",
-            "domain: example.org",
-            "prod.yaml: deployment.domain: example.org is not allowed: "
-            "null, or one of network.global.route53.zones: aeonova.com, lib.aeonova.com",
-            id="domain without its zone",
+            "issuer: https://api.{domain}",
+            "issuer: https://api.{zone}",
+            "prod.yaml: deployment.tokens.issuer: 'https://api.{zone}' is not allowed: "
+            "string should match pattern '^https://([a-z0-9.-]|\\{domain\\})+$'",
+            id="a name that nothing stands for",
         ),
         pytest.param(
             "environments/prod.yaml",
@@ -189,7 +189,7 @@ ARCHITECTURE = "architecture.yaml"
             "environments/prod.yaml",
             "https://vault",
             "http://vault",
-            "prod.yaml: deployment.vault.address: http://vault.{region}.lib.aeonova.com:8200 is not allowed: "
+            "prod.yaml: deployment.vault.address: http://vault.{region}.{domain}:8200 is not allowed: "
             "https:// where retain_data is true",
             id="Vault in the clear",
         ),

@@ -104,3 +104,18 @@ def test_messages_that_fail_return_to_the_queue(function: Any) -> None:
     answer = function.answer({"Records": [{"messageId": str(n), "body": body} for n, body in enumerate(bodies)]})
     assert answer == {"batchItemFailures": [{"itemIdentifier": each} for each in ("1", "2", "3")]}
     assert function.answer({"operation": "count", "collection": "words"})["result"]["count"] == 1
+
+
+def test_each_event_is_measured_by_its_operation(function: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    function.answer({"operation": "list_collections"})
+    function.answer({"operation": "describe_collection", "collection": "nothing"})
+    function.answer({"operation": "made-up-by-a-caller"})
+    function.answer({"Records": [{"messageId": "1", "body": '{"operation": "list_collections"}'}]})
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(line["Operation"], line["Outcome"]) for line in lines] == [
+        ("list_collections", "ok"),
+        ("describe_collection", "refused"),
+        ("unknown", "refused"),
+        ("list_collections", "ok"),
+    ]
+    assert {line["Function"] for line in lines} == {"vector-processing"}

@@ -1,0 +1,106 @@
+"""What a service measures of itself, in Prometheus's text format.
+
+Several processes may serve one port: where ``PROMETHEUS_MULTIPROC_DIR`` names a folder, each keeps its figures in files
+there, and whichever is asked answers for all. No label names a tenant or anything else that callers choose.
+"""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+from prometheus_client.registry import Collector
+
+from anfl.resources import Variable
+from anfl.telemetry.usage import Usage
+
+CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
+UNKNOWN_ROUTE = "unknown"
+"""Of requests for a path that the service does not have."""
+_METHODS = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
+_REQUEST_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+_STORE_BUCKETS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15)
+"""Upper limits, in seconds."""
+
+
+class Metrics:
+    """One service's; make it once, before processes are forked."""
+
+    def __init__(self, *, collectors: Iterable[Collector] = ()) -> None:
+        """:param collectors: asked anew whenever the figures are; they answer for the process that is asked."""
+        self._collectors = (Usage(), *collectors)
+        if (folder := _folder()) is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+        self._registry = registry = CollectorRegistry()
+        self._requests = Counter(
+            "anfl_requests", "Requests answered.", ("route", "method", "status"), registry=registry
+        )
+        self._request_seconds = Histogram(
+            "anfl_request_seconds",
+            "From a request's first byte to its answer's last.",
+            ("route", "method"),
+            buckets=_REQUEST_BUCKETS,
+            registry=registry,
+        )
+        self._running = Gauge(
+            "anfl_requests_running", "Requests at work.", registry=registry, multiprocess_mode="livesum"
+        )
+        self._store_calls = Counter(
+            "anfl_store_calls", "Calls of AWS's stores.", ("store", "operation", "outcome"), registry=registry
+        )
+        self._store_seconds = Histogram(
+            "anfl_store_call_seconds",
+            "Of calls of AWS's stores, their retries included.",
+            ("store",),
+            buckets=_STORE_BUCKETS,
+            registry=registry,
+        )
+
+    def began(self) -> None:
+        """A request is at work."""
+        self._running.inc()
+
+    def answered(self, *, route: str, method: str, status: int, seconds: float) -> None:
+        """A request that `began` is done. :param route: its template, never its path. :param status: of HTTP."""
+        self._running.dec()
+        method = method if method in _METHODS else "other"
+        self._requests.labels(route, method, f"{status // 100}xx").inc()
+        self._request_seconds.labels(route, method).observe(seconds)
+
+    def called(self, *, store: str, operation: str, outcome: str, seconds: float) -> None:
+        """A store has been called. :param outcome: see `anfl.telemetry.stores`."""
+        self._store_calls.labels(store, operation, outcome).inc()
+        self._store_seconds.labels(store).observe(seconds)
+
+    def exposition(self) -> bytes:
+        """Everything, of every process, as of now."""
+        asked = CollectorRegistry()
+        if _folder() is None:
+            asked.register(self._registry)
+        else:
+            MultiProcessCollector(asked)  # type: ignore[no-untyped-call]  # registers itself
+        for collector in self._collectors:
+            asked.register(collector)
+        return generate_latest(asked)
+
+
+def forget() -> None:
+    """Drop what processes of an earlier start left. Call it before `Metrics` is made, never beside a live process."""
+    folder = _folder()
+    if folder is not None:
+        for file in folder.glob("*.db"):
+            file.unlink(missing_ok=True)
+
+
+def ended(process_id: int) -> None:
+    """A process of the service is gone: what it counted stays, what it had at work does not."""
+    if _folder() is not None:
+        mark_process_dead(process_id)  # type: ignore[no-untyped-call]
+
+
+def _folder() -> Path | None:
+    """As the library reads it: when it is imported."""
+    name = os.environ.get(Variable.METRICS_FOLDER)
+    return Path(name) if name else None

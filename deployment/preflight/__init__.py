@@ -1,0 +1,1 @@
+"""Checks of an AWS account before a deployment, and of what it negotiates afterwards."""
