@@ -9,7 +9,7 @@ from moto.ec2.models.nat_gateways import NatGateway
 from moto.ec2.models.route_tables import RouteTable
 from moto.ec2.models.vpcs import VPCEndPoint
 from moto.elbv2.models import FakeLoadBalancer
-from moto.route53.models import HealthCheck, route53_backends
+from moto.route53.models import HealthCheck, RecordSet, route53_backends
 
 Patch = Callable[[Any, str, Any], None]
 """(owner, name, value)"""
@@ -26,6 +26,8 @@ def apply(patch: Patch) -> None:
 
     patch(FakeLoadBalancer, "delete", balancer)
     patch(HealthCheck, "delete", _health_check)
+    patch(RecordSet, "delete", _record)
+    patch(RecordSet, "update_from_cloudformation_json", classmethod(_change_record))
     patch(NatGateway, "delete", _nat_gateway)
     patch(RestAPI, "delete", _rest_api)
     patch(RouteTable, "delete", _route_table)
@@ -34,6 +36,18 @@ def apply(patch: Patch) -> None:
 
 def _health_check(self: HealthCheck, account: str, _region: str) -> None:
     route53_backends[account]["aws"].delete_health_check(self.id)
+
+
+def _record(self: RecordSet, account: str, _region: str) -> None:
+    """This one: moto takes every record of its name, those of other regions too."""
+    for zone in route53_backends[account]["aws"].zones.values():
+        zone.rrsets = [record for record in zone.rrsets if record is not self]
+
+
+def _change_record(kind: type[RecordSet], /, original_resource: RecordSet, **given: Any) -> RecordSet:  # noqa: ANN401
+    _record(original_resource, given["account_id"], given["region_name"])
+    made: RecordSet = kind.create_from_cloudformation_json(given.pop("new_resource_name"), **given)
+    return made
 
 
 def _nat_gateway(self: NatGateway, account: str, region: str) -> None:

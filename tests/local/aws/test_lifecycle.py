@@ -162,3 +162,34 @@ def test_asking_for_what_was_deleted_makes_nothing_anew(aws: Aws) -> None:
     cloudformation.describe_stacks(StackName=stack["StackId"])
     cloudformation.list_stack_resources(StackName=stack["StackId"])
     assert "QueueUrls" not in aws.client("sqs").list_queues(QueueNamePrefix="deleted-queue")
+
+
+def test_a_record_goes_and_changes_without_its_siblings_of_other_regions(aws: Aws) -> None:
+    def record(region: str, address: str) -> dict[str, Any]:
+        name = {"Name": "api.shared.test.", "Type": "A", "SetIdentifier": region, "Region": region}
+        zone = {"HostedZoneId": {"Fn::ImportValue": "shared-zone"}, "TTL": "60", "ResourceRecords": [address]}
+        return {"Record": {"Type": "AWS::Route53::RecordSet", "Properties": name | zone}}
+
+    def listed() -> dict[str, str]:
+        answer = aws.client("route53").list_resource_record_sets(HostedZoneId=zone)["ResourceRecordSets"]
+        return {
+            found["Region"]: found["ResourceRecords"][0]["Value"]
+            for found in answer
+            if found["Name"].startswith("api.")
+        }
+
+    exported = {"Zone": {"Value": {"Ref": "Zone"}, "Export": {"Name": "shared-zone"}}}
+    aws.create(
+        "shared",
+        {"Zone": {"Type": "AWS::Route53::HostedZone", "Properties": {"Name": "shared.test"}}},
+        Outputs=exported,
+    )
+    zone = aws.resource("shared", "Zone")["physical_id"]
+    for region, address in (("us-west-1", "10.0.0.1"), ("us-east-1", "10.0.0.2")):
+        aws.create(f"shared-{region}", record(region, address))
+    cloudformation = aws.client("cloudformation")
+    changed = json.dumps({"Resources": record("us-east-1", "10.0.0.3")})
+    cloudformation.update_stack(StackName="shared-us-east-1", TemplateBody=changed)
+    assert listed() == {"us-west-1": "10.0.0.1", "us-east-1": "10.0.0.3"}
+    cloudformation.delete_stack(StackName="shared-us-west-1")
+    assert listed() == {"us-east-1": "10.0.0.3"}
