@@ -36,7 +36,7 @@ LOCKED := $(wildcard lambda_src/*/requirements.in services/*/requirements.in)
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-20s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
-	@echo "  Variables: ENV=prod|dev  REGION=us-west-1 (deploy, cleanup-failed, remove-region)  CONFIRM=prod (deploy)  REGIONS=all (run)  PORT=8420 (run)  BENCH_DATA=folder (bench)"
+	@echo "  Variables: ENV=prod|dev  REGION=us-west-1 (deploy, cleanup-failed, remove-region)  CONFIRM=prod (deploy, destroy, remove-region)  REGIONS=all (run)  PORT=8420 (run)  BENCH_DATA=folder (bench)"
 
 .PHONY: run
 run: $(BIN)/.ready node_modules/.ready bundle ## Serve the whole system on this machine (ENV=dev, REGIONS=all, PORT=…); Ctrl-C stops it
@@ -90,12 +90,12 @@ deploy: which-env $(BIN)/.ready node_modules/.ready bundle ## Check, estimate, a
 .PHONY: destroy
 destroy: which-env $(BIN)/.ready node_modules/.ready bundle ## Destroy an environment: ENV=prod|dev; data that it keeps stays behind, and is listed
 	@[ -z "$(REGION)" ] || { echo "'make destroy' takes the whole environment; one region: make remove-region ENV=$(ENV) REGION=$(REGION)." >&2; exit 2; }
-	@$(BIN)/anfl destroy --env $(ENV)
+	@$(BIN)/anfl destroy --env $(ENV) $(if $(CONFIRM),--confirm $(CONFIRM))
 
 .PHONY: remove-region
 remove-region: which-env $(BIN)/.ready node_modules/.ready bundle ## Take a region away while the others go on serving: ENV=prod REGION=us-west-1
 	@[ -n "$(REGION)" ] || { echo "Say which region: make remove-region ENV=$(ENV) REGION=us-west-1." >&2; exit 2; }
-	@$(BIN)/anfl regions remove $(REGION) --env $(ENV)
+	@$(BIN)/anfl regions remove $(REGION) --env $(ENV) $(if $(CONFIRM),--confirm $(CONFIRM))
 
 .PHONY: cleanup-failed
 cleanup-failed: which-env $(BIN)/.ready ## Remove what a failed first deployment left behind: ENV=prod|dev, optionally REGION=us-west-1

@@ -7,7 +7,7 @@ from typing import Any
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, PartialCredentialsError
 
 from operations.errors import OperationError
 
@@ -52,6 +52,8 @@ def told(doing: str) -> Iterator[None]:
     """
     try:
         yield
+    except (NoCredentialsError, PartialCredentialsError) as error:
+        raise OperationError(f"{error}. Set AWS_PROFILE, or credentials in the environment.") from error
     except (BotoCoreError, ClientError) as error:
         raise OperationError(f"{doing}: {error}") from error
 

@@ -90,8 +90,8 @@ class Removal:
         :raises ToolkitFailedError: the CDK's reasons.
         """
         common = {"env": self._request.environment, "settings": str(self._request.settings)}
-        self._before = await self._assembly("before", common | {"leaving": self._region.value})
-        self._after = await self._assembly("after", common)
+        self._before = await self._assembly(f"with-{self._region}", common | {"leaving": self._region.value})
+        self._after = await self._assembly("all", common)
         self._changes = difference(self._before, self._after)
         return self._changes
 

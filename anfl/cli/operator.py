@@ -123,7 +123,7 @@ def remove(
             environment=environment,
             region=region,
             settings=_root(settings),
-            work=_work(f"{environment}-without-{region}"),
+            work=_work(environment),
             drain_seconds=drain_seconds,
         )
         removal = Removal(request, cloud, tell=errors.print)
@@ -214,10 +214,10 @@ def _load(environment: str, settings: Path | None) -> "Settings":
     return load(environment, root=_root(settings))
 
 
-def _work(name: str) -> Path:
+def _work(environment: str) -> Path:
     from operations.toolkit import REPOSITORY
 
-    folder = REPOSITORY / ".anfl" / "operations" / name
+    folder = REPOSITORY / ".anfl" / "operations" / environment
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
