@@ -25,7 +25,7 @@ unexport PIP_USER PIP_TARGET PIP_PREFIX PIP_ROOT PIP_DRY_RUN PIP_PYTHON PIP_REQU
 unexport UV_PYTHON UV_SYSTEM_PYTHON UV_BREAK_SYSTEM_PACKAGES UV_MANAGED_PYTHON UV_NO_MANAGED_PYTHON UV_PYTHON_PREFERENCE
 unexport UV_PROJECT UV_PROJECT_ENVIRONMENT UV_WORKING_DIRECTORY UV_CONSTRAINT UV_OVERRIDE UV_EXCLUDE_NEWER UV_RESOLUTION
 # Nor may an AWS profile, except where the AWS account is meant.
-ifeq ($(filter deploy images docs-publish,$(MAKECMDGOALS)),)
+ifeq ($(filter deploy destroy remove-region cleanup-failed images docs-publish,$(MAKECMDGOALS)),)
 unexport AWS_PROFILE AWS_DEFAULT_PROFILE
 endif
 export PATH := $(CURDIR)/$(BIN):$(PATH)
@@ -39,7 +39,7 @@ LOCKED := $(wildcard lambda_src/*/requirements.in services/*/requirements.in)
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-20s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
-	@echo "  Variables: ENV=prod|dev  REGION=us-west-1, CONFIRM=prod (deploy)  REGIONS=all (run)  PORT=8420 (run)  BENCH_DATA=folder (bench)"
+	@echo "  Variables: ENV=prod|dev  REGION=us-west-1 (deploy, cleanup-failed, remove-region)  CONFIRM=prod (deploy, destroy, remove-region)  REGIONS=all (run)  PORT=8420 (run)  BENCH_DATA=folder (bench)"
 	@echo "             SEED=number  ROUNDS=10000  KILLS=200 (fault)"
 
 .PHONY: run
@@ -90,6 +90,24 @@ deploy: which-env $(BIN)/.ready node_modules/.ready bundle ## Check, estimate, a
 	@$(MAKE) --no-print-directory synth ENV=$(ENV)
 	@$(BIN)/python -m deployment --env $(ENV) $(if $(REGION),--region $(REGION)) \
 	  $(if $(PREFLIGHT),--preflight $(PREFLIGHT)) $(if $(CONFIRM),--confirm $(CONFIRM))
+
+.PHONY: destroy
+destroy: which-env $(BIN)/.ready node_modules/.ready bundle ## Destroy an environment: ENV=prod|dev; data that it keeps stays behind, and is listed
+	@[ -z "$(REGION)" ] || { echo "'make destroy' takes the whole environment; one region: make remove-region ENV=$(ENV) REGION=$(REGION)." >&2; exit 2; }
+	@$(BIN)/anfl destroy --env $(ENV) $(if $(CONFIRM),--confirm $(CONFIRM))
+
+.PHONY: remove-region
+remove-region: which-env $(BIN)/.ready node_modules/.ready bundle ## Take a region away while the others go on serving: ENV=prod REGION=us-west-1
+	@[ -n "$(REGION)" ] || { echo "Say which region: make remove-region ENV=$(ENV) REGION=us-west-1." >&2; exit 2; }
+	@$(BIN)/anfl regions remove $(REGION) --env $(ENV) $(if $(CONFIRM),--confirm $(CONFIRM))
+
+.PHONY: cleanup-failed
+cleanup-failed: which-env $(BIN)/.ready ## Remove what a failed first deployment left behind: ENV=prod|dev, optionally REGION=us-west-1
+	@$(BIN)/anfl cleanup --failed --env $(ENV) $(if $(REGION),--region $(REGION))
+
+.PHONY: deploy-check
+deploy-check: $(BIN)/.ready node_modules/.ready bundle ## Deploy all of prod to the embedded AWS, take a region away, destroy it; prints what was only a placeholder
+	@$(if $(UPDATE),UPDATE_PLACEHOLDERS=1) $(BIN)/pytest -q tests/local/deployment
 
 .PHONY: conformance
 conformance: $(BIN)/.ready node_modules/.ready ## Print which resources realise each figure of architecture.yaml
@@ -144,7 +162,7 @@ clean: ## Remove everything that make built (a running `make run` is stopped fir
 
 .PHONY: which-env
 which-env:
-	@case "$(ENV)" in prod|dev) ;; *) echo "Say which environment: make deploy ENV=prod (or ENV=dev), optionally REGION=us-west-1." >&2; exit 2;; esac
+	@case "$(ENV)" in prod|dev) ;; *) echo "Say which environment: make $(firstword $(MAKECMDGOALS)) ENV=prod (or ENV=dev), optionally REGION=us-west-1." >&2; exit 2;; esac
 
 # --- set-up ---------------------------------------------------------------------------------------------------------
 

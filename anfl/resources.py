@@ -130,6 +130,16 @@ class Caretaker(StrEnum):
     """Looks at another region, from outside."""
 
 
+def dead_letters_of(queue: str) -> str:
+    """Name of the dead-letter queue of a queue."""
+    return f"{queue}-dead-letters"
+
+
+def replication_rule(region: str) -> str:
+    """Id of the rule that replicates a bucket to ``region``: its metrics carry it."""
+    return f"to-{region}"
+
+
 VAULT_TAG = "anfl-vault"
 """Tag by which Vault nodes find one another, and the bootstrap them."""
 

@@ -8,6 +8,8 @@ from aws_cdk import Duration, Stack
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
+from anfl.resources import replication_rule
+
 REPLICATION_MINUTES = 15
 """Within which replication time control promises to replicate: S3 knows no other figure."""
 
@@ -116,11 +118,6 @@ class BucketReplication(Construct):
         )
 
 
-def rule_id(region: str) -> str:
-    """Of the rule that replicates to ``region``: its metrics carry it."""
-    return f"to-{region}"
-
-
 def arn_of(scope: Construct, bucket: str) -> str:
     """A bucket's ARN, in whichever region it stands."""
     return f"arn:{Stack.of(scope).partition}:s3:::{bucket}"
@@ -130,7 +127,7 @@ def _rule(bucket_arn: str, place: Place, priority: int) -> dict[str, Any]:
     enabled = {"Status": "Enabled"}
     minutes = {"Minutes": REPLICATION_MINUTES}
     return {
-        "ID": rule_id(place.region),
+        "ID": replication_rule(place.region),
         "Priority": priority,
         **enabled,
         # Required with more than one destination; empty: every object.

@@ -8,6 +8,8 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
+from anfl.resources import dead_letters_of
+
 
 class WorkQueue(Construct):
     """Both queues under the data key, reached over TLS alone; only this queue may send to its dead letters."""
@@ -28,7 +30,7 @@ class WorkQueue(Construct):
         dead_letters = sqs.Queue(
             self,
             "DeadLetters",
-            queue_name=f"{name}-dead-letters",
+            queue_name=dead_letters_of(name),
             encryption=sqs.QueueEncryption.KMS,
             encryption_master_key=key,
             enforce_ssl=True,

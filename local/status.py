@@ -25,7 +25,17 @@ def inspect(state: StateDirectory) -> dict[str, Any] | None:
         "starting": document is None,
         "ready": document is not None and all(program["state"] == "serving" for program in programs),
         "programs": programs,
+        "placeholders": [] if document is None else _placeholders(document["aws_endpoint"]),
     }
+
+
+def _placeholders(endpoint: str) -> list[str]:
+    """Types of deployed resources that nothing stands behind; none where the embedded AWS does not answer."""
+    try:
+        found: list[str] = httpx.get(f"{endpoint}/_anfl/placeholders", timeout=3, trust_env=False).json()
+    except (httpx.HTTPError, ValueError):
+        return []
+    return found
 
 
 def _addresses(document: dict[str, Any]) -> Iterator[tuple[str, str, str]]:

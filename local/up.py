@@ -21,7 +21,7 @@ from anfl.auth.principal import Role
 from local import accounts, sample
 from local.addresses import AddressBook
 from local.aws.credentials import role_environment
-from local.aws.deploy import DeployError, deploy
+from local.aws.deploy import deploy
 from local.environment import free_ports, is_free, isolate, isolated
 from local.process import Program, ProgramFailedError, Supervisor
 from local.region import Region, TokenError
@@ -29,8 +29,9 @@ from local.report import Reporter
 from local.resolved import DeclarationError, Resource, Resources, fetch
 from local.services import container_names, service_programs
 from local.state import DEFAULT_DIRECTORY, REPOSITORY, AlreadyRunningError, StateDirectory, UnusableStateError
-from local.synth import synthesize
 from local.tasks import TaskError, in_thread, meanwhile, output_of
+from operations.errors import OperationError
+from operations.synth import synthesize
 from stacks import settings
 
 DEFAULT_PORT = 8420
@@ -50,7 +51,7 @@ class StartError(RuntimeError):
 EXPECTED = (
     AlreadyRunningError,
     DeclarationError,
-    DeployError,
+    OperationError,
     ProgramFailedError,
     TaskError,
     TokenError,
@@ -167,12 +168,14 @@ class _Run:
     async def _up(self) -> None:
         self._check_ports()
         shutil.rmtree(self._state.logs, ignore_errors=True)
+        context = {"env": self._options.environment}
+        if self._options.regions:
+            context["regions"] = self._options.regions
         async with meanwhile(self._start_platform()) as platform:
             with self._report.step("Synthesize the stacks") as step:
                 new = await synthesize(
                     self._state.cdk_out,
-                    environment=self._options.environment,
-                    regions=self._options.regions,
+                    context=context,
                     variables=self._variables,
                     log=self._state.logs / "synth.log",
                 )

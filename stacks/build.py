@@ -6,6 +6,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 
 from aws_cdk import App, Stack
 
@@ -27,7 +28,7 @@ from stacks.recovery_dial import AcceleratorArns
 from stacks.replication import ReplicationStack
 from stacks.security import SecurityStack
 from stacks.service import ServiceStack
-from stacks.settings import DEFAULT_ENVIRONMENT, SettingsError, load
+from stacks.settings import DEFAULT_ENVIRONMENT, ROOT, SettingsError, load
 from stacks.storage import StorageStack
 from stacks.telemetry import TelemetryStack
 from stacks.toolkit import ToolkitError, check_toolkit
@@ -257,13 +258,21 @@ def _vault(
 
 
 def main() -> None:
-    """Synthesize what ``-c env=…`` and ``-c regions=…`` ask for; a wrong set-up ends in one readable message."""
+    """Synthesize what ``-c env=…`` and the other arguments of `load` ask for; a wrong set-up ends in one message.
+
+    ``-c settings=…`` names another folder with the settings.
+    """
     gc.disable()  # one run that ends soon: a tenth of its time would go into looking for garbage
     try:
         check_toolkit(os.environ)
         app = App()
-        environment = app.node.try_get_context("env") or DEFAULT_ENVIRONMENT
-        settings = load(environment, regions=app.node.try_get_context("regions"))
+        asked = app.node.try_get_context
+        settings = load(
+            asked("env") or DEFAULT_ENVIRONMENT,
+            regions=asked("regions"),
+            leaving=asked("leaving"),
+            root=Path(asked("settings") or ROOT),
+        )
         build(app, settings)
         if os.environ.get("CDK_VALIDATION") != "false":  # the CLI says so; nothing else reads them
             acknowledge(app, settings)

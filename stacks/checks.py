@@ -55,7 +55,8 @@ def _network(settings: Settings) -> Iterator[Problem]:
     for (_, first), (at, second) in combinations(subnets, 2):
         if first.overlaps(second):
             yield at, second, f"it overlaps {first}"
-    yield from _once(("network", "global", "regions"), settings.regions)
+    yield from _once(("network", "global", "regions"), settings.all_regions)
+    yield from _removed(settings)
     for region in settings.regions:
         names = zones.get(region, ())
         where: Location = ("deployment", "availability_zones", region.value)
@@ -70,6 +71,19 @@ def _network(settings: Settings) -> Iterator[Problem]:
     public = len(vpc.subnets.public)
     if settings.deployment.nat_gateways > public:
         yield ("deployment", "nat_gateways"), settings.deployment.nat_gateways, f"at most one a public subnet: {public}"
+
+
+def _removed(settings: Settings) -> Iterator[Problem]:
+    removed = settings.deployment.removed_regions
+    at: Location = ("deployment", "removed_regions")
+    yield from _once(at, removed)
+    others = [region.value for region in settings.all_regions if region is not settings.primary_region]
+    allowed = f"of network.global.regions: {', '.join(others) or 'none'}"
+    for region in removed:
+        if region is settings.primary_region:
+            yield at, region.value, f"the global stacks stand there; {allowed}"
+        elif region not in settings.all_regions:
+            yield at, region.value, allowed
 
 
 def _endpoints(settings: Settings) -> Iterator[Problem]:

@@ -10,9 +10,9 @@ from anfl.telemetry.embedded import Outcome
 from stacks.architecture import AlertName
 from stacks.measures import api_metric, healthy_targets, usage
 from stacks.models import Settings
+from stacks.physical_names import QUEUES
 from stacks.scaling import backlog
 from stacks.service import ServiceStack
-from stacks.storage import QUEUES
 from stacks.units import Region
 
 _WIDTH, _HEIGHT, _COLUMNS = 8, 6, 24

@@ -179,6 +179,8 @@ LogRetention = Literal[1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545,
 class Deployment(Model):
     """``deployment``: operational settings that are no figures of the architecture."""
 
+    removed_regions: tuple[Region, ...]
+    """Regions of ``network.global.regions`` that this environment has no more: nothing is deployed there."""
     availability_zones: dict[Region, tuple[str, ...]]
     """In the order of the subnets."""
     nat_gateways: Count

@@ -21,15 +21,11 @@ from anfl.resources import (
 from stacks.architecture import Severity
 from stacks.base import AnflStack
 from stacks.models import Settings
+from stacks.physical_names import drain_parameter
 from stacks.telemetry import topic_name
 from stacks.units import Region
 
 _PERIOD_SECONDS = 60
-
-
-def drain_parameter(settings: Settings, region: Region) -> str:
-    """Name of the SSM parameter, in the guardian of ``region``, that is ``true`` while ``region`` is drained."""
-    return f"/anfl/{settings.environment}/drained/{region}"
 
 
 class GlobalWatch(AnflStack):

@@ -26,12 +26,20 @@ class Settings(Model):
     @property
     def regions(self) -> tuple[Region, ...]:
         """The regions of this environment."""
+        return tuple(region for region in self.all_regions if region not in self.deployment.removed_regions)
+
+    @property
+    def all_regions(self) -> tuple[Region, ...]:
+        """Its regions, and those that were removed from it."""
         return self.network.global_.regions
 
     @property
     def primary_region(self) -> Region:
-        """Where the global stacks stand: us-east-1, which CloudFront demands, where the environment has it."""
-        return Region.US_EAST_1 if Region.US_EAST_1 in self.regions else self.regions[0]
+        """Where the global stacks stand: us-east-1, which CloudFront demands, where the environment has it.
+
+        It can never be removed (`stacks.checks`).
+        """
+        return Region.US_EAST_1 if Region.US_EAST_1 in self.all_regions else self.all_regions[0]
 
     @property
     def domain(self) -> str | None:

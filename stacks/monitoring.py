@@ -11,8 +11,8 @@ from stacks.base import AnflStack
 from stacks.dashboard import dashboard
 from stacks.measures import Measure, dead_letters, measures
 from stacks.models import Settings
+from stacks.physical_names import QUEUES
 from stacks.service import ServiceStack
-from stacks.storage import QUEUES
 from stacks.telemetry import TelemetryStack
 from stacks.units import Region
 

@@ -7,17 +7,17 @@ from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from constructs import Construct
-from constructs.bucket_replication import BucketReplication, Place, arn_of, rule_id
+from constructs.bucket_replication import BucketReplication, Place, arn_of
 from constructs.metrics import Metric, result
 from constructs.python_function import PythonFunction
 from constructs.region_network import RegionNetwork
 
-from anfl.resources import Caretaker
+from anfl.resources import Caretaker, replication_rule
 from stacks.architecture import Severity
 from stacks.base import AnflStack
 from stacks.models import Settings
+from stacks.physical_names import REPLICATED, bucket_name
 from stacks.security import SecurityStack
-from stacks.storage import REPLICATED, bucket_name
 from stacks.telemetry import topic_name
 from stacks.units import Region
 
@@ -150,5 +150,5 @@ class ReplicationStack(AnflStack):
         return {
             "SourceBucket": bucket_name(self.settings, kind, self.account, source),
             "DestinationBucket": bucket_name(self.settings, kind, self.account, destination),
-            "RuleId": rule_id(destination),
+            "RuleId": replication_rule(destination),
         }

@@ -20,6 +20,10 @@ _KEEPS_DATA = (
     "-c regions={regions}: {environment} keeps its data, and leaving a region out would take that region's replicas "
     "away; deploy one region alone with: cdk deploy 'anfl-{environment}-{region}-*'"
 )
+_NOT_REMOVED = (
+    "environments/{environment}.yaml: {region} does not stand in deployment.removed_regions; write it there first: "
+    "from then on nothing deploys to it"
+)
 
 
 class SettingsError(Exception):
@@ -35,10 +39,18 @@ def environments(root: Path = ROOT) -> tuple[str, ...]:
     return tuple(sorted(file.stem for file in (root / "environments").glob("*.yaml") if file.stem != _COMMON))
 
 
-def load(environment: str = DEFAULT_ENVIRONMENT, *, regions: str | None = None, root: Path = ROOT) -> Settings:
+def load(
+    environment: str = DEFAULT_ENVIRONMENT,
+    *,
+    regions: str | None = None,
+    leaving: str | None = None,
+    root: Path = ROOT,
+) -> Settings:
     """The settings of ``environment``.
 
     :param regions: ``all``, or some of the architecture's regions joined by commas, instead of the environment's own.
+    :param leaving: a region of ``deployment.removed_regions`` whose stacks are still there: with them, so that they can
+        be destroyed.
     :param root: folder of ``architecture.yaml`` and ``environments/``.
     :raises SettingsError: with one line for every problem.
     """
@@ -50,6 +62,12 @@ def load(environment: str = DEFAULT_ENVIRONMENT, *, regions: str | None = None, 
     try:
         documents = Documents(architecture, *files)
         settings = _parse(documents, environment)
+        if leaving is not None:
+            removed = [region.value for region in settings.deployment.removed_regions]
+            if leaving not in removed:
+                raise SettingsError([_NOT_REMOVED.format(region=leaving, environment=environment)])
+            documents.tree["deployment"]["removed_regions"] = [region for region in removed if region != leaving]
+            settings = _parse(documents, environment)
         if regions is None:
             return settings
         available: list[str] = Documents(architecture).tree["network"]["global"]["regions"]

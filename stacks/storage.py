@@ -12,15 +12,12 @@ from constructs.work_queue import WorkQueue
 from stacks.architecture import FunctionName
 from stacks.base import AnflStack
 from stacks.models import Settings
+from stacks.physical_names import bucket_name
 from stacks.security import CACHE_PORT, SecurityStack
 from stacks.units import Region
 
 VISIBILITY_FACTOR = 6
 """Times a function's time-out: Lambda retries a batch itself before the queue hands it out again."""
-REPLICATED = ("vectors", "artifacts")
-"""Buckets that every region has, each with a replica of the others' objects (`stacks.replication`)."""
-QUEUES = ("jobs", "chunks", "validation")
-"""Names of the queues."""
 
 
 class StorageStack(AnflStack):
@@ -91,11 +88,6 @@ class StorageStack(AnflStack):
             snapshot_retention=self.settings.backup.databases.retention,
             retain=self.retain,
         )
-
-
-def bucket_name(settings: Settings, kind: str, account: str, region: str) -> str:
-    """Names of buckets are the world's: account and region make them this environment's own."""
-    return settings.name(kind, account, region)
 
 
 def replication_roles(settings: Settings) -> list[str]:

@@ -7,10 +7,9 @@ from aws_cdk import Stack
 
 from anfl.resources import TABLES, Caretaker, Service
 from stacks.architecture import Cluster
-from stacks.global_watch import drain_parameter
 from stacks.models import Settings
+from stacks.physical_names import REPLICATED, drain_parameter
 from stacks.service_containers import CLUSTERS
-from stacks.storage import REPLICATED
 from stacks.units import Region
 
 

@@ -16,6 +16,7 @@ class ExitCode(IntEnum):
     NOT_ALLOWED = 4
     NOT_FOUND = 5
     CONFLICT = 6
+    INTERRUPTED = 130
 
 
 class CliError(Exception):

@@ -78,6 +78,8 @@ def _print_status(found: dict[str, Any]) -> None:
     state = "is up" if found["ready"] else "is starting" if found["starting"] else "is not well"
     console.print(f"ANFL {state}: {found['api']} (pid {found['pid']})")
     print_table(found["programs"], ["program", "pid", "address", "state"], empty="")
+    if found["placeholders"]:
+        console.print(f"\nDeployed as placeholders only, which prove nothing: {', '.join(found['placeholders'])}")
 
 
 def _directory(chosen: Path | None) -> Path:

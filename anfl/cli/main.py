@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from anfl.cli import collections, local_commands, models, operations, vectors
+from anfl.cli import collections, local_commands, models, operations, operator, vectors
 from anfl.cli.errors import TOLD, ExitCode, as_document, exit_code_of
 from anfl.cli.invoke import invoke
 from anfl.cli.login import login, whoami
@@ -22,7 +22,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    epilog="Exit codes: 1 failed, 2 usage, 3 unreachable, 4 not allowed, 5 not found, 6 conflict.",
+    epilog="Exit codes: 1 failed, 2 usage, 3 unreachable, 4 not allowed, 5 not found, 6 conflict, 130 interrupted.",
 )
 app.add_typer(collections.app, name="collections")
 app.add_typer(vectors.app, name="vectors")
@@ -32,6 +32,7 @@ app.command()(whoami)
 app.command()(invoke)
 local_commands.register(app)
 operations.register(app)
+operator.register(app)
 
 
 def _print_version(wanted: bool) -> None:

@@ -39,8 +39,15 @@ class Catalogue:
     def __init__(self, table: "Table") -> None:
         self._table = table
 
+    @property
+    def region(self) -> str:
+        """Where this replica of the table stands, which becomes the home of what is made here."""
+        return self._table.meta.client.meta.region_name
+
     def create(self, tenant: str, settings: CollectionSettings) -> tuple[Collection, bool]:
         """Create a collection; returns it and whether it is new (False: it existed with these very settings).
+
+        The table's region becomes its home.
 
         :raises Problem: 409 ``collection_exists`` with other settings.
         """
@@ -51,6 +58,7 @@ class Catalogue:
             incarnation=incarnation,
             created_at=round(time.time(), 3),
             epoch=first_epoch(incarnation),
+            home=self.region,
         )
         if self._put_new(collection):
             return collection, True
@@ -141,6 +149,23 @@ class Catalogue:
     def list(self, tenant: str) -> list[Collection]:
         """The tenant's collections by name."""
         return [_decode(item[_DOCUMENT]) for item in self._items(tenant) if _DOCUMENT in item]
+
+    def every(self) -> Iterator[Collection]:
+        """The collections of all tenants, in no order; reads the whole table.
+
+        :raises botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError: the table does not answer.
+        """
+        start: dict[str, object] = {}
+        while True:
+            page = self._table.scan(
+                FilterExpression=Attr(_DOCUMENT).exists() & Attr(SORT_KEY).begins_with("C#"),
+                ConsistentRead=True,
+                **start,  # type: ignore[arg-type]
+            )
+            yield from (_decode(item[_DOCUMENT]) for item in page["Items"])
+            if "LastEvaluatedKey" not in page:
+                return
+            start = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
 
     def update(self, tenant: str, name: str, patch: CollectionPatch) -> Collection:
         """Change settings of a collection and return it as it is then.

@@ -82,6 +82,8 @@ class Collection(msgspec.Struct, frozen=True, kw_only=True):
     epoch: int = 1
     forks: tuple[Fork, ...] = ()
     """Of every epoch but the first, oldest first; sequences go on across them."""
+    home: str | None = None
+    """Region that created it: its log is written there. None for one that was made before homes were noted."""
 
     @property
     def name(self) -> str:

@@ -117,12 +117,13 @@ class NamedSnapshots:
             raise damaged(name) from error
 
 
-def restore(source: Snapshots, manifest: Manifest, name: str, *, now: float) -> Collection:
+def restore(source: Snapshots, manifest: Manifest, name: str, *, home: str, now: float) -> Collection:
     """A new collection ``name``, which no catalogue knows yet, with what ``manifest`` of ``source`` holds.
 
     It is all there before anybody can see it, and begins with the settings, versions and request ids of that moment.
     Its own log goes on behind the snapshot's sequence.
 
+    :param home: region in which it is made.
     :raises DamagedError: a part is not what it was.
     :raises Problem: 503.
     """
@@ -133,6 +134,7 @@ def restore(source: Snapshots, manifest: Manifest, name: str, *, now: float) -> 
         incarnation=incarnation,
         created_at=round(now, 3),
         epoch=first_epoch(incarnation),
+        home=home,
     )
     source.copy_to(made, manifest)
     return made

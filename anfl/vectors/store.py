@@ -192,7 +192,8 @@ class VectorStore:
         path = self.storage.named(source).find(snapshot)[1]
         snapshots = self.storage.snapshots(source)
         try:
-            made = named.restore(snapshots, snapshots.read(path), into, now=self._clock.wall())
+            manifest = snapshots.read(path)
+            made = named.restore(snapshots, manifest, into, home=self.catalogue.region, now=self._clock.wall())
         except DamagedError as damage:
             _log.error("damaged snapshot", extra={"key": snapshots.key(path), "reason": str(damage)})
             raise named.damaged(snapshot) from damage

@@ -39,9 +39,15 @@ def leftovers(account: Account, rollout: Rollout, region: str) -> Verdict:
     if taken:
         return failed(
             f"stands already, and in no stack: {', '.join(taken)}",
-            "If an earlier, failed deployment left it empty, remove it; if it holds data, import it into its stack.",
+            f"{cleanup(rollout)} removes what an earlier, failed deployment left empty; what holds data is imported "
+            "into its stack.",
         )
     return ok(f"{len(names)} names are free")
+
+
+def cleanup(rollout: Rollout) -> str:
+    """The command that looks for what failed deployments left, shows it, and asks before it removes any."""
+    return f"anfl cleanup --failed --env {rollout.settings.environment}"
 
 
 def _named(rollout: Rollout, region: str, *, account_id: str) -> Iterator[tuple[str, str, str]]:

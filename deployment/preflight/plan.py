@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from deployment.preflight import artefacts, leftovers, protocols, quotas, readiness, regions, zones
+from deployment.preflight import artefacts, leftovers, protocols, quotas, readiness, regions, removed, zones
 from deployment.preflight.account import Account
 from deployment.preflight.delegation import PublicDns
 from deployment.preflight.results import Check
@@ -50,6 +50,7 @@ def checks_for(scope: Scope, account: Account, rollout: Rollout, dns: PublicDns)
     return [
         *delegation,
         *readiness.checks(account, rollout),
+        *removed.checks(account, rollout),
         *regions.checks(account, rollout),
         *artefacts.checks(account, rollout),
         *leftovers.checks(account, rollout),

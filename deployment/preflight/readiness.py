@@ -4,12 +4,15 @@ from collections.abc import Iterator
 from functools import partial
 
 from deployment.preflight.account import Account, AnswerError
+from deployment.preflight.leftovers import cleanup
 from deployment.preflight.results import Check, Verdict, failed, ok, warning
 from deployment.rollout import Rollout
 from stacks.toolkit import CLI
 
 _GLOBAL = "us-east-1"
 _TOOLKIT = "/cdk-bootstrap/hnb659fds/version"
+_USELESS = frozenset({"CREATE_FAILED", "DELETE_FAILED", "REVIEW_IN_PROGRESS", "ROLLBACK_COMPLETE", "ROLLBACK_FAILED"})
+"""States in which a stack can only be deleted."""
 _POLICIES_A_REGION = 10
 """CloudWatch Logs' own limit on resource policies; it cannot be raised."""
 _DELIVERY = "AWSLogDeliveryWrite20150319"
@@ -61,18 +64,16 @@ def stacks(account: Account, rollout: Rollout, region: str) -> Verdict:
     own = [stack for stack in rollout.stacks if rollout.templates.regions[stack] == region]
     answer = account.ask_all("cloudformation", "describe_stacks", region=region, key="Stacks")
     states = {stack["StackName"]: stack["StackStatus"] for stack in answer if stack["StackName"] in own}
+    useless = [f"{name} ({state})" for name, state in states.items() if state in _USELESS]
+    if useless:
+        return failed(f"cannot be updated: {', '.join(useless)}", f"{cleanup(rollout)} shows and removes them.")
     busy = [f"{name} ({state})" for name, state in states.items() if state.endswith("_IN_PROGRESS")]
     if busy:
         return failed(f"another deployment is at work: {', '.join(busy)}", "Wait until it has ended.")
-    stuck = [
-        f"{name} ({state})"
-        for name, state in states.items()
-        if state.endswith("_FAILED") or state in {"ROLLBACK_COMPLETE", "REVIEW_IN_PROGRESS"}
-    ]
+    stuck = [f"{name} ({state})" for name, state in states.items() if state.endswith("_FAILED")]
     if stuck:
         return failed(
-            f"cannot be updated: {', '.join(stuck)}",
-            "Read the stack's events; remove what a failed first deployment left, or continue the rollback.",
+            f"cannot be updated: {', '.join(stuck)}", "Read the stack's events; continue the rollback, or roll back."
         )
     return ok(f"{len(states)} of {len(own)} stacks stand, none is in the way")
 

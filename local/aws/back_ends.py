@@ -75,6 +75,30 @@ class GlobalTable(_BackEnd):
             table.items = home.items
         return cls(home=home, regions=tuple(made))
 
+    @classmethod
+    def update_from_cloudformation_json(
+        cls,
+        original_resource: "GlobalTable",
+        new_resource_name: str,  # noqa: ARG003 - it keeps its name
+        cloudformation_json: Json,
+        account_id: str,
+        region_name: str,  # noqa: ARG003
+    ) -> "GlobalTable":
+        """Called by moto: replicas come and go, nothing else changes."""
+        properties = cloudformation_json["Properties"]
+        wanted = {replica["Region"]: replica for replica in properties["Replicas"]}
+        original_resource._replicate(wanted, properties, account_id)
+        return original_resource
+
+    def _replicate(self, wanted: dict[str, Json], properties: Json, account: str) -> None:
+        for region in self._regions:
+            if region not in wanted:
+                dynamodb_backends[account][region].delete_table(self._home.name)
+        for region, replica in wanted.items():
+            if region not in self._regions:
+                _table(self._home.name, properties, replica, account, region).items = self._home.items
+        self._regions = tuple(wanted)
+
     def delete(self, account_id: str, _region: str) -> None:
         """Called by moto."""
         for region in self._regions:

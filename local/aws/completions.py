@@ -32,6 +32,7 @@ def _function(function: LambdaFunction, properties: Json) -> None:
 
 def _balancer(balancer: FakeLoadBalancer, properties: Json) -> None:
     balancer.type = properties.get("Type", balancer.type)
+    balancer.attrs |= {given["Key"]: given["Value"] for given in properties.get("LoadBalancerAttributes", [])}
 
 
 _COMPLETIONS: Mapping[type, Callable[[Any, Json], None]] = {

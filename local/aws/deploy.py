@@ -3,11 +3,7 @@
 import asyncio
 import contextlib
 import json
-import os
-import re
-import signal
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,22 +13,15 @@ from botocore.config import Config
 
 from local.environment import isolated
 from local.guard import require_loopback
-from local.state import REPOSITORY
+from operations import toolkit
+from operations.toolkit import CDK, Progress
 
-CDK = REPOSITORY / "node_modules" / ".bin" / "cdk"
 DEPLOY_SECONDS = 300.0
 BOOTSTRAP_VERSION = "30"
 IMAGE = "ami-12c6146b"
 """One that moto knows."""
-Progress = Callable[[str, int, int], None]
-"""(stack, its number, number of stacks), as each stack begins to deploy."""
-_BEGINS = re.compile(r"^(?P<stack>\S+?)(?: \(\S+\))?: (?:deploying|destroying)\.\.\. \[(?P<number>\d+)/(?P<all>\d+)\]")
 _ACCOUNT = "123456789012"
 _CONFIG = Config(connect_timeout=2, read_timeout=30, retries={"mode": "standard", "total_max_attempts": 3}, proxies={})
-
-
-class DeployError(RuntimeError):
-    """The stacks could not be deployed; the message says why and ends with the place of the log."""
 
 
 async def deploy(
@@ -41,99 +30,34 @@ async def deploy(
     *,
     log: Path,
     cdk: Path = CDK,
-    progress: Progress = lambda _stack, _number, _total: None,
+    progress: Progress = toolkit.quiet,
     timeout: float = DEPLOY_SECONDS,
+    stacks: Sequence[str] = ("**",),
 ) -> None:
-    """Deploy every stack of the assembly, in every region.
+    """Deploy stacks of the assembly, in whichever region each is, and what they need.
 
+    :param stacks: patterns of names; all of them.
     :param log: gets everything that the CLI prints.
     :param timeout: seconds for all of it.
-    :raises DeployError: a stack failed, or time ran out.
+    :raises ToolkitFailedError: a stack failed, or time ran out.
     :raises NotLoopbackError: ``endpoint`` is not on this machine.
     """
     require_loopback(endpoint)
     await asyncio.to_thread(bootstrap, cdk_out, endpoint)
     # Change sets would lose exports and outputs in moto.
-    arguments = ("deploy", "**", "--method=direct", "--require-approval=never")
-    await _run(arguments, cdk_out, endpoint, log=log, cdk=cdk, progress=progress, timeout=timeout)
-
-
-async def destroy(
-    cdk_out: Path,
-    endpoint: str,
-    *,
-    log: Path,
-    cdk: Path = CDK,
-    progress: Progress = lambda _stack, _number, _total: None,
-    timeout: float = DEPLOY_SECONDS,
-) -> None:
-    """Remove every stack of the assembly; arguments and errors as for `deploy`."""
-    require_loopback(endpoint)
-    await _run(("destroy", "**", "--force"), cdk_out, endpoint, log=log, cdk=cdk, progress=progress, timeout=timeout)
-
-
-async def _run(
-    arguments: tuple[str, ...],
-    cdk_out: Path,
-    endpoint: str,
-    *,
-    log: Path,
-    cdk: Path,
-    progress: Progress,
-    timeout: float,
-) -> None:
-    if not cdk.exists():
-        raise DeployError("The CDK CLI is not installed: run 'make run', which installs it first (or 'npm ci').")
-    log.parent.mkdir(parents=True, exist_ok=True)
-    process = await asyncio.create_subprocess_exec(
-        str(cdk),
-        *arguments,
-        *("--app", str(cdk_out), "--no-notices", "--no-version-reporting", "--progress=events", "--ci"),
-        cwd=cdk_out,
-        env=_environment(endpoint),
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-        start_new_session=True,
-        limit=1 << 20,
+    await toolkit.run(
+        ("deploy", *stacks, "--method=direct", "--require-approval=never"),
+        assembly=cdk_out,
+        variables=environment(endpoint),
+        log=log,
+        cdk=cdk,
+        progress=progress,
+        timeout=timeout,
     )
-    said: deque[str] = deque(maxlen=400)
-    try:
-        async with asyncio.timeout(timeout):
-            await _follow(process, log, said, progress)
-            code = await process.wait()
-    except TimeoutError:
-        raise DeployError(f"'cdk {arguments[0]}' did not end within {timeout:.0f} s. Log: {log}") from None
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-    if code != 0:
-        raise DeployError(f"'cdk {arguments[0]}' failed: {_reason(said)}\nLog: {log}")
 
 
-async def _follow(process: asyncio.subprocess.Process, log: Path, said: deque[str], progress: Progress) -> None:
-    if process.stdout is None:
-        raise AssertionError("started with a pipe")
-    with log.open("w") as file:
-        async for raw in process.stdout:
-            line = re.sub(r"\x1b\[[0-9;]*m", "", raw.decode(errors="replace"))
-            file.write(line)
-            file.flush()
-            said.append(line.strip())
-            if found := _BEGINS.match(line):
-                progress(found["stack"], int(found["number"]), int(found["all"]))
-
-
-def _reason(said: deque[str]) -> str:
-    """The CLI's own words for the failure: what stands behind the cross, or the last thing it said."""
-    words = [line for line in said if line]
-    for number, line in enumerate(words):
-        if line.startswith("❌"):
-            return " ".join(part.lstrip("❌‣ ") for part in words[number : number + 2])
-    return words[-1] if words else "it said nothing"
-
-
-def _environment(endpoint: str) -> dict[str, str]:
+def environment(endpoint: str) -> dict[str, str]:
+    """What the CLI and this project's commands need to work on the embedded AWS instead of an account."""
     return {
         **isolated(),
         "AWS_ENDPOINT_URL": endpoint,

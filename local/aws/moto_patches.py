@@ -7,7 +7,8 @@ Worth giving upstream:
 2. CloudFormation: ``AWS::KMS::Key`` ignores ``MultiRegion``, ``KeySpec`` and ``KeyUsage`` (`_create_key`).
    KMS: ids of multi-region keys have 40 characters instead of 36; their ciphertexts cannot be decrypted (`_rename`).
 3. CloudFormation: templates are parsed as YAML first, which takes seconds for large JSON (`_parse_template`);
-   a resource that cannot be made is a status 500 without its name, and leaves a stack that blocks the retry.
+   a resource that cannot be made is a status 500 without its name. A stack that fails is not rolled back, one that
+   is protected can be deleted, a resource that cannot be updated is lost (`lifecycle`).
 4. CloudFormation: properties of buckets and functions are left out (`completions`); a key's policy stays an object,
    which ``DescribeKey`` cannot read (`_create_key`); no back ends for ``DynamoDB::GlobalTable``, ``SQS::QueuePolicy``,
    ``KMS::ReplicaKey`` (`back_ends`).
@@ -17,7 +18,8 @@ Worth giving upstream:
    Each request lists moto's folder and inspects a class again: caching doubles the throughput (`_core`).
 7. Lambda: ``invoke`` answers a failed function like a successful one without Docker (`_invoke`).
    Each function holds a copy of its code in memory (`_shared_code`).
-8. CloudFormation: custom resources can be updated and deleted, and fail (`custom_resources`).
+8. CloudFormation: custom resources can be updated and deleted, and fail (`custom_resources`). Health checks cannot be
+   changed (`_route53`); several types are not deleted, a protected load balancer is (`deletions`).
 9. Server: DynamoDB loses concurrent updates (`local.aws.server` serialises its requests).
 """
 
@@ -34,16 +36,17 @@ from moto.awslambda import models as awslambda
 from moto.awslambda.responses import LambdaResponse
 from moto.cloudformation import parsing
 from moto.cloudformation.exceptions import ValidationError
-from moto.cloudformation.models import CloudFormationBackend, Stack
+from moto.cloudformation.models import Stack
 from moto.core import config, responses, utils
 from moto.core.common_models import BaseModel, CloudFormationModel
 from moto.dynamodb.models import DynamoDBBackend
 from moto.dynamodb.models.table import Table
 from moto.kms.models import Key, kms_backends
 from moto.kms.responses import KmsResponse
+from moto.route53.models import HealthCheck
 from moto.sqs.models import Queue
 
-from local.aws import intrinsics
+from local.aws import deletions, intrinsics, lifecycle
 from local.aws.back_ends import BACK_ENDS
 from local.aws.completions import complete
 from local.aws.custom_resources import CustomResource
@@ -67,6 +70,8 @@ def apply(*, invoke: Invoke, control: str) -> None:
     _cloudformation()
     _dynamodb()
     _kms()
+    _route53()
+    deletions.apply(_patch)
     _patch(Queue, "lambda_event_source_mappings", _Unpolled())
     _patch(LambdaResponse, "invoke", lambda response: _invoke(response, invoke))
     _patch(awslambda, "_s3_content", _shared_code(awslambda._s3_content))
@@ -96,7 +101,6 @@ class _Unpolled:
 def _cloudformation() -> None:
     original_class = parsing.resource_class_from_type
     original_create = parsing.parse_and_create_resource
-    original_create_stack = CloudFormationBackend.create_stack
     known = parsing.get_model_map()
 
     def resource_class(kind: str) -> type[CloudFormationModel]:
@@ -116,22 +120,12 @@ def _cloudformation() -> None:
             raise
         except Exception as error:
             _log.exception("%s (%s)", logical_id, definition["Type"])
-            what = f"{type(error).__name__}: {error}"
-            raise ValidationError(message=f"{logical_id} ({definition['Type']}) cannot be made: {what}") from error
+            why = f"cannot be made: {type(error).__name__}: {error}"
+            raise lifecycle.ResourceFailedError(logical_id, definition["Type"], why) from error
         return resource
 
-    def create_stack(self: CloudFormationBackend, name: str, *args: Any, **kwargs: Any) -> Stack:  # noqa: ANN401
-        before = set(self.stacks)
-        try:
-            return original_create_stack(self, name, *args, **kwargs)
-        except Exception:
-            for half_made in set(self.stacks) - before:  # else a retry is told that the stack exists
-                if self.stacks[half_made].name == name:
-                    del self.stacks[half_made]
-            raise
-
     _patch(parsing, "parse_and_create_resource", create)
-    _patch(CloudFormationBackend, "create_stack", create_stack)
+    lifecycle.apply(_patch)
     _patch(Stack, "parse_template", staticmethod(_parse_template))
     _patch(parsing, "resource_class_from_type", resource_class)
     _patch(parsing, "clean_json", intrinsics.resolver(parsing.clean_json))
@@ -185,6 +179,22 @@ def _kms() -> None:
 
     _patch(Key, "create_from_cloudformation_json", classmethod(_create_key))
     _patch(KmsResponse, "_validate_cmk_id", validate)
+
+
+def _route53() -> None:
+    def change(
+        _cls: Any,  # noqa: ANN401
+        /,
+        original_resource: HealthCheck,
+        cloudformation_json: dict[str, Any],
+        **_place: object,
+    ) -> HealthCheck:
+        config = cloudformation_json["Properties"]["HealthCheckConfig"]
+        original_resource.fqdn = config.get("FullyQualifiedDomainName")
+        original_resource.port = config.get("Port") or 80
+        return original_resource
+
+    _patch(HealthCheck, "update_from_cloudformation_json", classmethod(change))
 
 
 def _rename(key: Key, key_id: str, region: str) -> None:

@@ -5,7 +5,7 @@ from stacks.figures.templates import Resource
 
 
 def _regions(look: Inspection) -> None:
-    wanted = look.settings.regions
+    wanted = look.settings.all_regions
     for network in look.in_every_region("network", "AWS::EC2::VPC"):
         look.note(network, "region of its stack", network.region, agrees=network.region in wanted)
     if look.settings.deployment.global_accelerator:

@@ -78,3 +78,16 @@ def test_recovery_has_the_four_steps_in_their_order(templates: Templates) -> Non
         ("restore_infrastructure", "verify_data"),
         ("verify_data", "update_dns"),
     ]
+
+
+def test_operators_are_told_of_every_type_that_stays_behind(prod: Assembly) -> None:
+    page = (ROOT / "docs" / "operations.md").read_text()
+    table = page.partition("## What stays behind")[2].partition("\nGone for good")[0]
+    told = set(re.findall(r"`(AWS::\w+::\w+)`", table))
+    staying = {
+        resource["Type"]
+        for template in prod
+        for resource in template.document["Resources"].values()
+        if resource.get("DeletionPolicy", "Delete") != "Delete"
+    }
+    assert told == staying

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-PROBE = "probe deploy images: ; @env\n"
+ON_AN_ACCOUNT = ("deploy", "destroy", "remove-region", "cleanup-failed", "images")
+PROBE = f"probe {' '.join(ON_AN_ACCOUNT)}: ; @env\n"
 
 
 def variables(folder: Path, goal: str, **given: str) -> dict[str, str]:
@@ -23,7 +24,7 @@ def variables(folder: Path, goal: str, **given: str) -> dict[str, str]:
     return {name: value for name, _, value in pairs}
 
 
-@pytest.mark.parametrize("goal", ["deploy", "images"])
+@pytest.mark.parametrize("goal", ON_AN_ACCOUNT)
 def test_the_chosen_profile_decides_which_account_is_deployed_to(tmp_path: Path, goal: str) -> None:
     assert variables(tmp_path, goal, AWS_PROFILE="production")["AWS_PROFILE"] == "production"
     assert "AWS_PROFILE" not in variables(tmp_path, "probe", AWS_PROFILE="production")
@@ -36,10 +37,11 @@ def test_settings_of_installers_and_interpreters_stay_outside(tmp_path: Path) ->
     assert found["PIP_INDEX_URL"] == "https://mirror.example/simple"
 
 
-def test_deploy_says_what_it_wants_before_it_sets_anything_up() -> None:
-    done = subprocess.run(["make", "deploy"], cwd=REPOSITORY, capture_output=True, text=True, timeout=20, check=False)
+@pytest.mark.parametrize("goal", ["deploy", "destroy", "remove-region", "cleanup-failed"])
+def test_what_works_on_an_account_says_what_it_wants_before_it_sets_anything_up(goal: str) -> None:
+    done = subprocess.run(["make", goal], cwd=REPOSITORY, capture_output=True, text=True, timeout=20, check=False)
     assert done.returncode == 2
-    assert "make deploy ENV=prod" in done.stderr
+    assert f"make {goal} ENV=prod" in done.stderr
     assert done.stdout == ""
 
 

@@ -26,7 +26,7 @@ def test_constructs_stays_a_namespace() -> None:
 @pytest.mark.parametrize("layer", ["anfl", "services", "lambda_src"])
 def test_what_is_deployed_imports_neither_the_infrastructure_nor_the_local_run(layer: str) -> None:
     forbidden = re.compile(
-        r"^\s*(?:from|import) (aws_cdk|constructs|stacks|deployment|local|bundling|moto)\b", re.MULTILINE
+        r"^\s*(?:from|import) (aws_cdk|constructs|stacks|deployment|local|operations|bundling|moto)\b", re.MULTILINE
     )
     offenders = {
         str(path.relative_to(ROOT)): match.group(1)
@@ -37,7 +37,10 @@ def test_what_is_deployed_imports_neither_the_infrastructure_nor_the_local_run(l
 
 
 def test_what_operators_run_reads_templates_and_builds_none() -> None:
-    probe = "import sys, anfl.cli.main, anfl.cli.operations, deployment.__main__; print('aws_cdk' in sys.modules)"
+    """What it knows of the stacks comes from the settings, the names and the synthesized templates."""
+    cli = "anfl.cli.main, anfl.cli.operations, anfl.cli.operator"
+    work = "deployment.__main__, operations.removal, operations.destruction, operations.cleanup.search"
+    probe = f"import sys, {cli}, {work}; print('aws_cdk' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", probe], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
 

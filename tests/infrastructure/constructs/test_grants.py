@@ -9,12 +9,13 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_sqs as sqs
 from constructs import grants
-from constructs.bucket_replication import arn_of, rule_id
+from constructs.bucket_replication import arn_of
 from constructs.container_service import minimum_healthy_percent
 from constructs.key_policy import NOTIFIERS, data_key_policy, key_policy, seal_key_policy
 from constructs.metrics import result
 from constructs.rest_routes import invocation_uri
 
+from anfl.resources import replication_rule
 from tests.infrastructure.conftest import CONTEXT
 
 ACCOUNT = "000000000000"
@@ -120,7 +121,7 @@ def test_the_seal_lets_auto_scaling_open_disks_and_no_service_of_the_data_key(st
 
 
 def test_names_that_others_must_spell_alike(stack: Stack) -> None:
-    assert rule_id("eu-west-1") == "to-eu-west-1"
+    assert replication_rule("eu-west-1") == "to-eu-west-1"
     assert arn_of(stack, "b") == "arn:aws:s3:::b"
     assert "functions/arn:f/invocations" in json.dumps(stack.resolve(invocation_uri(stack, "arn:f")))
 

@@ -10,6 +10,7 @@ import time
 import urllib.request
 import zipfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -120,8 +121,14 @@ class Aws:
 
 @pytest.fixture(scope="session")
 def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aws]:
+    """The embedded AWS, for all tests here."""
+    with running(tmp_path_factory.mktemp("aws")) as server:
+        yield server
+
+
+@contextmanager
+def running(folder: Path) -> Iterator[Aws]:
     """The embedded AWS, started from a shell that holds somebody's credentials."""
-    folder = tmp_path_factory.mktemp("aws")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -138,7 +145,7 @@ def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aws]:
         )
     server = Aws(f"http://127.0.0.1:{port}", process.pid, folder)
     try:
-        _wait_until(lambda: process.poll() is not None or _answers(server), seconds=30)
+        _wait_until(lambda: process.poll() is not None or _answers(server), seconds=120)
         assert process.poll() is None, (folder / "aws.log").read_text()
         yield server
     finally:

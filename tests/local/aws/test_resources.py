@@ -197,14 +197,6 @@ def test_concurrent_updates_lose_nothing(aws: Aws, function: str) -> None:
     assert client.get_item(TableName="events", Key=key)["Item"]["n"] == {"N": "200"}
 
 
-def test_resource_that_cannot_be_made_is_named_and_the_stack_can_be_tried_again(aws: Aws) -> None:
-    queue = {"Type": "AWS::SQS::Queue", "Properties": {"QueueName": "not a name"}}
-    with pytest.raises(ClientError, match=r"Wrong"):
-        aws.create("retried", {"Wrong": queue})
-    aws.create("retried", {"Wrong": {"Type": "AWS::SQS::Queue"}})
-    assert aws.resource("retried", "Wrong")["type"] == "AWS::SQS::Queue"
-
-
 def test_a_network_load_balancer_ends_tls(aws: Aws) -> None:
     """What moto takes for an application load balancer without its declared type."""
     kind = "AWS::ElasticLoadBalancingV2"

@@ -63,6 +63,16 @@ WRONG = [
     ("invoke", "auth", "{"),
     ("invoke", "auth", "[]"),
     ("invoke", "auth", "@binary"),
+    ("cleanup", "--env", "prod"),
+    ("cleanup", "--failed"),
+    ("cleanup", "--failed", "--env", "staging", "--dry-run"),
+    ("cleanup", "--failed", "--env", "prod", "--region", "eu-north-1", "--dry-run"),
+    ("destroy",),
+    ("destroy", "--env", "staging"),
+    ("regions", "remove", "us-west-1"),
+    ("regions", "remove", "us-west-1", "--env", "staging"),
+    ("regions", "remove", "eu-north-1", "--env", "prod"),
+    ("regions", "remove", "us-west-1", "--env", "prod", "--drain-seconds", "-1"),
     ("nonsense",),
 ]
 

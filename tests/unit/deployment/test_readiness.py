@@ -1,13 +1,17 @@
 """Is the account ready: what each answer of AWS comes to."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
-from deployment.preflight import leftovers, readiness
-from deployment.preflight.account import AnswerError, CredentialsError, UnansweredError
+from deployment.preflight import leftovers, readiness, removed
+from deployment.preflight.account import Account, AnswerError, CredentialsError, UnansweredError
+from deployment.preflight.delegation import PublicDns
+from deployment.preflight.plan import Scope, checks_for
 from deployment.preflight.results import Outcome, Verdict
 from deployment.rollout import Rollout
+from stacks.units import Region
 from tests.unit.deployment.conftest import Recorded, resource
 
 REGION = "us-west-1"
@@ -59,11 +63,46 @@ def test_any_other_answer_is_not_taken_for_good_news(recorded: Recorded, one_sta
         ("others-stuck", Outcome.OK),
         ("busy", Outcome.FAILED),
         ("rolled-back", Outcome.FAILED),
+        ("under-review", Outcome.FAILED),
         ("stuck", Outcome.FAILED),
     ],
 )
 def test_stacks_that_stand_already(recorded: Recorded, one_stack: OneStack, case: str, expected: Outcome) -> None:
     assert outcome(readiness.stacks(recorded(f"stacks/{case}"), one_stack(), REGION)) is expected
+
+
+@pytest.mark.parametrize(
+    ("case", "helps"), [("rolled-back", True), ("under-review", True), ("stuck", False), ("busy", False)]
+)
+def test_stacks_that_can_only_be_deleted_are_a_matter_of_the_command_for_it(
+    recorded: Recorded, one_stack: OneStack, case: str, helps: bool
+) -> None:
+    remedy = readiness.stacks(recorded(f"stacks/{case}"), one_stack(), REGION).remedy
+    assert ("anfl cleanup --failed --env prod" in remedy) is helps
+
+
+def _without_region(rollout: Rollout) -> Rollout:
+    deployment = rollout.settings.deployment.model_copy(update={"removed_regions": (Region(REGION),)})
+    return replace(rollout, settings=rollout.settings.model_copy(update={"deployment": deployment}))
+
+
+@pytest.mark.parametrize(("case", "expected"), [("gone", Outcome.OK), ("standing", Outcome.FAILED)])
+def test_a_region_that_the_settings_have_no_more_must_have_gone_before_the_next_deployment(
+    recorded: Recorded, one_stack: OneStack, case: str, expected: Outcome
+) -> None:
+    (check,) = removed.checks(recorded(f"removed/{case}"), _without_region(one_stack()))
+    verdict = check.look()
+    assert outcome(verdict) is expected
+    assert check.id == f"removed.{REGION}"
+    if expected is Outcome.FAILED:
+        assert verdict.remedy == "anfl regions remove us-west-1 --env prod"
+        assert "anfl-prod-global-replica-keys-us-west-1" in verdict.found
+
+
+@pytest.mark.parametrize("scope", [Scope.ACCOUNT, Scope.DEPLOYMENT])
+def test_every_deployment_asks_for_regions_that_the_settings_have_no_more(one_stack: OneStack, scope: Scope) -> None:
+    asked = checks_for(scope, Account(lambda *_: None), _without_region(one_stack()), PublicDns())
+    assert f"removed.{REGION}" in {check.id for check in asked}
 
 
 @pytest.mark.parametrize(
@@ -155,6 +194,7 @@ def test_names_that_something_outside_the_stacks_has(
     verdict = leftovers.leftovers(recorded(f"leftovers/{case}"), _named(one_stack), REGION)
     assert outcome(verdict) is expected
     assert ("anfl-prod-vectors-111122223333-us-west-1" in verdict.found) == (expected is Outcome.FAILED)
+    assert ("anfl cleanup --failed --env prod" in verdict.remedy) == (expected is Outcome.FAILED)
 
 
 def test_a_name_of_which_nothing_is_known_is_not_taken_to_be_free(recorded: Recorded, one_stack: OneStack) -> None:

@@ -64,3 +64,48 @@ def test_a_new_file_is_a_new_environment(files: Path) -> None:
 def test_settings_cannot_be_changed() -> None:
     with pytest.raises(ValueError, match="frozen"):
         load("dev").deployment.nat_gateways = 3
+
+
+def without(files: Path, region: str) -> None:
+    """Write ``region`` down as removed from prod."""
+    overlay = files / "environments" / "prod.yaml"
+    overlay.write_text(overlay.read_text().replace("deployment:\n", f"deployment:\n  removed_regions: [{region}]\n"))
+
+
+def test_a_removed_region_is_none_of_the_environments_any_more_and_the_ring_closes_without_it(files: Path) -> None:
+    without(files, "us-west-1")
+    settings = load("prod", root=files)
+    assert settings.regions == (Region.US_EAST_1, Region.EU_WEST_1)
+    assert settings.guardian(Region.EU_WEST_1) is Region.US_EAST_1
+    assert settings.all_regions == load("prod").regions
+
+
+def test_a_removed_region_can_be_had_back_to_destroy_its_stacks(files: Path) -> None:
+    without(files, "us-west-1")
+    assert load("prod", leaving="us-west-1", root=files) == load("prod")
+
+
+def test_no_region_leaves_that_the_file_does_not_name() -> None:
+    with pytest.raises(SettingsError) as caught:
+        load("prod", leaving="us-west-1")
+    assert caught.value.problems == (
+        "environments/prod.yaml: us-west-1 does not stand in deployment.removed_regions; write it there first: "
+        "from then on nothing deploys to it",
+    )
+
+
+@pytest.mark.parametrize(
+    ("region", "problem"),
+    [
+        (
+            "us-east-1",
+            "us-east-1 is not allowed: the global stacks stand there; of network.global.regions: us-west-1, eu-west-1",
+        ),
+        ("us-west-1, us-west-1", "us-west-1 is not allowed: it stands here 2 times; once is allowed"),
+    ],
+)
+def test_a_region_that_cannot_be_removed_is_refused(files: Path, region: str, problem: str) -> None:
+    without(files, region)
+    with pytest.raises(SettingsError) as caught:
+        load("prod", root=files)
+    assert caught.value.problems == (f"prod.yaml: deployment.removed_regions: {problem}",)

@@ -37,6 +37,7 @@ def test_a_snapshot_becomes_a_collection_of_its_own(store: VectorStore) -> None:
     store.write("demo", "words", delete("a"))
     restored = store.restore("demo", "words", "monday", "again")
     assert restored.settings.metric is Metric.L2
+    assert restored.home == store.catalogue.region
     assert ids(store, "again") == ["a", "b"]
     assert ids(store, "words") == ["b"]
     assert store.write("demo", "again", upsert(("c", (3, 3)))).sequence == f"{restored.epoch}.2"

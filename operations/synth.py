@@ -4,10 +4,10 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from local.state import REPOSITORY
-from local.tasks import TaskError, output_of
+from operations import toolkit
+from operations.toolkit import REPOSITORY
 
-CDK = REPOSITORY / "node_modules" / ".bin" / "cdk"
+SECONDS = 600.0
 _SOURCES = (
     "app.py",
     "cdk.json",
@@ -26,30 +26,29 @@ _SOURCES = (
 )
 
 
-async def synthesize(
-    output: Path, *, environment: str, regions: str | None, variables: Mapping[str, str], log: Path
-) -> bool:
+async def synthesize(output: Path, *, context: Mapping[str, str], variables: Mapping[str, str], log: Path) -> bool:
     """Write the cloud assembly to ``output``.
 
+    :param context: what ``-c name=value`` would say.
     :returns: whether it had to; False where the one there is still right.
-    :raises TaskError: with the last lines that the CDK printed.
+    :raises ToolkitFailedError: with the last lines that the CDK printed.
     """
-    if not CDK.exists():
-        raise TaskError("The CDK CLI is not installed: run 'make run', which installs it first (or 'npm ci').")
-    context = ["-c", f"env={environment}", *(["-c", f"regions={regions}"] if regions else [])]
+    options = [option for name, value in context.items() for option in ("-c", f"{name}={value}")]
     mark = output.with_name(output.name + ".inputs")
-    fingerprint = _fingerprint(context)
+    fingerprint = _fingerprint(options, Path(context["settings"]) if "settings" in context else None)
     if (output / "manifest.json").exists() and mark.exists() and mark.read_text() == fingerprint:
         return False
     mark.unlink(missing_ok=True)
-    arguments = ("synth", "-q", "--no-notices", "--no-validation", *context, "-o", str(output))
-    await output_of("'cdk synth'", (str(CDK), *arguments), variables=variables, log=log)
+    arguments = ("synth", "-q", "--no-validation", *options, "-o", str(output))
+    await toolkit.run(arguments, variables=variables, log=log, timeout=SECONDS)
     mark.write_text(fingerprint)
     return True
 
 
-def _fingerprint(context: list[str]) -> str:
+def _fingerprint(context: list[str], settings: Path | None) -> str:
     digest = hashlib.sha256("\0".join(context).encode())
+    for path in sorted(settings.rglob("*.yaml")) if settings else ():
+        digest.update(path.read_bytes())
     for path in _inputs():
         digest.update(f"\0{path.relative_to(REPOSITORY)}\0".encode())
         digest.update(hashlib.sha256(path.read_bytes()).digest())

@@ -1,0 +1,1 @@
+"""Finds and removes what a failed first deployment leaves behind."""
