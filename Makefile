@@ -20,7 +20,7 @@ KILLS ?=
 SEED ?=
 
 # A user's Python, Node or installer settings must not change what happens here. (Where packages come from may differ.)
-unexport PYTHONPATH PYTHONHOME PYTHONSAFEPATH VIRTUAL_ENV NODE_ENV NODE_OPTIONS NODE_PATH
+unexport PYTHONPATH PYTHONHOME PYTHONSAFEPATH PYTHONDONTWRITEBYTECODE PYTHONPYCACHEPREFIX PYTHONOPTIMIZE VIRTUAL_ENV NODE_ENV NODE_OPTIONS NODE_PATH
 unexport PIP_USER PIP_TARGET PIP_PREFIX PIP_ROOT PIP_DRY_RUN PIP_PYTHON PIP_REQUIREMENT PIP_CONSTRAINT
 unexport UV_PYTHON UV_SYSTEM_PYTHON UV_BREAK_SYSTEM_PACKAGES UV_MANAGED_PYTHON UV_NO_MANAGED_PYTHON UV_PYTHON_PREFERENCE
 unexport UV_PROJECT UV_PROJECT_ENVIRONMENT UV_WORKING_DIRECTORY UV_CONSTRAINT UV_OVERRIDE UV_EXCLUDE_NEWER UV_RESOLUTION
@@ -31,6 +31,8 @@ endif
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export CDK_DISABLE_CLI_TELEMETRY := true
 export UV_NO_CONFIG := 1
+# Node keeps what it has compiled of the CDK.
+export NODE_COMPILE_CACHE := $(CURDIR)/build/node
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 LOCKED := $(wildcard lambda_src/*/requirements.in services/*/requirements.in)
@@ -76,13 +78,14 @@ format: $(BIN)/.ready ## Format the code and mend what lint can mend
 .PHONY: bundle
 bundle: $(BIN)/.ready ## Build the functions' bundles (without Docker; cached by content)
 	@$(BIN)/python -m bundling
+	@touch build/.bundled
 
 .PHONY: images
 images: $(BIN)/.ready ## Build the services' container images (wants a Docker daemon)
 	@$(BIN)/python -m bundling.push
 
 .PHONY: synth
-synth: $(BIN)/.ready node_modules/.ready bundle ## Synthesize the templates into cdk.out (ENV=prod)
+synth: $(BIN)/.ready node_modules/.ready build/.bundled ## Synthesize the templates into cdk.out (ENV=prod)
 	@node_modules/.bin/cdk synth --quiet --no-notices --no-validation -c env=$(or $(ENV),prod)
 
 .PHONY: deploy
@@ -188,3 +191,7 @@ node_modules/.ready: package.json package-lock.json $(BIN)/.ready
 	@echo "Setting up the CDK CLI …"
 	@npm ci --silent --no-audit --no-fund --include=dev --global=false --dry-run=false
 	@touch $@
+
+# Synthesis says so itself where a bundle is missing; looking at each of them takes a second that it need not wait for.
+build/.bundled: $(BIN)/.ready $(shell find anfl bundling lambda_src -name '*.py' -o -name '*.cpp' -o -name 'requirements.txt')
+	@$(MAKE) --no-print-directory bundle
