@@ -9,7 +9,7 @@ from moto.ec2.models.nat_gateways import NatGateway
 from moto.ec2.models.route_tables import RouteTable
 from moto.ec2.models.vpcs import VPCEndPoint
 from moto.elbv2.models import FakeLoadBalancer
-from moto.route53.models import HealthCheck, RecordSet, route53_backends
+from moto.route53.models import FakeZone, HealthCheck, RecordSet, route53_backends
 
 Patch = Callable[[Any, str, Any], None]
 """(owner, name, value)"""
@@ -25,6 +25,7 @@ def apply(patch: Patch) -> None:
         delete_balancer(self, account, region)
 
     patch(FakeLoadBalancer, "delete", balancer)
+    patch(FakeZone, "delete", _zone)
     patch(HealthCheck, "delete", _health_check)
     patch(RecordSet, "delete", _record)
     patch(RecordSet, "update_from_cloudformation_json", classmethod(_change_record))
@@ -36,6 +37,10 @@ def apply(patch: Patch) -> None:
 
 def _health_check(self: HealthCheck, account: str, _region: str) -> None:
     route53_backends[account]["aws"].delete_health_check(self.id)
+
+
+def _zone(self: FakeZone, account: str, _region: str) -> None:
+    route53_backends[account]["aws"].delete_hosted_zone(self.resource_id)
 
 
 def _record(self: RecordSet, account: str, _region: str) -> None:

@@ -193,3 +193,7 @@ def test_a_record_goes_and_changes_without_its_siblings_of_other_regions(aws: Aw
     assert listed() == {"us-west-1": "10.0.0.1", "us-east-1": "10.0.0.3"}
     cloudformation.delete_stack(StackName="shared-us-west-1")
     assert listed() == {"us-east-1": "10.0.0.3"}
+    cloudformation.delete_stack(StackName="shared-us-east-1")
+    cloudformation.delete_stack(StackName="shared")
+    with pytest.raises(ClientError, match="NoSuchHostedZone"):
+        listed()
