@@ -80,6 +80,7 @@ async def run(
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
+        await process.communicate()  # else its pipe outlives the loop of whoever was interrupted
     if code != 0:
         raise ToolkitFailedError(f"'cdk {arguments[0]}' failed: {_reason([line for line in said if line])}\nLog: {log}")
 

@@ -254,6 +254,7 @@ def test_a_removal_that_was_interrupted_goes_on_and_takes_one_region_alone(accou
         assert process.returncode == 130, said
     assert any(line.startswith(f"{REMOVED} is drained; ") for line in told)
     assert "Interrupted: repeat the command to go on from here." in said
+    assert "Traceback" not in said
     begun = account.stacks()
     assert (f"anfl-prod-{REMOVED}-edge", REMOVED) not in begun
     assert (f"anfl-prod-{REMOVED}-service", REMOVED) in begun
