@@ -11,6 +11,7 @@ import boto3
 import msgspec
 
 from anfl import aws
+from anfl.processes import usable_cores
 from anfl.vectors.builder import Builder
 from anfl.vectors.catalogue import Catalogue
 from anfl.vectors.hints import DynamoHints
@@ -34,7 +35,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     node_folder: str | None = msgspec.field(default=None, name="NODE_FOLDER")
     """What the processes of a node share. Without one, a process has a folder of its own, and no builder."""
     memory_bytes: int = msgspec.field(default=MEMORY_BYTES, name="VECTORS_MEMORY_BYTES")
-    build_threads: int = msgspec.field(default=1, name="BUILD_THREADS")
+    build_threads: int | None = msgspec.field(default=None, name="BUILD_THREADS")
+    """That build a graph; None: one a processor."""
 
 
 def on_a_node(settings: Settings) -> Settings:
@@ -60,7 +62,7 @@ def build_store(settings: Settings, session: boto3.session.Session, *, tails: Ta
 def build_builder(settings: Settings, session: boto3.session.Session) -> tuple[Builder, Janitor, Storage]:
     """A node's builder, and what tidies its bucket."""
     storage = _storage(settings, session)
-    builder = Builder(storage, threads=settings.build_threads)
+    builder = Builder(storage, threads=settings.build_threads or usable_cores())
     return builder, Janitor(storage, _catalogue(settings, session)), storage
 
 

@@ -13,6 +13,7 @@ from anfl.problems import Problem
 from anfl.vectors.engine.compaction import compact
 from anfl.vectors.engine.images import Image
 from anfl.vectors.model import Collection
+from anfl.vectors.node import LocalImage
 from anfl.vectors.replica import Replica
 from anfl.vectors.retention import Retention
 from anfl.vectors.state import State
@@ -87,8 +88,7 @@ class Builder:
         kept = self._opened(collection)
         replica = kept.replica
         replica.level_with(replica.now())
-        self._compact(replica)
-        local, rows = replica.publish()
+        local, rows = self._compact(replica)
         if self._is_due(kept):
             manifest = replica.snapshots.publish(local.image, local.position, rows=rows, now=self._wall())
             kept.snapshot_at, kept.snapshot_sequence = replica.now(), manifest.sequence
@@ -119,14 +119,16 @@ class Builder:
         self._kept.move_to_end(collection.incarnation)
         return kept
 
-    def _compact(self, replica: Replica) -> None:
-        """Put fresh rows into graphs, a step at a time, as long as one is due."""
+    def _compact(self, replica: Replica) -> tuple[LocalImage, int]:
+        """Put fresh rows into graphs, a step at a time, as long as one is due; returns what it published last."""
+        published = None
         while True:
-            rows = replica.view(lambda state: state.rows.image(now=state.ts))
-            built = compact(rows, replica.folder.segments, threads=self._threads)
+            rows, quiet = replica.view(lambda state: (state.rows.image(now=state.ts), state.is_quiet()))
+            built = compact(rows, replica.folder.segments, threads=self._threads, quiet=quiet)
             if built is rows:
-                return
+                return published or replica.publish()
             replica.view(partial(_install, built))
+            published = replica.publish()
 
     def _is_due(self, kept: _Kept) -> bool:
         batches = kept.replica.view(lambda state: state.sequence) - kept.snapshot_sequence

@@ -4,6 +4,7 @@ Of several on one node one works and the others wait.
 """
 
 import logging
+import os
 import random
 import time
 
@@ -19,12 +20,15 @@ IDLE_SECONDS = 0.05
 """How often an idle builder looks for work."""
 SWEEP_SECONDS = 3600.0
 """About how often a node looks through the whole bucket."""
+NICENESS = 5
+"""Whoever waits for an answer goes first."""
 _FOREVER = 10 * 365 * 24 * 3600.0
 _log = logging.getLogger(__name__)
 
 
 def run(settings: Settings) -> None:
     """Build, for ever."""
+    os.nice(NICENESS)
     builder, janitor, storage = build_builder(settings, aws.session())
     with storage.node.lock("builder", seconds=_FOREVER):
         _work(builder, janitor, storage)

@@ -119,7 +119,8 @@ class CollectionFolder:
         new = _new_folder(self._path / "images")
         (new / "rest").write_bytes(image.rest)
         (new / "segments").write_bytes(msgspec.json.encode([segment.name for segment in segments]))
-        name = f"{position.sequence:020d}-{position.epoch:08d}{new.name.replace('.', '-')}"
+        made = f"{position.sequence:020d}-{position.epoch:08d}-{time.monotonic_ns():020d}"  # the folder is of this boot
+        name = f"{made}{new.name.replace('.', '-')}"
         new.rename(new.with_name(name))
         return LocalImage(name, position, Image(segments, image.rest))
 

@@ -118,8 +118,9 @@ class Replica:
     def wants_builder(self) -> bool:
         """Whether this node's builder should make a new image."""
         with self._lock:
-            behind = self._state.sequence - self._image_sequence
-            return behind > 0 and (behind >= IMAGE_BATCHES or self._state.rows.is_due(now=self._state.ts))
+            state = self._state
+            behind = state.sequence - self._image_sequence
+            return behind >= IMAGE_BATCHES or state.rows.is_due(now=state.ts, quiet=state.is_quiet())
 
     def publish(self) -> tuple[LocalImage, int]:
         """Make the state an image for this node's other processes; returns it and the number of its rows."""

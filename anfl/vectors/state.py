@@ -14,6 +14,8 @@ from anfl.vectors.model import Collection, Position
 
 REQUEST_SECONDS = 24 * 3600
 """How long a request id is remembered."""
+QUIET_SECONDS = 5.0
+"""After so long without a batch there is time to merge what is small."""
 
 
 class _Remembered(msgspec.Struct, frozen=True, array_like=True):
@@ -92,6 +94,10 @@ class State:
     def now(self) -> float:
         """Seconds since the epoch; never before the last batch."""
         return max(self.ts, self._clock())
+
+    def is_quiet(self) -> bool:
+        """Whether nobody has written for a while."""
+        return self._clock() - self.ts >= QUIET_SECONDS
 
     def row(self, row_id: str, *, now: float | None = None) -> Found | None:
         """The row ``row_id``; None where it is absent or has expired, at ``now`` or else at this moment."""

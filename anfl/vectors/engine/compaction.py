@@ -42,7 +42,8 @@ class _Piece:
 def compact(image: Image, folder: Path, *, threads: int, quiet: bool = False) -> Image:
     """An image of the same rows at the same version with fresh rows put into segments; ``image`` if nothing is due.
 
-    New segments are written to ``folder``, under names that are final; nothing is deleted.
+    This is one step, after which another one may be due. New segments are written to ``folder``, under names that are
+    final; nothing is deleted.
 
     :param quiet: see `tiers.next_step`.
     :raises DamagedFileError, FileNotFoundError: a segment is damaged, or gone.
@@ -59,7 +60,7 @@ def compact(image: Image, folder: Path, *, threads: int, quiet: bool = False) ->
         for number in step.sources
         if number != step.base
     ]
-    pieces.append(_fresh_rows(rest))
+    pieces.append(_fresh_rows(rest, tiers.MOST_ADDED))
     if step.base is None:
         written = _write(None, bitmaps.nothing(0), pieces, folder, rest, threads=threads)
     else:
@@ -70,8 +71,7 @@ def compact(image: Image, folder: Path, *, threads: int, quiet: bool = False) ->
     if written is not None:
         paths.append(written[0])
         sets.append(written[1].tobytes())
-    left = msgspec.structs.replace(rest, alive=sets, ids=[], values=b"", metadata=[], expires_at=[], versions=[])
-    return Image(tuple(paths), left.encode())
+    return Image(tuple(paths), _left(rest, sets, tiers.MOST_ADDED).encode())
 
 
 def _write(
@@ -167,12 +167,28 @@ def _alive_rows(segment: Segment, rows: NDArray[np.int64]) -> _Piece:
     )
 
 
-def _fresh_rows(rest: Rest) -> _Piece:
+def _fresh_rows(rest: Rest, most: int) -> _Piece:
+    """The first ``most`` of them."""
     encoder = msgspec.msgpack.Encoder()
+    expires_at = [np.inf if moment is None else moment for moment in rest.expires_at[:most]]
+    values = np.frombuffer(rest.values, dtype="<f4").reshape(-1, rest.dimension)
     return _Piece(
-        values=np.frombuffer(rest.values, dtype="<f4").reshape(-1, rest.dimension).astype(np.float32, copy=False),
-        ids=Packed(*pack([row_id.encode() for row_id in rest.ids])),
-        metadata=Packed(*pack([encoder.encode(members) for members in rest.metadata])),
-        versions=np.array(rest.versions, dtype=np.int64),
-        expires_at=np.array([np.inf if moment is None else moment for moment in rest.expires_at], dtype=np.float64),
+        values=values[:most].astype(np.float32, copy=False),
+        ids=Packed(*pack([row_id.encode() for row_id in rest.ids[:most]])),
+        metadata=Packed(*pack([encoder.encode(members) for members in rest.metadata[:most]])),
+        versions=np.array(rest.versions[:most], dtype=np.int64),
+        expires_at=np.array(expires_at, dtype=np.float64),
+    )
+
+
+def _left(rest: Rest, alive: list[bytes], taken: int) -> Rest:
+    """What stays beside the segments once the first ``taken`` fresh rows are in one."""
+    return msgspec.structs.replace(
+        rest,
+        alive=alive,
+        ids=rest.ids[taken:],
+        values=rest.values[4 * rest.dimension * taken :],
+        metadata=rest.metadata[taken:],
+        expires_at=rest.expires_at[taken:],
+        versions=rest.versions[taken:],
     )

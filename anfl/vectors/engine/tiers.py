@@ -2,7 +2,8 @@
 
 Adding a row to a graph costs about fifteen times as much as copying one with its links. So fresh rows extend a copy of
 a segment as long as that is at most `GAIN` times as large as what is added to it, smaller segments being added row by
-row; a large segment is left alone until enough has gathered beside it.
+row; a large segment is left alone until enough has gathered beside it. Whatever has gathered, a step adds a bounded
+number of fresh rows: readers have use of a graph long before all of a large load is in one.
 """
 
 from collections.abc import Sequence
@@ -10,12 +11,14 @@ from dataclasses import dataclass
 
 FRESH_ROWS = 10_000
 """Most fresh rows before they go into a segment: comparing them with a query takes about a quarter of a millisecond."""
+MOST_ADDED = 2 * FRESH_ROWS
+"""Most fresh rows that one step puts into a segment."""
 GRAPH_FROM = 1_000
 """Fewest rows that get a graph, or a segment at all."""
 SEGMENTS = 4
 """Most segments: each is searched by every query."""
 GAIN = 8
-QUIET_GAIN = 64
+QUIET_GAIN = 128
 """The same while there is nothing else to do: fewer segments make faster queries."""
 MOST_DEAD = 0.3
 """Share of dead rows above which a graph is built anew."""
@@ -52,18 +55,21 @@ def next_step(segments: Sequence[Sizes], fresh: int, *, quiet: bool = False) -> 
     :param quiet: nobody has written for a while, so that smaller pieces are worth the work.
     """
     total = fresh + sum(segment.alive for segment in segments)
-    enough = GRAPH_FROM if quiet else min(max(total // 4, GRAPH_FROM), FRESH_ROWS)
+    enough = min(max(total // 4, GRAPH_FROM), FRESH_ROWS)
     worn = [number for number, segment in enumerate(segments) if segment.is_worn]
-    if fresh < enough and not worn:
+    if fresh < enough and not worn and not quiet:
         return None
     gain = QUIET_GAIN if quiet else GAIN
-    sources, gathered = list(worn), fresh + sum(segments[number].alive for number in worn)
+    gathered = min(fresh, MOST_ADDED) + sum(segments[number].alive for number in worn)
     others = sorted(set(range(len(segments))) - set(worn), key=lambda number: segments[number].rows)
+    absorbed: list[int] = []
     for place, number in enumerate(others):
         too_many = len(others) - place + (gathered > 0) > SEGMENTS
-        if not too_many and segments[number].rows > gain * gathered:
+        if too_many or segments[number].rows <= gain * gathered:
+            absorbed = others[: place + 1]
+        elif not quiet:
             break
-        sources.append(number)
         gathered += segments[number].alive
-    absorbed = [number for number in sources if number not in worn]
-    return Step(tuple(sources), absorbed[-1] if absorbed else None)
+    if not worn and not absorbed and fresh < GRAPH_FROM:
+        return None
+    return Step((*worn, *absorbed), absorbed[-1] if absorbed else None)

@@ -9,8 +9,12 @@ from anfl.problems import Problem
 from anfl.vectors import reads
 from anfl.vectors.builder import Builder
 from anfl.vectors.engine import plan, tiers
+from anfl.vectors.engine.images import Image
+from anfl.vectors.model import Position
+from anfl.vectors.node import CollectionFolder, LocalImage
 from anfl.vectors.replica import Clock
 from anfl.vectors.requests import Answer, Count, Fetch, Query, Read
+from anfl.vectors.state import QUIET_SECONDS
 from anfl.vectors.writer import Writer
 from tests.unit.vectors.builders import collection, node, replica, storage, upsert, writer
 from tests.unit.vectors.simulated import SimulatedStore, SimulatedTime
@@ -97,6 +101,52 @@ def test_a_graph_is_built_beside_reads_and_writes(monkeypatch: pytest.MonkeyPatc
     assert [round(match.distance, 3) for match in found.matches] == [round(distance, 3) for distance, _ in nearest]
     assert worker._replica.view(lambda state: reads.count(state, Count())).count == 200
     assert worker._replica.view(lambda state: state.rows.segments)
+
+
+def test_a_large_load_is_in_graphs_step_by_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tiers, "GRAPH_FROM", 20)
+    monkeypatch.setattr(tiers, "FRESH_ROWS", 20)
+    monkeypatch.setattr(tiers, "MOST_ADDED", 30)
+    store, place = SimulatedStore(), node()
+    loaded = Writer(replica(store, node_=place))
+    loaded.write(upsert(*((str(number), (float(number), 1.0)) for number in range(75))))
+    seen: list[int] = []
+    publish = CollectionFolder.publish
+
+    def noted(folder: CollectionFolder, position: Position, image: Image) -> LocalImage:
+        made = publish(folder, position, image)
+        assert loaded._replica.install_newest()
+        seen.append(loaded._replica.view(lambda state: state.rows.unmerged))
+        return made
+
+    monkeypatch.setattr(CollectionFolder, "publish", noted)
+    Builder(storage(store, node_=place)).build(collection())
+    assert seen == [45, 15]
+    assert loaded._replica.view(lambda state: sorted(state.rows.ids())) == sorted(map(str, range(75)))
+
+
+def test_what_is_small_is_merged_once_nobody_writes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tiers, "GRAPH_FROM", 20)
+    monkeypatch.setattr(tiers, "FRESH_ROWS", 20)
+    monkeypatch.setattr(tiers, "GAIN", 1)
+    store, place, time = SimulatedStore(), node(), SimulatedTime()
+    worker = Writer(replica(store, clock=time.clock(), node_=place))
+    builder = Builder(storage(store, clock=time.clock(), node_=place))
+
+    def merged() -> tuple[int, int]:
+        builder.build(collection())
+        worker._replica.install_newest()
+        return worker._replica.view(lambda state: (len(state.rows.segments), state.rows.unmerged))
+
+    for first, count in ((0, 60), (60, 20), (80, 5)):
+        worker.write(upsert(*((str(number), (float(number), 1.0)) for number in range(first, first + count))))
+        last = merged()
+    assert last == (2, 5)
+    assert not worker._replica.wants_builder()
+    time.advance(QUIET_SECONDS)
+    assert worker._replica.wants_builder()
+    assert merged() == (1, 0)
+    assert not worker._replica.wants_builder()
 
 
 def test_values_come_back_bit_by_bit() -> None:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anfl.vectors.engine.tiers import FRESH_ROWS, GAIN, SEGMENTS, Sizes, Step, next_step
+from anfl.vectors.engine.tiers import FRESH_ROWS, GAIN, MOST_ADDED, SEGMENTS, Sizes, Step, next_step
 
 SEGMENT = st.integers(1, 3_000_000).flatmap(lambda rows: st.builds(Sizes, st.just(rows), st.integers(1, rows)))
 
@@ -18,7 +18,16 @@ def whole(*rows: int) -> list[Sizes]:
     [
         ([], 999, False, None),
         ([], 1_000, False, Step((), None)),
-        (whole(1_000), 999, True, None),
+        (whole(1_000), 999, True, Step((0,), 0)),
+        ([], 999, True, None),
+        (whole(50_000), 390, True, None),
+        (whole(50_000), 391, True, Step((0,), 0)),
+        (whole(50_000), 0, True, None),
+        (whole(50_000, 10_000), 0, False, None),
+        (whole(50_000, 10_000), 0, True, Step((1, 0), 0)),
+        (whole(1_000, 200_000, 100_000), 5, True, Step((0, 2, 1), 1)),
+        (whole(1_000_000), 999, True, None),
+        (whole(1_000_000, 2_000), 0, True, None),
         (whole(1_000), 1_000, False, Step((0,), 0)),
         (whole(50_000), 9_999, False, None),
         (whole(50_000), 10_000, False, Step((0,), 0)),
@@ -43,10 +52,11 @@ def test_after_a_step_nothing_is_due_and_segments_are_few(segments: list[Sizes],
         assert not any(segment.is_worn for segment in segments)
         return
     kept = [segment for number, segment in enumerate(segments) if number not in step.sources]
-    alive = fresh + sum(segments[number].alive for number in step.sources)
+    added = min(fresh, MOST_ADDED)
+    alive = added + sum(segments[number].alive for number in step.sources)
     dead = 0 if step.base is None else segments[step.base].rows - segments[step.base].alive
     after = [*kept, Sizes(alive + dead, alive)]
-    assert next_step(after, 0, quiet=quiet) is None
+    assert next_step(after, 0, quiet=quiet) is None, "it would go on for ever"
     assert len(after) <= SEGMENTS
     assert step.base is None or step.base in step.sources
 
