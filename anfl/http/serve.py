@@ -20,6 +20,8 @@ from anfl.telemetry import logs, metrics
 DRAIN_SECONDS = 22
 """Longest wait for running requests once nothing is accepted any more; ECS kills a container 30 s after SIGTERM."""
 KILL_SECONDS = 28
+SWITCH_SECONDS = 0.0005
+"""How long the event loop waits for a thread that computes: the interpreter's 5 ms are ten times a query."""
 BACKLOG = 2048
 
 
@@ -104,5 +106,6 @@ def configuration(service: Service) -> uvicorn.Config:
 
 
 def _work(create: Callable[[], Service], listening: socket.socket, notice_seconds: float) -> None:
+    sys.setswitchinterval(SWITCH_SECONDS)
     service = create()
     _Server(configuration(service), service, notice_seconds).run(sockets=[listening])

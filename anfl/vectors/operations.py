@@ -31,6 +31,7 @@ from anfl.vectors.requests import (
     Written,
     describe,
 )
+from anfl.vectors.state import State
 from anfl.vectors.store import VectorStore
 
 _COLLECTIONS = "/v1/collections"
@@ -81,7 +82,9 @@ class Streamed(Call):
 
 
 AT_ONCE_ROWS = 128
-"""Most matches, and a tenth of the most candidates, of a query that an event loop answers."""
+"""Most matches of a query, or rows by id, that an event loop answers."""
+AT_ONCE_WORK = 65_536
+"""Most work of such a query (see `reads.query_work`), which takes about two milliseconds."""
 EXPORT_ROWS = 500
 """Rows that an export has in memory at a time; fewer where they are large."""
 
@@ -114,11 +117,15 @@ def _warm(store: VectorStore, tenant: str, name: str, _request: None) -> Outcome
 
 
 def _query_at_once(store: VectorStore, tenant: str, name: str, request: Query) -> Answer | Results | None:
-    if request.vectors is not None or request.filter or request.k > AT_ONCE_ROWS:
+    if request.vectors is not None or request.k > AT_ONCE_ROWS:
         return None
-    if request.ef is not None and request.ef > 10 * AT_ONCE_ROWS:
-        return None
-    return store.at_once(tenant, name, request, lambda state: reads.query(state, request))
+
+    def read(state: State) -> Answer | Results | None:
+        if reads.query_work(state, request) > AT_ONCE_WORK:
+            return None
+        return reads.query(state, request)
+
+    return store.at_once(tenant, name, request, read)
 
 
 def _export(store: VectorStore, tenant: str, name: str, request: Export) -> Iterator[Rows]:

@@ -138,6 +138,17 @@ def query(state: State, request: Query) -> Answer | Results:
     return Results(results=[MatchList(matches=_matches(hits, request, allowance)) for hits in found], sequence=position)
 
 
+def query_work(state: State, request: Query) -> float:
+    """How long a query will take, in rows that a scan compares (about 30 ns each); infinite where that is not known,
+    because its filter has to be evaluated first.
+
+    :raises Problem: 400 for the filter.
+    """
+    vectors = len(request.vectors or [0])
+    wanted = _filter(request.filter)
+    return vectors * state.rows.view.work(request.k, ef=request.ef, wanted=wanted)
+
+
 def _queries(state: State, request: Query) -> Values:
     """What to search around, shape (queries, dimension)."""
     if request.vectors is not None:

@@ -61,6 +61,7 @@ class Replica:
         self.folder = folder
         self._clock = clock
         self._state = State(log.collection, clock=clock.wall)
+        self._shown = self._state.still()
         self._lock = threading.Lock()
         self._probing = threading.Lock()
         self._level_at = float("-inf")
@@ -86,6 +87,7 @@ class Replica:
         """Take over changed settings of the same incarnation."""
         with self._lock:
             self._state.adopt(collection)
+            self._shown = self._state.still()
 
     def load(self) -> None:
         """Read the newest image there is and the log behind it; once, before anything else.
@@ -96,6 +98,7 @@ class Replica:
         started = self._clock.monotonic()
         with self.folder.lock("load", seconds=LOAD_SECONDS):
             self._state = self._from_folder() or self._from_snapshot(after=0) or self._state
+            self._shown = self._state.still()
         try:
             self._follow_listing(started)
         except (CorruptLogError, LogGapError) as trouble:
@@ -113,6 +116,7 @@ class Replica:
         with self._lock:
             if batch.sequence == self._state.sequence + 1:
                 self._state.apply(batch)
+                self._shown = self._state.still()
                 self.applied_bytes += sum(len(row.values) for row in batch.rows)
 
     def wants_builder(self) -> bool:
@@ -127,19 +131,16 @@ class Replica:
         with self._lock:
             return self.folder.publish(self._state.position, self._state.image()), len(self._state.rows)
 
-    def view_at_once(self, read: Callable[[State], T]) -> T | None:
-        """As `view`; None where somebody else holds the state."""
-        if not self._lock.acquire(blocking=False):
-            return None
-        try:
-            return read(self._state)
-        finally:
-            self._lock.release()
+    @property
+    def shown(self) -> State:
+        """The state as it is now, to read from. It stays as it is, and nobody waits for it, not even while a batch is
+        being applied."""
+        return self._shown
 
     @property
     def sequence(self) -> int:
         """The last applied place of the log."""
-        return self._state.sequence
+        return self._shown.sequence
 
     def level_for(self) -> float:
         """Seconds for which news may have gone unnoticed."""
@@ -224,6 +225,7 @@ class Replica:
         try:
             with self._lock:
                 installed = self._state.install(local.image)
+                self._shown = self._state.still()
             if not installed and not self._swap(State.from_image(self.collection, local.image, clock=self._clock.wall)):
                 return False
         except FileNotFoundError:  # a newer image has taken its place meanwhile
@@ -242,6 +244,7 @@ class Replica:
                 return False
             state.adopt(self._state.collection)
             self._state = state
+            self._shown = state.still()
             return True
 
     def _probe(self) -> None:

@@ -1,7 +1,9 @@
 """The state of a collection: what the committed batches 1 … n amount to."""
 
+import copy
 import time
 from collections.abc import Callable
+from typing import Self
 
 import msgspec
 import numpy as np
@@ -62,6 +64,12 @@ class State:
         state.ts = rest.ts
         state._requests = {known.request.request_id: known for known in rest.requests}
         return state
+
+    def still(self) -> Self:
+        """A copy to read from, whoever changes this one meanwhile. Cheap: rows are shared."""
+        still = copy.copy(self)
+        still.rows = copy.copy(self.rows)
+        return still
 
     def image(self) -> Image:
         """Everything, as the segments there are and a rest; fresh rows that have expired are left out."""

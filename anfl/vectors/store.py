@@ -245,7 +245,7 @@ class VectorStore:
     def stats(self, tenant: str, name: str) -> Stats:
         """See `reads.stats`."""
         replica = self._opened(tenant, name, Read()).replica
-        stats = replica.view(reads.stats)
+        stats = reads.stats(replica.shown)
         return stats if replica.trouble is None else msgspec.structs.replace(stats, trouble=replica.trouble.code)
 
     def _now(self, tenant: str, name: str) -> Opened:
@@ -253,7 +253,7 @@ class VectorStore:
         return self.opened.get(tenant, name, self._clock.monotonic())
 
     def _read(self, tenant: str, name: str, freshness: Read, read: Callable[[State], T]) -> T:
-        return self._opened(tenant, name, freshness).replica.view(read)
+        return read(self._opened(tenant, name, freshness).replica.shown)
 
     def _opened(self, tenant: str, name: str, freshness: Read) -> Opened:
         """The collection, as fresh as asked for."""
@@ -268,7 +268,7 @@ class VectorStore:
         replica.freshen(freshness)
         return opened
 
-    def at_once(self, tenant: str, name: str, freshness: Read, read: Callable[[State], T]) -> T | None:
+    def at_once(self, tenant: str, name: str, freshness: Read, read: Callable[[State], T | None]) -> T | None:
         """What ``read`` makes of a collection that is in memory and as fresh as asked; None where that needs waiting.
 
         For event loops: blocks on nothing.
@@ -284,7 +284,7 @@ class VectorStore:
             return None
         if freshness.min_sequence is not None and not replica.has_reached(position_of(freshness.min_sequence)):
             return None
-        return replica.view_at_once(read)
+        return read(replica.shown)
 
     def _keep_up(self) -> None:
         while not self._closing.wait(UPKEEP_SECONDS):

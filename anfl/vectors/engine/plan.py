@@ -16,6 +16,13 @@ def prefers_graph(size: int, count: int, k: int, ef: int, m: int) -> bool:
     return GRAPH_COST * m * max(ef, k) * size < count * count
 
 
+def work(size: int, count: int, k: int, ef: int, m: int, *, graph: bool) -> float:
+    """What the sooner of the two costs, in rows that a scan compares."""
+    if graph and prefers_graph(size, count, k, ef, m):
+        return GRAPH_COST * m * max(ef, k) * size / count
+    return count
+
+
 def budget(size: int, count: int) -> int:
     """Comparisons after which the graph gives up: where allowed rows are far from the query, it goes astray."""
     if count == size:

@@ -15,6 +15,8 @@ from anfl.vectors.filters import Filter
 REMEMBERED_BYTES = 4 * 2**20
 """Most bytes of sets and filters that one collection remembers."""
 _ENTRY_BYTES = 200
+FEW_ROWS = 1_000
+"""Most rows at which a filter is evaluated on the way."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ class Selections:
 
     def select(self, rows: Segment | FreshRows, wanted: Filter) -> Bits:
         """The rows that fulfil ``wanted``."""
-        key = (rows.name if isinstance(rows, Segment) else rows.fresh, wanted.key)
+        key = _key(rows, wanted)
         with self._lock:
             known = self._entries.get(key)
             if known is not None:
@@ -45,6 +47,14 @@ class Selections:
         bits = rows.columns.select(wanted.root) if isinstance(rows, Segment) else _select_fresh(rows, wanted, known)
         self._remember(key, _Entry(bits, rows.size, bits.nbytes + len(wanted.key) + _ENTRY_BYTES))
         return bits
+
+    def remembered(self, rows: Segment | FreshRows, wanted: Filter) -> Bits | None:
+        """As `select` where that takes next to nothing: it looks at a few rows at most."""
+        key = _key(rows, wanted)
+        with self._lock:
+            known = self._entries.get(key)
+        behind = rows.size - (0 if known is None else known.size)
+        return self.select(rows, wanted) if behind <= FEW_ROWS else None
 
     def keep_only(self, segments: "set[str]", fresh: object) -> None:
         """Forget what is about other rows."""
@@ -62,6 +72,10 @@ class Selections:
             self._entries[key] = entry
             while self.nbytes > REMEMBERED_BYTES:
                 self.nbytes -= self._entries.popitem(last=False)[1].nbytes
+
+
+def _key(rows: Segment | FreshRows, wanted: Filter) -> tuple[object, bytes]:
+    return rows.name if isinstance(rows, Segment) else rows.fresh, wanted.key
 
 
 def _select_fresh(rows: FreshRows, wanted: Filter, known: _Entry | None) -> Bits:

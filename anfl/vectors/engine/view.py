@@ -154,6 +154,22 @@ class View:
                 hits += [(distance, Found(part.rows, row)) for distance, row in answer]
         return [_nearest(hits, k, reach, skip) for hits in found]
 
+    def work(self, k: int, *, ef: int | None = None, wanted: Filter | None = None) -> float:
+        """About how many rows a scan compares in the time that `search` takes for one query; infinite where ``wanted``
+        has to be evaluated for many rows first."""
+        work = 0.0
+        for part in self._parts():
+            count = part.count
+            if wanted is not None:
+                chosen = self.selections.remembered(part.rows, wanted)
+                if chosen is None:
+                    return float("inf")
+                count = bitmaps.size(part.alive & chosen)
+            size, candidates = part.rows.size, ef or self.index.ef_search
+            graph = part.rows.block.has_graph
+            work += plan.work(size, count, k, candidates, self.index.m, graph=graph)
+        return work
+
     def _parts(self) -> Iterator[Part]:
         yield from self.segments
         if self.fresh.rows.size:

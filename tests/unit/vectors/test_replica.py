@@ -157,3 +157,14 @@ def test_values_come_back_bit_by_bit() -> None:
     row = replica(store).view(lambda state: reads.fetch(state, Fetch(ids=["a"]))).vectors[0]
     assert row.values is not None
     assert np.array(row.values, dtype=np.float32).tobytes() == values.tobytes()
+
+
+def test_readers_wait_for_no_writer() -> None:
+    reader = replica(SimulatedStore())
+    Writer(reader).write(upsert(("a", (1, 1))))
+    before = reader.shown
+    with reader._lock:  # as while a batch is applied
+        assert reads.count(reader.shown, Count()).count == 1
+    Writer(reader).write(upsert(("b", (1, 1))))
+    assert (reads.count(before, Count()).count, str(before.position)) == (1, "1.1")
+    assert (reads.count(reader.shown, Count()).count, str(reader.shown.position)) == (2, "1.2")

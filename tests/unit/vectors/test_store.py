@@ -10,11 +10,14 @@ from typing import Any
 import pytest
 
 from anfl.problems import Problem
+from anfl.vectors import operations
 from anfl.vectors import replica as replica_module
 from anfl.vectors.catalogue import Catalogue
+from anfl.vectors.engine import selection
 from anfl.vectors.log import Log
 from anfl.vectors.model import Collection, CollectionSettings, FieldType, Metric, Position
 from anfl.vectors.objects import S3ObjectStore
+from anfl.vectors.operations import named
 from anfl.vectors.replica import Clock, Replica
 from anfl.vectors.requests import Answer, CollectionPatch, Count, Fetch, IndexPatch, Query, Read, Scroll
 from anfl.vectors.store import VectorStore
@@ -299,6 +302,23 @@ def test_at_once_is_as_fresh_as_any_read_and_looks_for_news_before_it_is_too_old
     assert rows() is None
     store.close()
     other.close()
+
+
+def test_an_event_loop_answers_with_a_filter_once_it_is_known_which_rows_fulfil_it(
+    store: VectorStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(selection, "FEW_ROWS", 2)
+    store.create("demo", WORDS)
+    store.write("demo", "words", upsert(*((f"{n}", [1, n]) for n in range(5)), metadata={"even": True}))
+    query = named("query")
+    request = Query(vector=[1.0, 0.0], k=2, filter={"even": True})
+    assert query.at_once is not None
+    assert query.at_once(store, "demo", "words", Query(vector=[1.0, 0.0], k=2)) is not None
+    assert query.at_once(store, "demo", "words", request) is None
+    found = query.run(store, "demo", "words", request).answer
+    assert query.at_once(store, "demo", "words", request) == found
+    monkeypatch.setattr(operations, "AT_ONCE_WORK", 4)
+    assert query.at_once(store, "demo", "words", request) is None
 
 
 def eventually(holds: Callable[[], bool]) -> None:
