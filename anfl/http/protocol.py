@@ -1,10 +1,12 @@
 """HTTP/1.1 as uvicorn speaks it, with limits of its own, and problem documents for what is not even a request."""
 
+import asyncio
 from http import HTTPStatus
 
 import msgspec
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from anfl.http.joined import Joined
 from anfl.problems import Problem, invalid
 
 MAX_TARGET_BYTES = 16 * 2**10
@@ -18,6 +20,11 @@ class Protocol(HttpToolsProtocol):
 
     _refusal: Problem | None = None
     _header_bytes = 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        """See asyncio."""
+        super().connection_made(transport)
+        self.transport = Joined(transport)  # type: ignore[assignment]  # what uvicorn uses of one
 
     def on_message_begin(self) -> None:
         """See httptools."""

@@ -268,7 +268,7 @@ class VectorStore:
         replica.freshen(freshness)
         return opened
 
-    def at_once(self, tenant: str, name: str, freshness: Read, read: Callable[[State], T | None]) -> T | None:
+    def at_once(self, tenant: str, name: str, freshness: Read, read: Callable[[State], T]) -> T | None:
         """What ``read`` makes of a collection that is in memory and as fresh as asked; None where that needs waiting.
 
         For event loops: blocks on nothing.
