@@ -49,8 +49,8 @@ run: $(BIN)/.ready node_modules/.ready bundle ## Serve the whole system on this 
 	@exec $(BIN)/anfl up $(if $(ENV),--env $(ENV)) $(if $(REGIONS),--regions $(REGIONS)) $(if $(PORT),--port $(PORT))
 
 .PHONY: test
-test: lint ## Everything CI checks: lint, types, unit, templates, one end-to-end run
-	@$(MAKE) --no-print-directory test-unit test-infrastructure test-local
+test: lint ## Everything CI checks: lint, types, unit, templates, one end-to-end run, MLflow's client
+	@$(MAKE) --no-print-directory test-unit test-infrastructure test-local test-mlflow
 
 .PHONY: test-unit
 test-unit: $(BIN)/.ready ## Unit tests
@@ -63,6 +63,10 @@ test-infrastructure: $(BIN)/.ready node_modules/.ready ## Assertions and snapsho
 .PHONY: test-local
 test-local: $(BIN)/.ready node_modules/.ready bundle ## The embedded AWS, and what `make run` starts, driven over HTTP
 	@$(BIN)/pytest -q tests/local
+
+.PHONY: test-mlflow
+test-mlflow: $(BIN)/.ready .venv-mlflow/.ready ## MLflow's real client against the model registry
+	@PYTHONPATH=. .venv-mlflow/bin/python -m pytest -q -c tests/mlflow_client/pytest.ini tests/mlflow_client
 
 .PHONY: lint
 lint: $(BIN)/.ready ## Formatting, lint and types
@@ -161,7 +165,7 @@ lock: $(UV) ## Compile the requirement files after a change to a .in file
 .PHONY: clean
 clean: ## Remove everything that make built (a running `make run` is stopped first)
 	@[ ! -x $(BIN)/anfl ] || $(BIN)/anfl down >/dev/null 2>&1 || true
-	@rm -rf .venv .tools node_modules build cdk.out .anfl anfl/vectors/engine/libnative.so .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
+	@rm -rf .venv .venv-mlflow .tools node_modules build cdk.out .anfl anfl/vectors/engine/libnative.so .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
 
 .PHONY: which-env
 which-env:
@@ -185,6 +189,12 @@ $(BIN)/.ready: $(UV) requirements-dev.txt pyproject.toml .python-version anfl/ve
 	  $(UV) pip sync --quiet --python $(BIN)/python --require-hashes requirements-dev.txt
 	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@$(BIN)/python -m bundling.native
+	@touch $@
+
+.venv-mlflow/.ready: $(UV) tests/mlflow_client/requirements.txt .python-version
+	@echo "Setting up MLflow's client …"
+	@[ -x .venv-mlflow/bin/python ] || $(UV) venv --quiet --python $(PYTHON_VERSION) .venv-mlflow
+	@$(UV) pip sync --quiet --python .venv-mlflow/bin/python --require-hashes tests/mlflow_client/requirements.txt
 	@touch $@
 
 node_modules/.ready: package.json package-lock.json $(BIN)/.ready

@@ -45,7 +45,12 @@ ACKNOWLEDGEMENTS = (
     Acknowledgement(
         constructs=tuple(
             f"service/Api/Routes/{route}"
-            for route in ("POST :v1:auth:token", "GET :v1:auth:jwks.json", "GET :v1:openapi.json")
+            for route in (
+                "POST :v1:auth:token",
+                "GET :v1:auth:jwks.json",
+                "GET :v1:openapi.json",
+                "GET :v1:models:openapi.json",
+            )
         ),
         rule="AwsSolutions-APIG4",
         reason="a caller without a token gets one here, for a credential that is checked; the others are public",

@@ -132,11 +132,24 @@ def _registry_routes() -> Iterator[Route]:
             ("DELETE", "model-versions/delete-tag"),
         ):
             yield Route(method, f"{base}/{path}", Action.MODELS_WRITE)
+        # Addresses of webhooks can hold secrets, so reading them takes as much as writing.
+        for method, path in (
+            ("POST", "webhooks"),
+            ("GET", "webhooks"),
+            ("GET", "webhooks/{webhook_id}"),
+            ("PATCH", "webhooks/{webhook_id}"),
+            ("DELETE", "webhooks/{webhook_id}"),
+            ("POST", "webhooks/{webhook_id}/test"),
+        ):
+            yield Route(method, f"{base}/{path}", Action.MODELS_WRITE)
     for base in ("/api/2.0/mlflow-artifacts", "/ajax-api/2.0/mlflow-artifacts"):
         yield Route("GET", f"{base}/artifacts", Action.MODELS_READ)
         yield Route("GET", f"{base}/artifacts/{{path+}}", Action.MODELS_READ)
         yield Route("PUT", f"{base}/artifacts/{{path+}}", Action.MODELS_WRITE)
         yield Route("DELETE", f"{base}/artifacts/{{path+}}", Action.MODELS_WRITE)
+        yield Route("GET", f"{base}/presigned/{{path+}}", Action.MODELS_READ)
+        for step in ("create", "complete", "abort"):
+            yield Route("POST", f"{base}/mpu/{step}/{{path+}}", Action.MODELS_WRITE)
 
 
 _MODEL = "/v1/models/{name}/versions/{version}"
@@ -144,6 +157,7 @@ _MODEL = "/v1/models/{name}/versions/{version}"
 _MODEL_ROUTES = (
     Route("GET", f"{_MODEL}/validation", Action.MODELS_READ),
     Route("POST", f"{_MODEL}/validation", Action.MODELS_WRITE),
+    Route("POST", "/v1/models/{name}/uploads", Action.MODELS_WRITE),
 )
 
 _AUTH_ROUTES = (Route("GET", "/v1/auth/whoami", Action.TOKENS_MANAGE),)
@@ -155,6 +169,7 @@ PUBLIC_ROUTES: tuple[tuple[str, str], ...] = (
     ("POST", "/v1/auth/token"),
     ("GET", "/v1/auth/jwks.json"),
     ("GET", "/v1/openapi.json"),
+    ("GET", "/v1/models/openapi.json"),
 )
 """(method, path) of the routes that answer without a token."""
 

@@ -1,7 +1,8 @@
-"""``anfl models``: register, list, show, alias, inspect."""
+"""``anfl models``: register, list, show, alias, download, inspect."""
 
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote
@@ -10,6 +11,7 @@ import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
 from anfl.cli.artefacts import artefacts_at
+from anfl.cli.downloads import ARTIFACTS, fetch, files_at, place_of
 from anfl.cli.errors import CliError, ExitCode
 from anfl.cli.options import Endpoint, Json, Role, Token
 from anfl.cli.output import console, errors, print_json, print_table
@@ -22,10 +24,10 @@ Name = Annotated[str, typer.Argument(help="Name of the model.")]
 Version = Annotated[str, typer.Argument(help="Version number.")]
 
 _API = "/api/2.0/mlflow"
-_ARTIFACTS = "/api/2.0/mlflow-artifacts/artifacts"
 _CHUNK = 1 << 20
 _GATEWAY_LIMIT = 10_000_000
 """Largest body in bytes that is sent through API Gateway (its own limit is 10 MB)."""
+_COLUMNS = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
 _FINAL = {"VALIDATED", "REJECTED", "QUARANTINED"}
 
 
@@ -158,6 +160,33 @@ def alias(
 
 
 @app.command()
+def download(
+    name: Name,
+    version: Version,
+    folder: Annotated[Path, typer.Argument(file_okay=False, help="Where to; made if it is not there.")],
+    endpoint: Endpoint = None,
+    token: Token = None,
+    role: Role = None,
+    as_json: Json = False,
+) -> None:
+    """Fetch a version's artefacts and check their checksums."""
+    target = resolve(endpoint, token, role=role)
+    with target.connect() as client:
+        parameters = {"name": name, "version": version}
+        uri = client.json("GET", f"{_API}/model-versions/get-download-uri", params=parameters)["artifact_uri"]
+        files = files_at(client, place_of(uri))
+    base = target.ingest or target.endpoint
+    with Progress(*_COLUMNS, console=errors, disable=as_json) as progress:
+        task = progress.add_task("download", total=sum(file.size or 0 for file in files) or None)
+        advance = partial(progress.advance, task)
+        written = [fetch(file, folder, base=base, token=target.token, received=advance) for file in files]
+    if as_json:
+        print_json({"files": [str(file) for file in written]})
+    else:
+        console.print(f"{len(written)} files of {name} version {version} are in {folder}.")
+
+
+@app.command()
 def inspect(
     path: Annotated[Path, typer.Argument(exists=True, help="File or folder of artefacts.")], as_json: Json = False
 ) -> None:
@@ -183,18 +212,17 @@ def _create_if_absent(client: Client, name: str) -> None:
 
 def _upload(target: Target, files: dict[str, Path], *, quiet: bool) -> None:
     """Send each file to its place, the key; those too large for the gateway take the path for large requests."""
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     with (
         target.connect() as small,
         Client(target.ingest or target.endpoint, token=target.token) as large,
-        Progress(*columns, console=errors, disable=quiet) as progress,
+        Progress(*_COLUMNS, console=errors, disable=quiet) as progress,
     ):
         task = progress.add_task("upload", total=sum(file.stat().st_size for file in files.values()))
         for place, file in files.items():
             size = file.stat().st_size
             client = small if size <= _GATEWAY_LIMIT else large
             content = _chunks(file, lambda sent: progress.advance(task, sent))
-            client.send("PUT", f"{_ARTIFACTS}/{quote(place)}", content=content, headers={"content-length": str(size)})
+            client.send("PUT", f"{ARTIFACTS}/{quote(place)}", content=content, headers={"content-length": str(size)})
 
 
 def _chunks(file: Path, sent: Callable[[int], None]) -> Iterator[bytes]:

@@ -1,9 +1,12 @@
 """Artefacts in S3: below ``{tenant}/`` of one bucket, streamed in both directions in bounded memory."""
 
+import base64
+import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
@@ -22,6 +25,10 @@ PART_BYTES = 8 * 1024 * 1024
 MAX_FILE_BYTES = 50 * 1024**3
 MAX_KEY_BYTES = 1024
 MAX_LISTED = 10_000
+LINK_SECONDS = 900
+"""How long a presigned link works."""
+MAX_PARTS = 10_000
+_CHUNK_BYTES = 1024 * 1024
 _RANGE = re.compile(r"bytes=(?:\d+-\d*|-\d+)")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\\#]")
 
@@ -50,6 +57,15 @@ class Opened:
     body: "StreamingBody"
     length: int
     content_range: str | None
+    version: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class UploadLink:
+    """Where to PUT a file, with exactly these headers."""
+
+    url: str
+    headers: dict[str, str]
 
 
 class Artifacts:
@@ -58,6 +74,10 @@ class Artifacts:
     def __init__(self, *, bucket: str, client: "S3Client") -> None:
         self._bucket = bucket
         self._client = client
+
+    def check(self, tenant: str, path: str) -> None:
+        """:raises Problem: 400 for an impossible path."""
+        _key(tenant, path)
 
     def entries(self, tenant: str, path: str) -> list[Entry]:
         """What stands directly below a folder, folders included; empty for a file or nothing.
@@ -83,15 +103,12 @@ class Artifacts:
         :raises Problem: 400 for an impossible path.
         """
         key = _key(tenant, path)
-        for page in self._client.get_paginator("list_object_versions").paginate(Bucket=self._bucket, Prefix=key):
-            for item in page.get("Versions", []):
-                if item["IsLatest"] and (item["Key"] == key or item["Key"].startswith(f"{key}/")):
-                    version = item["VersionId"]
-                    yield Stored(
-                        path=item["Key"][len(tenant) + 1 :],
-                        size=item["Size"],
-                        version=None if version == "null" else version,
-                    )
+        # Keys come in order and each key's versions newest first: the file itself would be the first of all.
+        first = self._client.list_object_versions(Bucket=self._bucket, Prefix=key, MaxKeys=1)
+        pages = self._client.get_paginator("list_object_versions").paginate(Bucket=self._bucket, Prefix=f"{key}/")
+        yield from (stored for stored in _latest(first, tenant) if f"{tenant}/{stored.path}" == key)
+        for page in pages:
+            yield from _latest(page, tenant)
 
     def open(self, tenant: str, path: str, *, version: str | None = None, bytes_range: str | None = None) -> Opened:
         """Begin to read a file.
@@ -116,7 +133,140 @@ class Artifacts:
                     HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, "invalid_range", f"'{path}' ends before that range."
                 ) from None
             raise
-        return Opened(body=answer["Body"], length=answer["ContentLength"], content_range=answer.get("ContentRange"))
+        return Opened(
+            body=answer["Body"],
+            length=answer["ContentLength"],
+            content_range=answer.get("ContentRange"),
+            version=_version(answer.get("VersionId")),
+        )
+
+    def newest(self, tenant: str, path: str, *, version: str | None = None) -> Stored:
+        """What S3 holds of a file now (or of its ``version``).
+
+        :raises Problem: 404, 400 for an impossible path.
+        """
+        return self._head(tenant, path, version)[0]
+
+    def sha256(self, tenant: str, stored: Stored, *, at_most: int) -> str | None:
+        """The checksum of a stored file in hexadecimal: as S3 recorded it, else by reading it in bounded memory.
+
+        :param at_most: the largest file in bytes that is read; a larger one's is None.
+        :raises Problem: 404 where it is gone.
+        """
+        _, recorded = self._head(tenant, stored.path, stored.version)
+        if recorded is not None:
+            return recorded
+        if stored.size > at_most:
+            return None
+        digest = hashlib.sha256()
+        opened = self.open(tenant, stored.path, version=stored.version)
+        try:
+            for chunk in opened.body.iter_chunks(_CHUNK_BYTES):
+                digest.update(chunk)
+        finally:
+            opened.body.close()
+        return digest.hexdigest()
+
+    def _head(self, tenant: str, path: str, version: str | None) -> tuple[Stored, str | None]:
+        arguments: dict[str, Any] = {"VersionId": version} if version else {}
+        try:
+            answer = self._client.head_object(
+                Bucket=self._bucket, Key=_key(tenant, path), ChecksumMode="ENABLED", **arguments
+            )
+        except ClientError as error:
+            if error.response["Error"]["Code"] in ("404", "NoSuchKey", "NoSuchVersion", "405"):
+                raise does_not_exist(f"No such artifact: '{path}'") from None
+            raise
+        stored = Stored(path=path, size=answer["ContentLength"], version=_version(answer.get("VersionId")))
+        checksum = answer.get("ChecksumSHA256", "")
+        whole = checksum and "-" not in checksum  # of several parts: a checksum of their checksums
+        return stored, base64.b64decode(checksum).hex() if whole else None
+
+    def link(self, tenant: str, path: str, *, version: str | None) -> str:
+        """A URL that downloads a file for `LINK_SECONDS`.
+
+        :raises Problem: 400 for an impossible path.
+        """
+        place: dict[str, Any] = {"Bucket": self._bucket, "Key": _key(tenant, path)}
+        if version is not None:
+            place["VersionId"] = version
+        return self._client.generate_presigned_url("get_object", Params=place, ExpiresIn=LINK_SECONDS)
+
+    def upload_link(self, tenant: str, path: str, *, size: int, sha256: str) -> "UploadLink":
+        """Where to PUT a new file of exactly ``size`` bytes with that checksum (hexadecimal) within `LINK_SECONDS`.
+
+        :raises Problem: 400 for an impossible path.
+        """
+        checksum = base64.b64encode(bytes.fromhex(sha256)).decode()
+        url = self._client.generate_presigned_url(
+            "put_object",
+            Params={
+                "Bucket": self._bucket,
+                "Key": _key(tenant, path),
+                "ContentLength": size,
+                "ChecksumSHA256": checksum,
+                "IfNoneMatch": "*",
+            },
+            ExpiresIn=LINK_SECONDS,
+        )
+        headers = {"content-length": str(size), "x-amz-checksum-sha256": checksum, "if-none-match": "*"}
+        return UploadLink(url=url, headers=headers)
+
+    def begin_parts(self, tenant: str, path: str, parts: int) -> tuple[str, list[str]]:
+        """Begin an upload in parts: its id, and where to PUT each part within `LINK_SECONDS`.
+
+        :raises Problem: 400 for an impossible path or number of parts.
+        """
+        if not 1 <= parts <= MAX_PARTS:
+            raise invalid_parameter(f"Parameter 'num_parts' must be between 1 and {MAX_PARTS}.", field="num_parts")
+        place: dict[str, Any] = {"Bucket": self._bucket, "Key": _key(tenant, path)}
+        upload = self._client.create_multipart_upload(**place)["UploadId"]
+        return upload, [
+            self._client.generate_presigned_url(
+                "upload_part",
+                Params=place | {"UploadId": upload, "PartNumber": number},
+                ExpiresIn=LINK_SECONDS,
+            )
+            for number in range(1, parts + 1)
+        ]
+
+    def complete_parts(self, tenant: str, path: str, upload: str, parts: Sequence[tuple[int, str]]) -> Stored:
+        """Make a file of the parts (number, ETag) that were sent.
+
+        :raises Problem: 404 for an unknown upload, 400 for parts that are not those.
+        """
+        completed: Any = [{"PartNumber": number, "ETag": etag} for number, etag in sorted(parts)]
+        try:
+            self._client.complete_multipart_upload(
+                Bucket=self._bucket,
+                Key=_key(tenant, path),
+                UploadId=upload,
+                MultipartUpload={"Parts": completed},
+            )
+        except ClientError as error:
+            raise _of_parts(error) from error
+        return self.newest(tenant, path)
+
+    def abort_parts(self, tenant: str, path: str, upload: str) -> None:
+        """Forget the parts that were sent.
+
+        :raises Problem: 404 for an unknown upload.
+        """
+        try:
+            self._client.abort_multipart_upload(Bucket=self._bucket, Key=_key(tenant, path), UploadId=upload)
+        except ClientError as error:
+            raise _of_parts(error) from error
+
+    def hide(self, tenant: str, path: str) -> None:
+        """Remove a file from view; S3 keeps its versions for a while."""
+        self._client.delete_object(Bucket=self._bucket, Key=_key(tenant, path))
+
+    def restore(self, tenant: str, stored: Stored) -> Stored:
+        """Put an older version of a file on top again, as a new one."""
+        key = _key(tenant, stored.path)
+        source: Any = {"Bucket": self._bucket, "Key": key, "VersionId": stored.version}
+        answer = self._client.copy_object(Bucket=self._bucket, Key=key, CopySource=source)
+        return Stored(path=stored.path, size=stored.size, version=_version(answer.get("VersionId")))
 
     def writer(self, tenant: str, path: str) -> "Writer":
         """Begin to write a file; it appears when the writer is finished, whole or not at all.
@@ -125,20 +275,17 @@ class Artifacts:
         """
         if path.endswith("/"):
             raise _impossible()
-        return Writer(bucket=self._bucket, key=_key(tenant, path), client=self._client)
+        return Writer(bucket=self._bucket, path=path, key=_key(tenant, path), client=self._client)
 
-    def delete(self, tenant: str, path: str) -> None:
-        """Remove a file, or a folder with everything below it; nothing there is fine.
+    def delete(self, tenant: str, path: str) -> Iterator[list[str]]:
+        """Remove a file, or a folder with everything below it; nothing there is fine. Gives the paths that are gone.
 
         :raises Problem: 400 for an impossible path.
         """
-        batch: list[str] = []
-        for stored in self.walk(tenant, path):
-            batch.append(f"{tenant}/{stored.path}")
-            if len(batch) == 1000:
-                self._remove(batch)
-                batch = []
-        self._remove(batch)
+        found = self.walk(tenant, path)
+        while batch := [stored.path for stored in islice(found, 1000)]:
+            self._remove([f"{tenant}/{gone}" for gone in batch])
+            yield batch
 
     def _remove(self, keys: list[str]) -> None:
         if keys:
@@ -150,13 +297,15 @@ class Artifacts:
 class Writer:
     """One upload. Feed it with `write`, then `finish`; or `abort`."""
 
-    def __init__(self, *, bucket: str, key: str, client: "S3Client") -> None:
+    def __init__(self, *, bucket: str, path: str, key: str, client: "S3Client") -> None:
+        self._path = path
         self._place: dict[str, Any] = {"Bucket": bucket, "Key": key}
         self._client = client
         self._buffer = bytearray()
         self._upload: str | None = None
         self._parts: list[CompletedPartTypeDef] = []
         self._written = 0
+        self._sha256 = hashlib.sha256()
 
     def wants_flush(self, chunk: bytes) -> bool:
         """Add ``chunk``; True: call `flush` before the next one. Never blocks."""
@@ -172,6 +321,7 @@ class Writer:
         """Send what was collected as one part."""
         if self._upload is None:
             self._upload = self._client.create_multipart_upload(**self._place)["UploadId"]
+        self._sha256.update(self._buffer)
         number = len(self._parts) + 1
         answer = self._client.upload_part(
             **self._place, UploadId=self._upload, PartNumber=number, Body=bytes(self._buffer)
@@ -179,16 +329,18 @@ class Writer:
         self._parts.append({"PartNumber": number, "ETag": answer["ETag"]})
         self._buffer.clear()
 
-    def finish(self) -> None:
-        """Make the file appear."""
+    def finish(self) -> tuple[Stored, str]:
+        """Make the file appear; what S3 holds of it, and its sha256 in hexadecimal."""
         if self._upload is None:
-            self._client.put_object(**self._place, Body=bytes(self._buffer))
-            return
-        if self._buffer:
-            self.flush()
-        self._client.complete_multipart_upload(
-            **self._place, UploadId=self._upload, MultipartUpload={"Parts": self._parts}
-        )
+            self._sha256.update(self._buffer)
+            version = self._client.put_object(**self._place, Body=bytes(self._buffer)).get("VersionId")
+        else:
+            if self._buffer:
+                self.flush()
+            version = self._client.complete_multipart_upload(
+                **self._place, UploadId=self._upload, MultipartUpload={"Parts": self._parts}
+            ).get("VersionId")
+        return Stored(path=self._path, size=self._written, version=_version(version)), self._sha256.hexdigest()
 
     def abort(self) -> None:
         """Forget what was sent."""
@@ -218,6 +370,26 @@ def _key(tenant: str, path: str) -> str:
     if too_long:
         raise invalid_parameter(f"'path' exceeds the maximum length of {MAX_KEY_BYTES} bytes", field="path")
     return key
+
+
+def _latest(page: Mapping[str, Any], tenant: str) -> Iterator[Stored]:
+    for item in page.get("Versions", []):
+        if item["IsLatest"]:
+            path = item["Key"][len(tenant) + 1 :]
+            yield Stored(path=path, size=item["Size"], version=_version(item["VersionId"]))
+
+
+def _version(answered: str | None) -> str | None:
+    return None if answered == "null" else answered
+
+
+def _of_parts(error: ClientError) -> Exception:
+    code = error.response["Error"]["Code"]
+    if code in ("NoSuchUpload", "404"):
+        return does_not_exist("No such multipart upload; it may have been completed or aborted.")
+    if code in ("InvalidPart", "InvalidPartOrder", "EntityTooSmall", "MalformedXML", "InvalidRequest"):
+        return invalid_parameter(f"These are not the parts that were uploaded ({code}).", field="parts")
+    return error
 
 
 def _impossible() -> Problem:

@@ -26,6 +26,8 @@ _EQUALITY = frozenset({"=", "!="})
 _PATTERNS = frozenset({"LIKE", "ILIKE"})
 _LISTS = frozenset({"IN", "NOT IN"})
 _ORDERS = frozenset({">", ">=", "<", "<="})
+_KEYWORDS = frozenset({"TRUE", "FALSE", "NULL"})
+"""Words of SQL that are no values here."""
 
 
 class Kind(StrEnum):
@@ -189,19 +191,23 @@ class _Parser:
         entity, key = self._key(start)
         operator = self._operator(start)
         token = self._take(start)
+        if token.kind == "word" and token.text.upper() in _KEYWORDS:
+            raise self._invalid_clause(start.start)
         is_tag = entity in ("tag", "tags")
         if entity not in ("attribute", "tag", "tags"):
             raise self._at(f"Invalid entity type '{entity}'. Valid entity types are attribute, tag, tags", start)
         if not is_tag and key not in self._attributes:
             valid = sorted(self._attributes)
             raise self._at(f"Invalid attribute key '{key}' specified. Valid keys are '{valid}'", start)
-        value = self._value(token, key=key, is_tag=is_tag)
+        value = self._value(token, start=start, key=key, is_tag=is_tag)
         if operator not in (_EQUALITY | _PATTERNS if is_tag else _OPERATORS[self._attributes[key]]):
             kind = "tag" if is_tag else "attribute"
             name = f" {key}" if not is_tag and self._attributes[key] is Kind.NUMBER else ""
             raise invalid_parameter(f"Invalid comparator for {kind}{name}: {operator}", field="filter")
-        if isinstance(value, tuple) is not (operator in _LISTS):
-            raise self._at(f"Expected {'a list' if operator in _LISTS else 'a single value'} after {operator}", token)
+        if operator in _LISTS and not isinstance(value, tuple):
+            raise self._invalid_clause(start.start)
+        if isinstance(value, tuple) and operator not in _LISTS:
+            raise self._at(f"Expected a single value after {operator}", token)
         return Comparison(key=key, is_tag=is_tag, operator=operator, value=value)
 
     def _key(self, token: _Token) -> tuple[str, str]:
@@ -237,7 +243,7 @@ class _Parser:
             return word
         raise self._invalid_clause(start.start)
 
-    def _value(self, token: _Token, *, key: str, is_tag: bool) -> Value:
+    def _value(self, token: _Token, *, start: _Token, key: str, is_tag: bool) -> Value:
         kind = None if is_tag else self._attributes[key]
         if token.kind in ("single", "double"):
             text = _unquoted(token.text)
@@ -245,7 +251,7 @@ class _Parser:
         if token.kind == "number" and kind is Kind.NUMBER:
             return self._integer(token.text, key)
         if token.kind == "open" and kind is Kind.LISTED_TEXT:
-            return self._list()
+            return self._list(start)
         if token.kind == "word":
             raise self._at(
                 "Parameter value is either not quoted or unidentified quote types used for string value"
@@ -266,15 +272,12 @@ class _Parser:
             raise invalid_parameter(f"Invalid value for numeric attribute '{key}': {text!r}", field="filter")
         return int(text)
 
-    def _list(self) -> tuple[str, ...]:
+    def _list(self, start: _Token) -> tuple[str, ...]:
         expected = "While parsing a list in the query, expected"
         nothing = f"{expected} a non-empty list of string values, but got"
         values: list[str] = []
         while True:
-            token = self._peek()
-            if token is None:
-                raise invalid_parameter(f"{nothing} ill-formed list.", field="filter")
-            self._next += 1
+            token = self._take(start)
             if token.kind == "close":
                 break
             if token.kind == "number":
@@ -285,10 +288,12 @@ class _Parser:
                 raise self._at(f"{nothing} ill-formed list.", token)
             values.append(_unquoted(token.text))
             separator = self._peek()
-            if separator is not None and separator.kind == "comma":
+            if separator is None:
+                raise self._invalid_clause(start.start)
+            if separator.kind == "comma":
                 self._next += 1
-            elif separator is None or separator.kind != "close":
-                raise self._at(f"{nothing} ill-formed list.", separator or token)
+            elif separator.kind != "close":
+                raise self._at(f"{nothing} ill-formed list.", separator)
         if not values:
             raise invalid_parameter(f"{nothing} empty list", field="filter")
         return tuple(values)

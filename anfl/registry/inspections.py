@@ -10,7 +10,7 @@ import msgspec
 from anfl.inspection.inspector import FileSource, Local, inspect_files
 from anfl.inspection.limits import Limits
 from anfl.inspection.report import Reason, Report
-from anfl.registry import sources
+from anfl.registry import locations
 from anfl.registry.artifacts import Artifacts, Stored
 from anfl.registry.entities import Verdict, VerdictStatus, VersionOf
 from anfl.registry.errors import does_not_exist
@@ -43,7 +43,7 @@ class Inspections:
         :raises Problem: 404 where the version is deleted meanwhile.
         """
         before = self._registry.verdicts.of(tenant, of)
-        path = sources.artifact_path(of.version.location)
+        path = locations.artifact_path(of.version.location)
         if path is None:
             verdict = not_inspectable()
         else:

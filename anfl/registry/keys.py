@@ -9,6 +9,9 @@ pk                        sk                               item
 ``{t}#model#{id}``        ``t#{key}``                      a tag of the model too large for its record
 ``{t}#model#{id}``        ``v#{number}#{key}``             a tag of a version too large for its record
 ``{t}#model#{id}``        ``check#{number}``               the validation's state and verdict
+``{t}#locations``         ``{path}``                       a place in the store that versions name, and its files
+``{t}#digests``           ``{path}``                       sha256 of the file that was last uploaded there
+``{t}#webhooks``          ``{id}``                         a webhook
 ``{t}#deleted``           ``{id}``                         tombstone of a model whose items are still being removed
 ========================  ===============================  =======================================================
 
@@ -22,11 +25,14 @@ get model                   1 r: record and its latest versions in one batch (2 
 get version, by alias       1 r (2 r when the process has not seen the model)
 create model                1 w (conditional on the name being free)
 update, tag a model         1 r + 1 w
-create version              1 r + 1 T: counter, version, membership, pending check — numbers are unique and gap-free
+create version              1 r + 1 T: counter, version, membership, pending check — numbers are unique and gap-free;
+                            1 r more where the artefacts lie in the store, 2 r more where they were never named before
 alias                       1 r + 1 T: moves atomically, and only to a version that exists
 update, tag a version       1–2 r + 1 T
-transition, delete version  2–4 r + 1 T (archiving others: 1 T per 30 versions)
-rename                      1 r + 1 T, whatever the number of versions
+transition, delete version  1–4 r + 1 T (archiving others: 1 T per 30 versions)
+rename                      2 r + 1 T, whatever the number of versions
+upload, presigned upload    2 r + 1 w (1 r + 0 w); presigned download and download 1–2 r; delete an artefact 2 r + 1 w
+webhooks                    get, list 1 r; create 1 r + 1 w; update, delete 1 r + 1 w
 delete model                1 r + 1 T, then removal of what hung off it; interrupted, the tombstone's sweep finishes
 search models               pages of 1 MB over the tenant's models by name, from the cursor; 1 r per 100 versions shown
 search versions             of named models: 1 r each + their versions; else pages of 1 MB over all of the tenant's
@@ -116,3 +122,28 @@ def deleted(tenant: str) -> str:
 def tombstone(tenant: str, model_id: str) -> Key:
     """Tombstone of a model."""
     return _key(deleted(tenant), model_id)
+
+
+def webhooks(tenant: str) -> str:
+    """Partition of a tenant's webhooks."""
+    return f"{tenant}#webhooks"
+
+
+def webhook(tenant: str, webhook_id: str) -> Key:
+    """A webhook."""
+    return _key(webhooks(tenant), webhook_id)
+
+
+def locations(tenant: str) -> str:
+    """Partition of the places in the artefact store that versions name."""
+    return f"{tenant}#locations"
+
+
+def location(tenant: str, path: str) -> Key:
+    """A place in the artefact store that versions name."""
+    return _key(locations(tenant), path)
+
+
+def digest(tenant: str, path: str) -> Key:
+    """The digest of an uploaded file."""
+    return _key(f"{tenant}#digests", path)

@@ -2,7 +2,7 @@
 
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
 
@@ -10,8 +10,9 @@ from anfl.problems import Problem
 from anfl.registry import keys, rules
 from anfl.registry.entities import PROMPT_TAG, Model, Stage, Version, VersionOf
 from anfl.registry.errors import already_exists, does_not_exist, invalid_parameter
-from anfl.registry.records import Records, drop_tag, large_tag_puts, put_tag, unchanged
-from anfl.registry.table import EXISTS, Check, Delete, LostRaceError, Put, until_won
+from anfl.registry.locations import Locations, artifact_path, holder
+from anfl.registry.records import Records, drop_tag, large_tag_puts, put_tag, unchanged, version_of
+from anfl.registry.table import EXISTS, Check, Delete, Item, LostRaceError, Put, until_won
 from anfl.registry.tags import arrange
 from anfl.resources import PARTITION_KEY, SORT_KEY
 
@@ -33,6 +34,7 @@ class Models:
     def __init__(self, records: Records, *, clock: Clock = now) -> None:
         self._records = records
         self._table = records.table
+        self._locations = Locations(records.table)
         self._clock = clock
 
     def create(
@@ -167,13 +169,26 @@ class Models:
         """Remove what is left of deleted models."""
         for tombstone in list(self._table.query(keys.deleted(tenant))):
             model_id = tombstone[SORT_KEY]
+            versions = list(self._table.query(keys.versions(tenant), prefix=keys.versions_of(model_id)))
+            self._release(tenant, model_id, versions)
             # Versions first: no tag or verdict can be added to a version that is gone.
-            for items in (
-                self._table.query(keys.versions(tenant), prefix=keys.versions_of(model_id)),
-                self._table.query(keys.belongings(tenant, model_id)),
-            ):
+            for items in (versions, self._table.query(keys.belongings(tenant, model_id))):
                 self._table.remove({name: item[name] for name in (PARTITION_KEY, SORT_KEY)} for item in items)
             self._table.remove([keys.tombstone(tenant, model_id)])
+
+    def _release(self, tenant: str, model_id: str, versions: Iterable[Item]) -> None:
+        """Let go of the places that versions of a deleted model name, before the versions go."""
+        places: dict[str, set[str]] = {}
+        for version in map(version_of, versions):
+            if path := artifact_path(version.location):
+                places.setdefault(path, set()).add(holder(model_id, version.number))
+        for path, holders in places.items():
+
+            def attempt(path: str = path, holders: set[str] = holders) -> None:
+                if releases := self._locations.releases(tenant, path, holders):
+                    self._table.write(*releases)
+
+            until_won(attempt)
 
     def set_alias(self, tenant: str, name: str, alias: str, number: int) -> None:
         """Point an alias at a version, wherever it pointed before.
@@ -184,7 +199,7 @@ class Models:
         rules.new_alias(alias)
 
         def attempt() -> None:
-            found = self._records.version(tenant, name, number)
+            found = self._records.version_to_name(tenant, name, number)
             before = found.model
             aliases = before.aliases | {alias: number}
             if len(aliases) > rules.MAX_ALIASES:

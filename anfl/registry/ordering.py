@@ -32,10 +32,13 @@ VERSION_DEFAULT = ("last_updated_timestamp DESC",)
 VERSION_TIES = (Order(field="name", descending=False), Order(field="number", descending=True))
 
 
-def parse(items: Iterable[str], *, keys: Mapping[str, str], ties: Sequence[Order]) -> tuple[Order, ...]:
+def parse(
+    items: Iterable[str], *, keys: Mapping[str, str], ties: Sequence[Order], noun: str = "order by"
+) -> tuple[Order, ...]:
     """Read the items and append the tie-breaks that they leave open.
 
     :param keys: the names that may be used → the field that each means.
+    :param noun: what MLflow calls the keys of such items.
     :raises Problem: 400.
     """
     orders: list[Order] = []
@@ -45,7 +48,7 @@ def parse(items: Iterable[str], *, keys: Mapping[str, str], ties: Sequence[Order
             raise invalid_parameter(f"Invalid order_by clause '{item}'. Could not be parsed.", field="order_by")
         key = match["key"].strip('`"').removeprefix("attribute.")
         if key not in keys:
-            message = f"Invalid order by key '{key}' specified. Valid keys are '{sorted(keys)}'"
+            message = f"Invalid {noun} key '{key}' specified. Valid keys are '{sorted(keys)}'"
             raise invalid_parameter(message, field="order_by")
         if any(order.field == keys[key] for order in orders):
             raise invalid_parameter(f"`order_by` contains duplicate fields: {list(items)}", field="order_by")

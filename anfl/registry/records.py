@@ -3,10 +3,12 @@
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from http import HTTPStatus
 from typing import TypeVar
 
 import msgspec
 
+from anfl.problems import Problem
 from anfl.registry import keys, rules
 from anfl.registry.entities import Model, Version, VersionOf
 from anfl.registry.errors import model_not_found, version_not_found
@@ -65,6 +67,17 @@ class Records:
 
     def version(self, tenant: str, name: str, number: int) -> VersionOf:
         """A version without its large tags, and its model.
+
+        :raises Problem: 404 (that of the version, as MLflow says it, also where there is no such model), 400 for an
+            impossible name.
+        """
+        try:
+            return self.version_to_name(tenant, name, number)
+        except Problem as problem:
+            raise version_not_found(name, number) if problem.status == HTTPStatus.NOT_FOUND else problem from None
+
+    def version_to_name(self, tenant: str, name: str, number: int) -> VersionOf:
+        """As `version`; a missing model is told as such.
 
         :raises Problem: 404, 400 for an impossible name.
         """

@@ -3,13 +3,18 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from anfl.registry import webhook_rules
+from anfl.registry.artifact_store import ArtifactStore
 from anfl.registry.artifacts import Artifacts
-from anfl.registry.models import Models
+from anfl.registry.deliveries import Deliveries
+from anfl.registry.models import Clock, Models, now
 from anfl.registry.records import Records
 from anfl.registry.search import Search
 from anfl.registry.table import Table
 from anfl.registry.verdicts import Verdicts
 from anfl.registry.versions import Versions
+from anfl.registry.webhook_rules import Resolver
+from anfl.registry.webhooks import Webhooks
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -26,16 +31,33 @@ class Registry:
     verdicts: Verdicts
     search: Search
     artifacts: Artifacts
+    """The objects themselves."""
+    store: ArtifactStore
+    """The objects as callers may use them."""
+    webhooks: Webhooks
+    deliveries: Deliveries
 
 
-def build_registry(*, table: str, dynamodb: "DynamoDBClient", bucket: str, s3: "S3Client") -> Registry:
-    """The registry over a table and a bucket."""
+def build_registry(
+    *,
+    table: str,
+    dynamodb: "DynamoDBClient",
+    bucket: str,
+    s3: "S3Client",
+    resolver: Resolver = webhook_rules.resolve,
+    clock: Clock = now,
+) -> Registry:
+    """The registry over a table and a bucket; ``resolver`` finds the addresses of webhooks' hosts."""
     records = Records(Table(name=table, client=dynamodb))
+    artifacts = Artifacts(bucket=bucket, client=s3)
     return Registry(
         records=records,
-        models=Models(records),
-        versions=Versions(records),
+        models=Models(records, clock=clock),
+        versions=Versions(records, clock=clock),
         verdicts=Verdicts(records),
         search=Search(records),
-        artifacts=Artifacts(bucket=bucket, client=s3),
+        artifacts=artifacts,
+        store=ArtifactStore(artifacts, records.table),
+        webhooks=Webhooks(records.table, resolver=resolver, clock=clock),
+        deliveries=Deliveries(resolver=resolver),
     )

@@ -78,7 +78,7 @@ class Search:
         """
         condition = filters.parse(where, filters.VERSION_ATTRIBUTES)
         chosen = order_by or ordering.VERSION_DEFAULT
-        orders = ordering.parse(chosen, keys=ordering.VERSION_KEYS, ties=ordering.VERSION_TIES)
+        orders = ordering.parse(chosen, keys=ordering.VERSION_KEYS, ties=ordering.VERSION_TIES, noun="attribute")
         position = _read_token(token)
         found = self._matching_versions(tenant, condition)
         ordering.sort(found, orders, _version_field)

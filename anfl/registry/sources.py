@@ -13,11 +13,11 @@ from anfl.problems import Problem
 from anfl.registry import rules
 from anfl.registry.entities import PROMPT_TAG
 from anfl.registry.errors import invalid_parameter
+from anfl.registry.locations import SCHEME
 from anfl.registry.models import Models
 from anfl.registry.records import Records
 
 PROXY_PATHS = ("/api/2.0/mlflow-artifacts/artifacts/", "/ajax-api/2.0/mlflow-artifacts/artifacts/")
-SCHEME = "mlflow-artifacts"
 _MODEL_VERSION = re.compile(r"/*(?P<name>[^/@]+)/(?P<version>\d+)")
 _MODEL_ALIAS = re.compile(r"/*(?P<name>[^/@]+)@(?P<alias>[^/@]+)")
 _MAX_DECODINGS = 10
@@ -75,14 +75,6 @@ def locate(source: str, *, tenant: str, records: Records, models: Models, hosts:
         " models:/<name>@<alias>.",
         field="source",
     )
-
-
-def artifact_path(location: str) -> str | None:
-    """The path in this registry's artefact store that a version's ``location`` names; None where it lies elsewhere."""
-    parsed = _split(location)
-    if parsed.scheme != SCHEME:
-        return None
-    return unquote(parsed.path).strip("/") or None
 
 
 def fully_decoded(text: str, *, plus: bool = False) -> str | None:

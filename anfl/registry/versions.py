@@ -9,6 +9,7 @@ import msgspec
 from anfl.registry import keys, rules
 from anfl.registry.entities import Model, Stage, Verdict, Version, VersionOf
 from anfl.registry.errors import invalid_parameter
+from anfl.registry.locations import Location, Locations, artifact_path, hold, holder
 from anfl.registry.models import Clock, now
 from anfl.registry.records import Records, drop_tag, large_tag_puts, put_tag, sort_of, version_of
 from anfl.registry.table import Action, Condition, Delete, LostRaceError, Put, until_won
@@ -31,6 +32,7 @@ class Versions:
     def __init__(self, records: Records, *, clock: Clock = now) -> None:
         self._records = records
         self._table = records.table
+        self._locations = Locations(records.table)
         self._clock = clock
         self._stripes = tuple(threading.Lock() for _ in range(_STRIPES))
 
@@ -46,11 +48,14 @@ class Versions:
         description: str | None = None,
         tags: Mapping[str, str] | None = None,
         check: Verdict | None = None,
+        place: Callable[[], Location] | None = None,
     ) -> VersionOf:
         """The next version of a model.
 
         :param location: where the artefacts lie (``source`` with references resolved).
         :param check: the state of its validation, stored with it.
+        :param place: reads the place in the artefact store that this freezes (`ArtifactStore.place`); None where the
+            artefacts lie elsewhere.
         :raises Problem: 404 for the model, 400.
         """
         rules.model_name(name)
@@ -83,12 +88,14 @@ class Versions:
                 before, last_version=number, updated_at=moment, latest=before.latest | {Stage.NONE: number}
             )
             checks = [] if check is None else [Put(key=keys.check(tenant, before.id, number), item=verdict_item(check))]
+            holds = [] if place is None else [hold(tenant, place(), holder(before.id, number))]
             self._table.write(
                 self._records.put_model(tenant, model, before=before),
                 self._records.put_version(tenant, version, before=None),
                 Put(key=keys.member(tenant, before.id, Stage.NONE, number)),
                 *large_tag_puts(tenant, before.id, number, arranged.spilled),
                 *checks,
+                *holds,
             )
             return VersionOf(model=model, version=msgspec.structs.replace(version, tags=dict(tags or {})))
 
@@ -185,6 +192,7 @@ class Versions:
                 Delete(key=keys.member(tenant, before.id, version.stage, number)),
                 Delete(key=keys.check(tenant, before.id, number)),
                 *(Delete(key=keys.tag(tenant, before.id, number, key)) for key in sorted(version.spilled)),
+                *self._locations.releases(tenant, artifact_path(version.location), [holder(before.id, number)]),
             )
 
         with self._turn(tenant, name):

@@ -5,7 +5,7 @@ from urllib.parse import quote
 
 from starlette.requests import Request
 
-from anfl.registry import sources
+from anfl.registry import locations, sources
 
 _ROUTES = ("/api/2.0/", "/ajax-api/2.0/", "/v1/")
 
@@ -24,7 +24,7 @@ class Address:
         ``mlflow-artifacts:`` means nothing to a client whose tracking store is another server (or a file), so it
         becomes the artefact proxy's URL.
         """
-        path = sources.artifact_path(location)
+        path = locations.artifact_path(location)
         if path is None:
             return location
         return f"{self.scheme}://{self.host}{self.prefix}{sources.PROXY_PATHS[0]}{quote(path)}"

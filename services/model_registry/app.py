@@ -8,8 +8,11 @@ from botocore.exceptions import BotoCoreError, ClientError
 from anfl import aws, environment
 from anfl.auth.verifier import TokenSettings, verifier_from_settings
 from anfl.http.adapters import from_starlette
+from anfl.http.answers import Response, json_response
+from anfl.http.requests import Request
 from anfl.http.service import Service, Verifier, build
 from anfl.problems import unavailable
+from anfl.registry import sources
 from anfl.registry.artifacts import MAX_FILE_BYTES
 from anfl.registry.registry import Registry, build_registry
 from anfl.registry.requests import ValidationQueue
@@ -17,8 +20,12 @@ from anfl.telemetry import stores
 from anfl.telemetry.metrics import Metrics
 from services.model_registry.artifact_proxy import ArtifactProxy
 from services.model_registry.errors import render
-from services.model_registry.mlflow_api import MlflowApi
+from services.model_registry.mlflow_api import MlflowApi, SourceCheck
+from services.model_registry.openapi import PATH as OPENAPI_PATH
+from services.model_registry.openapi import document
+from services.model_registry.uploads import Uploads
 from services.model_registry.validation import Validation
+from services.model_registry.webhooks import WebhookApi
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,8 +44,9 @@ def assemble(
     verifier: Verifier,
     stage_prefix: str = "",
     metrics: Metrics | None = None,
+    check_source: SourceCheck = sources.check_source,
 ) -> Service:
-    """The ASGI application over given parts."""
+    """The ASGI application over given parts; ``check_source`` says which sources versions may have."""
     validation = Validation(registry, queue)
 
     def ready() -> None:
@@ -47,14 +55,22 @@ def assemble(
         except (BotoCoreError, ClientError):
             raise unavailable("The registry table cannot be read.", code="store_unavailable") from None
 
+    description = json_response(document())
+
+    async def describe(_request: Request) -> Response:
+        return description
+
     return build(
         from_starlette(
             {
-                **MlflowApi(registry, validation).handlers(),
-                **ArtifactProxy(registry.artifacts).handlers(),
+                **MlflowApi(registry, validation, check_source=check_source).handlers(),
+                **ArtifactProxy(registry.store).handlers(),
+                **Uploads(registry.store).handlers(),
+                **WebhookApi(registry.webhooks, registry.deliveries).handlers(),
                 **validation.handlers(),
             }
         ),
+        public={("GET", OPENAPI_PATH): describe},
         verifier=verifier,
         ready=ready,
         max_body=MAX_FILE_BYTES,  # of an artefact; JSON bodies have a limit of their own
@@ -78,7 +94,7 @@ def creator() -> Callable[[], Service]:
             table=settings.table,
             dynamodb=session.client("dynamodb", config=aws.config(read_timeout=5)),
             bucket=settings.bucket,
-            s3=session.client("s3", config=aws.config(read_timeout=60)),
+            s3=session.client("s3", config=aws.config(read_timeout=60, signature_version="s3v4")),
         )
         queue = ValidationQueue(url=settings.queue_url, client=session.client("sqs", config=aws.config(read_timeout=5)))
         verifier = verifier_from_settings(tokens)

@@ -1,9 +1,10 @@
-"""MLflow's artefact proxy: list, download, upload and delete, streamed."""
+"""MLflow's artefact proxy: list, download, upload and delete, streamed; upload in parts and presigned links."""
 
 import asyncio
+import hashlib
 import mimetypes
 import posixpath
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from urllib.parse import quote
 
 from starlette.requests import ClientDisconnect, Request
@@ -12,31 +13,42 @@ from starlette.responses import StreamingResponse
 from anfl.auth.principal import Principal
 from anfl.http.adapters import StarletteHandler
 from anfl.http.answers import Answer, Response, json_response
-from anfl.registry.artifacts import Artifacts, Opened
+from anfl.registry.artifact_store import ArtifactStore, Verified
+from anfl.registry.errors import invalid_parameter
+from services.model_registry.parameters import Kind, Parameters, read
 
-_BASES = ("/api/2.0/mlflow-artifacts/artifacts", "/ajax-api/2.0/mlflow-artifacts/artifacts")
+_BASES = ("/api/2.0/mlflow-artifacts", "/ajax-api/2.0/mlflow-artifacts")
 _CHUNK_BYTES = 1024 * 1024
+_UPLOAD = {"path": Kind.REQUIRED, "upload_id": Kind.REQUIRED}
+
+
+class CorruptError(Exception):
+    """What S3 gave is not what was recorded; the connection breaks off before the last byte."""
 
 
 class ArtifactProxy:
     """The proxy over an artefact store."""
 
-    def __init__(self, artifacts: Artifacts) -> None:
-        self._artifacts = artifacts
+    def __init__(self, store: ArtifactStore) -> None:
+        self._store = store
 
     def handlers(self) -> dict[tuple[str, str], StarletteHandler]:
         """The routes, by (method, path)."""
         routes: dict[tuple[str, str], StarletteHandler] = {}
         for base in _BASES:
-            routes["GET", base] = self._list
-            routes["GET", f"{base}/{{path+}}"] = self._download
-            routes["PUT", f"{base}/{{path+}}"] = self._upload
-            routes["DELETE", f"{base}/{{path+}}"] = self._delete
+            routes["GET", f"{base}/artifacts"] = self._list
+            routes["GET", f"{base}/artifacts/{{path+}}"] = self._download
+            routes["PUT", f"{base}/artifacts/{{path+}}"] = self._upload
+            routes["DELETE", f"{base}/artifacts/{{path+}}"] = self._delete
+            routes["GET", f"{base}/presigned/{{path+}}"] = self._link
+            routes["POST", f"{base}/mpu/create/{{path+}}"] = self._begin_parts
+            routes["POST", f"{base}/mpu/complete/{{path+}}"] = self._complete_parts
+            routes["POST", f"{base}/mpu/abort/{{path+}}"] = self._abort_parts
         return routes
 
     async def _list(self, request: Request, principal: Principal) -> Response:
         path = request.query_params.get("path", "")
-        entries = await asyncio.to_thread(self._artifacts.entries, principal.tenant, path)
+        entries = await asyncio.to_thread(self._store.entries, principal.tenant, path)
         files = [
             {"path": entry.name, "is_dir": entry.size is None}
             | ({} if entry.size is None else {"file_size": entry.size})
@@ -46,9 +58,10 @@ class ArtifactProxy:
 
     async def _download(self, request: Request, principal: Principal) -> Response:
         path = request.path_params["path"]
-        opened = await asyncio.to_thread(
-            self._artifacts.open, principal.tenant, path, bytes_range=request.headers.get("range")
+        verified = await asyncio.to_thread(
+            self._store.open, principal.tenant, path, bytes_range=request.headers.get("range")
         )
+        opened = verified.opened
         name = posixpath.basename(path)
         headers = {
             "content-length": str(opened.length),
@@ -56,38 +69,87 @@ class ArtifactProxy:
             "x-content-type-options": "nosniff",
             "accept-ranges": "bytes",
         }
+        if verified.sha256 is not None:
+            headers["x-anfl-sha256"] = verified.sha256
         if opened.content_range is not None:
             headers["content-range"] = opened.content_range
         return StreamingResponse(
-            _chunks(opened),
+            _chunks(verified),
             206 if opened.content_range is not None else 200,
             headers=headers,
             media_type=mimetypes.guess_type(name)[0] or "application/octet-stream",
         )
 
     async def _upload(self, request: Request, principal: Principal) -> Response:
-        writer = await asyncio.to_thread(self._artifacts.writer, principal.tenant, request.path_params["path"])
+        tenant = principal.tenant
+        writer = await asyncio.to_thread(self._store.writer, tenant, request.path_params["path"])
         try:
             async for chunk in request.stream():
                 if writer.wants_flush(chunk):
                     await asyncio.to_thread(writer.flush)
-            await asyncio.to_thread(writer.finish)
+            stored, sha256 = await asyncio.to_thread(writer.finish)
         except ClientDisconnect:
             await asyncio.to_thread(writer.abort)
             return Answer(b"", 499)
         except BaseException:
             await asyncio.shield(asyncio.to_thread(writer.abort))
             raise
+        await asyncio.to_thread(self._store.uploaded, tenant, stored, sha256)
         return json_response({})
 
     async def _delete(self, request: Request, principal: Principal) -> Response:
-        await asyncio.to_thread(self._artifacts.delete, principal.tenant, request.path_params["path"])
+        await asyncio.to_thread(self._store.delete, principal.tenant, request.path_params["path"])
+        return json_response({})
+
+    async def _link(self, request: Request, principal: Principal) -> Response:
+        url, size = await asyncio.to_thread(self._store.link, principal.tenant, request.path_params["path"])
+        return json_response({"url": url, "headers": {}, "file_size": size})
+
+    async def _begin_parts(self, request: Request, principal: Principal) -> Response:
+        given = await read(request, {"path": Kind.REQUIRED, "num_parts": Kind.INTEGER})
+        path, parts = _file(request, given), given.number("num_parts", 1)
+        upload, urls = await asyncio.to_thread(self._store.begin_parts, principal.tenant, path, parts)
+        credentials = [{"url": url, "part_number": number, "headers": {}} for number, url in enumerate(urls, 1)]
+        return json_response({"upload_id": upload, "credentials": credentials})
+
+    async def _complete_parts(self, request: Request, principal: Principal) -> Response:
+        given = await read(request, _UPLOAD | {"parts": Kind.PARTS})
+        if not given.parts():
+            raise invalid_parameter("Missing value for required parameter 'parts'.", field="parts")
+        path, upload = _file(request, given), given.text("upload_id")
+        await asyncio.to_thread(self._store.complete_parts, principal.tenant, path, upload, given.parts())
+        return json_response({})
+
+    async def _abort_parts(self, request: Request, principal: Principal) -> Response:
+        given = await read(request, _UPLOAD)
+        path, upload = _file(request, given), given.text("upload_id")
+        await asyncio.to_thread(self._store.abort_parts, principal.tenant, path, upload)
         return json_response({})
 
 
-async def _chunks(opened: Opened) -> AsyncIterator[bytes]:
+def _file(request: Request, given: Parameters) -> str:
+    """The file's place: the folder is in the URL, and of the path on the caller's disk its name counts."""
+    return posixpath.join(request.path_params["path"], posixpath.basename(given.text("path")))
+
+
+async def _chunks(verified: Verified) -> AsyncIterator[bytes]:
+    """The bytes; the last of them only once all are known to be the recorded ones (a range cannot be known to be).
+
+    :raises CorruptError: they are not.
+    """
+    opened = verified.opened
+    check = verified.sha256 if opened.content_range is None else None
+    digest = hashlib.sha256()
+    read_chunk: Callable[[], Awaitable[bytes]] = lambda: asyncio.to_thread(opened.body.read, _CHUNK_BYTES)  # noqa: E731
     try:
-        while chunk := await asyncio.to_thread(opened.body.read, _CHUNK_BYTES):
+        chunk = await read_chunk()
+        while chunk:
+            if check is not None:
+                digest.update(chunk)
+            following = await read_chunk()
+            if not following and check is not None and digest.hexdigest() != check:
+                raise CorruptError(f"{opened.version} has not the recorded sha256")
             yield chunk
+            chunk = following
     finally:
         opened.body.close()

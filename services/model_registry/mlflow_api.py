@@ -1,16 +1,16 @@
 """MLflow's Model Registry REST protocol: each call reads its parameters, makes one call into the domain, answers."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 from starlette.requests import Request
 
 from anfl.auth.principal import Principal
 from anfl.http.adapters import StarletteHandler
 from anfl.http.answers import Response, json_response
-from anfl.registry import rules, sources
+from anfl.registry import locations, rules, sources
 from anfl.registry.entities import VersionOf
 from anfl.registry.errors import invalid_parameter
 from anfl.registry.registry import Registry
@@ -32,14 +32,23 @@ Call = Callable[[str, Parameters, Address], Answer]
 """(tenant, parameters, where the caller reaches this service) → JSON document. Blocks."""
 
 
+class SourceCheck(Protocol):
+    """Refuses sources; see `sources.check_source`."""
+
+    def __call__(self, source: str, *, tags: Mapping[str, str]) -> None:
+        """:raises Problem: 400."""
+
+
 class MlflowApi:
     """The calls of the protocol over a registry."""
 
-    def __init__(self, registry: Registry, validation: Validation) -> None:
+    def __init__(self, registry: Registry, validation: Validation, *, check_source: SourceCheck) -> None:
+        self._check_source = check_source
         self._models = registry.models
         self._versions = registry.versions
         self._search = registry.search
         self._records = registry.records
+        self._store = registry.store
         self._validation = validation
 
     def handlers(self) -> dict[tuple[str, str], StarletteHandler]:
@@ -160,9 +169,10 @@ class MlflowApi:
     def _create_version(self, tenant: str, given: Parameters, address: Address) -> Answer:
         name, source, tags = given.text("name"), given.text("source"), given.tags()
         rules.model_name(name)
-        sources.check_source(source, tags=tags)
+        self._check_source(source, tags=tags)
         hosts = frozenset({address.host})
         location = sources.locate(source, tenant=tenant, records=self._records, models=self._models, hosts=hosts)
+        path = locations.artifact_path(location)
         created = self._versions.create(
             tenant,
             name,
@@ -173,6 +183,7 @@ class MlflowApi:
             description=given.optional("description") or "",
             tags=tags,
             check=self._validation.initial(location),
+            place=None if path is None else partial(self._store.place, tenant, path),
         )
         self._validation.enqueue(tenant, created)
         return _version(created)

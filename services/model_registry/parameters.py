@@ -32,6 +32,9 @@ class Kind(Enum):
     INTEGER = "integer"
     TEXTS = "list of text"
     TAGS = "list of {key, value}"
+    EVENT = "{entity, action}"
+    EVENTS = "list of {entity, action}"
+    PARTS = "list of {part_number, etag}"
 
 
 Schema = Mapping[str, Kind]
@@ -67,6 +70,20 @@ class Parameters:
     def tags(self, name: str = "tags") -> dict[str, str]:
         """Tags by key; the last of several with the same key counts."""
         return dict(self._values.get(name, {}))
+
+    def event(self, name: str = "event") -> tuple[str, str] | None:
+        """An event as (entity, action), None where absent."""
+        event: tuple[str, str] | None = self._values.get(name)
+        return event
+
+    def events(self, name: str = "events") -> list[tuple[str, str]] | None:
+        """Events as (entity, action), None where absent."""
+        events: list[tuple[str, str]] | None = self._values.get(name)
+        return events
+
+    def parts(self, name: str = "parts") -> list[tuple[int, str]]:
+        """Parts of an upload as (number, ETag), empty where absent."""
+        return list(self._values.get(name, []))
 
 
 async def read(request: Request, schema: Schema) -> Parameters:
@@ -171,6 +188,31 @@ def _tags(name: str, value: object) -> dict[str, str]:
     return tags
 
 
+def _event(name: str, value: object) -> tuple[str, str]:
+    entity, action = (value.get("entity"), value.get("action")) if isinstance(value, dict) else (None, None)
+    if not isinstance(entity, str) or not isinstance(action, str):
+        raise _wrong(name, value)
+    return entity, action
+
+
+def _events(name: str, value: object) -> list[tuple[str, str]]:
+    if not isinstance(value, list):
+        raise _wrong(name, value)
+    return [_event(name, item) for item in value]
+
+
+def _parts(name: str, value: object) -> list[tuple[int, str]]:
+    if not isinstance(value, list):
+        raise _wrong(name, value)
+    parts: list[tuple[int, str]] = []
+    for entry in value:
+        etag = entry.get("etag") if isinstance(entry, dict) else None
+        if not isinstance(entry, dict) or not isinstance(etag, str):
+            raise _wrong(name, value)
+        parts.append((_integer(name, entry.get("part_number")), etag))
+    return parts
+
+
 _READERS: dict[Kind, Callable[[str, object], object]] = {
     Kind.TEXT: _text,
     Kind.REQUIRED: _text,
@@ -178,4 +220,7 @@ _READERS: dict[Kind, Callable[[str, object], object]] = {
     Kind.INTEGER: _integer,
     Kind.TEXTS: _texts,
     Kind.TAGS: _tags,
+    Kind.EVENT: _event,
+    Kind.EVENTS: _events,
+    Kind.PARTS: _parts,
 }

@@ -8,13 +8,13 @@ from starlette.requests import Request
 from anfl.auth.principal import Principal
 from anfl.http.adapters import StarletteHandler
 from anfl.http.answers import Response, json_response
-from anfl.registry import rules, sources
+from anfl.registry import locations, rules
 from anfl.registry.entities import Verdict, VersionOf
 from anfl.registry.registry import Registry
 from anfl.registry.requests import ValidationQueue
 from anfl.registry.verdicts import not_inspectable, pending
 
-_PATH = "/v1/models/{name}/versions/{version}/validation"
+PATH = "/v1/models/{name}/versions/{version}/validation"
 
 
 class Validation:
@@ -27,17 +27,17 @@ class Validation:
 
     def handlers(self) -> dict[tuple[str, str], StarletteHandler]:
         """The routes, by (method, path)."""
-        return {("GET", _PATH): self._get, ("POST", _PATH): self._post}
+        return {("GET", PATH): self._get, ("POST", PATH): self._post}
 
     def initial(self, location: str) -> Verdict:
         """The state of a new version: pending, or that its artefacts cannot be inspected where they lie."""
-        if sources.artifact_path(location) is not None:
+        if locations.artifact_path(location) is not None:
             return pending()
         return not_inspectable()
 
     def enqueue(self, tenant: str, of: VersionOf) -> None:
         """Ask for the inspection of a version whose artefacts lie in this registry's store."""
-        if sources.artifact_path(of.version.location) is not None:
+        if locations.artifact_path(of.version.location) is not None:
             self._queue.send(tenant, of)
 
     async def _get(self, request: Request, principal: Principal) -> Response:
@@ -51,7 +51,7 @@ class Validation:
 
     def _ask(self, tenant: str, name: str, number: int) -> Verdict:
         found = self._versions.get(tenant, name, number)
-        if sources.artifact_path(found.version.location) is None:
+        if locations.artifact_path(found.version.location) is None:
             verdict = not_inspectable()
             self._verdicts.put(tenant, found, verdict)
             return verdict

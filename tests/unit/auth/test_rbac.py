@@ -99,6 +99,7 @@ def test_gateway_resources() -> None:
     assert {route.iam_resource() for route in ROUTES if route.path.startswith("/v1/models")} == {
         "GET/v1/models/*/versions/*/validation",
         "POST/v1/models/*/versions/*/validation",
+        "POST/v1/models/*/uploads",
     }
 
 

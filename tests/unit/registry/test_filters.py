@@ -110,9 +110,11 @@ def test_filters_that_do_not_hold(text: str) -> None:
         ("name IN ()", "expected a non-empty list of string values, but got empty list"),
         ("name IN (,'a')", "expected a non-empty list of string values, but got ill-formed list"),
         ("name IN ('a' 'b')", "ill-formed list"),
-        ("name IN ('a'", "ill-formed list"),
+        ("name IN ('a'", "Invalid clause(s) in filter string: name IN ('a'"),
+        ("name IN (", "Invalid clause(s) in filter string: name IN ("),
+        ("name = true", "Invalid clause(s) in filter string: name = true"),
         ("name IN (1, 'a')", "expected string value, punctuation, or whitespace, but got different type in list"),
-        ("name IN 'a'", "Expected a list after IN"),
+        ("name IN 'a'", "Invalid clause(s) in filter string: name IN 'a'"),
         ("name = ('a')", "Expected a single value after ="),
     ],
 )

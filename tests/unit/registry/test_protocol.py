@@ -1,10 +1,14 @@
 """The service over HTTP as MLflow's client speaks to it: documents, errors, artefacts, validation."""
 
 import asyncio
+import hashlib
 import json
 import os
+import re
+import tracemalloc
 from collections.abc import AsyncIterator
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -15,7 +19,7 @@ from anfl.auth.principal import Principal, Role
 from anfl.auth.rbac import ROUTES
 from anfl.http.service import Service
 from anfl.problems import Problem
-from anfl.registry.artifacts import PART_BYTES
+from anfl.registry.artifacts import PART_BYTES, Writer
 from anfl.registry.registry import Registry
 from anfl.registry.requests import ValidationQueue
 from services.model_registry.app import assemble
@@ -296,7 +300,7 @@ REFUSALS: list[tuple[str, str, object, int, str, str]] = [
         {"name": "bert", "source": "models:/nope/1"},
         404,
         "RESOURCE_DOES_NOT_EXIST",
-        "name=nope not found",
+        "(name=nope, version=1) not found",
     ),
     (
         "POST",
@@ -368,36 +372,65 @@ _JSON = st.recursive(
 )
 
 
+_VALUES = (
+    "bert",
+    "1",
+    "None",
+    "s3://b/x",
+    "mlflow-artifacts:/x",
+    "https://example.test",
+    "a/b",
+    "0" * 64,
+    "name = 'x'",
+)
+_NAMES = [
+    "name",
+    "version",
+    "new_name",
+    "key",
+    "value",
+    "alias",
+    "stage",
+    "stages",
+    "source",
+    "tags",
+    "max_results",
+    "page_token",
+    "filter",
+    "order_by",
+    "description",
+    "run_id",
+    "run_link",
+    "archive_existing_versions",
+    "url",
+    "events",
+    "event",
+    "status",
+    "secret",
+    "path",
+    "num_parts",
+    "upload_id",
+    "parts",
+    "size",
+    "sha256",
+]
+
+
 @settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 @given(
-    route=st.sampled_from([route for route in ROUTES if route.path.startswith(f"{API}/")]),
-    values=st.fixed_dictionaries(
-        {},
-        optional={
-            name: _JSON | st.sampled_from(["bert", "1", "None", "s3://b/x", "mlflow-artifacts:/x"])
-            for name in (
-                "name",
-                "version",
-                "new_name",
-                "key",
-                "value",
-                "alias",
-                "stage",
-                "source",
-                "tags",
-                "max_results",
-            )
-        },
-    ),
+    route=st.sampled_from([route for route in ROUTES if "mlflow" in route.path or route.path.startswith("/v1/models")]),
+    inside=st.text(min_size=1, max_size=8) | st.sampled_from(_VALUES),
+    values=st.fixed_dictionaries({}, optional={name: _JSON | st.sampled_from(_VALUES) for name in _NAMES}),
 )
-def test_no_input_is_a_server_error(call: Caller, route: Any, values: dict[str, Any]) -> None:
+def test_no_input_is_a_server_error(call: Caller, route: Any, inside: str, values: dict[str, Any]) -> None:
+    path = re.sub(r"\{\w+\+?\}", lambda _: quote(inside, safe=""), route.path)
     if route.method == "GET":
         params = {key: json.dumps(value) if not isinstance(value, str) else value for key, value in values.items()}
-        response = call("GET", route.path, params=params)
+        response = call("GET", path, params=params)
     else:
-        response = call(route.method, route.path, values)
+        response = call(route.method, path, values)
     assert response.status_code < 500, response.text
 
 
@@ -529,6 +562,113 @@ def test_a_missing_version_has_no_validation(call: Caller) -> None:
     response = call("GET", "/v1/models/bert/versions/1/validation")
     assert (response.status_code, response.headers["content-type"]) == (404, "application/problem+json")
     assert response.json()["code"] == "resource_does_not_exist"
+
+
+def test_bytes_that_are_not_the_recorded_ones_never_arrive_whole(
+    call: Caller, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    call("PUT", f"{PROXY}/m/weights", content=b"x" * 3_000_000)
+    whole = call("GET", f"{PROXY}/m/weights")
+    assert len(whole.content) == 3_000_000
+    stored = registry.artifacts.newest("acme", "m/weights")
+    monkeypatch.setattr(registry.store, "_recorded", lambda *_: {("m/weights", stored.version): "0" * 64})
+
+    async def download() -> bytes:
+        transport = httpx.ASGITransport(call._service, raise_app_exceptions=False)
+        received = b""
+        headers = {"authorization": f"Bearer {ADMIN}"}
+        async with (
+            httpx.AsyncClient(transport=transport, base_url="http://registry.test") as client,
+            client.stream("GET", f"{PROXY}/m/weights", headers=headers) as response,
+        ):
+            async for chunk in response.aiter_raw():
+                received += chunk
+        return received
+
+    assert len(asyncio.run(download())) < 3_000_000
+
+
+def test_an_upload_holds_no_more_than_a_part_in_memory() -> None:
+    size = 64 * 1024 * 1024
+
+    async def chunks() -> AsyncIterator[bytes]:
+        for _ in range(64):
+            yield b"\x00" * (1024 * 1024)
+
+    class Counting:
+        """S3 that keeps nothing."""
+
+        def __init__(self) -> None:
+            self.parts: list[int] = []
+
+        def create_multipart_upload(self, **_: Any) -> dict[str, str]:
+            return {"UploadId": "1"}
+
+        def upload_part(self, *, Body: bytes, **_: Any) -> dict[str, str]:  # noqa: N803
+            self.parts.append(len(Body))
+            return {"ETag": "e"}
+
+        def complete_multipart_upload(self, **_: Any) -> dict[str, str]:
+            return {"VersionId": "v"}
+
+    async def feed(writer: Writer) -> None:
+        async for chunk in chunks():
+            if writer.wants_flush(chunk):
+                writer.flush()
+
+    s3 = Counting()
+    writer = Writer(bucket="b", path="p", key="k", client=s3)  # type: ignore[arg-type]
+    tracemalloc.start()
+    try:
+        asyncio.run(feed(writer))
+        stored, sha256 = writer.finish()
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert (stored.size, sum(s3.parts)) == (size, size)
+    assert sha256 == hashlib.sha256(bytes(size)).hexdigest()
+    assert peak < 4 * PART_BYTES
+
+
+def test_uploads_past_the_service(call: Caller) -> None:
+    body = {"path": "1/weights", "size": 3, "sha256": hashlib.sha256(b"abc").hexdigest()}
+    answer = call("POST", "/v1/models/bert/uploads", body)
+    assert answer.status_code == 201
+    given = answer.json()
+    assert (given["path"], given["expires_in"]) == ("models/bert/1/weights", 900)
+    assert given["headers"].keys() == {"content-length", "x-amz-checksum-sha256", "if-none-match"}
+    for wrong in ({"size": -1}, {"size": 6 * 1024**3}, {"sha256": "0"}, {"path": "../x"}):
+        refusal = call("POST", "/v1/models/bert/uploads", body | wrong)
+        assert (refusal.status_code, refusal.json()["code"]) == (400, "invalid_parameter_value")
+
+
+def test_parts_are_put_past_the_service(call: Caller, s3: Any) -> None:
+    base = "/api/2.0/mlflow-artifacts"
+    begun = call("POST", f"{base}/mpu/create/m/1", {"path": "/data/weights", "num_parts": 1}).json()
+    assert [credential["part_number"] for credential in begun["credentials"]] == [1]
+    key = "acme/m/1/weights"
+    etag = s3.upload_part(Bucket="artifacts", Key=key, UploadId=begun["upload_id"], PartNumber=1, Body=b"x")["ETag"]
+    done = {"path": "weights", "upload_id": begun["upload_id"], "parts": [{"part_number": 1, "etag": etag, "url": ""}]}
+    assert call("POST", f"{base}/mpu/complete/m/1", done).json() == {}
+    assert call("GET", f"{PROXY}/m/1/weights").headers["x-anfl-sha256"] == hashlib.sha256(b"x").hexdigest()
+    linked = call("GET", f"{base}/presigned/m/1/weights").json()
+    assert (linked["file_size"], linked["headers"]) == (1, {})
+    gone = call("POST", f"{base}/mpu/abort/m/1", done)
+    assert (gone.status_code, gone.json()["error_code"]) == (404, "RESOURCE_DOES_NOT_EXIST")
+
+
+def test_a_registered_place_is_frozen_in_mlflows_form(call: Caller) -> None:
+    call("PUT", f"{PROXY}/models/bert/weights", content=b"x")
+    created(call)
+    answer = call("PUT", f"{PROXY}/models/bert/weights", content=b"y")
+    assert (answer.status_code, answer.json()["error_code"]) == (409, "RESOURCE_CONFLICT")
+
+
+def test_the_description_names_every_route_of_v1(call: Caller) -> None:
+    described = call("GET", "/v1/models/openapi.json", token=None).json()
+    wanted = {(route.path, route.method.lower()) for route in ROUTES if route.path.startswith("/v1/models")}
+    assert {(path, method) for path, methods in described["paths"].items() for method in methods} == wanted
+    assert {"Verdict", "Upload", "UploadRequest"} <= described["components"]["schemas"].keys()
 
 
 def test_health(call: Caller) -> None:

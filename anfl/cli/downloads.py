@@ -1,0 +1,87 @@
+"""Fetches a version's artefacts: each file appears whole and as it was registered, or not at all."""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from urllib.parse import quote, unquote
+
+import httpx
+
+from anfl.cli.errors import CliError
+from anfl.client import Client
+
+ARTIFACTS = "/api/2.0/mlflow-artifacts/artifacts"
+_CHUNK = 1 << 20
+_TIMEOUT = httpx.Timeout(10, read=60)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Remote:
+    """A file of the artefact store; ``size`` in bytes, None where it is not known yet."""
+
+    place: str
+    relative: PurePosixPath
+    size: int | None
+
+
+def place_of(uri: str) -> str:
+    """The path in the artefact store that a download URI names.
+
+    :raises CliError: the artefacts lie elsewhere.
+    """
+    _, found, path = uri.partition(f"{ARTIFACTS}/")
+    if not found:
+        raise CliError(f"The artefacts lie elsewhere, at {uri}; fetch them from there.")
+    return unquote(path)
+
+
+def files_at(client: Client, place: str) -> list[Remote]:
+    """The files below ``place``, or the one that it is."""
+    found = list(_below(client, place, PurePosixPath()))
+    return found or [Remote(place=place, relative=PurePosixPath(PurePosixPath(place).name), size=None)]
+
+
+def _below(client: Client, place: str, relative: PurePosixPath) -> Iterator[Remote]:
+    for entry in client.json("GET", ARTIFACTS, params={"path": place}).get("files", []):
+        inside, name = f"{place}/{entry['path']}", relative / entry["path"]
+        if entry["is_dir"]:
+            yield from _below(client, inside, name)
+        else:
+            yield Remote(place=inside, relative=name, size=int(entry["file_size"]))
+
+
+def fetch(file: Remote, folder: Path, *, base: str, token: str | None, received: Callable[[int], None]) -> Path:
+    """Download ``file`` below ``folder``.
+
+    :param base: the API's URL.
+    :param received: told how many bytes arrived.
+    :raises CliError: it did not arrive, or not with the recorded checksum.
+    """
+    if ".." in file.relative.parts or file.relative.is_absolute():
+        raise CliError(f"{file.place} would be written outside of {folder}.")
+    target = folder / file.relative
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(f"{target.name}.part")
+    headers = {"authorization": f"Bearer {token}"} if token else {}
+    digest = hashlib.sha256()
+    try:
+        with (
+            httpx.stream("GET", f"{base}{ARTIFACTS}/{quote(file.place)}", headers=headers, timeout=_TIMEOUT) as answer,
+            partial.open("wb") as out,
+        ):
+            if answer.status_code != httpx.codes.OK:
+                raise CliError(f"{file.place} was not given: {answer.status_code} {answer.reason_phrase}.")
+            for chunk in answer.iter_bytes(_CHUNK):
+                out.write(chunk)
+                digest.update(chunk)
+                received(len(chunk))
+        recorded = answer.headers.get("x-anfl-sha256")
+        if recorded not in (None, digest.hexdigest()):
+            raise CliError(f"{file.place} arrived with the sha256 {digest.hexdigest()} instead of {recorded}.")
+        partial.replace(target)
+    except httpx.HTTPError as error:
+        raise CliError(f"{file.place} did not arrive whole: {str(error) or type(error).__name__}.") from error
+    finally:
+        partial.unlink(missing_ok=True)
+    return target

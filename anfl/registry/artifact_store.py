@@ -1,0 +1,187 @@
+"""The artefact store as callers use it: checksums recorded and checked, frozen places left alone.
+
+S3 holds the bytes (`anfl.registry.artifacts`), the table what is known of them (`anfl.registry.locations`).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+import msgspec
+
+from anfl.registry import keys
+from anfl.registry.artifacts import Artifacts, Entry, Opened, Stored, UploadLink, Writer
+from anfl.registry.errors import does_not_exist
+from anfl.registry.locations import MAX_FILES, FrozenFile, Location, Locations
+from anfl.registry.records import sort_of
+from anfl.registry.table import Put, Table
+
+READ_AFTER_PARTS = 5 * 1024**3
+"""Largest file in bytes, uploaded in parts past this service, that is read for its checksum."""
+READ_TO_FREEZE = 256 * 1024**2
+"""As above, when a place is frozen and nobody recorded the checksum before."""
+
+LARGEST_COPY = 5 * 1024**3
+"""S3's limit of one copy, in bytes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verified:
+    """A file that is being read, and the sha256 that all of it must have; None where it is not known."""
+
+    opened: Opened
+    sha256: str | None
+
+
+class ArtifactStore:
+    """All tenants' artefacts; every method takes the tenant first and reaches nothing of another's."""
+
+    def __init__(self, objects: Artifacts, table: Table) -> None:
+        self._objects = objects
+        self._table = table
+        self._locations = Locations(table)
+
+    def entries(self, tenant: str, path: str) -> list[Entry]:
+        """What stands directly below a folder.
+
+        :raises Problem: 400 for an impossible path.
+        """
+        return self._objects.entries(tenant, path)
+
+    def open(self, tenant: str, path: str, *, bytes_range: str | None = None) -> Verified:
+        """Begin to read a file: in a frozen place exactly the one that was recorded.
+
+        :raises Problem: 404, 400 for an impossible path, 416.
+        """
+        frozen = self._frozen(tenant, path)
+        if frozen is not None:
+            opened = self._objects.open(tenant, path, version=frozen.version, bytes_range=bytes_range)
+            return Verified(opened=opened, sha256=frozen.sha256)
+        opened = self._objects.open(tenant, path, bytes_range=bytes_range)
+        return Verified(opened=opened, sha256=self._recorded(tenant, [path]).get((path, opened.version)))
+
+    def writer(self, tenant: str, path: str) -> Writer:
+        """Begin to write a file; give what it finishes with to `uploaded`.
+
+        :raises Problem: 400 for an impossible path, 409 in a frozen place.
+        """
+        writer = self._objects.writer(tenant, path)
+        self._locations.refuse_change(tenant, path)
+        return writer
+
+    def uploaded(self, tenant: str, stored: Stored, sha256: str | None) -> None:
+        """Record the checksum of a file that just appeared; where its place was frozen meanwhile, put that right.
+
+        :raises Problem: 409.
+        """
+        if sha256 is not None:
+            item = {"sha256": sha256, "version": stored.version}
+            self._table.write(Put(key=keys.digest(tenant, stored.path), item=item))
+        frozen = self._locations.around(tenant, stored.path)
+        if frozen is None:
+            return
+        recorded = frozen.file(stored.path)
+        if recorded is None:
+            self._objects.hide(tenant, stored.path)
+        elif recorded.version == stored.version:
+            return
+        elif recorded.size <= LARGEST_COPY:
+            # What was recorded is still served, but S3 would expire it one day, as a replaced version.
+            again = self._objects.restore(
+                tenant, Stored(path=recorded.path, size=recorded.size, version=recorded.version)
+            )
+            self._locations.renew(tenant, frozen.path, msgspec.structs.replace(recorded, version=again.version))
+        self._locations.refuse_change(tenant, stored.path)
+
+    def delete(self, tenant: str, path: str) -> None:
+        """Remove a file, or a folder with everything below it; nothing there is fine.
+
+        :raises Problem: 400 for an impossible path, 409 where a frozen place would lose something.
+        """
+        self._objects.check(tenant, path)
+        self._locations.refuse_change(tenant, path.rstrip("/"), below=True)
+        for paths in self._objects.delete(tenant, path):
+            self._table.remove(keys.digest(tenant, gone) for gone in paths)
+
+    def link(self, tenant: str, path: str) -> tuple[str, int]:
+        """A URL that downloads a file for 15 minutes, and the file's size in bytes.
+
+        :raises Problem: 404, 400 for an impossible path.
+        """
+        frozen = self._frozen(tenant, path)
+        version = None if frozen is None else frozen.version
+        stored = self._objects.newest(tenant, path, version=version)
+        return self._objects.link(tenant, path, version=stored.version), stored.size
+
+    def upload_link(self, tenant: str, path: str, *, size: int, sha256: str) -> UploadLink:
+        """Where to PUT a new file of exactly that size and checksum within 15 minutes; S3 refuses any other.
+
+        :raises Problem: 400 for an impossible path, 409 in a frozen place.
+        """
+        link = self._objects.upload_link(tenant, path, size=size, sha256=sha256)
+        self._locations.refuse_change(tenant, path)
+        return link
+
+    def begin_parts(self, tenant: str, path: str, parts: int) -> tuple[str, list[str]]:
+        """As `Artifacts.begin_parts`.
+
+        :raises Problem: 400, 409 in a frozen place.
+        """
+        self._objects.check(tenant, path)
+        self._locations.refuse_change(tenant, path)
+        return self._objects.begin_parts(tenant, path, parts)
+
+    def complete_parts(self, tenant: str, path: str, upload: str, parts: Sequence[tuple[int, str]]) -> None:
+        """As `Artifacts.complete_parts`; the checksum is recorded.
+
+        :raises Problem: 404, 400, 409 in a frozen place.
+        """
+        self._objects.check(tenant, path)
+        self._locations.refuse_change(tenant, path)
+        stored = self._objects.complete_parts(tenant, path, upload, parts)
+        self.uploaded(tenant, stored, self._objects.sha256(tenant, stored, at_most=READ_AFTER_PARTS))
+
+    def abort_parts(self, tenant: str, path: str, upload: str) -> None:
+        """As `Artifacts.abort_parts`."""
+        self._objects.abort_parts(tenant, path, upload)
+
+    def place(self, tenant: str, path: str) -> Location:
+        """The frozen place at ``path``; where there is none yet, what freezing it would record.
+
+        :raises Problem: 400 for an impossible path.
+        """
+        self._objects.check(tenant, path)
+        frozen = self._locations.at(tenant, path)
+        if frozen is not None:
+            return frozen
+        stored = list(islice(self._objects.walk(tenant, path), MAX_FILES + 1))
+        recorded = self._recorded(tenant, [file.path for file in stored])
+        files = tuple(self._as_frozen(tenant, file, recorded.get((file.path, file.version))) for file in stored)
+        return Location(path=path, files=files)
+
+    def _as_frozen(self, tenant: str, file: Stored, recorded: str | None) -> FrozenFile:
+        sha256 = recorded or self._objects.sha256(tenant, file, at_most=READ_TO_FREEZE)
+        return FrozenFile(path=file.path, size=file.size, version=file.version, sha256=sha256)
+
+    def _frozen(self, tenant: str, path: str) -> FrozenFile | None:
+        """The recorded file at ``path``; None where no frozen place holds it.
+
+        :raises Problem: 404 for what a frozen place does not hold, 400 for an impossible path.
+        """
+        self._objects.check(tenant, path)
+        location = self._locations.around(tenant, path)
+        if location is None:
+            return None
+        file = location.file(path)
+        if file is None:
+            raise does_not_exist(f"No such artifact: '{path}'")
+        return file
+
+    def _recorded(self, tenant: str, paths: Sequence[str]) -> dict[tuple[str, str | None], str]:
+        """Checksums that were recorded at upload, by path and version of the object."""
+        if not paths:
+            return {}
+        wanted = {path: keys.digest(tenant, path) for path in paths}
+        items = self._table.get_many(list(wanted.values()))
+        found = ((path, items.get(sort_of(key))) for path, key in wanted.items())
+        return {(path, item.get("version")): item["sha256"] for path, item in found if item is not None}

@@ -1,0 +1,162 @@
+"""Places in the artefact store that versions name: frozen, with the checksum and S3 version of every file.
+
+A place is a file or folder. The first version that names one freezes what lies there; it stays as it is until the last
+version that names it (a copy names its original's place) is deleted. Uploads and deletions in, at or above a frozen
+place are refused; downloads from it get exactly the recorded bytes.
+"""
+
+import zlib
+from collections.abc import Collection
+from http import HTTPStatus
+from urllib.parse import unquote, urlsplit
+
+import msgspec
+
+from anfl.problems import Problem
+from anfl.registry import keys
+from anfl.registry.errors import invalid_parameter
+from anfl.registry.table import ABSENT, Action, Condition, Delete, Item, Put, Table, until_won
+from anfl.resources import SORT_KEY
+
+SCHEME = "mlflow-artifacts"
+"""Of locations in this registry's own store."""
+MAX_FILES = 3000
+"""Files of one place: their names and checksums stand in one item."""
+_MAX_MANIFEST_BYTES = 350_000
+
+
+class FrozenFile(msgspec.Struct, frozen=True, array_like=True):
+    """A file as it was when its place was frozen; ``path`` below the tenant's prefix, ``size`` in bytes."""
+
+    path: str
+    size: int
+    version: str | None
+    """S3's version of the object."""
+    sha256: str | None
+    """In hexadecimal; None for a file too large to read then, whose checksum its inspection records."""
+
+
+class Location(msgspec.Struct, frozen=True, kw_only=True):
+    """A frozen place. ``holders`` are the versions that name it, as ``<model id>#<number>``."""
+
+    path: str
+    files: tuple[FrozenFile, ...]
+    holders: tuple[str, ...] = ()
+    revision: int = 0
+
+    def file(self, path: str) -> FrozenFile | None:
+        """The file at ``path``."""
+        return next((file for file in self.files if file.path == path), None)
+
+
+class Locations:
+    """Frozen places of all tenants; every method takes the tenant first and reaches nothing of another's."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    def at(self, tenant: str, path: str) -> Location | None:
+        """The place that is exactly ``path``."""
+        item = self._table.get(keys.location(tenant, path))
+        return None if item is None else _location(item)
+
+    def around(self, tenant: str, path: str) -> Location | None:
+        """The innermost frozen place that ``path`` is or lies in."""
+        segments = path.split("/")
+        wanted = [keys.location(tenant, "/".join(segments[:depth])) for depth in range(1, len(segments) + 1)]
+        found = self._table.get_many(wanted).values()
+        return max(map(_location, found), key=lambda location: len(location.path), default=None)
+
+    def releases(self, tenant: str, path: str | None, holders: Collection[str]) -> list[Action]:
+        """What makes ``holders`` no longer name ``path``; nothing where they do not (or ``path`` is None)."""
+        frozen = None if path is None else self.at(tenant, path)
+        return [] if frozen is None or not {*holders} & {*frozen.holders} else [release(tenant, frozen, holders)]
+
+    def renew(self, tenant: str, path: str, file: FrozenFile) -> None:
+        """Record that the same bytes stand in another version of their object."""
+
+        def attempt() -> None:
+            frozen = self.at(tenant, path)
+            if frozen is not None:
+                files = tuple(file if one.path == file.path else one for one in frozen.files)
+                self._table.write(_put(tenant, msgspec.structs.replace(frozen, files=files)))
+
+        until_won(attempt)
+
+    def refuse_change(self, tenant: str, path: str, *, below: bool = False) -> None:
+        """Refuse to change what is frozen.
+
+        :param below: what lies below ``path`` would change too.
+        :raises Problem: 409.
+        """
+        frozen = self.around(tenant, path)
+        if frozen is None and below:
+            inside = self._table.query(keys.locations(tenant), prefix=f"{path}/", limit=1)
+            frozen = next(map(_location, inside), None)
+        if frozen is not None:
+            raise Problem(
+                HTTPStatus.CONFLICT,
+                "resource_conflict",
+                f"'{frozen.path}' is the source of {len(frozen.holders)} registered version(s) and cannot change;"
+                " upload to another path and register that.",
+                field="path",
+            )
+
+
+def hold(tenant: str, location: Location, holder: str) -> Action:
+    """What makes ``holder`` (``<model id>#<number>``) name the place, frozen by this if it was not.
+
+    :raises Problem: 400 for more files than can be recorded.
+    """
+    holders = tuple(sorted({*location.holders, holder}))
+    return _put(tenant, msgspec.structs.replace(location, holders=holders))
+
+
+def holder(model_id: str, number: int) -> str:
+    """A version as a place's holder."""
+    return f"{model_id}#{number}"
+
+
+def release(tenant: str, location: Location, holders: Collection[str]) -> Action:
+    """What makes ``holders`` no longer name the place; it thaws with the last one."""
+    rest = tuple(one for one in location.holders if one not in holders)
+    if not rest:
+        return Delete(key=keys.location(tenant, location.path), condition=_unchanged(location))
+    return _put(tenant, msgspec.structs.replace(location, holders=rest))
+
+
+def _put(tenant: str, location: Location) -> Put:
+    """Write ``location``, provided that the revision it was made from still stands there."""
+    item = _item(msgspec.structs.replace(location, revision=location.revision + 1))
+    return Put(key=keys.location(tenant, location.path), item=item, condition=_unchanged(location))
+
+
+def _unchanged(location: Location) -> Condition:
+    return Condition(revision=location.revision) if location.revision else ABSENT
+
+
+def _item(location: Location) -> Item:
+    manifest = zlib.compress(msgspec.msgpack.encode(location.files))
+    holders = zlib.compress(msgspec.msgpack.encode(location.holders))
+    if len(location.files) > MAX_FILES or len(manifest) + len(holders) > _MAX_MANIFEST_BYTES:
+        message = f"'{location.path}' holds more files (or is named by more versions) than can be recorded;"
+        raise invalid_parameter(f"{message} a version has at most {MAX_FILES} files.", field="source")
+    return {"manifest": manifest, "holders": holders, "revision": location.revision}
+
+
+def _location(item: Item) -> Location:
+    return Location(
+        path=item[SORT_KEY],
+        files=msgspec.msgpack.decode(zlib.decompress(item["manifest"]), type=tuple[FrozenFile, ...]),
+        holders=msgspec.msgpack.decode(zlib.decompress(item["holders"]), type=tuple[str, ...]),
+        revision=item["revision"],
+    )
+
+
+def artifact_path(location: str) -> str | None:
+    """The path in this registry's artefact store that a version's ``location`` names; None where it lies elsewhere."""
+    try:
+        parsed = urlsplit(location)
+    except ValueError:
+        return None
+    return (unquote(parsed.path).strip("/") or None) if parsed.scheme == SCHEME else None

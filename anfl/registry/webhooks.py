@@ -1,0 +1,170 @@
+"""Webhooks: where a tenant wants to be told of changes. `anfl.registry.deliveries` sends what they ask for."""
+
+import uuid
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from anfl.problems import Problem
+from anfl.registry import keys, rules, webhook_rules
+from anfl.registry.errors import does_not_exist, invalid_parameter
+from anfl.registry.models import Clock, now
+from anfl.registry.table import ABSENT, EXISTS, Condition, Delete, LostRaceError, Put, Table, until_won
+from anfl.registry.webhook_rules import Resolver
+
+MAX_WEBHOOKS = 500
+"""Of one tenant: all of them fit one page of a query."""
+
+Event = tuple[str, str]
+"""Entity and action, as the protocol names them: ``("MODEL_VERSION", "CREATED")``."""
+
+
+class Webhook(msgspec.Struct, frozen=True, kw_only=True):
+    """One webhook. The table is encrypted; no answer holds the secret."""
+
+    id: str
+    name: str
+    url: str
+    events: tuple[str, ...]
+    """``ENTITY.ACTION``."""
+    description: str | None = None
+    secret: str | None = None
+    """Signs deliveries (HMAC)."""
+    status: str = "ACTIVE"
+    created_at: int
+    updated_at: int
+    revision: int = 1
+
+
+class Webhooks:
+    """Webhooks of all tenants; every method takes the tenant first and reaches nothing of another's."""
+
+    def __init__(self, table: Table, *, resolver: Resolver = webhook_rules.resolve, clock: Clock = now) -> None:
+        self._table = table
+        self._resolver = resolver
+        self._clock = clock
+
+    def create(
+        self,
+        tenant: str,
+        *,
+        name: str,
+        url: str,
+        events: Sequence[Event],
+        description: str | None = None,
+        secret: str | None = None,
+        status: str | None = None,
+    ) -> Webhook:
+        """A new webhook; several may have the same name.
+
+        :raises Problem: 400.
+        """
+        moment = self._clock()
+        webhook = Webhook(
+            id=str(uuid.uuid4()),
+            name=webhook_rules.name(name),
+            url=self._usable(url),
+            events=webhook_rules.events(events),
+            description=_description(description),
+            secret=_secret(secret),
+            status=webhook_rules.status(status or "ACTIVE"),
+            created_at=moment,
+            updated_at=moment,
+        )
+        if len(self.all(tenant)) >= MAX_WEBHOOKS:
+            raise invalid_parameter(f"At most {MAX_WEBHOOKS} webhooks may exist; delete one first.")
+        self._table.write(Put(key=keys.webhook(tenant, webhook.id), item=_item(webhook), condition=ABSENT))
+        return webhook
+
+    def get(self, tenant: str, webhook_id: str) -> Webhook:
+        """A webhook.
+
+        :raises Problem: 404.
+        """
+        possible = 0 < len(webhook_id.encode(errors="replace")) <= keys.MAX_SORT_KEY_BYTES
+        item = self._table.get(keys.webhook(tenant, webhook_id)) if possible and _is_text(webhook_id) else None
+        if item is None:
+            raise _not_found(webhook_id)
+        return msgspec.convert(item, Webhook)
+
+    def all(self, tenant: str) -> list[Webhook]:
+        """All webhooks, the newest first."""
+        found = [msgspec.convert(item, Webhook) for item in self._table.query(keys.webhooks(tenant))]
+        return sorted(found, key=lambda webhook: (-webhook.created_at, webhook.id))
+
+    def update(
+        self,
+        tenant: str,
+        webhook_id: str,
+        *,
+        name: str | None = None,
+        url: str | None = None,
+        events: Sequence[Event] | None = None,
+        description: str | None = None,
+        secret: str | None = None,
+        status: str | None = None,
+    ) -> Webhook:
+        """Change what is given; the rest stays.
+
+        :raises Problem: 404, 400.
+        """
+        changes = {
+            "name": None if name is None else webhook_rules.name(name),
+            "url": None if url is None else self._usable(url),
+            "events": None if events is None else webhook_rules.events(events),
+            "description": _description(description),
+            "secret": _secret(secret),
+            "status": None if status is None else webhook_rules.status(status),
+        }
+        given = {field: value for field, value in changes.items() if value is not None}
+
+        def attempt() -> Webhook:
+            before = self.get(tenant, webhook_id)
+            moment = max(self._clock(), before.updated_at + 1)  # a change is later than what it changes
+            after = msgspec.structs.replace(before, **given, updated_at=moment, revision=before.revision + 1)
+            condition = Condition(revision=before.revision)
+            self._table.write(Put(key=keys.webhook(tenant, webhook_id), item=_item(after), condition=condition))
+            return after
+
+        return until_won(attempt)
+
+    def delete(self, tenant: str, webhook_id: str) -> None:
+        """Remove a webhook.
+
+        :raises Problem: 404.
+        """
+        self.get(tenant, webhook_id)
+        try:
+            self._table.write(Delete(key=keys.webhook(tenant, webhook_id), condition=EXISTS))
+        except LostRaceError:
+            raise _not_found(webhook_id) from None
+
+    def _usable(self, url: str) -> str:
+        parsed = webhook_rules.url(url)
+        webhook_rules.public_address(parsed.hostname or "", self._resolver)
+        return url
+
+
+def _item(webhook: Webhook) -> dict[str, object]:
+    return {name: value for name, value in msgspec.to_builtins(webhook).items() if value is not None}
+
+
+def _bounded(limit: int, field: str) -> Callable[[str | None], str | None]:
+    def check(text: str | None) -> str | None:
+        if text:
+            rules.limit_bytes(text, limit, field=field)
+        return text or None
+
+    return check
+
+
+_description = _bounded(webhook_rules.MAX_DESCRIPTION_BYTES, "description")
+_secret = _bounded(webhook_rules.MAX_SECRET_BYTES, "secret")
+
+
+def _is_text(text: str) -> bool:
+    return not any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def _not_found(webhook_id: str) -> Problem:
+    return does_not_exist(f"Webhook with ID {webhook_id} not found.")

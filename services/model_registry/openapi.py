@@ -1,0 +1,103 @@
+"""The OpenAPI 3.1 description of ``/v1/models``. MLflow documents the rest: it is their protocol."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from anfl.problems import MEDIA_TYPE
+from anfl.registry.entities import Verdict
+from services.model_registry import uploads, validation
+from services.model_registry.uploads import Upload, UploadRequest
+
+PATH = "/v1/models/openapi.json"
+_REFERENCE = "#/components/schemas/{name}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Operation:
+    method: str
+    path: str
+    name: str
+    summary: str
+    answer: type
+    status: int = 200
+    takes: type | None = None
+
+
+_OPERATIONS = (
+    _Operation(
+        method="GET",
+        path=validation.PATH,
+        name="getValidation",
+        summary="The state of a version's validation and its verdict.",
+        answer=Verdict,
+    ),
+    _Operation(
+        method="POST",
+        path=validation.PATH,
+        name="requestValidation",
+        summary="Have a version inspected (again).",
+        answer=Verdict,
+        status=202,
+    ),
+    _Operation(
+        method="POST",
+        path=uploads.PATH,
+        name="createUpload",
+        summary="A link that takes one new file of exactly this length and checksum for 15 minutes.",
+        answer=Upload,
+        status=201,
+        takes=UploadRequest,
+    ),
+)
+
+
+class _Problem(msgspec.Struct, frozen=True, kw_only=True, rename={"type_": "type"}):
+    """RFC 9457. Programs may match on ``code``; ``field`` is the path of the offending input."""
+
+    type_: str
+    title: str
+    status: int
+    code: str
+    detail: str
+    field: str | msgspec.UnsetType = msgspec.UNSET
+
+
+def document() -> dict[str, Any]:
+    """The description, JSON-ready."""
+    types = [_Problem, *(operation.answer for operation in _OPERATIONS), *(o.takes for o in _OPERATIONS if o.takes)]
+    _, components = msgspec.json.schema_components(dict.fromkeys(types), ref_template=_REFERENCE)
+    paths: dict[str, dict[str, Any]] = {}
+    for operation in _OPERATIONS:
+        paths.setdefault(operation.path, {})[operation.method.lower()] = _described(operation)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "ANFL model registry", "version": "1"},
+        "paths": paths,
+        "security": [{"bearer": []}],
+        "components": {
+            "schemas": components,
+            "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
+        },
+    }
+
+
+def _described(operation: _Operation) -> dict[str, Any]:
+    names = [part[1:-1] for part in operation.path.split("/") if part.startswith("{")]
+    described: dict[str, Any] = {
+        "operationId": operation.name,
+        "summary": operation.summary,
+        "parameters": [{"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in names],
+        "responses": {
+            str(operation.status): {"description": "Done", "content": _content("application/json", operation.answer)},
+            "default": {"description": "Refused", "content": _content(MEDIA_TYPE, _Problem)},
+        },
+    }
+    if operation.takes is not None:
+        described["requestBody"] = {"required": True, "content": _content("application/json", operation.takes)}
+    return described
+
+
+def _content(media_type: str, type_: type) -> dict[str, Any]:
+    return {media_type: {"schema": {"$ref": _REFERENCE.format(name=type_.__name__)}}}

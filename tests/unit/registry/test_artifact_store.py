@@ -1,0 +1,249 @@
+"""Artefacts: what is recorded of them, that it is checked, and that what versions name stays as it is."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from anfl.problems import Problem
+from anfl.registry.artifacts import LINK_SECONDS, PART_BYTES, Stored
+from anfl.registry.locations import Locations
+from anfl.registry.registry import Registry
+from tests.unit.registry.conftest import BUCKET, items
+from tests.unit.registry.test_models import refused
+
+
+def upload(registry: Registry, path: str, content: bytes, *, tenant: str = "acme") -> Stored:
+    writer = registry.store.writer(tenant, path)
+    for start in range(0, len(content), 1_000_000):
+        if writer.wants_flush(content[start : start + 1_000_000]):
+            writer.flush()
+    stored, sha256 = writer.finish()
+    registry.store.uploaded(tenant, stored, sha256)
+    return stored
+
+
+def register(registry: Registry, path: str, *, name: str = "bert", tenant: str = "acme") -> int:
+    created = registry.versions.create(
+        tenant,
+        name,
+        source=f"mlflow-artifacts:/{path}",
+        location=f"mlflow-artifacts:/{path}",
+        place=partial(registry.store.place, tenant, path),
+    )
+    return created.version.number
+
+
+def content(registry: Registry, path: str) -> bytes:
+    return registry.store.open("acme", path).opened.body.read()
+
+
+@pytest.fixture(name="model", autouse=True)
+def _model(registry: Registry) -> None:
+    registry.models.create("acme", "bert")
+
+
+@pytest.mark.parametrize("size", [0, 100, PART_BYTES + 1])
+def test_registration_records_every_files_checksum_and_s3_version(registry: Registry, size: int) -> None:
+    body = b"x" * size
+    stored = upload(registry, "m/1/weights", body)
+    upload(registry, "m/1/sub/config", b"{}")
+    upload(registry, "m/10/other", b"not of m/1")
+    register(registry, "m/1")
+    location = Locations(registry.records.table).at("acme", "m/1")
+    assert location is not None
+    assert [file.path for file in location.files] == ["m/1/sub/config", "m/1/weights"]
+    recorded = location.file("m/1/weights")
+    assert recorded is not None
+    assert (recorded.size, recorded.version) == (size, stored.version)
+    assert recorded.sha256 == hashlib.sha256(body).hexdigest()
+
+
+def test_a_single_file_can_be_a_place(registry: Registry) -> None:
+    upload(registry, "m/model.bin", b"one")
+    upload(registry, "m/model.bin.txt", b"another")
+    register(registry, "m/model.bin")
+    refused("resource_conflict", upload, registry, "m/model.bin", b"two")
+    upload(registry, "m/model.bin.txt", b"changed")
+
+
+def test_what_was_put_past_the_service_is_read_for_its_checksum(registry: Registry, s3: Any) -> None:
+    s3.put_object(Bucket=BUCKET, Key="acme/m/1/weights", Body=b"direct")
+    register(registry, "m/1")
+    assert registry.store.open("acme", "m/1/weights").sha256 == hashlib.sha256(b"direct").hexdigest()
+
+
+def test_a_file_too_large_to_read_is_recorded_without_a_checksum(
+    registry: Registry, s3: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("anfl.registry.artifact_store.READ_TO_FREEZE", 5)
+    s3.put_object(Bucket=BUCKET, Key="acme/m/1/weights", Body=b"direct")
+    register(registry, "m/1")
+    assert registry.store.open("acme", "m/1/weights").sha256 is None
+
+
+@pytest.mark.parametrize("path", ["m/1/weights", "m/1/new", "m/1/sub/new"])
+def test_nothing_in_a_registered_place_can_be_written(registry: Registry, path: str) -> None:
+    upload(registry, "m/1/weights", b"x")
+    register(registry, "m/1")
+    detail = refused("resource_conflict", registry.store.writer, "acme", path)
+    assert detail.startswith("'m/1' is the source of 1 registered version(s)")
+    refused("resource_conflict", registry.store.begin_parts, "acme", path, 1)
+    refused("resource_conflict", registry.store.upload_link, "acme", path, size=1, sha256="0" * 64)
+
+
+@pytest.mark.parametrize("path", ["m", "m/1", "m/1/weights", "m/1/"])
+def test_nothing_of_a_registered_place_can_be_deleted(registry: Registry, path: str) -> None:
+    upload(registry, "m/1/weights", b"x")
+    register(registry, "m/1")
+    refused("resource_conflict", registry.store.delete, "acme", path)
+    assert content(registry, "m/1/weights") == b"x"
+
+
+def test_neighbours_and_other_tenants_are_not_frozen(registry: Registry) -> None:
+    upload(registry, "m/1/weights", b"x")
+    register(registry, "m/1")
+    upload(registry, "m/10/weights", b"y")
+    upload(registry, "m/2", b"y")
+    upload(registry, "m/1/weights", b"theirs", tenant="other")
+    registry.store.delete("acme", "m/2")
+    registry.store.delete("other", "m")
+
+
+def test_a_place_thaws_with_the_last_version_that_names_it(registry: Registry) -> None:
+    upload(registry, "m/1/weights", b"x")
+    registry.models.create("acme", "copy")
+    first, second = register(registry, "m/1"), register(registry, "m/1")
+    register(registry, "m/1", name="copy")
+    registry.versions.delete("acme", "bert", first)
+    registry.models.rename("acme", "bert", "renamed")
+    registry.versions.delete("acme", "renamed", second)
+    refused("resource_conflict", registry.store.writer, "acme", "m/1/weights")
+    registry.models.delete("acme", "copy")
+    upload(registry, "m/1/weights", b"y")
+    assert content(registry, "m/1/weights") == b"y"
+
+
+def test_a_deleted_model_leaves_nothing_of_its_places(registry: Registry, dynamodb: Any) -> None:
+    upload(registry, "m/1/weights", b"x")
+    register(registry, "m/1")
+    registry.models.delete("acme", "bert")
+    registry.store.delete("acme", "m/1")
+    assert items(dynamodb) == []
+
+
+def test_bytes_changed_past_the_service_are_never_served(registry: Registry, s3: Any) -> None:
+    upload(registry, "m/1/weights", b"good")
+    register(registry, "m/1")
+    s3.put_object(Bucket=BUCKET, Key="acme/m/1/weights", Body=b"evil")
+    s3.put_object(Bucket=BUCKET, Key="acme/m/1/extra", Body=b"evil")
+    s3.delete_object(Bucket=BUCKET, Key="acme/m/1/gone")
+    assert content(registry, "m/1/weights") == b"good"
+    refused("resource_does_not_exist", registry.store.open, "acme", "m/1/extra")
+
+
+def test_an_upload_that_ends_after_its_place_was_frozen_is_taken_back(registry: Registry) -> None:
+    first = upload(registry, "m/1/weights", b"registered")
+    writers = [registry.store.writer("acme", path) for path in ("m/1/weights", "m/1/extra")]
+    register(registry, "m/1")
+    for writer in writers:
+        writer.wants_flush(b"late")
+        stored, sha256 = writer.finish()
+        refused("resource_conflict", registry.store.uploaded, "acme", stored, sha256)
+    verified = registry.store.open("acme", "m/1/weights")
+    assert verified.opened.body.read() == b"registered"
+    assert verified.sha256 == hashlib.sha256(b"registered").hexdigest()
+    assert verified.opened.version != first.version
+    assert registry.artifacts.newest("acme", "m/1/weights").version == verified.opened.version
+    refused("resource_does_not_exist", registry.artifacts.newest, "acme", "m/1/extra")
+
+
+def test_an_upload_that_ends_just_before_its_place_is_frozen_stays(registry: Registry) -> None:
+    writer = registry.store.writer("acme", "m/1/weights")
+    writer.wants_flush(b"just in time")
+    stored, sha256 = writer.finish()
+    register(registry, "m/1")
+    registry.store.uploaded("acme", stored, sha256)
+    assert content(registry, "m/1/weights") == b"just in time"
+
+
+def test_links_last_fifteen_minutes_and_fix_version_length_and_checksum(registry: Registry) -> None:
+    stored = upload(registry, "m/1/weights", b"x")
+    register(registry, "m/1")
+    url, size = registry.store.link("acme", "m/1/weights")
+    query = parse_qs(urlsplit(url).query)
+    assert size == 1
+    assert query["versionId"] == [stored.version]
+    link = registry.store.upload_link("acme", "m/2/weights", size=3, sha256=hashlib.sha256(b"abc").hexdigest())
+    assert "/acme/m/2/weights" in link.url
+    assert link.headers == {
+        "content-length": "3",
+        "x-amz-checksum-sha256": "ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0=",
+        "if-none-match": "*",
+    }
+    assert LINK_SECONDS == 900
+
+
+def test_parts_become_a_file_with_a_checksum(registry: Registry, s3: Any) -> None:
+    parts = [b"a" * (5 * 1024**2), b"b" * 10]
+    upload_id, urls = registry.store.begin_parts("acme", "m/1/weights", 2)
+    assert len(urls) == 2
+    etags = [
+        s3.upload_part(Bucket=BUCKET, Key="acme/m/1/weights", UploadId=upload_id, PartNumber=number, Body=body)["ETag"]
+        for number, body in enumerate(parts, 1)
+    ]
+    registry.store.complete_parts("acme", "m/1/weights", upload_id, list(enumerate(etags, 1)))
+    verified = registry.store.open("acme", "m/1/weights")
+    assert verified.sha256 == hashlib.sha256(b"".join(parts)).hexdigest()
+    refused("resource_does_not_exist", registry.store.abort_parts, "acme", "m/1/weights", upload_id)
+
+
+@pytest.mark.parametrize("parts", [[(1, "wrong")], [(2, "x")]])
+def test_parts_that_were_not_sent_are_refused(registry: Registry, s3: Any, parts: list[tuple[int, str]]) -> None:
+    upload_id, _ = registry.store.begin_parts("acme", "m/1/weights", 1)
+    s3.upload_part(Bucket=BUCKET, Key="acme/m/1/weights", UploadId=upload_id, PartNumber=1, Body=b"x")
+    refused("invalid_parameter_value", registry.store.complete_parts, "acme", "m/1/weights", upload_id, parts)
+    registry.store.abort_parts("acme", "m/1/weights", upload_id)
+    assert s3.list_multipart_uploads(Bucket=BUCKET).get("Uploads", []) == []
+
+
+@pytest.mark.parametrize("count", [0, 10_001])
+def test_a_file_has_one_to_ten_thousand_parts(registry: Registry, count: int) -> None:
+    refused("invalid_parameter_value", registry.store.begin_parts, "acme", "m/1/weights", count)
+
+
+def test_more_files_than_can_be_recorded_are_refused(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("anfl.registry.locations.MAX_FILES", 2)
+    for number in range(3):
+        upload(registry, f"m/1/{number}", b"x")
+    refused("invalid_parameter_value", register, registry, "m/1")
+    assert registry.models.get("acme", "bert")[1] == []
+
+
+def test_what_artefacts_cost(registry: Registry, calls: Counter[str]) -> None:
+    def cost(operation: Callable[[], object]) -> Counter[str]:
+        calls.clear()
+        operation()
+        return Counter(calls)
+
+    registry.models.get("acme", "bert")
+    assert cost(lambda: upload(registry, "m/1/weights", b"x")) == {"BatchGetItem": 2, "PutItem": 1}
+    assert sum(cost(lambda: register(registry, "m/1")).values()) == 4
+    assert sum(cost(lambda: register(registry, "m/1")).values()) == 3
+    assert cost(lambda: registry.store.open("acme", "m/1/weights")) == {"BatchGetItem": 1}
+    assert cost(lambda: registry.store.link("acme", "m/1/weights")) == {"BatchGetItem": 1}
+    upload(registry, "free", b"x")
+    assert cost(lambda: registry.store.open("acme", "free")) == {"BatchGetItem": 2}
+    assert cost(lambda: registry.store.delete("acme", "free")) == {"BatchGetItem": 1, "Query": 1, "BatchWriteItem": 1}
+
+
+def test_problems_name_the_field(registry: Registry) -> None:
+    upload(registry, "m/1/weights", b"x")
+    register(registry, "m/1")
+    with pytest.raises(Problem) as caught:
+        registry.store.writer("acme", "m/1/x")
+    assert (caught.value.status, caught.value.field) == (409, "path")

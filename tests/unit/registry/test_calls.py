@@ -1,0 +1,115 @@
+"""What each operation asks of DynamoDB, as `anfl.registry.keys` states it."""
+
+from collections import Counter
+from collections.abc import Callable
+
+import pytest
+
+from anfl.registry.entities import Stage
+from anfl.registry.registry import Registry
+from tests.unit.registry.test_models import version
+
+READS = {"GetItem", "BatchGetItem", "Query"}
+Operation = Callable[[Registry], object]
+
+ONE_READ: dict[str, Operation] = {
+    "get model": lambda r: r.models.get("acme", "bert"),
+    "get version": lambda r: r.versions.get("acme", "bert", 2),
+    "by alias": lambda r: r.models.by_alias("acme", "bert", "champion"),
+    "by latest": lambda r: r.models.by_alias("acme", "bert", "latest"),
+    "latest versions": lambda r: r.models.latest("acme", "bert", [Stage.NONE]),
+}
+READ_AND_WRITE: dict[str, Operation] = {
+    "update model": lambda r: r.models.describe("acme", "bert", "d"),
+    "tag model": lambda r: r.models.set_tag("acme", "bert", "k", "v"),
+    "untag model": lambda r: r.models.delete_tag("acme", "bert", "team"),
+    "alias": lambda r: r.models.set_alias("acme", "bert", "champion", 2),
+    "unalias": lambda r: r.models.delete_alias("acme", "bert", "champion"),
+    "create version": lambda r: version(r, "acme", "bert"),
+    "update version": lambda r: r.versions.describe("acme", "bert", 2, "d"),
+    "tag version": lambda r: r.versions.set_tag("acme", "bert", 2, "k", "v"),
+    "delete version": lambda r: r.versions.delete("acme", "bert", 1),
+}
+
+
+@pytest.fixture(name="seen")
+def _seen(registry: Registry, calls: Counter[str]) -> Registry:
+    """A registry whose process has seen its one model before."""
+    registry.models.create("acme", "bert", tags={"team": "nlp"})
+    for _ in range(3):
+        version(registry, "acme", "bert")
+    registry.models.set_alias("acme", "bert", "champion", 1)
+    registry.models.get("acme", "bert")
+    calls.clear()
+    return registry
+
+
+def reads_and_writes(calls: Counter[str]) -> tuple[int, int]:
+    reads = sum(count for name, count in calls.items() if name in READS)
+    return reads, calls.total() - reads
+
+
+@pytest.mark.parametrize("name", ONE_READ)
+def test_reading_is_one_call(seen: Registry, calls: Counter[str], name: str) -> None:
+    ONE_READ[name](seen)
+    assert reads_and_writes(calls) == (1, 0)
+
+
+@pytest.mark.parametrize("name", READ_AND_WRITE)
+def test_changing_is_a_read_and_a_write(seen: Registry, calls: Counter[str], name: str) -> None:
+    READ_AND_WRITE[name](seen)
+    assert reads_and_writes(calls) == (1, 1)
+
+
+def test_creating_a_model_is_one_write(registry: Registry, calls: Counter[str]) -> None:
+    registry.models.create("acme", "bert")
+    assert reads_and_writes(calls) == (0, 1)
+
+
+@pytest.mark.usefixtures("seen")
+def test_a_process_that_never_saw_the_model_reads_once_more(
+    process: Callable[[], Registry], calls: Counter[str]
+) -> None:
+    process().models.get("acme", "bert")
+    assert reads_and_writes(calls) == (2, 0)
+
+
+def test_a_transition_is_one_transaction(seen: Registry, calls: Counter[str]) -> None:
+    seen.versions.transition("acme", "bert", 3, Stage.PRODUCTION)
+    reads, writes = reads_and_writes(calls)
+    assert (reads <= 4, writes) == (True, 1)
+
+
+def test_a_rename_is_one_transaction_however_many_versions(seen: Registry, calls: Counter[str]) -> None:
+    for _ in range(20):
+        version(seen, "acme", "bert")
+    calls.clear()
+    seen.models.rename("acme", "bert", "renamed")
+    assert reads_and_writes(calls) == (2, 1)
+
+
+def test_deleting_a_model_is_decided_by_one_transaction(seen: Registry, calls: Counter[str]) -> None:
+    seen.models.delete("acme", "bert")
+    assert calls["TransactWriteItems"] == 1
+    assert calls["BatchWriteItem"] == 3  # its versions, what else hung off it, the tombstone
+
+
+def test_a_page_of_models_is_one_query_and_one_batch(registry: Registry, calls: Counter[str]) -> None:
+    for number in range(30):
+        registry.models.create("acme", f"m{number:02}")
+        version(registry, "acme", f"m{number:02}")
+    calls.clear()
+    page = registry.search.models("acme", where="name LIKE 'm%'", order_by=[], limit=10, token=None)
+    assert len(page.models) == 10
+    assert calls == {"Query": 1, "BatchGetItem": 1}
+
+
+def test_versions_of_one_model_are_a_batch_and_a_query(seen: Registry, calls: Counter[str]) -> None:
+    page = seen.search.versions("acme", where="name = 'bert'", order_by=[], limit=10, token=None)
+    assert len(page.versions) == 3
+    assert calls == {"BatchGetItem": 1, "Query": 1}
+
+
+def test_a_search_over_all_versions_is_two_queries(seen: Registry, calls: Counter[str]) -> None:
+    seen.search.versions("acme", where="run_id = 'r'", order_by=[], limit=10, token=None)
+    assert calls == {"Query": 2}

@@ -1,0 +1,245 @@
+"""Webhooks: what they may look like, where their requests may go, and that only their tenant sees them."""
+
+import base64
+import dataclasses
+import hashlib
+import hmac
+import json
+from collections import Counter
+from typing import Any
+
+import pytest
+import urllib3
+from hypothesis import given
+from hypothesis import strategies as st
+
+from anfl.problems import Problem
+from anfl.registry import webhook_rules
+from anfl.registry.deliveries import Delivered, Deliveries
+from anfl.registry.registry import Registry
+from anfl.registry.requests import ValidationQueue
+from anfl.registry.webhooks import Webhook, Webhooks
+from services.model_registry.app import assemble
+from tests.unit.registry.test_models import refused
+from tests.unit.registry.test_protocol import Caller, TenantInToken
+
+URL = "https://hooks.example.com:8443/a?b=c"
+EVENT = ("MODEL_VERSION", "CREATED")
+PUBLIC = "93.184.216.34"
+PATH = "/api/2.0/mlflow/webhooks"
+WIRE_EVENT = {"entity": "MODEL_VERSION", "action": "CREATED"}
+
+
+@pytest.fixture(name="webhooks")
+def _webhooks(registry: Registry) -> Webhooks:
+    return Webhooks(registry.records.table, resolver=lambda _: [PUBLIC])
+
+
+@pytest.fixture(name="webhooks_call")
+def _webhooks_call(registry: Registry, webhooks: Webhooks, queue: ValidationQueue) -> Caller:
+    def nobody(**_: Any) -> Delivered:
+        raise urllib3.exceptions.ConnectTimeoutError
+
+    deliveries = Deliveries(resolver=lambda _: [PUBLIC], sender=nobody)
+    parts = dataclasses.replace(registry, webhooks=webhooks, deliveries=deliveries)
+    return Caller(assemble(parts, queue, verifier=TenantInToken()))
+
+
+def create(webhooks: Webhooks, tenant: str = "acme", **more: Any) -> Webhook:
+    return webhooks.create(tenant, **({"name": "hook", "url": URL, "events": [EVENT]} | more))
+
+
+def test_a_webhook_is_read_as_it_was_made(webhooks: Webhooks) -> None:
+    made = create(webhooks, description="d", secret="s", status="DISABLED")
+    assert webhooks.get("acme", made.id) == made
+    assert (made.events, made.status, made.secret) == (("MODEL_VERSION.CREATED",), "DISABLED", "s")
+
+
+def test_changes_leave_what_they_do_not_name_and_are_later(webhooks: Webhooks) -> None:
+    made = create(webhooks, description="d", secret="s")
+    changed = webhooks.update("acme", made.id, name="other", secret="t")
+    assert (changed.name, changed.secret, changed.url, changed.description) == ("other", "t", URL, "d")
+    assert changed.updated_at > made.updated_at
+    assert webhooks.get("acme", made.id) == changed
+
+
+def test_another_tenants_webhook_does_not_exist(webhooks: Webhooks) -> None:
+    made = create(webhooks)
+    for call in (webhooks.get, webhooks.update, webhooks.delete):
+        assert refused("resource_does_not_exist", call, "other", made.id) == f"Webhook with ID {made.id} not found."
+    assert webhooks.all("other") == []
+    webhooks.delete("acme", made.id)
+    assert webhooks.all("acme") == []
+
+
+def test_a_tenant_has_so_many_at_most(webhooks: Webhooks, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("anfl.registry.webhooks.MAX_WEBHOOKS", 2)
+    create(webhooks)
+    create(webhooks)
+    assert "At most 2" in refused("invalid_parameter_value", create, webhooks)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"name": "-a"}, "is invalid"),
+        ({"name": "a" * 64}, "is invalid"),
+        ({"name": ""}, "Missing value for required parameter 'name'"),
+        ({"url": " "}, "Webhook URL cannot be empty or just whitespace"),
+        ({"url": "http://hooks.example.com"}, "Invalid webhook URL scheme: 'http'. Allowed schemes are: https."),
+        ({"url": "https://"}, "Webhook URL must include a hostname"),
+        ({"url": "https://[x"}, "Invalid webhook URL"),
+        ({"url": "https://a:99999/"}, "Invalid webhook URL"),
+        ({"url": "https://me@a/"}, "without a user name"),
+        ({"url": "https://a/\nHost: b"}, "Invalid webhook URL"),
+        ({"url": "https://a/" + "x" * 3000}, "more than"),
+        ({"events": []}, "Webhook events must be a non-empty list"),
+        ({"events": [("MODEL", "CREATED")]}, "Invalid entity 'MODEL'"),
+        ({"events": [("MODEL_VERSION", "SET")]}, "Invalid action 'SET' for entity 'MODEL_VERSION'"),
+        ({"status": "OFF"}, "Invalid webhook status 'OFF'"),
+        ({"secret": "x" * 1001}, "'secret' exceeds the maximum length"),
+    ],
+)
+def test_impossible_webhooks_are_refused(webhooks: Webhooks, change: dict[str, Any], message: str) -> None:
+    assert message in refused("invalid_parameter_value", create, webhooks, **change)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "127.0.0.1",
+        "10.1.2.3",
+        "172.16.0.1",
+        "192.168.1.1",
+        "169.254.169.254",
+        "100.64.0.1",
+        "0.0.0.0",  # noqa: S104
+        "224.0.0.1",
+        "::1",
+        "fd00:ec2::254",
+        "fe80::1",
+        "::ffff:10.0.0.1",
+        "2002:0a00:0001::",
+        "fe80::1%eth0",
+        "nonsense",
+    ],
+)
+def test_no_request_goes_to_a_private_address(webhooks: Webhooks, registry: Registry, address: str) -> None:
+    made = create(webhooks)
+    inside = Webhooks(registry.records.table, resolver=lambda _: [PUBLIC, address])
+    assert "non-public IP address" in refused("invalid_parameter_value", create, inside)
+    assert "non-public IP address" in refused("invalid_parameter_value", inside.update, "acme", made.id, url=URL)
+
+    def never(**_: Any) -> Delivered:
+        raise AssertionError("sent")
+
+    sent = Deliveries(resolver=lambda _: [address], sender=never).test(made)
+    assert not sent.success
+    assert "non-public IP address" in (sent.error or "")
+
+
+def test_a_name_that_means_nothing_is_refused(registry: Registry) -> None:
+    def unknown(_host: str) -> list[str]:
+        raise OSError("unknown")
+
+    webhooks = Webhooks(registry.records.table, resolver=unknown)
+    assert "Cannot resolve webhook URL hostname 'hooks.example.com'" in refused(
+        "invalid_parameter_value", create, webhooks
+    )
+
+
+def test_a_delivery_is_signed_and_goes_to_the_address_that_was_checked(webhooks: Webhooks) -> None:
+    sent: dict[str, Any] = {}
+
+    def sender(**request: Any) -> Delivered:
+        sent.update(request)
+        return Delivered(status=204)
+
+    made = create(webhooks, secret="s3cret")
+    deliveries = Deliveries(resolver=lambda _: [PUBLIC], sender=sender, clock=lambda: 1234.5)
+    assert deliveries.test(made).success
+    assert (sent["address"], sent["host"], sent["port"], sent["target"]) == (
+        PUBLIC,
+        "hooks.example.com",
+        8443,
+        "/a?b=c",
+    )
+    headers = sent["headers"]
+    signed = f"{headers['X-MLflow-Delivery-Id']}.1234.".encode() + sent["body"]
+    expected = base64.b64encode(hmac.new(b"s3cret", signed, hashlib.sha256).digest()).decode()
+    assert headers["X-MLflow-Signature"] == f"v1,{expected}"
+    assert headers["Host"] == "hooks.example.com:8443"
+    body = json.loads(sent["body"])
+    assert (body["entity"], body["action"], body["data"]["name"]) == ("model_version", "created", "example_model")
+
+
+def test_a_receiver_that_does_not_answer_is_a_result_not_an_error(webhooks: Webhooks) -> None:
+    def sender(**_: Any) -> Delivered:
+        raise urllib3.exceptions.ConnectTimeoutError
+
+    result = Deliveries(resolver=lambda _: [PUBLIC], sender=sender).test(create(webhooks))
+    assert (result.success, result.error) == (False, "No answer: ConnectTimeoutError")
+
+
+@given(st.text(max_size=80) | st.from_regex(r"https://[a-z\[\]:@%./0-9\\]{0,30}", fullmatch=True))
+def test_every_url_is_taken_or_refused(text: str) -> None:
+    try:
+        webhook_rules.url(text)
+    except Problem as problem:
+        if problem.status != 400:
+            raise
+
+
+def test_the_protocol(webhooks_call: Caller) -> None:
+    call = webhooks_call
+    body = {"name": "hook", "url": URL, "events": [WIRE_EVENT], "secret": "s", "description": "d"}
+    made = call("POST", PATH, body).json()["webhook"]
+    assert made["creation_timestamp"] == made["last_updated_timestamp"]
+    assert {"name": "hook", "url": URL, "events": [WIRE_EVENT], "status": "ACTIVE"}.items() <= made.items()
+    assert "secret" not in made
+    one = f"{PATH}/{made['webhook_id']}"
+    assert call("GET", one).json() == {"webhook": made}
+    assert call("PATCH", one, {"status": "DISABLED"}).json()["webhook"]["status"] == "DISABLED"
+    tested = call("POST", f"{one}/test", {"event": WIRE_EVENT}).json()["result"]
+    assert tested == {"success": False, "error_message": "Failed to test webhook: No answer: ConnectTimeoutError"}
+    assert call("DELETE", one, {}).json() == {}
+    gone = call("GET", one)
+    assert (gone.status_code, gone.json()["error_code"]) == (404, "RESOURCE_DOES_NOT_EXIST")
+    for role in ("reader", "writer"):
+        assert call("GET", PATH, token=f"acme.{role}").status_code == 403
+
+
+def test_lists_come_in_pages(webhooks_call: Caller) -> None:
+    for number in range(5):
+        webhooks_call("POST", PATH, {"name": f"h{number}", "url": URL, "events": [WIRE_EVENT]})
+    seen: list[str] = []
+    token = ""
+    while True:
+        page = webhooks_call("GET", PATH, params={"max_results": 2, "page_token": token}).json()
+        seen += [webhook["name"] for webhook in page["webhooks"]]
+        token = page.get("next_page_token", "")
+        if not token:
+            break
+    assert sorted(seen) == [f"h{number}" for number in range(5)]
+    for query in ("max_results=0", "max_results=1001", "page_token=evilhax", "page_token=e30="):
+        assert webhooks_call("GET", f"{PATH}?{query}").json()["error_code"] == "INVALID_PARAMETER_VALUE"
+
+
+@pytest.mark.parametrize("events", ["x", [1], [{}], [{"entity": "MODEL_VERSION"}], {"entity": 1}])
+def test_events_of_a_wrong_form_are_refused(webhooks_call: Caller, events: object) -> None:
+    answer = webhooks_call("POST", PATH, {"name": "h", "url": URL, "events": events})
+    assert (answer.status_code, answer.json()["error_code"]) == (400, "INVALID_PARAMETER_VALUE")
+
+
+def test_what_webhooks_cost(webhooks: Webhooks, calls: Counter[str]) -> None:
+    made = create(webhooks)
+    assert calls == {"Query": 1, "PutItem": 1}
+    calls.clear()
+    webhooks.get("acme", made.id)
+    assert calls == {"GetItem": 1}
+    calls.clear()
+    webhooks.update("acme", made.id, name="x")
+    assert calls == {"GetItem": 1, "PutItem": 1}
+    calls.clear()
+    webhooks.delete("acme", made.id)
+    assert calls == {"GetItem": 1, "TransactWriteItems": 1}
