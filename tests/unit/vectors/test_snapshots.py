@@ -16,7 +16,7 @@ from anfl.vectors.model import Fork
 from anfl.vectors.replica import OUT_OF_TOUCH_SECONDS, Replica
 from anfl.vectors.requests import Count, DeleteRows
 from anfl.vectors.retention import GRACE_SECONDS, PART_SECONDS
-from anfl.vectors.snapshots import LOG_SECONDS, Snapshots
+from anfl.vectors.snapshots import LOG_SECONDS, Manifest, Snapshots
 from anfl.vectors.storage import Storage
 from anfl.vectors.writer import Writer
 from tests.unit.vectors.builders import collection, node, storage, upsert
@@ -236,6 +236,76 @@ def test_a_node_that_slept_while_the_log_was_cut_off_goes_on_from_a_snapshot(
     assert [int(name) for name in keys(store, "log/00000001")] == [4]
     assert sleeper.write(upsert(("e", (1, 1)))).sequence == "1.5"
     assert count(loaded(storage(store, clock=time.clock()))) == 5
+
+
+def test_who_slept_for_six_days_finds_the_log_and_for_eight_days_does_not(
+    store: SimulatedStore, time: SimulatedTime, one: Node
+) -> None:
+    """In days, as they are promised, and not as the code has them."""
+    for name in "abc":
+        one.write(name)
+        one.snapshot()
+    for days, left in ((6, [1, 2, 3]), (2, [3])):
+        time.advance(days * DAY)
+        one.storage.retention(collection()).clean(now=time.seconds)
+        assert [int(name) for name in keys(store, "log/00000001")] == left
+
+
+def test_parts_that_wait_for_their_manifest_for_hours_stay(time: SimulatedTime, one: Node) -> None:
+    """A builder has uploaded them and has not written the manifest yet; in hours, as they are promised."""
+    for name in "abc":
+        one.write(name)
+        one.snapshot()
+    one.write("later")
+    snapshots = one.storage.snapshots(collection())
+    waiting: list[Manifest] = []
+    snapshots.write = waiting.append  # type: ignore[method-assign]
+    image, position = one.replica.view(lambda state: (state.image(), state.position))
+    snapshots.publish(image, position, rows=4, now=time.seconds)
+    time.advance(20 * 3600.0)
+    one.storage.retention(collection()).clean(now=time.seconds)
+    other = one.storage.snapshots(collection())
+    other.write(waiting[0])
+    other.verify(waiting[0])
+
+
+def test_a_removal_that_was_decided_long_ago_does_no_harm(
+    store: SimulatedStore, time: SimulatedTime, one: Node
+) -> None:
+    """Found by the simulator: the same content was uploaded again, and a late deletion took it away."""
+    one.write("a")
+    one.snapshot()
+    image, position = one.replica.view(lambda state: (state.image(), state.position))
+    decided = [f"{collection().prefix}parts/{name}" for name in keys(store, "parts")]
+    for key in [key for key in store.objects if "/snapshots/" in key]:
+        del store.objects[key]
+    snapshots = one.storage.snapshots(collection())
+    manifest = snapshots.publish(image, position, rows=1, now=time.seconds)
+    store.delete(decided)
+    store.replaced.clear()
+    snapshots.verify(manifest)
+
+
+def test_a_batch_that_arrives_where_the_log_was_cut_off_is_not_followed(
+    store: SimulatedStore, time: SimulatedTime, one: Node
+) -> None:
+    """It closes the gap before what is left of the log, so that a listing looks whole."""
+    reader = loaded(storage(store, clock=time.clock()))
+    for name in "abc":
+        one.write(name)
+        one.snapshot()
+    reader.apply(reader.log.read(1))  # type: ignore[arg-type]
+    second = reader.log.read(2)
+    assert second is not None
+    time.advance(LOG_SECONDS + 60)
+    one.storage.retention(collection()).clean(now=time.seconds)
+    wrong = msgspec.structs.replace(second, batch_id="late", rows=[])
+    key = one.replica.log.key(2)
+    store.put_if_absent(key, Checksummed().seal(key, msgspec.msgpack.encode(wrong)))
+    assert [int(name) for name in keys(store, "log/00000001")] == [2, 3]
+    reader.folder.forget(collection().position(2))
+    reader.level_with(reader.now())
+    assert count(reader) == 3
 
 
 def test_who_sleeps_while_following_the_log_looks_again(
