@@ -57,12 +57,20 @@ def read(path: Path) -> tuple[dict[str, Array], int]:
     :raises FileNotFoundError: there is none.
     """
     data = mapped(path)
+    return views(path, data), len(data)
+
+
+def views(path: Path, data: NDArray[np.uint8]) -> dict[str, Array]:
+    """The arrays of a file whose bytes are ``data``, as views into it.
+
+    :raises DamagedFileError: it is none, or its directory points elsewhere.
+    """
     try:
         magic, version, place = _HEADER.unpack_from(data)
         if magic != _MAGIC or version != _VERSION:
             raise DamagedFileError(path, f"no archive of format {_VERSION}")
         directory = msgspec.msgpack.decode(data[place:].data, type=_Directory)
-        return {name: _view(data[:place], *entry) for name, entry in directory.items()}, len(data)
+        return {name: _view(data[:place], *entry) for name, entry in directory.items()}
     except (struct.error, ValueError, TypeError, msgspec.MsgspecError) as error:
         raise error if isinstance(error, DamagedFileError) else DamagedFileError(path, str(error)) from error
 

@@ -63,6 +63,8 @@ class Segment:
         for file, facts in self.manifest.files.items():
             _check(folder / file, facts, content=verify)
         arrays, self.mapped_bytes = archive.read(folder / ROWS)
+        self._columns = archive.mapped(folder / COLUMNS)
+        """Mapped now: later the folder may be gone, and this segment still be in use."""
         try:
             self.values: Values = arrays["values"]
             self.codes: NDArray[np.int8] = arrays["codes"]
@@ -96,9 +98,8 @@ class Segment:
     @cached_property
     def columns(self) -> Columns:
         """The metadata by field."""
-        arrays, size = archive.read(self.folder / COLUMNS)
-        self.mapped_bytes += size
-        return Columns(arrays, self.size)
+        self.mapped_bytes += len(self._columns)
+        return Columns(archive.views(self.folder / COLUMNS, self._columns), self.size)
 
     def find(self, packed: tuple[NDArray[np.uint8], NDArray[np.uint64]]) -> Rows:
         """The row of each id (see `packed.pack`), −1 where it is not here; a dead row is found as well."""

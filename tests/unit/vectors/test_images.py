@@ -19,6 +19,7 @@ from anfl.vectors.changes import Change, Draft, prepare, resolve
 from anfl.vectors.engine import rows as engine
 from anfl.vectors.engine import tiers
 from anfl.vectors.engine.compaction import compact
+from anfl.vectors.model import Metadata
 from anfl.vectors.requests import DeleteRows, NewRow, PatchRow, PatchRows, Upsert
 from anfl.vectors.state import State
 from tests.fault.oracle import Oracle, compare, content_of
@@ -35,7 +36,7 @@ SOONER, LATER = 10.0, 30.0
 
 
 def upserts(ids: list[str], n: int | None, expires: float | None) -> Change:
-    metadata = {} if n is None else {"n": n}
+    metadata: Metadata = {} if n is None else {"n": n}
     return Upsert(vectors=[NewRow(id=each, values=[1.0, 1.0], metadata=metadata, expires_at=expires) for each in ids])
 
 

@@ -1,5 +1,6 @@
 """Segments that are damaged say so, and what they are made of does not depend on where."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from anfl.vectors.engine.compaction import compact
 from anfl.vectors.engine.images import Image
 from anfl.vectors.engine.rows import RowStore
 from anfl.vectors.engine.segment import COLUMNS, GRAPH, MANIFEST, ROWS, Segment
+from anfl.vectors.filters import compile_filter
 from anfl.vectors.model import IndexSettings, Metric
 
 
@@ -66,6 +68,14 @@ def test_a_file_of_the_right_size_that_is_another_is_refused_without_reading_it_
     (segment / file).write_bytes(bytes((segment / file).stat().st_size))
     with pytest.raises(DamagedFileError, match=file):
         _ = Segment(segment).columns
+
+
+def test_an_open_segment_can_be_read_when_its_folder_is_gone(tmp_path: Path) -> None:
+    """Found by killing processes: the node's builder had removed it, and a filter asked for metadata afterwards."""
+    opened = Segment(image(tmp_path).segments[0])
+    shutil.rmtree(opened.folder)
+    assert opened.columns.select(compile_filter({"n": {"$lt": 3}}).root).tolist()[0] == 0b111
+    assert opened.metadata(5) == {"n": 5}
 
 
 def test_a_folder_of_another_name_is_another_segment(tmp_path: Path) -> None:

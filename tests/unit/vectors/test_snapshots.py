@@ -259,7 +259,7 @@ def test_parts_that_wait_for_their_manifest_for_hours_stay(time: SimulatedTime, 
     one.write("later")
     snapshots = one.storage.snapshots(collection())
     waiting: list[Manifest] = []
-    snapshots.write = waiting.append  # type: ignore[method-assign]
+    snapshots.write = waiting.append  # type: ignore[assignment, method-assign]
     image, position = one.replica.view(lambda state: (state.image(), state.position))
     snapshots.publish(image, position, rows=4, now=time.seconds)
     time.advance(20 * 3600.0)
