@@ -19,7 +19,6 @@ from anfl.vectors.changes import Change, Draft, prepare, resolve
 from anfl.vectors.engine import rows as engine
 from anfl.vectors.engine import tiers
 from anfl.vectors.engine.compaction import compact
-from anfl.vectors.model import Metadata
 from anfl.vectors.requests import DeleteRows, NewRow, PatchRow, PatchRows, Upsert
 from anfl.vectors.state import State
 from tests.fault.oracle import Oracle, compare, content_of
@@ -28,6 +27,7 @@ from tests.unit.vectors.builders import collection
 if TYPE_CHECKING:
     from anfl.vectors.engine.images import Image
     from anfl.vectors.log import Batch
+    from anfl.vectors.model import Metadata
 
 PROCESSES = 3
 IDS = st.lists(st.sampled_from([f"row{number}" for number in range(16)]), unique=True, min_size=1, max_size=6)
