@@ -104,7 +104,7 @@ _VECTOR_ROUTES = (
     Route("DELETE", "/v1/aliases/{alias}", Action.COLLECTIONS_WRITE),
     Route("POST", f"{_COLLECTION}/snapshots", Action.SNAPSHOTS_WRITE),
     Route("GET", f"{_COLLECTION}/snapshots", Action.SNAPSHOTS_READ),
-    Route("DELETE", f"{_COLLECTION}/snapshots/{{snapshot}}", Action.SNAPSHOTS_WRITE),
+    Route("POST", f"{_COLLECTION}/snapshots/delete", Action.SNAPSHOTS_WRITE),
     Route("POST", f"{_COLLECTION}/restore", Action.SNAPSHOTS_WRITE),
 )
 

@@ -207,8 +207,9 @@ class CollectionCalls:
 
     def delete_snapshot(self, snapshot: str) -> Call[Deleted]:
         """Forget a named snapshot."""
-        path = f"{path_of(self.name)}/snapshots/{_segment(snapshot)}"
-        return Call(method="DELETE", path=path, read=answer(Deleted), if_gone=Deleted(deleted=snapshot))
+        path = f"{path_of(self.name)}/snapshots/delete"
+        gone = Deleted(deleted=snapshot)
+        return Call(method="POST", path=path, body={"snapshot": snapshot}, read=answer(Deleted), if_gone=gone)
 
     def restore(self, snapshot: str, into: str) -> Call[Described]:
         """A new collection; its name is taken once it is done."""

@@ -30,7 +30,7 @@ class AliasName(Request, frozen=True, kw_only=True):
 
 
 class SnapshotName(Request, frozen=True, kw_only=True):
-    """``POST …/snapshots``, ``DELETE …/snapshots/{snapshot}``."""
+    """``POST …/snapshots``, ``POST …/snapshots/delete``."""
 
     snapshot: Name
 

@@ -387,12 +387,12 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         name="delete_snapshot",
-        method="DELETE",
-        path=f"{_COLLECTION}/snapshots/{{snapshot}}",
+        method="POST",
+        path=f"{_COLLECTION}/snapshots/delete",
         summary="Forget a named snapshot",
         takes=SnapshotName,
         answers={200: (Deleted,)},
-        refusals=_NAMED | _KEPT,
+        refusals=_NAMED | _GIVEN | _KEPT,
         run=_delete_snapshot,
     ),
     Operation(

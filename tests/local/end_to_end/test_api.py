@@ -77,7 +77,7 @@ def test_a_snapshot_is_restored_behind_an_alias(run: Run, writer: httpx.Client, 
         for name in (collection, again, live)
     ]
     assert counts == [19, 20, 20]
-    assert writer.delete(f"{base}/snapshots/monday").status_code == 403
+    assert writer.post(f"{base}/snapshots/delete", json={"snapshot": "monday"}).status_code == 403
     assert writer.delete(f"/v1/aliases/{live}").status_code == 200
     for name in (collection, again):
         assert writer.delete(f"/v1/collections/{name}").status_code == 200

@@ -84,7 +84,7 @@ async def test_a_mistake_is_undone_behind_an_alias(client: httpx.AsyncClient) ->
     assert (await client.get("/v1/aliases")).json() == {"aliases": [live | {"collection": "again"}]}
     assert (await client.post("/v1/collections/live/count", json={})).json()["count"] == 2
     assert (await client.get(f"{base}/snapshots")).json()["snapshots"] == [made.json()]
-    assert (await client.delete(f"{base}/snapshots/monday")).json() == {"deleted": "monday"}
+    assert (await client.post(f"{base}/snapshots/delete", json={"snapshot": "monday"})).json() == {"deleted": "monday"}
     assert (await client.get(f"{base}/snapshots")).json() == {"snapshots": []}
     assert (await client.delete("/v1/aliases/live")).json() == {"deleted": "live"}
     assert (await client.get("/v1/collections/live")).status_code == 404

@@ -277,9 +277,9 @@ REST: list[tuple[str, str, str, Any, int, str, str | None]] = [
     ("POST", SNAPSHOTS, "taken", {"snapshot": "monday"}, 409, "snapshot_exists", None),
     ("POST", f"{ABSENT}/snapshots", "absent", {"snapshot": "x"}, 404, "collection_not_found", None),
     ("GET", f"{ABSENT}/snapshots", "absent", None, 404, "collection_not_found", None),
-    ("DELETE", f"{SNAPSHOTS}/gone", "absent", None, 404, "snapshot_not_found", None),
-    ("DELETE", f"{SNAPSHOTS}/-", "no name", None, 400, "invalid_request", "snapshot"),
-    ("DELETE", f"{ABSENT}/snapshots/monday", "absent", None, 404, "collection_not_found", None),
+    ("POST", f"{SNAPSHOTS}/delete", "absent", {"snapshot": "gone"}, 404, "snapshot_not_found", None),
+    ("POST", f"{SNAPSHOTS}/delete", "no name", {"snapshot": "-"}, 400, "invalid_request", "snapshot"),
+    ("POST", f"{ABSENT}/snapshots/delete", "absent", {"snapshot": "monday"}, 404, "collection_not_found", None),
     ("POST", f"{WORDS}/restore", "no name", {"snapshot": "monday"}, 400, "invalid_request", None),
     ("POST", f"{WORDS}/restore", "a path", {"snapshot": "a/b", "into": "x"}, 400, "invalid_request", "snapshot"),
     ("POST", f"{WORDS}/restore", "into a path", {"snapshot": "monday", "into": "."}, 400, "invalid_request", "into"),
@@ -341,8 +341,7 @@ async def test_each_is_refused_by_name_and_nothing_is_applied(client: httpx.Asyn
 
 def is_documented(method: str, path: str, status: int, code: str) -> bool:
     template = re.sub("/(words|absent)", "/{name}", path.partition("?")[0])
-    for parent, member in ((ALIASES, "alias"), ("/snapshots", "snapshot")):
-        template = re.sub(f"({parent})/.*", f"\\1/{{{member}}}", template)
+    template = re.sub(f"{ALIASES}/.*", f"{ALIASES}/{{alias}}", template)
     reference = DESCRIPTION["paths"][template][method.lower()]["responses"][str(status)]["$ref"]
     response = DESCRIPTION["components"]["responses"][reference.rpartition("/")[2]]
     schema = response["content"]["application/problem+json"]["schema"]
