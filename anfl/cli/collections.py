@@ -1,10 +1,11 @@
-"""``anfl collections``: create, list, show, delete."""
+"""``anfl collections``: create, list, show, delete; aliases and snapshots."""
 
 from typing import Annotated, Any
 from urllib.parse import quote
 
 import typer
 
+from anfl.cli import naming
 from anfl.cli.errors import CliError, ExitCode
 from anfl.cli.given import parse_json
 from anfl.cli.options import Endpoint, Json, Role, Token
@@ -12,6 +13,9 @@ from anfl.cli.output import console, print_json, print_table
 from anfl.cli.target import resolve
 
 app = typer.Typer(no_args_is_help=True, help="Collections of vectors.")
+app.add_typer(naming.aliases, name="alias")
+app.add_typer(naming.snapshots, name="snapshots")
+app.command()(naming.restore)
 
 Name = Annotated[str, typer.Argument(help="Name of the collection.")]
 

@@ -15,6 +15,7 @@ from anfl.client.errors import ApiError, NotFoundError, UnreachableError
 from anfl.client.retries import Retries
 from anfl.client.rows import BATCH_ROWS, Match, NewRow, Row, Sent, batches
 from anfl.client.session import Session
+from anfl.vectors.naming import Alias, NamedSnapshot
 from anfl.vectors.requests import Described, Stats, Warmed, Written
 
 T = TypeVar("T")
@@ -76,6 +77,21 @@ class AsyncClient:
         """The tenant's collections by name."""
         return (await self.run(calls.list_all())).collections
 
+    async def set_alias(self, alias: str, collection: str) -> Alias:
+        """Let ``alias`` stand for ``collection`` from now on; nobody finds it standing for nothing in between."""
+        made = await self.run(calls.set_alias(alias, collection))
+        self.session.forget(alias)
+        return made
+
+    async def aliases(self) -> list[Alias]:
+        """The tenant's aliases by name."""
+        return (await self.run(calls.list_aliases())).aliases
+
+    async def delete_alias(self, alias: str) -> None:
+        """Let ``alias`` stand for nothing; the collection stays."""
+        await self.run(calls.delete_alias(alias))
+        self.session.forget(alias)
+
     async def run(self, call: Call[T]) -> T:
         """Carry out ``call``."""
         try:
@@ -102,7 +118,7 @@ class AsyncClient:
             await response.aclose()
 
     async def _answer(self, call: Call[Any], *, stream: bool = False) -> httpx.Response:
-        retries = Retries(f"{call.method} {call.path} at {self.endpoint}", repeatable=True)
+        retries = Retries(f"{call.method} {call.path} at {self.endpoint}", repeatable=call.repeatable)
         while True:
             given = {
                 "content": self.session.body(call),
@@ -249,3 +265,20 @@ class AsyncCollection:
     async def warm(self) -> Warmed:
         """Bring it into memory."""
         return await self._client.run(self._calls.warm())
+
+    async def create_snapshot(self, snapshot: str) -> NamedSnapshot:
+        """Keep the present state under a name."""
+        return await self._client.run(self._calls.create_snapshot(snapshot))
+
+    async def snapshots(self) -> list[NamedSnapshot]:
+        """Its named snapshots by name."""
+        return (await self._client.run(self._calls.snapshots())).snapshots
+
+    async def delete_snapshot(self, snapshot: str) -> None:
+        """Forget a named snapshot."""
+        await self._client.run(self._calls.delete_snapshot(snapshot))
+
+    async def restore(self, snapshot: str, into: str) -> "AsyncCollection":
+        """Make the new collection ``into`` from a named snapshot: as a whole, or not at all."""
+        await self._client.run(self._calls.restore(snapshot, into))
+        return self._client.collection(into)

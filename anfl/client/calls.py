@@ -15,15 +15,17 @@ from numpy.typing import ArrayLike
 
 from anfl.client.rows import Match, NewRow, Row, Sent, packed, present, unpacked
 from anfl.vectors.model import Metadata
+from anfl.vectors.naming import Alias, Aliases, NamedSnapshot, NamedSnapshotList
 from anfl.vectors.requests import Collections, Counted, Deleted, Described, Stats, Warmed, Written
 
 T = TypeVar("T")
 COLLECTIONS = "/v1/collections"
+ALIASES = "/v1/aliases"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Call(Generic[T]):
-    """One request. All can be repeated: reads by nature, writes by their request id."""
+    """One request. Nearly all can be repeated: reads by nature, writes by their request id."""
 
     method: str
     path: str
@@ -34,6 +36,8 @@ class Call(Generic[T]):
     """Whose position counts."""
     fresh: bool = False
     """Whether it reads rows, and so is to see what this client wrote."""
+    repeatable: bool = True
+    """Whether a repetition is harmless where the answer got lost."""
     if_gone: T | None = None
     """The answer where a repetition gets 404, because an earlier attempt had succeeded."""
 
@@ -75,7 +79,7 @@ def answer(kind: type[T]) -> Callable[[bytes], T]:
 
 def path_of(name: str) -> str:
     """The API's path of a collection; whatever the name holds, it stays one segment."""
-    return f"{COLLECTIONS}/{quote(name, safe='', errors='replace')}"
+    return f"{COLLECTIONS}/{_segment(name)}"
 
 
 def create(name: str, settings: Mapping[str, Any]) -> Call[Described]:
@@ -87,6 +91,22 @@ def create(name: str, settings: Mapping[str, Any]) -> Call[Described]:
 def list_all() -> Call[Collections]:
     """The tenant's collections."""
     return Call(method="GET", path=COLLECTIONS, read=answer(Collections))
+
+
+def set_alias(alias: str, collection: str) -> Call[Alias]:
+    """Let an alias stand for a collection."""
+    return Call(method="POST", path=ALIASES, body={"alias": alias, "collection": collection}, read=answer(Alias))
+
+
+def list_aliases() -> Call[Aliases]:
+    """The tenant's aliases."""
+    return Call(method="GET", path=ALIASES, read=answer(Aliases))
+
+
+def delete_alias(alias: str) -> Call[Deleted]:
+    """Let an alias stand for nothing."""
+    path = f"{ALIASES}/{_segment(alias)}"
+    return Call(method="DELETE", path=path, read=answer(Deleted), if_gone=Deleted(deleted=alias))
 
 
 @dataclass(frozen=True)
@@ -177,6 +197,27 @@ class CollectionCalls:
         """Load it."""
         return Call(method="POST", path=f"{path_of(self.name)}/warm", read=answer(Warmed))
 
+    def create_snapshot(self, snapshot: str) -> Call[NamedSnapshot]:
+        """Keep the present state; the name is taken once it is done."""
+        return self._once("snapshots", {"snapshot": snapshot}, answer(NamedSnapshot))
+
+    def snapshots(self) -> Call[NamedSnapshotList]:
+        """Those that have a name."""
+        return Call(method="GET", path=f"{path_of(self.name)}/snapshots", read=answer(NamedSnapshotList))
+
+    def delete_snapshot(self, snapshot: str) -> Call[Deleted]:
+        """Forget a named snapshot."""
+        path = f"{path_of(self.name)}/snapshots/delete"
+        gone = Deleted(deleted=snapshot)
+        return Call(method="POST", path=path, body={"snapshot": snapshot}, read=answer(Deleted), if_gone=gone)
+
+    def restore(self, snapshot: str, into: str) -> Call[Described]:
+        """A new collection; its name is taken once it is done."""
+        return self._once("restore", {"snapshot": snapshot, "into": into}, answer(Described))
+
+    def _once(self, path: str, body: Mapping[str, Any], read: Callable[[bytes], T]) -> Call[T]:
+        return Call(method="POST", path=f"{path_of(self.name)}/{path}", body=body, read=read, repeatable=False)
+
     def _write(self, method: str, path: str, body: Mapping[str, Any], request_id: str | None) -> Call[Written]:
         identified = {**body, "request_id": request_id or uuid.uuid4().hex}
         return Call(
@@ -218,6 +259,10 @@ def target_of(vector: ArrayLike | None, row_id: str | None) -> dict[str, Any]:
     if (vector is None) == (row_id is None):
         raise ValueError("give either a vector or the id of a row")
     return {"id": row_id} if vector is None else {"vector": packed(vector)}
+
+
+def _segment(name: str) -> str:
+    return quote(name, safe="", errors="replace")
 
 
 def _shown(options: Mapping[str, Any]) -> dict[str, Any]:

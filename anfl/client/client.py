@@ -12,6 +12,7 @@ from anfl.client.connection import TIMEOUT, Connection
 from anfl.client.errors import ApiError, NotFoundError, UnreachableError
 from anfl.client.rows import BATCH_ROWS, Match, NewRow, Row, Sent, batches
 from anfl.client.session import Session
+from anfl.vectors.naming import Alias, NamedSnapshot
 from anfl.vectors.requests import Described, Stats, Warmed, Written
 
 T = TypeVar("T")
@@ -62,6 +63,21 @@ class Client(Connection):
         """The tenant's collections by name."""
         return self.run(calls.list_all()).collections
 
+    def set_alias(self, alias: str, collection: str) -> Alias:
+        """Let ``alias`` stand for ``collection`` from now on; nobody finds it standing for nothing in between."""
+        made = self.run(calls.set_alias(alias, collection))
+        self.session.forget(alias)
+        return made
+
+    def aliases(self) -> list[Alias]:
+        """The tenant's aliases by name."""
+        return self.run(calls.list_aliases()).aliases
+
+    def delete_alias(self, alias: str) -> None:
+        """Let ``alias`` stand for nothing; the collection stays."""
+        self.run(calls.delete_alias(alias))
+        self.session.forget(alias)
+
     def run(self, call: Call[T]) -> T:
         """Carry out ``call``."""
         try:
@@ -93,7 +109,7 @@ class Client(Connection):
             content=self.session.body(call),
             params=self.session.params(call),
             headers=None if call.body is None else {"content-type": "application/json"},
-            repeatable=True,
+            repeatable=call.repeatable,
             stream=stream,
         )
 
@@ -222,3 +238,20 @@ class Collection:
     def warm(self) -> Warmed:
         """Bring it into memory."""
         return self._client.run(self._calls.warm())
+
+    def create_snapshot(self, snapshot: str) -> NamedSnapshot:
+        """Keep the present state under a name."""
+        return self._client.run(self._calls.create_snapshot(snapshot))
+
+    def snapshots(self) -> list[NamedSnapshot]:
+        """Its named snapshots by name."""
+        return self._client.run(self._calls.snapshots()).snapshots
+
+    def delete_snapshot(self, snapshot: str) -> None:
+        """Forget a named snapshot."""
+        self._client.run(self._calls.delete_snapshot(snapshot))
+
+    def restore(self, snapshot: str, into: str) -> "Collection":
+        """Make the new collection ``into`` from a named snapshot: as a whole, or not at all."""
+        self._client.run(self._calls.restore(snapshot, into))
+        return self._client.collection(into)

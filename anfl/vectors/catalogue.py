@@ -16,6 +16,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from anfl.problems import Problem, conflict, not_found, unavailable
 from anfl.resources import PARTITION_KEY, SORT_KEY
 from anfl.vectors.model import NAME_PATTERN, Collection, CollectionSettings, first_epoch
+from anfl.vectors.naming import Alias
 from anfl.vectors.requests import CollectionPatch
 
 if TYPE_CHECKING:
@@ -24,13 +25,6 @@ if TYPE_CHECKING:
 _DOCUMENT = "document"
 _INCARNATION = "incarnation"
 _ALIAS_OF = "alias_of"
-
-
-class Alias(msgspec.Struct, frozen=True, kw_only=True):
-    """A further name of a collection."""
-
-    alias: str
-    collection: str
 
 
 class Catalogue:

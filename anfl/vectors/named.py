@@ -10,21 +10,12 @@ import msgspec
 from anfl.problems import Problem, conflict, not_found
 from anfl.vectors.envelope import Checksummed, DamagedError, Envelope
 from anfl.vectors.model import Collection, first_epoch
+from anfl.vectors.naming import NamedSnapshot
 from anfl.vectors.objects import AlreadyExistsError, ObjectStore, answering
 from anfl.vectors.snapshots import Manifest, Snapshots
 
 ORPHAN_SECONDS = 3600.0
 """How long nothing is written to an incarnation that no catalogue has: it may be a restore that is not done yet."""
-
-
-class NamedSnapshot(msgspec.Struct, frozen=True, kw_only=True):
-    """A named snapshot. ``bytes`` is the size of its parts, ``created_at`` in seconds since the epoch."""
-
-    name: str
-    sequence: str
-    rows: int
-    bytes: int
-    created_at: float
 
 
 class _Pointer(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,5 +1,6 @@
 """Every operation once: its name for direct events, its route, what it takes and answers. Transports read it."""
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 from anfl.problems import Problem, invalid
 from anfl.vectors import reads
 from anfl.vectors.model import CollectionSettings
+from anfl.vectors.naming import Alias, Aliases, AliasName, NamedSnapshot, NamedSnapshotList, Restore, SnapshotName
 from anfl.vectors.refusals import Refusal
 from anfl.vectors.requests import (
     Answer,
@@ -36,6 +38,7 @@ from anfl.vectors.store import VectorStore
 
 _COLLECTIONS = "/v1/collections"
 _COLLECTION = f"{_COLLECTIONS}/{{name}}"
+_ALIASES = "/v1/aliases"
 
 
 @dataclass(frozen=True)
@@ -56,11 +59,21 @@ class Call:
     path: str
     summary: str
     takes: Any = None
-    """Type of the body, or of the query string for GET; None for neither."""
+    """Type of the body, or of the query string for GET; with what the path holds beside the collection's name."""
     answers: Mapping[int, tuple[Any, ...]]
     """By HTTP status, the types of the answer, one of which it has."""
     refusals: frozenset[Refusal]
     names_collection: bool = True
+
+    @property
+    def in_path(self) -> tuple[str, ...]:
+        """Members of the request that stand in the path."""
+        return tuple(name for name in re.findall(r"\{(\w+)\}", self.path) if name != "name")
+
+    @property
+    def has_body(self) -> bool:
+        """Whether the request comes as a body."""
+        return self.takes is not None and self.method not in {"GET", "DELETE"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,6 +129,16 @@ def _warm(store: VectorStore, tenant: str, name: str, _request: None) -> Outcome
         return Outcome(Warmed(status="loading"), 202)
 
 
+def _delete_alias(store: VectorStore, tenant: str, _name: str, request: AliasName) -> Outcome:
+    store.delete_alias(tenant, request.alias)
+    return Outcome(Deleted(deleted=request.alias))
+
+
+def _delete_snapshot(store: VectorStore, tenant: str, name: str, request: SnapshotName) -> Outcome:
+    store.delete_snapshot(tenant, name, request.snapshot)
+    return Outcome(Deleted(deleted=request.snapshot))
+
+
 def _query_at_once(store: VectorStore, tenant: str, name: str, request: Query) -> Answer | Results | None:
     if request.vectors is not None or request.k > AT_ONCE_ROWS:
         return None
@@ -153,12 +176,19 @@ def _export(store: VectorStore, tenant: str, name: str, request: Export) -> Iter
 _CATALOGUE = frozenset({Refusal.CATALOGUE_UNAVAILABLE})
 _GIVEN = frozenset({Refusal.INVALID_REQUEST, Refusal.MALFORMED_JSON, Refusal.TOO_LARGE})
 _NAMED = _CATALOGUE | {Refusal.COLLECTION_NOT_FOUND}
-_IN_MEMORY = _NAMED | {Refusal.STORAGE_UNAVAILABLE, Refusal.LOG_CORRUPT}
+_IN_MEMORY = _NAMED | {Refusal.STORAGE_UNAVAILABLE, Refusal.LOG_CORRUPT, Refusal.LOG_GAP}
 _LOADED = _IN_MEMORY | {Refusal.COLLECTION_LOADING}
 _READ = _LOADED | _GIVEN | {Refusal.HISTORY_LOST, Refusal.POSITION_NOT_REACHED}
 _SHOWN = _READ | {Refusal.ANSWER_TOO_LARGE}
-_WRITTEN = _LOADED | _GIVEN | {Refusal.REQUEST_ID_REUSED, Refusal.TOO_MANY_WRITES}
-
+_WRITTEN = _LOADED | _GIVEN | {Refusal.REQUEST_ID_REUSED, Refusal.TOO_MANY_WRITES, Refusal.BUILDER_BEHIND}
+_KEPT = frozenset(
+    {
+        Refusal.INVALID_REQUEST,
+        Refusal.SNAPSHOT_NOT_FOUND,
+        Refusal.SNAPSHOT_DAMAGED,
+        Refusal.STORAGE_UNAVAILABLE,
+    }
+)
 
 OPERATIONS: tuple[Operation, ...] = (
     Operation(
@@ -168,7 +198,7 @@ OPERATIONS: tuple[Operation, ...] = (
         summary="Create a collection; 201 where it is new, 200 where it exists with these settings",
         takes=CollectionSettings,
         answers={201: (Described,), 200: (Described,)},
-        refusals=_CATALOGUE | _GIVEN | {Refusal.COLLECTION_EXISTS},
+        refusals=_CATALOGUE | _GIVEN | {Refusal.COLLECTION_EXISTS, Refusal.ALIAS_EXISTS},
         names_collection=False,
         run=_create,
     ),
@@ -198,7 +228,7 @@ OPERATIONS: tuple[Operation, ...] = (
         summary="Change ef_search or the declared fields",
         takes=CollectionPatch,
         answers={200: (Described,)},
-        refusals=_NAMED | _GIVEN | {Refusal.COLLECTION_CHANGED},
+        refusals=_LOADED | _GIVEN | {Refusal.COLLECTION_CHANGED, Refusal.FIELD_CONTRADICTED},
         run=lambda store, tenant, name, patch: Outcome(describe(store.update(tenant, name, patch))),
     ),
     Operation(
@@ -303,6 +333,79 @@ OPERATIONS: tuple[Operation, ...] = (
         answers={200: (Warmed,), 202: (Warmed,)},
         refusals=_IN_MEMORY,
         run=_warm,
+    ),
+    Operation(
+        name="set_alias",
+        method="POST",
+        path=_ALIASES,
+        summary="Let an alias stand for a collection, at once, whatever it stood for before",
+        takes=Alias,
+        answers={200: (Alias,)},
+        refusals=_NAMED | _GIVEN | {Refusal.COLLECTION_EXISTS},
+        names_collection=False,
+        run=lambda store, tenant, _, request: Outcome(store.set_alias(tenant, request.alias, request.collection)),
+    ),
+    Operation(
+        name="list_aliases",
+        method="GET",
+        path=_ALIASES,
+        summary="The tenant's aliases by name",
+        answers={200: (Aliases,)},
+        refusals=_CATALOGUE,
+        names_collection=False,
+        run=lambda store, tenant, _name, _: Outcome(Aliases(aliases=store.aliases(tenant))),
+    ),
+    Operation(
+        name="delete_alias",
+        method="DELETE",
+        path=f"{_ALIASES}/{{alias}}",
+        summary="Let an alias stand for nothing; the collection stays",
+        takes=AliasName,
+        answers={200: (Deleted,)},
+        refusals=_CATALOGUE | {Refusal.INVALID_REQUEST, Refusal.ALIAS_NOT_FOUND},
+        names_collection=False,
+        run=_delete_alias,
+    ),
+    Operation(
+        name="create_snapshot",
+        method="POST",
+        path=f"{_COLLECTION}/snapshots",
+        summary="Keep the present state under a name, until that is deleted",
+        takes=SnapshotName,
+        answers={201: (NamedSnapshot,)},
+        refusals=_LOADED | _GIVEN | {Refusal.SNAPSHOT_EXISTS},
+        run=lambda store, tenant, name, request: Outcome(store.create_snapshot(tenant, name, request.snapshot), 201),
+    ),
+    Operation(
+        name="list_snapshots",
+        method="GET",
+        path=f"{_COLLECTION}/snapshots",
+        summary="A collection's named snapshots by name",
+        answers={200: (NamedSnapshotList,)},
+        refusals=_NAMED | {Refusal.STORAGE_UNAVAILABLE, Refusal.SNAPSHOT_DAMAGED},
+        run=lambda store, tenant, name, _: Outcome(NamedSnapshotList(snapshots=store.snapshots(tenant, name))),
+    ),
+    Operation(
+        name="delete_snapshot",
+        method="POST",
+        path=f"{_COLLECTION}/snapshots/delete",
+        summary="Forget a named snapshot",
+        takes=SnapshotName,
+        answers={200: (Deleted,)},
+        refusals=_NAMED | _GIVEN | _KEPT,
+        run=_delete_snapshot,
+    ),
+    Operation(
+        name="restore",
+        method="POST",
+        path=f"{_COLLECTION}/restore",
+        summary="Make a new collection from a named snapshot: as a whole, or not at all",
+        takes=Restore,
+        answers={201: (Described,)},
+        refusals=_NAMED | _GIVEN | _KEPT | {Refusal.COLLECTION_EXISTS, Refusal.ALIAS_EXISTS},
+        run=lambda store, tenant, name, request: Outcome(
+            describe(store.restore(tenant, name, request.snapshot, request.into)), 201
+        ),
     ),
 )
 

@@ -19,17 +19,25 @@ class Refusal(StrEnum):
     MALFORMED_JSON = "malformed_json"
     ANSWER_TOO_LARGE = "answer_too_large"
     COLLECTION_NOT_FOUND = "collection_not_found"
+    ALIAS_NOT_FOUND = "alias_not_found"
+    SNAPSHOT_NOT_FOUND = "snapshot_not_found"
     ROW_NOT_FOUND = "row_not_found"
     COLLECTION_EXISTS = "collection_exists"
+    ALIAS_EXISTS = "alias_exists"
+    SNAPSHOT_EXISTS = "snapshot_exists"
     COLLECTION_CHANGED = "collection_changed"
+    FIELD_CONTRADICTED = "field_contradicted"
     VERSION_CONFLICT = "version_conflict"
     REQUEST_ID_REUSED = "request_id_reused"
     HISTORY_LOST = "history_lost"
     TOO_LARGE = "too_large"
     TOO_MANY_WRITES = "too_many_writes"
+    BUILDER_BEHIND = "builder_behind"
     CATALOGUE_UNAVAILABLE = "catalogue_unavailable"
     STORAGE_UNAVAILABLE = "storage_unavailable"
     LOG_CORRUPT = "log_corrupt"
+    LOG_GAP = "log_gap"
+    SNAPSHOT_DAMAGED = "snapshot_damaged"
     COLLECTION_LOADING = "collection_loading"
     POSITION_NOT_REACHED = "position_not_reached"
 
@@ -39,19 +47,27 @@ MEANINGS: dict[Refusal, Meaning] = {
     Refusal.MALFORMED_JSON: Meaning(400, "The body is no JSON."),
     Refusal.ANSWER_TOO_LARGE: Meaning(400, "The answer would be over 32 MiB: ask for fewer rows, or less of each."),
     Refusal.COLLECTION_NOT_FOUND: Meaning(404, "The tenant has no collection of this name."),
+    Refusal.ALIAS_NOT_FOUND: Meaning(404, "The tenant has no alias of this name."),
+    Refusal.SNAPSHOT_NOT_FOUND: Meaning(404, "The collection has no snapshot of this name."),
     Refusal.ROW_NOT_FOUND: Meaning(404, "The row to search around is not there."),
-    Refusal.COLLECTION_EXISTS: Meaning(409, "The name is taken by a collection with other settings."),
+    Refusal.COLLECTION_EXISTS: Meaning(409, "A collection has the name, and other settings."),
+    Refusal.ALIAS_EXISTS: Meaning(409, "An alias has the name."),
+    Refusal.SNAPSHOT_EXISTS: Meaning(409, "A snapshot of the collection has the name."),
     Refusal.COLLECTION_CHANGED: Meaning(409, "Somebody else changed the collection at the same time; look again."),
+    Refusal.FIELD_CONTRADICTED: Meaning(409, "Rows that are there contradict the declaration."),
     Refusal.VERSION_CONFLICT: Meaning(409, "A row has another version than `if_version` demands."),
     Refusal.REQUEST_ID_REUSED: Meaning(409, "The `request_id` was used for another request."),
     Refusal.HISTORY_LOST: Meaning(409, "The position is of a history that a restore gave up."),
     Refusal.TOO_LARGE: Meaning(413, "Over a limit; `field` names what is, where it is not the body."),
     Refusal.TOO_MANY_WRITES: Meaning(429, "More is written to the collection than its log takes."),
+    Refusal.BUILDER_BEHIND: Meaning(429, "More is written to the collection than is put into graphs."),
     Refusal.CATALOGUE_UNAVAILABLE: Meaning(503, "The catalogue does not answer."),
     Refusal.STORAGE_UNAVAILABLE: Meaning(
         503, "The log cannot be read or written; a write may or may not be committed."
     ),
     Refusal.LOG_CORRUPT: Meaning(503, "The collection's log is damaged and must be restored."),
+    Refusal.LOG_GAP: Meaning(503, "An object of the collection's log is missing, or not here yet."),
+    Refusal.SNAPSHOT_DAMAGED: Meaning(503, "The snapshot cannot be read as it was made."),
     Refusal.COLLECTION_LOADING: Meaning(503, "The collection is on its way into memory."),
     Refusal.POSITION_NOT_REACHED: Meaning(503, "The node has not come to `min_sequence` in time."),
 }

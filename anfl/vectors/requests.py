@@ -175,7 +175,7 @@ class Written(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Deleted(msgspec.Struct, frozen=True, kw_only=True):
-    """The name of a collection that is no more."""
+    """The name of what is no more."""
 
     deleted: str
 

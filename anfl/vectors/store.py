@@ -9,12 +9,13 @@ import msgspec
 
 from anfl.problems import Problem, conflict, unavailable
 from anfl.vectors import named, reads
-from anfl.vectors.catalogue import Alias, Catalogue
+from anfl.vectors.catalogue import Catalogue
 from anfl.vectors.changes import Change
 from anfl.vectors.envelope import DamagedError
 from anfl.vectors.log import delete_all
 from anfl.vectors.model import Collection, CollectionSettings
-from anfl.vectors.named import ORPHAN_SECONDS, NamedSnapshot
+from anfl.vectors.named import ORPHAN_SECONDS
+from anfl.vectors.naming import Alias, NamedSnapshot
 from anfl.vectors.opened import MEMORY_BYTES, OpenCollections, Opened
 from anfl.vectors.replica import STALE_SECONDS
 from anfl.vectors.requests import (

@@ -68,10 +68,10 @@ class Function:
         tenant = addressed.tenant or self._default_tenant
         if tenant is None:
             raise invalid("Name the tenant; this environment has no default one.", field="tenant")
-        if operation.names_collection != (addressed.collection is not None):
-            wanted = "takes the name of a collection" if operation.names_collection else "takes no collection"
-            raise invalid(f"{operation.name} {wanted}.", field="collection")
-        rest = {name: value for name, value in event.items() if name not in {"operation", "tenant", "collection"}}
+        if operation.names_collection and addressed.collection is None:
+            raise invalid(f"{operation.name} takes the name of a collection.", field="collection")
+        address = {"operation", "tenant", *(["collection"] if operation.names_collection else [])}
+        rest = {name: value for name, value in event.items() if name not in address}
         if operation.takes is None and rest:
             raise invalid(f"{operation.name} takes nothing of this name.", field=next(iter(rest)))
         request = None if operation.takes is None else convert(rest, operation.takes)

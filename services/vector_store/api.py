@@ -97,10 +97,16 @@ async def _given(call: Call, request: Request, claim: Claim | None = None) -> _G
     """What came with the request, not decoded yet."""
     if call.takes is None:
         return b""
-    if call.method == "GET":
-        return request.query()
+    if not call.has_body:
+        return _together(request.query(), {name: request.parameters[name] for name in call.in_path})
     request.check_json()
     return await (request.body() if claim is None else request.body(claim=claim))
+
+
+def _together(query: dict[str, str], in_path: dict[str, str]) -> dict[str, str]:
+    for name in query.keys() & in_path.keys():
+        raise invalid("It stands in the path.", field=name)
+    return query | in_path
 
 
 def _asked(call: Call, given: _Given) -> object:

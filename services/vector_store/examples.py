@@ -12,6 +12,8 @@ _COLOURS = {
     "fields": {"dark": "boolean"},
     "created_at": 1795487663.658,
 }
+_CHANGED = _COLOURS | {"index": {"m": 16, "ef_construction": 200, "ef_search": 128}}
+_MONDAY = {"name": "monday", "sequence": "1.3", "rows": 1, "bytes": 1027, "created_at": 1795487664.112}
 
 
 class Example(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,11 +29,17 @@ EXAMPLES: dict[str, Example] = {
         request={"name": "colours", "dimension": 3, "metric": "l2", "fields": {"dark": "boolean"}},
         answers={201: _COLOURS, 200: _COLOURS},
     ),
+    "set_alias": Example(
+        request={"alias": "palette", "collection": "colours"},
+        answers={200: {"alias": "palette", "collection": "colours"}},
+    ),
+    "list_aliases": Example(answers={200: {"aliases": [{"alias": "palette", "collection": "colours"}]}}),
+    "delete_alias": Example(request={"alias": "palette"}, answers={200: {"deleted": "palette"}}),
     "list_collections": Example(answers={200: {"collections": [_COLOURS]}}),
     "describe_collection": Example(answers={200: _COLOURS}),
     "update_collection": Example(
         request={"index": {"ef_search": 128}},
-        answers={200: _COLOURS | {"index": {"m": 16, "ef_construction": 200, "ef_search": 128}}},
+        answers={200: _CHANGED},
     ),
     "upsert": Example(
         request={
@@ -90,6 +98,13 @@ EXAMPLES: dict[str, Example] = {
     "delete": Example(
         request={"ids": ["navy"], "request_id": "cleanup-1"}, answers={200: {"sequence": "1.3", "deleted": 1}}
     ),
+    "create_snapshot": Example(request={"snapshot": "monday"}, answers={201: _MONDAY}),
+    "list_snapshots": Example(answers={200: {"snapshots": [_MONDAY]}}),
+    "restore": Example(
+        request={"snapshot": "monday", "into": "colours-of-monday"},
+        answers={201: _CHANGED | {"name": "colours-of-monday"}},
+    ),
+    "delete_snapshot": Example(request={"snapshot": "monday"}, answers={200: {"deleted": "monday"}}),
     "delete_collection": Example(answers={200: {"deleted": "colours"}}),
 }
 """By name of the operation, in an order in which they work."""

@@ -4,7 +4,7 @@
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -144,7 +144,7 @@ def document() -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": {"title": "ANFL vector store", "version": "1", "description": _DESCRIPTION},
         "servers": [{"url": "/"}],
-        "tags": [{"name": "collections"}, {"name": "vectors"}, {"name": "service"}],
+        "tags": [{"name": "collections"}, {"name": "vectors"}, {"name": "snapshots"}, {"name": "service"}],
         "paths": paths,
         "security": [{"bearer": []}],
         "components": {
@@ -182,15 +182,15 @@ def _described(call: Call, components: dict[str, Any], refusals: Refusals) -> di
     action = next(route.action for route in ROUTES if (route.method, route.path) == (call.method, call.path))
     described: dict[str, Any] = {
         "operationId": call.name,
-        "tags": ["vectors" if "/vectors" in call.path or "query" in call.path else "collections"],
+        "tags": [_tag(call.path)],
         "summary": call.summary,
         "description": f"Needs a role that grants `{action}`.",
     }
     parameters = [_REQUEST_ID, *([_name(example)] if call.names_collection else [])]
     meanings = _EVERYWHERE | _GUARDED | {code.value: MEANINGS[code] for code in call.refusals}
-    if call.takes is not None and call.method == "GET":
-        parameters += _query_parameters(components[call.takes.__name__], example)
-        meanings.pop("malformed_json")
+    if call.takes is not None and not call.has_body:
+        parameters += _parameters(components[call.takes.__name__], example, in_path=call.in_path)
+        meanings.pop("malformed_json", None)
     elif call.takes is not None:
         content = {"application/json": {"schema": _reference(call.takes), "examples": _named(example.request)}}
         schema = components[call.takes.__name__]
@@ -199,6 +199,12 @@ def _described(call: Call, components: dict[str, Any], refusals: Refusals) -> di
     described["parameters"] = parameters
     described["responses"] = dict(_answers(call, example)) | refusals.of(meanings)
     return described
+
+
+def _tag(path: str) -> str:
+    if "/vectors" in path or "query" in path:
+        return "vectors"
+    return "snapshots" if "/snapshots" in path or "/restore" in path else "collections"
 
 
 def _answers(call: Call, example: Example) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -256,13 +262,16 @@ def _name(example: Example) -> dict[str, Any]:
     return {"name": "name", "in": "path", "required": True, "schema": schema, "example": example.collection}
 
 
-def _query_parameters(schema: dict[str, Any], example: Example) -> list[dict[str, Any]]:
-    """Members of a request as a query string has them: objects as JSON text, lists joined by commas."""
+def _parameters(schema: dict[str, Any], example: Example, *, in_path: Collection[str]) -> list[dict[str, Any]]:
+    """Members of a request as path and query string have them: objects as JSON text, lists joined by commas."""
     given = example.request if isinstance(example.request, dict) else {}
     parameters: list[dict[str, Any]] = []
     for name, member in schema["properties"].items():
         parameter: dict[str, Any] = {"name": name, "in": "query"}
-        if name == "filter":
+        if name in in_path:
+            pattern = re.sub(r"\(\?!\\n\)", "", member["pattern"])
+            parameter |= {"in": "path", "required": True, "schema": member | {"pattern": pattern}}
+        elif name == "filter":
             parameter["content"] = {"application/json": {"schema": {"type": "object"}}}
         elif member.get("type") == "array":
             parameter |= {"schema": member, "style": "form", "explode": False}

@@ -60,6 +60,29 @@ def test_create_upsert_query_fetch_delete(writer: httpx.Client, collection: str)
     assert writer.get(base).status_code == 404
 
 
+def test_a_snapshot_is_restored_behind_an_alias(run: Run, writer: httpx.Client, collection: str) -> None:
+    base, again, live = f"/v1/collections/{collection}", f"{collection}-again", f"{collection}-live"
+    assert writer.put(f"{base}/vectors", json={"vectors": any_vectors(20)}).status_code == 200
+    assert writer.post("/v1/aliases", json={"alias": live, "collection": collection}).status_code == 200
+    with run.client("operator") as operator:
+        made = operator.post(f"{base}/snapshots", json={"snapshot": "monday"})
+        assert (made.status_code, made.json().get("rows")) == (201, 20), made.text
+        assert writer.post(f"{base}/vectors/delete", json={"ids": ["v7"]}).status_code == 200
+        restored = operator.post(f"{base}/restore", json={"snapshot": "monday", "into": again})
+        assert restored.status_code == 201, restored.text
+    assert writer.post("/v1/aliases", json={"alias": live, "collection": again}).status_code == 200
+
+    counts = [
+        writer.post(f"/v1/collections/{name}/count", json={"consistency": "strong"}).json()["count"]
+        for name in (collection, again, live)
+    ]
+    assert counts == [19, 20, 20]
+    assert writer.post(f"{base}/snapshots/delete", json={"snapshot": "monday"}).status_code == 403
+    assert writer.delete(f"/v1/aliases/{live}").status_code == 200
+    for name in (collection, again):
+        assert writer.delete(f"/v1/collections/{name}").status_code == 200
+
+
 def test_finds_words_near_a_given_word(run: Run) -> None:
     with run.client("reader") as reader:
         body = {"id": "happiness", "k": 5, "include": ["metadata"]}

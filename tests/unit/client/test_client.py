@@ -74,6 +74,40 @@ def test_everything_else_that_a_collection_can(client: Client, words: Collection
         words.describe()
 
 
+def test_aliases_and_snapshots(client: Client, words: Collection) -> None:
+    assert client.set_alias("live", "words").collection == "words"
+    live = client.collection("live")
+    made = live.create_snapshot("monday")
+    live.delete(["a"])
+    assert [row.id for row in words.restore("monday", "again").scroll()] == ["a", "b"]
+    assert client.set_alias("live", "again") == client.aliases()[0]
+    assert live.count() == 2
+    assert words.snapshots() == [made]
+    with pytest.raises(ConflictError, match="snapshot_exists"):
+        words.create_snapshot("monday")
+    words.delete_snapshot("monday")
+    client.delete_alias("live")
+    assert (words.snapshots(), client.aliases()) == ([], [])
+
+
+def test_what_cannot_be_done_twice_is_asked_once(client: Client, words: Collection, way: FaultyWay) -> None:
+    """Were it repeated, the answer would be that somebody has the name."""
+    way.faults = ["answer lost"]
+    with pytest.raises(UnreachableError):
+        words.create_snapshot("monday")
+    way.faults = ["answer lost"]
+    with pytest.raises(UnreachableError):
+        words.restore("monday", "again")
+    assert [found.name for found in words.snapshots()] == ["monday"]
+    assert client.collection("again").count() == 2
+    way.faults = ["answer lost"]
+    words.delete_snapshot("monday")
+    client.set_alias("live", "words")
+    way.faults = ["answer lost"]
+    client.delete_alias("live")
+    assert (words.snapshots(), client.aliases()) == ([], [])
+
+
 def test_the_asynchronous_client_does_the_same(url: str) -> None:
     async def tour() -> None:
         async with AsyncClient(url, token=TOKEN) as client:
@@ -94,6 +128,13 @@ def test_the_asynchronous_client_does_the_same(url: str) -> None:
             assert await words.count({"n": 2}) == 1
             assert (await words.update(ef_search=9)).index.ef_search == (await words.describe()).index.ef_search
             assert ((await words.stats()).rows, (await words.warm()).status) == (2, "loaded")
+            assert (await words.create_snapshot("monday")) == (await words.snapshots())[0]
+            again = await words.restore("monday", "again")
+            assert [row.id async for row in again.scroll()] == ["a", "b"]
+            await again.delete_collection()
+            await words.delete_snapshot("monday")
+            assert (await client.set_alias("live", "words")) == (await client.aliases())[0]
+            await client.delete_alias("live")
             assert (await words.delete(["a"])).deleted == 1
             assert [found.name for found in await client.collections()] == ["words"]
             await words.delete_collection()

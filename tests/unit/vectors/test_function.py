@@ -51,13 +51,22 @@ def test_every_operation_by_direct_event(function: Any) -> None:
         ("query", {"collection": "words", "vector": [1, 1], "k": 1}),
         ("count", {"collection": "words"}),
         ("warm", {"collection": "words"}),
+        ("set_alias", {"alias": "live", "collection": "words"}),
+        ("list_aliases", {}),
+        ("delete_alias", {"alias": "live"}),
+        ("create_snapshot", {"collection": "words", "snapshot": "monday"}),
+        ("list_snapshots", {"collection": "words"}),
+        ("restore", {"collection": "words", "snapshot": "monday", "into": "again"}),
+        ("delete_snapshot", {"collection": "words", "snapshot": "monday"}),
         ("delete", {"collection": "words", "ids": ["a"]}),
         ("delete_collection", {"collection": "words"}),
     ]
     answers: dict[str, Any] = {name: function.answer({"operation": name, **rest}) for name, rest in steps}
     assert set(answers) == {operation.name for operation in OPERATIONS}
-    assert answers["create_collection"]["status"] == 201
-    assert {answer["status"] for name, answer in answers.items() if name != "create_collection"} == {200}
+    assert answers["set_alias"]["result"] == {"alias": "live", "collection": "words"}
+    made = {"create_collection", "create_snapshot", "restore"}
+    assert {answers[name]["status"] for name in made} == {201}
+    assert {answer["status"] for name, answer in answers.items() if name not in made} == {200}
     assert answers["query"]["result"]["matches"][0]["id"] == "a"
     assert answers["fetch"]["result"]["vectors"] == [
         {"id": "a", "version": 2, "values": [1.0, 1.0], "metadata": {"x": 1}}
@@ -73,6 +82,8 @@ def test_every_operation_by_direct_event(function: Any) -> None:
         ({"operation": "drop"}, 400, "operation"),
         ({"operation": "query", "vector": [1]}, 400, "collection"),
         ({"operation": "list_collections", "collection": "words"}, 400, "collection"),
+        ({"operation": "set_alias", "alias": "live"}, 400, None),
+        ({"operation": "delete_snapshot", "collection": "words", "snapshot": "a/b"}, 400, "snapshot"),
         ({"operation": "stats", "collection": "words", "verbose": True}, 400, "verbose"),
         ({"operation": "query", "collection": "words", "k": "5"}, 400, "k"),
         ({"operation": "stats", "collection": "words", "tenant": "No Tenant"}, 400, "tenant"),

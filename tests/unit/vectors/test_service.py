@@ -69,6 +69,43 @@ async def test_the_whole_life_of_a_collection(client: httpx.AsyncClient) -> None
     assert (await client.get(base)).status_code == 404
 
 
+async def test_a_mistake_is_undone_behind_an_alias(client: httpx.AsyncClient) -> None:
+    await created(client)
+    base = "/v1/collections/words"
+    live = {"alias": "live", "collection": "words"}
+    assert (await client.post("/v1/aliases", json=live)).json() == live
+    await client.put("/v1/collections/live/vectors", json=ROWS)
+    made = await client.post("/v1/collections/live/snapshots", json={"snapshot": "monday"})
+    assert (made.status_code, made.json()["rows"], made.json()["sequence"]) == (201, 2, "1.1")
+    assert (await client.post(f"{base}/vectors/delete", json={"filter": {"n": 1}})).status_code == 200
+    restored = await client.post(f"{base}/restore", json={"snapshot": "monday", "into": "again"})
+    assert (restored.status_code, restored.json()["name"]) == (201, "again")
+    assert (await client.post("/v1/aliases", json=live | {"collection": "again"})).status_code == 200
+    assert (await client.get("/v1/aliases")).json() == {"aliases": [live | {"collection": "again"}]}
+    assert (await client.post("/v1/collections/live/count", json={})).json()["count"] == 2
+    assert (await client.get(f"{base}/snapshots")).json()["snapshots"] == [made.json()]
+    assert (await client.post(f"{base}/snapshots/delete", json={"snapshot": "monday"})).json() == {"deleted": "monday"}
+    assert (await client.get(f"{base}/snapshots")).json() == {"snapshots": []}
+    assert (await client.delete("/v1/aliases/live")).json() == {"deleted": "live"}
+    assert (await client.get("/v1/collections/live")).status_code == 404
+
+
+async def test_snapshots_are_the_operators_and_aliases_the_writers(client: httpx.AsyncClient) -> None:
+    await created(client)
+    operator, writer = ({"authorization": f"Bearer demo.{role}"} for role in ("operator", "writer"))
+    snapshots, alias = "/v1/collections/words/snapshots", {"alias": "live", "collection": "words"}
+    for headers, snapshot, aliased in ((writer, 403, 200), (operator, 201, 403)):
+        asked = await client.post(snapshots, json={"snapshot": "monday"}, headers=headers)
+        assert asked.status_code == snapshot, asked.text
+        assert (await client.post("/v1/aliases", json=alias, headers=headers)).status_code == aliased
+        assert (await client.get(snapshots, headers=headers)).status_code == 200
+    restore = "/v1/collections/words/restore"
+    stranger = {"authorization": "Bearer other.admin"}
+    answer = await client.post(restore, json={"snapshot": "monday", "into": "mine"}, headers=stranger)
+    assert answer.status_code == 404
+    assert (await client.delete("/v1/aliases/live", headers=stranger)).status_code == 404
+
+
 @pytest.mark.parametrize(
     ("method", "path", "body", "status", "field"),
     [
@@ -167,8 +204,9 @@ async def test_health_needs_no_token_and_tells_of_the_catalogue(
     assert (await client.get("/health/ready")).status_code == 503
 
 
-def test_every_collection_route_is_served() -> None:
-    routes = {(route.method, route.path) for route in ROUTES if route.path.startswith("/v1/collections")}
+def test_every_route_of_the_vector_store_is_served() -> None:
+    ours = ("/v1/collections", "/v1/aliases", "/v1/imports")
+    routes = {(route.method, route.path) for route in ROUTES if route.path.startswith(ours)}
     assert routes == {(call.method, call.path) for call in (*OPERATIONS, *STREAMS)}
 
 

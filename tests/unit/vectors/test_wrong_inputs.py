@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 import struct
 from collections.abc import AsyncIterator
 from typing import Any
@@ -18,6 +19,7 @@ from tests.unit.vectors.serving import PlainTokens
 pytestmark = pytest.mark.anyio
 
 COLLECTIONS, WORDS, ABSENT = "/v1/collections", "/v1/collections/words", "/v1/collections/absent"
+ALIASES, SNAPSHOTS = "/v1/aliases", f"{WORDS}/snapshots"
 GOOD = {"id": "good", "values": [1.0, 0.0]}
 FIELDS = {"text": "string", "price": "number", "sold": "boolean", "tags": "string[]"}
 DESCRIPTION = document()
@@ -258,6 +260,33 @@ REST: list[tuple[str, str, str, Any, int, str, str | None]] = [
     ("GET", f"{WORDS}/vectors?include=all", "include", None, 400, "invalid_request", "include[0]"),
     ("GET", f"{WORDS}/export?filter={{", "filter", None, 400, "invalid_request", "filter"),
     ("GET", f"{WORDS}/export?limit=1", "unknown", None, 400, "invalid_request", None),
+    ("PATCH", WORDS, "rows contradict", {"fields": {"price": "string"}}, 409, "field_contradicted", "fields.price"),
+    ("POST", COLLECTIONS, "an alias", {"name": "live", "dimension": 2}, 409, "alias_exists", None),
+    ("POST", ALIASES, "no collection", {"alias": "x"}, 400, "invalid_request", None),
+    ("POST", ALIASES, "no name", {"alias": "a/b", "collection": "words"}, 400, "invalid_request", "alias"),
+    ("POST", ALIASES, "absent", {"alias": "x", "collection": "absent"}, 404, "collection_not_found", None),
+    ("POST", ALIASES, "of an alias", {"alias": "x", "collection": "live"}, 404, "collection_not_found", None),
+    ("POST", ALIASES, "a collection", {"alias": "words", "collection": "words"}, 409, "collection_exists", None),
+    ("POST", ALIASES, "unknown", {"alias": "x", "collection": "words", "y": 1}, 400, "invalid_request", None),
+    ("DELETE", f"{ALIASES}/gone", "absent", None, 404, "alias_not_found", None),
+    ("DELETE", f"{ALIASES}/-", "no name", None, 400, "invalid_request", "alias"),
+    ("DELETE", f"{ALIASES}/live?x=1", "unknown", None, 400, "invalid_request", None),
+    ("DELETE", f"{ALIASES}/live?alias=x", "twice", None, 400, "invalid_request", "alias"),
+    ("POST", SNAPSHOTS, "no name", {}, 400, "invalid_request", None),
+    ("POST", SNAPSHOTS, "a path", {"snapshot": "../parts"}, 400, "invalid_request", "snapshot"),
+    ("POST", SNAPSHOTS, "taken", {"snapshot": "monday"}, 409, "snapshot_exists", None),
+    ("POST", f"{ABSENT}/snapshots", "absent", {"snapshot": "x"}, 404, "collection_not_found", None),
+    ("GET", f"{ABSENT}/snapshots", "absent", None, 404, "collection_not_found", None),
+    ("POST", f"{SNAPSHOTS}/delete", "absent", {"snapshot": "gone"}, 404, "snapshot_not_found", None),
+    ("POST", f"{SNAPSHOTS}/delete", "no name", {"snapshot": "-"}, 400, "invalid_request", "snapshot"),
+    ("POST", f"{ABSENT}/snapshots/delete", "absent", {"snapshot": "monday"}, 404, "collection_not_found", None),
+    ("POST", f"{WORDS}/restore", "no name", {"snapshot": "monday"}, 400, "invalid_request", None),
+    ("POST", f"{WORDS}/restore", "a path", {"snapshot": "a/b", "into": "x"}, 400, "invalid_request", "snapshot"),
+    ("POST", f"{WORDS}/restore", "into a path", {"snapshot": "monday", "into": "."}, 400, "invalid_request", "into"),
+    ("POST", f"{WORDS}/restore", "absent", {"snapshot": "gone", "into": "x"}, 404, "snapshot_not_found", None),
+    ("POST", f"{WORDS}/restore", "itself", {"snapshot": "monday", "into": "words"}, 409, "collection_exists", None),
+    ("POST", f"{WORDS}/restore", "an alias", {"snapshot": "monday", "into": "live"}, 409, "collection_exists", None),
+    ("POST", f"{ABSENT}/restore", "absent", {"snapshot": "x", "into": "y"}, 404, "collection_not_found", None),
 ]
 
 ALL = [("PUT", f"{WORDS}/vectors", *rest) for rest in UPSERTS] + REST
@@ -278,6 +307,8 @@ async def _client(store: VectorStore) -> AsyncIterator[httpx.AsyncClient]:
         rows = [{"id": "kept", "values": [1, 0], "metadata": {"price": 1}}]
         written = await client.put(f"{WORDS}/vectors", json={"vectors": rows, "request_id": "used"})
         assert written.status_code == 200
+        assert (await client.post(ALIASES, json={"alias": "live", "collection": "words"})).status_code == 200
+        assert (await client.post(SNAPSHOTS, json={"snapshot": "monday"})).status_code == 201
         yield client
 
 
@@ -285,7 +316,7 @@ async def everything(client: httpx.AsyncClient) -> list[Any]:
     """All that a tenant can see."""
     strong = {"consistency": "strong", "include": "values,metadata"}
     rows = await client.get(f"{WORDS}/vectors", params=strong)
-    return [rows.json(), (await client.get(COLLECTIONS)).json()]
+    return [rows.json(), *[(await client.get(path)).json() for path in (COLLECTIONS, ALIASES, SNAPSHOTS)]]
 
 
 async def test_each_is_refused_by_name_and_nothing_is_applied(client: httpx.AsyncClient) -> None:
@@ -309,7 +340,8 @@ async def test_each_is_refused_by_name_and_nothing_is_applied(client: httpx.Asyn
 
 
 def is_documented(method: str, path: str, status: int, code: str) -> bool:
-    template = path.partition("?")[0].replace("/words", "/{name}").replace("/absent", "/{name}")
+    template = re.sub("/(words|absent)", "/{name}", path.partition("?")[0])
+    template = re.sub(f"{ALIASES}/.*", f"{ALIASES}/{{alias}}", template)
     reference = DESCRIPTION["paths"][template][method.lower()]["responses"][str(status)]["$ref"]
     response = DESCRIPTION["components"]["responses"][reference.rpartition("/")[2]]
     schema = response["content"]["application/problem+json"]["schema"]

@@ -1,0 +1,58 @@
+"""What callers send and get about further names: aliases of collections, and snapshots that have one."""
+
+from typing import Annotated
+
+import msgspec
+
+from anfl.vectors.model import NAME_PATTERN
+from anfl.vectors.requests import Request
+
+Name = Annotated[str, msgspec.Meta(pattern=NAME_PATTERN)]
+
+
+class Alias(Request, frozen=True, kw_only=True):
+    """A further name of a collection; as a request, what ``alias`` stands for from now on."""
+
+    alias: Name
+    collection: Name
+
+
+class Aliases(msgspec.Struct, frozen=True, kw_only=True):
+    """A tenant's aliases by name."""
+
+    aliases: list[Alias]
+
+
+class AliasName(Request, frozen=True, kw_only=True):
+    """``DELETE /v1/aliases/{alias}``."""
+
+    alias: Name
+
+
+class SnapshotName(Request, frozen=True, kw_only=True):
+    """``POST …/snapshots``, ``POST …/snapshots/delete``."""
+
+    snapshot: Name
+
+
+class NamedSnapshot(msgspec.Struct, frozen=True, kw_only=True):
+    """A named snapshot. ``bytes`` is the size of its parts, ``created_at`` in seconds since the epoch."""
+
+    name: str
+    sequence: str
+    rows: int
+    bytes: int
+    created_at: float
+
+
+class NamedSnapshotList(msgspec.Struct, frozen=True, kw_only=True):
+    """A collection's named snapshots by name."""
+
+    snapshots: list[NamedSnapshot]
+
+
+class Restore(Request, frozen=True, kw_only=True):
+    """``POST …/restore``: make the new collection ``into`` from a named snapshot."""
+
+    snapshot: Name
+    into: Name

@@ -1,0 +1,69 @@
+"""Aliases and snapshots from the command line, against the real service."""
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from anfl.cli.main import app
+from anfl.client import Client, new_rows
+from tests.unit.client import conftest as serving
+
+TOKEN = serving.TOKEN
+session = serving.session
+catalogue = serving.catalogue
+s3 = serving.s3
+objects = serving.objects
+store = serving.store
+url = serving._url
+
+
+class Commands:
+    """``anfl collections`` at one address."""
+
+    def __init__(self, url: str) -> None:
+        self._where = ["--endpoint", url, "--token", TOKEN]
+
+    def text(self, *arguments: str) -> str:
+        """What a person reads."""
+        done = CliRunner().invoke(app, ["collections", *arguments, *self._where])
+        assert done.exit_code == 0, (done.output, done.exception)
+        return " ".join(done.stdout.split())
+
+    def json(self, *arguments: str) -> Any:
+        """What a program reads."""
+        return json.loads(self.text(*arguments, "--json"))
+
+
+@pytest.fixture(name="anfl")
+def _anfl(url: str) -> Commands:
+    with Client(url, token=TOKEN) as client:
+        client.create_collection("words", dimension=2).upsert(new_rows(["a", "b"], np.eye(2)))
+    return Commands(url)
+
+
+def test_an_alias_is_set_listed_and_deleted(anfl: Commands) -> None:
+    assert anfl.text("alias", "list") == "No aliases yet."
+    assert anfl.text("alias", "set", "live", "words") == "live is words."
+    assert anfl.json("alias", "list") == {"aliases": [{"alias": "live", "collection": "words"}]}
+    assert anfl.json("alias", "delete", "live") == {"deleted": "live"}
+    assert anfl.json("alias", "list") == {"aliases": []}
+
+
+def test_a_snapshot_is_made_restored_and_deleted(anfl: Commands) -> None:
+    assert anfl.text("snapshots", "create", "words", "monday").startswith("Kept 2 rows of words as monday")
+    assert [each["name"] for each in anfl.json("snapshots", "list", "words")["snapshots"]] == ["monday"]
+    assert "monday 2" in anfl.text("snapshots", "list", "words")
+    assert anfl.text("restore", "words", "monday", "again") == "again is words as it was in monday."
+    assert anfl.json("show", "again")["stats"]["rows"] == 2
+    assert anfl.text("snapshots", "delete", "words", "monday", "--yes") == "Deleted monday."
+    assert anfl.text("snapshots", "list", "words") == "No named snapshots yet."
+
+
+def test_a_snapshot_is_not_deleted_unless_confirmed(anfl: Commands, url: str) -> None:
+    anfl.json("snapshots", "create", "words", "monday")
+    command = ["collections", "snapshots", "delete", "words", "monday", "--endpoint", url, "--token", TOKEN]
+    assert CliRunner().invoke(app, command, input="n\n").exit_code != 0
+    assert len(anfl.json("snapshots", "list", "words")["snapshots"]) == 1
