@@ -14,6 +14,14 @@ SUSPENSIONS = (5.0, 400.0, 7200.0, 8 * DAY, 9 * DAY)
 """Seconds for which a process may be suspended."""
 
 
+MOST_TURNS = 20_000
+"""Of a round; it needs a few thousand."""
+
+
+class StalledError(Exception):
+    """Processes go on and on without an end: whoever waits for them waits for ever."""
+
+
 class Crash(BaseException):
     """The process was killed. Nothing may catch it but whoever starts it again."""
 
@@ -70,6 +78,7 @@ class World:
     def run(self) -> None:
         """Until every process has ended.
 
+        :raises StalledError: they do not.
         :raises BaseException: what a process failed of.
         """
         while True:
@@ -89,6 +98,8 @@ class World:
                 self.note(f"{actor.name} is suspended until {actor.wake_at:.0f}")
                 continue
             self.turns += 1
+            if self.turns > MOST_TURNS:
+                raise StalledError(f"{self.turns} turns, and {len(alive)} processes have not ended")
             self.seconds += self.random.expovariate(100)
             self._current = actor
             actor.turn.release()

@@ -19,6 +19,7 @@ from anfl.vectors.state import State
 from tests.fault.oracle import DivergenceError
 from tests.fault.simulation.command import play
 from tests.fault.simulation.round import Round
+from tests.fault.simulation.world import StalledError
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 
@@ -99,6 +100,6 @@ def test_the_simulator_notices_when(
     for tried in (seed, *range(400)):
         try:
             Round(tried).play()
-        except (DivergenceError, LogGapError):
+        except (DivergenceError, LogGapError, StalledError):
             return
     pytest.fail("400 rounds noticed nothing")
