@@ -84,12 +84,12 @@ def _pass_gaps(log: Log, sequence: int) -> Iterator[Batch]:
         pytest.param(State, "applied", lambda *_, **__: None, 12, id="request ids are forgotten"),
         pytest.param(Replica, "level_with", lambda *_: None, 0, id="nobody looks at the log"),
         pytest.param(Replica, "in_touch", lambda _: True, 133, id="a free slot is always trusted"),
-        pytest.param(Replica, "came_too_late", lambda *_: False, 230, id="a put behind the log's end counts"),
+        pytest.param(Replica, "came_too_late", lambda *_: False, 394, id="a put behind the log's end counts"),
         pytest.param(Log, "append", _take_any_answer, 0, id="a taken slot counts as ours"),
         pytest.param(Log, "append", _overwrite, 0, id="a taken slot is overwritten"),
-        pytest.param(Log, "tail", _pass_gaps, 32, id="gaps are passed over"),
+        pytest.param(Log, "tail", _pass_gaps, 239, id="gaps are passed over"),
         pytest.param(Log, "_copies", lambda *_: iter(()), 1, id="copies of damaged objects are not looked for"),
-        pytest.param(retention, "KEPT_VERIFIED", 1, 28, id="one verified snapshot is kept"),
+        pytest.param(retention, "KEPT_VERIFIED", 1, 224, id="one verified snapshot is kept"),
     ],
 )
 def test_the_simulator_notices_when(
