@@ -32,11 +32,8 @@ class Catalogue:
 
     def __init__(self, table: "Table") -> None:
         self._table = table
-
-    @property
-    def region(self) -> str:
+        self.region: str = table.meta.client.meta.region_name
         """Where this replica of the table stands, which becomes the home of what is made here."""
-        return self._table.meta.client.meta.region_name
 
     def create(self, tenant: str, settings: CollectionSettings) -> tuple[Collection, bool]:
         """Create a collection; returns it and whether it is new (False: it existed with these very settings).
