@@ -265,7 +265,7 @@ def main() -> None:
     gc.disable()  # one run that ends soon: a tenth of its time would go into looking for garbage
     try:
         check_toolkit(os.environ)
-        app = App(tree_metadata=False)  # nobody reads the tree, which takes a tenth of the synthesis
+        app = App()
         asked = app.node.try_get_context
         settings = load(
             asked("env") or DEFAULT_ENVIRONMENT,

@@ -59,8 +59,8 @@ def test_status_knows_every_program(run: Run) -> None:
 
 
 def test_status_tells_what_is_only_a_placeholder(run: Run) -> None:
-    assert "AWS::WAFv2::WebACL" in json.loads(anfl(run.state, "status", "--json").stdout)["placeholders"]
-    assert "AWS::WAFv2::WebACL" in anfl(run.state, "status").stdout
+    assert "AWS::APS::RuleGroupsNamespace" in json.loads(anfl(run.state, "status", "--json").stdout)["placeholders"]
+    assert "AWS::APS::RuleGroupsNamespace" in anfl(run.state, "status").stdout
 
 
 def test_a_second_run_says_where_the_first_is(run: Run) -> None:
