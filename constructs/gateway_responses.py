@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from aws_cdk import aws_apigateway as apigateway
 from constructs import Construct
+from constructs.camel import camel
 
 from anfl.problems import Problem
 
@@ -59,7 +60,7 @@ class GatewayResponses(Construct):
         self.resources = [
             apigateway.CfnGatewayResponse(
                 self,
-                "".join(part.capitalize() for part in kind.split("_")),
+                camel(kind),
                 rest_api_id=rest_api_id,
                 response_type=kind,
                 status_code=str(problem.status),

@@ -7,6 +7,7 @@ from aws_cdk import Stack
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_sqs as sqs
+from constructs.camel import camel
 
 
 class Access(StrEnum):
@@ -36,7 +37,7 @@ def table(stack: Stack, name: str, access: Access, *, index: str | None = None) 
     writes = access is Access.WRITE
     return [
         iam.PolicyStatement(
-            sid=f"Table{_camel(name)}{access.capitalize()}",
+            sid=f"Table{camel(name)}{access.capitalize()}",
             actions=_TABLE_READ + (_TABLE_WRITE if writes else []),
             resources=[arn, f"{arn}/index/{index}"] if index else [arn],
         )
@@ -134,7 +135,3 @@ def write_logs(log_group_arn: str) -> list[iam.PolicyStatement]:
             resources=[log_group_arn],
         )
     ]
-
-
-def _camel(name: str) -> str:
-    return "".join(part.capitalize() for part in name.split("-"))

@@ -9,6 +9,7 @@ from aws_cdk import aws_elasticloadbalancingv2 as elb
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
+from constructs.camel import camel
 
 from anfl.problems import not_found
 from anfl.resources import Service
@@ -111,7 +112,7 @@ class InternalBalancer(Construct):
         attribute = elb.CfnTargetGroup.TargetGroupAttributeProperty
         return elb.CfnTargetGroup(
             self,
-            _camel(service),
+            camel(service),
             vpc_id=vpc_id,
             target_type="ip",
             protocol="HTTP",
@@ -137,7 +138,7 @@ class InternalBalancer(Construct):
                 priority += 10
                 yield elb.CfnListenerRule(
                     self,
-                    f"{_camel(service)}Rule{position}",
+                    f"{camel(service)}Rule{position}",
                     listener_arn=self.listener.ref,
                     priority=priority,
                     conditions=[
@@ -167,7 +168,3 @@ def _access_logs(bucket: s3.Bucket | None) -> dict[str, str]:
 def _groups(values: Sequence[T], size: int) -> Iterator[list[T]]:
     for start in range(0, len(values), size):
         yield list(values[start : start + size])
-
-
-def _camel(name: str) -> str:
-    return "".join(part.capitalize() for part in name.split("-"))

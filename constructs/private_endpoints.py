@@ -6,6 +6,7 @@ from aws_cdk import CfnTag, Stack
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 from constructs import Construct
+from constructs.camel import camel
 
 _WITHOUT_POLICY = frozenset({"ecs-agent", "ecs-telemetry"})
 """Their endpoints are not documented to take a policy, and EC2 refuses one where none is taken."""
@@ -42,7 +43,7 @@ class PrivateEndpoints(Construct):
     def _gateway(self, service: str, route_tables: Sequence[str], policy: list[iam.PolicyStatement]) -> None:
         ec2.CfnVPCEndpoint(
             self,
-            _camel(service),
+            camel(service),
             vpc_id=self._vpc_id,
             service_name=f"com.amazonaws.{Stack.of(self).region}.{service}",
             vpc_endpoint_type="Gateway",
@@ -54,7 +55,7 @@ class PrivateEndpoints(Construct):
         statements = [] if service in _WITHOUT_POLICY else [self._own_identities()]
         ec2.CfnVPCEndpoint(
             self,
-            _camel(service),
+            camel(service),
             vpc_id=self._vpc_id,
             service_name=f"com.amazonaws.{Stack.of(self).region}.{service}",
             vpc_endpoint_type="Interface",
@@ -128,7 +129,3 @@ class PrivateEndpoints(Construct):
                 resources=[f"{objects}cloudformation-custom-resource-response-{region}/*"],
             ),
         ]
-
-
-def _camel(service: str) -> str:
-    return "".join(part.capitalize() for part in service.replace(".", "-").split("-"))

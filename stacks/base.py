@@ -32,8 +32,3 @@ class AnflStack(Stack):
         """One under ``key``, kept for as long as the environment keeps its logs."""
         days = self.settings.deployment.log_retention_days
         return EncryptedLogGroup(self, id, key=key, retention_days=days, retain=self.retain)
-
-
-def camel(name: str) -> str:
-    """``VectorStore`` of ``vector-store``: how ids of constructs are written."""
-    return "".join(part.capitalize() for part in name.split("-"))

@@ -3,6 +3,7 @@
 from aws_cdk import CfnOutput, CrossStackReferences, Fn, ReferenceStrength, RemovalPolicy
 from aws_cdk import aws_route53 as route53
 from constructs import Construct
+from constructs.camel import camel
 
 from stacks.base import AnflStack
 from stacks.models import Settings
@@ -24,7 +25,7 @@ class GlobalDns(AnflStack):
         return self._zones[name].ref
 
     def _zone(self, name: str) -> route53.CfnHostedZone:
-        label = _label(name)
+        label = camel(name)
         zone = route53.CfnHostedZone(self, label, name=name)
         if self.retain:
             zone.apply_removal_policy(RemovalPolicy.RETAIN)
@@ -43,14 +44,10 @@ class GlobalDns(AnflStack):
             return
         route53.CfnRecordSet(
             self,
-            f"{_label(name)}Delegation",
+            f"{camel(name)}Delegation",
             hosted_zone_id=self._zones[max(parents, key=len)].ref,
             name=name,
             type="NS",
             ttl="3600",
             resource_records=self._zones[name].attr_name_servers,
         )
-
-
-def _label(name: str) -> str:
-    return "".join(part.capitalize() for part in name.split("."))

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from aws_cdk import Duration
 from aws_cdk import aws_iam as iam
 from constructs import Construct
+from constructs.camel import camel
 
-from stacks.base import AnflStack, camel
+from stacks.base import AnflStack
 from stacks.deployment import People
 from stacks.models import Settings
 from stacks.people_access import may_look, may_open, may_operate

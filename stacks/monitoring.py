@@ -3,6 +3,7 @@
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_logs as logs
 from constructs import Construct
+from constructs.camel import camel
 from constructs.metrics import PERIOD_SECONDS, Metric, result
 
 from anfl.resources import METRICS_NAMESPACE
@@ -51,7 +52,7 @@ class MonitoringStack(AnflStack):
         topic = self.topics[severity].topic_arn
         return cloudwatch.CfnAlarm(
             self,
-            "".join(part.capitalize() for part in name.split("_")),
+            camel(name),
             alarm_name=self.settings.name(name),
             alarm_description=f"{severity}: {name} in {self.region}; docs/monitoring_architecture.md says what to do",
             metrics=[

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_kms as kms
+from constructs.camel import camel
 from constructs.collector import Collector
 from constructs.container_service import ContainerService
 from constructs.instance_cluster import InstanceCluster
@@ -18,7 +19,7 @@ from anfl.resources import STAGE, Service
 from bundling.images import COLLECTOR_REPOSITORY, image_for
 from stacks.access import Parts
 from stacks.architecture import ClusterName
-from stacks.base import AnflStack, camel
+from stacks.base import AnflStack
 from stacks.security import SERVICE_PORT, SecurityStack
 from stacks.settings import ROOT
 

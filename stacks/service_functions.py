@@ -4,13 +4,14 @@ from collections.abc import Mapping
 
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
+from constructs.camel import camel
 from constructs.python_function import SMALLEST_STORAGE, PythonFunction
 from constructs.region_network import RegionNetwork
 
 from anfl.resources import Function
 from stacks.access import Parts
 from stacks.architecture import FunctionName, FunctionSize
-from stacks.base import AnflStack, camel
+from stacks.base import AnflStack
 from stacks.models import Settings
 from stacks.security import SecurityStack
 from stacks.storage import StorageStack

@@ -10,6 +10,7 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_sqs as sqs
 from constructs import grants
 from constructs.bucket_replication import arn_of
+from constructs.camel import camel
 from constructs.container_service import minimum_healthy_percent
 from constructs.key_policy import NOTIFIERS, data_key_policy, key_policy, seal_key_policy
 from constructs.metrics import result
@@ -118,6 +119,13 @@ def test_the_seal_lets_auto_scaling_open_disks_and_no_service_of_the_data_key(st
         assert condition["StringEquals"] == {"kms:CallerAccount": ACCOUNT}
         assert "AWSServiceRoleForAutoScaling" in json.dumps(condition["ArnEquals"])
     assert found["DisksOfNodesAttached"]["Condition"]["Bool"] == {"kms:GrantIsForAWSResource": "true"}
+
+
+@pytest.mark.parametrize(
+    ("name", "id_"), [("vector-store", "VectorStore"), ("ecr.api", "EcrApi"), ("ACCESS_DENIED", "AccessDenied")]
+)
+def test_a_name_becomes_an_id(name: str, id_: str) -> None:
+    assert camel(name) == id_
 
 
 def test_names_that_others_must_spell_alike(stack: Stack) -> None:
