@@ -6,8 +6,9 @@ Aliases stand among them, because a name is either; an item with ``alias_of`` is
 import re
 import time
 import uuid
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from boto3.dynamodb.conditions import Attr, Key
@@ -146,17 +147,9 @@ class Catalogue:
 
         :raises botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError: the table does not answer.
         """
-        start: dict[str, object] = {}
-        while True:
-            page = self._table.scan(
-                FilterExpression=Attr(_DOCUMENT).exists() & Attr(SORT_KEY).begins_with("C#"),
-                ConsistentRead=True,
-                **start,  # type: ignore[arg-type]
-            )
-            yield from (_decode(item[_DOCUMENT]) for item in page["Items"])
-            if "LastEvaluatedKey" not in page:
-                return
-            start = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
+        condition = Attr(_DOCUMENT).exists() & Attr(SORT_KEY).begins_with("C#")
+        items = _every_page(partial(self._table.scan, FilterExpression=condition, ConsistentRead=True))
+        yield from (_decode(item[_DOCUMENT]) for item in items)
 
     def update(self, tenant: str, name: str, patch: CollectionPatch) -> Collection:
         """Change settings of a collection and return it as it is then.
@@ -251,16 +244,21 @@ class Catalogue:
 
     def _items(self, tenant: str) -> Iterator[Mapping[str, object]]:
         condition = Key(PARTITION_KEY).eq(f"T#{tenant}") & Key(SORT_KEY).begins_with("C#")
-        start: dict[str, object] = {}
         try:
-            while True:
-                page = self._table.query(KeyConditionExpression=condition, **start)  # type: ignore[arg-type]
-                yield from page["Items"]
-                if "LastEvaluatedKey" not in page:
-                    return
-                start = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
+            yield from _every_page(partial(self._table.query, KeyConditionExpression=condition))
         except (BotoCoreError, ClientError) as error:
             raise _unavailable() from error
+
+
+def _every_page(read: Callable[..., Any]) -> Iterator[Mapping[str, object]]:
+    """Items of every page of a query or a scan."""
+    start: dict[str, object] = {}
+    while True:
+        page = read(**start)
+        yield from page["Items"]
+        if "LastEvaluatedKey" not in page:
+            return
+        start = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
 
 
 def _key(tenant: str, name: str) -> dict[str, str]:
