@@ -1,4 +1,4 @@
-"""Assembles a vector store, and a builder, from a process's environment."""
+"""Assembles a vector store from a process's environment."""
 
 import atexit
 import shutil
@@ -11,11 +11,8 @@ import boto3
 import msgspec
 
 from anfl import aws
-from anfl.processes import usable_cores
-from anfl.vectors.builder import Builder
 from anfl.vectors.catalogue import Catalogue
 from anfl.vectors.hints import DynamoHints
-from anfl.vectors.janitor import Janitor
 from anfl.vectors.node import NodeFolder
 from anfl.vectors.objects import S3ObjectStore
 from anfl.vectors.opened import MEMORY_BYTES
@@ -51,31 +48,26 @@ def on_a_node(settings: Settings) -> Settings:
 def build_store(settings: Settings, session: boto3.session.Session, *, tails: Tails | None = None) -> VectorStore:
     """A vector store over the table and bucket of ``settings``; ``tails`` where it is one of several of its node."""
     return VectorStore(
-        _catalogue(settings, session),
-        _storage(settings, session),
+        catalogue_of(settings, session),
+        storage_of(settings, session),
         memory_bytes=settings.memory_bytes,
         builds=settings.node_folder is not None,
         tails=tails,
     )
 
 
-def build_builder(settings: Settings, session: boto3.session.Session) -> tuple[Builder, Janitor, Storage]:
-    """A node's builder, and what tidies its bucket."""
-    storage = _storage(settings, session)
-    builder = Builder(storage, threads=settings.build_threads or usable_cores())
-    return builder, Janitor(storage, _catalogue(settings, session)), storage
-
-
-def _table(settings: Settings, session: boto3.session.Session) -> "Table":
-    return session.resource("dynamodb", config=aws.config(read_timeout=5)).Table(settings.table)
-
-
-def _catalogue(settings: Settings, session: boto3.session.Session) -> Catalogue:
+def catalogue_of(settings: Settings, session: boto3.session.Session) -> Catalogue:
+    """The catalogue in the table of ``settings``."""
     return Catalogue(_table(settings, session))
 
 
-def _storage(settings: Settings, session: boto3.session.Session) -> Storage:
+def storage_of(settings: Settings, session: boto3.session.Session) -> Storage:
+    """The bucket of ``settings``, and the folder of this process or its node."""
     root = settings.node_folder or tempfile.mkdtemp(prefix="anfl-vectors-")
     objects = S3ObjectStore(session.client("s3", config=aws.config(read_timeout=10)), settings.bucket)
     hints = DynamoHints(_table(settings, session), now=time.monotonic)
     return Storage(objects=objects, node=NodeFolder(Path(root)), hints=hints)
+
+
+def _table(settings: Settings, session: boto3.session.Session) -> "Table":
+    return session.resource("dynamodb", config=aws.config(read_timeout=5)).Table(settings.table)

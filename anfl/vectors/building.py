@@ -10,8 +10,9 @@ import time
 
 from anfl import aws, environment
 from anfl.problems import Problem
+from anfl.processes import usable_cores
 from anfl.telemetry import logs
-from anfl.vectors.build import Settings, build_builder
+from anfl.vectors.build import Settings, catalogue_of, storage_of
 from anfl.vectors.builder import Builder
 from anfl.vectors.janitor import Janitor
 from anfl.vectors.storage import Storage
@@ -29,7 +30,9 @@ _log = logging.getLogger(__name__)
 def run(settings: Settings) -> None:
     """Build, for ever."""
     os.nice(NICENESS)
-    builder, janitor, storage = build_builder(settings, aws.session())
+    storage = storage_of(settings, aws.session())
+    builder = Builder(storage, threads=settings.build_threads or usable_cores())
+    janitor = Janitor(storage, catalogue_of(settings, aws.session()))
     with storage.node.lock("builder", seconds=_FOREVER):
         _work(builder, janitor, storage)
 

@@ -98,3 +98,9 @@ def test_imports_are_those_of_the_syntax_tree() -> None:
             elif isinstance(node, ast.ImportFrom) and node.module:
                 wanted |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
         assert wanted <= set(sources._imported_names(path.read_text())), path
+
+
+def test_the_function_starts_without_what_builds_graphs() -> None:
+    modules = {path.relative_to(ROOT).as_posix() for path in bundle_for(Function.VECTOR_PROCESSING).modules}
+    assert "anfl/vectors/store.py" in modules
+    assert "anfl/vectors/engine/compaction.py" not in modules
