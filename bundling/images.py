@@ -1,12 +1,10 @@
-"""The container image of each ECS service: repository, content tag and build context."""
+"""The container image of each ECS service: repository, content tag and what it is built from."""
 
-import shutil
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
 
 from anfl.resources import Service
-from bundling import native
 from bundling.sources import ROOT, compiled_beside, digest, files_below, modules_used_by
 
 COLLECTOR_REPOSITORY = "anfl-collector"
@@ -38,17 +36,6 @@ class ServiceImage:
     def tag(self) -> str:
         """Content hash of the context, which holds the Dockerfile and the lock of the dependencies."""
         return digest(self.files)[:TAG_LENGTH]
-
-    def stage_context(self, folder: Path) -> None:
-        """Copy the build context into the empty ``folder``.
-
-        :raises BundlingError: the C++ in it cannot be compiled.
-        """
-        for path in self.files:
-            target = folder / path.relative_to(ROOT)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, target)
-        native.place(folder)
 
 
 @cache

@@ -15,6 +15,7 @@ import tempfile
 from pathlib import Path
 
 from anfl.resources import Service
+from bundling.context import stage_context
 from bundling.errors import BundlingError
 from bundling.images import COLLECTOR_REPOSITORY, ServiceImage, image_for
 from bundling.registry import Registry
@@ -79,7 +80,7 @@ def _build(docker: str, image: ServiceImage, *, digest: str, registry: Registry 
     if registry is not None:
         name = f"{registry.host}/{name}"
     with tempfile.TemporaryDirectory() as folder:
-        image.stage_context(Path(folder))
+        stage_context(image, Path(folder))
         dockerfile = image.source.relative_to(image.source.parents[1]) / "Dockerfile"
         build = ["build", "--platform", "linux/amd64", "--build-arg", f"BASE={BASE}@{digest}", "--tag", name]
         _run([docker, *build, "--file", str(Path(folder) / dockerfile), folder], f"Building {name}")

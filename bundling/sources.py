@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
@@ -63,13 +63,13 @@ def _named(members: str) -> list[str]:
     return [part.split()[0] for part in parts if part.strip()]
 
 
-def _files_of(name: str, root: Path) -> Iterator[Path]:
+@cache
+def _files_of(name: str, root: Path) -> tuple[Path, ...]:
+    """Cached, as the bundles import the same names: asking the file system was a twentieth of synthesis."""
     parts = name.split(".")
-    for depth in range(1, len(parts) + 1):
-        folder = root.joinpath(*parts[:depth])
-        for path in (folder / "__init__.py", folder.with_suffix(".py")):
-            if path.is_file():
-                yield path
+    folders = [root.joinpath(*parts[:depth]) for depth in range(1, len(parts) + 1)]
+    candidates = [path for folder in folders for path in (folder / "__init__.py", folder.with_suffix(".py"))]
+    return tuple(path for path in candidates if path.is_file())
 
 
 def digest(files: Iterable[Path], *facts: str, root: Path = ROOT) -> str:

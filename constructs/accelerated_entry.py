@@ -1,10 +1,10 @@
 """Global Accelerator: two addresses for the whole world, behind which regions register themselves."""
 
-from aws_cdk import Stack
 from aws_cdk import aws_globalaccelerator as globalaccelerator
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
+from constructs.location import here
 
 _DELIVERY = "delivery.logs.amazonaws.com"
 _PREFIX = "accelerator"
@@ -44,7 +44,7 @@ class AcceleratedEntry(Construct):
         )
 
     def _open_bucket(self, bucket: s3.Bucket) -> None:
-        account = Stack.of(self).account
+        account = here(self).account
         from_here = {"aws:SourceAccount": account}
         bucket.add_to_resource_policy(
             iam.PolicyStatement(

@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
-from aws_cdk import Stack
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_sns as sns
 from constructs import Construct
+from constructs.location import here
 
 
 class AlertTopic(sns.Topic):
@@ -33,6 +33,6 @@ class AlertTopic(sns.Topic):
                 # Alertmanager asks for the attributes before it publishes.
                 actions=["sns:GetTopicAttributes", "sns:Publish"],
                 resources=[self.topic_arn],
-                conditions={"StringEquals": {"aws:SourceAccount": Stack.of(self).account}},
+                conditions={"StringEquals": {"aws:SourceAccount": here(self).account}},
             )
         )

@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from aws_cdk import Duration, Stack
+from aws_cdk import Duration
 from aws_cdk import aws_iam as iam
 from constructs import Construct
+from constructs.location import bucket_arn, here
 
 from anfl.resources import replication_rule
 
@@ -48,7 +49,7 @@ class BucketReplication(Construct):
             role_name=role_name,
             max_session_duration=Duration.hours(1),
             assumed_by=iam.ServicePrincipal(
-                "s3.amazonaws.com", conditions={"StringEquals": {"aws:SourceAccount": Stack.of(self).account}}
+                "s3.amazonaws.com", conditions={"StringEquals": {"aws:SourceAccount": here(self).account}}
             ),
         )
         self.permissions = iam.Policy(
@@ -65,7 +66,7 @@ class BucketReplication(Construct):
             {
                 "Bucket": name,
                 "Rules": [
-                    _rule(arn_of(self, place.buckets[kind]), place, priority)
+                    _rule(place.buckets[kind], place, priority)
                     for priority, place in enumerate(self._destinations, start=1)
                 ],
             }
@@ -73,7 +74,7 @@ class BucketReplication(Construct):
         ]
 
     def _read(self) -> list[iam.PolicyStatement]:
-        buckets = [arn_of(self, name) for name in self._source.buckets.values()]
+        buckets = [bucket_arn(name) for name in self._source.buckets.values()]
         return [
             iam.PolicyStatement(
                 sid="ReadRules", actions=["s3:GetReplicationConfiguration", "s3:ListBucket"], resources=buckets
@@ -96,7 +97,7 @@ class BucketReplication(Construct):
             iam.PolicyStatement(
                 sid=f"WriteReplicas{label}",
                 actions=["s3:ReplicateDelete", "s3:ReplicateObject", "s3:ReplicateTags"],
-                resources=[f"{arn_of(self, name)}/*" for name in place.buckets.values()],
+                resources=[f"{bucket_arn(name)}/*" for name in place.buckets.values()],
             ),
             self._key(f"Encrypt{label}", place, ["kms:Encrypt", "kms:GenerateDataKey"]),
         ]
@@ -106,7 +107,7 @@ class BucketReplication(Construct):
 
         Its context is the bucket's ARN with a bucket key, and the object's without.
         """
-        buckets = [arn_of(self, name) for name in place.buckets.values()]
+        buckets = [bucket_arn(name) for name in place.buckets.values()]
         return iam.PolicyStatement(
             sid=sid,
             actions=actions,
@@ -118,12 +119,7 @@ class BucketReplication(Construct):
         )
 
 
-def arn_of(scope: Construct, bucket: str) -> str:
-    """A bucket's ARN, in whichever region it stands."""
-    return f"arn:{Stack.of(scope).partition}:s3:::{bucket}"
-
-
-def _rule(bucket_arn: str, place: Place, priority: int) -> dict[str, Any]:
+def _rule(bucket: str, place: Place, priority: int) -> dict[str, Any]:
     enabled = {"Status": "Enabled"}
     minutes = {"Minutes": REPLICATION_MINUTES}
     return {
@@ -136,7 +132,7 @@ def _rule(bucket_arn: str, place: Place, priority: int) -> dict[str, Any]:
         "DeleteMarkerReplication": enabled,
         "SourceSelectionCriteria": {"SseKmsEncryptedObjects": enabled},
         "Destination": {
-            "Bucket": bucket_arn,
+            "Bucket": bucket_arn(bucket),
             "EncryptionConfiguration": {"ReplicaKmsKeyID": place.key_arn},
             "ReplicationTime": {**enabled, "Time": minutes},
             "Metrics": {**enabled, "EventThreshold": minutes},

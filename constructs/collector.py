@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from string import Template
 
-from aws_cdk import Stack
 from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_logs as logs
 from constructs import Construct
+from constructs.location import here
 from constructs.prometheus_workspace import PrometheusWorkspace
 
 from anfl.resources import Service
@@ -42,7 +42,7 @@ class Collector:
         :raises KeyError: the configuration asks for something else.
         """
         task = ecs.CfnTaskDefinition
-        region = Stack.of(scope).region
+        region = here(scope).region
         configuration = Template(self.configuration).substitute(
             service=service.value, port=port, region=region, remote_write_url=self.prometheus.remote_write_url
         )

@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 
-from aws_cdk import Stack
 from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_logs as logs
 from constructs import Construct
+from constructs.location import here
 
 from anfl.resources import Service
 
@@ -59,7 +59,7 @@ def container_definition(
             log_driver="awslogs",
             options={
                 "awslogs-group": log_group.log_group_name,
-                "awslogs-region": Stack.of(scope).region,
+                "awslogs-region": here(scope).region,
                 "awslogs-stream-prefix": service.value,
             },
         ),

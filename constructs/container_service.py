@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 
-from aws_cdk import Stack
 from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_logs as logs
@@ -10,6 +9,7 @@ from constructs import Construct, grants
 from constructs.collector import Collector
 from constructs.container_definition import METRICS_FOLDER, container_definition
 from constructs.instance_cluster import InstanceCluster
+from constructs.location import here
 
 from anfl.resources import Service, Variable
 
@@ -77,7 +77,7 @@ class ContainerService(Construct):
                         **{str(variable): value for variable, value in environment.items()},
                         Variable.PORT: str(port),
                         Variable.METRICS_FOLDER: METRICS_FOLDER,
-                        "AWS_REGION": Stack.of(self).region,
+                        "AWS_REGION": here(self).region,
                     },
                     log_group=log_group,
                 ),
@@ -138,15 +138,12 @@ class ContainerService(Construct):
 
     def _execution_role(self, repositories: Sequence[str], log_group: logs.ILogGroup) -> iam.Role:
         role = iam.Role(self, "ExecutionRole", assumed_by=_tasks(self))
-        stack = Stack.of(self)
         for statement in (
             iam.PolicyStatement(sid="RegistryLogin", actions=["ecr:GetAuthorizationToken"], resources=["*"]),
             iam.PolicyStatement(
                 sid="PullImages",
                 actions=["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"],
-                resources=[
-                    stack.format_arn(service="ecr", resource="repository", resource_name=name) for name in repositories
-                ],
+                resources=[here(self).arn("ecr", f"repository/{name}") for name in repositories],
             ),
             *grants.write_logs(log_group.log_group_arn),
         ):
@@ -162,10 +159,9 @@ def minimum_healthy_percent(tasks: int) -> int:
 def _tasks(scope: Construct) -> iam.IPrincipal:
     """ECS tasks of this account alone."""
     return iam.ServicePrincipal(
-        "ecs-tasks.amazonaws.com", conditions={"StringEquals": {"aws:SourceAccount": Stack.of(scope).account}}
+        "ecs-tasks.amazonaws.com", conditions={"StringEquals": {"aws:SourceAccount": here(scope).account}}
     )
 
 
 def _registry(scope: Construct) -> str:
-    stack = Stack.of(scope)
-    return f"{stack.account}.dkr.ecr.{stack.region}.{stack.url_suffix}"
+    return here(scope).registry()

@@ -1,11 +1,11 @@
 """Documentation and OpenAPI for readers: CloudFront before a bucket that nobody else reaches."""
 
-from aws_cdk import Stack
 from aws_cdk import aws_cloudfront as cloudfront
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
+from constructs.location import here
 
 _TLS = "TLSv1.3_2025"
 _INDEX = "index.html"
@@ -150,9 +150,7 @@ class DocumentationSite(Construct):
 
     @property
     def _arn(self) -> str:
-        return Stack.of(self).format_arn(
-            service="cloudfront", region="", resource="distribution", resource_name=self.resource.ref
-        )
+        return here(self).arn("cloudfront", f"distribution/{self.resource.ref}", region="")
 
     def _open_bucket(self) -> None:
         self._bucket.add_to_resource_policy(

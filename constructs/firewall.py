@@ -4,11 +4,12 @@ import json
 from collections.abc import Sequence
 from enum import StrEnum
 
-from aws_cdk import ArnFormat, Fn, RemovalPolicy, Stack
+from aws_cdk import Fn, RemovalPolicy, Stack
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_wafv2 as waf
 from constructs import Construct
+from constructs.location import here
 
 from anfl.problems import Problem
 from stacks.deployment import Firewall
@@ -146,12 +147,7 @@ class WebFirewall(Construct):
         )
         group.apply_removal_policy(RemovalPolicy.RETAIN if retain else RemovalPolicy.DESTROY)
         keep = [{"ActionCondition": {"Action": action}} for action in _LOGGED]
-        arn = Stack.of(self).format_arn(  # as WAF wants it: the group's own attribute ends in ``:*``
-            service="logs",
-            resource="log-group",
-            resource_name=group.ref,
-            arn_format=ArnFormat.COLON_RESOURCE_NAME,
-        )
+        arn = here(self).arn("logs", f"log-group:{group.ref}")
         waf.CfnLoggingConfiguration(
             self,
             "Logging",

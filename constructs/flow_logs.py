@@ -1,10 +1,10 @@
 """What a VPC refused, noted in a log group."""
 
-from aws_cdk import Stack
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_logs as logs
 from constructs import Construct
+from constructs.location import here
 
 
 def log_refused(scope: Construct, *, vpc_id: str, log_group: logs.ILogGroup) -> None:
@@ -12,7 +12,7 @@ def log_refused(scope: Construct, *, vpc_id: str, log_group: logs.ILogGroup) -> 
     principal = iam.ServicePrincipal(
         "vpc-flow-logs.amazonaws.com",
         # Not for the logs of another account's networks.
-        conditions={"StringEquals": {"aws:SourceAccount": Stack.of(scope).account}},
+        conditions={"StringEquals": {"aws:SourceAccount": here(scope).account}},
     )
     role = iam.Role(scope, "FlowLogsRole", assumed_by=principal)
     role.add_to_policy(

@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 
-from aws_cdk import Stack
 from aws_cdk import aws_grafana as grafana
 from aws_cdk import aws_iam as iam
 from constructs import Construct
+from constructs.location import here
 
 VERSION = "10.4"
 _READ_PROMETHEUS = ["aps:GetLabels", "aps:GetMetricMetadata", "aps:GetSeries", "aps:QueryMetrics"]
@@ -28,11 +28,7 @@ class GrafanaWorkspace(Construct):
         role = self._role()
         # By tag: the ids of workspaces are generated, and no region knows those of another.
         tagged = {"StringEquals": {f"aws:ResourceTag/{key}": value for key, value in tags.items()}}
-        stack = Stack.of(self)
-        workspaces = [
-            stack.format_arn(service="aps", region=region, resource="workspace", resource_name="*")
-            for region in regions
-        ]
+        workspaces = [here(self).arn("aps", "workspace/*", region=region) for region in regions]
         for statement in (
             iam.PolicyStatement(
                 sid="ReadPrometheus",
@@ -63,10 +59,9 @@ class GrafanaWorkspace(Construct):
         )
 
     def _role(self) -> iam.Role:
-        stack = Stack.of(self)
-        own = stack.format_arn(service="grafana", resource="/workspaces", resource_name="*")
+        own = here(self).arn("grafana", "/workspaces/*")
         principal = iam.ServicePrincipal(
             "grafana.amazonaws.com",
-            conditions={"StringEquals": {"aws:SourceAccount": stack.account}, "ArnLike": {"aws:SourceArn": own}},
+            conditions={"StringEquals": {"aws:SourceAccount": here(self).account}, "ArnLike": {"aws:SourceArn": own}},
         )
         return iam.Role(self, "Role", assumed_by=principal)

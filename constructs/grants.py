@@ -8,6 +8,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_sqs as sqs
 from constructs.camel import camel
+from constructs.location import here
 
 
 class Access(StrEnum):
@@ -33,7 +34,7 @@ _OBJECT_WRITE = ["s3:AbortMultipartUpload", "s3:DeleteObject", "s3:ListMultipart
 
 def table(stack: Stack, name: str, access: Access, *, index: str | None = None) -> list[iam.PolicyStatement]:
     """Items of the table ``name`` in the stack's region, and of its ``index``."""
-    arn = stack.format_arn(service="dynamodb", resource="table", resource_name=name)
+    arn = here(stack).arn("dynamodb", f"table/{name}")
     writes = access is Access.WRITE
     return [
         iam.PolicyStatement(
@@ -46,7 +47,7 @@ def table(stack: Stack, name: str, access: Access, *, index: str | None = None) 
 
 def bucket(stack: Stack, name: str, label: str, access: Access) -> list[iam.PolicyStatement]:
     """Objects of the bucket ``name`` and their versions."""
-    arn = stack.format_arn(service="s3", region="", account="", resource=name)
+    arn = here(stack).arn("s3", name, region="", account="")
     writes = access is Access.WRITE
     return [
         iam.PolicyStatement(
@@ -103,14 +104,16 @@ def data_key(stack: Stack, key: kms.IKey, services: Sequence[str]) -> list[iam.P
                 "kms:ReEncryptTo",
             ],
             resources=[key.key_arn],
-            conditions={"StringEquals": {"kms:ViaService": [f"{s}.{stack.region}.amazonaws.com" for s in services]}},
+            conditions={
+                "StringEquals": {"kms:ViaService": [f"{s}.{here(stack).region}.amazonaws.com" for s in services]}
+            },
         )
     ]
 
 
 def count_tasks(stack: Stack, service: str) -> list[iam.PolicyStatement]:
     """How many tasks of ``<cluster>/<service>`` run."""
-    arn = stack.format_arn(service="ecs", resource="service", resource_name=service)
+    arn = here(stack).arn("ecs", f"service/{service}")
     return [iam.PolicyStatement(sid="CountTasks", actions=["ecs:DescribeServices"], resources=[arn])]
 
 

@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 
-from aws_cdk import CfnAutoScalingRollingUpdate, CfnTag, CfnUpdatePolicy, Fn, Stack
+from aws_cdk import CfnAutoScalingRollingUpdate, CfnTag, CfnUpdatePolicy, Fn
 from aws_cdk import aws_autoscaling as autoscaling
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_iam as iam
 from constructs import Construct
+from constructs.location import here
 
 from stacks.architecture import Cluster
 
@@ -140,9 +141,8 @@ class InstanceCluster(Construct):
 
     def _role(self) -> iam.Role:
         """What the ECS agent of an instance needs, for this cluster alone."""
-        stack = Stack.of(self)
-        cluster = stack.format_arn(service="ecs", resource="cluster", resource_name=self.name)
-        instances = stack.format_arn(service="ecs", resource="container-instance", resource_name=f"{self.name}/*")
+        cluster = here(self).arn("ecs", f"cluster/{self.name}")
+        instances = here(self).arn("ecs", f"container-instance/{self.name}/*")
         role = iam.Role(self, "InstanceRole", assumed_by=iam.ServicePrincipal("ec2.amazonaws.com"))
         for statement in (
             iam.PolicyStatement(sid="Discover", actions=["ecs:DiscoverPollEndpoint"], resources=["*"]),

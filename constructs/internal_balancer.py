@@ -4,12 +4,12 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TypeVar
 
-from aws_cdk import Stack
 from aws_cdk import aws_elasticloadbalancingv2 as elb
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 from constructs.camel import camel
+from constructs.location import here
 
 from anfl.problems import not_found
 from anfl.resources import Service
@@ -71,7 +71,7 @@ class InternalBalancer(Construct):
 
     def _open_bucket(self, bucket: s3.Bucket) -> None:
         """ELB writes below the account's own folder, and tries it when access logs are switched on."""
-        account = Stack.of(self).account
+        account = here(self).account
         bucket.add_to_resource_policy(
             iam.PolicyStatement(
                 sid="AccessLogs",

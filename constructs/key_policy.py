@@ -1,7 +1,8 @@
 """The policies of the keys, equal on the primary and on every replica (replicas inherit none)."""
 
-from aws_cdk import ArnFormat, Stack
+from aws_cdk import Stack
 from aws_cdk import aws_iam as iam
+from constructs.location import here
 
 _USE = [
     "kms:Decrypt",
@@ -18,16 +19,14 @@ NOTIFIERS = ("cloudwatch.amazonaws.com", "events.amazonaws.com", "backup.amazona
 
 def key_policy(stack: Stack) -> iam.PolicyDocument:
     """Who may use the key in the region of ``stack``: the account's identities as IAM says, its logs, its notifiers."""
-    logs = stack.format_arn(
-        service="logs", resource="log-group", resource_name="*", arn_format=ArnFormat.COLON_RESOURCE_NAME
-    )
-    account = {"StringEquals": {"aws:SourceAccount": stack.account}}
+    logs = here(stack).arn("logs", "log-group:*")
+    account = {"StringEquals": {"aws:SourceAccount": here(stack).account}}
     return iam.PolicyDocument(
         statements=[
             _identities(),
             iam.PolicyStatement(
                 sid="LogGroups",
-                principals=[iam.ServicePrincipal(f"logs.{stack.region}.amazonaws.com")],
+                principals=[iam.ServicePrincipal(f"logs.{here(stack).region}.amazonaws.com")],
                 actions=_USE,
                 resources=["*"],
                 conditions={"ArnLike": {"kms:EncryptionContext:aws:logs:arn": logs}},
@@ -60,14 +59,11 @@ def _disks(stack: Stack) -> list[iam.PolicyStatement]:
 
     The service-linked role is named in a condition: as a principal it would have to exist before the key.
     """
-    scaling = stack.format_arn(
-        service="iam",
-        region="",
-        resource="role",
-        resource_name="aws-service-role/autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling",
+    scaling = here(stack).arn(
+        "iam", "role/aws-service-role/autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling", region=""
     )
     by_scaling = {
-        "StringEquals": {"kms:CallerAccount": stack.account},
+        "StringEquals": {"kms:CallerAccount": here(stack).account},
         "ArnEquals": {"aws:PrincipalArn": scaling},
     }
     return [

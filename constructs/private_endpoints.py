@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 
-from aws_cdk import CfnTag, Stack
+from aws_cdk import CfnTag
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 from constructs.camel import camel
+from constructs.location import here
 
 _WITHOUT_POLICY = frozenset({"ecs-agent", "ecs-telemetry"})
 """Their endpoints are not documented to take a policy, and EC2 refuses one where none is taken."""
@@ -45,7 +46,7 @@ class PrivateEndpoints(Construct):
             self,
             camel(service),
             vpc_id=self._vpc_id,
-            service_name=f"com.amazonaws.{Stack.of(self).region}.{service}",
+            service_name=f"com.amazonaws.{here(self).region}.{service}",
             vpc_endpoint_type="Gateway",
             route_table_ids=list(route_tables),
             policy_document=iam.PolicyDocument(statements=policy),
@@ -57,7 +58,7 @@ class PrivateEndpoints(Construct):
             self,
             camel(service),
             vpc_id=self._vpc_id,
-            service_name=f"com.amazonaws.{Stack.of(self).region}.{service}",
+            service_name=f"com.amazonaws.{here(self).region}.{service}",
             vpc_endpoint_type="Interface",
             private_dns_enabled=True,
             subnet_ids=list(subnets),
@@ -91,11 +92,11 @@ class PrivateEndpoints(Construct):
             principals=[iam.AnyPrincipal()],
             actions=["*"],
             resources=["*"],
-            conditions={"StringEquals": {"aws:PrincipalAccount": Stack.of(self).account}},
+            conditions={"StringEquals": {"aws:PrincipalAccount": here(self).account}},
         )
 
     def _own_data(self) -> iam.PolicyStatement:
-        account = Stack.of(self).account
+        account = here(self).account
         return iam.PolicyStatement(
             sid="OwnIdentitiesOnOwnData",
             principals=[iam.AnyPrincipal()],
@@ -106,21 +107,20 @@ class PrivateEndpoints(Construct):
 
     def _data_of_aws(self) -> list[iam.PolicyStatement]:
         """Buckets of AWS that are reached by addresses which AWS has signed itself, or by anybody."""
-        stack = Stack.of(self)
-        objects = f"arn:{stack.partition}:s3:::"
-        region = stack.region.replace("-", "")
+        objects = "arn:aws:s3:::"
+        region = here(self).region.replace("-", "")
         return [
             iam.PolicyStatement(
                 sid="ImageLayers",
                 principals=[iam.AnyPrincipal()],
                 actions=["s3:GetObject"],
-                resources=[f"{objects}prod-{stack.region}-starport-layer-bucket/*"],
+                resources=[f"{objects}prod-{here(self).region}-starport-layer-bucket/*"],
             ),
             iam.PolicyStatement(
                 sid="SystemPackages",
                 principals=[iam.AnyPrincipal()],
                 actions=["s3:GetObject"],
-                resources=[f"{objects}al2023-repos-{stack.region}-de612dc2/*"],
+                resources=[f"{objects}al2023-repos-{here(self).region}-de612dc2/*"],
             ),
             iam.PolicyStatement(
                 sid="AnswersOfCustomResources",

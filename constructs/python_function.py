@@ -7,7 +7,6 @@ from typing import cast
 
 import jsii
 from aws_cdk import (
-    ArnFormat,
     AssetHashType,
     BundlingOptions,
     BundlingOutput,
@@ -22,6 +21,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from constructs import Construct, grants
+from constructs.location import here
 
 from anfl.resources import HANDLER, Caretaker, Function, Variable
 from bundling.functions import bundle_for
@@ -53,9 +53,7 @@ class PythonFunction(lambda_.Function):
         """:param statements: everything the function may do beyond logging. :param ephemeral_storage: MiB."""
         stack = Stack.of(scope)
         role = iam.Role(scope, f"{id}Role", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
-        arn = stack.format_arn(
-            service="lambda", resource="function", resource_name=name, arn_format=ArnFormat.COLON_RESOURCE_NAME
-        )
+        arn = here(scope).arn("lambda", f"function:{name}")
         own = grants.write_logs(log_group.log_group_arn) + (_network_interfaces(arn) if vpc else [])
         for statement in (*own, *statements):
             role.add_to_policy(statement)

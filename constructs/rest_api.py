@@ -3,12 +3,12 @@
 import json
 from collections.abc import Sequence
 
-from aws_cdk import Stack
 from aws_cdk import aws_apigateway as apigateway
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 from constructs.gateway_responses import GatewayResponses
+from constructs.location import here
 from constructs.rest_routes import ApiRoute, FunctionTarget, RestRoutes, invocation_uri
 
 from stacks.deployment import Api, Tokens
@@ -84,18 +84,12 @@ class RestApi(Construct):
     @property
     def url(self) -> str:
         """Base address of the stage, without a slash at its end."""
-        stack = Stack.of(self)
-        return f"https://{self.id}.execute-api.{stack.region}.{stack.url_suffix}/{self.live.ref}"
+        return f"https://{self.id}.execute-api.{here(self).region}.amazonaws.com/{self.live.ref}"
 
     @property
     def stage_arn(self) -> str:
         """The stage, as a firewall knows it."""
-        return Stack.of(self).format_arn(
-            service="apigateway",
-            account="",
-            resource=f"/restapis/{self.id}",
-            resource_name=f"stages/{self.live.ref}",
-        )
+        return here(self).arn("apigateway", f"/restapis/{self.id}/stages/{self.live.ref}", account="")
 
     def _authorizer(self, function: lambda_.IFunction, cache_seconds: int) -> str:
         authorizer = apigateway.CfnAuthorizer(
@@ -106,7 +100,7 @@ class RestApi(Construct):
             type="TOKEN",
             identity_source="method.request.header.Authorization",
             identity_validation_expression=_BEARER,
-            authorizer_uri=invocation_uri(Stack.of(self), function.function_arn),
+            authorizer_uri=invocation_uri(self, function.function_arn),
             authorizer_result_ttl_in_seconds=cache_seconds,
         )
         self._permission("InvokeAuthorizer", function.function_arn, f"authorizers/{authorizer.ref}")
@@ -122,7 +116,7 @@ class RestApi(Construct):
                 )
 
     def _permission(self, name: str, function_arn: str, source: str) -> None:
-        arn = Stack.of(self).format_arn(service="execute-api", resource=self.id, resource_name=source)
+        arn = here(self).arn("execute-api", f"{self.id}/{source}")
         lambda_.CfnPermission(
             self,
             name,

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from aws_cdk import Stack
 from aws_cdk import aws_apigateway as apigateway
 from constructs import Construct
+from constructs.location import here
 
 _PARAMETER = re.compile(r"\{(\w+)\+?\}")
 _CALLERS_VIEW = {
@@ -110,7 +111,7 @@ class RestRoutes(Construct):
                 type="AWS_PROXY",
                 integration_http_method="POST",
                 timeout_in_millis=self._timeout_ms,
-                uri=invocation_uri(Stack.of(self), target.arn),
+                uri=invocation_uri(self, target.arn),
             )
         return apigateway.CfnMethod.IntegrationProperty(
             type="HTTP_PROXY",
@@ -125,8 +126,6 @@ class RestRoutes(Construct):
         )
 
 
-def invocation_uri(stack: Stack, function_arn: str) -> str:
+def invocation_uri(scope: Construct, function_arn: str) -> str:
     """How API Gateway names a function that it invokes."""
-    return (
-        f"arn:{stack.partition}:apigateway:{stack.region}:lambda:path/2015-03-31/functions/{function_arn}/invocations"
-    )
+    return f"arn:aws:apigateway:{here(scope).region}:lambda:path/2015-03-31/functions/{function_arn}/invocations"

@@ -1,9 +1,9 @@
 """Somebody takes a role that nobody takes on an ordinary day: whoever is on call hears of it at once."""
 
-from aws_cdk import ArnFormat, Stack
 from aws_cdk import aws_events as events
 from constructs import Construct
 from constructs.alert_topic import AlertTopic
+from constructs.location import here
 
 _EVEN_READ_ONLY = "ENABLED_WITH_ALL_CLOUDTRAIL_MANAGEMENT_EVENTS"
 """STS calls taking a role a reading event; rules get none of these unless they say so."""
@@ -25,14 +25,7 @@ class RoleAlert(Construct):
     ) -> None:
         """:param role_name: of a role of this account."""
         super().__init__(scope, id)
-        stack = Stack.of(self)
-        role = stack.format_arn(
-            service="iam",
-            region="",
-            resource="role",
-            resource_name=role_name,
-            arn_format=ArnFormat.SLASH_RESOURCE_NAME,
-        )
+        role = here(self).arn("iam", f"role/{role_name}", region="")
         self.rule = events.CfnRule(
             self,
             "Taken",

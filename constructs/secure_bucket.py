@@ -8,6 +8,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
+from constructs.location import here
 
 
 class SecureBucket(s3.Bucket):
@@ -73,6 +74,4 @@ class SecureBucket(s3.Bucket):
         )
 
     def _arns(self, role_names: Sequence[str]) -> list[str]:
-        return [
-            self.stack.format_arn(service="iam", region="", resource="role", resource_name=name) for name in role_names
-        ]
+        return [here(self.stack).arn("iam", f"role/{name}", region="") for name in role_names]

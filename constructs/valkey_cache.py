@@ -3,12 +3,13 @@
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
-from aws_cdk import ArnFormat, CfnTag, RemovalPolicy, Stack
+from aws_cdk import CfnTag, RemovalPolicy
 from aws_cdk import aws_elasticache as elasticache
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
 from constructs import Construct
+from constructs.location import here
 
 from anfl.resources import CacheUse
 from stacks.deployment import Cache
@@ -107,18 +108,12 @@ class ValkeyCache(Construct):
 
     def connect(self, use: CacheUse) -> list[iam.PolicyStatement]:
         """Connecting as the user for ``use``."""
-        stack = Stack.of(self)
         return [
             iam.PolicyStatement(
                 sid="CacheConnect",
                 actions=["elasticache:Connect"],
                 resources=[
-                    stack.format_arn(
-                        service="elasticache",
-                        resource=resource,
-                        resource_name=name,
-                        arn_format=ArnFormat.COLON_RESOURCE_NAME,
-                    )
+                    here(self).arn("elasticache", f"{resource}:{name}")
                     for resource, name in (("replicationgroup", self.group.ref), ("user", self.user_name(use)))
                 ],
             )

@@ -18,6 +18,7 @@ from aws_cdk import aws_autoscaling as autoscaling
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 from constructs import Construct
+from constructs.location import here
 
 from anfl.resources import VAULT_TAG
 from stacks.deployment import VaultCluster
@@ -113,12 +114,11 @@ class VaultNodes(Construct):
         )
 
     def _user_data(self, facts: VaultFacts) -> str:
-        stack = Stack.of(self)
         return render(
             USER_DATA.read_text(encoding="utf-8"),
             {
-                "REGION": stack.region,
-                "STACK": stack.stack_name,
+                "REGION": here(self).region,
+                "STACK": Stack.of(self).stack_name,
                 "RESOURCE": _LOGICAL_ID,
                 "VERSION": self._cluster.version,
                 "NODES": str(self._cluster.nodes),

@@ -7,6 +7,7 @@ from aws_cdk import Duration, RemovalPolicy
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
+from constructs.location import here
 
 from anfl.resources import dead_letters_of
 
@@ -53,7 +54,7 @@ class WorkQueue(Construct):
         self.dead_letters = dead_letters
         redrive = cast(sqs.CfnQueue, dead_letters.node.default_child)
         # By name: the queue names its dead letters by reference, which cannot go both ways.
-        source = self.queue.stack.format_arn(service="sqs", resource=name)
+        source = here(self.queue.stack).arn("sqs", f"{name}")
         redrive.redrive_allow_policy = {"redrivePermission": "byQueue", "sourceQueueArns": [source]}
 
 

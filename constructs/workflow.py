@@ -8,6 +8,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_stepfunctions as stepfunctions
 from constructs import Construct
+from constructs.location import here
 
 
 class Workflow(Construct):
@@ -27,7 +28,7 @@ class Workflow(Construct):
         super().__init__(scope, id)
         stack = Stack.of(self)
         principal = iam.ServicePrincipal(
-            "states.amazonaws.com", conditions={"StringEquals": {"aws:SourceAccount": stack.account}}
+            "states.amazonaws.com", conditions={"StringEquals": {"aws:SourceAccount": here(self).account}}
         )
         role = iam.Role(self, "Role", assumed_by=principal)
         for statement in (*_observability(), *statements):

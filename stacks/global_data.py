@@ -6,6 +6,7 @@ from aws_cdk import Stack
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 from constructs.global_table import GlobalTable
+from constructs.location import here
 
 from anfl.resources import TABLES
 from stacks.base import AnflStack
@@ -21,7 +22,7 @@ class GlobalData(AnflStack):
         name = settings.name("global", "data")
         super().__init__(scope, name, settings=settings, region=region, description="global tables")
         others = {
-            other.value: f"arn:{self.partition}:kms:{other}:{self.account}:key/{key.key_id}"
+            other.value: f"arn:aws:kms:{other}:{here(self).account}:key/{key.key_id}"
             for other in settings.regions
             if other is not region
         }

@@ -12,6 +12,7 @@ from constructs.alias_record import AliasRecord
 from constructs.documentation_site import DocumentationSite
 from constructs.firewall import Scope, WebFirewall
 from constructs.key_policy import key_policy
+from constructs.location import here
 from constructs.secure_bucket import SecureBucket
 from constructs.zone_certificate import ZoneCertificate
 
@@ -38,8 +39,8 @@ class GlobalEdge(AnflStack):
     def _edge_key(self) -> kms.Key:
         """A key of its own: CloudFront reads with it what everybody may read, and nothing else."""
         policy = key_policy(self)
-        from_here = {"aws:SourceAccount": self.account}
-        distributions = self.format_arn(service="cloudfront", region="", resource="distribution", resource_name="*")
+        from_here = {"aws:SourceAccount": here(self).account}
+        distributions = here(self).arn("cloudfront", "distribution/*", region="")
         policy.add_statements(
             iam.PolicyStatement(
                 sid="CloudFrontReads",
@@ -73,7 +74,7 @@ class GlobalEdge(AnflStack):
         return SecureBucket(
             self,
             label,
-            name=self.settings.name(label.lower(), self.account),
+            name=self.settings.name(label.lower(), here(self).account),
             key=self._key,
             noncurrent_retention=self.settings.deployment.storage.noncurrent_retention,
             retain=self.retain,

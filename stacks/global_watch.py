@@ -7,6 +7,7 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_ssm as ssm
 from constructs import Construct, grants
+from constructs.location import here
 from constructs.python_function import PythonFunction
 
 from anfl.resources import (
@@ -89,7 +90,7 @@ class GlobalWatch(AnflStack):
 
     def _read(self) -> iam.PolicyStatement:
         name = drain_parameter(self.settings, self._watched).removeprefix("/")
-        arn = self.format_arn(service="ssm", resource="parameter", resource_name=name)
+        arn = here(self).arn("ssm", f"parameter/{name}")
         return iam.PolicyStatement(sid="Drained", actions=["ssm:GetParameter"], resources=[arn])
 
     def _every_minute(self, function: lambda_.Function) -> None:
@@ -126,7 +127,7 @@ class GlobalWatch(AnflStack):
     ) -> str:
         """Name of an alarm that Route 53 can follow."""
         # By name: the watch stands before the region whose topic it rings.
-        topic = self.format_arn(service="sns", resource=topic_name(self.settings, severity))
+        topic = here(self).arn("sns", f"{topic_name(self.settings, severity)}")
         alarm = cloudwatch.CfnAlarm(
             self,
             f"{label.capitalize()}Alarm",

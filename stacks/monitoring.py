@@ -38,6 +38,7 @@ class MonitoringStack(AnflStack):
         name = settings.name(region, "monitoring")
         super().__init__(scope, name, settings=settings, region=region, description="alarms, dashboard")
         self._service = service
+        self._region = region
         self.topics = telemetry.topics
         self.alarms = {alert: self._alert(alert, measure) for alert, measure in measures(service).items()}
         self.auth_alarm = self._auth_unavailable()
@@ -54,7 +55,7 @@ class MonitoringStack(AnflStack):
             self,
             camel(name),
             alarm_name=self.settings.name(name),
-            alarm_description=f"{severity}: {name} in {self.region}; docs/monitoring_architecture.md says what to do",
+            alarm_description=f"{severity}: {name} in {self._region}; docs/monitoring_architecture.md says what to do",
             metrics=[
                 result(name, measure.expression),
                 *(metric.query(key) for key, metric in measure.metrics.items()),
@@ -90,7 +91,7 @@ class MonitoringStack(AnflStack):
             self,
             "AuthUnavailable",
             alarm_name=self.settings.name("auth_unavailable"),
-            alarm_description=f"critical: tokens cannot be checked in {self.region}; the API answers 503",
+            alarm_description=f"critical: tokens cannot be checked in {self._region}; the API answers 503",
             metrics=[
                 result("refused", "unchecked"),
                 Metric(namespace=METRICS_NAMESPACE, name=_AUTH_UNAVAILABLE, statistic="Sum").query("unchecked"),
@@ -112,7 +113,7 @@ class MonitoringStack(AnflStack):
             self,
             "DeadLetters",
             alarm_name=self.settings.name("dead_letters"),
-            alarm_description=f"warning: messages were given up in {self.region}; see docs/monitoring_architecture.md",
+            alarm_description=f"warning: messages were given up in {self._region}; see docs/monitoring_architecture.md",
             metrics=[
                 result("dead_letters", f"SUM([{', '.join(f'FILL({key}, 0)' for key in waiting)}])"),
                 *(metric.query(key) for key, metric in waiting.items()),

@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 
-from aws_cdk import ArnFormat, Stack
+from aws_cdk import Stack
 from aws_cdk import aws_iam as iam
+from constructs.location import here
 
 from anfl.resources import VAULT_TAG, Caretaker, Function
 from stacks.models import Settings
@@ -114,7 +115,7 @@ def may_operate(stack: Stack, settings: Settings) -> list[iam.PolicyStatement]:
     """Restart, redrive, invoke, recover and silence what bears the environment's name, in any region."""
     own = settings.name()
     functions = [_everywhere(stack, "lambda", "function", settings.name(name), colon=True) for name in INVOKED]
-    queues = f"arn:{stack.partition}:sqs:*:{stack.account}:{own}-*"
+    queues = f"arn:aws:sqs:*:{here(stack).account}:{own}-*"
     return [
         iam.PolicyStatement(
             sid="Restart",
@@ -169,7 +170,7 @@ def may_open(stack: Stack, settings: Settings) -> list[iam.PolicyStatement]:
     """Read Vault's recovery record and snapshots, and visit its nodes."""
     tags = {f"aws:ResourceTag/{name}": value for name, value in settings.tags.items()}
     seal = {"kms:ResourceAliases": f"alias/{settings.name('vault-seal')}"}
-    snapshots = f"arn:{stack.partition}:s3:::{settings.name('vault-snapshots')}-{stack.account}-*"
+    snapshots = f"arn:aws:s3:::{settings.name('vault-snapshots')}-{here(stack).account}-*"
     return [
         iam.PolicyStatement(
             sid="RecoveryRecord",
@@ -201,17 +202,12 @@ def may_open(stack: Stack, settings: Settings) -> list[iam.PolicyStatement]:
         iam.PolicyStatement(
             sid="OwnSessions",
             actions=["ssm:ResumeSession", "ssm:TerminateSession"],
-            resources=[f"arn:{stack.partition}:ssm:*:{stack.account}:session/${{aws:userid}}-*"],
+            resources=[f"arn:aws:ssm:*:{here(stack).account}:session/${{aws:userid}}-*"],
         ),
     ]
 
 
 def _everywhere(stack: Stack, service: str, resource: str, name: str, *, colon: bool = False) -> str:
     """An ARN in any region of this account."""
-    return stack.format_arn(
-        service=service,
-        region="*",
-        resource=resource,
-        resource_name=name,
-        arn_format=ArnFormat.COLON_RESOURCE_NAME if colon else ArnFormat.SLASH_RESOURCE_NAME,
-    )
+    separator = ":" if colon else "/"
+    return here(stack).arn(service, f"{resource}{separator}{name}", region="*")

@@ -9,6 +9,7 @@ from aws_cdk import aws_kms as kms
 from constructs import Construct
 from constructs.backup_plan import BackupPlan
 from constructs.job_alert import JobAlert
+from constructs.location import bucket_arn, here
 from constructs.restore_test import RestoreTest
 from constructs.workflow import Workflow
 
@@ -67,19 +68,16 @@ class RecoveryStack(AnflStack):
         self._guardian = settings.guardian(region)
         self._vault = self._backup_vault(key_arn)
         self._role = self._backup_role()
-        tables = [
-            self.format_arn(service="dynamodb", resource="table", resource_name=settings.name(table.name))
-            for table in TABLES
-        ]
+        tables = [here(self).arn("dynamodb", f"table/{settings.name(table.name)}") for table in TABLES]
         buckets = [storage.vectors.bucket_arn, storage.artifacts.bucket_arn]
         plans = settings.backup
         self._plan("databases", plans.databases, tables)
         self._plan("vectors", plans.vectors, buckets)
-        snapshots = [f"arn:{self.partition}:s3:::{vault.snapshots.fixed_name}"] if vault else []
+        snapshots = [bucket_arn(vault.snapshots.fixed_name)] if vault else []
         # At another hour than the databases': one job at a time works on a table.
         self._plan("configuration", plans.configuration, [*tables, *snapshots], hour=5)
         self._restore_test({"DynamoDB": tables, "S3": buckets})
-        topic = self.format_arn(service="sns", resource=topic_name(settings, Severity.CRITICAL))
+        topic = here(self).arn("sns", f"{topic_name(settings, Severity.CRITICAL)}")
         JobAlert(self, "Jobs", topic_arn=topic, severity=Severity.CRITICAL)
         ward = settings.ward(region)
         if ward is not None:
@@ -111,7 +109,7 @@ class RecoveryStack(AnflStack):
         return iam.Role(
             self,
             "BackupRole",
-            role_name=backup_role(self.settings, self.region),
+            role_name=backup_role(self.settings, here(self).region),
             assumed_by=iam.ServicePrincipal("backup.amazonaws.com"),
             managed_policies=[iam.ManagedPolicy.from_aws_managed_policy_name(policy) for policy in _POLICIES],
         )
@@ -121,7 +119,7 @@ class RecoveryStack(AnflStack):
         if self._guardian is not None:
             # By name: regions do not depend on one another. Copies fail until the other vault is there.
             vault = self.settings.name("recovery")
-            copies = f"arn:aws:backup:{self._guardian}:{self.account}:backup-vault:{vault}"
+            copies = f"arn:aws:backup:{self._guardian}:{here(self).account}:backup-vault:{vault}"
         BackupPlan(
             self,
             name.capitalize(),

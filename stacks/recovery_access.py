@@ -3,32 +3,33 @@
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from constructs import grants
+from constructs.location import bucket_arn, here
 
-from stacks.takeover import Takeover, bucket_arn
+from stacks.takeover import Takeover
 
 
 def of_workflow(takeover: Takeover, key: kms.IKey) -> list[iam.PolicyStatement]:
     """Everything that its steps may do. :param key: the data key in the region."""
     stack, name, region = takeover.stack, takeover.settings.name, takeover.region
-    arn, statement = stack.format_arn, iam.PolicyStatement
+    arn, statement = here(stack).arn, iam.PolicyStatement
     services = [f"{name(cluster.name)}/{name(service)}" for service, cluster in takeover.clusters()]
     parameter = takeover.drain_parameter.removeprefix("/")
     return [
         statement(
             sid="FindBackups",
             actions=["backup:ListRecoveryPointsByBackupVault"],
-            resources=[f"arn:aws:backup:{region}:{stack.account}:backup-vault:{takeover.vault}"],
+            resources=[f"arn:aws:backup:{region}:{here(stack).account}:backup-vault:{takeover.vault}"],
         ),
         statement(
             sid="GrowServices",
             actions=["ecs:DescribeServices", "ecs:UpdateService"],
-            resources=[arn(service="ecs", resource="service", resource_name=service) for service in services],
+            resources=[arn("ecs", f"service/{service}") for service in services],
         ),
         statement(
             sid="RaiseScaling",
             actions=["application-autoscaling:RegisterScalableTarget"],
             # The id of a scalable target is generated; what it scales is not.
-            resources=[arn(service="application-autoscaling", resource="scalable-target", resource_name="*")],
+            resources=[arn("application-autoscaling", "scalable-target/*")],
             conditions={"StringEquals": {"application-autoscaling:service-namespace": "ecs"}},
         ),
         statement(
@@ -44,12 +45,12 @@ def of_workflow(takeover: Takeover, key: kms.IKey) -> list[iam.PolicyStatement]:
         statement(
             sid="SeeDrained",
             actions=["cloudwatch:DescribeAlarms"],
-            resources=[f"arn:aws:cloudwatch:{region}:{stack.account}:alarm:{takeover.drained_alarm}"],
+            resources=[f"arn:aws:cloudwatch:{region}:{here(stack).account}:alarm:{takeover.drained_alarm}"],
         ),
         statement(
             sid="Drain",
             actions=["ssm:PutParameter"],
-            resources=[arn(service="ssm", resource="parameter", resource_name=parameter)],
+            resources=[arn("ssm", f"parameter/{parameter}")],
         ),
         *(
             [statement(sid="TurnDial", actions=["lambda:InvokeFunction"], resources=[takeover.dial_arn])]

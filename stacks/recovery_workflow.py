@@ -7,11 +7,12 @@ what the next deployment, or an operator, sets back.
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from constructs.location import bucket_arn
 from constructs.states import State, call, invoke, require, sequence, together, until
 
 from anfl.resources import TABLES, Service
 from stacks.architecture import Cluster, RecoveryStep
-from stacks.takeover import Takeover, bucket_arn
+from stacks.takeover import Takeover
 
 NOT_BEFORE = "$.not_before"
 """The one input: backups that are older than this moment (ISO 8601, UTC) do not count."""

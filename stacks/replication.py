@@ -7,7 +7,8 @@ from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from constructs import Construct
-from constructs.bucket_replication import BucketReplication, Place, arn_of
+from constructs.bucket_replication import BucketReplication, Place
+from constructs.location import bucket_arn, here
 from constructs.metrics import Metric, result
 from constructs.python_function import PythonFunction
 from constructs.region_network import RegionNetwork
@@ -57,7 +58,7 @@ class ReplicationStack(AnflStack):
             role_name=name,
             source=source,
             destinations=[
-                self._place(other, f"arn:{self.partition}:kms:{other}:{self.account}:key/{key_id}") for other in others
+                self._place(other, f"arn:aws:kms:{other}:{here(self).account}:key/{key_id}") for other in others
             ],
         )
         function = self._function(source, replication.role, network, security, key_arn)
@@ -80,7 +81,7 @@ class ReplicationStack(AnflStack):
         return Place(
             region=region,
             key_arn=key_arn,
-            buckets={kind: bucket_name(self.settings, kind, self.account, region) for kind in REPLICATED},
+            buckets={kind: bucket_name(self.settings, kind, here(self).account, region) for kind in REPLICATED},
         )
 
     def _function(
@@ -98,7 +99,7 @@ class ReplicationStack(AnflStack):
                 iam.PolicyStatement(
                     sid="SetRules",
                     actions=["s3:PutReplicationConfiguration"],  # taking them off is the same action
-                    resources=[arn_of(self, name) for name in source.buckets.values()],
+                    resources=[bucket_arn(name) for name in source.buckets.values()],
                 ),
                 iam.PolicyStatement(
                     sid="HandRoleToS3",
@@ -115,12 +116,12 @@ class ReplicationStack(AnflStack):
     def _alarm(self, name: str, metric: str, statistic: str, combined: str, threshold: float, meaning: str) -> None:
         metrics = {f"m{position}": found for position, found in enumerate(self._arriving(metric, statistic))}
         terms = ",".join(f"FILL({key},0)" for key in metrics)  # nothing to replicate: no value
-        topic = self.format_arn(service="sns", resource=topic_name(self.settings, Severity.CRITICAL))
+        topic = here(self).arn("sns", f"{topic_name(self.settings, Severity.CRITICAL)}")
         cloudwatch.CfnAlarm(
             self,
             f"Replication{name}",
             alarm_name=self.settings.name("replication", name.lower()),
-            alarm_description=f"{Severity.CRITICAL}: {meaning}, in {self.region} from another region",
+            alarm_description=f"{Severity.CRITICAL}: {meaning}, in {here(self).region} from another region",
             metrics=[
                 *(found.query(key) for key, found in metrics.items()),
                 result(name, f"{combined}([{terms}])"),
@@ -135,20 +136,20 @@ class ReplicationStack(AnflStack):
         )
 
     def _arriving(self, name: str, statistic: str) -> Iterator[Metric]:
-        here = Region(self.region)
+        arriving = Region(here(self).region)
         for other in self.settings.regions:
             for kind in REPLICATED:
-                if other is not here:
+                if other is not arriving:
                     yield Metric(
                         namespace=_NAMESPACE,
                         name=name,
                         statistic=statistic,
-                        dimensions=self._rule(kind, other, here),
+                        dimensions=self._rule(kind, other, arriving),
                     )
 
     def _rule(self, kind: str, source: Region, destination: Region) -> Mapping[str, str]:
         return {
-            "SourceBucket": bucket_name(self.settings, kind, self.account, source),
-            "DestinationBucket": bucket_name(self.settings, kind, self.account, destination),
+            "SourceBucket": bucket_name(self.settings, kind, here(self).account, source),
+            "DestinationBucket": bucket_name(self.settings, kind, here(self).account, destination),
             "RuleId": replication_rule(destination),
         }

@@ -11,6 +11,7 @@ from constructs.collector import Collector
 from constructs.container_service import ContainerService
 from constructs.instance_cluster import InstanceCluster
 from constructs.internal_balancer import InternalBalancer
+from constructs.location import here
 from constructs.prometheus_workspace import PrometheusWorkspace
 from constructs.region_network import RegionNetwork
 from constructs.secure_bucket import SecureBucket
@@ -128,7 +129,7 @@ def _log_bucket(stack: AnflStack) -> SecureBucket:
     return SecureBucket(
         stack,
         "BalancerLogs",
-        name=stack.settings.name("balancer-logs", stack.account, stack.region),
+        name=stack.settings.name("balancer-logs", here(stack).account, here(stack).region),
         key=None,
         noncurrent_retention=deployment.storage.noncurrent_retention,
         expiry=timedelta(days=deployment.log_retention_days),

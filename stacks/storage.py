@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from aws_cdk import aws_kms as kms
 from constructs import Construct
+from constructs.location import here
 from constructs.region_network import RegionNetwork
 from constructs.secure_bucket import SecureBucket
 from constructs.valkey_cache import ValkeyCache
@@ -52,11 +53,11 @@ class StorageStack(AnflStack):
         return SecureBucket(
             self,
             name.capitalize(),
-            name=bucket_name(self.settings, name, self.account, self.region),
+            name=bucket_name(self.settings, name, here(self).account, here(self).region),
             key=self._key,
             noncurrent_retention=self.settings.deployment.storage.noncurrent_retention,
             retain=self.retain,
-            exempt_roles=[*replication_roles(self.settings), backup_role(self.settings, self.region)],
+            exempt_roles=[*replication_roles(self.settings), backup_role(self.settings, here(self).region)],
         )
 
     def _queue(self, name: str, visibility: timedelta) -> WorkQueue:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from aws_cdk import Stack
+from constructs.location import here
 
 from anfl.resources import TABLES, Caretaker, Service
 from stacks.architecture import Cluster
@@ -51,15 +52,10 @@ class Takeover:
         """Each table and the ARN of its replica in ``region``."""
         for table in TABLES:
             name = self.settings.name(table.name)
-            arn = self.stack.format_arn(service="dynamodb", region=region, resource="table", resource_name=name)
+            arn = here(self.stack).arn("dynamodb", f"table/{name}", region=region)
             yield table.name, arn
 
     def buckets(self, region: Region) -> Iterator[tuple[str, str]]:
         """Each replicated bucket and its name in ``region``."""
         for label in REPLICATED:
-            yield label, self.settings.name(label, self.stack.account, region)
-
-
-def bucket_arn(name: str) -> str:
-    """Of a bucket."""
-    return f"arn:aws:s3:::{name}"
+            yield label, self.settings.name(label, here(self.stack).account, region)

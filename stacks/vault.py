@@ -8,6 +8,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
+from constructs.location import here
 from constructs.region_network import RegionNetwork
 from constructs.secure_bucket import SecureBucket
 from constructs.vault_entry import VaultEntry
@@ -119,12 +120,12 @@ class VaultStack(AnflStack):
         return SecureBucket(
             self,
             "Snapshots",
-            name=self.settings.name("vault-snapshots", self.account, self.region),
+            name=self.settings.name("vault-snapshots", here(self).account, here(self).region),
             key=self._seal,
             noncurrent_retention=self.settings.deployment.storage.noncurrent_retention,
             expiry=cluster.snapshot_retention,
             retain=self.retain,
-            exempt_roles=[backup_role(self.settings, self.region)],
+            exempt_roles=[backup_role(self.settings, here(self).region)],
         )
 
     def _nodes(self, region: Region, network: RegionNetwork, entry: VaultEntry) -> VaultNodes:

@@ -9,6 +9,7 @@ from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import grants
 from constructs.grants import Access
+from constructs.location import here
 
 from anfl.resources import AUTH, VAULT_TAG
 from stacks.models import Settings
@@ -25,7 +26,9 @@ def recovery_secret(stack: Stack, settings: Settings, key_arn: str) -> secretsma
     secret = secretsmanager.CfnSecret(
         stack,
         "Recovery",
-        description=f"ANFL {settings.environment}: recovery keys of Vault in {stack.region}; written by its bootstrap",
+        description=(
+            f"ANFL {settings.environment}: recovery keys of Vault in {here(stack).region}; written by its bootstrap"
+        ),
         kms_key_id=key_arn,
     )
     if settings.deployment.retain_data:
@@ -35,7 +38,7 @@ def recovery_secret(stack: Stack, settings: Settings, key_arn: str) -> secretsma
 
 def only_for(secret: secretsmanager.CfnSecret, stack: Stack, settings: Settings, bootstrap: lambda_.Function) -> None:
     """Refuse the record to everyone but the bootstrap and the emergency, whatever IAM allows them."""
-    emergency = stack.format_arn(service="iam", region="", resource="role", resource_name=settings.name(BREAK_GLASS))
+    emergency = here(stack).arn("iam", f"role/{settings.name(BREAK_GLASS)}", region="")
     secretsmanager.CfnResourcePolicy(
         stack,
         "RecoveryAccess",
@@ -78,7 +81,7 @@ def of_nodes(
             sid="SnapshotsKey",
             actions=["kms:GenerateDataKey"],
             resources=[seal.key_arn],
-            conditions={"StringEquals": {"kms:ViaService": f"s3.{stack.region}.amazonaws.com"}},
+            conditions={"StringEquals": {"kms:ViaService": f"s3.{here(stack).region}.amazonaws.com"}},
         ),
         iam.PolicyStatement(
             sid="Audit",
@@ -104,7 +107,7 @@ def of_bootstrap(
             sid="RecoveryKey",
             actions=["kms:Decrypt", "kms:GenerateDataKey"],
             resources=[seal.key_arn],
-            conditions={"StringEquals": {"kms:ViaService": f"secretsmanager.{stack.region}.amazonaws.com"}},
+            conditions={"StringEquals": {"kms:ViaService": f"secretsmanager.{here(stack).region}.amazonaws.com"}},
         ),
         # EC2 and Systems Manager scope these to nothing.
         iam.PolicyStatement(sid="Look", actions=["ec2:DescribeInstances", "ssm:GetCommandInvocation"], resources=["*"]),
@@ -112,13 +115,13 @@ def of_bootstrap(
             sid="WipeByThisDocument",
             actions=["ssm:SendCommand"],
             resources=[
-                stack.format_arn(service="ssm", resource="document", resource_name=document),
+                here(stack).arn("ssm", f"document/{document}"),
             ],
         ),
         iam.PolicyStatement(
             sid="WipeThisCluster",
             actions=["ssm:SendCommand"],
-            resources=[stack.format_arn(service="ec2", resource="instance", resource_name="*")],
+            resources=[here(stack).arn("ec2", "instance/*")],
             conditions={"StringEquals": {f"ssm:resourceTag/{VAULT_TAG}": settings.name()}},
         ),
     ]

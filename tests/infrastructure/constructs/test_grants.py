@@ -9,10 +9,10 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_sqs as sqs
 from constructs import grants
-from constructs.bucket_replication import arn_of
 from constructs.camel import camel
 from constructs.container_service import minimum_healthy_percent
 from constructs.key_policy import NOTIFIERS, data_key_policy, key_policy, seal_key_policy
+from constructs.location import bucket_arn
 from constructs.metrics import result
 from constructs.rest_routes import invocation_uri
 
@@ -130,7 +130,7 @@ def test_a_name_becomes_an_id(name: str, id_: str) -> None:
 
 def test_names_that_others_must_spell_alike(stack: Stack) -> None:
     assert replication_rule("eu-west-1") == "to-eu-west-1"
-    assert arn_of(stack, "b") == "arn:aws:s3:::b"
+    assert bucket_arn("b") == "arn:aws:s3:::b"
     assert "functions/arn:f/invocations" in json.dumps(stack.resolve(invocation_uri(stack, "arn:f")))
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from anfl.resources import Caretaker, Function, Service
 from bundling import sources
+from bundling.context import stage_context
 from bundling.errors import BundleMissingError
 from bundling.functions import bundle_for
 from bundling.images import image_for
@@ -76,7 +77,7 @@ def test_a_missing_bundle_says_how_to_build_it(monkeypatch: pytest.MonkeyPatch, 
 @pytest.mark.parametrize("service", Service)
 def test_an_image_is_staged_with_all_that_its_tag_covers(service: Service, tmp_path: Path) -> None:
     image = image_for(service)
-    image.stage_context(tmp_path)
+    stage_context(image, tmp_path)
     staged = {path.relative_to(tmp_path) for path in tmp_path.rglob("*") if path.is_file()}
     made = {path.with_name(f"lib{path.stem}.so") for path in staged if path.suffix == ".cpp"}
     assert made <= staged
