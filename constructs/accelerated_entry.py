@@ -1,10 +1,10 @@
 """Global Accelerator: two addresses for the whole world, behind which regions register themselves."""
 
 from aws_cdk import aws_globalaccelerator as globalaccelerator
-from aws_cdk import aws_iam as iam
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 from constructs.location import here
+from constructs.statements import Statement, services
 
 _DELIVERY = "delivery.logs.amazonaws.com"
 _PREFIX = "accelerator"
@@ -47,22 +47,22 @@ class AcceleratedEntry(Construct):
         account = here(self).account
         from_here = {"aws:SourceAccount": account}
         bucket.add_to_resource_policy(
-            iam.PolicyStatement(
+            Statement(
                 sid="FlowLogs",
-                principals=[iam.ServicePrincipal(_DELIVERY)],
+                principal=services(_DELIVERY),
                 actions=["s3:PutObject"],
                 resources=[bucket.arn_for_objects(f"{_PREFIX}/AWSLogs/{account}/*")],
                 conditions={"StringEquals": from_here | {"s3:x-amz-acl": "bucket-owner-full-control"}},
-            )
+            ).as_cdk()
         )
         bucket.add_to_resource_policy(
-            iam.PolicyStatement(
+            Statement(
                 sid="FlowLogsCheck",
-                principals=[iam.ServicePrincipal(_DELIVERY)],
+                principal=services(_DELIVERY),
                 actions=["s3:GetBucketAcl", "s3:ListBucket"],
                 resources=[bucket.bucket_arn],
                 conditions={"StringEquals": from_here},
-            )
+            ).as_cdk()
         )
         if bucket.policy is not None:
             # Global Accelerator tries the bucket when flow logs are switched on.

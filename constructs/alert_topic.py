@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
-from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_sns as sns
 from constructs import Construct
 from constructs.location import here
+from constructs.statements import Statement, services
 
 
 class AlertTopic(sns.Topic):
@@ -27,12 +27,12 @@ class AlertTopic(sns.Topic):
         """:param publishers: service principals."""
         super().__init__(scope, id, topic_name=name, master_key=key, enforce_ssl=True)
         self.add_to_resource_policy(
-            iam.PolicyStatement(
+            Statement(
                 sid="NotifiersOfThisAccount",
-                principals=[iam.ServicePrincipal(service) for service in publishers],
+                principal=services(*publishers),
                 # Alertmanager asks for the attributes before it publishes.
                 actions=["sns:GetTopicAttributes", "sns:Publish"],
                 resources=[self.topic_arn],
                 conditions={"StringEquals": {"aws:SourceAccount": here(self).account}},
-            )
+            ).as_cdk()
         )

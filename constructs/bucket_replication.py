@@ -8,6 +8,7 @@ from aws_cdk import Duration
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 from constructs.location import bucket_arn, here
+from constructs.statements import Statement, policy
 
 from anfl.resources import replication_rule
 
@@ -56,7 +57,7 @@ class BucketReplication(Construct):
             self,
             "Permissions",
             roles=[self.role],
-            statements=[*self._read(), *(s for place in destinations for s in self._write(place))],
+            document=policy([*self._read(), *(s for place in destinations for s in self._write(place))]),
         )
 
     @property
@@ -73,13 +74,11 @@ class BucketReplication(Construct):
             for kind, name in self._source.buckets.items()
         ]
 
-    def _read(self) -> list[iam.PolicyStatement]:
+    def _read(self) -> list[Statement]:
         buckets = [bucket_arn(name) for name in self._source.buckets.values()]
         return [
-            iam.PolicyStatement(
-                sid="ReadRules", actions=["s3:GetReplicationConfiguration", "s3:ListBucket"], resources=buckets
-            ),
-            iam.PolicyStatement(
+            Statement(sid="ReadRules", actions=["s3:GetReplicationConfiguration", "s3:ListBucket"], resources=buckets),
+            Statement(
                 sid="ReadVersions",
                 actions=[
                     "s3:GetObjectVersionAcl",
@@ -91,10 +90,10 @@ class BucketReplication(Construct):
             self._key("Decrypt", self._source, ["kms:Decrypt"]),
         ]
 
-    def _write(self, place: Place) -> list[iam.PolicyStatement]:
+    def _write(self, place: Place) -> list[Statement]:
         label = place.region.title().replace("-", "")
         return [
-            iam.PolicyStatement(
+            Statement(
                 sid=f"WriteReplicas{label}",
                 actions=["s3:ReplicateDelete", "s3:ReplicateObject", "s3:ReplicateTags"],
                 resources=[f"{bucket_arn(name)}/*" for name in place.buckets.values()],
@@ -102,13 +101,13 @@ class BucketReplication(Construct):
             self._key(f"Encrypt{label}", place, ["kms:Encrypt", "kms:GenerateDataKey"]),
         ]
 
-    def _key(self, sid: str, place: Place, actions: list[str]) -> iam.PolicyStatement:
+    def _key(self, sid: str, place: Place, actions: list[str]) -> Statement:
         """The key of a place by way of S3, for its buckets alone.
 
         Its context is the bucket's ARN with a bucket key, and the object's without.
         """
         buckets = [bucket_arn(name) for name in place.buckets.values()]
-        return iam.PolicyStatement(
+        return Statement(
             sid=sid,
             actions=actions,
             resources=[place.key_arn],

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from string import Template
 
 from aws_cdk import aws_ecs as ecs
-from aws_cdk import aws_iam as iam
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 from constructs.location import here
 from constructs.prometheus_workspace import PrometheusWorkspace
+from constructs.statements import Statement
 
 from anfl.resources import Service
 
@@ -30,9 +30,9 @@ class Collector:
     """YAML, with ``${service}``, ``${port}``, ``${region}`` and ``${remote_write_url}`` to be filled in."""
     prometheus: PrometheusWorkspace
 
-    def statements(self) -> list[iam.PolicyStatement]:
+    def statements(self) -> list[Statement]:
         """What the task's role needs for it."""
-        return [iam.PolicyStatement(sid="WriteMetrics", actions=["aps:RemoteWrite"], resources=[self.prometheus.arn])]
+        return [Statement(sid="WriteMetrics", actions=["aps:RemoteWrite"], resources=[self.prometheus.arn])]
 
     def definition(
         self, scope: Construct, *, service: Service, image: str, port: int, log_group: logs.ILogGroup

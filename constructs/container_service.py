@@ -10,6 +10,7 @@ from constructs.collector import Collector
 from constructs.container_definition import METRICS_FOLDER, container_definition
 from constructs.instance_cluster import InstanceCluster
 from constructs.location import here
+from constructs.statements import Statement, attach
 
 from anfl.resources import Service, Variable
 
@@ -35,7 +36,7 @@ class ContainerService(Construct):
         port: int,
         health_path: str,
         environment: Mapping[Variable, str],
-        statements: Sequence[iam.PolicyStatement],
+        statements: Sequence[Statement],
         subnet_ids: Sequence[str],
         security_group_id: str,
         target_group_arn: str,
@@ -49,8 +50,7 @@ class ContainerService(Construct):
         """
         super().__init__(scope, id)
         role = iam.Role(self, "TaskRole", assumed_by=_tasks(self))
-        for statement in (*statements, *collector.statements()):
-            role.add_to_policy(statement)
+        attach(role, (*statements, *collector.statements()))
         self.name = name
         self.role = role
         definition = ecs.CfnTaskDefinition(
@@ -138,16 +138,18 @@ class ContainerService(Construct):
 
     def _execution_role(self, repositories: Sequence[str], log_group: logs.ILogGroup) -> iam.Role:
         role = iam.Role(self, "ExecutionRole", assumed_by=_tasks(self))
-        for statement in (
-            iam.PolicyStatement(sid="RegistryLogin", actions=["ecr:GetAuthorizationToken"], resources=["*"]),
-            iam.PolicyStatement(
-                sid="PullImages",
-                actions=["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"],
-                resources=[here(self).arn("ecr", f"repository/{name}") for name in repositories],
+        attach(
+            role,
+            (
+                Statement(sid="RegistryLogin", actions=["ecr:GetAuthorizationToken"], resources=["*"]),
+                Statement(
+                    sid="PullImages",
+                    actions=["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"],
+                    resources=[here(self).arn("ecr", f"repository/{name}") for name in repositories],
+                ),
+                *grants.write_logs(log_group.log_group_arn),
             ),
-            *grants.write_logs(log_group.log_group_arn),
-        ):
-            role.add_to_policy(statement)
+        )
         return role
 
 

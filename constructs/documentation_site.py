@@ -1,11 +1,11 @@
 """Documentation and OpenAPI for readers: CloudFront before a bucket that nobody else reaches."""
 
 from aws_cdk import aws_cloudfront as cloudfront
-from aws_cdk import aws_iam as iam
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 from constructs.location import here
+from constructs.statements import Statement, services
 
 _TLS = "TLSv1.3_2025"
 _INDEX = "index.html"
@@ -154,13 +154,13 @@ class DocumentationSite(Construct):
 
     def _open_bucket(self) -> None:
         self._bucket.add_to_resource_policy(
-            iam.PolicyStatement(
+            Statement(
                 sid="ThisDistributionReads",
-                principals=[iam.ServicePrincipal("cloudfront.amazonaws.com")],
+                principal=services("cloudfront.amazonaws.com"),
                 actions=["s3:GetObject"],
                 resources=[self._bucket.arn_for_objects("*")],
                 conditions={"StringEquals": {"aws:SourceArn": self._arn}},
-            )
+            ).as_cdk()
         )
 
     def _log(self, group: logs.ILogGroup) -> None:

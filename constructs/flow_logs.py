@@ -5,6 +5,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 from constructs.location import here
+from constructs.statements import Statement, attach
 
 
 def log_refused(scope: Construct, *, vpc_id: str, log_group: logs.ILogGroup) -> None:
@@ -15,12 +16,14 @@ def log_refused(scope: Construct, *, vpc_id: str, log_group: logs.ILogGroup) -> 
         conditions={"StringEquals": {"aws:SourceAccount": here(scope).account}},
     )
     role = iam.Role(scope, "FlowLogsRole", assumed_by=principal)
-    role.add_to_policy(
-        iam.PolicyStatement(
+    writes = [
+        Statement(
+            sid="WriteFlowLogs",
             actions=["logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"],
             resources=[log_group.log_group_arn],
         )
-    )
+    ]
+    attach(role, writes)
     ec2.CfnFlowLog(
         scope,
         "FlowLogs",

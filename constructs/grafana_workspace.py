@@ -6,6 +6,7 @@ from aws_cdk import aws_grafana as grafana
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 from constructs.location import here
+from constructs.statements import Statement, attach
 
 VERSION = "10.4"
 _READ_PROMETHEUS = ["aps:GetLabels", "aps:GetMetricMetadata", "aps:GetSeries", "aps:QueryMetrics"]
@@ -29,22 +30,24 @@ class GrafanaWorkspace(Construct):
         # By tag: the ids of workspaces are generated, and no region knows those of another.
         tagged = {"StringEquals": {f"aws:ResourceTag/{key}": value for key, value in tags.items()}}
         workspaces = [here(self).arn("aps", "workspace/*", region=region) for region in regions]
-        for statement in (
-            iam.PolicyStatement(
-                sid="ReadPrometheus",
-                actions=["aps:DescribeWorkspace", *_READ_PROMETHEUS],
-                resources=workspaces,
-                conditions=tagged,
+        attach(
+            role,
+            (
+                Statement(
+                    sid="ReadPrometheus",
+                    actions=["aps:DescribeWorkspace", *_READ_PROMETHEUS],
+                    resources=workspaces,
+                    conditions=tagged,
+                ),
+                # What AWS scopes to no resource.
+                Statement(sid="FindPrometheus", actions=["aps:ListWorkspaces"], resources=["*"]),
+                Statement(
+                    sid="ReadCloudWatch",
+                    actions=["cloudwatch:GetMetricData", "cloudwatch:ListMetrics"],
+                    resources=["*"],
+                ),
             ),
-            # What AWS scopes to no resource.
-            iam.PolicyStatement(sid="FindPrometheus", actions=["aps:ListWorkspaces"], resources=["*"]),
-            iam.PolicyStatement(
-                sid="ReadCloudWatch",
-                actions=["cloudwatch:GetMetricData", "cloudwatch:ListMetrics"],
-                resources=["*"],
-            ),
-        ):
-            role.add_to_policy(statement)
+        )
         self.resource = grafana.CfnWorkspace(
             self,
             "Workspace",

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from enum import StrEnum
 
 from aws_cdk import Stack
-from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_sqs as sqs
 from constructs.camel import camel
 from constructs.location import here
+from constructs.statements import Statement
 
 
 class Access(StrEnum):
@@ -32,12 +32,12 @@ _OBJECT_READ = ["s3:GetObject", "s3:GetObjectVersion"]
 _OBJECT_WRITE = ["s3:AbortMultipartUpload", "s3:DeleteObject", "s3:ListMultipartUploadParts", "s3:PutObject"]
 
 
-def table(stack: Stack, name: str, access: Access, *, index: str | None = None) -> list[iam.PolicyStatement]:
+def table(stack: Stack, name: str, access: Access, *, index: str | None = None) -> list[Statement]:
     """Items of the table ``name`` in the stack's region, and of its ``index``."""
     arn = here(stack).arn("dynamodb", f"table/{name}")
     writes = access is Access.WRITE
     return [
-        iam.PolicyStatement(
+        Statement(
             sid=f"Table{camel(name)}{access.capitalize()}",
             actions=_TABLE_READ + (_TABLE_WRITE if writes else []),
             resources=[arn, f"{arn}/index/{index}"] if index else [arn],
@@ -45,17 +45,17 @@ def table(stack: Stack, name: str, access: Access, *, index: str | None = None) 
     ]
 
 
-def bucket(stack: Stack, name: str, label: str, access: Access) -> list[iam.PolicyStatement]:
+def bucket(stack: Stack, name: str, label: str, access: Access) -> list[Statement]:
     """Objects of the bucket ``name`` and their versions."""
     arn = here(stack).arn("s3", name, region="", account="")
     writes = access is Access.WRITE
     return [
-        iam.PolicyStatement(
+        Statement(
             sid=f"Bucket{label}List",
             actions=_BUCKET_READ + (_BUCKET_WRITE if writes else []),
             resources=[arn],
         ),
-        iam.PolicyStatement(
+        Statement(
             sid=f"Bucket{label}{access.capitalize()}",
             actions=_OBJECT_READ + (_OBJECT_WRITE if writes else []),
             resources=[f"{arn}/*"],
@@ -63,10 +63,10 @@ def bucket(stack: Stack, name: str, label: str, access: Access) -> list[iam.Poli
     ]
 
 
-def send(queue: sqs.IQueue, label: str) -> list[iam.PolicyStatement]:
+def send(queue: sqs.IQueue, label: str) -> list[Statement]:
     """Put messages on a queue."""
     return [
-        iam.PolicyStatement(
+        Statement(
             sid=f"Queue{label}Send",
             actions=["sqs:GetQueueAttributes", "sqs:SendMessage"],
             resources=[queue.queue_arn],
@@ -74,10 +74,10 @@ def send(queue: sqs.IQueue, label: str) -> list[iam.PolicyStatement]:
     ]
 
 
-def consume(queue: sqs.IQueue, label: str) -> list[iam.PolicyStatement]:
+def consume(queue: sqs.IQueue, label: str) -> list[Statement]:
     """Take messages from a queue."""
     return [
-        iam.PolicyStatement(
+        Statement(
             sid=f"Queue{label}Consume",
             actions=[
                 "sqs:ChangeMessageVisibility",
@@ -90,10 +90,10 @@ def consume(queue: sqs.IQueue, label: str) -> list[iam.PolicyStatement]:
     ]
 
 
-def data_key(stack: Stack, key: kms.IKey, services: Sequence[str]) -> list[iam.PolicyStatement]:
+def data_key(stack: Stack, key: kms.IKey, services: Sequence[str]) -> list[Statement]:
     """The data key, by way of AWS ``services`` (``s3``, ``dynamodb``, ``sqs``) in the stack's region alone."""
     return [
-        iam.PolicyStatement(
+        Statement(
             sid="DataKey",
             actions=[
                 "kms:Decrypt",
@@ -111,16 +111,16 @@ def data_key(stack: Stack, key: kms.IKey, services: Sequence[str]) -> list[iam.P
     ]
 
 
-def count_tasks(stack: Stack, service: str) -> list[iam.PolicyStatement]:
+def count_tasks(stack: Stack, service: str) -> list[Statement]:
     """How many tasks of ``<cluster>/<service>`` run."""
     arn = here(stack).arn("ecs", f"service/{service}")
-    return [iam.PolicyStatement(sid="CountTasks", actions=["ecs:DescribeServices"], resources=[arn])]
+    return [Statement(sid="CountTasks", actions=["ecs:DescribeServices"], resources=[arn])]
 
 
-def publish_metrics(namespace: str) -> list[iam.PolicyStatement]:
+def publish_metrics(namespace: str) -> list[Statement]:
     """Metrics of one namespace. CloudWatch scopes them by nothing else."""
     return [
-        iam.PolicyStatement(
+        Statement(
             sid="PublishMetrics",
             actions=["cloudwatch:PutMetricData"],
             resources=["*"],
@@ -129,10 +129,10 @@ def publish_metrics(namespace: str) -> list[iam.PolicyStatement]:
     ]
 
 
-def write_logs(log_group_arn: str) -> list[iam.PolicyStatement]:
+def write_logs(log_group_arn: str) -> list[Statement]:
     """Streams of one log group."""
     return [
-        iam.PolicyStatement(
+        Statement(
             sid="Logs",
             actions=["logs:CreateLogStream", "logs:PutLogEvents"],
             resources=[log_group_arn],

@@ -9,6 +9,7 @@ from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 from constructs.location import here
+from constructs.statements import Statement, attach
 
 from stacks.architecture import Cluster
 
@@ -144,25 +145,27 @@ class InstanceCluster(Construct):
         cluster = here(self).arn("ecs", f"cluster/{self.name}")
         instances = here(self).arn("ecs", f"container-instance/{self.name}/*")
         role = iam.Role(self, "InstanceRole", assumed_by=iam.ServicePrincipal("ec2.amazonaws.com"))
-        for statement in (
-            iam.PolicyStatement(sid="Discover", actions=["ecs:DiscoverPollEndpoint"], resources=["*"]),
-            iam.PolicyStatement(
-                sid="Register",
-                actions=["ecs:DeregisterContainerInstance", "ecs:RegisterContainerInstance"],
-                resources=[cluster],
+        attach(
+            role,
+            (
+                Statement(sid="Discover", actions=["ecs:DiscoverPollEndpoint"], resources=["*"]),
+                Statement(
+                    sid="Register",
+                    actions=["ecs:DeregisterContainerInstance", "ecs:RegisterContainerInstance"],
+                    resources=[cluster],
+                ),
+                Statement(
+                    sid="Work",
+                    actions=[
+                        "ecs:Poll",
+                        "ecs:StartTelemetrySession",
+                        "ecs:SubmitAttachmentStateChanges",
+                        "ecs:SubmitContainerStateChange",
+                        "ecs:SubmitTaskStateChange",
+                        "ecs:UpdateContainerInstancesState",
+                    ],
+                    resources=[cluster, instances],
+                ),
             ),
-            iam.PolicyStatement(
-                sid="Work",
-                actions=[
-                    "ecs:Poll",
-                    "ecs:StartTelemetrySession",
-                    "ecs:SubmitAttachmentStateChanges",
-                    "ecs:SubmitContainerStateChange",
-                    "ecs:SubmitTaskStateChange",
-                    "ecs:UpdateContainerInstancesState",
-                ],
-                resources=[cluster, instances],
-            ),
-        ):
-            role.add_to_policy(statement)
+        )
         return role

@@ -5,11 +5,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TypeVar
 
 from aws_cdk import aws_elasticloadbalancingv2 as elb
-from aws_cdk import aws_iam as iam
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 from constructs.camel import camel
 from constructs.location import here
+from constructs.statements import Statement, services
 
 from anfl.problems import not_found
 from anfl.resources import Service
@@ -73,12 +73,12 @@ class InternalBalancer(Construct):
         """ELB writes below the account's own folder, and tries it when access logs are switched on."""
         account = here(self).account
         bucket.add_to_resource_policy(
-            iam.PolicyStatement(
+            Statement(
                 sid="AccessLogs",
-                principals=[iam.ServicePrincipal("logdelivery.elasticloadbalancing.amazonaws.com")],
+                principal=services("logdelivery.elasticloadbalancing.amazonaws.com"),
                 actions=["s3:PutObject"],
                 resources=[bucket.arn_for_objects(f"{_LOG_PREFIX}/AWSLogs/{account}/*")],
-            )
+            ).as_cdk()
         )
         if bucket.policy is not None:
             self.balancer.node.add_dependency(bucket.policy)

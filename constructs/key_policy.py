@@ -1,8 +1,8 @@
 """The policies of the keys, equal on the primary and on every replica (replicas inherit none)."""
 
 from aws_cdk import Stack
-from aws_cdk import aws_iam as iam
-from constructs.location import here
+from constructs.location import Location, here
+from constructs.statements import ANYBODY, Statement, services
 
 _USE = [
     "kms:Decrypt",
@@ -17,66 +17,62 @@ NOTIFIERS = ("cloudwatch.amazonaws.com", "events.amazonaws.com", "backup.amazona
 """Services that publish to encrypted topics: without the key their messages are dropped silently."""
 
 
-def key_policy(stack: Stack) -> iam.PolicyDocument:
+def key_policy(stack: Stack) -> list[Statement]:
     """Who may use the key in the region of ``stack``: the account's identities as IAM says, its logs, its notifiers."""
-    logs = here(stack).arn("logs", "log-group:*")
-    account = {"StringEquals": {"aws:SourceAccount": here(stack).account}}
-    return iam.PolicyDocument(
-        statements=[
-            _identities(),
-            iam.PolicyStatement(
-                sid="LogGroups",
-                principals=[iam.ServicePrincipal(f"logs.{here(stack).region}.amazonaws.com")],
-                actions=_USE,
-                resources=["*"],
-                conditions={"ArnLike": {"kms:EncryptionContext:aws:logs:arn": logs}},
-            ),
-            iam.PolicyStatement(
-                sid="Notifications",
-                principals=[iam.ServicePrincipal(service) for service in NOTIFIERS],
-                actions=["kms:Decrypt", "kms:GenerateDataKey", "kms:GenerateDataKeyWithoutPlaintext"],
-                resources=["*"],
-                conditions=account,
-            ),
-        ]
-    )
+    place = here(stack)
+    return [
+        _identities(place),
+        Statement(
+            sid="LogGroups",
+            principal=services(f"logs.{place.region}.amazonaws.com"),
+            actions=_USE,
+            resources=["*"],
+            conditions={"ArnLike": {"kms:EncryptionContext:aws:logs:arn": place.arn("logs", "log-group:*")}},
+        ),
+        Statement(
+            sid="Notifications",
+            principal=services(*NOTIFIERS),
+            actions=["kms:Decrypt", "kms:GenerateDataKey", "kms:GenerateDataKeyWithoutPlaintext"],
+            resources=["*"],
+            conditions={"StringEquals": {"aws:SourceAccount": place.account}},
+        ),
+    ]
 
 
-def data_key_policy(stack: Stack) -> iam.PolicyDocument:
+def data_key_policy(stack: Stack) -> list[Statement]:
     """Like `key_policy`, and EC2 Auto Scaling for the disks of the clusters' instances."""
-    policy = key_policy(stack)
-    policy.add_statements(*_disks(stack))
-    return policy
+    return [*key_policy(stack), *_disks(here(stack))]
 
 
-def seal_key_policy(stack: Stack) -> iam.PolicyDocument:
+def seal_key_policy(stack: Stack) -> list[Statement]:
     """Who may use the key that opens Vault: identities as IAM says, and EC2 Auto Scaling for the nodes' disks."""
-    return iam.PolicyDocument(statements=[_identities(), *_disks(stack)])
+    place = here(stack)
+    return [_identities(place), *_disks(place)]
 
 
-def _disks(stack: Stack) -> list[iam.PolicyStatement]:
+def _disks(place: Location) -> list[Statement]:
     """EC2 Auto Scaling starts instances with encrypted disks; without these it cannot, and only its activity says so.
 
     The service-linked role is named in a condition: as a principal it would have to exist before the key.
     """
-    scaling = here(stack).arn(
+    scaling = place.arn(
         "iam", "role/aws-service-role/autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling", region=""
     )
     by_scaling = {
-        "StringEquals": {"kms:CallerAccount": here(stack).account},
+        "StringEquals": {"kms:CallerAccount": place.account},
         "ArnEquals": {"aws:PrincipalArn": scaling},
     }
     return [
-        iam.PolicyStatement(
+        Statement(
             sid="DisksOfNodes",
-            principals=[iam.AnyPrincipal()],
+            principal=ANYBODY,
             actions=_USE,
             resources=["*"],
             conditions=by_scaling,
         ),
-        iam.PolicyStatement(
+        Statement(
             sid="DisksOfNodesAttached",
-            principals=[iam.AnyPrincipal()],
+            principal=ANYBODY,
             actions=["kms:CreateGrant"],
             resources=["*"],
             conditions=by_scaling | {"Bool": {"kms:GrantIsForAWSResource": "true"}},
@@ -84,10 +80,10 @@ def _disks(stack: Stack) -> list[iam.PolicyStatement]:
     ]
 
 
-def _identities() -> iam.PolicyStatement:
-    return iam.PolicyStatement(
+def _identities(place: Location) -> Statement:
+    return Statement(
         sid="AccountIdentitiesAsIamAllows",
-        principals=[iam.AccountRootPrincipal()],
+        principal={"AWS": place.arn("iam", "root", region="")},
         actions=["kms:*"],
         resources=["*"],
     )

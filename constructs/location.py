@@ -5,10 +5,9 @@ questions to it again and again.
 """
 
 from dataclasses import dataclass
-from functools import cache
 from weakref import WeakKeyDictionary
 
-from aws_cdk import Aws, Stack
+from aws_cdk import Stack
 from constructs import IConstruct
 
 _known: WeakKeyDictionary[IConstruct, "Location"] = WeakKeyDictionary()
@@ -19,11 +18,8 @@ class Location:
     """A region of the commercial partition, in the account of whoever deploys."""
 
     region: str
-
-    @property
-    def account(self) -> str:
-        """A token: the same templates serve every account."""
-        return _account()
+    account: str
+    """A token wherever the stack is bound to none, so that the same templates serve every account."""
 
     def arn(self, service: str, resource: str, *, region: str | None = None, account: str | None = None) -> str:
         """``arn:aws:service:region:account:resource``; ``region`` and ``account`` are this location's unless given.
@@ -44,7 +40,7 @@ def here(scope: IConstruct) -> Location:
     location = _known.get(scope)
     if location is None:
         stack = scope if isinstance(scope, Stack) else Stack.of(scope)
-        location = Location(region=stack.region) if stack is scope else here(stack)
+        location = Location(region=stack.region, account=stack.account) if stack is scope else here(stack)
         _known[scope] = location
     return location
 
@@ -52,8 +48,3 @@ def here(scope: IConstruct) -> Location:
 def bucket_arn(name: str) -> str:
     """Of a bucket, in whichever region and account it stands."""
     return f"arn:aws:s3:::{name}"
-
-
-@cache
-def _account() -> str:
-    return Aws.ACCOUNT_ID

@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 
 from aws_cdk import CfnTag
 from aws_cdk import aws_ec2 as ec2
-from aws_cdk import aws_iam as iam
 from constructs import Construct
 from constructs.camel import camel
 from constructs.location import here
+from constructs.statements import ANYBODY, Statement, policy
 
 _WITHOUT_POLICY = frozenset({"ecs-agent", "ecs-telemetry"})
 """Their endpoints are not documented to take a policy, and EC2 refuses one where none is taken."""
@@ -41,7 +41,7 @@ class PrivateEndpoints(Construct):
         for service in services:
             self._interface(service, subnets[service])
 
-    def _gateway(self, service: str, route_tables: Sequence[str], policy: list[iam.PolicyStatement]) -> None:
+    def _gateway(self, service: str, route_tables: Sequence[str], statements: list[Statement]) -> None:
         ec2.CfnVPCEndpoint(
             self,
             camel(service),
@@ -49,7 +49,7 @@ class PrivateEndpoints(Construct):
             service_name=f"com.amazonaws.{here(self).region}.{service}",
             vpc_endpoint_type="Gateway",
             route_table_ids=list(route_tables),
-            policy_document=iam.PolicyDocument(statements=policy),
+            policy_document=policy(statements),
         )
 
     def _interface(self, service: str, subnets: Sequence[str]) -> None:
@@ -63,7 +63,7 @@ class PrivateEndpoints(Construct):
             private_dns_enabled=True,
             subnet_ids=list(subnets),
             security_group_ids=[self.security_group_id] if self.security_group_id else None,
-            policy_document=iam.PolicyDocument(statements=statements) if statements else None,
+            policy_document=policy(statements) if statements else None,
         )
 
     def _group(self, name: str) -> str:
@@ -85,46 +85,46 @@ class PrivateEndpoints(Construct):
         )
         return group.attr_group_id
 
-    def _own_identities(self) -> iam.PolicyStatement:
+    def _own_identities(self) -> Statement:
         """Nobody carries credentials of another account in: what is called with them could carry data out."""
-        return iam.PolicyStatement(
+        return Statement(
             sid="OwnIdentities",
-            principals=[iam.AnyPrincipal()],
+            principal=ANYBODY,
             actions=["*"],
             resources=["*"],
             conditions={"StringEquals": {"aws:PrincipalAccount": here(self).account}},
         )
 
-    def _own_data(self) -> iam.PolicyStatement:
+    def _own_data(self) -> Statement:
         account = here(self).account
-        return iam.PolicyStatement(
+        return Statement(
             sid="OwnIdentitiesOnOwnData",
-            principals=[iam.AnyPrincipal()],
+            principal=ANYBODY,
             actions=["*"],
             resources=["*"],
             conditions={"StringEquals": {"aws:PrincipalAccount": account, "aws:ResourceAccount": account}},
         )
 
-    def _data_of_aws(self) -> list[iam.PolicyStatement]:
+    def _data_of_aws(self) -> list[Statement]:
         """Buckets of AWS that are reached by addresses which AWS has signed itself, or by anybody."""
         objects = "arn:aws:s3:::"
         region = here(self).region.replace("-", "")
         return [
-            iam.PolicyStatement(
+            Statement(
                 sid="ImageLayers",
-                principals=[iam.AnyPrincipal()],
+                principal=ANYBODY,
                 actions=["s3:GetObject"],
                 resources=[f"{objects}prod-{here(self).region}-starport-layer-bucket/*"],
             ),
-            iam.PolicyStatement(
+            Statement(
                 sid="SystemPackages",
-                principals=[iam.AnyPrincipal()],
+                principal=ANYBODY,
                 actions=["s3:GetObject"],
                 resources=[f"{objects}al2023-repos-{here(self).region}-de612dc2/*"],
             ),
-            iam.PolicyStatement(
+            Statement(
                 sid="AnswersOfCustomResources",
-                principals=[iam.AnyPrincipal()],
+                principal=ANYBODY,
                 actions=["s3:PutObject"],
                 resources=[f"{objects}cloudformation-custom-resource-response-{region}/*"],
             ),

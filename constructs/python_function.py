@@ -22,6 +22,7 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from constructs import Construct, grants
 from constructs.location import here
+from constructs.statements import Statement, attach
 
 from anfl.resources import HANDLER, Caretaker, Function, Variable
 from bundling.functions import bundle_for
@@ -30,6 +31,8 @@ from stacks.architecture import FunctionSize
 RUNTIME = lambda_.Runtime.PYTHON_3_13
 SMALLEST_STORAGE = 512
 """MiB of ephemeral storage, which every function gets."""
+_TRACE = Statement(sid="Trace", actions=["xray:PutTelemetryRecords", "xray:PutTraceSegments"], resources=["*"])
+"""AWS scopes it to nothing."""
 
 
 class PythonFunction(lambda_.Function):
@@ -44,7 +47,7 @@ class PythonFunction(lambda_.Function):
         name: str,
         size: FunctionSize,
         environment: Mapping[Variable, str],
-        statements: Sequence[iam.PolicyStatement],
+        statements: Sequence[Statement],
         log_group: logs.ILogGroup,
         vpc: ec2.IVpc | None = None,
         security_group: ec2.ISecurityGroup | None = None,
@@ -55,8 +58,7 @@ class PythonFunction(lambda_.Function):
         role = iam.Role(scope, f"{id}Role", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
         arn = here(scope).arn("lambda", f"function:{name}")
         own = grants.write_logs(log_group.log_group_arn) + (_network_interfaces(arn) if vpc else [])
-        for statement in (*own, *statements):
-            role.add_to_policy(statement)
+        attach(role, (*own, *statements, _TRACE))
         super().__init__(
             scope,
             id,
@@ -69,7 +71,7 @@ class PythonFunction(lambda_.Function):
             timeout=Duration.seconds(size.timeout),
             ephemeral_storage_size=Size.mebibytes(ephemeral_storage),
             environment={str(key): value for key, value in environment.items()},
-            role=role,
+            role=role.without_policy_updates(),  # it may what is said here, and nothing that the CDK would add
             vpc=vpc,
             vpc_subnets=ec2.SubnetSelection(subnet_type=ec2.SubnetType.PRIVATE_WITH_EGRESS) if vpc else None,
             security_groups=[security_group] if security_group else None,
@@ -108,7 +110,7 @@ def _code(function: Function | Caretaker, stack: Stack) -> lambda_.Code:
     )
 
 
-def _network_interfaces(function_arn: str) -> list[iam.PolicyStatement]:
+def _network_interfaces(function_arn: str) -> list[Statement]:
     """What Lambda itself needs to attach the function to its subnets; EC2 scopes none of it to a resource."""
     actions = [
         "ec2:AssignPrivateIpAddresses",
@@ -119,10 +121,10 @@ def _network_interfaces(function_arn: str) -> list[iam.PolicyStatement]:
         "ec2:UnassignPrivateIpAddresses",
     ]
     return [
-        iam.PolicyStatement(sid="NetworkInterfaces", actions=actions, resources=["*"]),
-        iam.PolicyStatement(
+        Statement(sid="NetworkInterfaces", actions=actions, resources=["*"]),
+        Statement(
             sid="NetworkInterfacesNotFromCode",
-            effect=iam.Effect.DENY,
+            effect="Deny",
             actions=actions,
             resources=["*"],
             conditions={"ArnEquals": {"lambda:SourceFunctionArn": function_arn}},

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from aws_cdk import Duration, RemovalPolicy
-from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 from constructs.location import here
+from constructs.statements import ANYBODY, Statement
 
 
 class SecureBucket(s3.Bucket):
@@ -58,10 +58,10 @@ class SecureBucket(s3.Bucket):
         self.fixed_name = name
         """As given. Unlike ``bucket_name`` it refers to nothing: other stacks name the bucket without an export."""
         self.add_to_resource_policy(
-            iam.PolicyStatement(
+            Statement(
                 sid="Tls13",
-                effect=iam.Effect.DENY,
-                principals=[iam.AnyPrincipal()],
+                effect="Deny",
+                principal=ANYBODY,
                 actions=["s3:*"],
                 resources=[self.bucket_arn, self.arn_for_objects("*")],
                 conditions={
@@ -70,7 +70,7 @@ class SecureBucket(s3.Bucket):
                     "Bool": {"aws:PrincipalIsAWSService": "false"},
                     **({"ArnNotEquals": {"aws:PrincipalArn": self._arns(exempt_roles)}} if exempt_roles else {}),
                 },
-            )
+            ).as_cdk()
         )
 
     def _arns(self, role_names: Sequence[str]) -> list[str]:

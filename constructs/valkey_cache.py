@@ -5,11 +5,11 @@ from datetime import timedelta
 
 from aws_cdk import CfnTag, RemovalPolicy
 from aws_cdk import aws_elasticache as elasticache
-from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 from constructs.location import here
+from constructs.statements import Statement
 
 from anfl.resources import CacheUse
 from stacks.deployment import Cache
@@ -106,10 +106,10 @@ class ValkeyCache(Construct):
         """As whom to connect."""
         return f"{self._name}-{use}"
 
-    def connect(self, use: CacheUse) -> list[iam.PolicyStatement]:
+    def connect(self, use: CacheUse) -> list[Statement]:
         """Connecting as the user for ``use``."""
         return [
-            iam.PolicyStatement(
+            Statement(
                 sid="CacheConnect",
                 actions=["elasticache:Connect"],
                 resources=[

@@ -19,6 +19,7 @@ from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 from constructs.location import here
+from constructs.statements import Statement, attach
 
 from anfl.resources import VAULT_TAG
 from stacks.deployment import VaultCluster
@@ -63,14 +64,13 @@ class VaultNodes(Construct):
         subnet_ids: Sequence[str],
         security_group_id: str,
         target_group_arn: str,
-        statements: Sequence[iam.PolicyStatement],
+        statements: Sequence[Statement],
     ) -> None:
         """:param disk_key_arn: encrypts the disks. :param statements: what a node may do in AWS."""
         super().__init__(scope, id)
         self._cluster = cluster
         self.role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("ec2.amazonaws.com"))
-        for statement in (*_session_manager(), *statements):
-            self.role.add_to_policy(statement)
+        attach(self.role, (*_session_manager(), *statements))
         template = self._launch_template(facts, image_id, disk_key_arn, security_group_id)
         self.group = self._group(template, facts.cluster, list(subnet_ids), target_group_arn)
 
@@ -187,10 +187,10 @@ def render(text: str, values: Mapping[str, str]) -> str:
     return re.sub(r"@([A-Z_]+)@", lambda found: values[found[1]], text)
 
 
-def _session_manager() -> list[iam.PolicyStatement]:
+def _session_manager() -> list[Statement]:
     """What the agent of Systems Manager needs to be asked for sessions and commands; none of it is scoped by AWS."""
     return [
-        iam.PolicyStatement(
+        Statement(
             sid="SessionManager",
             actions=[
                 "ec2messages:AcknowledgeMessage",

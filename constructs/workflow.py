@@ -9,6 +9,7 @@ from aws_cdk import aws_logs as logs
 from aws_cdk import aws_stepfunctions as stepfunctions
 from constructs import Construct
 from constructs.location import here
+from constructs.statements import Statement, attach
 
 
 class Workflow(Construct):
@@ -21,7 +22,7 @@ class Workflow(Construct):
         *,
         name: str,
         definition: Mapping[str, Any],
-        statements: Sequence[iam.PolicyStatement],
+        statements: Sequence[Statement],
         log_group: logs.ILogGroup,
     ) -> None:
         """:param definition: in Amazon States Language. :param statements: everything that its states may do."""
@@ -31,8 +32,7 @@ class Workflow(Construct):
             "states.amazonaws.com", conditions={"StringEquals": {"aws:SourceAccount": here(self).account}}
         )
         role = iam.Role(self, "Role", assumed_by=principal)
-        for statement in (*_observability(), *statements):
-            role.add_to_policy(statement)
+        attach(role, (*_observability(), *statements))
         self.resource = stepfunctions.CfnStateMachine(
             self,
             "StateMachine",
@@ -57,10 +57,10 @@ class Workflow(Construct):
         self.resource.node.add_dependency(role)
 
 
-def _observability() -> list[iam.PolicyStatement]:
+def _observability() -> list[Statement]:
     """Log deliveries and traces, which AWS scopes to no resource."""
     return [
-        iam.PolicyStatement(
+        Statement(
             sid="DeliverLogs",
             actions=[
                 "logs:CreateLogDelivery",
@@ -74,7 +74,7 @@ def _observability() -> list[iam.PolicyStatement]:
             ],
             resources=["*"],
         ),
-        iam.PolicyStatement(
+        Statement(
             sid="Trace",
             actions=[
                 "xray:GetSamplingRules",

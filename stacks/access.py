@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from aws_cdk import Stack
-from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from constructs import grants
 from constructs.grants import Access
 from constructs.secure_bucket import SecureBucket
+from constructs.statements import Statement
 
 from anfl.resources import (
     AUTH,
@@ -133,11 +133,11 @@ class Parts:
         variables |= {name: value for name in needs.tells if (value := self._values[name]) is not None}
         return dict(sorted(variables.items()))
 
-    def statements(self, part: Part) -> list[iam.PolicyStatement]:
+    def statements(self, part: Part) -> list[Statement]:
         """Everything the part may do with data. Logging in to Vault takes no permission of AWS."""
         needs = NEEDS[part]
         services: set[str] = set()
-        statements: list[iam.PolicyStatement] = []
+        statements: list[Statement] = []
         for table, access in needs.tables.items():
             services.add("dynamodb")
             index = INDEX if table.indexed else None

@@ -3,7 +3,6 @@
 from datetime import timedelta
 
 from aws_cdk import CfnOutput, CrossStackReferences, Duration, ReferenceStrength, RemovalPolicy
-from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_route53_targets as targets
 from constructs import Construct
@@ -14,6 +13,7 @@ from constructs.firewall import Scope, WebFirewall
 from constructs.key_policy import key_policy
 from constructs.location import here
 from constructs.secure_bucket import SecureBucket
+from constructs.statements import Statement, policy, services
 from constructs.zone_certificate import ZoneCertificate
 
 from stacks.base import AnflStack
@@ -38,26 +38,26 @@ class GlobalEdge(AnflStack):
 
     def _edge_key(self) -> kms.Key:
         """A key of its own: CloudFront reads with it what everybody may read, and nothing else."""
-        policy = key_policy(self)
         from_here = {"aws:SourceAccount": here(self).account}
         distributions = here(self).arn("cloudfront", "distribution/*", region="")
-        policy.add_statements(
-            iam.PolicyStatement(
+        statements = [
+            *key_policy(self),
+            Statement(
                 sid="CloudFrontReads",
-                principals=[iam.ServicePrincipal("cloudfront.amazonaws.com")],
+                principal=services("cloudfront.amazonaws.com"),
                 actions=["kms:Decrypt"],
                 resources=["*"],
                 # Not the one distribution: it names the bucket, which names the key.
                 conditions={"StringEquals": from_here, "ArnLike": {"aws:SourceArn": distributions}},
             ),
-            iam.PolicyStatement(
+            Statement(
                 sid="FlowLogsAreWritten",
-                principals=[iam.ServicePrincipal("delivery.logs.amazonaws.com")],
+                principal=services("delivery.logs.amazonaws.com"),
                 actions=["kms:Decrypt", "kms:GenerateDataKey"],
                 resources=["*"],
                 conditions={"StringEquals": from_here},
             ),
-        )
+        ]
         return kms.Key(
             self,
             "EdgeKey",
@@ -66,7 +66,7 @@ class GlobalEdge(AnflStack):
             enable_key_rotation=True,
             rotation_period=Duration.days(self.settings.encryption.at_rest.key_rotation.days),
             pending_window=Duration.days(PENDING_WINDOW_DAYS),
-            policy=policy,
+            policy=policy(statements),
             removal_policy=RemovalPolicy.RETAIN if self.retain else RemovalPolicy.DESTROY,
         )
 

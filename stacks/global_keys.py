@@ -1,10 +1,10 @@
 """The data key and the key that opens Vault: each one multi-region key, and its replicas."""
 
 from aws_cdk import CrossStackReferences, Duration, ReferenceStrength, RemovalPolicy
-from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 from constructs.key_policy import data_key_policy, seal_key_policy
+from constructs.statements import Statement, policy
 
 from stacks.base import AnflStack
 from stacks.models import Settings
@@ -29,7 +29,7 @@ class GlobalKeys(AnflStack):
         self.seal = self._key(*_SEAL, seal_key_policy(self)) if settings.deployment.vault.cluster else None
         """Opens Vault in every region, so that a snapshot of one can be restored in another."""
 
-    def _key(self, id: str, alias: str, description: str, policy: iam.PolicyDocument) -> kms.Key:  # noqa: A002
+    def _key(self, id: str, alias: str, description: str, statements: list[Statement]) -> kms.Key:  # noqa: A002
         key = kms.Key(
             self,
             id,
@@ -39,7 +39,7 @@ class GlobalKeys(AnflStack):
             enable_key_rotation=True,
             rotation_period=Duration.days(self.settings.encryption.at_rest.key_rotation.days),
             pending_window=Duration.days(PENDING_WINDOW_DAYS),
-            policy=policy,
+            policy=policy(statements),
             removal_policy=RemovalPolicy.RETAIN if self.retain else RemovalPolicy.DESTROY,
         )
         CrossStackReferences.of(key).produce(ReferenceStrength.WEAK)
@@ -56,13 +56,13 @@ class GlobalReplicaKey(AnflStack):
         self.key_arn = self._replica(*_DATA, primary.key, data_key_policy(self))
         self.seal_arn = None if primary.seal is None else self._replica(*_SEAL, primary.seal, seal_key_policy(self))
 
-    def _replica(self, id: str, alias: str, description: str, primary: kms.IKey, policy: iam.PolicyDocument) -> str:  # noqa: A002
+    def _replica(self, id: str, alias: str, description: str, primary: kms.IKey, statements: list[Statement]) -> str:  # noqa: A002
         replica = kms.CfnReplicaKey(
             self,
             id,
             description=f"ANFL {self.settings.environment}: {description}",
             primary_key_arn=primary.key_arn,
-            key_policy=policy,
+            key_policy=policy(statements),
             pending_window_in_days=PENDING_WINDOW_DAYS,
         )
         name = kms.CfnAlias(

@@ -6,6 +6,7 @@ from aws_cdk import Duration
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 from constructs.camel import camel
+from constructs.statements import Statement, attach, policy
 
 from stacks.base import AnflStack
 from stacks.deployment import People
@@ -32,9 +33,9 @@ class GlobalPeople(AnflStack):
             "Boundary",
             managed_policy_name=settings.name("people-boundary"),
             description="What the roles of people can do at most, whatever is attached to them",
-            document=iam.PolicyDocument(
-                statements=[
-                    iam.PolicyStatement(
+            document=policy(
+                [
+                    Statement(
                         sid="AtMost",
                         actions=sorted({action for s in (*look, *operate, *emergency) for action in s.actions}),
                         resources=["*"],
@@ -61,7 +62,7 @@ class GlobalPeople(AnflStack):
         name: str,
         description: str,
         seconds: float,
-        statements: Sequence[iam.PolicyStatement],
+        statements: Sequence[Statement],
         *,
         conditions: dict[str, dict[str, str]] | None = None,
     ) -> iam.Role:
@@ -75,6 +76,5 @@ class GlobalPeople(AnflStack):
             max_session_duration=Duration.seconds(seconds),
             permissions_boundary=self._boundary,
         )
-        for statement in statements:
-            role.add_to_policy(statement.copy())
+        attach(role, statements)
         return role

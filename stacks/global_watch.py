@@ -2,13 +2,13 @@
 
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_events as events
-from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_ssm as ssm
 from constructs import Construct, grants
 from constructs.location import here
 from constructs.python_function import PythonFunction
+from constructs.statements import Statement
 
 from anfl.resources import (
     ANSWERS_METRIC,
@@ -88,10 +88,10 @@ class GlobalWatch(AnflStack):
             log_group=self.log_group("WatchLogs", key),
         )
 
-    def _read(self) -> iam.PolicyStatement:
+    def _read(self) -> Statement:
         name = drain_parameter(self.settings, self._watched).removeprefix("/")
         arn = here(self).arn("ssm", f"parameter/{name}")
-        return iam.PolicyStatement(sid="Drained", actions=["ssm:GetParameter"], resources=[arn])
+        return Statement(sid="Drained", actions=["ssm:GetParameter"], resources=[arn])
 
     def _every_minute(self, function: lambda_.Function) -> None:
         rule = events.CfnRule(

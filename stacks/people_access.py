@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 
 from aws_cdk import Stack
-from aws_cdk import aws_iam as iam
 from constructs.location import here
+from constructs.statements import Statement
 
 from anfl.resources import VAULT_TAG, Caretaker, Function
 from stacks.models import Settings
@@ -103,21 +103,20 @@ No data: no item, object or message, no value of a secret, nothing decrypted.
 """
 
 
-def may_look() -> list[iam.PolicyStatement]:
+def may_look() -> list[Statement]:
     """Lists and descriptions, metrics, traces and logs, of everything."""
     return [
-        iam.PolicyStatement(sid=f"Look{service}", actions=list(actions), resources=["*"])
-        for service, actions in LOOK.items()
+        Statement(sid=f"Look{service}", actions=list(actions), resources=["*"]) for service, actions in LOOK.items()
     ]
 
 
-def may_operate(stack: Stack, settings: Settings) -> list[iam.PolicyStatement]:
+def may_operate(stack: Stack, settings: Settings) -> list[Statement]:
     """Restart, redrive, invoke, recover and silence what bears the environment's name, in any region."""
     own = settings.name()
     functions = [_everywhere(stack, "lambda", "function", settings.name(name), colon=True) for name in INVOKED]
     queues = f"arn:aws:sqs:*:{here(stack).account}:{own}-*"
     return [
-        iam.PolicyStatement(
+        Statement(
             sid="Restart",
             actions=["ecs:StopTask", "ecs:UpdateService"],
             resources=[
@@ -125,7 +124,7 @@ def may_operate(stack: Stack, settings: Settings) -> list[iam.PolicyStatement]:
                 _everywhere(stack, "ecs", "task", f"{own}-*/*"),
             ],
         ),
-        iam.PolicyStatement(
+        Statement(
             sid="Redrive",
             actions=[
                 "sqs:CancelMessageMoveTask",
@@ -136,7 +135,7 @@ def may_operate(stack: Stack, settings: Settings) -> list[iam.PolicyStatement]:
             ],
             resources=[queues],
         ),
-        iam.PolicyStatement(
+        Statement(
             sid="RedriveKey",
             actions=["kms:Decrypt", "kms:GenerateDataKey"],
             resources=[_everywhere(stack, "kms", "key", "*")],
@@ -145,20 +144,20 @@ def may_operate(stack: Stack, settings: Settings) -> list[iam.PolicyStatement]:
                 "StringLike": {"kms:ViaService": "sqs.*.amazonaws.com"},
             },
         ),
-        iam.PolicyStatement(sid="Invoke", actions=["lambda:InvokeFunction"], resources=functions),
-        iam.PolicyStatement(
+        Statement(sid="Invoke", actions=["lambda:InvokeFunction"], resources=functions),
+        Statement(
             sid="Recover",
             actions=["states:StartExecution", "states:StopExecution"],
             resources=[
                 _everywhere(stack, "states", kind, f"{own}-*", colon=True) for kind in ("stateMachine", "execution")
             ],
         ),
-        iam.PolicyStatement(
+        Statement(
             sid="Drain",
             actions=["ssm:GetParameter", "ssm:PutParameter"],
             resources=[_everywhere(stack, "ssm", "parameter", f"anfl/{settings.environment}/drained/*")],
         ),
-        iam.PolicyStatement(
+        Statement(
             sid="Silence",
             actions=["cloudwatch:DisableAlarmActions", "cloudwatch:EnableAlarmActions"],
             resources=[_everywhere(stack, "cloudwatch", "alarm", f"{own}-*", colon=True)],
@@ -166,19 +165,19 @@ def may_operate(stack: Stack, settings: Settings) -> list[iam.PolicyStatement]:
     ]
 
 
-def may_open(stack: Stack, settings: Settings) -> list[iam.PolicyStatement]:
+def may_open(stack: Stack, settings: Settings) -> list[Statement]:
     """Read Vault's recovery record and snapshots, and visit its nodes."""
     tags = {f"aws:ResourceTag/{name}": value for name, value in settings.tags.items()}
     seal = {"kms:ResourceAliases": f"alias/{settings.name('vault-seal')}"}
     snapshots = f"arn:aws:s3:::{settings.name('vault-snapshots')}-{here(stack).account}-*"
     return [
-        iam.PolicyStatement(
+        Statement(
             sid="RecoveryRecord",
             actions=["secretsmanager:GetSecretValue"],
             resources=[_everywhere(stack, "secretsmanager", "secret", "Recovery*", colon=True)],
             conditions={"StringEquals": tags},
         ),
-        iam.PolicyStatement(
+        Statement(
             sid="RecoveryKey",
             actions=["kms:Decrypt"],
             resources=[_everywhere(stack, "kms", "key", "*")],
@@ -187,19 +186,19 @@ def may_open(stack: Stack, settings: Settings) -> list[iam.PolicyStatement]:
                 "StringLike": {"kms:ViaService": ["secretsmanager.*.amazonaws.com", "s3.*.amazonaws.com"]},
             },
         ),
-        iam.PolicyStatement(sid="Snapshots", actions=["s3:GetObject"], resources=[f"{snapshots}/snapshots/*"]),
-        iam.PolicyStatement(
+        Statement(sid="Snapshots", actions=["s3:GetObject"], resources=[f"{snapshots}/snapshots/*"]),
+        Statement(
             sid="VisitNodes",
             actions=["ssm:StartSession"],
             resources=[_everywhere(stack, "ec2", "instance", "*")],
             conditions={"StringEquals": {f"ssm:resourceTag/{VAULT_TAG}": settings.name()}},
         ),
-        iam.PolicyStatement(
+        Statement(
             sid="VisitByShell",
             actions=["ssm:StartSession"],
             resources=[_everywhere(stack, "ssm", "document", "SSM-SessionManagerRunShell")],
         ),
-        iam.PolicyStatement(
+        Statement(
             sid="OwnSessions",
             actions=["ssm:ResumeSession", "ssm:TerminateSession"],
             resources=[f"arn:aws:ssm:*:{here(stack).account}:session/${{aws:userid}}-*"],

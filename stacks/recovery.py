@@ -11,6 +11,7 @@ from constructs.backup_plan import BackupPlan
 from constructs.job_alert import JobAlert
 from constructs.location import bucket_arn, here
 from constructs.restore_test import RestoreTest
+from constructs.statements import ANYBODY, Statement, policy
 from constructs.workflow import Workflow
 
 from anfl.resources import TABLES
@@ -84,12 +85,12 @@ class RecoveryStack(AnflStack):
             self._workflow(region, ward, accelerator)
 
     def _backup_vault(self, key_arn: str) -> backup.CfnBackupVault:
-        keep = iam.PolicyDocument(
-            statements=[
-                iam.PolicyStatement(
+        keep = policy(
+            [
+                Statement(
                     sid="RecoveryPointsExpireAndAreNotDeleted",
-                    effect=iam.Effect.DENY,
-                    principals=[iam.AnyPrincipal()],
+                    effect="Deny",
+                    principal=ANYBODY,
                     actions=["backup:DeleteRecoveryPoint", "backup:UpdateRecoveryPointLifecycle"],
                     resources=["*"],
                 )

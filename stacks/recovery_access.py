@@ -1,17 +1,17 @@
 """What the workflow that recovers a region may do: nothing in the region that is lost."""
 
-from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from constructs import grants
 from constructs.location import bucket_arn, here
+from constructs.statements import Statement
 
 from stacks.takeover import Takeover
 
 
-def of_workflow(takeover: Takeover, key: kms.IKey) -> list[iam.PolicyStatement]:
+def of_workflow(takeover: Takeover, key: kms.IKey) -> list[Statement]:
     """Everything that its steps may do. :param key: the data key in the region."""
     stack, name, region = takeover.stack, takeover.settings.name, takeover.region
-    arn, statement = here(stack).arn, iam.PolicyStatement
+    arn, statement = here(stack).arn, Statement
     services = [f"{name(cluster.name)}/{name(service)}" for service, cluster in takeover.clusters()]
     parameter = takeover.drain_parameter.removeprefix("/")
     return [

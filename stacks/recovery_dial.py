@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from constructs.python_function import PythonFunction
+from constructs.statements import Statement
 
 from anfl.resources import Caretaker, Variable
 from stacks.base import AnflStack
@@ -21,7 +21,7 @@ class AcceleratorArns:
 
 def dial_in(stack: AnflStack, *, ward: Region, arns: AcceleratorArns, key: kms.IKey) -> PythonFunction:
     """In the guardian of ``ward``, outside its network: Global Accelerator has no endpoint in a VPC of ours."""
-    statement = iam.PolicyStatement
+    statement = Statement
     return PythonFunction(
         stack,
         "Dial",

@@ -12,6 +12,7 @@ from constructs.location import bucket_arn, here
 from constructs.metrics import Metric, result
 from constructs.python_function import PythonFunction
 from constructs.region_network import RegionNetwork
+from constructs.statements import Statement
 
 from anfl.resources import Caretaker, replication_rule
 from stacks.architecture import Severity
@@ -96,12 +97,12 @@ class ReplicationStack(AnflStack):
             size=deployment.functions.bucket_replication,
             environment={},
             statements=[
-                iam.PolicyStatement(
+                Statement(
                     sid="SetRules",
                     actions=["s3:PutReplicationConfiguration"],  # taking them off is the same action
                     resources=[bucket_arn(name) for name in source.buckets.values()],
                 ),
-                iam.PolicyStatement(
+                Statement(
                     sid="HandRoleToS3",
                     actions=["iam:PassRole"],
                     resources=[role.role_arn],

@@ -1,7 +1,6 @@
 """Who may do what around Vault: its nodes, its bootstrap, the record of its recovery keys."""
 
 from aws_cdk import RemovalPolicy, Stack
-from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
@@ -10,6 +9,7 @@ from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import grants
 from constructs.grants import Access
 from constructs.location import here
+from constructs.statements import ANYBODY, Statement, policy
 
 from anfl.resources import AUTH, VAULT_TAG
 from stacks.models import Settings
@@ -44,12 +44,12 @@ def only_for(secret: secretsmanager.CfnSecret, stack: Stack, settings: Settings,
         "RecoveryAccess",
         secret_id=secret.ref,
         block_public_policy=True,
-        resource_policy=iam.PolicyDocument(
-            statements=[
-                iam.PolicyStatement(
+        resource_policy=policy(
+            [
+                Statement(
                     sid="BootstrapAndEmergencyOnly",
-                    effect=iam.Effect.DENY,
-                    principals=[iam.AnyPrincipal()],
+                    effect="Deny",
+                    principal=ANYBODY,
                     actions=["secretsmanager:GetSecretValue", "secretsmanager:PutSecretValue"],
                     resources=["*"],
                     conditions={
@@ -65,25 +65,21 @@ def only_for(secret: secretsmanager.CfnSecret, stack: Stack, settings: Settings,
 
 def of_nodes(
     stack: Stack, *, seal: kms.IKey, certificate_arn: str, snapshots: s3.IBucket, audit: logs.ILogGroup
-) -> list[iam.PolicyStatement]:
+) -> list[Statement]:
     """Open the seal, find fellows, fetch the certificate, put snapshots and the audit log away; never read them."""
     return [
-        iam.PolicyStatement(
-            sid="Seal", actions=["kms:Decrypt", "kms:DescribeKey", "kms:Encrypt"], resources=[seal.key_arn]
-        ),
+        Statement(sid="Seal", actions=["kms:Decrypt", "kms:DescribeKey", "kms:Encrypt"], resources=[seal.key_arn]),
         # EC2 scopes it to nothing.
-        iam.PolicyStatement(sid="Fellows", actions=["ec2:DescribeInstances"], resources=["*"]),
-        iam.PolicyStatement(sid="Certificate", actions=["acm:ExportCertificate"], resources=[certificate_arn]),
-        iam.PolicyStatement(
-            sid="Snapshots", actions=["s3:PutObject"], resources=[snapshots.arn_for_objects("snapshots/*")]
-        ),
-        iam.PolicyStatement(
+        Statement(sid="Fellows", actions=["ec2:DescribeInstances"], resources=["*"]),
+        Statement(sid="Certificate", actions=["acm:ExportCertificate"], resources=[certificate_arn]),
+        Statement(sid="Snapshots", actions=["s3:PutObject"], resources=[snapshots.arn_for_objects("snapshots/*")]),
+        Statement(
             sid="SnapshotsKey",
             actions=["kms:GenerateDataKey"],
             resources=[seal.key_arn],
             conditions={"StringEquals": {"kms:ViaService": f"s3.{here(stack).region}.amazonaws.com"}},
         ),
-        iam.PolicyStatement(
+        Statement(
             sid="Audit",
             actions=["logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"],
             resources=[audit.log_group_arn],
@@ -93,32 +89,32 @@ def of_nodes(
 
 def of_bootstrap(
     stack: Stack, *, settings: Settings, key: kms.IKey, seal: kms.IKey, secret_arn: str, document: str
-) -> list[iam.PolicyStatement]:
+) -> list[Statement]:
     """Publish keys, keep the recovery record, find the nodes, and wipe those of this cluster."""
     return [
         *grants.table(stack, settings.name(AUTH.name), Access.WRITE),
         *grants.data_key(stack, key, ["dynamodb"]),
-        iam.PolicyStatement(
+        Statement(
             sid="Recovery",
             actions=["secretsmanager:GetSecretValue", "secretsmanager:PutSecretValue"],
             resources=[secret_arn],
         ),
-        iam.PolicyStatement(
+        Statement(
             sid="RecoveryKey",
             actions=["kms:Decrypt", "kms:GenerateDataKey"],
             resources=[seal.key_arn],
             conditions={"StringEquals": {"kms:ViaService": f"secretsmanager.{here(stack).region}.amazonaws.com"}},
         ),
         # EC2 and Systems Manager scope these to nothing.
-        iam.PolicyStatement(sid="Look", actions=["ec2:DescribeInstances", "ssm:GetCommandInvocation"], resources=["*"]),
-        iam.PolicyStatement(
+        Statement(sid="Look", actions=["ec2:DescribeInstances", "ssm:GetCommandInvocation"], resources=["*"]),
+        Statement(
             sid="WipeByThisDocument",
             actions=["ssm:SendCommand"],
             resources=[
                 here(stack).arn("ssm", f"document/{document}"),
             ],
         ),
-        iam.PolicyStatement(
+        Statement(
             sid="WipeThisCluster",
             actions=["ssm:SendCommand"],
             resources=[here(stack).arn("ec2", "instance/*")],

@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 from aws_cdk import App, Environment, Stack
-from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_sqs as sqs
 from constructs import grants
@@ -15,6 +14,7 @@ from constructs.key_policy import NOTIFIERS, data_key_policy, key_policy, seal_k
 from constructs.location import bucket_arn
 from constructs.metrics import result
 from constructs.rest_routes import invocation_uri
+from constructs.statements import Statement
 
 from anfl.resources import replication_rule
 from tests.infrastructure.conftest import CONTEXT
@@ -28,12 +28,9 @@ def stack() -> Stack:
     return Stack(App(context=CONTEXT), "Test", env=Environment(region="eu-west-1", account=ACCOUNT))
 
 
-def said(stack: Stack, *statements: iam.PolicyStatement) -> list[dict[str, Any]]:
-    """As they stand in a policy; lists where one value would do."""
-    found: list[dict[str, Any]] = stack.resolve([statement.to_statement_json() for statement in statements])
-    for statement in found:
-        for part in ("Action", "Resource"):
-            statement[part] = statement[part] if isinstance(statement[part], list) else [statement[part]]
+def said(stack: Stack, *statements: Statement) -> list[dict[str, Any]]:
+    """As they stand in a policy."""
+    found: list[dict[str, Any]] = stack.resolve([statement.document() for statement in statements])
     return found
 
 
@@ -94,8 +91,8 @@ def test_small_rights_name_their_one_thing(stack: Stack) -> None:
     assert (logs["Resource"], verbs([logs])) == (["arn:group"], {"CreateLogStream", "PutLogEvents"})
 
 
-def policy_of(stack: Stack, document: iam.PolicyDocument) -> dict[str, dict[str, Any]]:
-    return {statement["Sid"]: statement for statement in stack.resolve(document.to_json())["Statement"]}
+def policy_of(stack: Stack, statements: list[Statement]) -> dict[str, dict[str, Any]]:
+    return {statement["Sid"]: statement for statement in said(stack, *statements)}
 
 
 def test_the_data_key_lets_logs_and_notifiers_of_this_account_in(stack: Stack) -> None:

@@ -6,10 +6,10 @@ from datetime import timedelta
 
 import pytest
 from aws_cdk import Stack
-from aws_cdk import aws_iam as iam
 from aws_cdk import aws_logs as logs
 from constructs.backup_plan import BackupPlan
 from constructs.restore_test import RestoreTest
+from constructs.statements import Statement
 from constructs.states import call, invoke, require, sequence, together, until
 from constructs.workflow import Workflow
 
@@ -106,7 +106,7 @@ def test_a_workflow_logs_without_data_and_may_do_what_it_is_granted(inspect_cons
             "W",
             name="w",
             definition=machine,
-            statements=[iam.PolicyStatement(sid="Own", actions=["s3:ListBucket"], resources=["arn:aws:s3:::b"])],
+            statements=[Statement(sid="Own", actions=["s3:ListBucket"], resources=["arn:aws:s3:::b"])],
             log_group=logs.LogGroup(stack, "Logs"),
         )
     )
