@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from aws_cdk import Duration
 from aws_cdk import aws_iam as iam
 from constructs import Construct
+from constructs.durations import seconds
 from constructs.location import bucket_arn, here
 from constructs.statements import Statement, policy
 
@@ -48,7 +48,7 @@ class BucketReplication(Construct):
             self,
             "Role",
             role_name=role_name,
-            max_session_duration=Duration.hours(1),
+            max_session_duration=seconds(3600),
             assumed_by=iam.ServicePrincipal(
                 "s3.amazonaws.com", conditions={"StringEquals": {"aws:SourceAccount": here(self).account}}
             ),

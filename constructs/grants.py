@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from enum import StrEnum
 
 from aws_cdk import Stack
-from aws_cdk import aws_kms as kms
 from aws_cdk import aws_sqs as sqs
 from constructs.camel import camel
 from constructs.location import here
@@ -90,7 +89,7 @@ def consume(queue: sqs.IQueue, label: str) -> list[Statement]:
     ]
 
 
-def data_key(stack: Stack, key: kms.IKey, services: Sequence[str]) -> list[Statement]:
+def data_key(stack: Stack, key_arn: str, services: Sequence[str]) -> list[Statement]:
     """The data key, by way of AWS ``services`` (``s3``, ``dynamodb``, ``sqs``) in the stack's region alone."""
     return [
         Statement(
@@ -103,7 +102,7 @@ def data_key(stack: Stack, key: kms.IKey, services: Sequence[str]) -> list[State
                 "kms:ReEncryptFrom",
                 "kms:ReEncryptTo",
             ],
-            resources=[key.key_arn],
+            resources=[key_arn],
             conditions={
                 "StringEquals": {"kms:ViaService": [f"{s}.{here(stack).region}.amazonaws.com" for s in services]}
             },

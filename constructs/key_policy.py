@@ -13,7 +13,7 @@ _USE = [
     "kms:ReEncryptFrom",
     "kms:ReEncryptTo",
 ]
-NOTIFIERS = ("cloudwatch.amazonaws.com", "events.amazonaws.com", "backup.amazonaws.com", "aps.amazonaws.com")
+NOTIFIERS = ("aps.amazonaws.com", "backup.amazonaws.com", "cloudwatch.amazonaws.com", "events.amazonaws.com")
 """Services that publish to encrypted topics: without the key their messages are dropped silently."""
 
 

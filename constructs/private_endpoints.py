@@ -7,7 +7,7 @@ from aws_cdk import aws_ec2 as ec2
 from constructs import Construct
 from constructs.camel import camel
 from constructs.location import here
-from constructs.statements import ANYBODY, Statement, policy
+from constructs.statements import ANYBODY, Statement, document
 
 _WITHOUT_POLICY = frozenset({"ecs-agent", "ecs-telemetry"})
 """Their endpoints are not documented to take a policy, and EC2 refuses one where none is taken."""
@@ -49,7 +49,7 @@ class PrivateEndpoints(Construct):
             service_name=f"com.amazonaws.{here(self).region}.{service}",
             vpc_endpoint_type="Gateway",
             route_table_ids=list(route_tables),
-            policy_document=policy(statements),
+            policy_document=document(statements),
         )
 
     def _interface(self, service: str, subnets: Sequence[str]) -> None:
@@ -63,7 +63,7 @@ class PrivateEndpoints(Construct):
             private_dns_enabled=True,
             subnet_ids=list(subnets),
             security_group_ids=[self.security_group_id] if self.security_group_id else None,
-            policy_document=policy(statements) if statements else None,
+            policy_document=document(statements) if statements else None,
         )
 
     def _group(self, name: str) -> str:

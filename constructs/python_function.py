@@ -1,18 +1,9 @@
 """A Lambda function from a bundle that ``make bundle`` built: synthesis installs nothing."""
 
-import shutil
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import cast
 
-import jsii
 from aws_cdk import (
     AssetHashType,
-    BundlingOptions,
-    BundlingOutput,
-    DockerImage,
-    Duration,
-    ILocalBundling,
     Size,
     Stack,
 )
@@ -21,6 +12,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from constructs import Construct, grants
+from constructs.durations import seconds
 from constructs.location import here
 from constructs.statements import Statement, attach
 
@@ -54,7 +46,6 @@ class PythonFunction(lambda_.Function):
         ephemeral_storage: int = SMALLEST_STORAGE,
     ) -> None:
         """:param statements: everything the function may do beyond logging. :param ephemeral_storage: MiB."""
-        stack = Stack.of(scope)
         role = iam.Role(scope, f"{id}Role", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
         arn = here(scope).arn("lambda", f"function:{name}")
         own = grants.write_logs(log_group.log_group_arn) + (_network_interfaces(arn) if vpc else [])
@@ -66,9 +57,9 @@ class PythonFunction(lambda_.Function):
             runtime=RUNTIME,
             architecture=lambda_.Architecture.X86_64,
             handler=HANDLER,
-            code=_code(function, stack),
+            code=_code(function, scope),
             memory_size=size.memory,
-            timeout=Duration.seconds(size.timeout),
+            timeout=seconds(size.timeout),
             ephemeral_storage_size=Size.mebibytes(ephemeral_storage),
             environment={str(key): value for key, value in environment.items()},
             role=role.without_policy_updates(),  # it may what is said here, and nothing that the CDK would add
@@ -81,33 +72,11 @@ class PythonFunction(lambda_.Function):
         )
 
 
-@jsii.implements(ILocalBundling)
-class _Prebuilt:
-    """Hands the CDK a finished archive."""
-
-    def __init__(self, archive: Path) -> None:
-        self._archive = archive
-
-    def try_bundle(self, output_dir: str, options: BundlingOptions) -> bool:  # noqa: ARG002 - the interface has it
-        """Copy the archive; always succeeds, so that no container image is ever pulled."""
-        shutil.copy(self._archive, Path(output_dir) / self._archive.name)
-        return True
-
-
-def _code(function: Function | Caretaker, stack: Stack) -> lambda_.Code:
+def _code(function: Function | Caretaker, scope: Construct) -> lambda_.Code:
+    """The bundle, named by what it is made of; where the CLI wants none of this stack's, its sources will do."""
     bundle = bundle_for(function)
-    # Asked for before the CDK calls back: an error raised inside its callback arrives as a trace of another language.
-    archive = bundle.require() if stack.bundling_required else bundle.source
-    return lambda_.Code.from_asset(
-        str(bundle.source),
-        asset_hash=bundle.content_hash,
-        asset_hash_type=AssetHashType.CUSTOM,
-        bundling=BundlingOptions(
-            image=DockerImage("never-pulled"),
-            local=cast(ILocalBundling, _Prebuilt(archive)),
-            output_type=BundlingOutput.ARCHIVED,
-        ),
-    )
+    asset = bundle.require() if Stack.of(scope).bundling_required else bundle.source
+    return lambda_.Code.from_asset(str(asset), asset_hash=bundle.content_hash, asset_hash_type=AssetHashType.CUSTOM)
 
 
 def _network_interfaces(function_arn: str) -> list[Statement]:

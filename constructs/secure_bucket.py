@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from datetime import timedelta
 
-from aws_cdk import Duration, RemovalPolicy
+from aws_cdk import RemovalPolicy
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
+from constructs.durations import days
 from constructs.location import here
 from constructs.statements import ANYBODY, Statement
 
@@ -46,11 +47,11 @@ class SecureBucket(s3.Bucket):
             lifecycle_rules=[
                 s3.LifecycleRule(
                     id="finish-or-forget",
-                    expiration=None if expiry is None else Duration.days(expiry.days),
+                    expiration=None if expiry is None else days(expiry.days),
                     # Markers of deletions whose versions are all gone; where objects expire, S3 takes them itself.
                     expired_object_delete_marker=True if expiry is None else None,
-                    abort_incomplete_multipart_upload_after=Duration.days(7),
-                    noncurrent_version_expiration=Duration.days(noncurrent_retention.days),
+                    abort_incomplete_multipart_upload_after=days(7),
+                    noncurrent_version_expiration=days(noncurrent_retention.days),
                 )
             ],
             removal_policy=RemovalPolicy.RETAIN if retain else RemovalPolicy.DESTROY,

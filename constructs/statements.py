@@ -17,7 +17,12 @@ ANYBODY: Principal = {"AWS": "*"}
 
 def services(*names: str) -> Principal:
     """Services of AWS, by their principals (``lambda.amazonaws.com``)."""
-    return {"Service": names[0] if len(names) == 1 else list(names)}
+    return {"Service": _value(names)}
+
+
+def _value(values: Sequence[str]) -> str | list[str]:
+    """As the CDK writes it: one value by itself."""
+    return values[0] if len(values) == 1 else list(values)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,8 +43,8 @@ class Statement:
             "Sid": self.sid,
             "Effect": self.effect,
             **({"Principal": dict(self.principal)} if self.principal else {}),
-            "Action": list(self.actions),
-            "Resource": list(self.resources),
+            "Action": _value(self.actions),
+            "Resource": _value(self.resources),
             **({"Condition": self.conditions} if self.conditions else {}),
         }
 
@@ -48,11 +53,14 @@ class Statement:
         return iam.PolicyStatement.from_json(self.document())
 
 
+def document(statements: Iterable[Statement]) -> dict[str, Any]:
+    """The whole policy, as IAM's policy language has it."""
+    return {"Version": "2012-10-17", "Statement": [statement.document() for statement in statements]}
+
+
 def policy(statements: Iterable[Statement]) -> iam.PolicyDocument:
-    """The whole policy."""
-    return iam.PolicyDocument.from_json(
-        {"Version": "2012-10-17", "Statement": [statement.document() for statement in statements]}
-    )
+    """The whole policy, where the CDK wants one of its own."""
+    return iam.PolicyDocument.from_json(document(statements))
 
 
 def attach(role: iam.Role, statements: Iterable[Statement]) -> None:

@@ -7,6 +7,7 @@ from aws_cdk import Duration, RemovalPolicy
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
+from constructs.durations import days, seconds
 from constructs.location import here
 
 from anfl.resources import dead_letters_of
@@ -45,9 +46,9 @@ class WorkQueue(Construct):
             encryption=sqs.QueueEncryption.KMS,
             encryption_master_key=key,
             enforce_ssl=True,
-            retention_period=Duration.days(4),
+            retention_period=days(4),
             visibility_timeout=_seconds(visibility),
-            receive_message_wait_time=Duration.seconds(20),
+            receive_message_wait_time=seconds(20),
             dead_letter_queue=sqs.DeadLetterQueue(queue=dead_letters, max_receive_count=max_receives),
             removal_policy=RemovalPolicy.DESTROY,
         )
@@ -59,4 +60,4 @@ class WorkQueue(Construct):
 
 
 def _seconds(value: timedelta) -> Duration:
-    return Duration.seconds(int(value.total_seconds()))
+    return seconds(int(value.total_seconds()))

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from aws_cdk import Stack
-from aws_cdk import aws_kms as kms
 from constructs import grants
 from constructs.grants import Access
 from constructs.secure_bucket import SecureBucket
@@ -94,13 +93,13 @@ class Parts:
     """Turns `NEEDS` into environment variables and policy statements of one region."""
 
     def __init__(
-        self, stack: Stack, *, settings: Settings, region: Region, storage: StorageStack, key: kms.IKey
+        self, stack: Stack, *, settings: Settings, region: Region, storage: StorageStack, key_arn: str
     ) -> None:
-        """:param stack: where the parts stand. :param key: the data key in ``region``."""
+        """:param stack: where the parts stand. :param key_arn: the data key in ``region``."""
         self._stack = stack
         self._settings = settings
         self._storage = storage
-        self._key = key
+        self._key_arn = key_arn
         deployment = settings.deployment
         self._values: dict[Variable, str | None] = {
             Variable.TOKEN_ISSUER: settings.issuer,
@@ -159,7 +158,7 @@ class Parts:
             statements += grants.publish_metrics(METRICS_NAMESPACE)
         if needs.cache and self._storage.cache:
             statements += self._storage.cache.connect(needs.cache)
-        return [*statements, *grants.data_key(self._stack, self._key, sorted(services))]
+        return [*statements, *grants.data_key(self._stack, self._key_arn, sorted(services))]
 
     def _cache(self, use: CacheUse | None) -> dict[Variable, str]:
         cache = self._storage.cache

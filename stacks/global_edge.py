@@ -2,13 +2,14 @@
 
 from datetime import timedelta
 
-from aws_cdk import CfnOutput, CrossStackReferences, Duration, ReferenceStrength, RemovalPolicy
+from aws_cdk import CfnOutput, CrossStackReferences, ReferenceStrength, RemovalPolicy
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_route53_targets as targets
 from constructs import Construct
 from constructs.accelerated_entry import AcceleratedEntry
 from constructs.alias_record import AliasRecord
 from constructs.documentation_site import DocumentationSite
+from constructs.durations import days
 from constructs.firewall import Scope, WebFirewall
 from constructs.key_policy import key_policy
 from constructs.location import here
@@ -64,8 +65,8 @@ class GlobalEdge(AnflStack):
             description=f"ANFL {self.settings.environment}: documentation and logs of the edge",
             alias=f"alias/{self.settings.name('edge')}",
             enable_key_rotation=True,
-            rotation_period=Duration.days(self.settings.encryption.at_rest.key_rotation.days),
-            pending_window=Duration.days(PENDING_WINDOW_DAYS),
+            rotation_period=days(self.settings.encryption.at_rest.key_rotation.days),
+            pending_window=days(PENDING_WINDOW_DAYS),
             policy=policy(statements),
             removal_policy=RemovalPolicy.RETAIN if self.retain else RemovalPolicy.DESTROY,
         )

@@ -1,10 +1,11 @@
 """The data key and the key that opens Vault: each one multi-region key, and its replicas."""
 
-from aws_cdk import CrossStackReferences, Duration, ReferenceStrength, RemovalPolicy
+from aws_cdk import CrossStackReferences, ReferenceStrength, RemovalPolicy
 from aws_cdk import aws_kms as kms
 from constructs import Construct
+from constructs.durations import days
 from constructs.key_policy import data_key_policy, seal_key_policy
-from constructs.statements import Statement, policy
+from constructs.statements import Statement, document, policy
 
 from stacks.base import AnflStack
 from stacks.models import Settings
@@ -37,8 +38,8 @@ class GlobalKeys(AnflStack):
             alias=f"alias/{self.settings.name(alias)}",
             multi_region=True,
             enable_key_rotation=True,
-            rotation_period=Duration.days(self.settings.encryption.at_rest.key_rotation.days),
-            pending_window=Duration.days(PENDING_WINDOW_DAYS),
+            rotation_period=days(self.settings.encryption.at_rest.key_rotation.days),
+            pending_window=days(PENDING_WINDOW_DAYS),
             policy=policy(statements),
             removal_policy=RemovalPolicy.RETAIN if self.retain else RemovalPolicy.DESTROY,
         )
@@ -62,7 +63,7 @@ class GlobalReplicaKey(AnflStack):
             id,
             description=f"ANFL {self.settings.environment}: {description}",
             primary_key_arn=primary.key_arn,
-            key_policy=policy(statements),
+            key_policy=document(statements),
             pending_window_in_days=PENDING_WINDOW_DAYS,
         )
         name = kms.CfnAlias(

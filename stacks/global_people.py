@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from aws_cdk import Duration
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 from constructs.camel import camel
+from constructs.durations import seconds
 from constructs.statements import Statement, attach, policy
 
 from stacks.base import AnflStack
@@ -45,14 +45,14 @@ class GlobalPeople(AnflStack):
         )
         self._boundary = boundary
         hours = people.session
-        self.reader = self._role("read-only", "Looks at everything but data", hours.total_seconds(), look)
+        self.reader = self._role("read-only", "Looks at everything but data", int(hours.total_seconds()), look)
         self.operator = self._role(
-            "operator", "Restarts, redrives, starts recovery", hours.total_seconds(), [*look, *operate]
+            "operator", "Restarts, redrives, starts recovery", int(hours.total_seconds()), [*look, *operate]
         )
         self.emergency = self._role(
             BREAK_GLASS,
             "Reads Vault's recovery keys and visits its nodes",
-            people.emergency_session.total_seconds(),
+            int(people.emergency_session.total_seconds()),
             [*look, *emergency],
             conditions={"NumericLessThan": {"aws:MultiFactorAuthAge": str(_FRESH_MFA_SECONDS)}},
         )
@@ -61,7 +61,7 @@ class GlobalPeople(AnflStack):
         self,
         name: str,
         description: str,
-        seconds: float,
+        session: int,
         statements: Sequence[Statement],
         *,
         conditions: dict[str, dict[str, str]] | None = None,
@@ -73,7 +73,7 @@ class GlobalPeople(AnflStack):
             role_name=self.settings.name(name),
             description=f"ANFL {self.settings.environment}: {description}",
             assumed_by=iam.AccountRootPrincipal().with_conditions(mfa | (conditions or {})),
-            max_session_duration=Duration.seconds(seconds),
+            max_session_duration=seconds(session),
             permissions_boundary=self._boundary,
         )
         attach(role, statements)

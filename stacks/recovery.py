@@ -11,7 +11,7 @@ from constructs.backup_plan import BackupPlan
 from constructs.job_alert import JobAlert
 from constructs.location import bucket_arn, here
 from constructs.restore_test import RestoreTest
-from constructs.statements import ANYBODY, Statement, policy
+from constructs.statements import ANYBODY, Statement, document
 from constructs.workflow import Workflow
 
 from anfl.resources import TABLES
@@ -85,7 +85,7 @@ class RecoveryStack(AnflStack):
             self._workflow(region, ward, accelerator)
 
     def _backup_vault(self, key_arn: str) -> backup.CfnBackupVault:
-        keep = policy(
+        keep = document(
             [
                 Statement(
                     sid="RecoveryPointsExpireAndAreNotDeleted",
@@ -164,7 +164,7 @@ class RecoveryStack(AnflStack):
             "Recovery",
             name=self.settings.name("recover", ward),
             definition=RecoveryWorkflow(takeover).definition(),
-            statements=of_workflow(takeover, self._key),
+            statements=of_workflow(takeover, self._key.key_arn),
             log_group=self.log_group("RecoveryLogs", self._key),
         )
         CfnOutput(self, "RecoveryWorkflowArn", value=made.resource.ref, description=f"Start it when {ward} is lost")

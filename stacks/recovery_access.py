@@ -1,6 +1,5 @@
 """What the workflow that recovers a region may do: nothing in the region that is lost."""
 
-from aws_cdk import aws_kms as kms
 from constructs import grants
 from constructs.location import bucket_arn, here
 from constructs.statements import Statement
@@ -8,8 +7,8 @@ from constructs.statements import Statement
 from stacks.takeover import Takeover
 
 
-def of_workflow(takeover: Takeover, key: kms.IKey) -> list[Statement]:
-    """Everything that its steps may do. :param key: the data key in the region."""
+def of_workflow(takeover: Takeover, key_arn: str) -> list[Statement]:
+    """Everything that its steps may do. :param key_arn: the data key in the region."""
     stack, name, region = takeover.stack, takeover.settings.name, takeover.region
     arn, statement = here(stack).arn, Statement
     services = [f"{name(cluster.name)}/{name(service)}" for service, cluster in takeover.clusters()]
@@ -57,5 +56,5 @@ def of_workflow(takeover: Takeover, key: kms.IKey) -> list[Statement]:
             if takeover.dial_arn
             else []
         ),
-        *grants.data_key(stack, key, ["dynamodb"]),
+        *grants.data_key(stack, key_arn, ["dynamodb"]),
     ]

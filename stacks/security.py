@@ -104,23 +104,25 @@ class SecurityStack(AnflStack):
             for group, who in ((self.services, "the services"), (self.functions, "the functions")):
                 group.add_egress_rule(self.cache, ec2.Port.tcp(CACHE_PORT), "to the cache")
                 self.cache.add_ingress_rule(group, ec2.Port.tcp(CACHE_PORT), f"from {who}")
-        vault = (self.vault.nodes, self.vault.bootstrap) if self.vault else ()
-        for group in (self.services, self.functions, self.instances, *vault):
-            self.reach_aws(group)
-
-    def reach_aws(self, group: ec2.SecurityGroup) -> None:
-        """Let the members of ``group`` call AWS by the network's endpoints; without any, by NAT to anywhere."""
+        callers = {"ServicesGroup": self.services, "FunctionsGroup": self.functions, "InstancesGroup": self.instances}
+        if self.vault:
+            callers |= {"VaultNodes": self.vault.nodes, "VaultBootstrap": self.vault.bootstrap}
         https = ec2.Port.tcp(HTTPS)
+        for name, group in callers.items():
+            self._reach_aws(name, group, https)
+
+    def _reach_aws(self, name: str, group: ec2.SecurityGroup, https: ec2.Port) -> None:
+        """Let the members of ``group`` call AWS by the network's endpoints; without any, by NAT to anywhere."""
         if self._endpoints is None:
             group.add_egress_rule(ec2.Peer.any_ipv4(), https, "to AWS")
             return
         group.add_egress_rule(self._endpoints, https, "to AWS")
-        self._endpoints.add_ingress_rule(group, https, f"from {_id(group)}")
+        self._endpoints.add_ingress_rule(group, https, f"from {name}")
         lists = self.settings.deployment.endpoints.prefix_lists[self._region]
         for service, prefix_list in (("S3", lists.s3), ("DynamoDB", lists.dynamodb)):
             ec2.CfnSecurityGroupEgress(  # by itself: the L2 rule's logical id would carry the list's
                 self,
-                f"{_id(group)}To{service}",
+                f"{name}To{service}",
                 group_id=group.security_group_id,
                 destination_prefix_list_id=prefix_list,
                 ip_protocol="tcp",
@@ -168,8 +170,3 @@ class SecurityStack(AnflStack):
         account = apigateway.CfnAccount(self, "GatewayAccount", cloud_watch_role_arn=role.role_arn)
         for resource in (role, account):
             resource.apply_removal_policy(RemovalPolicy.RETAIN)
-
-
-def _id(group: ec2.SecurityGroup) -> str:
-    """Its id in the stack."""
-    return "".join(scope.node.id for scope in group.node.scopes[2:])

@@ -44,7 +44,7 @@ class ServiceStack(AnflStack):
         name = settings.name(region, "service")
         super().__init__(scope, name, settings=settings, region=region, description="functions, services, API")
         key = kms.Key.from_key_arn(self, "DataKey", key_arn)
-        parts = Parts(self, settings=settings, region=region, storage=storage, key=key)
+        parts = Parts(self, settings=settings, region=region, storage=storage, key_arn=key_arn)
         self.functions = functions_in(self, network=network, security=security, storage=storage, parts=parts, key=key)
         containers = containers_in(
             self, network=network, security=security, parts=parts, key=key, prometheus=telemetry.prometheus

@@ -9,7 +9,7 @@ from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import grants
 from constructs.grants import Access
 from constructs.location import here
-from constructs.statements import ANYBODY, Statement, policy
+from constructs.statements import ANYBODY, Statement, document
 
 from anfl.resources import AUTH, VAULT_TAG
 from stacks.models import Settings
@@ -44,7 +44,7 @@ def only_for(secret: secretsmanager.CfnSecret, stack: Stack, settings: Settings,
         "RecoveryAccess",
         secret_id=secret.ref,
         block_public_policy=True,
-        resource_policy=policy(
+        resource_policy=document(
             [
                 Statement(
                     sid="BootstrapAndEmergencyOnly",
@@ -93,7 +93,7 @@ def of_bootstrap(
     """Publish keys, keep the recovery record, find the nodes, and wipe those of this cluster."""
     return [
         *grants.table(stack, settings.name(AUTH.name), Access.WRITE),
-        *grants.data_key(stack, key, ["dynamodb"]),
+        *grants.data_key(stack, key.key_arn, ["dynamodb"]),
         Statement(
             sid="Recovery",
             actions=["secretsmanager:GetSecretValue", "secretsmanager:PutSecretValue"],

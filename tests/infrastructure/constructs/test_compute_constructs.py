@@ -11,7 +11,6 @@ from aws_cdk import App, Environment, Stack
 from aws_cdk import aws_apigateway as apigateway
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_ecs as ecs
-from aws_cdk import aws_iam as iam
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
 from constructs.backup_plan import BackupPlan
@@ -25,6 +24,7 @@ from constructs.prometheus_workspace import PrometheusWorkspace
 from constructs.python_function import PythonFunction
 from constructs.region_network import RegionNetwork
 from constructs.rest_routes import ApiRoute, BalancerTarget, FunctionTarget, RestRoutes
+from constructs.statements import Statement
 
 from anfl.resources import Function, Service, Variable
 from bundling.errors import BundleMissingError
@@ -35,7 +35,7 @@ from tests.infrastructure.conftest import CONTEXT, Template
 
 Inspect = Callable[[Callable[[Stack], object]], Template]
 SIZE = FunctionSize(memory=256, timeout=7)
-GRANT = iam.PolicyStatement(actions=["s3:GetObject"], resources=["arn:aws:s3:::b/*"])
+GRANT = Statement(sid="Own", actions=["s3:GetObject"], resources=["arn:aws:s3:::b/*"])
 
 
 def vpc_of(stack: Stack) -> ec2.IVpc:
@@ -99,7 +99,7 @@ def test_a_function_with_variables_grants_and_space(inspect_construct: Inspect) 
     assert function["EphemeralStorage"] == {"Size": 4096}
     assert function["VpcConfig"] == {"SecurityGroupIds": ["sg-1"], "SubnetIds": ["subnet-1"]}
     statements = template.only("AWS::IAM::Policy")["PolicyDocument"]["Statement"]
-    assert {"Action": "s3:GetObject", "Effect": "Allow", "Resource": "arn:aws:s3:::b/*"} in statements
+    assert {"Sid": "Own", "Action": "s3:GetObject", "Effect": "Allow", "Resource": "arn:aws:s3:::b/*"} in statements
 
 
 def _with_bundles(folder: Path) -> tuple[App, Stack]:

@@ -24,8 +24,8 @@ def test_a_statement_says_what_it_was_given_and_nothing_else() -> None:
     assert READ.document() == {
         "Sid": "Read",
         "Effect": "Allow",
-        "Action": ["s3:GetObject"],
-        "Resource": ["arn:aws:s3:::b/*"],
+        "Action": "s3:GetObject",
+        "Resource": "arn:aws:s3:::b/*",
     }
 
 

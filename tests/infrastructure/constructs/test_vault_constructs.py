@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from aws_cdk import Stack
 from aws_cdk import aws_ec2 as ec2
-from aws_cdk import aws_iam as iam
+from constructs.statements import Statement
 from constructs.vault_entry import VaultEntry
 from constructs.vault_groups import VaultGroups
 from constructs.vault_nodes import USER_DATA, VaultFacts, VaultNodes, render
@@ -59,7 +59,7 @@ def test_nodes_without_rights_of_their_own_can_be_visited_by_session_manager_alo
 
 @pytest.mark.everything(of=VaultNodes)
 def test_five_nodes_with_larger_disks_and_rights(inspect_construct: Inspect) -> None:
-    right = iam.PolicyStatement(sid="More", actions=["kms:Decrypt"], resources=["arn:key"])
+    right = Statement(sid="More", actions=["kms:Decrypt"], resources=["arn:key"])
     bigger = cluster(nodes=5, volume_gib=100)
     template = inspect_construct(lambda stack: nodes(stack, cluster=bigger, statements=[right]))
     (group,) = template.resources("AWS::AutoScaling::AutoScalingGroup").values()
