@@ -38,14 +38,14 @@ class Statement:
     effect: Literal["Allow", "Deny"] = "Allow"
 
     def document(self) -> dict[str, Any]:
-        """As IAM's policy language has it."""
+        """As IAM's policy language has it; its members in the order in which the CDK writes them."""
         return {
-            "Sid": self.sid,
+            "Action": _value(self.actions),
+            **({"Condition": self.conditions} if self.conditions else {}),
             "Effect": self.effect,
             **({"Principal": dict(self.principal)} if self.principal else {}),
-            "Action": _value(self.actions),
             "Resource": _value(self.resources),
-            **({"Condition": self.conditions} if self.conditions else {}),
+            "Sid": self.sid,
         }
 
     def as_cdk(self) -> iam.PolicyStatement:
@@ -55,7 +55,7 @@ class Statement:
 
 def document(statements: Iterable[Statement]) -> dict[str, Any]:
     """The whole policy, as IAM's policy language has it."""
-    return {"Version": "2012-10-17", "Statement": [statement.document() for statement in statements]}
+    return {"Statement": [statement.document() for statement in statements], "Version": "2012-10-17"}
 
 
 def policy(statements: Iterable[Statement]) -> iam.PolicyDocument:

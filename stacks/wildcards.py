@@ -56,7 +56,7 @@ WILDCARDS = (
     ),
     Wildcard(
         policies=_of(*(f"{function}Role" for function in (*FUNCTIONS, *OUTSIDE))),
-        statement="xray:PutTelemetryRecords,xray:PutTraceSegments",
+        statement="Trace",
         resource="*",
         reason="X-Ray has no resources to name: both actions write traces of the caller",
     ),

@@ -138,7 +138,7 @@ def test_the_function_sets_rules_on_its_regions_buckets_and_hands_the_role_to_s3
         assert hand["Resource"] == {"Fn::GetAtt": [replicating(stack)[0], "Arn"]}
         assert hand["Condition"] == {"StringEquals": {"iam:PassedToService": "s3.amazonaws.com"}}
         assert statements.keys() == {
-            *("Logs", "NetworkInterfaces", "NetworkInterfacesNotFromCode", "SetRules", "HandRoleToS3", None)
+            *("Logs", "NetworkInterfaces", "NetworkInterfacesNotFromCode", "SetRules", "HandRoleToS3", "Trace")
         }
 
 
