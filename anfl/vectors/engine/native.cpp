@@ -3,7 +3,7 @@
 // Graphs are files of hnswlib 0.8 (HierarchicalNSW::saveIndex) behind a read-only mapping, so that processes share their
 // pages; nothing here builds one. The search is algorithms 2 and 5 of Malkov, Yashunin: Efficient and robust approximate
 // nearest neighbor search using Hierarchical Navigable Small World graphs. Every distance that leaves this file is
-// computed in float64 from the caller's values: float32 only decides which rows are looked at.
+// computed in float64 from the caller's values: sketches of a byte a number only decide which rows are looked at.
 
 #include <algorithm>
 #include <cmath>
@@ -22,10 +22,8 @@ namespace {
 enum Metric : uint32_t { COSINE, L2, IP };
 
 constexpr size_t CHUNK = 32;     // rows that all queries of a batch visit while the cache holds them
-constexpr float NEARLY = 1e-5;   // relative to them, so far apart two sums in float32 are in their right order
 constexpr size_t TOGETHER = 16;  // queries of a batch: each may have to remember every row
 
-typedef float Floats __attribute__((vector_size(32)));
 typedef double Doubles __attribute__((vector_size(32)));
 typedef float HalfFloats __attribute__((vector_size(16)));
 
@@ -36,24 +34,7 @@ inline Vector load(const float *at) {
     return vector;
 }
 
-// Σ term(aᵢ, bᵢ) in float32: four registers at a time, whose sums do not wait for one another.
-template <typename Term>
-inline float sum(const float *a, const float *b, size_t count, Term term) {
-    Floats s0 = {}, s1 = {}, s2 = {}, s3 = {};
-    size_t i = 0;
-    for (; i + 32 <= count; i += 32) {
-        s0 += term(load<Floats>(a + i), load<Floats>(b + i));
-        s1 += term(load<Floats>(a + i + 8), load<Floats>(b + i + 8));
-        s2 += term(load<Floats>(a + i + 16), load<Floats>(b + i + 16));
-        s3 += term(load<Floats>(a + i + 24), load<Floats>(b + i + 24));
-    }
-    Floats s = (s0 + s1) + (s2 + s3);
-    float total = ((s[0] + s[4]) + (s[1] + s[5])) + ((s[2] + s[6]) + (s[3] + s[7]));
-    for (; i < count; i++) total += term(a[i], b[i]);
-    return total;
-}
-
-// The same in float64, where what callers are told is computed.
+// Σ term(aᵢ, bᵢ) in float64: four registers at a time, whose sums do not wait for one another.
 template <typename Term>
 inline double exact_sum(const float *a, const float *b, size_t count, Term term) {
     Doubles s0 = {}, s1 = {}, s2 = {}, s3 = {};
@@ -80,152 +61,11 @@ void prefetch(const void *begin, size_t bytes) {
     for (size_t line = 0; line < bytes; line += 64) __builtin_prefetch((const char *)begin + line);
 }
 
-using Candidates = std::vector<std::pair<float, uint32_t>>;
-
-// Which nodes a search has seen: those with its own number, so that the next search need not clear them.
-struct Seen {
-    std::vector<uint16_t> numbers;
-    uint16_t number = 0;
-    bool first_time(uint32_t node) { return numbers[node] != number && (numbers[node] = number, true); }
-};
-
-class Graph {
-  public:
-    // Whether `file` is a graph of `count` such rows; field by field as saveIndex writes it.
-    bool open(const char *file, size_t size, size_t count, size_t dimension, uint32_t metric) {
-        const char *at = file, *end = file + size;
-        auto read = [&](auto &field) {
-            if (size_t(end - at) < sizeof field) return false;
-            std::memcpy(&field, at, sizeof field);
-            at += sizeof field;
-            return true;
-        };
-        uint64_t base = 0, capacity = 0, most = 0, most_at_0 = 0, m = 0, ef_construction = 0;
-        double multiplier = 0;
-        if (!(read(base) && read(capacity) && read(count_) && read(stride_) && read(label_) && read(values_) &&
-              read(levels_) && read(entry_) && read(most) && read(most_at_0) && read(m) && read(multiplier) &&
-              read(ef_construction)))
-            return false;
-        dimension_ = dimension, metric_ = metric;
-        links_ = (most + 1) * sizeof(uint32_t);
-        if (count_ != count || base || values_ != (most_at_0 + 1) * sizeof(uint32_t) || most_at_0 > MOST_LINKS ||
-            most > MOST_LINKS || label_ != values_ + dimension * sizeof(float) ||
-            stride_ != label_ + sizeof(uint64_t) || entry_ >= count || size_t(end - at) / stride_ < count)
-            return false;
-        nodes_ = at;
-        at += count * stride_;
-        upper_.resize(count);
-        for (size_t node = 0; node < count; node++) {
-            uint32_t bytes;
-            if (!read(bytes) || bytes % links_ || size_t(end - at) < bytes) return false;
-            if (node == entry_ && bytes != levels_ * links_) return false;
-            upper_[node] = at;
-            at += bytes;
-        }
-        return at == end;
-    }
-
-    // Rows near `query`, nearest first; `allowed` may be null. Returns whether the search ended by itself.
-    bool search(const float *query, size_t ef, const uint64_t *allowed, size_t budget, Candidates &found) {
-        std::priority_queue<std::pair<float, uint32_t>> best;
-        std::priority_queue<std::pair<float, uint32_t>, Candidates, std::greater<>> waiting;
-        std::unique_ptr<Seen> seen = take_seen();
-        auto offer = [&](float distance, uint32_t node) {
-            if (best.size() == ef && distance >= best.top().first) return;
-            waiting.emplace(distance, node);
-            if (allowed && !holds(allowed, row(node))) return;
-            best.emplace(distance, node);
-            if (best.size() > ef) best.pop();
-        };
-        uint32_t entry = descend(query);
-        seen->first_time(entry);
-        offer(distance(query, entry), entry);
-        size_t compared = 0;
-        while (!waiting.empty() && compared <= budget) {
-            auto [nearest, node] = waiting.top();
-            if (best.size() == ef && nearest > best.top().first) break;
-            waiting.pop();
-            uint32_t fresh[MOST_LINKS];
-            size_t count = 0;
-            const uint32_t *links = (const uint32_t *)(nodes_ + node * stride_);
-            for (size_t i = 1, last = length(links); i <= last; i++)
-                if (seen->first_time(links[i])) fresh[count++] = links[i];
-            for (size_t i = 0; i < std::min(count, AHEAD); i++) prefetch(values(fresh[i]), label_ - values_);
-            for (size_t i = 0; i < count; i++) {
-                if (i + AHEAD < count) prefetch(values(fresh[i + AHEAD]), label_ - values_);
-                offer(distance(query, fresh[i]), fresh[i]);
-            }
-            compared += count;
-        }
-        give_back(std::move(seen));
-        found.resize(best.size());
-        for (size_t i = best.size(); i--; best.pop()) found[i] = {best.top().first, row(best.top().second)};
-        return compared <= budget;
-    }
-
-  private:
-    static constexpr size_t MOST_LINKS = 1024, AHEAD = 3;
-
-    const float *values(uint32_t node) const { return (const float *)(nodes_ + node * stride_ + values_); }
-
-    // Of a list of links, which stands before them in two bytes.
-    static size_t length(const uint32_t *links) { return std::min<size_t>(links[0] & 0xffff, MOST_LINKS); }
-
-    uint32_t row(uint32_t node) const {
-        uint64_t label;
-        std::memcpy(&label, nodes_ + node * stride_ + label_, sizeof label);
-        return uint32_t(label);
-    }
-
-    float distance(const float *query, uint32_t node) const {
-        return metric_ == L2 ? sum(query, values(node), dimension_, square)
-                             : -sum(query, values(node), dimension_, product);
-    }
-
-    uint32_t descend(const float *query) const {
-        uint32_t nearest = entry_;
-        float least = distance(query, nearest);
-        for (int32_t level = levels_; level > 0; level--)
-            for (bool changed = true; changed;) {
-                changed = false;
-                const uint32_t *links = (const uint32_t *)(upper_[nearest] + (level - 1) * links_);
-                for (size_t i = 1, last = length(links); i <= last; i++) {
-                    float other = distance(query, links[i]);
-                    if (other < least) least = other, nearest = links[i], changed = true;
-                }
-            }
-        return nearest;
-    }
-
-    std::unique_ptr<Seen> take_seen() {
-        std::unique_ptr<Seen> seen;
-        {
-            std::lock_guard<std::mutex> guard(lock_);
-            if (!idle_.empty()) seen = std::move(idle_.back()), idle_.pop_back();
-        }
-        if (!seen) seen = std::make_unique<Seen>();
-        if (++seen->number == 0 || seen->numbers.empty()) seen->numbers.assign(count_, 0), seen->number = 1;
-        return seen;
-    }
-
-    void give_back(std::unique_ptr<Seen> seen) {
-        std::lock_guard<std::mutex> guard(lock_);
-        idle_.push_back(std::move(seen));
-    }
-
-    const char *nodes_ = nullptr;  // links on the lowest level, values, label: `stride_` bytes a node
-    std::vector<const char *> upper_;
-    uint64_t count_ = 0, stride_ = 0, label_ = 0, values_ = 0, links_ = 0;
-    int32_t levels_ = 0;
-    uint32_t entry_ = 0, metric_ = 0;
-    size_t dimension_ = 0;
-    std::mutex lock_;
-    std::vector<std::unique_ptr<Seen>> idle_;
-};
-
 struct Sketch {
     float scale, residual, length;  // row ≈ scale · codes, off by `residual` in Euclidean length
 };
+
+class Graph;
 
 }  // namespace
 
@@ -277,11 +117,10 @@ double residual(const float *values, const Code *codes, double scale, size_t dim
     return std::sqrt(squares);
 }
 
-// A query against the sketches: bounds of each distance, from |q·x − q̃·x̃| ≤ |q||x − x̃| + |q − q̃||x̃|, decide which rows
-// are compared exactly, nearest bound first (Seidl, Kriegel: Optimal multi-step k-nearest neighbor search).
-class Scan {
+// A query as its own sketch, against those of rows.
+class Sketched {
   public:
-    Scan(const Block *block, const float *query, size_t k) : block_(block), query_(query), k_(k) {
+    Sketched(const Block *block, const float *query) : block_(block) {
         size_t dimension = block->dimension;
         length_ = length_of(query, dimension);
         float most = 0;
@@ -292,21 +131,203 @@ class Scan {
         residual_ = residual(query, codes_.data(), scale_, dimension);
     }
 
-    void visit(uint32_t row) {
+    double length() const { return length_; }
+
+    // About the distance to a row, or what grows with it: cosine − 1, the square of l2, ip.
+    double key(uint32_t row) const {
         const Sketch &sketch = block_->sketches[row];
+        double key = -scale_ * sketch.scale * product_with(row);
+        if (block_->metric == COSINE) return key / (length_ * sketch.length);
+        if (block_->metric == L2) return length_ * length_ + double(sketch.length) * sketch.length + 2 * key;
+        return key;
+    }
+
+    // By how much `key` is wrong at most: |q·x − q̃·x̃| ≤ |q||x − x̃| + |q − q̃||x̃|.
+    double error(uint32_t row) const {
+        const Sketch &sketch = block_->sketches[row];
+        double scales = length_ * sketch.length;
+        double error = length_ * sketch.residual + residual_ * (sketch.length + sketch.residual) + ROUNDING * scales;
+        if (block_->metric == COSINE) return error / scales;
+        if (block_->metric == L2)
+            return 2 * error + ROUNDING * (length_ * length_ + double(sketch.length) * sketch.length);
+        return error;
+    }
+
+    double key_of(double distance) const {
+        return block_->metric == COSINE ? distance - 1 : block_->metric == L2 ? distance * distance : distance;
+    }
+
+  private:
+    static constexpr int QUERY_STEPS = 4096;  // times 127 times 4,096 dimensions still fits an int32
+    static constexpr double ROUNDING = 1e-6;  // of the sketches' float32 numbers, generously
+
+    int32_t product_with(uint32_t row) const {
         const int8_t *codes = block_->codes + size_t(row) * block_->dimension;
         const int16_t *own = codes_.data();
         int32_t product = 0;
         for (size_t i = 0, count = block_->dimension; i < count; i++) product += int32_t(own[i]) * int32_t(codes[i]);
-        double scales = length_ * sketch.length;
-        double key = -scale_ * sketch.scale * product;
-        double error = length_ * sketch.residual + residual_ * (sketch.length + sketch.residual) + ROUNDING * scales;
-        if (block_->metric == COSINE) {
-            key /= scales, error /= scales;
-        } else if (block_->metric == L2) {
-            double squares = length_ * length_ + double(sketch.length) * sketch.length;
-            key = squares + 2 * key, error = 2 * error + ROUNDING * squares;
+        return product;
+    }
+
+    const Block *block_;
+    double length_, scale_, residual_;
+    std::vector<int16_t> codes_;
+};
+
+void prefetch_sketch(const Block *block, uint32_t row) {
+    prefetch(block->codes + size_t(row) * block->dimension, block->dimension);
+    __builtin_prefetch(block->sketches + row);
+}
+
+using Candidates = std::vector<std::pair<float, uint32_t>>;
+
+// Which nodes a search has seen: those with its own number, so that the next search need not clear them.
+struct Seen {
+    std::vector<uint16_t> numbers;
+    uint16_t number = 0;
+    bool first_time(uint32_t node) { return numbers[node] != number && (numbers[node] = number, true); }
+};
+
+class Graph {
+  public:
+    // Whether `file` is a graph of the rows of `block`; field by field as saveIndex writes it.
+    bool open(const char *file, size_t size, const Block *block) {
+        const size_t count = block->count, dimension = block->dimension;
+        const char *at = file, *end = file + size;
+        auto read = [&](auto &field) {
+            if (size_t(end - at) < sizeof field) return false;
+            std::memcpy(&field, at, sizeof field);
+            at += sizeof field;
+            return true;
+        };
+        uint64_t base = 0, capacity = 0, most = 0, most_at_0 = 0, m = 0, ef_construction = 0;
+        double multiplier = 0;
+        if (!(read(base) && read(capacity) && read(count_) && read(stride_) && read(label_) && read(values_) &&
+              read(levels_) && read(entry_) && read(most) && read(most_at_0) && read(m) && read(multiplier) &&
+              read(ef_construction)))
+            return false;
+        block_ = block;
+        links_ = (most + 1) * sizeof(uint32_t);
+        if (count_ != count || base || values_ != (most_at_0 + 1) * sizeof(uint32_t) || most_at_0 > MOST_LINKS ||
+            most > MOST_LINKS || label_ != values_ + dimension * sizeof(float) ||
+            stride_ != label_ + sizeof(uint64_t) || entry_ >= count || size_t(end - at) / stride_ < count)
+            return false;
+        nodes_ = at;
+        at += count * stride_;
+        rows_.resize(count);
+        upper_.resize(count);
+        for (size_t node = 0; node < count; node++) {
+            uint64_t label;
+            std::memcpy(&label, nodes_ + node * stride_ + label_, sizeof label);
+            if (label >= count) return false;
+            rows_[node] = uint32_t(label);
+            uint32_t bytes;
+            if (!read(bytes) || bytes % links_ || size_t(end - at) < bytes) return false;
+            if (node == entry_ && bytes != levels_ * links_) return false;
+            upper_[node] = at;
+            at += bytes;
         }
+        return at == end;
+    }
+
+    // Rows near `query`, in no order; `allowed` may be null. Returns whether the search ended by itself.
+    bool search(const Sketched &query, size_t ef, const uint64_t *allowed, size_t budget, std::vector<uint32_t> &found) {
+        std::priority_queue<std::pair<float, uint32_t>> best;
+        std::priority_queue<std::pair<float, uint32_t>, Candidates, std::greater<>> waiting;
+        std::unique_ptr<Seen> seen = take_seen();
+        auto distance = [&](uint32_t node) { return float(query.key(rows_[node])); };
+        auto offer = [&](float distance, uint32_t node) {
+            if (best.size() == ef && distance >= best.top().first) return;
+            waiting.emplace(distance, node);
+            if (allowed && !holds(allowed, rows_[node])) return;
+            best.emplace(distance, node);
+            if (best.size() > ef) best.pop();
+        };
+        uint32_t entry = descend(distance);
+        seen->first_time(entry);
+        offer(distance(entry), entry);
+        size_t compared = 0;
+        while (!waiting.empty() && compared <= budget) {
+            auto [nearest, node] = waiting.top();
+            if (best.size() == ef && nearest > best.top().first) break;
+            waiting.pop();
+            uint32_t fresh[MOST_LINKS];
+            size_t count = 0;
+            const uint32_t *links = (const uint32_t *)(nodes_ + node * stride_);
+            for (size_t i = 1, last = length(links); i <= last; i++)
+                if (seen->first_time(links[i])) fresh[count++] = links[i];
+            for (size_t i = 0; i < std::min(count, AHEAD); i++) prefetch_sketch(block_, rows_[fresh[i]]);
+            for (size_t i = 0; i < count; i++) {
+                if (i + AHEAD < count) prefetch_sketch(block_, rows_[fresh[i + AHEAD]]);
+                offer(distance(fresh[i]), fresh[i]);
+            }
+            compared += count;
+        }
+        give_back(std::move(seen));
+        for (found.clear(); !best.empty(); best.pop()) found.push_back(rows_[best.top().second]);
+        return compared <= budget;
+    }
+
+  private:
+    static constexpr size_t MOST_LINKS = 1024, AHEAD = 8;
+
+    // Of a list of links, which stands before them in two bytes.
+    static size_t length(const uint32_t *links) { return std::min<size_t>(links[0] & 0xffff, MOST_LINKS); }
+
+    template <typename Distance>
+    uint32_t descend(Distance distance) const {
+        uint32_t nearest = entry_;
+        float least = distance(nearest);
+        for (int32_t level = levels_; level > 0; level--)
+            for (bool changed = true; changed;) {
+                changed = false;
+                const uint32_t *links = (const uint32_t *)(upper_[nearest] + (level - 1) * links_);
+                for (size_t i = 1, last = length(links); i <= last; i++) {
+                    float other = distance(links[i]);
+                    if (other < least) least = other, nearest = links[i], changed = true;
+                }
+            }
+        return nearest;
+    }
+
+    std::unique_ptr<Seen> take_seen() {
+        std::unique_ptr<Seen> seen;
+        {
+            std::lock_guard<std::mutex> guard(lock_);
+            if (!idle_.empty()) seen = std::move(idle_.back()), idle_.pop_back();
+        }
+        if (!seen) seen = std::make_unique<Seen>();
+        if (++seen->number == 0 || seen->numbers.empty()) seen->numbers.assign(count_, 0), seen->number = 1;
+        return seen;
+    }
+
+    void give_back(std::unique_ptr<Seen> seen) {
+        std::lock_guard<std::mutex> guard(lock_);
+        idle_.push_back(std::move(seen));
+    }
+
+    const char *nodes_ = nullptr;  // links on the lowest level, values, label: `stride_` bytes a node
+    std::vector<const char *> upper_;
+    std::vector<uint32_t> rows_;   // of each node
+    uint64_t count_ = 0, stride_ = 0, label_ = 0, values_ = 0, links_ = 0;
+    int32_t levels_ = 0;
+    uint32_t entry_ = 0;
+    const Block *block_ = nullptr;
+    std::mutex lock_;
+    std::vector<std::unique_ptr<Seen>> idle_;
+};
+
+// The nearest of the rows that are visited: bounds of each distance decide which of them are compared exactly, nearest
+// bound first (Seidl, Kriegel: Optimal multi-step k-nearest neighbor search).
+class Scan {
+  public:
+    Scan(const Block *block, const float *query, size_t k)
+        : block_(block), query_(query), k_(k), sketched_(block, query) {}
+
+    const Sketched &sketched() const { return sketched_; }
+
+    void visit(uint32_t row) {
+        double key = sketched_.key(row), error = sketched_.error(row);
         if (key - error > bound_) return;
         candidates_.emplace_back(key - error, row);
         if (highest_.size() == k_) {
@@ -322,8 +343,8 @@ class Scan {
         Settled settled;
         std::priority_queue<double> nearest;
         for (auto [lowest, row] : candidates_) {
-            if (nearest.size() == k_ && lowest > key_of(nearest.top())) break;
-            double distance = exact_distance(block_, query_, length_, row);
+            if (nearest.size() == k_ && lowest > sketched_.key_of(nearest.top())) break;
+            double distance = exact_distance(block_, query_, sketched_.length(), row);
             settled.emplace_back(distance, row);
             nearest.push(distance);
             if (nearest.size() > k_) nearest.pop();
@@ -332,19 +353,11 @@ class Scan {
     }
 
   private:
-    static constexpr int QUERY_STEPS = 4096;  // times 127 times 4,096 dimensions still fits an int32
-    static constexpr double ROUNDING = 1e-6;  // of the sketches' float32 numbers, generously
-
-    double key_of(double distance) const {
-        return block_->metric == COSINE ? distance - 1 : block_->metric == L2 ? distance * distance : distance;
-    }
-
     const Block *block_;
     const float *query_;
     size_t k_;
-    double length_, scale_, residual_;
+    Sketched sketched_;
     double bound_ = std::numeric_limits<double>::infinity();
-    std::vector<int16_t> codes_;
     std::priority_queue<double> highest_;
     std::vector<std::pair<double, uint32_t>> candidates_;
 };
@@ -360,7 +373,7 @@ void visit_all(const Block *block, const uint64_t *allowed, std::vector<Scan> &s
     for (size_t word = 0; word < (block->count + 63) / 64; word++) {
         for (uint64_t bits = allowed[word]; bits; bits &= bits - 1) {
             chunk[filled++] = uint32_t(word * 64 + __builtin_ctzll(bits));
-            prefetch(block->codes + size_t(chunk[filled - 1]) * block->dimension, block->dimension);
+            prefetch_sketch(block, chunk[filled - 1]);
             if (filled == CHUNK) visit();
         }
     }
@@ -392,7 +405,7 @@ EXPORTED void sketch(const float *values, uint64_t count, uint64_t dimension, in
 // A graph in mapped memory, which must stay mapped; null where it is damaged or belongs to other rows.
 EXPORTED Graph *graph_open(const char *file, uint64_t size, const Block *block) {
     auto graph = std::make_unique<Graph>();
-    return graph->open(file, size, block->count, block->dimension, block->metric) ? graph.release() : nullptr;
+    return graph->open(file, size, block) ? graph.release() : nullptr;
 }
 
 EXPORTED void graph_close(Graph *graph) { delete graph; }
@@ -402,29 +415,12 @@ EXPORTED void graph_close(Graph *graph) { delete graph; }
 EXPORTED void graph_search(const Block *block, const float *queries, uint64_t count, uint64_t k, uint64_t room,
                            uint64_t ef, const uint64_t *allowed, uint64_t budget, uint32_t *rows, double *distances,
                            int64_t *found) {
-    const size_t dimension = block->dimension;
-    std::vector<float> unit(dimension);
-    Candidates candidates;
-    Settled settled;
+    std::vector<uint32_t> candidates;
     for (size_t i = 0; i < count; i++) {
-        const float *query = queries + i * dimension, *sought = query;
-        double length = length_of(query, dimension);
-        if (block->metric == COSINE) {
-            for (size_t j = 0; j < dimension; j++) unit[j] = float(query[j] / length);
-            sought = unit.data();
-        }
-        bool ended = block->graph->search(sought, std::max(ef, room), allowed, budget, candidates);
-        candidates.resize(std::min<size_t>(candidates.size(), room));
-        while (candidates.size() > k) {  // what float32 may have put in the wrong order stays
-            float kth = candidates[k - 1].first, last = candidates.back().first;
-            if (last <= kth + NEARLY * (std::fabs(kth) + std::fabs(last))) break;
-            candidates.pop_back();
-        }
-        for (auto [_, row] : candidates) prefetch(block->values + row * dimension, dimension * sizeof(float));
-        settled.clear();
-        for (size_t j = 0; j < candidates.size(); j++)
-            settled.emplace_back(exact_distance(block, query, length, candidates[j].second), candidates[j].second);
-        int64_t kept = write(settled, k, room, rows + i * room, distances + i * room);
+        Scan scan(block, queries + i * block->dimension, k);
+        bool ended = block->graph->search(scan.sketched(), std::max(ef, room), allowed, budget, candidates);
+        for (uint32_t row : candidates) scan.visit(row);
+        int64_t kept = scan.finish(room, rows + i * room, distances + i * room);
         found[i] = ended ? kept : std::numeric_limits<int64_t>::min();
     }
 }
