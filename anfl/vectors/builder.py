@@ -33,6 +33,8 @@ class SnapshotPolicy:
     batches: int = 500
     bytes: int = 64 * 2**20
     seconds: float = 900.0
+    bytes_when_quiet: int = 4 * 2**20
+    """Once nobody writes any more: what has just been loaded should not be replayed by whoever starts next."""
 
 
 @dataclass
@@ -131,10 +133,12 @@ class Builder:
             published = replica.publish()
 
     def _is_due(self, kept: _Kept) -> bool:
-        batches = kept.replica.view(lambda state: state.sequence) - kept.snapshot_sequence
+        sequence, quiet = kept.replica.view(lambda state: (state.sequence, state.is_quiet()))
+        batches = sequence - kept.snapshot_sequence
+        most = self._policy.bytes_when_quiet if quiet else self._policy.bytes
         return batches > 0 and (
             batches >= self._policy.batches
-            or kept.replica.applied_bytes - kept.snapshot_bytes >= self._policy.bytes
+            or kept.replica.applied_bytes - kept.snapshot_bytes >= most
             or kept.replica.now() - kept.snapshot_at >= self._policy.seconds
         )
 

@@ -4,11 +4,12 @@ import os
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # a worker has one core; read when numpy is imported
 
-from anfl import environment
+from anfl import allocator, environment
 from anfl.http.serve import Listen, serve
 from anfl.vectors import build as vectors
 from services.vector_store.app import building, creator, publishing
 
 if __name__ == "__main__":
+    allocator.give_back()
     stores = vectors.on_a_node(environment.load(vectors.Settings))
     serve(creator(stores), environment.load(Listen), beside=[publishing(), building(stores)])

@@ -17,6 +17,7 @@ from anfl.vectors.replica import OUT_OF_TOUCH_SECONDS, Replica
 from anfl.vectors.requests import Count, DeleteRows
 from anfl.vectors.retention import GRACE_SECONDS, PART_SECONDS
 from anfl.vectors.snapshots import LOG_SECONDS, Manifest, Snapshots
+from anfl.vectors.state import QUIET_SECONDS
 from anfl.vectors.storage import Storage
 from anfl.vectors.writer import Writer
 from tests.unit.vectors.builders import collection, node, storage, upsert
@@ -399,3 +400,31 @@ def test_snapshots_are_of_the_history_that_counts(store: SimulatedStore, one: No
     assert Snapshots(store, forked).newest_first() == []
     at_one = msgspec.structs.replace(collection(), epoch=2, forks=(Fork(epoch=2, parent_epoch=1, fork_sequence=1),))
     assert len(Snapshots(store, at_one).newest_first()) == 1
+
+
+def test_what_was_loaded_becomes_a_snapshot_once_nobody_writes(store: SimulatedStore, time: SimulatedTime) -> None:
+    where = storage(store, clock=time.clock())
+    builder, writer = Builder(where, policy=SnapshotPolicy(bytes_when_quiet=100)), Writer(loaded(where))
+    writer.write(upsert(("first", (1, 1))))
+    builder.build(collection())
+    assert len(keys(store, "snapshots")) == 1, "a collection without any gets one"
+    for number in range(20):
+        writer.write(upsert((f"row{number}", (1, 1))))
+    builder.build(collection())
+    assert len(keys(store, "snapshots")) == 1, "somebody still writes"
+    time.advance(QUIET_SECONDS + 1)
+    builder.build(collection())
+    assert len(keys(store, "snapshots")) == 2
+    time.advance(QUIET_SECONDS + 1)
+    builder.build(collection())
+    assert len(keys(store, "snapshots")) == 2, "nothing has been written since"
+
+
+def test_a_little_is_replayed_rather_than_made_a_snapshot_of(store: SimulatedStore, time: SimulatedTime) -> None:
+    where = storage(store, clock=time.clock())
+    builder, writer = Builder(where), Writer(loaded(where))
+    for name in ("first", "second"):
+        writer.write(upsert((name, (1, 1))))
+        time.advance(QUIET_SECONDS + 1)
+        builder.build(collection())
+    assert len(keys(store, "snapshots")) == 1, "that of the first"
