@@ -17,6 +17,7 @@ from anfl.client import Client, Collection
 from anfl.client.rows import packed
 from anfl.processes import usable_cores
 from anfl.vectors.model import IndexSettings, Values
+from anfl.vectors.state import QUIET_SECONDS
 from tests.benchmarks.contestants import Raw
 from tests.benchmarks.embeddings import Embeddings
 from tests.benchmarks.errors import BenchmarkError
@@ -155,13 +156,13 @@ def _load(bench: Bench, running: Node, collection: Collection, metadata: Sequenc
 
 
 def _settle(bench: Bench, collection: Collection) -> None:
-    """Until nothing is built any more."""
+    """Until nothing is built any more: the last rows go into a graph only when nobody has written for a while."""
     unchanged, before = 0, collection.stats()
     for _ in range(PATIENCE_SECONDS):
         time.sleep(1)
         now = collection.stats()
         unchanged = unchanged + 1 if now == before else 0
-        if unchanged == 3:
+        if unchanged > QUIET_SECONDS + 3 and not now.unmerged_rows:
             break
         before = now
     bench.report("graphs are built", 1)
