@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from anfl.vectors.engine import bitmaps, tiers
+from anfl.vectors.engine import bitmaps, graphs, tiers
 from anfl.vectors.engine.bitmaps import Bits
 from anfl.vectors.engine.columns import build as build_columns
 from anfl.vectors.engine.images import Image, Rest, rest_of
@@ -120,10 +120,13 @@ def _write_graph(
     path: Path, base: Segment | None, added: Sequence[Values], total: int, rest: Rest, *, threads: int
 ) -> None:
     """Build a graph, or extend a copy of the one of ``base``; labels are the numbers of the rows."""
-    settings = rest.index
+    settings, full = rest.index, path.with_suffix(".full")
+    stored = _unit if rest.metric is Metric.COSINE else np.ascontiguousarray
     graph = hnswlib.Index(space="l2" if rest.metric is Metric.L2 else "ip", dim=rest.dimension)
     if base is not None and base.has_graph:
-        graph.load_index(str(base.folder / GRAPH), max_elements=total)
+        graphs.restore(base.folder / GRAPH, base.values, full, stored=stored)
+        graph.load_index(str(full), max_elements=total)
+        full.unlink()
         first, pieces = base.size, list(added)
     else:
         graph.init_index(max_elements=total, ef_construction=settings.ef_construction, M=settings.m, random_seed=1)
@@ -131,12 +134,12 @@ def _write_graph(
     step = max(1, _BLOCK_NUMBERS // rest.dimension)
     for values in pieces:
         for begin in range(0, len(values), step):
-            block = values[begin : begin + step]
-            if rest.metric is Metric.COSINE:
-                block = _unit(block)
+            block = stored(values[begin : begin + step])
             graph.add_items(block, np.arange(first, first + len(block)), num_threads=threads)
             first += len(block)
-    graph.save_index(str(path))
+    graph.save_index(str(full))
+    graphs.strip(full, path)
+    full.unlink()
 
 
 def _unit(values: Values) -> Values:

@@ -1,9 +1,10 @@
 // Searching rows where they lie, in memory or in mapped files; called by native.py through ctypes, without the GIL.
 //
-// Graphs are files of hnswlib 0.8 (HierarchicalNSW::saveIndex) behind a read-only mapping, so that processes share their
-// pages; nothing here builds one. The search is algorithms 2 and 5 of Malkov, Yashunin: Efficient and robust approximate
-// nearest neighbor search using Hierarchical Navigable Small World graphs. Every distance that leaves this file is
-// computed in float64 from the caller's values: sketches of a byte a number only decide which rows are looked at.
+// Graphs are files of hnswlib 0.8 (HierarchicalNSW::saveIndex) without the rows' values (graphs.py), behind a read-only
+// mapping, so that processes share their pages; nothing here builds one. The search is algorithms 2 and 5 of Malkov,
+// Yashunin: Efficient and robust approximate nearest neighbor search using Hierarchical Navigable Small World graphs.
+// Every distance that leaves this file is computed in float64 from the caller's values: sketches of a byte a number only
+// decide which rows are looked at.
 
 #include <algorithm>
 #include <cmath>
@@ -192,7 +193,7 @@ class Graph {
   public:
     // Whether `file` is a graph of the rows of `block`; field by field as saveIndex writes it.
     bool open(const char *file, size_t size, const Block *block) {
-        const size_t count = block->count, dimension = block->dimension;
+        const size_t count = block->count;
         const char *at = file, *end = file + size;
         auto read = [&](auto &field) {
             if (size_t(end - at) < sizeof field) return false;
@@ -209,7 +210,7 @@ class Graph {
         block_ = block;
         links_ = (most + 1) * sizeof(uint32_t);
         if (count_ != count || base || values_ != (most_at_0 + 1) * sizeof(uint32_t) || most_at_0 > MOST_LINKS ||
-            most > MOST_LINKS || label_ != values_ + dimension * sizeof(float) ||
+            most > MOST_LINKS || label_ != values_ ||
             stride_ != label_ + sizeof(uint64_t) || entry_ >= count || size_t(end - at) / stride_ < count)
             return false;
         nodes_ = at;
@@ -306,7 +307,7 @@ class Graph {
         idle_.push_back(std::move(seen));
     }
 
-    const char *nodes_ = nullptr;  // links on the lowest level, values, label: `stride_` bytes a node
+    const char *nodes_ = nullptr;  // links on the lowest level, label: `stride_` bytes a node
     std::vector<const char *> upper_;
     std::vector<uint32_t> rows_;   // of each node
     uint64_t count_ = 0, stride_ = 0, label_ = 0, values_ = 0, links_ = 0;

@@ -94,8 +94,8 @@ class Block:
         graph: NDArray[np.uint8] | None = None,
     ) -> None:
         """
-        :param graph: a file that hnswlib saved, whose labels are row numbers, of the values (under cosine: of unit
-            length) with its inner product or l2 space.
+        :param graph: a file of `graphs`, whose labels are row numbers, of the values (under cosine: of unit length)
+            with hnswlib's inner product or l2 space.
         :raises DamagedGraphError: it is none.
         """
         self._library = _library()

@@ -2,7 +2,7 @@
 
 The folder's name is the SHA-256 (first 32 digits) of its ``manifest.json``, which names the other files with size and
 SHA-256: ``rows.bin`` (values, ids, metadata …), ``columns.bin`` (the metadata by field, read when a filter asks), and
-``graph.bin``, where there is a graph, as hnswlib saves it. Which rows are alive is no part of a segment.
+``graph.bin``, where there is a graph (`graphs`). Which rows are alive is no part of a segment.
 """
 
 import hashlib
@@ -26,7 +26,7 @@ from anfl.vectors.engine.native import Block, DamagedGraphError, Rows, find_ids
 from anfl.vectors.engine.packed import Packed
 from anfl.vectors.model import Metadata, Metric, Values
 
-FORMAT = 1
+FORMAT = 2
 NAME_LENGTH = 32
 MANIFEST, ROWS, COLUMNS, GRAPH = "manifest.json", "rows.bin", "columns.bin", "graph.bin"
 
