@@ -1,8 +1,8 @@
 """Graphs as files: hnswlib's format (0.8, HierarchicalNSW::saveIndex) without the rows' values.
 
-hnswlib stores each row beside its links. A segment has the values already, and a search compares sketches, so that they
-would only be stored, sent and loaded a second time: `strip` leaves them out, `restore` puts them back for a builder that
-goes on with the graph.
+hnswlib stores each row beside its links. A segment has the values already, and a search compares sketches: they would
+only be stored, sent and loaded twice. `strip` leaves them out, and `restore` puts them back for a builder that goes on
+with the graph.
 """
 
 import struct
