@@ -76,8 +76,7 @@ class Examiner:
             case "safetensors":
                 return Facts(findings=self._safetensors(path))
             case "onnx":
-                run_bytes = self._budget.limits.run_bytes
-                return onnx_model(path, scratch=self._scratch, run_bytes=run_bytes, tick=tick)
+                return onnx_model(path, scratch=self._scratch, limits=self._budget.limits, tick=tick)
             case "text":
                 return self._text(name, path)
             case "executable":
@@ -133,7 +132,7 @@ class Examiner:
                     if isinstance(content, Finding):
                         yield Noted.of(name, content)
                     else:
-                        yield from self._member(_uncompressed(name), content, size=None, depth=depth)
+                        yield from self._member(f"{name}!{_uncompressed(name)}", content, size=None, depth=depth)
 
     def _archive(
         self, name: str, members: Iterator[Member | Finding], depth: int, *, torch_root: str | None = None
@@ -184,6 +183,7 @@ class Examiner:
 
 def _uncompressed(name: str) -> str:
     """The name of what a compressed file holds; joblib keeps its extension whatever the compression."""
+    name = PurePosixPath(name.rpartition("!")[2]).name
     stem, _, suffix = name.rpartition(".")
     return stem if stem and suffix.lower() in ("gz", "bz2", "xz", "lzma", "z") else name
 

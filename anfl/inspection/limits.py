@@ -33,6 +33,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """A YAML file; and a JSON file that is asked for more than whether it is JSON."""
     run_bytes: int = 128 * MIB
     """An ONNX model that is run once on zeros; 0: none is."""
+    run_seconds: float = 30.0
     seconds: float = 480.0
     """Of the function's 600."""
     memory_bytes: int = 1 * GIB

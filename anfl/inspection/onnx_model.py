@@ -9,6 +9,7 @@ from uuid import uuid4
 from anfl.inspection import onnx_run
 from anfl.inspection.codes import Code, Finding
 from anfl.inspection.examination import Facts, Needed
+from anfl.inspection.limits import Limits
 from anfl.inspection.members import escapes
 from anfl.inspection.onnx_wire import skeleton
 from anfl.inspection.signatures import Signature, Tensor
@@ -33,8 +34,8 @@ _NEWER = ("ir_version", "opset", "No Op registered")
 """In the checker's messages about what is newer than itself."""
 
 
-def onnx_model(path: Path, *, scratch: Path, run_bytes: int, tick: Callable[[], None]) -> Facts:
-    """What an ONNX model is, and what is wrong with it. Models up to ``run_bytes`` are loaded, and run on zeros.
+def onnx_model(path: Path, *, scratch: Path, limits: Limits, tick: Callable[[], None]) -> Facts:
+    """What an ONNX model is, and what is wrong with it. Those up to ``limits.run_bytes`` are loaded and run.
 
     :raises Finding: it cannot be read.
     """
@@ -56,8 +57,8 @@ def onnx_model(path: Path, *, scratch: Path, run_bytes: int, tick: Callable[[], 
     findings += _custom_operators(model)
     findings += _check(model, placeholder, scratch)
     signature = _signature(model)
-    if size <= run_bytes and not findings and not needed:
-        findings += onnx_run.run(path, signature)
+    if size <= limits.run_bytes and not findings and not needed:
+        findings += onnx_run.run(path, signature, seconds=limits.run_seconds)
     return Facts(findings=findings, needed=list(needed.values()), signature=signature)
 
 

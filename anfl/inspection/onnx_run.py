@@ -9,14 +9,13 @@ import numpy as np
 from anfl.inspection.codes import Code, Finding
 from anfl.inspection.signatures import Signature, Tensor
 
-_SECONDS = 30.0
 _MOST_ELEMENTS = 1 << 24
 _FATAL = 4
 _PLAIN = frozenset(np.dtype(code).name for code in "?bBhHiIlLefd")
 """Types that NumPy has by itself."""
 
 
-def run(path: Path, signature: Signature) -> list[Finding]:
+def run(path: Path, signature: Signature, *, seconds: float) -> list[Finding]:
     """Load a model, and run it where its inputs are known but for the size of the batch.
 
     Other free dimensions often depend on each other, and a model that fails on sizes of our making says nothing.
@@ -38,13 +37,13 @@ def run(path: Path, signature: Signature) -> list[Finding]:
     feed = {str(tensor.name): np.zeros([max(1, n) for n in tensor.shape or ()], tensor.dtype) for tensor in inputs}
     limited = onnxruntime.RunOptions()
     limited.log_severity_level = _FATAL
-    timer = threading.Timer(_SECONDS, lambda: setattr(limited, "terminate", True))
+    timer = threading.Timer(seconds, lambda: setattr(limited, "terminate", True))
     timer.start()
     try:
         session.run(None, feed, limited)
     except Exception as error:
         if limited.terminate:
-            return [Finding(Code.TIME_LIMIT, f"run on zeros, it does not end within {_SECONDS:.0f} s")]
+            return [Finding(Code.TIME_LIMIT, f"run on zeros, it does not end within {seconds:.0f} s")]
         return [Finding(Code.INFERENCE_FAILED, f"it does not run on zeros: {_first_line(error)}")]
     finally:
         timer.cancel()

@@ -106,14 +106,21 @@ class Guarded:
 
     def __init__(self, stream: IO[bytes]) -> None:
         self._stream = stream
+        self.failed = False
+        """It could not be read any further, which was said once."""
 
     def read(self, count: int = CHUNK_BYTES) -> bytes:
         """At most ``count`` bytes.
 
         :raises Finding: they cannot be read.
         """
+        if self.failed:
+            return b""
+        self.failed = True
         with translated():
-            return self._stream.read(count)
+            data = self._stream.read(count)
+        self.failed = False
+        return data
 
 
 class Counted(Guarded):

@@ -9,7 +9,7 @@ from anfl.inspection.codes import Code, Finding
 from anfl.inspection.compressed import opened
 from anfl.inspection.limits import Budget
 from anfl.inspection.members import Member, Names
-from anfl.inspection.streams import BROKEN, CHUNK_BYTES, Counted, Guarded, translated
+from anfl.inspection.streams import BROKEN, Counted, Guarded, translated
 
 _MAGIC = slice(257, 262)
 _SPARSE = (tarfile.GNUTYPE_SPARSE,)
@@ -35,8 +35,8 @@ def tar_members(path: Path, *, budget: Budget) -> Iterator[Member | Finding]:
     :raises Finding: nothing more can be read from it.
     """
     names = Names()
-    with translated("the archive"), path.open("rb") as raw, opened(raw) as stream:
-        counted = Counted(stream, budget=budget, compressed=path.stat().st_size)
+    with translated("the archive"), path.open("rb") as raw, opened(raw) as content:
+        counted = Counted(content, budget=budget, compressed=path.stat().st_size)
         with tarfile.open(fileobj=cast("IO[bytes]", counted), mode="r|") as archive:
             for info in archive:
                 budget.entry()
@@ -44,7 +44,12 @@ def tar_members(path: Path, *, budget: Budget) -> Iterator[Member | Finding]:
                 if problem is not None:
                     yield problem
                 elif info.isfile():
-                    yield from _member(archive, info)
+                    stream = Guarded(cast("IO[bytes]", archive.extractfile(info)))
+                    yield Member(name=info.name, size=info.size, stream=cast("IO[bytes]", stream))
+                    while stream.read():  # the rest: a member that ends early is noticed
+                        pass
+                    if stream.failed:
+                        return
             if _rest(archive, counted):
                 yield Finding(Code.TRAILING_DATA, "data follows the archive's end")
 
@@ -55,15 +60,6 @@ def _problem(info: tarfile.TarInfo) -> Finding | None:
     if not (info.isfile() or info.isdir()):
         return Finding(Code.LINK, f"{info.name!r} is a link or a device")
     return None
-
-
-def _member(archive: tarfile.TarFile, info: tarfile.TarInfo) -> Iterator[Member]:
-    stream = archive.extractfile(info)
-    if stream is None:
-        return
-    yield Member(name=info.name, size=info.size, stream=cast("IO[bytes]", Guarded(stream)))
-    while stream.read(CHUNK_BYTES):  # the rest: a member that ends early is noticed
-        pass
 
 
 def _rest(archive: tarfile.TarFile, counted: Counted) -> bool:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import msgspec
 
+from anfl.inspection.codes import Code
 from anfl.inspection.inspector import FileSource, Local, inspect_files
 from anfl.inspection.limits import Limits
-from anfl.inspection.codes import Code
 from anfl.inspection.report import Reason, Report
 from anfl.registry import locations
 from anfl.registry.artifacts import Artifacts, Stored

@@ -59,7 +59,8 @@ _ALLOWED: dict[str, frozenset[str]] = {
         "torch.serialization": "_get_layout",
         "torch.storage": "UntypedStorage TypedStorage",
         "pandas": "CategoricalDtype DataFrame DatetimeIndex Index MultiIndex RangeIndex Series StringDtype Timestamp",
-        "pandas.arrays": "ArrowStringArray BooleanArray Categorical DatetimeArray FloatingArray IntegerArray StringArray",
+        "pandas.arrays": "ArrowStringArray BooleanArray Categorical DatetimeArray FloatingArray IntegerArray"
+        " StringArray",
         "pandas.core.frame": "DataFrame",
         "pandas.core.series": "Series",
         "pandas.core.indexes.base": "Index _new_Index",
@@ -87,9 +88,9 @@ _ESTIMATORS = re.compile(
 _LONGEST = 512
 _CLASS = re.compile(r"_?[A-Z][A-Za-z0-9]*")
 _WAYS_TO_RUN_CODE = re.compile(
-    r"(?:builtins|code|codeop|ctypes|ftplib|http|importlib|inspect|io|marshal|multiprocessing|nt|ntpath|os|pathlib"
+    r"_?(?:builtins|code|codeop|ctypes|ftplib|http|importlib|inspect|io|marshal|multiprocessing|nt|ntpath|os|pathlib"
     r"|pickle|pickletools|pkgutil|platform|posix|posixpath|pty|requests|runpy|shelve|shutil|signal|site|smtplib|socket"
-    r"|socketserver|subprocess|sys|tempfile|threading|types|urllib|webbrowser|zipimport)(?:\..*)?"
+    r"|socketserver|subprocess|posixsubprocess|imp|frozen_importlib|frozen_importlib_external|sys|tempfile|thread|threading|torch\.hub|types|urllib|webbrowser|zipimport)(?:\..*)?"
 )
 
 

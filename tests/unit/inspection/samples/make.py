@@ -41,9 +41,20 @@ from sklearn import (
 )
 
 HERE = Path(__file__).parent
-LIBRARIES = (
-    "torch scikit-learn joblib xgboost-cpu lightgbm skops scipy pandas onnx skl2onnx mlflow-skinny numpy".split()
-)
+LIBRARIES = [
+    "torch",
+    "scikit-learn",
+    "joblib",
+    "xgboost-cpu",
+    "lightgbm",
+    "skops",
+    "scipy",
+    "pandas",
+    "onnx",
+    "skl2onnx",
+    "mlflow-skinny",
+    "numpy",
+]
 
 
 def training_data() -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
