@@ -63,6 +63,7 @@ def inspect_files(
     """The verdict on files. Never raises because of what is in them.
 
     :param scratch: folder for what must be unpacked; None: the system's.
+    :raises SandboxError: no limited process can be made.
     """
     limits = limits or Limits()
     with (

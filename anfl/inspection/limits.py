@@ -26,7 +26,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     unpacked_bytes: int = 512 * MIB
     """Unpacked at one time, because it can only be looked at in a file of its own."""
     ratio: int = 200
-    """Expanded to compressed size, of what expands to more than 256 MiB: arrays of zeros shrink a thousandfold too."""
+    """Expanded to compressed size, of what expands to more than `ratio_from`: arrays of zeros shrink a thousandfold."""
+    ratio_from: int = 256 * MIB
     depth: int = 3
     """Archives within archives."""
     document_bytes: int = 16 * MIB
@@ -75,7 +76,7 @@ class Budget:
         self._expanded += size
         if self._expanded > self.limits.expanded_bytes:
             raise Finding(Code.ARCHIVE_BOMB, f"archives expand to more than {self.limits.expanded_bytes} bytes")
-        if total > 256 * MIB and total > self.limits.ratio * max(1, compressed):
+        if total > self.limits.ratio_from and total > self.limits.ratio * max(1, compressed):
             raise Finding(Code.ARCHIVE_BOMB, f"expands to more than {self.limits.ratio} times its size")
 
     @contextmanager

@@ -35,7 +35,7 @@ def relate(files: Sequence[Examined]) -> tuple[list[tuple[str | None, Finding]],
             problem = _missing(place, needed, sizes)
             if problem is not None:
                 found.append((file.name, problem))
-            elif needed.numbers:
+            if needed.numbers:
                 described.add(place)
         found += _signature(file, files)
     for file in files:

@@ -18,20 +18,34 @@ from anfl.inspection.codes import Code
 from anfl.inspection.examination import Examination, Noted
 from anfl.inspection.limits import Limits
 
-_START = "import sys; sys.path[:] = sys.argv[1:]; from anfl.inspection.zygote import main; main()"
+_START = """
+import sys
+sys.path[:] = sys.argv[1:]
+from anfl.inspection.zygote import main
+main()
+"""
+"""An import statement like any other: bundles hold what such statements name."""
+_START_SECONDS = 60.0
 _KEPT_VARIABLES = ("LANG", "LD_LIBRARY_PATH", "PATH")
 _ONE_THREAD = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MALLOC_ARENA_MAX"), "1")
 _GRACE_SECONDS = 5.0
-"""Beyond the limit, in which an examination ends by itself and tells what it has found."""
+
+
+class SandboxError(RuntimeError):
+    """No limited processes can be made here: nothing was inspected."""
 
 
 class Sandbox:
     """Examines files one after the other; close it afterwards (or use it as a context)."""
 
-    def __init__(self, *, limits: Limits, scratch: Path) -> None:
-        """:param scratch: folder for what must be unpacked; its content is the caller's to remove."""
+    def __init__(self, *, limits: Limits, scratch: Path, grace: float = _GRACE_SECONDS) -> None:
+        """:param scratch: folder for what must be unpacked; its content is the caller's to remove.
+
+        :param grace: seconds beyond the time limit, in which an examination ends by itself and tells what it found.
+        """
         self._limits = limits
         self._scratch = scratch
+        self._grace = grace
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> "Sandbox":
@@ -44,6 +58,7 @@ class Sandbox:
         """Everything questionable in a file. Never raises because of what is in it.
 
         :param seconds: of processor time and, with a grace, of time.
+        :raises SandboxError: whatever the file.
         """
         limits = msgspec.structs.replace(self._limits, seconds=seconds)
         request = frames.Request(
@@ -52,7 +67,7 @@ class Sandbox:
         process = self._process or self._started()
         try:
             frames.write(cast("IO[bytes]", process.stdin), msgspec.msgpack.encode(request))
-            answer = self._answer(process, time.monotonic() + seconds + _GRACE_SECONDS)
+            answer = self._answer(process, time.monotonic() + seconds + self._grace)
         except (OSError, ValueError):
             return self._given_up(name, Code.INSPECTION_FAILED, "its structure defeats the inspection")
         if answer is None:
@@ -82,12 +97,18 @@ class Sandbox:
             [sys.executable, "-I", "-S", "-c", _START, root, *(entry for entry in sys.path if entry)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
             env=kept | _ONE_THREAD | {"TMPDIR": str(self._scratch)},
             cwd=self._scratch,
             start_new_session=True,
             bufsize=0,
         )
+        try:
+            ready = self._answer(self._process, time.monotonic() + _START_SECONDS)
+        except (OSError, ValueError):
+            ready = None
+        if ready is None:
+            self.close()
+            raise SandboxError("The processes that inspect files do not start.")
         return self._process
 
     def _answer(self, process: subprocess.Popen[bytes], deadline: float) -> bytes | None:

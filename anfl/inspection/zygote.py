@@ -22,7 +22,8 @@ _encode = msgspec.msgpack.encode
 
 
 def main() -> None:
-    """Answer requests until there are no more."""
+    """Say that all is loaded, then answer requests until there are no more."""
+    frames.write(sys.stdout.buffer, b"")
     while (message := frames.read(sys.stdin.buffer)) is not None:
         request = msgspec.msgpack.decode(message, type=frames.Request)
         frames.write(sys.stdout.buffer, _in_a_process(request))

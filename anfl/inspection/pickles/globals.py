@@ -42,6 +42,7 @@ _ALLOWED: dict[str, frozenset[str]] = {
         "numpy._core.multiarray": "_reconstruct scalar",
         "numpy.core.numeric": "_frombuffer",
         "numpy._core.numeric": "_frombuffer",
+        "numpy.ma": "MaskedArray",
         "numpy.ma.core": "MaskedArray _mareconstruct",
         "numpy.random._pickle": _RANDOM,
         "numpy.random._mt19937": "MT19937",

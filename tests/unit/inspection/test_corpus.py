@@ -6,12 +6,15 @@ import pytest
 
 from anfl.inspection.codes import Status, printable
 from anfl.inspection.inspector import FileSource, Local, inspect_files
-from anfl.inspection.limits import Limits
+from anfl.inspection.limits import MIB, Limits
 from anfl.inspection.report import Report
 from tests.unit.inspection.corpus import archives, onnx_models, others, pickles
 from tests.unit.inspection.corpus.case import Case
 
 CASES = [*pickles.CASES, *archives.CASES, *others.CASES, *onnx_models.CASES]
+
+_LIMITS = Limits(entries=1000, ratio_from=4 * MIB, run_seconds=1)
+"""Small bombs do as well."""
 
 
 @pytest.fixture(name="report", scope="module")
@@ -23,7 +26,7 @@ def _report(tmp_path_factory: pytest.TempPathFactory) -> Report:
         file = folder / str(number)
         file.write_bytes(one.content)
         sources.append(FileSource(path=one.name, size=len(one.content), local=partial(Local, file)))
-    return inspect_files(sources, limits=Limits(run_seconds=1), scratch=folder)
+    return inspect_files(sources, limits=_LIMITS, scratch=folder)
 
 
 def test_no_two_files_of_the_corpus_have_one_name() -> None:

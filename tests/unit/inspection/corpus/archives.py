@@ -17,7 +17,7 @@ from tests.unit.inspection.corpus.case import Case, case
 from tests.unit.inspection.corpus.pickles import CALL, SYSTEM, reduced
 
 _ATTACK = reduced(os.system, "true")
-_LARGE = 300 * 1024**2
+_LARGE = 12 * 1024**2
 
 
 def zipped(*members: tuple[str | zipfile.ZipInfo, bytes], compression: int = zipfile.ZIP_STORED) -> bytes:
@@ -112,7 +112,7 @@ def _nested(levels: int) -> bytes:
 
 
 def _many_members() -> bytes:
-    return zipped(*((f"{number}.txt", b"") for number in range(20_001)))
+    return zipped(*((f"{number}.txt", b"") for number in range(1001)))
 
 
 def _sparse() -> bytes:
@@ -124,6 +124,12 @@ def _sparse() -> bytes:
     content[148:156] = b"        "
     content[148:156] = b"%06o\0 " % sum(content[:512])
     return bytes(content) + bytes(1024)
+
+
+def _huge_dictionary() -> bytes:
+    """A few bytes for which a decompressor makes room for 2 GiB."""
+    content = lzma.compress(b"x", format=lzma.FORMAT_ALONE)
+    return content[:1] + struct.pack("<I", 1 << 31) + content[5:]
 
 
 _STORED = zipped(("a.txt", b"some text to damage"))
@@ -178,6 +184,7 @@ CASES: list[Case] = [
     case("bomb-in-bomb.gz", gzip.compress(_expanding(_LARGE)), Code.ARCHIVE_BOMB),
     case("bomb-in-zip.zip", zipped(("bomb.gz", _expanding(_LARGE))), Code.ARCHIVE_BOMB),
     case("overlapping.zip", _overlapping(), Code.ARCHIVE_BOMB, Code.MALFORMED, Code.HIDDEN_DATA),
+    case("dictionary.lzma", _huge_dictionary(), Code.MEMORY_LIMIT),
     case("many.zip", _many_members(), Code.ARCHIVE_BOMB),
     case("sparse.tar", _sparse(), Code.ARCHIVE_BOMB),
     # Readers that differ
