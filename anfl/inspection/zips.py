@@ -26,7 +26,9 @@ def zip_members(path: Path, *, budget: Budget) -> Iterator[Member | Finding]:
     """
     with _opened(path) as archive:
         names = Names()
-        yield from _hidden(path, archive)
+        with translated("the archive"):
+            hidden = list(_hidden(path, archive))
+        yield from hidden
         for info in archive.infolist():
             budget.entry()
             problem = names.problem(info.orig_filename) or _problem(info)

@@ -204,6 +204,7 @@ CASES: list[Case] = [
     # Damage
     case("damaged.zip", _patched(_STORED, b"damage", b"DAMAGE"), Code.CHECKSUM_MISMATCH),
     case("damaged.gz", gzip.compress(b"x" * 99)[:-8] + bytes(8), Code.CHECKSUM_MISMATCH),
+    case("negative.zip", _STORED[:-6] + struct.pack("<I", 60) + _STORED[-2:], Code.MALFORMED),
     case("cut.zip", _STORED[:-30], Code.MALFORMED),
     case("cut.gz", gzip.compress(os.urandom(999))[:-100], Code.TRUNCATED),
     case("cut.bz2", bz2.compress(os.urandom(999))[:-100], Code.TRUNCATED),
