@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 SIZE = 2 * 1024**3
-MOST_MEMORY = 500 * 1024**2
-"""The interpreter and its libraries take a third of it."""
+MOST_MEMORY = 200 * 1024**2
+"""The interpreter and its libraries take a quarter of it."""
 
 _MEASURED = """
 import resource, sys
