@@ -9,6 +9,7 @@ import msgspec
 from anfl.cli.artefacts import artefacts_at
 from anfl.cli.errors import CliError
 from anfl.inspection.inspector import FileSource, Local, inspect_files
+from anfl.inspection.sandbox import SandboxError
 
 
 def inspect_path(path: Path) -> dict[str, Any]:
@@ -24,6 +25,8 @@ def inspect_path(path: Path) -> dict[str, Any]:
             FileSource(path=name, size=file.stat().st_size, local=partial(Local, file))
             for name, file in artefacts.items()
         )
+    except SandboxError as error:
+        raise CliError(str(error)) from error
     except OSError as error:
         where = error.filename or path
         raise CliError(f"{where} cannot be read: {error.strerror or error}.") from error

@@ -1,89 +1,137 @@
-"""Text files: plain, MLmodel, and those that turn out to be pickles or code."""
+"""JSON and YAML: whether they can be read, and YAML tags that would make a loader call Python."""
 
-import codecs
-import re
-from pathlib import PurePosixPath
-from typing import IO, Any
+import json
+import mmap
+from typing import Any, Final
 
+import msgspec
 import yaml
 
-from anfl.inspection.report import Finding, quarantine, reject
+from anfl.inspection.codes import Code, Finding
 
-MLMODEL_BYTES = 1024 * 1024
-_CODE = frozenset(
-    {".py", ".pyc", ".pyw", ".so", ".pyd", ".dll", ".dylib", ".sh", ".bat", ".cmd", ".ps1", ".js", ".jar"}
+_PYTHON = "tag:yaml.org,2002:python/"
+_MAX_EVENTS = 2_000_000
+_PLAIN = frozenset(
+    ["none", "bool", "str", "unicode", "bytes", "int", "long", "float", "complex", "list", "tuple", "dict"]
 )
-_DATA_LOADERS = re.compile(
-    r"mlflow\.(?:sklearn|pytorch|tensorflow|keras|onnx|xgboost|lightgbm|catboost|spark|statsmodels|transformers"
-    r"|sentence_transformers|prophet|spacy|paddle|diviner|pmdarima|h2o|pyfunc\.model)"
-)
-"""MLflow's own loaders: what they load are the files that are inspected beside the MLmodel."""
+"""Python's tags that make plain values; all others import something."""
+_REPEATED: Final = "a name occurs twice in one object"
 
 
-def is_code(name: str) -> bool:
-    """Whether a file's name says that it is meant to be run."""
-    return PurePosixPath(name).suffix.lower() in _CODE
+class _RepeatedError(ValueError):
+    """An object has the same name twice."""
 
 
-def is_text(stream: IO[bytes]) -> bool:
-    """Whether the stream is UTF-8 text without control characters (reads it to its end)."""
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    while chunk := stream.read(1024 * 1024):
-        try:
-            text = decoder.decode(chunk)
-        except UnicodeDecodeError:
-            return False
-        if re.search(r"[\x00-\x08\x0e-\x1f\x7f]", text):
-            return False
+def check_json(content: mmap.mmap) -> None:
+    """Refuse what no JSON reader takes. ``NaN``, ``Infinity`` and a byte order mark are taken: Python writes them.
+
+    :raises Finding: it is malformed, or too deep.
+    """
     try:
-        decoder.decode(b"", final=True)
-    except UnicodeDecodeError:
+        msgspec.json.decode(content, type=msgspec.Raw)
+    except msgspec.DecodeError:
+        _check_python_json(content[:])
+    except RecursionError:
+        raise Finding(Code.TOO_COMPLEX, "JSON that is nested too deeply") from None
+
+
+def _check_python_json(content: bytes) -> None:
+    try:
+        json.loads(content)
+    except RecursionError:
+        raise Finding(Code.TOO_COMPLEX, "JSON that is nested too deeply") from None
+    except ValueError as error:
+        code = Code.TRUNCATED if _ends_early(error, content) else Code.MALFORMED
+        raise Finding(code, f"it is not JSON: {error}") from None
+
+
+def _ends_early(error: ValueError, content: bytes) -> bool:
+    if not isinstance(error, json.JSONDecodeError):
         return False
-    return True
+    return error.pos >= len(error.doc.rstrip()) or "Unterminated" in error.msg or not content.strip()
 
 
-def mlmodel(text: bytes) -> list[Finding]:
-    """What is questionable in an ``MLmodel`` file: it must be YAML, and name no loader or code of its own."""
-    if len(text) > MLMODEL_BYTES:
-        return [reject("oversize_header", f"MLmodel has more than {MLMODEL_BYTES} bytes")]
+def no_duplicates(content: bytes) -> None:
+    """Refuse JSON whose objects have a name twice: readers differ in which one they take.
+
+    :raises Finding: one has, or it is no JSON.
+    """
     try:
-        if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text, Loader=yaml.SafeLoader)):
-            return [reject("malformed", "MLmodel uses YAML aliases")]
-        document: Any = yaml.safe_load(text)
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
-        return [reject("malformed", f"MLmodel is not YAML: {str(error).splitlines()[0]}")]
-    flavors = document.get("flavors") if isinstance(document, dict) else None
-    if not isinstance(flavors, dict):
-        return [reject("malformed", "MLmodel has no flavors")]
-    findings = [_escape(value) for value in _paths(flavors) if _escapes(value)]
-    pyfunc = flavors.get("python_function")
-    if isinstance(pyfunc, dict):
-        loader = str(pyfunc.get("loader_module", ""))
-        if pyfunc.get("code"):
-            findings.append(quarantine("custom_code", "loading the model puts its own code on the import path"))
-        if loader and _DATA_LOADERS.fullmatch(loader) is None:
-            findings.append(quarantine("custom_code", f"loading the model imports {loader}"))
-    return findings
+        json.loads(content, object_pairs_hook=_unique)
+    except _RepeatedError as error:
+        raise Finding(Code.MALFORMED, str(error)) from None
+    except (ValueError, RecursionError) as error:
+        raise Finding(Code.MALFORMED, f"it is not JSON: {error}") from None
 
 
-def _paths(flavors: dict[Any, Any]) -> list[str]:
-    """Every text in the flavors: any of them may be a path below the model's folder."""
-    waiting: list[Any] = [flavors]
-    texts: list[str] = []
-    while waiting:
-        value = waiting.pop()
-        if isinstance(value, dict):
-            waiting += value.values()
-        elif isinstance(value, list):
-            waiting += value
-        elif isinstance(value, str):
-            texts.append(value)
-    return texts
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise _RepeatedError(_REPEATED)
+    return found
 
 
-def _escapes(value: str) -> bool:
-    return ".." in re.split(r"[/\\]", value)
+def check_yaml(content: bytes) -> list[Finding]:
+    """What is wrong with a YAML file, of one or more documents. It is parsed, not constructed.
+
+    :raises Finding: it is malformed, or too large to follow.
+    """
+    found: dict[str, Finding] = {}
+    expanded = _Expansion()
+    try:
+        for count, event in enumerate(yaml.parse(content, Loader=_PARSER)):
+            if count > _MAX_EVENTS:
+                raise Finding(Code.TOO_COMPLEX, f"YAML of more than {_MAX_EVENTS} events")
+            expanded.add(event)
+            tag = getattr(event, "tag", None)
+            if isinstance(tag, str) and (finding := _judge(tag)) is not None:
+                found[tag] = finding
+    except yaml.YAMLError as error:
+        raise Finding(Code.MALFORMED, f"it is not YAML: {str(error).splitlines()[0]}") from None
+    except (RecursionError, UnicodeDecodeError, ValueError) as error:
+        raise Finding(Code.MALFORMED, f"it is not YAML: {error}") from None
+    return list(found.values())
 
 
-def _escape(value: str) -> Finding:
-    return reject("path_escape", f"MLmodel names the path {value!r}")
+_PARSER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+def _judge(tag: str) -> Finding | None:
+    if tag.startswith(_PYTHON):
+        kind = tag.removeprefix(_PYTHON)
+        code = Code.UNLISTED_TAG if kind in _PLAIN else Code.DANGEROUS_TAG
+        return Finding(code, f"the tag !!python/{kind}")
+    standard = tag == "!" or tag.startswith("tag:yaml.org,2002:")
+    return None if standard else Finding(Code.UNLISTED_TAG, f"the tag {tag}")
+
+
+class _Expansion:
+    """How many nodes the document has once its aliases are replaced by what they name: billion laughs."""
+
+    _MOST = 10_000_000
+
+    def __init__(self) -> None:
+        self._sizes: dict[str, int] = {}
+        self._open: list[tuple[str | None, int]] = []
+        self._total = 0
+
+    def add(self, event: yaml.Event) -> None:
+        """:raises Finding: there are too many."""
+        if isinstance(event, yaml.AliasEvent):
+            self._count(self._sizes.get(event.anchor or "", 1))
+        elif isinstance(event, yaml.CollectionStartEvent):
+            self._open.append((event.anchor, self._total))
+            self._count(1)
+        elif isinstance(event, yaml.CollectionEndEvent):
+            anchor, before = self._open.pop()
+            if anchor is not None:
+                self._sizes[anchor] = self._total - before
+        elif isinstance(event, yaml.ScalarEvent):
+            self._count(1)
+            if event.anchor is not None:
+                self._sizes[event.anchor] = 1
+
+    def _count(self, size: int) -> None:
+        self._total += size
+        if self._total > self._MOST:
+            raise Finding(Code.ARCHIVE_BOMB, f"YAML aliases expand to more than {self._MOST} nodes")

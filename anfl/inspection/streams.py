@@ -6,17 +6,42 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from anfl.inspection.codes import Code, Finding
 from anfl.inspection.limits import Budget
-from anfl.inspection.report import quarantine, reject
 
 CHUNK_BYTES = 1024 * 1024
 BROKEN = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, OSError, ValueError, KeyError)
 """What the standard library raises for damaged archives."""
 UNSUPPORTED = (NotImplementedError, RuntimeError)
 """And for encrypted ones, and compression methods that it does not know."""
+
+
+@contextmanager
+def translated(what: str = "it") -> Iterator[None]:
+    """Turn what the standard library raises for damaged archives into findings.
+
+    :param what: the subject of "cannot be read".
+    :raises Finding: instead of those.
+    """
+    try:
+        yield
+    except BROKEN as error:
+        raise Finding(_code_of(error), f"{what} cannot be read: {error}") from None
+    except UNSUPPORTED as error:
+        raise Finding(Code.UNREADABLE, f"{what} cannot be read: {error}") from None
+
+
+def _code_of(error: Exception) -> Code:
+    text = str(error).lower()
+    if "crc" in text or "check" in text:
+        return Code.CHECKSUM_MISMATCH
+    if isinstance(error, EOFError) or "unexpected end" in text or "truncated" in text or "ends early" in text:
+        return Code.TRUNCATED
+    return Code.MALFORMED
 
 
 class Cursor:
@@ -36,7 +61,7 @@ class Cursor:
         while len(data) < count:
             more = self._stream.read(count - len(data))
             if not more:
-                raise reject("truncated", "the file ends in the middle of a value")
+                raise Finding(Code.TRUNCATED, "the file ends in the middle of a value")
             data += more
         return data
 
@@ -64,7 +89,7 @@ class Cursor:
         while (byte := self.read(1)) != b"\n":
             data += byte
             if len(data) > limit:
-                raise reject("malformed", f"a line of more than {limit} bytes in a pickle")
+                raise Finding(Code.MALFORMED, f"a line of more than {limit} bytes in a pickle")
         return bytes(data)
 
     def skip(self, count: int) -> None:
@@ -81,18 +106,21 @@ class Guarded:
 
     def __init__(self, stream: IO[bytes]) -> None:
         self._stream = stream
+        self.failed = False
+        """It could not be read any further, which was said once."""
 
     def read(self, count: int = CHUNK_BYTES) -> bytes:
         """At most ``count`` bytes.
 
         :raises Finding: they cannot be read.
         """
-        try:
-            return self._stream.read(count)
-        except BROKEN as error:
-            raise reject("malformed", f"it cannot be read: {error}") from None
-        except UNSUPPORTED as error:
-            raise quarantine("unreadable", f"it cannot be read: {error}") from None
+        if self.failed:
+            return b""
+        self.failed = True
+        with translated():
+            data = self._stream.read(count)
+        self.failed = False
+        return data
 
 
 class Counted(Guarded):

@@ -159,6 +159,13 @@ class ArtifactStore:
         files = tuple(self._as_frozen(tenant, file, recorded.get((file.path, file.version))) for file in stored)
         return Location(path=path, files=files)
 
+    def checksums(self, tenant: str, path: str) -> dict[str, str]:
+        """The sha256 that registration recorded of each file at and below ``path``, by its path, where it is known."""
+        frozen = self._locations.around(tenant, path)
+        files = () if frozen is None else frozen.files
+        below = (file for file in files if file.path == path or file.path.startswith(f"{path}/"))
+        return {file.path: file.sha256 for file in below if file.sha256 is not None}
+
     def _as_frozen(self, tenant: str, file: Stored, recorded: str | None) -> FrozenFile:
         sha256 = recorded or self._objects.sha256(tenant, file, at_most=READ_TO_FREEZE)
         return FrozenFile(path=file.path, size=file.size, version=file.version, sha256=sha256)

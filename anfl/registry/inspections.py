@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from anfl.inspection.codes import Code
 from anfl.inspection.inspector import FileSource, Local, inspect_files
 from anfl.inspection.limits import Limits
 from anfl.inspection.report import Reason, Report
@@ -50,7 +51,9 @@ class Inspections:
             stored = self._stored(tenant, path)
             verdict = _verdict(self._inspect(tenant, path, stored), requested_at="", inspected_at=self._clock())
             if self._stored(tenant, path) != stored:
-                reason = Reason(code="changed_meanwhile", file=None, detail="the artefacts changed during inspection")
+                reason = Reason(
+                    code=Code.CHANGED_MEANWHILE, file=None, detail="the artefacts changed during inspection"
+                )
                 verdict = msgspec.structs.replace(
                     verdict, status=VerdictStatus.QUARANTINED, reasons=[*verdict.reasons, reason]
                 )
@@ -79,6 +82,7 @@ class Inspections:
 
     def _inspect(self, tenant: str, root: str, stored: list[Stored]) -> Report:
         folder = root.rstrip("/") + "/"
+        recorded = self._registry.store.checksums(tenant, root.rstrip("/"))
         return inspect_files(
             (
                 FileSource(
@@ -86,6 +90,7 @@ class Inspections:
                     size=file.size,
                     local=partial(_copy, self._registry.artifacts, tenant, file, self._scratch),
                     s3_version=file.version,
+                    sha256=recorded.get(file.path),
                 )
                 for file in stored
             ),

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from anfl.inspection.codes import Code
 from anfl.inspection.report import InspectedFile, Reason
 from anfl.registry import keys
 from anfl.registry.entities import Verdict, VerdictStatus, VersionOf
@@ -39,7 +40,7 @@ def not_inspectable() -> Verdict:
     """The verdict on artefacts that this registry cannot read."""
     moment = timestamp()
     detail = "The artefacts do not lie in this registry's store (mlflow-artifacts:/…), so nothing was inspected."
-    reason = Reason(code="source_not_inspectable", file=None, detail=detail)
+    reason = Reason(code=Code.SOURCE_NOT_INSPECTABLE, file=None, detail=detail)
     return Verdict(status=VerdictStatus.QUARANTINED, reasons=[reason], requested_at=moment, inspected_at=moment)
 
 
@@ -52,7 +53,7 @@ def verdict_item(verdict: Verdict) -> Item:
     report = _packed(reasons, files)
     if len(report) > MAX_REPORT_BYTES and status is VerdictStatus.VALIDATED:
         status = VerdictStatus.QUARANTINED
-        reasons = [Reason(code="report_too_large", file=None, detail="too many files, or too long names, to record")]
+        reasons = [Reason(code=Code.REPORT_TOO_LARGE, file=None, detail="too many files, or too long names, to record")]
     while len(report) > MAX_REPORT_BYTES:
         reasons, files = reasons[: len(reasons) // 2 + 1], files[: len(files) // 2]
         report = _packed(reasons, files)

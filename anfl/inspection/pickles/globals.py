@@ -12,7 +12,7 @@ from functools import lru_cache
 
 from picklescan.scanner import SafetyLevel, scan_pickle_bytes
 
-from anfl.inspection.report import Finding, quarantine, reject
+from anfl.inspection.codes import Code, Finding
 
 _BUILTINS = "bool bytearray bytes complex dict float frozenset int list object range set slice str tuple"
 _NUMPY_DTYPES = (
@@ -42,13 +42,14 @@ _ALLOWED: dict[str, frozenset[str]] = {
         "numpy._core.multiarray": "_reconstruct scalar",
         "numpy.core.numeric": "_frombuffer",
         "numpy._core.numeric": "_frombuffer",
+        "numpy.ma": "MaskedArray",
         "numpy.ma.core": "MaskedArray _mareconstruct",
         "numpy.random._pickle": _RANDOM,
         "numpy.random._mt19937": "MT19937",
         "numpy.random._pcg64": "PCG64 PCG64DXSM",
         "numpy.random._philox": "Philox",
         "numpy.random._sfc64": "SFC64",
-        "numpy.random.bit_generator": "SeedSequence",
+        "numpy.random.bit_generator": "SeedSequence __pyx_unpickle_SeedSequence",
         "joblib.numpy_pickle": "NumpyArrayWrapper",
         "scipy.sparse._csr": "csr_matrix csr_array",
         "scipy.sparse._csc": "csc_matrix csc_array",
@@ -58,26 +59,39 @@ _ALLOWED: dict[str, frozenset[str]] = {
         "torch.nn.parameter": "Parameter Buffer",
         "torch.serialization": "_get_layout",
         "torch.storage": "UntypedStorage TypedStorage",
+        "pandas": "CategoricalDtype DataFrame DatetimeIndex Index MultiIndex RangeIndex Series StringDtype Timestamp",
+        "pandas.arrays": "ArrowStringArray BooleanArray Categorical DatetimeArray FloatingArray IntegerArray"
+        " StringArray",
+        "pandas.core.frame": "DataFrame",
+        "pandas.core.series": "Series",
+        "pandas.core.indexes.base": "Index _new_Index",
+        "pandas.core.indexes.range": "RangeIndex",
+        "pandas.core.internals.managers": "BlockManager SingleBlockManager",
+        "pandas._libs.internals": "_unpickle_block",
+        "pandas._libs.arrays": "__pyx_unpickle_NDArrayBacked",
         "sklearn.tree._tree": "Tree",
         "sklearn.utils._bunch": "Bunch",
-        "sklearn._loss.link": "IdentityLink LogLink LogitLink MultinomialLogit Interval",
+        "sklearn.metrics._dist_metrics": "newObj",
         "sklearn.neighbors._kd_tree": "newObj KDTree KDTree64 KDTree32",
         "sklearn.neighbors._ball_tree": "newObj BallTree BallTree64 BallTree32",
+        "xgboost.core": "Booster",
+        "lightgbm.basic": "Booster",
     }.items()
 }
 _ESTIMATORS = re.compile(
-    r"sklearn\.(?:calibration|cluster|compose|covariance|cross_decomposition|decomposition|discriminant_analysis|dummy"
-    r"|ensemble|feature_extraction|feature_selection|gaussian_process|impute|isotonic|kernel_approximation|kernel_ridge"
-    r"|linear_model|manifold|mixture|model_selection|multiclass|multioutput|naive_bayes|neighbors|neural_network"
-    r"|pipeline|preprocessing|random_projection|semi_supervised|svm|tree)(?:\._?\w+)*"
+    r"sklearn\.(?:_loss|calibration|cluster|compose|covariance|cross_decomposition|decomposition|discriminant_analysis"
+    r"|dummy|ensemble|feature_extraction|feature_selection|gaussian_process|impute|isotonic|kernel_approximation"
+    r"|kernel_ridge|linear_model|manifold|metrics\._dist_metrics|mixture|model_selection|multiclass|multioutput"
+    r"|naive_bayes|neighbors|neural_network|pipeline|preprocessing|random_projection|semi_supervised|svm|tree)"
+    r"(?:\._?\w+)*|xgboost\.sklearn|lightgbm\.sklearn"
 )
-"""scikit-learn's modules of estimators: of these, classes (names in CamelCase) are allowed."""
+"""Modules of estimators: of these, classes (names in CamelCase) are allowed."""
 _LONGEST = 512
-_CLASS = re.compile(r"[A-Z][A-Za-z0-9]*")
+_CLASS = re.compile(r"_?[A-Z][A-Za-z0-9]*")
 _WAYS_TO_RUN_CODE = re.compile(
-    r"(?:builtins|code|codeop|ctypes|ftplib|http|importlib|inspect|io|marshal|multiprocessing|nt|ntpath|os|pathlib"
+    r"_?(?:builtins|code|codeop|ctypes|ftplib|http|importlib|inspect|io|marshal|multiprocessing|nt|ntpath|os|pathlib"
     r"|pickle|pickletools|pkgutil|platform|posix|posixpath|pty|requests|runpy|shelve|shutil|signal|site|smtplib|socket"
-    r"|socketserver|subprocess|sys|tempfile|threading|types|urllib|webbrowser|zipimport)(?:\..*)?"
+    r"|socketserver|subprocess|posixsubprocess|imp|frozen_importlib|frozen_importlib_external|sys|tempfile|thread|threading|torch\.hub|types|urllib|webbrowser|zipimport)(?:\..*)?"
 )
 
 
@@ -85,17 +99,17 @@ _WAYS_TO_RUN_CODE = re.compile(
 def judge(module: str, name: str) -> Finding | None:
     """The finding that a pickle's import of ``name`` from ``module`` is; None where it is allowed."""
     if len(module) + len(name) > _LONGEST:
-        return reject("obscured_global", f"imports a name of {len(module) + len(name)} characters")
+        return Finding(Code.OBSCURED_GLOBAL, f"imports a name of {len(module) + len(name)} characters")
     if "\n" in module or "\n" in name or not module or not name:
-        return reject("obscured_global", f"imports {name!r} from {module!r}")
+        return Finding(Code.OBSCURED_GLOBAL, f"imports {name!r} from {module!r}")
     module, name = NAME_MAPPING.get((module, name), (IMPORT_MAPPING.get(module, module), name))
     if name in _ALLOWED.get(module, frozenset()):
         return None
     if _ESTIMATORS.fullmatch(module) and _CLASS.fullmatch(name):
         return None
     if _WAYS_TO_RUN_CODE.fullmatch(module) or _is_known_danger(module, name):
-        return reject("dangerous_global", f"loading it would call {module}.{name}")
-    return quarantine("unlisted_global", f"loading it would import {module}.{name}, which is not on the allow-list")
+        return Finding(Code.DANGEROUS_GLOBAL, f"loading it would call {module}.{name}")
+    return Finding(Code.UNLISTED_GLOBAL, f"loading it would import {module}.{name}, which is not on the allow-list")
 
 
 def _is_known_danger(module: str, name: str) -> bool:

@@ -1,0 +1,89 @@
+"""Takes from the present process what reading a file does not need: memory, time, and calls of the system.
+
+The limits hold for whatever a flaw of a parser would let a file do. On other systems than Linux some cannot be set.
+"""
+
+import ctypes
+import errno
+import math
+import os
+import platform
+import resource
+import struct
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+_OPEN_FILES = 64
+_NO_NEW_PRIVILEGES, _SECCOMP, _FILTER = 38, 22, 2  # prctl(2)
+_LOAD, _EQUAL, _AT_LEAST, _HAS_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06  # of classic BPF
+_NUMBER, _ARCHITECTURE, _FIRST_ARGUMENT = 0, 4, 16  # offsets in seccomp_data
+_ALLOW, _KILL, _FAIL = 0x7FFF0000, 0x80000000, 0x00050000
+_OTHER_ABI = 0x40000000
+_THREAD = 0x10000
+"""Of clone's flags: a thread, not a process."""
+_DENIED = {
+    "x86_64": (0xC000003E, 56, (41, 53, 59, 322, 57, 58, 101, 310, 311, 62, 272, 308, 321, 425, 438)),
+    "aarch64": (0xC00000B7, 220, (198, 199, 221, 281, 117, 270, 271, 129, 97, 268, 280, 425, 438)),
+}
+"""Processor → its mark, clone, and: socket, socketpair, execve, execveat, (fork, vfork,) ptrace, process_vm_readv,
+process_vm_writev, kill, unshare, setns, bpf, io_uring_setup, pidfd_getfd."""
+_CLONE3 = 435
+
+
+def limit(*, memory_bytes: int, file_bytes: int, seconds: float) -> None:
+    """Bound what the process may use from now on.
+
+    :param memory_bytes: address space beyond what it has.
+    :param file_bytes: largest file that it may write.
+    :param seconds: of processor time.
+    """
+    processor = math.ceil(seconds) + 1
+    limits = {
+        resource.RLIMIT_AS: _address_space() + memory_bytes,
+        resource.RLIMIT_CPU: processor,
+        resource.RLIMIT_FSIZE: file_bytes,
+        resource.RLIMIT_NOFILE: _OPEN_FILES,
+        resource.RLIMIT_CORE: 0,
+    }
+    for kind, most in limits.items():
+        with suppress(ValueError, OSError):  # where the system does not know the limit, or has a tighter one
+            resource.setrlimit(kind, (most, most + 1 if kind == resource.RLIMIT_CPU else most))
+
+
+def forbid_calls() -> bool:
+    """Have the kernel refuse network, programs and processes, and reaching into other processes, for good.
+
+    Whether it does: not where it is no Linux, or an unknown processor, or forbidden itself.
+    """
+    known = _DENIED.get(platform.machine())
+    if known is None or sys.platform != "linux":
+        return False
+    program = b"".join(struct.pack("=HBBI", *step) for step in _program(*known))
+    buffer = ctypes.create_string_buffer(program)
+    header = struct.pack("=H6xQ", len(program) // 8, ctypes.addressof(buffer))
+    library = ctypes.CDLL(None, use_errno=True)
+    if library.prctl(_NO_NEW_PRIVILEGES, 1, 0, 0, 0) != 0:
+        return False
+    return bool(library.prctl(_SECCOMP, _FILTER, ctypes.create_string_buffer(header), 0, 0) == 0)
+
+
+def _program(mark: int, clone: int, denied: tuple[int, ...]) -> list[tuple[int, int, int, int]]:
+    """Steps (code, steps to skip if true, if false, operand) of the filter that the kernel runs before each call."""
+    refuse = (_RETURN, 0, 0, _FAIL | errno.EPERM)
+    steps = [(_LOAD, 0, 0, _ARCHITECTURE), (_EQUAL, 1, 0, mark), (_RETURN, 0, 0, _KILL), (_LOAD, 0, 0, _NUMBER)]
+    steps += [(_AT_LEAST, 0, 1, _OTHER_ABI), refuse]
+    for number in denied:
+        steps += [(_EQUAL, 0, 1, number), refuse]
+    steps += [(_EQUAL, 0, 1, _CLONE3), (_RETURN, 0, 0, _FAIL | errno.ENOSYS)]  # libc takes clone instead
+    steps += [(_EQUAL, 0, 3, clone), (_LOAD, 0, 0, _FIRST_ARGUMENT), (_HAS_BIT, 1, 0, _THREAD), refuse]
+    return [*steps, (_RETURN, 0, 0, _ALLOW)]
+
+
+def _address_space() -> int:
+    """Bytes that the process has mapped."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
+    except OSError:
+        return 0
+    return pages * os.sysconf("SC_PAGE_SIZE")

@@ -1,0 +1,104 @@
+"""What a file is, by its content; and whether its name says something else."""
+
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath
+
+from anfl.inspection import compressed, onnx_wire, tars, tensors, text, zips
+from anfl.inspection.codes import Code, Finding
+from anfl.inspection.pickles.files import is_pickle
+
+HEAD_BYTES = 512
+_PICKLE_SUFFIXES = frozenset({".pkl", ".pickle", ".joblib", ".dill", ".cloudpickle"})
+_EXECUTABLES = (b"\x7fELF", b"\xfe\xed\xfa\xce", b"\xfe\xed\xfa\xcf", b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe")
+_UNSUPPORTED = {
+    b"\x89HDF\r\n\x1a\n": "HDF5 (Keras)",
+    b"7z\xbc\xaf\x27\x1c": "a 7z archive",
+    b"Rar!\x1a\x07": "a RAR archive",
+    b"\x28\xb5\x2f\xfd": "compressed with zstd",
+    b"\x04\x22\x4d\x18": "compressed with lz4",
+    b"GGUF": "GGUF",
+    b"PAR1": "Parquet",
+    b"%PDF": "PDF",
+    b"\x00asm": "WebAssembly",
+}
+_EXPECTED = {
+    ".safetensors": {"safetensors"},
+    ".npy": {"npy"},
+    ".npz": {"zip"},
+    ".zip": {"zip"},
+    ".skops": {"zip"},
+    ".keras": {"zip"},
+    ".tar": {"tar"},
+    ".onnx": {"onnx"},
+    ".json": {"text"},
+    ".yaml": {"text"},
+    ".yml": {"text"},
+    ".txt": {"text"},
+    ".md": {"text"},
+    ".csv": {"text"},
+}
+"""What a file with this extension must be: anything else would be opened as something that it is not."""
+_BY_NAME = (".safetensors", ".onnx", ".npy", ".npz", ".zip")
+"""Where no content tells the format, what the extension promises is what it fails to be."""
+
+
+def suffix_of(name: str) -> str:
+    """The extension, in lower case and with its dot."""
+    return PurePosixPath(name).suffix.lower()
+
+
+def format_of(name: str, path: Path, *, tick: Callable[[], None]) -> str | None:
+    """The format of a file; None where it is none that is known.
+
+    :param tick: raises when the time is over.
+    """
+    with path.open("rb") as stream:
+        head = stream.read(HEAD_BYTES)
+    if not head:
+        return "empty"
+    if tensors.looks_like_safetensors(head):
+        return "safetensors"
+    simple = format_of_head(head)
+    if simple is not None:
+        return simple
+    if compressed.is_compressed(head):
+        return "tar" if tars.is_tar(path) else "compressed"
+    if tars.begins_like_tar(head):
+        return "tar"
+    if onnx_wire.looks_like(head):
+        return "onnx"
+    if unsupported(head) is not None:
+        return "unsupported"
+    if suffix_of(name) in _PICKLE_SUFFIXES or is_pickle(path, tick=tick):
+        return "pickle"
+    with path.open("rb") as stream:
+        if text.is_text(stream):
+            return "text"
+    if head.startswith(b"MZ"):
+        return "executable"
+    suffix = suffix_of(name)
+    return {".npz": "zip"}.get(suffix, suffix.removeprefix(".")) if suffix in _BY_NAME else None
+
+
+def format_of_head(head: bytes) -> str | None:
+    """Formats that their first bytes tell."""
+    if head.startswith(zips.MAGIC):
+        return "zip"
+    if head.startswith(tensors.NPY_MAGIC):
+        return "npy"
+    if head[:1] == b"\x80" and head[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
+        return "pickle"
+    return "executable" if head.startswith(_EXECUTABLES) else None
+
+
+def unsupported(head: bytes) -> str | None:
+    """What a file is that begins with ``head``, where that is known and not looked into."""
+    return next((what for magic, what in _UNSUPPORTED.items() if head.startswith(magic)), None)
+
+
+def misleading(name: str, form: str | None) -> list[Finding]:
+    """The finding that a name promises another format."""
+    expected = _EXPECTED.get(suffix_of(name))
+    if expected is None or form is None or form in expected | {"empty"}:
+        return []
+    return [Finding(Code.MISLEADING_EXTENSION, f"the content is {form}")]

@@ -1,0 +1,100 @@
+"""MLflow's ``MLmodel``: what loads the model, which files it consists of, and its signature."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import yaml
+
+from anfl.inspection.codes import Code, Finding
+from anfl.inspection.documents import check_yaml
+from anfl.inspection.examination import Facts, Needed
+from anfl.inspection.members import escapes
+from anfl.inspection.signatures import Signature, declared
+
+MLMODEL_BYTES = 1024 * 1024
+_DATA_LOADERS = re.compile(
+    r"mlflow\.(?:sklearn|pytorch|tensorflow|keras|onnx|xgboost|lightgbm|catboost|spark|statsmodels|transformers"
+    r"|sentence_transformers|prophet|spacy|paddle|diviner|pmdarima|h2o|pyfunc\.model)"
+)
+"""MLflow's own loaders: what they load are the files that are inspected beside the MLmodel."""
+_FILES = frozenset(
+    ["data", "model_path", "pickled_model", "model_data", "python_model", "model_binary", "artifact_path"]
+)
+"""Members of a flavor that name a file or folder of the model."""
+
+
+def mlmodel(content: bytes) -> Facts:
+    """What an ``MLmodel`` says: it must be YAML, and name no loader or code of its own.
+
+    :raises Finding: it cannot be read.
+    """
+    if len(content) > MLMODEL_BYTES:
+        raise Finding(Code.OVERSIZE_HEADER, f"MLmodel has more than {MLMODEL_BYTES} bytes")
+    findings = check_yaml(content)
+    if findings:
+        return Facts(findings=findings)
+    try:
+        document: Any = yaml.safe_load(content)
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        raise Finding(Code.MALFORMED, f"MLmodel cannot be read: {str(error).splitlines()[0]}") from None
+    flavors = document.get("flavors") if isinstance(document, dict) else None
+    if not isinstance(flavors, dict):
+        raise Finding(Code.MALFORMED, "MLmodel has no flavors")
+    findings += [
+        Finding(Code.PATH_ESCAPE, f"MLmodel names the path {text!r}") for text in _texts(flavors) if _climbs(text)
+    ]
+    findings += _loaders(flavors.get("python_function"))
+    onnx = flavors.get("onnx")
+    return Facts(
+        findings=findings,
+        needed=[] if findings else list(_needed(flavors)),
+        signature=_signature(document, findings),
+        describes=str(onnx["data"]) if isinstance(onnx, dict) and "data" in onnx else None,
+    )
+
+
+def _signature(document: dict[Any, Any], findings: list[Finding]) -> Signature | None:
+    if document.get("signature") is None:
+        return None
+    try:
+        return declared(document["signature"])
+    except Finding as finding:
+        findings.append(finding)
+        return None
+
+
+def _loaders(pyfunc: object) -> Iterator[Finding]:
+    if not isinstance(pyfunc, dict):
+        return
+    loader = str(pyfunc.get("loader_module", ""))
+    if pyfunc.get("code"):
+        yield Finding(Code.CUSTOM_CODE, "loading the model puts its own code on the import path")
+    if loader and _DATA_LOADERS.fullmatch(loader) is None:
+        yield Finding(Code.CUSTOM_CODE, f"loading the model imports {loader}")
+
+
+def _needed(flavors: dict[Any, Any]) -> Iterator[Needed]:
+    for flavor in flavors.values():
+        if isinstance(flavor, dict):
+            named = (value for key, value in flavor.items() if key in _FILES and isinstance(value, str))
+            yield from (Needed(value) for value in named if not escapes(value))
+
+
+def _texts(flavors: dict[Any, Any]) -> list[str]:
+    """Every text in the flavors: any of them may be a path below the model's folder."""
+    waiting: list[Any] = [flavors]
+    texts: list[str] = []
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            waiting += value.values()
+        elif isinstance(value, list):
+            waiting += value
+        elif isinstance(value, str):
+            texts.append(value)
+    return texts
+
+
+def _climbs(value: str) -> bool:
+    return ".." in re.split(r"[/\\]", value)

@@ -1,0 +1,1 @@
+"""Reads pickles opcode by opcode, as their loaders would, without calling anything."""

@@ -1,0 +1,127 @@
+"""The unpickler's stack and memo with symbolic values. Work and memory are bounded by the file's size."""
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from anfl.inspection.codes import Code, Finding
+
+KEPT_ITEMS = 64
+_MAX_MEMO = 3_000_000
+_MAX_STACK = 5_000_000
+_FARTHEST_INDEX = 1 << 24
+"""The unpickler allocates its memo up to the largest index; Python numbers them without gaps."""
+
+
+class Unknown:
+    """A value that does not matter here."""
+
+
+class _Mark:
+    """The mark object on the stack."""
+
+
+UNKNOWN: Final = Unknown()
+_MARK: Final = _Mark()
+
+
+@dataclass(frozen=True)
+class Global:
+    """What was imported."""
+
+    module: str
+    name: str
+
+
+@dataclass(eq=False)
+class Instance:
+    """What calling or instantiating ``of`` with ``arguments`` would give."""
+
+    of: object
+    arguments: object = UNKNOWN
+    state: object = UNKNOWN
+
+
+@dataclass
+class Machine:
+    """Stack and memo of one pickle."""
+
+    stack: list[object] = field(default_factory=list)
+    memo: dict[int, object] = field(default_factory=dict)
+
+    def pop(self) -> object:
+        """The topmost value, taken off.
+
+        :raises Finding: there is none.
+        """
+        value = self.top()
+        self.stack.pop()
+        return value
+
+    def top(self) -> object:
+        """The topmost value.
+
+        :raises Finding: there is none.
+        """
+        if not self.stack or self.stack[-1] is _MARK:
+            raise Finding(Code.MALFORMED, "a pickle takes more values than it has")
+        return self.stack[-1]
+
+    def push(self, value: object) -> None:
+        """:raises Finding: there are too many values."""
+        if len(self.stack) >= _MAX_STACK:
+            raise Finding(Code.TOO_COMPLEX, "a pickle holds too many values at once")
+        self.stack.append(value)
+
+    def mark(self) -> None:
+        """Begin a group of values."""
+        self.push(_MARK)
+
+    def drop(self) -> None:
+        """Take the topmost value or mark off.
+
+        :raises Finding: there is none.
+        """
+        if not self.stack:
+            raise Finding(Code.MALFORMED, "a pickle takes more values than it has")
+        self.stack.pop()
+
+    def group(self) -> list[object]:
+        """The values above the last mark, taken off with it.
+
+        :raises Finding: there is no mark.
+        """
+        for at in range(len(self.stack) - 1, -1, -1):
+            if self.stack[at] is _MARK:
+                items = self.stack[at + 1 :]
+                del self.stack[at:]
+                return items
+        raise Finding(Code.MALFORMED, "a pickle ends a group that it never began")
+
+    def remember(self, index: int) -> None:
+        """Keep the topmost value in the memo.
+
+        :raises Finding: there are too many, or the index alone would fill the loader's memory.
+        """
+        if index > _FARTHEST_INDEX:
+            raise Finding(Code.MEMORY_BOMB, f"a pickle has its loader make room for {index} memo entries")
+        if len(self.memo) >= _MAX_MEMO:
+            raise Finding(Code.TOO_COMPLEX, "a pickle remembers too many values")
+        self.memo[index] = self.top()
+
+    def recall(self, index: int) -> None:
+        """Push a value from the memo.
+
+        :raises Finding: it is not there.
+        """
+        if index not in self.memo:
+            raise Finding(Code.MALFORMED, "a pickle recalls a value that it never remembered")
+        self.push(self.memo[index])
+
+
+def merge(target: object, items: list[object]) -> object:
+    """``target`` with the entries that may matter; anything but a small dictionary is left alone."""
+    if isinstance(target, dict):
+        for key, value in zip(items[::2], items[1::2], strict=False):
+            if isinstance(key, str) and len(target) < KEPT_ITEMS:
+                target[key] = value
+    return target

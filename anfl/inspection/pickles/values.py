@@ -1,0 +1,129 @@
+"""Pickle opcodes that only make values: numbers, texts, bytes, and collections of what is on the stack."""
+
+import codecs
+from collections.abc import Callable
+from typing import Any
+
+from anfl.inspection.codes import Code, Finding
+from anfl.inspection.pickles.machine import KEPT_ITEMS, UNKNOWN, Machine, merge
+from anfl.inspection.streams import Cursor
+
+_LINE_BYTES = 65_536
+_KEPT_TEXT = 512
+"""Texts longer than this are no names of modules."""
+_KEPT_DIGITS = 20
+_BYTES = {"BINBYTES": 4, "BINBYTES8": 8, "BYTEARRAY8": 8, "SHORT_BINBYTES": 1, "LONG4": 4}
+"""Payloads whose content does not matter: width of their count in bytes."""
+_TEXTS = {"SHORT_BINUNICODE": 1, "BINUNICODE": 4, "BINUNICODE8": 8, "SHORT_BINSTRING": 1, "BINSTRING": 4}
+_INTEGERS = {"BININT": 4, "BININT1": 1, "BININT2": 2}
+_CONSTANTS: dict[str, Any] = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "EMPTY_TUPLE": ()}
+
+
+def line(cursor: Cursor) -> str:
+    """A line of a pickle, as it stands there.
+
+    :raises Finding: it does not end.
+    """
+    return cursor.line(_LINE_BYTES).decode("utf-8", errors="replace")
+
+
+def count(cursor: Cursor, width: int) -> int:
+    """A length or index of ``width`` bytes.
+
+    :raises Finding: the pickle ends before.
+    """
+    return int.from_bytes(cursor.read(width), "little")
+
+
+def push_value(name: str, cursor: Cursor, machine: Machine) -> None:
+    """Do what the opcode ``name`` does.
+
+    :raises Finding: the pickle is malformed, or ends before.
+    """
+    if name in _TEXTS:
+        machine.push(_text(cursor, count(cursor, _TEXTS[name])))
+    elif name in _BYTES:
+        cursor.skip(count(cursor, _BYTES[name]))
+        machine.push(UNKNOWN)
+    elif name in _CONSTANTS:
+        machine.push(_CONSTANTS[name])
+    elif name in _INTEGERS:
+        machine.push(int.from_bytes(cursor.read(_INTEGERS[name]), "little", signed=name == "BININT"))
+    elif name == "LONG1":
+        machine.push(int.from_bytes(cursor.read(count(cursor, 1)), "little", signed=True))
+    elif name == "BINFLOAT":
+        cursor.read(8)
+        machine.push(UNKNOWN)
+    elif name in _LINES:
+        machine.push(_LINES[name](cursor.line(_LINE_BYTES)))
+    else:
+        _collect(name, machine)
+
+
+def _string(raw: bytes) -> object:
+    """Protocol 0 writes byte strings as Python source, quoted and escaped."""
+    if len(raw) < 2 or raw[:1] not in b"'\"" or raw[:1] != raw[-1:]:
+        raise Finding(Code.MALFORMED, "a pickle's string has no quotes")
+    try:
+        decoded, _ = codecs.escape_decode(raw[1:-1])
+    except ValueError:
+        raise Finding(Code.MALFORMED, "a pickle's string cannot be read") from None
+    return _short(bytes(decoded).decode("utf-8", errors="replace"))
+
+
+def _unicode(raw: bytes) -> object:
+    try:
+        return _short(raw.decode("raw-unicode-escape"))
+    except ValueError:
+        raise Finding(Code.MALFORMED, "a pickle's text cannot be read") from None
+
+
+def _integer(raw: bytes) -> object:
+    digits = raw.removesuffix(b"L").strip()
+    if raw in (b"00", b"01"):
+        return raw == b"01"
+    try:
+        return int(digits) if len(digits) <= _KEPT_DIGITS else UNKNOWN
+    except ValueError:
+        raise Finding(Code.MALFORMED, "a pickle's number cannot be read") from None
+
+
+_LINES: dict[str, Callable[[bytes], object]] = {
+    "STRING": _string,
+    "UNICODE": _unicode,
+    "INT": _integer,
+    "LONG": _integer,
+    "FLOAT": lambda _: UNKNOWN,
+}
+
+
+def _text(cursor: Cursor, length: int) -> object:
+    if length > _KEPT_TEXT:
+        cursor.skip(length)
+        return UNKNOWN
+    return cursor.read(length).decode("utf-8", errors="replace")
+
+
+def _short(text: str) -> object:
+    return text if len(text) <= _KEPT_TEXT else UNKNOWN
+
+
+def _collect(name: str, machine: Machine) -> None:
+    match name:
+        case "TUPLE1" | "TUPLE2" | "TUPLE3":
+            items = [machine.pop() for _ in range(int(name[-1]))]
+            machine.push(tuple(reversed(items)))
+        case "TUPLE":
+            values = machine.group()
+            machine.push(tuple(values) if len(values) <= KEPT_ITEMS else UNKNOWN)
+        case "EMPTY_LIST" | "EMPTY_SET":
+            machine.push(UNKNOWN)
+        case "LIST" | "FROZENSET":
+            machine.group()
+            machine.push(UNKNOWN)
+        case "EMPTY_DICT":
+            machine.push({})
+        case "DICT":
+            machine.push(merge({}, machine.group()))
+        case _:
+            raise Finding(Code.MALFORMED, f"unexpected pickle opcode {name}")

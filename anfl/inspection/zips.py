@@ -1,0 +1,120 @@
+"""Zip archives: every member, and whether all readers of the archive see the same ones."""
+
+import stat
+import struct
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, cast
+
+from anfl.inspection.codes import Code, Finding
+from anfl.inspection.limits import Budget
+from anfl.inspection.members import Member, Names
+from anfl.inspection.streams import Counted, translated
+
+MAGIC = (b"PK\x03\x04", b"PK\x05\x06")
+_LOCAL_HEADER = 30
+_MAX_DESCRIPTOR = 24
+"""Checksum and sizes behind a member's data, where its header does not tell them."""
+_DESCRIBED = 0x8
+
+
+def zip_members(path: Path, *, budget: Budget) -> Iterator[Member | Finding]:
+    """Members of a zip archive and what is wrong with it.
+
+    :raises Finding: nothing more can be read from it.
+    """
+    with _opened(path) as archive:
+        names = Names()
+        with translated("the archive"):
+            hidden = list(_hidden(path, archive))
+        yield from hidden
+        for info in archive.infolist():
+            budget.entry()
+            problem = names.problem(info.orig_filename) or _problem(info)
+            if problem is not None:
+                yield problem
+            elif not info.is_dir():
+                yield from _member(archive, info, budget)
+
+
+def zip_names(path: Path) -> list[str]:
+    """Names of a zip archive's members, as they stand in it.
+
+    :raises Finding: it cannot be read.
+    """
+    with _opened(path) as archive:
+        return archive.namelist()
+
+
+def is_also_zip(path: Path) -> bool:
+    """Whether a file of another format can be read as a zip archive that holds something."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return bool(archive.infolist())
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, struct.error):
+        return False
+
+
+def _opened(path: Path) -> zipfile.ZipFile:
+    with translated("the archive"):
+        return zipfile.ZipFile(path)
+
+
+def _problem(info: zipfile.ZipInfo) -> Finding | None:
+    mode = info.external_attr >> 16
+    if mode and stat.S_IFMT(mode) not in (0, stat.S_IFREG, stat.S_IFDIR):
+        return Finding(Code.LINK, f"{info.filename!r} is a link or a device")
+    if info.is_dir() and info.file_size:
+        return Finding(Code.MALFORMED, f"{info.filename!r} is a folder with content")
+    if info.flag_bits & 0x1:
+        return Finding(Code.ENCRYPTED, f"{info.filename!r} is encrypted")
+    return None
+
+
+def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, budget: Budget) -> Iterator[Member | Finding]:
+    try:
+        with translated(repr(info.filename)), archive.open(info) as stream:
+            counted = Counted(stream, budget=budget, compressed=info.compress_size)
+            yield Member(name=info.filename, size=info.file_size, stream=cast("IO[bytes]", counted))
+            while counted.read():  # the rest: its checksum is compared at the end
+                pass
+    except Finding as finding:
+        if finding.code in (Code.ARCHIVE_BOMB, Code.TIME_LIMIT):
+            raise
+        yield finding
+
+
+def _hidden(path: Path, archive: zipfile.ZipFile) -> Iterator[Finding]:
+    """Bytes that belong to no member: other readers of the archive may see them.
+
+    Python finds members from the directory at the end, others read them one after the other from the start.
+    """
+    infos = sorted(archive.infolist(), key=lambda info: info.header_offset)
+    if infos and infos[0].header_offset > 0:
+        yield Finding(Code.POLYGLOT, "other data stands before the archive")
+    with path.open("rb") as stream:
+        following = [info.header_offset for info in infos[1:]] + [archive.start_dir]
+        for info, end in zip(infos, following, strict=True):
+            stream.seek(info.header_offset)
+            header = stream.read(_LOCAL_HEADER)
+            if len(header) < _LOCAL_HEADER or not header.startswith(MAGIC[0]):
+                yield Finding(Code.MALFORMED, f"{info.filename!r} has no header of its own")
+                continue
+            name, extra = struct.unpack("<HH", header[26:30])
+            gap = end - (info.header_offset + _LOCAL_HEADER + name + extra + info.compress_size)
+            if gap < 0:
+                yield Finding(Code.ARCHIVE_BOMB, f"{info.filename!r} overlaps another member")
+            elif gap > (_MAX_DESCRIPTOR if info.flag_bits & _DESCRIBED else 0):
+                yield Finding(Code.HIDDEN_DATA, f"{gap} bytes behind {info.filename!r} belong to no member")
+        stream.seek(archive.start_dir)
+        behind = _behind_directory(stream.read(), archive)
+    if behind:
+        yield Finding(Code.TRAILING_DATA, f"{behind} bytes follow the archive")
+
+
+def _behind_directory(tail: bytes, archive: zipfile.ZipFile) -> int:
+    """Bytes behind the end record; ``tail`` is all from the directory on."""
+    end = tail.rfind(b"PK\x05\x06")
+    comment = len(archive.comment)
+    return 0 if end < 0 else len(tail) - (end + 22 + comment)

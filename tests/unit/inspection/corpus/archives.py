@@ -1,0 +1,213 @@
+"""Archives that lead astray: out of their folder, into a bomb, past the inspection."""
+
+import bz2
+import gzip
+import io
+import lzma
+import os
+import struct
+import tarfile
+import zipfile
+import zlib
+
+import numpy as np
+
+from anfl.inspection.codes import Code
+from tests.unit.inspection.corpus.case import Case, case
+from tests.unit.inspection.corpus.pickles import CALL, SYSTEM, reduced
+
+_ATTACK = reduced(os.system, "true")
+_LARGE = 12 * 1024**2
+
+
+def zipped(*members: tuple[str | zipfile.ZipInfo, bytes], compression: int = zipfile.ZIP_STORED) -> bytes:
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w", compression) as archive:
+        for name, content in members:
+            archive.writestr(name, content)
+    return target.getvalue()
+
+
+def tarred(*members: tarfile.TarInfo | tuple[str, bytes], mode: str = "w") -> bytes:
+    target = io.BytesIO()
+    with tarfile.open(fileobj=target, mode=mode) as archive:  # type: ignore[call-overload]
+        for member in members:
+            if isinstance(member, tarfile.TarInfo):
+                archive.addfile(member)
+            else:
+                info = tarfile.TarInfo(member[0])
+                info.size = len(member[1])
+                archive.addfile(info, io.BytesIO(member[1]))
+    return target.getvalue()
+
+
+def torch_like(*members: tuple[str, bytes]) -> bytes:
+    return zipped(("archive/data.pkl", b"\x80\x02}."), ("archive/version", b"3\n"), *members)
+
+
+def _linked(kind: bytes, target: str) -> tarfile.TarInfo:
+    info = tarfile.TarInfo("model.npy")
+    info.type, info.linkname = kind, target
+    return info
+
+
+def _symlink() -> zipfile.ZipInfo:
+    info = zipfile.ZipInfo("model.npy")
+    info.create_system, info.external_attr = 3, 0o120777 << 16
+    return info
+
+
+def _patched(content: bytes, old: bytes, new: bytes, *, last: bool = False) -> bytes:
+    """``content`` with the first or last ``old`` replaced by as many bytes."""
+    at = content.rfind(old) if last else content.find(old)
+    assert at >= 0
+    return content[:at] + new + content[at + len(old) :]
+
+
+def _expanding(size: int) -> bytes:
+    """``size`` zeros, deflated."""
+    compressor = zlib.compressobj(9, wbits=31)
+    piece = compressor.compress(bytes(1 << 20))
+    for _ in range(size // (1 << 20) - 1):
+        piece += compressor.compress(bytes(1 << 20))
+    return piece + compressor.flush()
+
+
+def _zip_bomb() -> bytes:
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("zeros.npy", "w") as member:
+        header = io.BytesIO()
+        np.lib.format.write_array_header_1_0(header, {"descr": "|u1", "fortran_order": False, "shape": (_LARGE,)})
+        member.write(header.getvalue())
+        for _ in range(_LARGE // (1 << 20)):
+            member.write(bytes(1 << 20))
+    return target.getvalue()
+
+
+def _overlapping() -> bytes:
+    """Two names in the directory, one stretch of data: the trick of the zip bombs that need no recursion."""
+    content = zipped(("a.txt", b"x" * 64), ("b.txt", b"y" * 64))
+    directory = content.index(b"PK\x01\x02")
+    second = content.index(b"PK\x01\x02", directory + 4)
+    return content[: second + 42] + struct.pack("<I", 0) + content[second + 46 :]
+
+
+def _hidden_member() -> bytes:
+    """A member that stands between two others, and not in the directory."""
+    content = zipped(("a.txt", b"a"), ("evil.pkl", _ATTACK), ("z.txt", b"z"))
+    start = content.index(b"PK\x01\x02")
+    first = content.index(b"PK\x01\x02", start + 4)
+    second = content.index(b"PK\x01\x02", first + 4)
+    shortened = content[:first] + content[second:]
+    end = shortened.rindex(b"PK\x05\x06")
+    size = struct.unpack("<I", shortened[end + 12 : end + 16])[0] - (second - first)
+    return shortened[: end + 8] + struct.pack("<HHI", 2, 2, size) + shortened[end + 16 :]
+
+
+def _nested(levels: int) -> bytes:
+    content = zipped(("model.pkl", _ATTACK))
+    for level in range(levels):
+        content = zipped((f"level{level}.zip", content))
+    return content
+
+
+def _many_members() -> bytes:
+    return zipped(*((f"{number}.txt", b"") for number in range(1001)))
+
+
+def _sparse() -> bytes:
+    info = tarfile.TarInfo("model.npy")
+    info.type = tarfile.GNUTYPE_SPARSE
+    content = bytearray(info.tobuf(tarfile.GNU_FORMAT))
+    content[386:410] = b"%011o\0%011o\0" % (1 << 32, 0)  # one empty piece
+    content[483:495] = b"%011o\0" % (1 << 32)  # the size that it pretends to have
+    content[148:156] = b"        "
+    content[148:156] = b"%06o\0 " % sum(content[:512])
+    return bytes(content) + bytes(1024)
+
+
+def _huge_dictionary() -> bytes:
+    """A few bytes for which a decompressor makes room for 2 GiB."""
+    content = lzma.compress(b"x", format=lzma.FORMAT_ALONE)
+    return content[:1] + struct.pack("<I", 1 << 31) + content[5:]
+
+
+_STORED = zipped(("a.txt", b"some text to damage"))
+_TAR = tarred(("a.txt", b"x" * 2000))
+
+CASES: list[Case] = [
+    case("attack.zip", zipped(("model.pkl", _ATTACK)), Code.DANGEROUS_GLOBAL),
+    case("torch-attack.pt", zipped(("archive/data.pkl", _ATTACK)), Code.DANGEROUS_GLOBAL),
+    case("torch-beside.pt", torch_like(("archive/other.pkl", _ATTACK)), Code.DANGEROUS_GLOBAL),
+    case("torch-script.pt", torch_like(("archive/code/m.py", b"import os\n")), Code.CUSTOM_CODE),
+    case("torch-two-roots.pt", torch_like(("other/data.pkl", b"\x80\x02X\x01\0\0\0aQ.")), Code.PERSISTENT_ID),
+    case("torch-other-case.pt", torch_like(("archive/DATA.PKL", _ATTACK)), Code.DUPLICATE_MEMBER),
+    case("torch-hidden-in-data.pt", torch_like(("archive/data/evil.pkl", _ATTACK)), Code.DANGEROUS_GLOBAL),
+    case("weights.7z", b"7z\xbc\xaf\x27\x1c\0\4" + _ATTACK, Code.UNSUPPORTED_FORMAT),
+    case("pytorch_model.bin.7z.bin", b"7z\xbc\xaf\x27\x1c\0\4", Code.UNSUPPORTED_FORMAT),
+    case("old.h5", b"\x89HDF\r\n\x1a\n" + bytes(64), Code.UNSUPPORTED_FORMAT),
+    case("nested.zip", _nested(1), Code.DANGEROUS_GLOBAL),
+    case("too-deep.zip", _nested(4), Code.TOO_DEEP),
+    case("attack.tar.gz", tarred(("model.pkl", _ATTACK), mode="w:gz"), Code.DANGEROUS_GLOBAL),
+    case("attack.gz", gzip.compress(_ATTACK), Code.DANGEROUS_GLOBAL),
+    case("attack-protocol0.bz2", bz2.compress(SYSTEM + CALL), Code.DANGEROUS_GLOBAL),
+    case("attack.xz", lzma.compress(_ATTACK), Code.DANGEROUS_GLOBAL),
+    case("attack-zlib.joblib", zlib.compress(_ATTACK), Code.DANGEROUS_GLOBAL),
+    # Out of the folder
+    *(
+        case(f"escape-{number}.zip", zipped((name, b"x")), Code.PATH_ESCAPE)
+        for number, name in enumerate(("../x", "a/../../x", "/etc/x", "C:/x", "..\\x", "\\\\host\\x"))
+    ),
+    case("escape.tar", tarred(("../../etc/cron.d/x", b"x")), Code.PATH_ESCAPE),
+    case("absolute.tar", tarred(("/etc/x", b"x")), Code.PATH_ESCAPE),
+    case("symlink.tar", tarred(_linked(tarfile.SYMTYPE, "/etc/passwd")), Code.LINK),
+    case("hardlink.tar", tarred(_linked(tarfile.LNKTYPE, "/etc/passwd")), Code.LINK),
+    case("device.tar", tarred(_linked(tarfile.CHRTYPE, "")), Code.LINK),
+    case("fifo.tar", tarred(_linked(tarfile.FIFOTYPE, "")), Code.LINK),
+    case("symlink.zip", zipped((_symlink(), b"/etc/passwd")), Code.LINK),
+    # Names
+    case("nul.zip", _patched(_patched(zipped(("modelX.txt", b"x")), b"X", b"\0"), b"X", b"\0"), Code.DECEPTIVE_NAME),
+    case("rtl.zip", zipped(("model\u202etxt.pkl", b"N.")), Code.DECEPTIVE_NAME),
+    case("zero-width.zip", zipped(("data\u200b.txt", b"x")), Code.DECEPTIVE_NAME),
+    case("blank.zip", zipped(("a/ data.txt", b"x")), Code.DECEPTIVE_NAME),
+    case("newline.tar", tarred(("cos\nsystem\n", b"x")), Code.DECEPTIVE_NAME),
+    case(
+        "duplicate.zip",
+        _patched(_patched(zipped(("a.txt", b"1"), ("b.txt", b"2")), b"b.txt", b"a.txt"), b"b.txt", b"a.txt"),
+        Code.DUPLICATE_MEMBER,
+    ),
+    case("duplicate-full-width.zip", zipped(("a.txt", b"1"), ("\uff41.txt", b"2")), Code.DUPLICATE_MEMBER),
+    case("duplicate.tar", tarred(("a.txt", b"1"), ("a.txt", b"2")), Code.DUPLICATE_MEMBER),
+    # Bombs
+    case("bomb.npz", _zip_bomb(), Code.ARCHIVE_BOMB),
+    case("bomb.gz", _expanding(_LARGE), Code.ARCHIVE_BOMB),
+    case("bomb-in-bomb.gz", gzip.compress(_expanding(_LARGE)), Code.ARCHIVE_BOMB),
+    case("bomb-in-zip.zip", zipped(("bomb.gz", _expanding(_LARGE))), Code.ARCHIVE_BOMB),
+    case("overlapping.zip", _overlapping(), Code.ARCHIVE_BOMB, Code.MALFORMED, Code.HIDDEN_DATA),
+    case("dictionary.lzma", _huge_dictionary(), Code.MEMORY_LIMIT),
+    case("many.zip", _many_members(), Code.ARCHIVE_BOMB),
+    case("sparse.tar", _sparse(), Code.ARCHIVE_BOMB),
+    # Readers that differ
+    case("hidden-member.zip", _hidden_member(), Code.HIDDEN_DATA),
+    case("prefixed.zip", b"#!/bin/sh\n" + _STORED, Code.POLYGLOT),
+    case("zip-and-pickle.pkl", b"\x80\x04N." + _STORED, Code.POLYGLOT, Code.TRAILING_DATA),
+    case("trailing.zip", _STORED + b"trailing", Code.TRAILING_DATA),
+    case("trailing.tar", _TAR + b"trailing", Code.TRAILING_DATA),
+    case("trailing.bz2", bz2.compress(b"x") + b"trailing", Code.TRAILING_DATA),
+    case("trailing.xz", lzma.compress(b"x") + b"trailing", Code.TRAILING_DATA),
+    case("trailing.joblib", zlib.compress(b"\x80\x04N.") + b"trailing", Code.TRAILING_DATA),
+    case(
+        "encrypted.zip",
+        _patched(_patched(_STORED, b"\x14\0\0\0\0\0", b"\x14\0\1\0\0\0"), b"\x14\0\0\0\0\0", b"\x14\0\1\0\0\0"),
+        Code.ENCRYPTED,
+    ),
+    # Damage
+    case("damaged.zip", _patched(_STORED, b"damage", b"DAMAGE"), Code.CHECKSUM_MISMATCH),
+    case("damaged.gz", gzip.compress(b"x" * 99)[:-8] + bytes(8), Code.CHECKSUM_MISMATCH),
+    case("negative.zip", _STORED[:-6] + struct.pack("<I", 60) + _STORED[-2:], Code.MALFORMED),
+    case("cut.zip", _STORED[:-30], Code.MALFORMED),
+    case("cut.gz", gzip.compress(os.urandom(999))[:-100], Code.TRUNCATED),
+    case("cut.bz2", bz2.compress(os.urandom(999))[:-100], Code.TRUNCATED),
+    case("cut.tar", _TAR[:1500], Code.TRUNCATED),
+    case("text.npz", b"no archive at all\xff", Code.MALFORMED),
+]

@@ -1,0 +1,127 @@
+"""Tensors, documents and names that are not what they should be."""
+
+import io
+import json
+import os
+import struct
+
+import numpy as np
+import safetensors.numpy
+
+from anfl.inspection.codes import Code
+from tests.unit.inspection.corpus.archives import zipped
+from tests.unit.inspection.corpus.case import Case, case
+from tests.unit.inspection.corpus.pickles import CALL, SYSTEM, Reduced, reduced
+
+_ATTACK = reduced(os.system, "true")
+_TENSORS = safetensors.numpy.save({"a": np.arange(6, dtype=np.float32)})
+_LAUGHS = "a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n" + "".join(
+    f"a{n}: &a{n} [{','.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 9)
+)
+_MLMODEL = "flavors:\n  python_function:\n    loader_module: {loader}\n    {more}\n"
+
+
+def array(values: "np.ndarray[tuple[int, ...], np.dtype[np.generic]]", *, allow_pickle: bool = False) -> bytes:
+    target = io.BytesIO()
+    np.save(target, values, allow_pickle=allow_pickle)
+    return target.getvalue()
+
+
+def tensors(header: object, data: bytes = b"") -> bytes:
+    """A safetensors file with any header."""
+    encoded = header.encode() if isinstance(header, str) else json.dumps(header).encode()
+    return struct.pack("<Q", len(encoded)) + encoded + data
+
+
+def tensor(start: int, end: int, *, dtype: str = "F32", shape: tuple[int, ...] = (1,)) -> dict[str, object]:
+    return {"dtype": dtype, "shape": shape, "data_offsets": [start, end]}
+
+
+_ARRAY = array(np.arange(100))
+
+CASES: list[Case] = [
+    # safetensors
+    case("header-bomb.safetensors", struct.pack("<Q", 1 << 40) + b"{}", Code.OVERSIZE_HEADER),
+    case("header-100mb.safetensors", struct.pack("<Q", 100_000_001) + b"{" + b" " * 64, Code.OVERSIZE_HEADER),
+    case("header-beyond.safetensors", struct.pack("<Q", 5000) + b"{}", Code.TRUNCATED),
+    case("cut.safetensors", _TENSORS[:-4], Code.TRUNCATED),
+    case("cut-length.safetensors", b"\x08\0\0\xff", Code.TRUNCATED),
+    case("trailing.safetensors", _TENSORS + b"trailing", Code.TRAILING_DATA),
+    case("no-json.safetensors", tensors("{nothing}"), Code.MALFORMED),
+    case("overlap.safetensors", tensors({"a": tensor(0, 4), "b": tensor(2, 6)}, bytes(6)), Code.MALFORMED),
+    case("hole.safetensors", tensors({"a": tensor(0, 4), "b": tensor(8, 12)}, bytes(12)), Code.MALFORMED),
+    case("wrong-size.safetensors", tensors({"a": tensor(0, 4, shape=(9,))}, bytes(4)), Code.MALFORMED),
+    case("overflow.safetensors", tensors({"a": tensor(0, 4, shape=(2**63, 2**63))}, bytes(4)), Code.MALFORMED),
+    case(
+        "twice.safetensors",
+        tensors(f'{{"a": {json.dumps(tensor(0, 4))}, "a": {json.dumps(tensor(0, 4))}}}', bytes(4)),
+        Code.MALFORMED,
+    ),
+    case("and-zip.safetensors", _TENSORS + zipped(("x.txt", b"x")), Code.POLYGLOT, Code.TRAILING_DATA),
+    case("pickle.safetensors", _ATTACK, Code.DANGEROUS_GLOBAL, Code.MISLEADING_EXTENSION),
+    # npy
+    case("objects.npy", array(np.array([Reduced(os.system, "true")]), allow_pickle=True), Code.DANGEROUS_GLOBAL),
+    case("header.npy", b"\x93NUMPY\x02\x00" + struct.pack("<I", 1 << 30) + b"{", Code.OVERSIZE_HEADER),
+    case("header-deep.npy", b"\x93NUMPY\x01\x00" + struct.pack("<H", 60_000) + b"[" * 60_000, Code.MALFORMED),
+    case("header-code.npy", b"\x93NUMPY\x01\x00" + struct.pack("<H", 20) + b"__import__('os')    ", Code.MALFORMED),
+    case("version.npy", b"\x93NUMPY\x09\x00" + bytes(16), Code.MALFORMED),
+    case("cut.npy", _ARRAY[:-1], Code.TRUNCATED),
+    case("cut-header.npy", _ARRAY[:40], Code.TRUNCATED),
+    case("trailing.npy", _ARRAY + b"x", Code.TRAILING_DATA),
+    case("huge.npy", _ARRAY.replace(b"(100,)", b"(9**9)"), Code.MALFORMED),
+    case("negative.npy", _ARRAY.replace(b"(100,)", b"(-10,)"), Code.MALFORMED),
+    case("pickle.npy", _ATTACK, Code.DANGEROUS_GLOBAL, Code.MISLEADING_EXTENSION),
+    case("and-zip.npy", _ARRAY + zipped(("x.txt", b"x")), Code.POLYGLOT, Code.TRAILING_DATA),
+    case(
+        "objects.npz",
+        zipped(("a.npy", array(np.array([Reduced(os.system, "true")]), allow_pickle=True))),
+        Code.DANGEROUS_GLOBAL,
+    ),
+    case("pickle.npz", zipped(("a.npy", _ATTACK)), Code.DANGEROUS_GLOBAL, Code.MISLEADING_EXTENSION),
+    # Documents
+    case("apply.yaml", b"a: !!python/object/apply:os.system ['true']\n", Code.DANGEROUS_TAG),
+    case("new.yml", b"!!python/object/new:os.system [true]\n", Code.DANGEROUS_TAG),
+    case("name.yaml", b"a: !!python/name:os.system\n", Code.DANGEROUS_TAG),
+    case("module.yaml", b"a: !!python/module:os\n", Code.DANGEROUS_TAG),
+    case(
+        "handle.yaml",
+        b"%TAG !p! tag:yaml.org,2002:python/object/\n---\na: !p!apply:os.system ['true']\n",
+        Code.DANGEROUS_TAG,
+    ),
+    case("verbatim.yaml", b"a: !<tag:yaml.org,2002:python/object/apply:os.system> ['true']\n", Code.DANGEROUS_TAG),
+    case("second-document.yaml", b"a: 1\n---\n!!python/object/apply:os.system ['true']\n", Code.DANGEROUS_TAG),
+    case("tuple.yaml", b"a: !!python/tuple [1]\n", Code.UNLISTED_TAG),
+    case("own-tag.yaml", b"a: !attack 1\n", Code.UNLISTED_TAG),
+    case("laughs.yaml", _LAUGHS.encode(), Code.ARCHIVE_BOMB),
+    case("broken.yaml", b"a: [1\n", Code.MALFORMED),
+    case("broken.json", b"{'a': 1}", Code.MALFORMED),
+    case("cut.json", b'{"a": [1, 2', Code.TRUNCATED),
+    case("deep.json", b"[" * 100_000 + b"]" * 100_000, Code.TOO_COMPLEX),
+    case("auto-map/config.json", b'{"auto_map": {"AutoModel": "modeling.Evil"}}', Code.CUSTOM_CODE),
+    case("lambda/config.json", b'{"config": {"layers": [{"class_name": "Lambda"}]}}', Code.CUSTOM_CODE),
+    case("escape/m.safetensors.index.json", b'{"weight_map": {"a": "../../x.safetensors"}}', Code.PATH_ESCAPE),
+    case("missing/m.safetensors.index.json", b'{"weight_map": {"a": "x.safetensors"}}', Code.MISSING_FILE),
+    case("loader/MLmodel", _MLMODEL.format(loader="attacker", more="env: {}").encode(), Code.CUSTOM_CODE),
+    case("code/MLmodel", _MLMODEL.format(loader="mlflow.sklearn", more="code: code").encode(), Code.CUSTOM_CODE),
+    case(
+        "missing/MLmodel",
+        _MLMODEL.format(loader="mlflow.sklearn", more="model_path: m.pkl").encode(),
+        Code.MISSING_FILE,
+    ),
+    case("escape/MLmodel", _MLMODEL.format(loader="mlflow.sklearn", more="data: ../../x").encode(), Code.PATH_ESCAPE),
+    case("tag/MLmodel", b"flavors: !!python/object/apply:os.system ['true']\n", Code.DANGEROUS_TAG),
+    case("none/MLmodel", b"nothing: here\n", Code.MALFORMED),
+    case("huge/MLmodel", b"flavors: {}\n#" + b"x" * 1_100_000, Code.OVERSIZE_HEADER),
+    case("signature/MLmodel", b'flavors: {}\nsignature: {inputs: \'[{"type": "os"}]\'}\n', Code.MALFORMED),
+    # What it says on the outside
+    case("notes.txt", SYSTEM + CALL, Code.DANGEROUS_GLOBAL, Code.MISLEADING_EXTENSION),
+    case("config-is-pickle/config.json", _ATTACK, Code.DANGEROUS_GLOBAL, Code.MISLEADING_EXTENSION),
+    case("zip.json", zipped(("x.txt", b"x")), Code.MISLEADING_EXTENSION),
+    case("model.py", b"import os\n", Code.CUSTOM_CODE),
+    case("run", b"#!/bin/sh\ntrue\n", Code.CUSTOM_CODE),
+    case("library.so", b"\x7fELF" + bytes(60), Code.EXECUTABLE),
+    case("program.exe", b"MZ" + bytes(60), Code.EXECUTABLE),
+    case("program.txt", b"\x7fELF" + bytes(60), Code.EXECUTABLE, Code.MISLEADING_EXTENSION),
+    case("noise", bytes(range(1, 256)), Code.UNKNOWN_FORMAT),
+    case("model\u202eyp.txt", b"x", Code.DECEPTIVE_NAME),
+]

@@ -1,0 +1,167 @@
+"""Pickles that do harm when they are loaded, by each way that the format has. Nothing here is ever loaded."""
+
+import builtins
+import functools
+import importlib
+import operator
+import os
+import pickle
+import shutil
+import socket
+import struct
+import subprocess
+import webbrowser
+from collections.abc import Callable
+from typing import Any
+
+from anfl.inspection.codes import Code
+from tests.unit.inspection.corpus.case import Case, case
+
+_COMMAND = "true"
+
+
+class Reduced:
+    """Pickles as a call of ``function`` with ``arguments``."""
+
+    def __init__(self, function: Callable[..., Any], *arguments: Any) -> None:
+        self._call = function, arguments
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        return self._call
+
+
+class ReducedEx(Reduced):
+    """As above, by the protocol's own method."""
+
+    def __reduce_ex__(self, protocol: Any) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        return self._call
+
+
+def reduced(function: Callable[..., Any], *arguments: Any, protocol: int = 4) -> bytes:
+    return pickle.dumps(Reduced(function, *arguments), protocol=protocol)
+
+
+def text(value: str) -> bytes:
+    """SHORT_BINUNICODE."""
+    encoded = value.encode()
+    return b"\x8c" + bytes([len(encoded)]) + encoded
+
+
+def named(module: str, name: str) -> bytes:
+    """STACK_GLOBAL."""
+    return text(module) + text(name) + b"\x93"
+
+
+SYSTEM = b"cos\nsystem\n"
+CALL = b"(S'true'\ntR."
+_HEAD = b"\x80\x04"
+_ATTACK = reduced(os.system, _COMMAND)
+_CLASS = b"ccollections\nOrderedDict\n"
+
+
+def _wrapped(data: bytes, size: int) -> bytes:
+    """A joblib array of ``size`` bytes whose data is ``data``."""
+    wrapper = named("joblib.numpy_pickle", "NumpyArrayWrapper") + b")\x81"
+    dtype = named("numpy", "dtype") + text("u1") + b"\x85R"
+    shape = b"K" + bytes([size]) + b"\x85" if size < 256 else b"J" + struct.pack("<i", size) + b"\x85"
+    state = b"}(" + text("shape") + shape + text("dtype") + dtype + b"u"
+    return _HEAD + wrapper + state + b"b" + data.ljust(size, b"\0") + b"."
+
+
+_LONG = b"B" + struct.pack("<I", 100_000) + bytes(100_000) + b"0" + SYSTEM + CALL
+"""An attack behind more data than anybody peeks at."""
+
+CASES: list[Case] = [
+    *(
+        case(f"reduce-{name}-{protocol}.pkl", reduced(function, *arguments, protocol=protocol), Code.DANGEROUS_GLOBAL)
+        for protocol in range(6)
+        for name, function, arguments in (
+            ("system", os.system, (_COMMAND,)),
+            ("eval", builtins.eval, ("1",)),
+            ("exec", builtins.exec, ("1",)),
+            ("popen", subprocess.Popen, ((_COMMAND,),)),
+            ("import", importlib.import_module, ("os",)),
+            ("dunder-import", builtins.__import__, ("os",)),
+            ("getattr", getattr, (Reduced(importlib.import_module, "os"), "system")),
+            ("open", open, ("/etc/passwd",)),
+            ("rmtree", shutil.rmtree, ("/nowhere",)),
+            ("loads", pickle.loads, (b"N.",)),
+            ("compile", compile, ("1", "x", "eval")),
+            ("browser", webbrowser.open, ("http://attacker.example",)),
+            ("socket", socket.create_connection, (("attacker.example", 80),)),
+        )
+    ),
+    case("attrgetter.pkl", reduced(operator.attrgetter, "system"), Code.DANGEROUS_GLOBAL),
+    case("partial.pkl", pickle.dumps(functools.partial(os.system, _COMMAND)), Code.DANGEROUS_GLOBAL),
+    case("reduce-ex.pkl", pickle.dumps(ReducedEx(os.system, _COMMAND)), Code.DANGEROUS_GLOBAL),
+    case("runpy.pkl", b"crunpy\n_run_code\n(S'1'\n}tR.", Code.DANGEROUS_GLOBAL),
+    case("posix.pkl", b"cposix\nsystem\n" + CALL, Code.DANGEROUS_GLOBAL),
+    case("python2.pkl", b"c__builtin__\neval\n" + CALL, Code.DANGEROUS_GLOBAL),
+    case("commands.pkl", b"ccommands\ngetoutput\n" + CALL, Code.DANGEROUS_GLOBAL),
+    case("pip.pkl", b"cpip\nmain\n((lp0\nS'install'\natR.", Code.DANGEROUS_GLOBAL),
+    case("torch-hub.pkl", b"ctorch.hub\nload\n" + CALL, Code.DANGEROUS_GLOBAL),
+    case("unknown-library.pkl", b"cattacker\nrun\n" + CALL, Code.UNLISTED_GLOBAL),
+    # Opcodes that call
+    case("inst.pkl", b"(S'true'\nios\nsystem\n.", Code.DANGEROUS_GLOBAL),
+    case("obj.pkl", b"(" + SYSTEM + b"S'true'\no.", Code.DANGEROUS_GLOBAL),
+    case("newobj.pkl", _HEAD + named("os", "system") + text(_COMMAND) + b"\x85\x81.", Code.DANGEROUS_GLOBAL),
+    case("newobj-ex.pkl", _HEAD + named("os", "system") + text(_COMMAND) + b"\x85}\x92.", Code.DANGEROUS_GLOBAL),
+    case("never-called.pkl", SYSTEM + b"0N.", Code.DANGEROUS_GLOBAL),
+    case("called-then-broken.pkl", SYSTEM + b"(S'true'\ntR\xff", Code.DANGEROUS_GLOBAL, Code.MALFORMED),
+    case("called-then-cut.pkl", _ATTACK[:-1], Code.DANGEROUS_GLOBAL, Code.TRUNCATED),
+    # What BUILD and its relatives change
+    case("setstate.pkl", _CLASS + b"}(S'__setstate__'\n" + SYSTEM + b"ub.", Code.DANGEROUS_GLOBAL, Code.PATCHED_GLOBAL),
+    case("patched-class.pkl", _CLASS + b"}(S'update'\ncbuiltins\nlist\nub.", Code.PATCHED_GLOBAL),
+    case("item-of-global.pkl", _CLASS + b"S'a'\nNs.", Code.PATCHED_GLOBAL),
+    case("appended-to-global.pkl", _CLASS + b"Na.", Code.PATCHED_GLOBAL),
+    case("called-instance.pkl", _CLASS + b")R)R.", Code.INDIRECT_CALL),
+    case("called-list-item.pkl", b"]ccollections\nOrderedDict\na)R.", Code.INDIRECT_CALL),
+    # Names that are not what they look like
+    case(
+        "computed-name.pkl",
+        _HEAD + text("os") + b"cbuiltins\nstr\n" + text("system") + b"\x85R\x93" + CALL,
+        Code.OBSCURED_GLOBAL,
+    ),
+    case("escaped-string.pkl", b"S'o\\x73'\nS'sys\\x74em'\n\x93" + CALL, Code.DANGEROUS_GLOBAL),
+    case("escaped-unicode.pkl", b"V\\u006fs\nVsyste\\u006d\n\x93" + CALL, Code.DANGEROUS_GLOBAL),
+    case(
+        "long-name.pkl", _HEAD + b"X" + struct.pack("<I", 600) + b"o" * 600 + text("x") + b"\x93.", Code.OBSCURED_GLOBAL
+    ),
+    case("byte-string-name.pkl", b"T\x02\0\0\0osU\x06system\x93" + CALL, Code.DANGEROUS_GLOBAL),
+    case("dotted-name.pkl", _HEAD + named("collections", "abc.sys.modules") + b".", Code.UNLISTED_GLOBAL),
+    case("empty-name.pkl", b"c\n\n.", Code.OBSCURED_GLOBAL),
+    case("extension.pkl", _HEAD + b"\x82\x01.", Code.OBSCURED_GLOBAL),
+    case("extension4.pkl", _HEAD + b"\x84\x01\0\0\0.", Code.OBSCURED_GLOBAL),
+    # Memo
+    case(
+        "memo.pkl",
+        _HEAD + text("system") + b"\x940" + text("os") + b"\x940h\x01h\x00\x93" + CALL,
+        Code.DANGEROUS_GLOBAL,
+    ),
+    case(
+        "memo-overwritten.pkl",
+        _HEAD + text("x") + b"q\x050" + text("os") + b"q\x050h\x05" + text("system") + b"\x93" + CALL,
+        Code.DANGEROUS_GLOBAL,
+    ),
+    case("memo-of-function.pkl", SYSTEM + b"p7\n0g7\n" + CALL, Code.DANGEROUS_GLOBAL),
+    case("memo-never-set.pkl", _HEAD + b"h\x09.", Code.MALFORMED),
+    case("memo-far.pkl", b"Nr\xff\xff\xff\x7f.", Code.MEMORY_BOMB),
+    case("bytes-bomb.pkl", b"cbuiltins\nbytearray\n(L99999999999L\ntR.", Code.MEMORY_BOMB),
+    case("array-bomb.pkl", b"cnumpy\nndarray\n((I99999999\nI99999999\nttR.", Code.MEMORY_BOMB),
+    # More than one pickle, or something else beside it
+    case("second.pkl", pickle.dumps(1) + _ATTACK, Code.DANGEROUS_GLOBAL),
+    case("second-protocol0.pkl", pickle.dumps(1, protocol=0) + SYSTEM + CALL, Code.DANGEROUS_GLOBAL),
+    case("trailing.pkl", pickle.dumps(1) + b"\xff\xff trailing", Code.TRAILING_DATA),
+    case("persistent.pkl", _HEAD + text("file") + b"Q.", Code.PERSISTENT_ID),
+    case("buffers.pkl", b"\x80\x05\x97.", Code.MALFORMED),
+    case("protocol9.pkl", b"\x80\x09N.", Code.MALFORMED),
+    case("not-a-pickle.pkl", b"just a text\n", Code.MALFORMED),
+    case("truncated.pkl", pickle.dumps(list(range(1000)))[:500], Code.TRUNCATED),
+    case("frame-first", b"\x95" + struct.pack("<Q", 40) + SYSTEM + CALL, Code.DANGEROUS_GLOBAL),
+    case("no-extension", SYSTEM + CALL, Code.DANGEROUS_GLOBAL),
+    # joblib: data that is skipped by one loader and run by another
+    case("joblib-data.joblib", _wrapped(SYSTEM + CALL, 64), Code.DANGEROUS_GLOBAL),
+    case("joblib-long.joblib", _wrapped(_LONG, 200_000), Code.DANGEROUS_GLOBAL),
+    case("joblib-behind.joblib", _wrapped(bytes(8), 8)[:-1] + SYSTEM + CALL, Code.DANGEROUS_GLOBAL),
+    case("joblib-cut.joblib", _wrapped(bytes(8), 64)[:-30], Code.TRUNCATED),
+]

@@ -1,0 +1,109 @@
+"""Files as real libraries write them are VALIDATED."""
+
+import pickle
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import safetensors.numpy
+
+from anfl.cli.inspection import inspect_path
+from tests.unit.inspection.corpus.onnx_models import external, model
+
+SAMPLES = Path(__file__).parent / "samples"
+
+
+def test_files_that_were_saved_by_other_libraries_are_validated() -> None:
+    """Those of scikit-learn, joblib, torch, xgboost, lightgbm, skops, SciPy, pandas, skl2onnx: `samples/make.py`."""
+    folders = [folder for folder in SAMPLES.iterdir() if folder.is_dir() and folder.name != "__pycache__"]
+    assert len(folders) == 4
+    for folder in folders:
+        verdict = inspect_path(folder)
+        assert (verdict["status"], verdict["reasons"]) == ("VALIDATED", []), folder.name
+        assert all(file["format"] for file in verdict["files"])
+
+
+def test_what_numpy_and_safetensors_write_is_validated(tmp_path: Path) -> None:
+    random = np.random.default_rng(1)
+    values = random.normal(size=(30, 4)).astype(np.float32)
+    np.save(tmp_path / "plain.npy", values)
+    np.save(tmp_path / "fortran.npy", np.asfortranarray(values))
+    np.save(tmp_path / "objects.npy", np.array([None, "text", 1, {"a": [1.5]}], dtype=object), allow_pickle=True)
+    np.save(tmp_path / "structured.npy", np.zeros(3, [("a", "<f4"), ("b", "<i8", (2,))]))
+    np.savez(tmp_path / "several.npz", values=values, empty=np.zeros(0))
+    np.savez_compressed(tmp_path / "compressed.npz", values=np.zeros(1_000_000))
+    safetensors.numpy.save_file({"a": values, "b": np.zeros(0, np.int8)}, tmp_path / "model.safetensors")
+    safetensors.numpy.save_file({"a": values}, tmp_path / "described.safetensors", metadata={"format": "np"})
+    for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
+        content = {"array": values, "random": random, "old": np.random.RandomState(1), "masked": np.ma.array([1, 2])}
+        (tmp_path / f"protocol{protocol}.pkl").write_bytes(pickle.dumps(content, protocol=protocol))
+    assert inspect_path(tmp_path)["reasons"] == []
+
+
+def test_plain_documents_are_validated(tmp_path: Path) -> None:
+    documents = {
+        "config.json": '{"hidden": 4, "score": NaN}',
+        "bom.json": '\ufeff{"a": 1}',
+        "conda.yaml": "name: x\nchannels: &c [a]\nother: *c\nwhen: 2024-01-01\n",
+        "README.md": "# A model\nfor 日本語 👩‍🔬\n",
+        "vocab.txt": "x^2\ncat\n(and)\n",
+        "MZ.csv": "MZ,1\n",
+        "merges.txt": "#version: 0.2\n",
+        "empty.txt": "",
+        "requirements.txt": "numpy==2.0\n",
+    }
+    for name, content in documents.items():
+        (tmp_path / name).write_text(content, encoding="utf-8")
+    assert inspect_path(tmp_path)["reasons"] == []
+
+
+@pytest.fixture(name="sharded")
+def _sharded(tmp_path: Path) -> Path:
+    for number in (1, 2):
+        safetensors.numpy.save_file({f"w{number}": np.ones(3)}, tmp_path / f"model-{number}.safetensors")
+    index = '{"metadata": {}, "weight_map": {"w1": "model-1.safetensors", "w2": "model-2.safetensors"}}'
+    (tmp_path / "model.safetensors.index.json").write_text(index)
+    return tmp_path
+
+
+def test_shards_and_their_index_are_validated(sharded: Path) -> None:
+    assert inspect_path(sharded)["status"] == "VALIDATED"
+
+
+def test_a_missing_shard_is_named(sharded: Path) -> None:
+    (sharded / "model-2.safetensors").unlink()
+    verdict = inspect_path(sharded)
+    assert [(reason["code"], "model-2" in reason["detail"]) for reason in verdict["reasons"]] == [
+        ("missing_file", True)
+    ]
+
+
+def test_weights_beside_an_onnx_model_are_plain_numbers(tmp_path: Path) -> None:
+    onnx.save(model(change=external("weights.bin", length=64)), tmp_path / "model.onnx")
+    (tmp_path / "weights.bin").write_bytes(np.ones((4, 4), np.float32).tobytes())
+    verdict = inspect_path(tmp_path)
+    assert verdict["reasons"] == []
+    assert {file["path"]: file["format"] for file in verdict["files"]} == {
+        "model.onnx": "onnx",
+        "weights.bin": "numbers",
+    }
+
+
+def test_weights_that_are_cut_short_are_not(tmp_path: Path) -> None:
+    onnx.save(model(change=external("weights.bin", offset=32, length=64)), tmp_path / "model.onnx")
+    (tmp_path / "weights.bin").write_bytes(np.ones((4, 4), np.float32).tobytes())
+    assert [reason["code"] for reason in inspect_path(tmp_path)["reasons"]] == ["truncated"]
+
+
+def test_a_model_that_contradicts_its_signature_is_rejected(tmp_path: Path) -> None:
+    onnx.save(model(), tmp_path / "model.onnx")
+    declared = """
+flavors: {onnx: {data: model.onnx}, python_function: {loader_module: mlflow.onnx, data: model.onnx}}
+signature: {inputs: '[{"name": "x", "type": "tensor", "tensor-spec": {"dtype": "float32", "shape": [-1, %d]}}]'}
+"""
+    (tmp_path / "MLmodel").write_text(declared % 5)
+    verdict = inspect_path(tmp_path)
+    assert [(reason["code"], reason["file"]) for reason in verdict["reasons"]] == [("signature_mismatch", "MLmodel")]
+    (tmp_path / "MLmodel").write_text(declared % 4)
+    assert inspect_path(tmp_path)["status"] == "VALIDATED"

@@ -1,0 +1,75 @@
+"""Inspection of what the registry stores."""
+
+import hashlib
+import io
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from anfl.problems import Problem
+from anfl.registry.entities import VersionOf
+from anfl.registry.inspections import Inspections
+from anfl.registry.registry import Registry
+
+BUCKET = "artifacts"
+PLACE = "models/bert/1"
+KEY = f"acme/{PLACE}/weights.npy"
+
+Register = Callable[[], VersionOf]
+
+
+def array(length: int) -> bytes:
+    target = io.BytesIO()
+    np.save(target, np.zeros(length))
+    return target.getvalue()
+
+
+@pytest.fixture(name="inspections")
+def _inspections(registry: Registry, tmp_path: Path) -> Inspections:
+    return Inspections(registry, scratch=tmp_path)
+
+
+@pytest.fixture(name="register")
+def _register(registry: Registry) -> Register:
+    """Registers what lies at `PLACE`."""
+    registry.models.create("acme", "bert", tags={})
+    create = partial(registry.versions.create, "acme", "bert", source="x", location=f"mlflow-artifacts:/{PLACE}")
+    return lambda: create(place=partial(registry.store.place, "acme", PLACE))
+
+
+def test_a_version_gets_its_verdict_with_the_versions_of_its_objects(
+    register: Register, inspections: Inspections, registry: Registry, s3: Any, tmp_path: Path
+) -> None:
+    content = array(4)
+    stored = s3.put_object(Bucket=BUCKET, Key=KEY, Body=content)
+    inspections.version("acme", register())
+    verdict = registry.verdicts.get("acme", "bert", 1)
+    assert verdict is not None
+    assert (verdict.status, verdict.reasons) == ("VALIDATED", [])
+    digest = hashlib.sha256(content).hexdigest()
+    assert [(f.path, f.sha256, f.s3_version) for f in verdict.files] == [("weights.npy", digest, stored["VersionId"])]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_bytes_that_are_not_the_registered_ones_are_rejected(
+    register: Register, inspections: Inspections, s3: Any
+) -> None:
+    s3.put_object(Bucket=BUCKET, Key=KEY, Body=array(4))
+    found = register()
+    s3.put_object(Bucket=BUCKET, Key=KEY, Body=array(5))  # past the service, which would refuse it
+    verdict = inspections.version("acme", found)
+    assert verdict.status == "REJECTED"
+    assert [(reason.code, reason.file) for reason in verdict.reasons] == [("checksum_mismatch", "weights.npy")]
+
+
+def test_a_path_is_inspected_before_anything_is_registered(inspections: Inspections, s3: Any) -> None:
+    s3.put_object(Bucket=BUCKET, Key="acme/upload/model.pkl", Body=b"cos\nsystem\n(S'true'\ntR.")
+    report = inspections.path("acme", "upload")
+    assert [(reason.code, reason.file) for reason in report.reasons] == [("dangerous_global", "model.pkl")]
+    with pytest.raises(Problem) as raised:
+        inspections.path("another", "upload")
+    assert raised.value.status == 404
