@@ -202,12 +202,6 @@ class Log:
         with answering():
             return next((entry.modified for entry in self._objects.list(key) if entry.key == key), None)
 
-    def withdraw(self, batch: Batch) -> None:
-        """Remove ``batch``, which was put where the log had been cut off already."""
-        self._cache.forget(self.collection.position(batch.sequence))
-        with answering():
-            self._objects.delete([self.key(batch.sequence)])
-
     def tail(self, sequence: int) -> Iterator[Batch]:
         """All batches behind ``sequence`` that a listing shows, in order, several read at a time.
 

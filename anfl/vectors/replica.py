@@ -164,8 +164,8 @@ class Replica:
         return self._clock.monotonic() - self._level_at <= OUT_OF_TOUCH_SECONDS
 
     def came_too_late(self, sequence: int) -> bool:
-        """Whether slot ``sequence`` was free only because the log had been cut off beyond it: then what stands there
-        is no part of it.
+        """Whether slot ``sequence`` may have been free only because the log had been cut off beyond it: then what
+        stands there is no part of it, and retention removes it. A repair is a late put, too, so this is no proof.
 
         :raises Problem: 503, the store does not answer.
         """

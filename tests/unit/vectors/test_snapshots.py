@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import msgspec
 import pytest
 
+from anfl.problems import Problem
 from anfl.vectors import node as node_module
 from anfl.vectors import reads
 from anfl.vectors import snapshots as snapshots_module
@@ -13,11 +14,11 @@ from anfl.vectors.engine import tiers
 from anfl.vectors.envelope import Checksummed, DamagedError
 from anfl.vectors.log import Batch, LogGapError
 from anfl.vectors.model import Fork
-from anfl.vectors.replica import OUT_OF_TOUCH_SECONDS, Replica
+from anfl.vectors.replica import OUT_OF_TOUCH_SECONDS, STORE_SECONDS, Replica
 from anfl.vectors.requests import Count, DeleteRows
 from anfl.vectors.retention import GRACE_SECONDS, PART_SECONDS
 from anfl.vectors.snapshots import LOG_SECONDS, Manifest, Snapshots
-from anfl.vectors.state import QUIET_SECONDS
+from anfl.vectors.state import QUIET_SECONDS, REQUEST_SECONDS
 from anfl.vectors.storage import Storage
 from anfl.vectors.writer import Writer
 from tests.unit.vectors.builders import collection, node, storage, upsert
@@ -307,6 +308,32 @@ def test_a_batch_that_arrives_where_the_log_was_cut_off_is_not_followed(
     reader.folder.forget(collection().position(2))
     reader.level_with(reader.now())
     assert count(reader) == 3
+
+
+def test_a_write_whose_slot_was_put_right_while_its_writer_slept_is_not_refused(
+    store: SimulatedStore, time: SimulatedTime, one: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A repair makes a slot look as if it had been written long after snapshots covered it (simulator, 82450740)."""
+    sleeper = Writer(loaded(storage(store, clock=time.clock())))
+    key = one.replica.log.key(1)
+    put = store.put_if_absent
+
+    def sleep_afterwards(name: str, body: bytes) -> None:
+        put(name, body)
+        if name != key:
+            return
+        one.replica.level_with(one.replica.now())
+        one.snapshot()
+        time.advance(2 * STORE_SECONDS)
+        store.put(key, body)
+        time.advance(2 * REQUEST_SECONDS)
+
+    monkeypatch.setattr(store, "put_if_absent", sleep_afterwards)
+    with pytest.raises(Problem) as caught:
+        sleeper.write(upsert(("a", (1, 1)), if_version=0, request_id="once"))
+    assert (caught.value.status, caught.value.code) == (503, "storage_unavailable")
+    assert key in store.objects
+    assert count(loaded(storage(store, clock=time.clock()))) == 1
 
 
 def test_who_sleeps_while_following_the_log_looks_again(
