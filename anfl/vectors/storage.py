@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from anfl.vectors.envelope import Checksummed, Envelope
+from anfl.vectors.events import Events, NoEvents
 from anfl.vectors.hints import Hints, NoHints
 from anfl.vectors.log import READERS, Log
 from anfl.vectors.model import Collection
@@ -25,6 +26,7 @@ class Storage:
     replicas: Sequence[ObjectStore] = ()
     """Other regions' copies of the objects, asked for what is damaged here."""
     envelope: Envelope = field(default_factory=Checksummed)
+    events: Events = field(default_factory=NoEvents)
     clock: Clock = field(default_factory=Clock)
     threads: bool = True
     """Whether several objects are read and written at a time."""

@@ -28,6 +28,7 @@ from anfl.vectors.requests import DeleteRows, NewRow, PatchRow, PatchRows, Read,
 from anfl.vectors.storage import Storage
 from anfl.vectors.writer import Writer
 from tests.fault.oracle import content_of
+from tests.fault.strict import Strict
 
 BUCKET = "vectors"
 IDS = [f"row{number}" for number in range(60)]
@@ -100,7 +101,7 @@ def client(endpoint: str) -> Any:
 
 def storage(endpoint: str, folder: Path) -> Storage:
     """The collection's storage on a node."""
-    return Storage(objects=S3ObjectStore(client(endpoint), BUCKET), node=NodeFolder(folder))
+    return Storage(objects=S3ObjectStore(client(endpoint), BUCKET), node=NodeFolder(folder), events=Strict())
 
 
 def run(spec: Spec) -> None:

@@ -34,6 +34,7 @@ from anfl.vectors.writer import Writer
 from tests.fault.oracle import Content, Oracle, compare, content_of, decode_batch, expect
 from tests.fault.simulation.bucket import Bucket
 from tests.fault.simulation.world import DAY, Weather, World
+from tests.fault.strict import Strict
 
 IDS = [f"row{number}" for number in range(8)]
 _SHARED_MEMORY = Path("/dev/shm")
@@ -128,7 +129,8 @@ class Round:
         clock = Clock(wall=lambda: world.seconds + skew, monotonic=lambda: world.seconds, sleep=world.sleep)
         replicas = [self.far] if self.far is not None and bucket is None else []
         node = NodeFolder(folder, sleep=world.sleep)
-        return Storage(objects=bucket or self.home, node=node, replicas=replicas, clock=clock, threads=False)
+        objects = bucket or self.home
+        return Storage(objects=objects, node=node, replicas=replicas, clock=clock, threads=False, events=Strict())
 
     def _start(self, folder: Path) -> None:
         dice = self.world.random
