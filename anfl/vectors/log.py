@@ -10,6 +10,7 @@ import random
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Protocol
 
 import msgspec
@@ -18,6 +19,7 @@ from anfl.problems import Problem, unavailable
 from anfl.vectors.envelope import Checksummed, DamagedError, Envelope
 from anfl.vectors.model import Collection, Metadata, Position, Row
 from anfl.vectors.objects import AlreadyExistsError, ObjectStore, StoreUnavailableError, answering
+from anfl.vectors.repair import Repairs
 
 _ATTEMPTS = 5
 READERS = 16
@@ -115,19 +117,16 @@ class Log:
         *,
         envelope: Envelope | None = None,
         cache: SlotCache | None = None,
-        replicas: Sequence[ObjectStore] = (),
+        repairs: Repairs | None = None,
         readers: int = READERS,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        """:param replicas: other regions' copies, asked for what is damaged here.
-
-        :param readers: objects that `tail` reads at a time; 1 starts no thread.
-        """
+        """:param readers: objects that `tail` reads at a time; 1 starts no thread."""
         self.collection = collection
         self._objects = objects
         self._envelope: Envelope = envelope or Checksummed()
         self._cache: SlotCache = cache or NoCache()
-        self._replicas = replicas
+        self._repairs = repairs or Repairs(objects)
         self._readers = readers
         self._sleep = sleep
 
@@ -260,26 +259,19 @@ class Log:
         return batch
 
     def _recover(self, sequence: int, damage: CorruptLogError) -> Batch:
-        """A whole copy of a damaged object: an earlier version of it, or another region's. It is put back."""
-        for data in self._copies(damage.key):
-            try:
-                batch = self._decode(data, sequence)
-            except CorruptLogError:
-                continue
-            with answering():
-                self._objects.put(damage.key, data)
-            _log.warning("a damaged log object was put right from a copy", extra={"key": damage.key})
-            return batch
-        _log.error("corrupt log object", extra={"key": damage.key, "reason": damage.reason})
-        raise damage
+        """The batch of a damaged object, which is put right."""
 
-    def _copies(self, key: str) -> Iterator[bytes]:
+        def opened(data: bytes) -> Batch | None:
+            with suppress(CorruptLogError):
+                return self._decode(data, sequence)
+            return None
+
         with answering():
-            yield from self._objects.versions(key)
-            for replica in self._replicas:
-                data = replica.get(key)
-                if data is not None:
-                    yield data
+            batch = self._repairs.repair(damage.key, opened)
+        if batch is None:
+            _log.error("corrupt log object", extra={"key": damage.key, "reason": damage.reason})
+            raise damage
+        return batch
 
     def _decode(self, data: bytes, sequence: int) -> Batch:
         key = self.key(sequence)

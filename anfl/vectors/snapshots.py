@@ -11,7 +11,7 @@ import logging
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +25,7 @@ from anfl.vectors.envelope import Checksummed, DamagedError, Envelope
 from anfl.vectors.model import Collection, Position
 from anfl.vectors.node import CollectionFolder
 from anfl.vectors.objects import ObjectStore, answering
+from anfl.vectors.repair import Repairs
 
 PART_BYTES = 16 * 2**20
 """Most bytes of one part."""
@@ -114,15 +115,15 @@ class Snapshots:
         collection: Collection,
         *,
         envelope: Envelope | None = None,
-        replicas: Sequence[ObjectStore] = (),
+        repairs: Repairs | None = None,
         transfers: int = TRANSFERS,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """:param replicas: other regions' copies, asked for damaged parts. :param transfers: 1 starts no thread."""
+        """:param transfers: parts on their way at a time; 1 starts no thread."""
         self.objects = objects
         self.collection = collection
         self._envelope: Envelope = envelope or Checksummed()
-        self._replicas = replicas
+        self._repairs = repairs or Repairs(objects)
         self._transfers = transfers
         self._monotonic = monotonic
         self._described: dict[str, SegmentFiles] = {}
@@ -314,21 +315,12 @@ class Snapshots:
         key = self.part_key(part.name)
         with answering():
             data = self.objects.get(key)
-            if data is not None and (body := self._opened(key, data, part)) is not None:
-                return body
-            for copy in self._copies(key):
-                if (body := self._opened(key, copy, part)) is not None:
-                    self.objects.put(key, copy)
-                    _log.warning("a damaged part of a snapshot was put right from a copy", extra={"key": key})
-                    return body
-        raise DamagedError(f"part {part.name}")
-
-    def _copies(self, key: str) -> Iterator[bytes]:
-        yield from self.objects.versions(key)
-        for replica in self._replicas:
-            data = replica.get(key)
-            if data is not None:
-                yield data
+            body = None if data is None else self._opened(key, data, part)
+            if body is None:
+                body = self._repairs.repair(key, lambda copy: self._opened(key, copy, part))
+        if body is None:
+            raise DamagedError(f"part {part.name}")
+        return body
 
     def _opened(self, key: str, data: bytes, part: Part) -> memoryview | None:
         try:

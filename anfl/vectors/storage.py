@@ -11,6 +11,7 @@ from anfl.vectors.model import Collection
 from anfl.vectors.named import NamedSnapshots
 from anfl.vectors.node import NodeFolder
 from anfl.vectors.objects import ObjectStore
+from anfl.vectors.repair import Repairs
 from anfl.vectors.replica import Clock, Replica
 from anfl.vectors.retention import Retention
 from anfl.vectors.snapshots import TRANSFERS, Snapshots
@@ -39,7 +40,7 @@ class Storage:
             collection,
             envelope=self.envelope,
             cache=folder,
-            replicas=self.replicas,
+            repairs=self._repairs(),
             readers=READERS if self.threads else 1,
             sleep=self.clock.sleep,
         )
@@ -51,7 +52,7 @@ class Storage:
             self.objects,
             collection,
             envelope=self.envelope,
-            replicas=self.replicas,
+            repairs=self._repairs(),
             transfers=TRANSFERS if self.threads else 1,
             monotonic=self.clock.monotonic,
         )
@@ -63,3 +64,6 @@ class Storage:
     def retention(self, collection: Collection) -> Retention:
         """What removes a collection's old objects."""
         return Retention(self.objects, self.snapshots(collection), self.named(collection))
+
+    def _repairs(self) -> Repairs:
+        return Repairs(self.objects, replicas=self.replicas, events=self.events)

@@ -14,6 +14,7 @@ import pytest
 from anfl.vectors import retention
 from anfl.vectors.log import Batch, Log, LogGapError
 from anfl.vectors.objects import AlreadyExistsError, answering
+from anfl.vectors.repair import Repairs
 from anfl.vectors.replica import Replica
 from anfl.vectors.state import State
 from tests.fault.oracle import DivergenceError
@@ -88,7 +89,7 @@ def _pass_gaps(log: Log, sequence: int) -> Iterator[Batch]:
         pytest.param(Log, "append", _take_any_answer, 0, id="a taken slot counts as ours"),
         pytest.param(Log, "append", _overwrite, 0, id="a taken slot is overwritten"),
         pytest.param(Log, "tail", _pass_gaps, 239, id="gaps are passed over"),
-        pytest.param(Log, "_copies", lambda *_: iter(()), 1, id="copies of damaged objects are not looked for"),
+        pytest.param(Repairs, "_copies", lambda *_: iter(()), 1, id="copies of damaged objects are not looked for"),
         pytest.param(retention, "KEPT_VERIFIED", 1, 224, id="one verified snapshot is kept"),
     ],
 )
