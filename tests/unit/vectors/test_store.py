@@ -237,6 +237,23 @@ def test_least_used_collections_leave_memory(catalogue: Catalogue, objects: S3Ob
     store.close()
 
 
+def test_an_update_that_was_sent_twice_is_not_refused(
+    store: VectorStore, catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As AWS's library does where the first answer got lost (simulator, 189)."""
+    store.create("demo", WORDS)
+    update = catalogue._table.update_item
+
+    def twice(**request: Any) -> Any:
+        update(**request)
+        return update(**request)
+
+    monkeypatch.setattr(catalogue._table, "update_item", twice)
+    patched = store.update("demo", "words", CollectionPatch(index=IndexPatch(ef_search=77)))
+    assert patched.settings.index.ef_search == 77
+    assert store.describe("demo", "words") == patched
+
+
 def test_operators_are_told_what_is_in_memory(catalogue: Catalogue, objects: S3ObjectStore, s3: Any) -> None:
     noted = Noted()
     store = VectorStore(catalogue, storage(objects, clock=Clock(), events=noted), memory_bytes=2**20)
