@@ -3,13 +3,14 @@
 import logging
 import threading
 from collections import OrderedDict
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 from anfl.problems import Problem
 from anfl.vectors.catalogue import Catalogue
 from anfl.vectors.engine.rows import MOST_UNMERGED
 from anfl.vectors.events import Holdings
+from anfl.vectors.inline import Inline
 from anfl.vectors.model import Collection
 from anfl.vectors.replica import WAIT_SECONDS, Replica
 from anfl.vectors.storage import Storage
@@ -70,7 +71,9 @@ class OpenCollections:
         """By incarnation, the one used last at the end."""
         self._shown_at = float("-inf")
         self._lock = threading.Lock()
-        self._loaders = ThreadPoolExecutor(_LOADERS, thread_name_prefix="load")
+        self._loaders: Executor = (
+            ThreadPoolExecutor(_LOADERS, thread_name_prefix="load") if storage.threads else Inline()
+        )
 
     def close(self) -> None:
         """Load nothing more."""

@@ -30,7 +30,7 @@ class Storage:
     events: Events = field(default_factory=NoEvents)
     clock: Clock = field(default_factory=Clock)
     threads: bool = True
-    """Whether several objects are read and written at a time."""
+    """Whether several things are done at a time; else whoever wants upkeep asks for it."""
 
     def replica(self, collection: Collection) -> Replica:
         """A copy of a collection, not loaded yet."""

@@ -1,6 +1,7 @@
 """In a fault suite a builder may be kept from its work, and never fail of itself."""
 
 from anfl.vectors.events import NoEvents, Turn
+from tests.fault.oracle import expect
 
 
 class Strict(NoEvents):
@@ -9,7 +10,6 @@ class Strict(NoEvents):
     def turned(self, turn: Turn) -> None:
         """See `Events.turned`.
 
-        :raises AssertionError: at a failure, while it is being handled.
+        :raises DivergenceError: at a failure, while it is being handled.
         """
-        if turn is Turn.FAILED:
-            raise AssertionError("a turn of the builder failed")
+        expect(turn is not Turn.FAILED, "a turn of the builder failed")

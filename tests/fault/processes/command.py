@@ -131,7 +131,8 @@ class _Judge:
 class _Fleet:
     """The processes, and what starts and kills them."""
 
-    def __init__(self, endpoint: str, folder: Path, dice: random.Random) -> None:
+    def __init__(self, endpoint: str, folder: Path, dice: random.Random, *, careless: bool) -> None:
+        self._careless = careless
         self._endpoint = endpoint
         self._folder = folder
         self._dice = dice
@@ -178,20 +179,24 @@ class _Fleet:
             folder=self._folder / f"node{node}",
             report=self.reports / name,
             seed=self._dice.getrandbits(32),
+            careless=self._careless,
         )
         process = self._context.Process(target=worker.run, args=(spec,), daemon=True)
         process.start()
         self._running[f"{role} {number} {node}"] = process
 
 
-def kill(seed: int, rounds: int) -> Outcome:
-    """``rounds`` of killing, each compared with the model, with progress on standard error."""
+def kill(seed: int, rounds: int, *, careless: bool = False) -> Outcome:
+    """``rounds`` of killing, each compared with the model, with progress on standard error.
+
+    :param careless: writers that overwrite each other, for whoever wants to see the model object.
+    """
     dice = random.Random(seed)
     with embedded_aws() as endpoint, tempfile.TemporaryDirectory(prefix="anfl-fault-") as folder:
         worker.client(endpoint).create_bucket(
             Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "us-west-1"}
         )
-        fleet = _Fleet(endpoint, Path(folder), dice)
+        fleet = _Fleet(endpoint, Path(folder), dice, careless=careless)
         judge = _Judge(Log(S3ObjectStore(worker.client(endpoint), BUCKET), COLLECTION), fleet.reports)
         played, started = 0, time.monotonic()
         failure = None
