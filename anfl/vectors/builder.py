@@ -130,7 +130,7 @@ class Builder:
         if kept is None:
             replica = self._storage.replica(collection)
             replica.load()
-            newest = next(iter(replica.snapshots.newest_first()), None)
+            newest = next(iter(replica.snapshots.manifests.newest_first()), None)
             age = float("inf") if newest is None else max(0.0, self._wall() - newest.modified)
             kept = _Kept(
                 replica,

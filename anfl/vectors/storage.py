@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from anfl.vectors.clock import Clock
 from anfl.vectors.envelope import Checksummed, Envelope
 from anfl.vectors.events import Events, NoEvents
 from anfl.vectors.hints import Hints, NoHints
@@ -12,9 +13,10 @@ from anfl.vectors.named import NamedSnapshots
 from anfl.vectors.node import NodeFolder
 from anfl.vectors.objects import ObjectStore
 from anfl.vectors.repair import Repairs
-from anfl.vectors.replica import Clock, Replica
+from anfl.vectors.replica import Replica
 from anfl.vectors.retention import Retention
-from anfl.vectors.snapshots import TRANSFERS, Snapshots
+from anfl.vectors.snapshots import Snapshots
+from anfl.vectors.transfers import TRANSFERS, Transfers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +55,7 @@ class Storage:
             collection,
             envelope=self.envelope,
             repairs=self._repairs(),
-            transfers=TRANSFERS if self.threads else 1,
+            transfers=Transfers(TRANSFERS if self.threads else 1),
             monotonic=self.clock.monotonic,
         )
 

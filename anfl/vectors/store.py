@@ -195,10 +195,10 @@ class VectorStore:
         path = self.storage.named(source).find(snapshot)[1]
         snapshots = self.storage.snapshots(source)
         try:
-            manifest = snapshots.read(path)
+            manifest = snapshots.manifests.read(path)
             made = named.restore(snapshots, manifest, into, home=self.catalogue.region, now=self._clock.wall())
         except DamagedError as damage:
-            _log.error("damaged snapshot", extra={"key": snapshots.key(path), "reason": str(damage)})
+            _log.error("damaged snapshot", extra={"key": snapshots.manifests.key(path), "reason": str(damage)})
             raise named.damaged(snapshot) from damage
         written = self._clock.monotonic()
         try:

@@ -7,8 +7,8 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 from anfl.problems import Problem, conflict, not_found, unavailable
+from anfl.vectors.batch import AppliedRequest, Batch
 from anfl.vectors.changes import Change, Draft, Prepared, prepare, resolve
-from anfl.vectors.log import AppliedRequest, Batch
 from anfl.vectors.model import Position
 from anfl.vectors.replica import Replica
 from anfl.vectors.requests import DeleteRows, PatchRows, Upsert, Written

@@ -5,11 +5,10 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 from anfl.problems import Problem
-from anfl.vectors import replica as replica_module
 from anfl.vectors.builder import Builder, SnapshotPolicy
 from anfl.vectors.janitor import Janitor
 from anfl.vectors.model import Position
-from anfl.vectors.replica import Replica
+from anfl.vectors.replica import STALE_SECONDS, Replica
 from anfl.vectors.requests import Read
 from anfl.vectors.storage import Storage
 from anfl.vectors.store import VectorStore
@@ -95,9 +94,7 @@ class Process:
         asked = round_.world.seconds
         least = round_.least() if strong else 0
         if not strong:
-            earlier = [
-                e.position.sequence for e in round_.acknowledged if e.answered < asked - replica_module.STALE_SECONDS
-            ]
+            earlier = [e.position.sequence for e in round_.acknowledged if e.answered < asked - STALE_SECONDS]
             least = max(earlier, default=0)
         kind = "strong" if strong else "bounded"
         with outages():

@@ -17,16 +17,16 @@ from unittest import mock
 
 import msgspec
 
-from anfl.vectors import replica as replica_module
-from anfl.vectors import snapshots as snapshots_module
+from anfl.vectors import local_copy
+from anfl.vectors import parts as parts_module
 from anfl.vectors.catalogue import Catalogue
+from anfl.vectors.clock import Clock
 from anfl.vectors.engine import tiers
 from anfl.vectors.envelope import Checksummed, DamagedError
 from anfl.vectors.hints import DynamoHints
+from anfl.vectors.manifests import Manifest
 from anfl.vectors.model import Collection, CollectionSettings, Metric
 from anfl.vectors.node import NodeFolder
-from anfl.vectors.replica import Clock
-from anfl.vectors.snapshots import Manifest
 from anfl.vectors.storage import Storage
 from anfl.vectors.store import VectorStore
 from anfl.vectors.tails import SharedTails, Tails
@@ -227,8 +227,8 @@ def _determined(seed: int) -> Iterator[None]:
         mock.patch.object(os, "urandom", dice.randbytes),
         mock.patch.object(tiers, "GRAPH_FROM", 4),
         mock.patch.object(tiers, "FRESH_ROWS", 6),
-        mock.patch.object(replica_module, "LOAD_SECONDS", 2.0),
-        mock.patch.object(snapshots_module, "PART_BYTES", 200),
+        mock.patch.object(local_copy, "LOAD_SECONDS", 2.0),
+        mock.patch.object(parts_module, "PART_BYTES", 200),
     ):
         yield
     random.setstate(before)

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from anfl.problems import Problem
+from anfl.vectors.clock import Clock
 from anfl.vectors.events import Events, Holdings, NoEvents, Turn
 from anfl.vectors.model import Collection, CollectionSettings, FieldType, Metric
 from anfl.vectors.node import NodeFolder
 from anfl.vectors.objects import ObjectStore
-from anfl.vectors.replica import Clock, Replica
+from anfl.vectors.replica import Replica
 from anfl.vectors.requests import DeleteRows, NewRow, Upsert
 from anfl.vectors.storage import Storage
 from anfl.vectors.writer import Writer

@@ -4,11 +4,13 @@ import msgspec
 import pytest
 
 from anfl.problems import Problem
-from anfl.vectors import log as log_module
+from anfl.vectors import listing
+from anfl.vectors.batch import Batch
 from anfl.vectors.envelope import Checksummed
-from anfl.vectors.log import Batch, CorruptLogError, Log, LogGapError, delete_all
+from anfl.vectors.log import Log, delete_all
 from anfl.vectors.model import Fork, Position, Row
 from anfl.vectors.repair import Repairs
+from anfl.vectors.trouble import CorruptLogError, LogGapError
 from tests.unit.vectors.builders import Noted, collection, expect_outage
 from tests.unit.vectors.simulated import SimulatedStore
 
@@ -136,7 +138,7 @@ def test_a_damaged_batch_is_never_skipped() -> None:
 
 
 def test_a_tail_in_windows_is_whole(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(log_module, "READ_BYTES", 500)
+    monkeypatch.setattr(listing, "READ_BYTES", 500)
     store = SimulatedStore()
     for sequence in range(1, 100):
         log(store).append(batch(sequence))

@@ -14,17 +14,20 @@ import pytest
 
 from anfl.problems import Problem
 from anfl.vectors import retention
+from anfl.vectors.batch import Batch
 from anfl.vectors.envelope import Checksummed
 from anfl.vectors.janitor import Janitor
-from anfl.vectors.log import Batch, CorruptLogError, Log, LogGapError
+from anfl.vectors.listing import taken, windows
+from anfl.vectors.log import Log
 from anfl.vectors.model import Collection
 from anfl.vectors.node import CollectionFolder
 from anfl.vectors.objects import AlreadyExistsError, StoreUnavailableError, answering
 from anfl.vectors.opened import OpenCollections
+from anfl.vectors.parts import Parts
 from anfl.vectors.repair import Repairs
 from anfl.vectors.replica import Replica
-from anfl.vectors.snapshots import Snapshots
 from anfl.vectors.state import State
+from anfl.vectors.trouble import CorruptLogError, LogGapError
 from tests.fault.oracle import DivergenceError
 from tests.fault.simulation.command import play
 from tests.fault.simulation.round import Round
@@ -91,7 +94,7 @@ def _sealed(log: Log, batch: Batch) -> bytes:
 
 
 def _pass_gaps(log: Log, sequence: int) -> Iterator[Batch]:
-    for window in log._windows(sequence):
+    for window in windows(taken(log._objects, log.collection, sequence), most=10):
         for batch in log._read_all(window):
             if batch is not None:
                 sequence += 1
@@ -167,7 +170,7 @@ CALM = Weather()
         pytest.param(None, Log, "tail", _pass_gaps, 177, id="replication: gaps are passed over"),
         pytest.param(CALM, Checksummed, "open", lambda *given: given[2][37:], 589, id="damage: no checksum of the log"),
         pytest.param(
-            CALM, Snapshots, "_opened", lambda *given: memoryview(given[2])[5:], 39, id="damage: no digest of a part"
+            CALM, Parts, "_opened", lambda *given: memoryview(given[2])[5:], 39, id="damage: no digest of a part"
         ),
         pytest.param(CALM, Repairs, "_copies", lambda *_: iter(()), 39, id="damage: copies are not looked for"),
         pytest.param(None, retention, "KEPT_VERIFIED", 1, 326, id="damage: one verified snapshot is kept"),

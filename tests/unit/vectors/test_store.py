@@ -14,12 +14,13 @@ from anfl.vectors import operations
 from anfl.vectors import replica as replica_module
 from anfl.vectors.builder import Builder
 from anfl.vectors.catalogue import Catalogue
+from anfl.vectors.clock import Clock
 from anfl.vectors.engine import selection, tiers
 from anfl.vectors.log import Log
 from anfl.vectors.model import Collection, CollectionSettings, FieldType, Metric, Position
 from anfl.vectors.objects import S3ObjectStore
 from anfl.vectors.operations import named
-from anfl.vectors.replica import Clock, Replica
+from anfl.vectors.replica import Replica
 from anfl.vectors.requests import Answer, CollectionPatch, Count, Fetch, IndexPatch, Query, Read, Scroll
 from anfl.vectors.store import VectorStore
 from tests.unit.vectors.builders import Noted, delete, storage, upsert
