@@ -80,7 +80,7 @@ class Table:
         def parsed(pattern: re.Pattern[str], text: str) -> tuple[str, Any]:
             found = pattern.fullmatch(text)
             if found is None:
-                raise NotImplementedError(text)
+                raise ValueError(text)
             return names[found[1]], values[found[2]]
 
         def holds(item: Attributes) -> bool:
@@ -169,7 +169,7 @@ def fulfils(item: Attributes, condition: ConditionBase) -> bool:
             return name in item and bool(item[name] < values[1])
         case "begins_with":
             return name in item and str(item[name]).startswith(values[1])
-    raise NotImplementedError(operator)
+    raise ValueError(operator)
 
 
 def _key_of(item: Mapping[str, Any]) -> tuple[str, str]:
