@@ -11,14 +11,15 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
+from anfl.problems import Problem
 from anfl.vectors.changes import Change
 from anfl.vectors.log import Log
 from anfl.vectors.model import Position
@@ -32,8 +33,11 @@ from tests.fault.processes.worker import BUCKET, CHANGES, COLLECTION, Answered, 
 if TYPE_CHECKING:
     from multiprocessing.context import ForkServerProcess
 
+T = TypeVar("T")
 WRITERS = 8
 NODES = 2
+START_SECONDS = 120.0
+"""Longest wait for processes that begin, and for an answer of the embedded AWS."""
 REPOSITORY = Path(__file__).resolve().parents[3]
 
 
@@ -43,6 +47,7 @@ class Outcome:
 
     text: str
     failed: bool
+    acknowledged: int
 
 
 @dataclass
@@ -74,7 +79,7 @@ class _Judge:
         """
         self._follow()
         least = self.sequence
-        fresh.load()
+        _patiently(fresh.load)
         sequence, content, now = fresh.view(lambda state: (state.sequence, content_of(state), state.now()))
         expect(sequence >= least, f"a new node sees {sequence}, not {least}")
         self._follow()
@@ -90,7 +95,7 @@ class _Judge:
 
     def _follow(self) -> None:
         """Let the model come to the end of the log. Who put a batch there said before what it was asked for."""
-        batches = list(self.log.tail(self.sequence))
+        batches = _patiently(lambda: list(self.log.tail(self.sequence)))
         for path in sorted(self.reports.iterdir()):
             for line in self._news(path):
                 if isinstance(line, Asked):
@@ -202,6 +207,7 @@ def kill(seed: int, rounds: int, *, careless: bool = False) -> Outcome:
         failure = None
         try:
             fleet.start()
+            _wait_for_writers(judge)
             while played < rounds:
                 time.sleep(dice.uniform(0, 0.5))
                 fleet.kill_some()
@@ -221,7 +227,27 @@ def kill(seed: int, rounds: int, *, careless: bool = False) -> Outcome:
         f"{judge.sequence:,} batches, "
         f"{judge.acknowledged:,} acknowledged writes and {judge.reads:,} reads compared with the model: "
     )
-    return Outcome(text + (failure or "nothing lost"), failure is not None)
+    return Outcome(text + (failure or "nothing lost"), failure is not None, judge.acknowledged)
+
+
+def _patiently(work: Callable[[], T]) -> T:
+    """``work``, again where the embedded AWS does not answer in time: that says how busy the machine is, no more."""
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        try:
+            return work()
+        except Problem as problem:
+            if problem.code != "storage_unavailable" or time.monotonic() > deadline:
+                raise
+            time.sleep(0.5)
+
+
+def _wait_for_writers(judge: _Judge) -> None:
+    """Until several batches are there: what dies before it has done anything proves nothing."""
+    deadline = time.monotonic() + START_SECONDS
+    while len(_patiently(lambda: list(judge.log.tail(0)))) < WRITERS:
+        expect(time.monotonic() < deadline, "nothing is written")
+        time.sleep(0.1)
 
 
 @contextmanager
