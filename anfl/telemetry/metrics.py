@@ -33,7 +33,8 @@ class Metrics:
         self._collectors = (Usage(), *collectors)
         if (folder := _folder()) is not None:
             folder.mkdir(parents=True, exist_ok=True)
-        self._registry = registry = CollectorRegistry()
+        self.registry = registry = CollectorRegistry()
+        """Where figures of a service's own belong, made before processes are forked."""
         self._requests = Counter(
             "anfl_requests", "Requests answered.", ("route", "method", "status"), registry=registry
         )
@@ -84,7 +85,7 @@ class Metrics:
         """Everything, of every process, as of now."""
         asked = CollectorRegistry()
         if _folder() is None:
-            asked.register(self._registry)
+            asked.register(self.registry)
         else:
             MultiProcessCollector(asked)  # type: ignore[no-untyped-call]  # registers itself
         for collector in self._collectors:

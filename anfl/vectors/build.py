@@ -12,6 +12,7 @@ import msgspec
 
 from anfl import aws
 from anfl.vectors.catalogue import Catalogue
+from anfl.vectors.events import Events, NoEvents
 from anfl.vectors.hints import DynamoHints
 from anfl.vectors.node import NodeFolder
 from anfl.vectors.objects import S3ObjectStore
@@ -45,11 +46,17 @@ def on_a_node(settings: Settings) -> Settings:
     return msgspec.structs.replace(settings, node_folder=folder)
 
 
-def build_store(settings: Settings, session: boto3.session.Session, *, tails: Tails | None = None) -> VectorStore:
+def build_store(
+    settings: Settings,
+    session: boto3.session.Session,
+    *,
+    tails: Tails | None = None,
+    events: Events | None = None,
+) -> VectorStore:
     """A vector store over the table and bucket of ``settings``; ``tails`` where it is one of several of its node."""
     return VectorStore(
         catalogue_of(settings, session),
-        storage_of(settings, session),
+        storage_of(settings, session, events=events),
         memory_bytes=settings.memory_bytes,
         builds=settings.node_folder is not None,
         tails=tails,
@@ -61,12 +68,12 @@ def catalogue_of(settings: Settings, session: boto3.session.Session) -> Catalogu
     return Catalogue(_table(settings, session))
 
 
-def storage_of(settings: Settings, session: boto3.session.Session) -> Storage:
+def storage_of(settings: Settings, session: boto3.session.Session, *, events: Events | None = None) -> Storage:
     """The bucket of ``settings``, and the folder of this process or its node."""
     root = settings.node_folder or tempfile.mkdtemp(prefix="anfl-vectors-")
     objects = S3ObjectStore(session.client("s3", config=aws.config(read_timeout=10)), settings.bucket)
     hints = DynamoHints(_table(settings, session), now=time.monotonic)
-    return Storage(objects=objects, node=NodeFolder(Path(root)), hints=hints)
+    return Storage(objects=objects, node=NodeFolder(Path(root)), hints=hints, events=events or NoEvents())
 
 
 def _table(settings: Settings, session: boto3.session.Session) -> "Table":

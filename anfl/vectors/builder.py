@@ -12,8 +12,10 @@ from functools import partial
 from anfl.problems import Problem
 from anfl.vectors.engine.compaction import compact
 from anfl.vectors.engine.images import Image
+from anfl.vectors.events import Turn
 from anfl.vectors.model import Collection
 from anfl.vectors.node import LocalImage
+from anfl.vectors.postponed import Postponed
 from anfl.vectors.replica import Replica
 from anfl.vectors.retention import Retention
 from anfl.vectors.state import State
@@ -62,30 +64,45 @@ class Builder:
         """:param threads: that build a graph."""
         self._storage = storage
         self._node = storage.node
+        self._events = storage.events
         self._wall = storage.clock.wall
+        self._monotonic = storage.clock.monotonic
         self._threads = threads
         self._policy = policy or SnapshotPolicy()
         self._kept: OrderedDict[str, _Kept] = OrderedDict()
+        self._postponed = Postponed()
 
     def turn(self) -> bool:
-        """Look after the collection that has waited longest; returns whether there was one. Raises nothing."""
-        asked = self._node.asked()
-        if not asked:
+        """Look after the collection that has waited longest; returns whether there was one.
+
+        Raises nothing: what befalls one collection must not end what all of the node depend on. It has to wait
+        before it is tried again, the longer the oftener it has failed.
+        """
+        now = self._monotonic()
+        asked = (each for each in self._node.asked() if not self._postponed.holds(each.incarnation, now=now))
+        collection = next(asked, None)
+        if collection is None:
             return False
-        collection = asked[0]
         self._node.answered(collection)
         try:
             self.build(collection)
         except Problem as problem:
-            extra = {"collection": collection.name, "incarnation": collection.incarnation, "code": problem.code}
-            _log.warning("a collection could not be built; it will ask again", extra=extra)
-            self._kept.pop(collection.incarnation, None)
+            extra = self._postpone(collection) | {"code": problem.code}
+            _log.warning("a collection could not be built; it is tried again", extra=extra)
+            self._events.turned(Turn.POSTPONED)
+        except Exception:
+            _log.exception("building a collection failed; it is tried again", extra=self._postpone(collection))
+            self._events.turned(Turn.FAILED)
+        else:
+            self._postponed.worked(collection.incarnation)
+            self._events.turned(Turn.DONE)
         return True
 
     def build(self, collection: Collection) -> None:
         """Bring one collection's image up to date, and its snapshot where that is due.
 
         :raises Problem: 503, its log is damaged or cannot be read.
+        :raises OSError: the node's folder fails, or the collection's part of it is gone.
         """
         kept = self._opened(collection)
         replica = kept.replica
@@ -102,12 +119,18 @@ class Builder:
         replica.folder.sweep()
         self._forget_some()
 
+    def _postpone(self, collection: Collection) -> dict[str, object]:
+        """Let a collection wait, and begin with it anew afterwards; returns what a log should say."""
+        self._kept.pop(collection.incarnation, None)
+        times = self._postponed.failed(collection.incarnation, now=self._monotonic())
+        return {"collection": collection.name, "incarnation": collection.incarnation, "times": times}
+
     def _opened(self, collection: Collection) -> _Kept:
         kept = self._kept.get(collection.incarnation)
         if kept is None:
             replica = self._storage.replica(collection)
             replica.load()
-            newest = next(iter(replica.snapshots.newest_first()), None)
+            newest = next(iter(replica.snapshots.manifests.newest_first()), None)
             age = float("inf") if newest is None else max(0.0, self._wall() - newest.modified)
             kept = _Kept(
                 replica,

@@ -14,6 +14,7 @@ from anfl.processes import usable_cores
 from anfl.telemetry import logs
 from anfl.vectors.build import Settings, catalogue_of, storage_of
 from anfl.vectors.builder import Builder
+from anfl.vectors.events import Events
 from anfl.vectors.janitor import Janitor
 from anfl.vectors.storage import Storage
 
@@ -27,10 +28,10 @@ _FOREVER = 10 * 365 * 24 * 3600.0
 _log = logging.getLogger(__name__)
 
 
-def run(settings: Settings) -> None:
+def run(settings: Settings, events: Events | None = None) -> None:
     """Build, for ever."""
     os.nice(NICENESS)
-    storage = storage_of(settings, aws.session())
+    storage = storage_of(settings, aws.session(), events=events)
     builder = Builder(storage, threads=settings.build_threads or usable_cores())
     janitor = Janitor(storage, catalogue_of(settings, aws.session()))
     with storage.node.lock("builder", seconds=_FOREVER):

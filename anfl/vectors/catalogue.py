@@ -174,9 +174,10 @@ class Catalogue:
                 ExpressionAttributeValues={":before": document, ":after": _encode(after)},
             )
         except ClientError as error:
-            if _is_condition(error):
+            if not _is_condition(error):
+                raise _unavailable() from error
+            if self._document(tenant, name) != _encode(after):  # an attempt whose answer got lost counts
                 raise conflict(f"Somebody else changed {name}; look again.", code="collection_changed") from error
-            raise _unavailable() from error
         except BotoCoreError as error:
             raise _unavailable() from error
         return after

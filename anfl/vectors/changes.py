@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 import msgspec
 
 from anfl.problems import Problem, conflict, invalid
+from anfl.vectors.batch import AppliedRequest, Batch, Patch
 from anfl.vectors.filters import compile_filter
-from anfl.vectors.log import AppliedRequest, Batch, Patch
 from anfl.vectors.model import Collection, Metadata, Row
 from anfl.vectors.requests import (
     DeleteRows,

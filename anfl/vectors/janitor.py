@@ -9,11 +9,11 @@ from collections.abc import Iterator
 
 from anfl.problems import Problem
 from anfl.vectors.catalogue import Catalogue
+from anfl.vectors.local_copy import IMAGE_BATCHES
 from anfl.vectors.log import delete_all
 from anfl.vectors.model import Collection
 from anfl.vectors.named import ORPHAN_SECONDS
 from anfl.vectors.objects import answering
-from anfl.vectors.replica import IMAGE_BATCHES
 from anfl.vectors.storage import Storage
 
 _INCARNATION = re.compile(r"^([^/]+)/([^/]+)/([0-9a-f]{32})/")
@@ -52,7 +52,7 @@ class Janitor:
 
     def _ask_builder(self, collection: Collection) -> None:
         """Where no node follows the log, as when only functions write to it, it would grow for ever."""
-        newest = next(iter(self._storage.snapshots(collection).newest_first()), None)
+        newest = next(iter(self._storage.snapshots(collection).manifests.newest_first()), None)
         covered = 0 if newest is None else newest.position.sequence
         if self._storage.hints.last(collection) >= covered + IMAGE_BATCHES:
             self._storage.node.ask(collection)

@@ -1,8 +1,7 @@
 """The log of a collection: one object a batch, and the conditional put of that object is the only commit point.
 
-A batch is committed when it stands in slot *n* and its writer has applied 1 … n−1. Batches hold after-images and
-resolved ids, never filters or merges, so that replay does not depend on code. An object is the MessagePack of a `Batch`
-in an `anfl.vectors.envelope`.
+A batch is committed when it stands in slot *n* and its writer has applied 1 … n−1. An object is the MessagePack of a
+`Batch` in an `anfl.vectors.envelope`.
 """
 
 import logging
@@ -10,99 +9,24 @@ import random
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Protocol
+from contextlib import suppress
 
 import msgspec
 
-from anfl.problems import Problem, unavailable
+from anfl.problems import unavailable
+from anfl.vectors.batch import Batch
 from anfl.vectors.envelope import Checksummed, DamagedError, Envelope
-from anfl.vectors.model import Collection, Metadata, Position, Row
+from anfl.vectors.listing import key_of, taken, windows
+from anfl.vectors.model import Collection, Position
 from anfl.vectors.objects import AlreadyExistsError, ObjectStore, StoreUnavailableError, answering
+from anfl.vectors.repair import Repairs
+from anfl.vectors.slot_cache import NoCache, SlotCache
+from anfl.vectors.trouble import CorruptLogError, LogGapError
 
 _ATTEMPTS = 5
 READERS = 16
 """Objects that a replay reads at a time."""
-READ_BYTES = 32 * 2**20
-"""About the most bytes of them in memory."""
 _log = logging.getLogger(__name__)
-
-
-class AppliedRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """A request id that this batch carries out, with the digest of the request's body and its answer."""
-
-    request_id: str
-    digest: bytes
-    count: int
-
-
-class Patch(msgspec.Struct, frozen=True, kw_only=True):
-    """The metadata of an existing row after a patch."""
-
-    id: str
-    metadata: Metadata
-
-
-class Batch(msgspec.Struct, frozen=True, kw_only=True):
-    """What one commit changes: rows replaced whole, metadata replaced, ids removed — in this order."""
-
-    batch_id: str
-    tenant: str
-    collection: str
-    incarnation: str
-    epoch: int
-    sequence: int
-    ts: float
-    rows: list[Row] = []
-    patches: list[Patch] = []
-    deleted: list[str] = []
-    requests: list[AppliedRequest] = []
-
-
-class CorruptLogError(Problem):
-    """An object of the log that is not what its key says. Readers stop before it; nothing is skipped."""
-
-    def __init__(self, key: str, reason: str) -> None:
-        detail = "The collection's log is damaged: it can be read as far as it is whole, and not be written to."
-        super().__init__(503, "log_corrupt", detail, retry_after=60)
-        self.key = key
-        self.reason = reason
-
-
-class LogGapError(Problem):
-    """Later slots are taken and this one is not: it has yet to arrive, or a snapshot has taken its place."""
-
-    def __init__(self, key: str) -> None:
-        detail = "A part of the collection's log has not arrived here; what comes before it can be read."
-        super().__init__(503, "log_gap", detail, retry_after=5)
-        self.key = key
-
-
-class SlotCache(Protocol):
-    """Objects of committed slots that another process of this node has seen. It may forget, and it may be wrong:
-    what it says is checked as if it came from the store."""
-
-    def get(self, position: Position) -> bytes | None:
-        """The object of a slot, if it is known."""
-
-    def keep(self, position: Position, data: bytes) -> None:
-        """Remember a committed slot."""
-
-    def forget(self, position: Position) -> None:
-        """What was kept is wrong."""
-
-
-class NoCache:
-    """Remembers nothing; for a process that is alone."""
-
-    def get(self, _position: Position) -> bytes | None:
-        """See `SlotCache.get`."""
-        return None
-
-    def keep(self, _position: Position, _data: bytes) -> None:
-        """See `SlotCache.keep`."""
-
-    def forget(self, _position: Position) -> None:
-        """See `SlotCache.forget`."""
 
 
 class Log:
@@ -115,25 +39,22 @@ class Log:
         *,
         envelope: Envelope | None = None,
         cache: SlotCache | None = None,
-        replicas: Sequence[ObjectStore] = (),
+        repairs: Repairs | None = None,
         readers: int = READERS,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        """:param replicas: other regions' copies, asked for what is damaged here.
-
-        :param readers: objects that `tail` reads at a time; 1 starts no thread.
-        """
+        """:param readers: objects that `tail` reads at a time; 1 starts no thread."""
         self.collection = collection
         self._objects = objects
         self._envelope: Envelope = envelope or Checksummed()
         self._cache: SlotCache = cache or NoCache()
-        self._replicas = replicas
+        self._repairs = repairs or Repairs(objects)
         self._readers = readers
         self._sleep = sleep
 
     def key(self, sequence: int) -> str:
         """The object key of slot ``sequence``."""
-        return f"{self._prefix(self.collection.position(sequence).epoch)}{sequence:020d}"
+        return key_of(self.collection, sequence)
 
     def read(self, sequence: int) -> Batch | None:
         """The batch in slot ``sequence``; None where the slot is free.
@@ -202,12 +123,6 @@ class Log:
         with answering():
             return next((entry.modified for entry in self._objects.list(key) if entry.key == key), None)
 
-    def withdraw(self, batch: Batch) -> None:
-        """Remove ``batch``, which was put where the log had been cut off already."""
-        self._cache.forget(self.collection.position(batch.sequence))
-        with answering():
-            self._objects.delete([self.key(batch.sequence)])
-
     def tail(self, sequence: int) -> Iterator[Batch]:
         """All batches behind ``sequence`` that a listing shows, in order, several read at a time.
 
@@ -216,41 +131,12 @@ class Log:
         :raises Problem: 503, the store does not answer.
         """
         following = sequence + 1
-        for window in self._windows(sequence):
+        for window in windows(taken(self._objects, self.collection, sequence), most=2 * self._readers):
             for slot, batch in zip(window, self._read_all(window), strict=True):
                 if slot != following or batch is None:
                     raise LogGapError(self.key(following))
                 yield batch
                 following += 1
-
-    def _windows(self, sequence: int) -> Iterator[list[int]]:
-        """Numbers of the taken slots behind ``sequence``, as many together as are to be in memory."""
-        window: list[int] = []
-        size = 0
-        for slot, bytes_ in self._listed(sequence):
-            if window and (len(window) == 2 * self._readers or size + bytes_ > READ_BYTES):
-                yield window
-                window, size = [], 0
-            window.append(slot)
-            size += bytes_
-        if window:
-            yield window
-
-    def _listed(self, sequence: int) -> Iterator[tuple[int, int]]:
-        """Taken slots behind ``sequence`` with their sizes, epoch by epoch; what a fork gave up is none."""
-        ends = [(fork.parent_epoch, fork.fork_sequence) for fork in self.collection.forks]
-        for epoch, last in [*ends, (self.collection.epoch, None)]:
-            if last is not None and last <= sequence:
-                continue
-            prefix = self._prefix(epoch)
-            with answering():
-                for entry in self._objects.list(prefix, after=f"{prefix}{sequence:020d}"):
-                    number = entry.key.removeprefix(prefix)
-                    if not number.isdecimal():
-                        raise CorruptLogError(entry.key, "no slot")
-                    if last is not None and int(number) > last:
-                        break
-                    yield int(number), entry.size
 
     def _read_all(self, slots: Sequence[int]) -> Iterator[Batch | None]:
         if self._readers == 1 or len(slots) < 2:
@@ -266,26 +152,19 @@ class Log:
         return batch
 
     def _recover(self, sequence: int, damage: CorruptLogError) -> Batch:
-        """A whole copy of a damaged object: an earlier version of it, or another region's. It is put back."""
-        for data in self._copies(damage.key):
-            try:
-                batch = self._decode(data, sequence)
-            except CorruptLogError:
-                continue
-            with answering():
-                self._objects.put(damage.key, data)
-            _log.warning("a damaged log object was put right from a copy", extra={"key": damage.key})
-            return batch
-        _log.error("corrupt log object", extra={"key": damage.key, "reason": damage.reason})
-        raise damage
+        """The batch of a damaged object, which is put right."""
 
-    def _copies(self, key: str) -> Iterator[bytes]:
+        def opened(data: bytes) -> Batch | None:
+            with suppress(CorruptLogError):
+                return self._decode(data, sequence)
+            return None
+
         with answering():
-            yield from self._objects.versions(key)
-            for replica in self._replicas:
-                data = replica.get(key)
-                if data is not None:
-                    yield data
+            batch = self._repairs.repair(damage.key, opened)
+        if batch is None:
+            _log.error("corrupt log object", extra={"key": damage.key, "reason": damage.reason})
+            raise damage
+        return batch
 
     def _decode(self, data: bytes, sequence: int) -> Batch:
         key = self.key(sequence)
@@ -302,9 +181,6 @@ class Log:
         ):
             raise CorruptLogError(key, "belongs elsewhere")
         return batch
-
-    def _prefix(self, epoch: int) -> str:
-        return f"{self.collection.prefix}log/{epoch:08d}/"
 
 
 def delete_all(objects: ObjectStore, prefix: str) -> None:

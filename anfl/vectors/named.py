@@ -9,10 +9,11 @@ import msgspec
 
 from anfl.problems import Problem, conflict, not_found
 from anfl.vectors.envelope import Checksummed, DamagedError, Envelope
+from anfl.vectors.manifests import Manifest
 from anfl.vectors.model import Collection, first_epoch
 from anfl.vectors.naming import NamedSnapshot
 from anfl.vectors.objects import AlreadyExistsError, ObjectStore, answering
-from anfl.vectors.snapshots import Manifest, Snapshots
+from anfl.vectors.snapshots import Snapshots
 
 ORPHAN_SECONDS = 3600.0
 """How long nothing is written to an incarnation that no catalogue has: it may be a restore that is not done yet."""

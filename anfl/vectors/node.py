@@ -61,7 +61,7 @@ def lock(path: Path, *, seconds: float, sleep: Callable[[float], None]) -> Itera
 
 
 class CollectionFolder:
-    """One incarnation's part of a node's folder. Also a `anfl.vectors.log.SlotCache`."""
+    """One incarnation's part of a node's folder. Also a `anfl.vectors.slot_cache.SlotCache`."""
 
     def __init__(self, path: Path, *, sleep: Callable[[float], None] = time.sleep) -> None:
         self._path = path
@@ -74,14 +74,14 @@ class CollectionFolder:
         return lock(self._path / f"{name}.lock", seconds=seconds, sleep=self._sleep)
 
     def get(self, position: Position) -> bytes | None:
-        """See `anfl.vectors.log.SlotCache.get`."""
+        """See `anfl.vectors.slot_cache.SlotCache.get`."""
         try:
             return self._slot(position).read_bytes()
         except OSError:
             return None
 
     def keep(self, position: Position, data: bytes) -> None:
-        """See `anfl.vectors.log.SlotCache.keep`. A full disk loses nothing but time."""
+        """See `anfl.vectors.slot_cache.SlotCache.keep`. A full disk loses nothing but time."""
         slot = self._slot(position)
         if slot.exists():
             return
@@ -93,7 +93,7 @@ class CollectionFolder:
             self._slot(Position(position.epoch, position.sequence - KEPT_SLOTS)).unlink(missing_ok=True)
 
     def forget(self, position: Position) -> None:
-        """See `anfl.vectors.log.SlotCache.forget`."""
+        """See `anfl.vectors.slot_cache.SlotCache.forget`."""
         with suppress(OSError):
             self._slot(position).unlink(missing_ok=True)
 

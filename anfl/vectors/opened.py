@@ -3,12 +3,14 @@
 import logging
 import threading
 from collections import OrderedDict
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 from anfl.problems import Problem
 from anfl.vectors.catalogue import Catalogue
 from anfl.vectors.engine.rows import MOST_UNMERGED
+from anfl.vectors.events import Holdings
+from anfl.vectors.inline import Inline
 from anfl.vectors.model import Collection
 from anfl.vectors.replica import WAIT_SECONDS, Replica
 from anfl.vectors.storage import Storage
@@ -18,6 +20,8 @@ MEMORY_BYTES = 8 * 2**30
 """Most bytes of collections in memory, unless a process is told otherwise."""
 MOST_COLLECTIONS = 4096
 """Most collections in memory, however small."""
+SHOWN_SECONDS = 5.0
+"""How often operators are told what is in memory."""
 _LOADERS = 4
 _log = logging.getLogger(__name__)
 
@@ -65,8 +69,11 @@ class OpenCollections:
         self._names: dict[tuple[str, str], _Name] = {}
         self._entries: OrderedDict[str, _Entry] = OrderedDict()
         """By incarnation, the one used last at the end."""
+        self._shown_at = float("-inf")
         self._lock = threading.Lock()
-        self._loaders = ThreadPoolExecutor(_LOADERS, thread_name_prefix="load")
+        self._loaders: Executor = (
+            ThreadPoolExecutor(_LOADERS, thread_name_prefix="load") if storage.threads else Inline()
+        )
 
     def close(self) -> None:
         """Load nothing more."""
@@ -165,6 +172,28 @@ class OpenCollections:
             if self._builds and replica.wants_builder():
                 self._storage.node.ask(replica.collection)
         self._evict()
+        self._show()
+
+    def holdings(self) -> Holdings:
+        """What is in memory, in figures."""
+        replicas = [opened.replica for opened in self.loaded()]
+        rows = [replica.shown.rows for replica in replicas]
+        return Holdings(
+            collections=len(rows),
+            rows=sum(len(each) for each in rows),
+            segments=sum(len(each.segments) for each in rows),
+            unmerged_rows=sum(each.unmerged for each in rows),
+            most_unmerged_rows=max((each.unmerged for each in rows), default=0),
+            memory_bytes=sum(replica.shown.bytes for replica in replicas),
+            memory_limit_bytes=self._memory_bytes,
+            stuck_logs=sum(replica.trouble is not None for replica in replicas),
+        )
+
+    def _show(self) -> None:
+        now = self._storage.clock.monotonic()
+        if now - self._shown_at >= SHOWN_SECONDS:
+            self._shown_at = now
+            self._storage.events.holds(self.holdings())
 
     def _known(self, key: tuple[str, str], moment: float) -> _Entry | None:
         name = self._names.get(key)

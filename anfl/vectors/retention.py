@@ -10,10 +10,11 @@ from collections.abc import Iterable
 from itertools import groupby
 
 from anfl.vectors.envelope import DamagedError
+from anfl.vectors.manifests import LOG_SECONDS, Listed
 from anfl.vectors.model import Position
 from anfl.vectors.named import NamedSnapshots
 from anfl.vectors.objects import Entry, ObjectStore, answering
-from anfl.vectors.snapshots import LOG_SECONDS, Listed, Snapshots
+from anfl.vectors.snapshots import Snapshots
 
 KEPT_VERIFIED = 2
 GRACE_SECONDS = 3600.0
@@ -37,16 +38,16 @@ class Retention:
 
         :raises Problem: 503, the store does not answer.
         """
-        verified = self._snapshots.verified()
+        verified = self._snapshots.manifests.verified()
         good = 0
-        for listed in self._snapshots.newest_first():
+        for listed in self._snapshots.manifests.newest_first():
             if good == KEPT_VERIFIED:
                 return
             if listed.path not in verified:
                 try:
-                    self._snapshots.verify(self._snapshots.read(listed.path))
+                    self._snapshots.verify(self._snapshots.manifests.read(listed.path))
                 except DamagedError as damage:
-                    key = self._snapshots.key(listed.path)
+                    key = self._snapshots.manifests.key(listed.path)
                     _log.error("damaged snapshot", extra={"key": key, "reason": str(damage)})
                     continue
             good += 1
@@ -57,13 +58,13 @@ class Retention:
         :raises Problem: 503, the store does not answer; some may remain.
         """
         with answering():
-            verified = self._snapshots.verified()
-            listed = self._snapshots.newest_first()
+            verified = self._snapshots.manifests.verified()
+            listed = self._snapshots.manifests.newest_first()
             good = [each for each in listed if each.path in verified][:KEPT_VERIFIED]
             if len(good) < KEPT_VERIFIED:
                 return 0
             gone = self._snapshots_to_go(listed, good, now)
-            keys = [self._snapshots.key(each.path) for each in gone]
+            keys = [self._snapshots.manifests.key(each.path) for each in gone]
             keys += self._marks_to_go(verified.values(), listed, gone, now)
             keys += self._slots_to_go(verified.values(), good[-1], now)
             self._objects.delete(keys)
@@ -113,7 +114,7 @@ class Retention:
         used: set[str] = set()
         for path in sorted(present):
             try:
-                used |= self._snapshots.read(path).parts().keys()
+                used |= self._snapshots.manifests.read(path).parts().keys()
             except DamagedError:
                 return []
         prefix = f"{self._prefix}parts/"

@@ -8,10 +8,10 @@ from typing import Self
 import msgspec
 import numpy as np
 
+from anfl.vectors.batch import AppliedRequest, Batch
 from anfl.vectors.engine.images import Image
 from anfl.vectors.engine.rows import RowStore
 from anfl.vectors.engine.view import Found
-from anfl.vectors.log import AppliedRequest, Batch
 from anfl.vectors.model import Collection, Position
 
 REQUEST_SECONDS = 24 * 3600

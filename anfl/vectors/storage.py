@@ -3,16 +3,20 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from anfl.vectors.clock import Clock
 from anfl.vectors.envelope import Checksummed, Envelope
+from anfl.vectors.events import Events, NoEvents
 from anfl.vectors.hints import Hints, NoHints
 from anfl.vectors.log import READERS, Log
 from anfl.vectors.model import Collection
 from anfl.vectors.named import NamedSnapshots
 from anfl.vectors.node import NodeFolder
 from anfl.vectors.objects import ObjectStore
-from anfl.vectors.replica import Clock, Replica
+from anfl.vectors.repair import Repairs
+from anfl.vectors.replica import Replica
 from anfl.vectors.retention import Retention
-from anfl.vectors.snapshots import TRANSFERS, Snapshots
+from anfl.vectors.snapshots import Snapshots
+from anfl.vectors.transfers import TRANSFERS, Transfers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,9 +29,10 @@ class Storage:
     replicas: Sequence[ObjectStore] = ()
     """Other regions' copies of the objects, asked for what is damaged here."""
     envelope: Envelope = field(default_factory=Checksummed)
+    events: Events = field(default_factory=NoEvents)
     clock: Clock = field(default_factory=Clock)
     threads: bool = True
-    """Whether several objects are read and written at a time."""
+    """Whether several things are done at a time; else whoever wants upkeep asks for it."""
 
     def replica(self, collection: Collection) -> Replica:
         """A copy of a collection, not loaded yet."""
@@ -37,7 +42,7 @@ class Storage:
             collection,
             envelope=self.envelope,
             cache=folder,
-            replicas=self.replicas,
+            repairs=self._repairs(),
             readers=READERS if self.threads else 1,
             sleep=self.clock.sleep,
         )
@@ -49,8 +54,8 @@ class Storage:
             self.objects,
             collection,
             envelope=self.envelope,
-            replicas=self.replicas,
-            transfers=TRANSFERS if self.threads else 1,
+            repairs=self._repairs(),
+            transfers=Transfers(TRANSFERS if self.threads else 1),
             monotonic=self.clock.monotonic,
         )
 
@@ -61,3 +66,6 @@ class Storage:
     def retention(self, collection: Collection) -> Retention:
         """What removes a collection's old objects."""
         return Retention(self.objects, self.snapshots(collection), self.named(collection))
+
+    def _repairs(self) -> Repairs:
+        return Repairs(self.objects, replicas=self.replicas, events=self.events)

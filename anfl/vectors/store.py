@@ -71,12 +71,14 @@ class VectorStore:
         self.opened = OpenCollections(catalogue, storage, memory_bytes=memory_bytes, builds=builds)
         self._closing = threading.Event()
         self._upkeep = threading.Thread(target=self._keep_up, name="upkeep", daemon=True)
-        self._upkeep.start()
+        if storage.threads:
+            self._upkeep.start()
 
     def close(self) -> None:
         """Give up background work; nothing that was acknowledged depends on it."""
         self._closing.set()
-        self._upkeep.join(timeout=10)
+        if self._upkeep.is_alive():
+            self._upkeep.join(timeout=10)
         self.opened.close()
 
     def create(self, tenant: str, settings: CollectionSettings) -> tuple[Collection, bool]:
@@ -193,10 +195,10 @@ class VectorStore:
         path = self.storage.named(source).find(snapshot)[1]
         snapshots = self.storage.snapshots(source)
         try:
-            manifest = snapshots.read(path)
+            manifest = snapshots.manifests.read(path)
             made = named.restore(snapshots, manifest, into, home=self.catalogue.region, now=self._clock.wall())
         except DamagedError as damage:
-            _log.error("damaged snapshot", extra={"key": snapshots.key(path), "reason": str(damage)})
+            _log.error("damaged snapshot", extra={"key": snapshots.manifests.key(path), "reason": str(damage)})
             raise named.damaged(snapshot) from damage
         written = self._clock.monotonic()
         try:

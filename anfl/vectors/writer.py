@@ -6,9 +6,9 @@ from collections import deque
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
-from anfl.problems import Problem, conflict, not_found
+from anfl.problems import Problem, conflict, not_found, unavailable
+from anfl.vectors.batch import AppliedRequest, Batch
 from anfl.vectors.changes import Change, Draft, Prepared, prepare, resolve
-from anfl.vectors.log import AppliedRequest, Batch
 from anfl.vectors.model import Position
 from anfl.vectors.replica import Replica
 from anfl.vectors.requests import DeleteRows, PatchRows, Upsert, Written
@@ -135,12 +135,12 @@ class Writer:
             standing = replica.log.append(resolved.batch)
             ours = standing.batch_id == resolved.batch.batch_id
             if not replica.in_touch():  # so much time has passed that the slot may have been cut off meanwhile
-                late = ours and replica.came_too_late(standing.sequence)
-                if late:
-                    replica.log.withdraw(standing)
-                if late or not ours:
+                if not ours:
                     replica.level_with(replica.now())
                     continue
+                if replica.came_too_late(standing.sequence):
+                    detail = "The object store took so long that nobody knows whether this counts; try again."
+                    raise unavailable(detail, code="storage_unavailable")
             replica.apply(standing)
             if ours:
                 replica.mark_level(started)

@@ -6,10 +6,15 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # a worker has one core; rea
 
 from anfl import allocator, environment
 from anfl.http.serve import Listen, serve
+from anfl.telemetry.metrics import Metrics
+from anfl.telemetry.vectors import VectorMetrics
 from anfl.vectors import build as vectors
 from services.vector_store.app import building, creator, publishing
 
 if __name__ == "__main__":
     allocator.give_back()
     stores = vectors.on_a_node(environment.load(vectors.Settings))
-    serve(creator(stores), environment.load(Listen), beside=[publishing(), building(stores)])
+    metrics = Metrics()
+    events = VectorMetrics(metrics)
+    beside = [publishing(), building(stores, events)]
+    serve(creator(stores, metrics, events), environment.load(Listen), beside=beside)

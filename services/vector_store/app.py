@@ -18,6 +18,7 @@ from anfl.telemetry import backlog, stores
 from anfl.telemetry.metrics import Metrics
 from anfl.vectors import build as vectors
 from anfl.vectors import building as builder
+from anfl.vectors.events import Events
 from anfl.vectors.requests import MAX_BODY_BYTES
 from anfl.vectors.store import VectorStore
 from anfl.vectors.tails import SharedTails
@@ -69,27 +70,27 @@ def assemble(
     )
 
 
-def creator(vector_settings: vectors.Settings) -> Callable[[], Service]:
+def creator(vector_settings: vectors.Settings, metrics: Metrics, events: Events) -> Callable[[], Service]:
     """Makes the application in each worker, from this process's environment and with what the workers share.
 
     :raises MissingSettingError: a variable is absent or malformed.
     """
     settings = environment.load(Settings)
     tokens = environment.load(TokenSettings)
-    tails, metrics = SharedTails(), Metrics()
+    tails = SharedTails()
     session = stores.watch(aws.session(), metrics)
 
     def create() -> Service:
-        store = vectors.build_store(vector_settings, session, tails=tails)
+        store = vectors.build_store(vector_settings, session, tails=tails, events=events)
         verifier = verifier_from_settings(tokens)
         return assemble(store, verifier=verifier, stage_prefix=settings.stage_prefix, metrics=metrics)
 
     return create
 
 
-def building(stores: vectors.Settings) -> Process:
+def building(stores: vectors.Settings, events: Events) -> Process:
     """The process that builds graphs, images and snapshots: one for all workers."""
-    return Process(name="builder", target=partial(builder.run, stores))
+    return Process(name="builder", target=partial(builder.run, stores, events))
 
 
 def publishing() -> Process:

@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from anfl.vectors.batch import Batch
 from anfl.vectors.changes import Change
-from anfl.vectors.log import Batch
 from anfl.vectors.requests import DeleteRows, PatchRows, Upsert
 from anfl.vectors.state import REQUEST_SECONDS, State
 

@@ -11,14 +11,15 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
+from anfl.problems import Problem
 from anfl.vectors.changes import Change
 from anfl.vectors.log import Log
 from anfl.vectors.model import Position
@@ -32,8 +33,11 @@ from tests.fault.processes.worker import BUCKET, CHANGES, COLLECTION, Answered, 
 if TYPE_CHECKING:
     from multiprocessing.context import ForkServerProcess
 
+T = TypeVar("T")
 WRITERS = 8
 NODES = 2
+START_SECONDS = 120.0
+"""Longest wait for processes that begin, and for an answer of the embedded AWS."""
 REPOSITORY = Path(__file__).resolve().parents[3]
 
 
@@ -43,6 +47,7 @@ class Outcome:
 
     text: str
     failed: bool
+    acknowledged: int
 
 
 @dataclass
@@ -74,7 +79,7 @@ class _Judge:
         """
         self._follow()
         least = self.sequence
-        fresh.load()
+        _patiently(fresh.load)
         sequence, content, now = fresh.view(lambda state: (state.sequence, content_of(state), state.now()))
         expect(sequence >= least, f"a new node sees {sequence}, not {least}")
         self._follow()
@@ -90,7 +95,7 @@ class _Judge:
 
     def _follow(self) -> None:
         """Let the model come to the end of the log. Who put a batch there said before what it was asked for."""
-        batches = list(self.log.tail(self.sequence))
+        batches = _patiently(lambda: list(self.log.tail(self.sequence)))
         for path in sorted(self.reports.iterdir()):
             for line in self._news(path):
                 if isinstance(line, Asked):
@@ -131,7 +136,8 @@ class _Judge:
 class _Fleet:
     """The processes, and what starts and kills them."""
 
-    def __init__(self, endpoint: str, folder: Path, dice: random.Random) -> None:
+    def __init__(self, endpoint: str, folder: Path, dice: random.Random, *, careless: bool) -> None:
+        self._careless = careless
         self._endpoint = endpoint
         self._folder = folder
         self._dice = dice
@@ -178,25 +184,30 @@ class _Fleet:
             folder=self._folder / f"node{node}",
             report=self.reports / name,
             seed=self._dice.getrandbits(32),
+            careless=self._careless,
         )
         process = self._context.Process(target=worker.run, args=(spec,), daemon=True)
         process.start()
         self._running[f"{role} {number} {node}"] = process
 
 
-def kill(seed: int, rounds: int) -> Outcome:
-    """``rounds`` of killing, each compared with the model, with progress on standard error."""
+def kill(seed: int, rounds: int, *, careless: bool = False) -> Outcome:
+    """``rounds`` of killing, each compared with the model, with progress on standard error.
+
+    :param careless: writers that overwrite each other, for whoever wants to see the model object.
+    """
     dice = random.Random(seed)
     with embedded_aws() as endpoint, tempfile.TemporaryDirectory(prefix="anfl-fault-") as folder:
         worker.client(endpoint).create_bucket(
             Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "us-west-1"}
         )
-        fleet = _Fleet(endpoint, Path(folder), dice)
+        fleet = _Fleet(endpoint, Path(folder), dice, careless=careless)
         judge = _Judge(Log(S3ObjectStore(worker.client(endpoint), BUCKET), COLLECTION), fleet.reports)
         played, started = 0, time.monotonic()
         failure = None
         try:
             fleet.start()
+            _wait_for_writers(judge)
             while played < rounds:
                 time.sleep(dice.uniform(0, 0.5))
                 fleet.kill_some()
@@ -216,7 +227,27 @@ def kill(seed: int, rounds: int) -> Outcome:
         f"{judge.sequence:,} batches, "
         f"{judge.acknowledged:,} acknowledged writes and {judge.reads:,} reads compared with the model: "
     )
-    return Outcome(text + (failure or "nothing lost"), failure is not None)
+    return Outcome(text + (failure or "nothing lost"), failure is not None, judge.acknowledged)
+
+
+def _patiently(work: Callable[[], T]) -> T:
+    """``work``, again where the embedded AWS does not answer in time: that says how busy the machine is, no more."""
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        try:
+            return work()
+        except Problem as problem:
+            if problem.code != "storage_unavailable" or time.monotonic() > deadline:
+                raise
+            time.sleep(0.5)
+
+
+def _wait_for_writers(judge: _Judge) -> None:
+    """Until several batches are there: what dies before it has done anything proves nothing."""
+    deadline = time.monotonic() + START_SECONDS
+    while len(_patiently(lambda: list(judge.log.tail(0)))) < WRITERS:
+        expect(time.monotonic() < deadline, "nothing is written")
+        time.sleep(0.1)
 
 
 @contextmanager

@@ -24,13 +24,15 @@ from anfl.vectors.model import Collection, CollectionSettings, Metric
 from anfl.vectors.node import NodeFolder
 from anfl.vectors.objects import S3ObjectStore
 from anfl.vectors.replica import Replica
-from anfl.vectors.requests import DeleteRows, NewRow, PatchRow, PatchRows, Read, Upsert
+from anfl.vectors.requests import DeleteRows, PatchRows, Read, Upsert
 from anfl.vectors.storage import Storage
 from anfl.vectors.writer import Writer
+from tests.fault.changes import Habits
 from tests.fault.oracle import content_of
+from tests.fault.strict import Strict
 
 BUCKET = "vectors"
-IDS = [f"row{number}" for number in range(60)]
+HABITS = Habits(ids=[f"row{number}" for number in range(60)], dimension=4, versions=50, lifetimes=(-1, 0.5, 60))
 COLLECTION = Collection(
     tenant="demo",
     settings=CollectionSettings(name="words", dimension=4, metric=Metric.L2),
@@ -49,6 +51,8 @@ class Spec:
     folder: Path
     report: Path
     seed: int
+    careless: bool = False
+    """Whether it overwrites slots that are taken: the suite must notice."""
 
 
 class Asked(msgspec.Struct, tag=True):
@@ -98,9 +102,18 @@ def client(endpoint: str) -> Any:
     return session.client("s3", endpoint_url=endpoint, config=config)
 
 
-def storage(endpoint: str, folder: Path) -> Storage:
+class Careless(S3ObjectStore):
+    """No put is conditional."""
+
+    def put_if_absent(self, key: str, body: bytes) -> None:
+        """See `ObjectStore.put_if_absent`, which this is not."""
+        self.put(key, body)
+
+
+def storage(endpoint: str, folder: Path, *, careless: bool = False) -> Storage:
     """The collection's storage on a node."""
-    return Storage(objects=S3ObjectStore(client(endpoint), BUCKET), node=NodeFolder(folder))
+    objects = (Careless if careless else S3ObjectStore)(client(endpoint), BUCKET)
+    return Storage(objects=objects, node=NodeFolder(folder), events=Strict())
 
 
 def run(spec: Spec) -> None:
@@ -108,7 +121,7 @@ def run(spec: Spec) -> None:
     logging.disable(logging.CRITICAL)
     tiers.GRAPH_FROM = 20
     dice = random.Random(spec.seed)
-    where = storage(spec.endpoint, spec.folder)
+    where = storage(spec.endpoint, spec.folder, careless=spec.careless)
     if spec.role == "builder":
         _build(where, dice)
     replica = _loaded(where)
@@ -133,7 +146,7 @@ def _write(writer: Writer, replica: Replica, where: Storage, report: Report, dic
     while True:
         number += 1
         request_id = f"{name}.{number}"
-        change = _change(request_id, dice)
+        change = HABITS.draw(dice, request_id, now=time.time())
         report.write(Asked(request_id, type(change).__name__, msgspec.Raw(msgspec.json.encode(change))))
         for attempt in range(5):
             try:
@@ -176,28 +189,3 @@ def _loaded(where: Storage) -> Replica:
             time.sleep(0.1)
         else:
             return replica
-
-
-def _change(request_id: str, dice: random.Random) -> Change:
-    ids = dice.sample(IDS, dice.randint(1, 4))
-    kind = dice.random()
-    if kind < 0.65:
-        condition = dice.choice([None, None, None, 0, dice.randint(1, 50)])
-        moment = dice.choice([None, None, None, time.time() + dice.choice([-1, 0.5, 60])])
-        rows = [
-            NewRow(
-                id=row_id,
-                values=[float(dice.randrange(100)) for _ in range(4)],
-                metadata={"n": dice.randrange(10)},
-                expires_at=moment,
-                if_version=condition,
-            )
-            for row_id in ids
-        ]
-        return Upsert(vectors=rows, request_id=request_id)
-    if kind < 0.8:
-        patches = [PatchRow(id=row_id, metadata={"p": dice.choice([None, 1, 2])}) for row_id in ids]
-        return PatchRows(vectors=patches, request_id=request_id)
-    if kind < 0.95:
-        return DeleteRows(ids=ids, request_id=request_id)
-    return DeleteRows(filter={"n": {"$lt": dice.randrange(4)}}, request_id=request_id)

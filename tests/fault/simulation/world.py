@@ -32,6 +32,8 @@ class Weather:
 
     faults: float = 0.0
     """An operation fails before, after, or long before it takes effect."""
+    outages: float = 0.0
+    """The same for the table."""
     crashes: float = 0.0
     suspensions: float = 0.0
     late_days: bool = False

@@ -25,8 +25,8 @@ from anfl.client import (
 from anfl.client.retries import ATTEMPTS
 from anfl.client.rows import BATCH_BYTES, batches
 from anfl.vectors.catalogue import Catalogue
+from anfl.vectors.clock import Clock
 from anfl.vectors.objects import S3ObjectStore
-from anfl.vectors.replica import Clock
 from anfl.vectors.store import VectorStore
 from services.vector_store.app import assemble
 from tests.unit.client.conftest import TOKEN, FaultyWay

@@ -79,6 +79,23 @@ def test_all_workers_answer_at_one_address_and_a_dead_one_is_replaced(port: int)
         assert after != before
 
 
+def test_a_worker_that_was_killed_has_nothing_at_work_any_more(
+    port: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
+    with service(port) as process:
+        victim = min(workers(port))
+        theirs = tmp_path / f"gauge_livesum_{victim}.db"
+        assert theirs.exists()
+        psutil.Process(victim).send_signal(signal.SIGKILL)
+        deadline = time.monotonic() + PATIENCE
+        while theirs.exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        assert (tmp_path / f"counter_{victim}.db").exists(), "what it counted stays"
+        assert process.poll() is None
+
+
 def test_a_stop_answers_what_is_running_and_accepts_nothing_more(port: int) -> None:
     with service(port) as process:
         children = psutil.Process(process.pid).children()

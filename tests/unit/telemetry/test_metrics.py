@@ -16,6 +16,8 @@ from anfl import aws
 from anfl.telemetry import stores
 from anfl.telemetry.metrics import Metrics
 from anfl.telemetry.usage import Usage
+from anfl.telemetry.vectors import VectorMetrics
+from anfl.vectors.events import Holdings, Turn
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 FORKS = """
@@ -42,6 +44,46 @@ for child in children:
     os.waitpid(child, 0)
     metrics.ended(child)
 sys.stdout.buffer.write(mine.exposition())
+"""
+
+
+WORKERS = """
+import os, signal, sys, time
+from anfl.processes import Parent, Process
+from anfl.telemetry import logs, metrics
+from anfl.telemetry.vectors import VectorMetrics
+from anfl.vectors.events import Holdings, Turn
+
+mine = metrics.Metrics()
+events = VectorMetrics(mine)
+
+def hold(rows):
+    events.holds(Holdings(collections=1, rows=rows, segments=2, unmerged_rows=rows, most_unmerged_rows=rows,
+                          memory_bytes=rows, memory_limit_bytes=1000, stuck_logs=0))
+
+def worker():
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    hold(30)
+    mine.began()
+    time.sleep(60)
+
+def once():
+    marker = sys.argv[1] + "/died"
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    if not os.path.exists(marker):
+        open(marker, "w").close()
+        hold(500)
+        mine.began()
+        events.turned(Turn.FAILED)
+        events.damaged(repaired=True)
+        os.kill(os.getpid(), signal.SIGKILL)
+    sys.stdout.buffer.write(mine.exposition())
+    sys.stdout.flush()
+    os.kill(os.getppid(), signal.SIGTERM)
+    time.sleep(60)
+
+Parent(processes=[Process(name="worker", target=worker), Process(name="once", target=once)],
+       grace_seconds=5, on_end=metrics.ended).run()
 """
 
 
@@ -92,6 +134,46 @@ def test_processes_of_a_service_answer_for_one_another(tmp_path: Path) -> None:
     assert value(found, "anfl_request_seconds_count", **where) == 8
     assert value(found, "anfl_requests_running") == 1, "what the ended processes had at work is not"
     assert value(found, "anfl_cpu_cores") >= 1
+
+
+def test_a_worker_that_was_killed_holds_nothing_any_more_and_what_it_counted_stays(tmp_path: Path) -> None:
+    environment = os.environ | {"PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}
+    command = [sys.executable, "-c", WORKERS, str(tmp_path)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=60)
+    found = samples(done.stdout)
+    assert value(found, "anfl_rows") == 30, "of the worker that has most"
+    assert value(found, "anfl_requests_running") == 1
+    assert value(found, "anfl_builder_turns_total", outcome="failed") == 1
+    assert value(found, "anfl_damaged_objects_total", outcome="repaired") == 1
+
+
+def test_what_a_store_holds_is_shown() -> None:
+    metrics = Metrics()
+    events = VectorMetrics(metrics)
+    found = samples(metrics.exposition().decode())
+    assert value(found, "anfl_builder_turns_total", outcome="failed") == 0, "so that the first one is an increase"
+    assert value(found, "anfl_damaged_objects_total", outcome="lost") == 0
+    events.holds(
+        Holdings(
+            collections=2,
+            rows=7,
+            segments=3,
+            unmerged_rows=5,
+            most_unmerged_rows=4,
+            memory_bytes=100,
+            memory_limit_bytes=200,
+            stuck_logs=1,
+        )
+    )
+    events.turned(Turn.FAILED)
+    events.damaged(repaired=False)
+    found = samples(metrics.exposition().decode())
+    names = ("collections", "rows", "segments", "unmerged_rows", "most_unmerged_rows")
+    assert [value(found, f"anfl_{name}") for name in names] == [2, 7, 3, 5, 4]
+    assert (value(found, "anfl_vectors_memory_bytes"), value(found, "anfl_vectors_memory_limit_bytes")) == (100, 200)
+    assert value(found, "anfl_stuck_logs") == 1
+    assert value(found, "anfl_builder_turns_total", outcome="failed") == 1
+    assert value(found, "anfl_damaged_objects_total", outcome="lost") == 1
 
 
 @pytest.fixture

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from anfl.problems import Problem
+from anfl.vectors.clock import Clock
+from anfl.vectors.events import Events, Holdings, NoEvents, Turn
 from anfl.vectors.model import Collection, CollectionSettings, FieldType, Metric
 from anfl.vectors.node import NodeFolder
 from anfl.vectors.objects import ObjectStore
-from anfl.vectors.replica import Clock, Replica
+from anfl.vectors.replica import Replica
 from anfl.vectors.requests import DeleteRows, NewRow, Upsert
 from anfl.vectors.storage import Storage
 from anfl.vectors.writer import Writer
@@ -32,9 +34,38 @@ def node() -> NodeFolder:
     return NodeFolder(Path(_FOLDERS.name) / uuid.uuid4().hex)
 
 
-def storage(objects: ObjectStore, *, clock: Clock | None = None, node_: NodeFolder | None = None) -> Storage:
+class Noted:
+    """What a store tells its operators."""
+
+    def __init__(self) -> None:
+        self.turns: list[str] = []
+        self.damages: list[bool] = []
+        self.holdings: list[Holdings] = []
+
+    def turned(self, turn: Turn) -> None:
+        """See `Events.turned`."""
+        self.turns.append(turn)
+
+    def damaged(self, *, repaired: bool) -> None:
+        """See `Events.damaged`."""
+        self.damages.append(repaired)
+
+    def holds(self, holdings: Holdings) -> None:
+        """See `Events.holds`."""
+        self.holdings.append(holdings)
+
+
+def storage(
+    objects: ObjectStore,
+    *,
+    clock: Clock | None = None,
+    node_: NodeFolder | None = None,
+    events: Events | None = None,
+) -> Storage:
     """Objects and a node, a new one if none is given."""
-    return Storage(objects=objects, node=node_ or node(), clock=clock or SimulatedTime().clock())
+    return Storage(
+        objects=objects, node=node_ or node(), clock=clock or SimulatedTime().clock(), events=events or NoEvents()
+    )
 
 
 def replica(

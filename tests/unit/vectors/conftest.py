@@ -9,8 +9,8 @@ from moto import mock_aws
 
 from anfl.vectors import catalogue as catalogue_module
 from anfl.vectors.catalogue import Catalogue
+from anfl.vectors.clock import Clock
 from anfl.vectors.objects import S3ObjectStore
-from anfl.vectors.replica import Clock
 from anfl.vectors.store import VectorStore
 from tests.unit.vectors.builders import storage
 

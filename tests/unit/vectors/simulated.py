@@ -4,8 +4,8 @@ import random
 import threading
 from collections.abc import Callable, Iterable, Iterator
 
+from anfl.vectors.clock import Clock
 from anfl.vectors.objects import AlreadyExistsError, Entry, StoreUnavailableError
-from anfl.vectors.replica import Clock
 
 
 class SimulatedStore:

@@ -8,11 +8,12 @@ from botocore.exceptions import ConnectTimeoutError
 
 from anfl.vectors import hints as hints_module
 from anfl.vectors.catalogue import Catalogue
+from anfl.vectors.clock import Clock
 from anfl.vectors.hints import DynamoHints
 from anfl.vectors.janitor import Janitor
+from anfl.vectors.local_copy import IMAGE_BATCHES
 from anfl.vectors.model import CollectionSettings
 from anfl.vectors.objects import S3ObjectStore
-from anfl.vectors.replica import IMAGE_BATCHES, Clock
 from anfl.vectors.storage import Storage
 from anfl.vectors.store import VectorStore
 from tests.unit.vectors.builders import collection, node, upsert

@@ -25,8 +25,8 @@ from tests.fault.oracle import Oracle, compare, content_of
 from tests.unit.vectors.builders import collection
 
 if TYPE_CHECKING:
+    from anfl.vectors.batch import Batch
     from anfl.vectors.engine.images import Image
-    from anfl.vectors.log import Batch
     from anfl.vectors.model import Metadata
 
 PROCESSES = 3

@@ -4,11 +4,14 @@ import msgspec
 import pytest
 
 from anfl.problems import Problem
-from anfl.vectors import log as log_module
+from anfl.vectors import listing
+from anfl.vectors.batch import Batch
 from anfl.vectors.envelope import Checksummed
-from anfl.vectors.log import Batch, CorruptLogError, Log, LogGapError, delete_all
+from anfl.vectors.log import Log, delete_all
 from anfl.vectors.model import Fork, Position, Row
-from tests.unit.vectors.builders import collection, expect_outage
+from anfl.vectors.repair import Repairs
+from anfl.vectors.trouble import CorruptLogError, LogGapError
+from tests.unit.vectors.builders import Noted, collection, expect_outage
 from tests.unit.vectors.simulated import SimulatedStore
 
 
@@ -70,8 +73,22 @@ def test_a_damaged_object_is_put_right_from_another_region() -> None:
     store, elsewhere = SimulatedStore(), SimulatedStore()
     log(elsewhere).append(batch(1))
     store.objects[log(store).key(1)] = seal(batch(2))
-    assert Log(store, collection(), replicas=[elsewhere]).read(1) == batch(1)
+    noted = Noted()
+    repairs = Repairs(store, replicas=[elsewhere], events=noted)
+    assert Log(store, collection(), repairs=repairs).read(1) == batch(1)
     assert store.objects == elsewhere.objects
+    assert noted.damages == [True]
+
+
+def test_operators_hear_once_of_an_object_that_is_lost_however_often_it_is_asked_for() -> None:
+    store, noted = SimulatedStore(), Noted()
+    for sequence in (1, 2):
+        store.objects[log(store).key(sequence)] = b"ANFL damaged"
+    asked = Log(store, collection(), repairs=Repairs(store, events=noted))
+    for sequence in (1, 1, 2, 1):
+        with pytest.raises(CorruptLogError):
+            asked.read(sequence)
+    assert noted.damages == [False, False]
 
 
 def test_an_object_in_the_wrong_place_stops_the_reader() -> None:
@@ -121,7 +138,7 @@ def test_a_damaged_batch_is_never_skipped() -> None:
 
 
 def test_a_tail_in_windows_is_whole(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(log_module, "READ_BYTES", 500)
+    monkeypatch.setattr(listing, "READ_BYTES", 500)
     store = SimulatedStore()
     for sequence in range(1, 100):
         log(store).append(batch(sequence))

@@ -8,11 +8,11 @@ import pytest
 from anfl.problems import Problem
 from anfl.vectors.builder import Builder, SnapshotPolicy
 from anfl.vectors.catalogue import Catalogue
+from anfl.vectors.clock import Clock
 from anfl.vectors.janitor import Janitor
 from anfl.vectors.model import Collection, CollectionSettings, Metric, first_epoch
 from anfl.vectors.named import ORPHAN_SECONDS
 from anfl.vectors.objects import S3ObjectStore
-from anfl.vectors.replica import Clock
 from anfl.vectors.requests import CollectionPatch, Count, Fetch, IndexPatch
 from anfl.vectors.store import VectorStore
 from tests.unit.vectors.builders import delete, storage, upsert

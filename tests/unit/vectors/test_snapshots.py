@@ -5,20 +5,23 @@ from collections.abc import Iterator
 import msgspec
 import pytest
 
+from anfl.problems import Problem
 from anfl.vectors import node as node_module
+from anfl.vectors import parts as parts_module
 from anfl.vectors import reads
-from anfl.vectors import snapshots as snapshots_module
+from anfl.vectors.batch import Batch
 from anfl.vectors.builder import Builder, SnapshotPolicy
 from anfl.vectors.engine import tiers
 from anfl.vectors.envelope import Checksummed, DamagedError
-from anfl.vectors.log import Batch, LogGapError
+from anfl.vectors.manifests import LOG_SECONDS, Manifest
 from anfl.vectors.model import Fork
-from anfl.vectors.replica import OUT_OF_TOUCH_SECONDS, Replica
+from anfl.vectors.replica import OUT_OF_TOUCH_SECONDS, STORE_SECONDS, Replica
 from anfl.vectors.requests import Count, DeleteRows
 from anfl.vectors.retention import GRACE_SECONDS, PART_SECONDS
-from anfl.vectors.snapshots import LOG_SECONDS, Manifest, Snapshots
-from anfl.vectors.state import QUIET_SECONDS
+from anfl.vectors.snapshots import Snapshots
+from anfl.vectors.state import QUIET_SECONDS, REQUEST_SECONDS
 from anfl.vectors.storage import Storage
+from anfl.vectors.trouble import LogGapError
 from anfl.vectors.writer import Writer
 from tests.unit.vectors.builders import collection, node, storage, upsert
 from tests.unit.vectors.simulated import SimulatedStore, SimulatedTime
@@ -102,14 +105,16 @@ def test_segments_that_have_not_changed_are_uploaded_once(store: SimulatedStore,
     one.write("later")
     one.snapshot()
     assert len(set(keys(store, "parts")) - first) == 1
-    manifests = [one.replica.snapshots.read(listed.path) for listed in one.replica.snapshots.newest_first()]
+    manifests = [
+        one.replica.snapshots.manifests.read(listed.path) for listed in one.replica.snapshots.manifests.newest_first()
+    ]
     assert manifests[0].segments == manifests[1].segments != ()
 
 
 def test_files_in_many_parts_come_back(
     store: SimulatedStore, time: SimulatedTime, one: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(snapshots_module, "PART_BYTES", 100)
+    monkeypatch.setattr(parts_module, "PART_BYTES", 100)
     one.write(*(f"row{number}" for number in range(50)))
     one.snapshot()
     assert len(keys(store, "parts")) > 20
@@ -125,7 +130,7 @@ def test_a_damaged_snapshot_is_passed_over(store: SimulatedStore, time: Simulate
     known = set(keys(store, "parts"))
     one.write("b")
     one.snapshot()
-    newest = one.replica.snapshots.newest_first()[0].path
+    newest = one.replica.snapshots.manifests.newest_first()[0].path
     own = (set(keys(store, "parts")) - known).pop()
     key = f"{collection().prefix}snapshots/{newest}" if part == "manifest" else f"{collection().prefix}parts/{own}"
     if part == "absent part":
@@ -142,7 +147,7 @@ def test_a_damaged_part_is_put_right_from_its_version(store: SimulatedStore, one
     one.snapshot()
     for key in [f"{collection().prefix}parts/{name}" for name in keys(store, "parts")]:
         store.put(key, b"ANFL damaged")
-    manifest = one.replica.snapshots.read(one.replica.snapshots.newest_first()[0].path)
+    manifest = one.replica.snapshots.manifests.read(one.replica.snapshots.manifests.newest_first()[0].path)
     one.replica.snapshots.verify(manifest)
     assert all(body != b"ANFL damaged" for body in store.objects.values())
 
@@ -150,9 +155,9 @@ def test_a_damaged_part_is_put_right_from_its_version(store: SimulatedStore, one
 def test_what_was_never_whole_is_not_verified(store: SimulatedStore, one: Node) -> None:
     one.write("a")
     one.snapshot()
-    listed = one.replica.snapshots.newest_first()[0]
-    manifest = one.replica.snapshots.read(listed.path)
-    store.objects.pop(one.replica.snapshots.part_key(manifest.rest[0].name))
+    listed = one.replica.snapshots.manifests.newest_first()[0]
+    manifest = one.replica.snapshots.manifests.read(listed.path)
+    store.objects.pop(one.replica.snapshots.parts.key(manifest.rest[0].name))
     with pytest.raises(DamagedError):
         one.replica.snapshots.verify(manifest)
 
@@ -260,13 +265,13 @@ def test_parts_that_wait_for_their_manifest_for_hours_stay(time: SimulatedTime, 
     one.write("later")
     snapshots = one.storage.snapshots(collection())
     waiting: list[Manifest] = []
-    snapshots.write = waiting.append  # type: ignore[assignment, method-assign]
+    snapshots.manifests.write = waiting.append  # type: ignore[assignment, method-assign]
     image, position = one.replica.view(lambda state: (state.image(), state.position))
     snapshots.publish(image, position, rows=4, now=time.seconds)
     time.advance(20 * 3600.0)
     one.storage.retention(collection()).clean(now=time.seconds)
     other = one.storage.snapshots(collection())
-    other.write(waiting[0])
+    other.manifests.write(waiting[0])
     other.verify(waiting[0])
 
 
@@ -307,6 +312,32 @@ def test_a_batch_that_arrives_where_the_log_was_cut_off_is_not_followed(
     reader.folder.forget(collection().position(2))
     reader.level_with(reader.now())
     assert count(reader) == 3
+
+
+def test_a_write_whose_slot_was_put_right_while_its_writer_slept_is_not_refused(
+    store: SimulatedStore, time: SimulatedTime, one: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A repair makes a slot look as if it had been written long after snapshots covered it (simulator, 82450740)."""
+    sleeper = Writer(loaded(storage(store, clock=time.clock())))
+    key = one.replica.log.key(1)
+    put = store.put_if_absent
+
+    def sleep_afterwards(name: str, body: bytes) -> None:
+        put(name, body)
+        if name != key:
+            return
+        one.replica.level_with(one.replica.now())
+        one.snapshot()
+        time.advance(2 * STORE_SECONDS)
+        store.put(key, body)
+        time.advance(2 * REQUEST_SECONDS)
+
+    monkeypatch.setattr(store, "put_if_absent", sleep_afterwards)
+    with pytest.raises(Problem) as caught:
+        sleeper.write(upsert(("a", (1, 1)), if_version=0, request_id="once"))
+    assert (caught.value.status, caught.value.code) == (503, "storage_unavailable")
+    assert key in store.objects
+    assert count(loaded(storage(store, clock=time.clock()))) == 1
 
 
 def test_who_sleeps_while_following_the_log_looks_again(
@@ -397,9 +428,9 @@ def test_snapshots_are_of_the_history_that_counts(store: SimulatedStore, one: No
     one.write("a")
     one.snapshot()
     forked = msgspec.structs.replace(collection(), epoch=2, forks=(Fork(epoch=2, parent_epoch=1, fork_sequence=0),))
-    assert Snapshots(store, forked).newest_first() == []
+    assert Snapshots(store, forked).manifests.newest_first() == []
     at_one = msgspec.structs.replace(collection(), epoch=2, forks=(Fork(epoch=2, parent_epoch=1, fork_sequence=1),))
-    assert len(Snapshots(store, at_one).newest_first()) == 1
+    assert len(Snapshots(store, at_one).manifests.newest_first()) == 1
 
 
 def test_what_was_loaded_becomes_a_snapshot_once_nobody_writes(store: SimulatedStore, time: SimulatedTime) -> None:

@@ -12,16 +12,18 @@ import pytest
 from anfl.problems import Problem
 from anfl.vectors import operations
 from anfl.vectors import replica as replica_module
+from anfl.vectors.builder import Builder
 from anfl.vectors.catalogue import Catalogue
-from anfl.vectors.engine import selection
+from anfl.vectors.clock import Clock
+from anfl.vectors.engine import selection, tiers
 from anfl.vectors.log import Log
 from anfl.vectors.model import Collection, CollectionSettings, FieldType, Metric, Position
 from anfl.vectors.objects import S3ObjectStore
 from anfl.vectors.operations import named
-from anfl.vectors.replica import Clock, Replica
+from anfl.vectors.replica import Replica
 from anfl.vectors.requests import Answer, CollectionPatch, Count, Fetch, IndexPatch, Query, Read, Scroll
 from anfl.vectors.store import VectorStore
-from tests.unit.vectors.builders import delete, storage, upsert
+from tests.unit.vectors.builders import Noted, delete, storage, upsert
 from tests.unit.vectors.simulated import SimulatedTime
 
 WORDS = CollectionSettings(name="words", dimension=2, metric=Metric.L2)
@@ -233,6 +235,60 @@ def test_least_used_collections_leave_memory(catalogue: Catalogue, objects: S3Ob
     store.opened.upkeep()
     assert [each.replica.collection.name for each in store.opened.loaded()] == ["three"]
     assert store.count("demo", "one", Count()).count == 1
+    store.close()
+
+
+def test_an_update_that_was_sent_twice_is_not_refused(
+    store: VectorStore, catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As AWS's library does where the first answer got lost (simulator, 189)."""
+    store.create("demo", WORDS)
+    update = catalogue._table.update_item
+
+    def twice(**request: Any) -> Any:
+        update(**request)
+        return update(**request)
+
+    monkeypatch.setattr(catalogue._table, "update_item", twice)
+    patched = store.update("demo", "words", CollectionPatch(index=IndexPatch(ef_search=77)))
+    assert patched.settings.index.ef_search == 77
+    assert store.describe("demo", "words") == patched
+
+
+def test_operators_are_told_what_is_in_memory(catalogue: Catalogue, objects: S3ObjectStore, s3: Any) -> None:
+    noted = Noted()
+    store = VectorStore(catalogue, storage(objects, clock=Clock(), events=noted), memory_bytes=2**20)
+    for name, count in (("one", 3), ("two", 1)):
+        store.create("demo", CollectionSettings(name=name, dimension=2, metric=Metric.L2))
+        store.write("demo", name, upsert(*((f"r{number}", (1, 1)) for number in range(count))))
+    found = store.opened.holdings()
+    assert (found.collections, found.rows, found.segments) == (2, 4, 0)
+    assert (found.unmerged_rows, found.most_unmerged_rows) == (4, 3)
+    assert 0 < found.memory_bytes < found.memory_limit_bytes == 2**20
+    assert found.stuck_logs == 0
+    broken = store.describe("demo", "one")
+    s3.put_object(Bucket="vectors", Key=Log(objects, broken).key(2), Body=b"damaged")
+    with pytest.raises(Problem):
+        store.count("demo", "one", Count(consistency="strong"))
+    assert store.opened.holdings().stuck_logs == 1
+    store.opened.upkeep()
+    assert noted.holdings
+    store.close()
+
+
+def test_what_is_in_graphs_is_no_longer_outside(
+    catalogue: Catalogue, objects: S3ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tiers, "GRAPH_FROM", 10)
+    monkeypatch.setattr(tiers, "FRESH_ROWS", 10)
+    place = storage(objects, clock=Clock())
+    store = VectorStore(catalogue, place)
+    made, _ = store.create("demo", WORDS)
+    store.write("demo", "words", upsert(*((f"r{number}", (number, 1)) for number in range(30))))
+    Builder(place).build(made)
+    store.opened.upkeep()
+    found = store.opened.holdings()
+    assert (found.rows, found.segments, found.unmerged_rows) == (30, 1, 0)
     store.close()
 
 

@@ -6,9 +6,9 @@ import pytest
 
 from anfl.vectors import tails as tails_module
 from anfl.vectors.catalogue import Catalogue
+from anfl.vectors.clock import Clock
 from anfl.vectors.model import CollectionSettings, Metric
 from anfl.vectors.objects import S3ObjectStore
-from anfl.vectors.replica import Clock
 from anfl.vectors.requests import Answer, Count, Query
 from anfl.vectors.store import VectorStore
 from anfl.vectors.tails import SharedTails

@@ -1,0 +1,49 @@
+"""Damaged objects are put right from what is left of them: an earlier version, or another region's copy."""
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
+
+from anfl.vectors.events import Events, NoEvents
+from anfl.vectors.objects import ObjectStore
+
+_log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+
+class Repairs:
+    """Those of one store's objects. Safe for threads."""
+
+    def __init__(
+        self, objects: ObjectStore, *, replicas: Sequence[ObjectStore] = (), events: Events | None = None
+    ) -> None:
+        """:param replicas: other regions' copies of the same objects."""
+        self._objects = objects
+        self._replicas = replicas
+        self._events: Events = events or NoEvents()
+        self._lost: set[str] = set()
+
+    def repair(self, key: str, opened: Callable[[bytes], T | None]) -> T | None:
+        """What ``opened`` makes of a whole copy, which is put in the place of ``key``; None where there is none.
+
+        :param opened: returns None for a copy that is damaged, too.
+        :raises StoreUnavailableError: a store does not answer.
+        """
+        for data in self._copies(key):
+            found = opened(data)
+            if found is not None:
+                self._objects.put(key, data)
+                _log.warning("a damaged object was put right from a copy", extra={"key": key})
+                self._events.damaged(repaired=True)
+                return found
+        if key not in self._lost:  # whoever needs it asks again and again
+            self._lost.add(key)
+            self._events.damaged(repaired=False)
+        return None
+
+    def _copies(self, key: str) -> Iterator[bytes]:
+        yield from self._objects.versions(key)
+        for replica in self._replicas:
+            data = replica.get(key)
+            if data is not None:
+                yield data
