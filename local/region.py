@@ -5,6 +5,8 @@ from typing import Any
 
 import httpx
 
+from local.services import task_name
+
 
 class TokenError(RuntimeError):
     """The API gave no token; the message holds its answer."""
@@ -17,7 +19,8 @@ class Region:
     name: str
     gateway: int
     vault: int
-    ports: dict[str, int] = field(default_factory=dict)
+    ports: dict[str, list[int]] = field(default_factory=dict)
+    """Of each container, one a task."""
     clients: dict[str, dict[str, str]] = field(default_factory=dict)
     tokens: dict[str, str] = field(default_factory=dict)
 
@@ -32,9 +35,14 @@ class Region:
         return f"http://127.0.0.1:{self.vault}"
 
     @property
+    def targets(self) -> dict[str, list[str]]:
+        """Container name → base URLs."""
+        return {name: [f"http://127.0.0.1:{port}" for port in ports] for name, ports in self.ports.items()}
+
+    @property
     def services(self) -> dict[str, str]:
-        """Container name → base URL."""
-        return {name: f"http://127.0.0.1:{port}" for name, port in self.ports.items()}
+        """Program name → base URL."""
+        return {task_name(name, n): url for name, urls in self.targets.items() for n, url in enumerate(urls)}
 
     async def get_tokens(self) -> int:
         """Get a token for each role's client by the way every client takes.

@@ -1,7 +1,7 @@
 """Each deployed ECS service as a program: its task definition's container, run on the host."""
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,15 +22,15 @@ def container_names(resources: Resources) -> list[str]:
 def service_programs(
     resources: Resources,
     *,
-    ports: Mapping[str, int],
+    ports: Mapping[str, Sequence[int]],
     environment: Mapping[str, str],
     role_environment: Callable[[str], Mapping[str, str]],
     substitute: Callable[[str], str],
     logs: Path,
 ) -> list[Program]:
-    """A program for each ECS service of the region.
+    """A program for each task of each ECS service of the region.
 
-    :param ports: container name → port on loopback.
+    :param ports: container name → ports on loopback, one a task.
     :param environment: what every one gets beside its definition's variables.
     :param role_environment: task role ARN → variables with its credentials.
     :param substitute: replaces network names that exist only in AWS.
@@ -42,25 +42,31 @@ def service_programs(
         task = resources.by_id(f"{ECS}::TaskDefinition", str(service.properties["TaskDefinition"]))
         container = _container(task, name)
         declared = {str(v["Name"]): substitute(str(v["Value"])) for v in container.get("Environment", [])}
-        own = {
-            "PORT": str(ports[name]),
-            "HOST": "127.0.0.1",
-            Variable.METRICS_FOLDER: str(logs / f"metrics-{ports[name]}"),
-        }
         role = role_environment(str(task.properties["TaskRoleArn"]))
-        programs.append(
-            Program(
-                name=name,
-                command=_command(task, container),
-                directory=REPOSITORY,
-                environment={**environment, **declared, **role, **own},
-                log=logs / f"{name}.log",
-                health=f"http://127.0.0.1:{ports[name]}{_health_path(resources, service)}",
-                restarts=True,
-                grace_seconds=GRACE_SECONDS,
+        for number, port in enumerate(ports[name]):
+            own = {
+                "PORT": str(port),
+                "HOST": "127.0.0.1",
+                Variable.METRICS_FOLDER: str(logs / f"metrics-{port}"),
+            }
+            programs.append(
+                Program(
+                    name=task_name(name, number),
+                    command=_command(task, container),
+                    directory=REPOSITORY,
+                    environment={**environment, **declared, **role, **own},
+                    log=logs / f"{task_name(name, number)}.log",
+                    health=f"http://127.0.0.1:{port}{_health_path(resources, service)}",
+                    restarts=True,
+                    grace_seconds=GRACE_SECONDS,
+                )
             )
-        )
     return sorted(programs, key=lambda program: program.name)
+
+
+def task_name(container: str, number: int) -> str:
+    """The program of a service's task, counted from 0: plain for the first."""
+    return container if number == 0 else f"{container}-{number + 1}"
 
 
 def _balancer(service: Resource) -> Mapping[str, Any]:

@@ -11,6 +11,7 @@ import sys
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import msgspec
 import psutil
 
 from anfl.auth.principal import Role
+from anfl.resources import Service
 from local import accounts, sample
 from local.addresses import AddressBook
 from local.aws.credentials import role_environment
@@ -71,6 +73,8 @@ class Options:
     regions: str | None = None
     """``all``, names joined by commas, or None for the environment's own."""
     environment: str = "dev"
+    nodes: int = 1
+    """Tasks of the vector store in each region."""
     sample: bool = True
     state: Path = DEFAULT_DIRECTORY
     as_json: bool = False
@@ -257,7 +261,9 @@ class _Run:
         """Start a region's programs; how many seconds its tokens last."""
         resources = Resources(deployed, region=region.name)
         names = container_names(resources)
-        region.ports = dict(zip(names, free_ports(len(names)), strict=True))
+        tasks = {name: self._options.nodes if name == Service.VECTOR_STORE else 1 for name in names}
+        free = iter(free_ports(sum(tasks.values())))
+        region.ports = {name: list(islice(free, count)) for name, count in tasks.items()}
         programs = service_programs(
             resources,
             ports=region.ports,
@@ -267,7 +273,7 @@ class _Run:
             logs=self._state.logs,
         )
         renamed = [replace(program, name=self._named(program.name, region)) for program in programs]
-        arguments = ("--aws", self._aws, "--region", region.name, "--services", json.dumps(region.services))
+        arguments = ("--aws", self._aws, "--region", region.name, "--services", json.dumps(region.targets))
         gateway = self._program(
             self._named("gateway", region),
             (sys.executable, "-m", "local.gateway", "--port", str(region.gateway), *arguments),

@@ -48,6 +48,7 @@ class Needs:
 
 
 _TOKENS = (Variable.TOKEN_ISSUER, Variable.TOKEN_AUDIENCE)
+_NODES = (Variable.NODE_HEARTBEAT_SECONDS, Variable.NODE_TIMEOUT_SECONDS)
 _SCALING = (Variable.ECS_CLUSTER, Variable.ECS_SERVICE, Variable.JOBS_PER_TASK)
 
 NEEDS: Mapping[Part, Needs] = {
@@ -58,7 +59,7 @@ NEEDS: Mapping[Part, Needs] = {
         consumes=(Variable.JOBS_QUEUE_URL,),
         cache=CacheUse.HINTS,
         scales=True,
-        tells=(*_TOKENS, Variable.VAULT_ADDR, Variable.STAGE_PREFIX, *_SCALING),
+        tells=(*_TOKENS, Variable.VAULT_ADDR, Variable.STAGE_PREFIX, *_SCALING, *_NODES),
     ),
     Service.MODEL_REGISTRY: Needs(
         tables={REGISTRY: Access.WRITE, AUTH: Access.READ},
@@ -111,6 +112,8 @@ class Parts:
             Variable.ECS_CLUSTER: settings.name(ClusterName.VECTOR_PROCESSING),
             Variable.ECS_SERVICE: settings.name(Service.VECTOR_STORE),
             Variable.JOBS_PER_TASK: str(deployment.queues.jobs_per_task),
+            Variable.NODE_HEARTBEAT_SECONDS: str(int(deployment.nodes.heartbeat.total_seconds())),
+            Variable.NODE_TIMEOUT_SECONDS: str(int(deployment.nodes.timeout.total_seconds())),
         }
         self._queues = {
             Variable.JOBS_QUEUE_URL: storage.jobs,

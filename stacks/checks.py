@@ -158,6 +158,9 @@ def _deployment(settings: Settings) -> Iterator[Problem]:
         yield ("backup", "databases", "retention"), kept, allowed
     if deployment.global_accelerator and settings.domain is None:
         yield ("deployment", "global_accelerator"), True, f"false without {_ZONES}: it ends TLS for a name there"
+    nodes = deployment.nodes
+    if nodes.timeout < 3 * nodes.heartbeat:
+        yield ("deployment", "nodes", "timeout"), nodes.timeout, f"at least three heartbeats, {3 * nodes.heartbeat}"
     if deployment.tokens.authorizer_cache > deployment.tokens.ttl:
         at: Location = ("deployment", "tokens", "authorizer_cache")
         yield at, deployment.tokens.authorizer_cache, f"at most ttl, {deployment.tokens.ttl}"

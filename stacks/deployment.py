@@ -118,6 +118,15 @@ class Queues(Model):
     """Waiting jobs that are a full backlog (100%) for one task, when the service is scaled."""
 
 
+class Nodes(Model):
+    """How tasks of the vector store know one another, to share its collections out among them."""
+
+    heartbeat: Annotated[Duration, between("1s", "1m")]
+    """Between two entries of a task in the catalogue table."""
+    timeout: Annotated[Duration, between("2s", "5m")]
+    """A task without an entry for so long is gone; three heartbeats at least."""
+
+
 class Storage(Model):
     """Buckets."""
 
@@ -206,6 +215,7 @@ class Deployment(Model):
     api: Api
     edge: Edge
     queues: Queues
+    nodes: Nodes
     storage: Storage
     cache: Cache | None
     """None: the environment has none. It holds nothing but hints."""

@@ -28,6 +28,9 @@ def up(
         str | None, typer.Option(help="'all', or names joined by commas. Default: the environment's own.")
     ] = None,
     environment: Annotated[str, typer.Option("--env", help="Environment whose templates are deployed.")] = "dev",
+    nodes: Annotated[
+        int, typer.Option(min=1, max=8, help="Tasks of the vector store, which share its collections out.")
+    ] = 1,
     sample: Annotated[bool, typer.Option(help="Load 2,000 sample embeddings through the API.")] = True,
     state_dir: StateDir = None,
     as_json: Json = False,
@@ -39,6 +42,7 @@ def up(
         port=port or DEFAULT_PORT,
         regions=regions,
         environment=environment,
+        nodes=nodes,
         sample=sample,
         state=_directory(state_dir),
         as_json=as_json,

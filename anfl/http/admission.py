@@ -26,6 +26,10 @@ class Admission:
         self.requests = 0
         self.body_bytes = 0
 
+    def has_room(self, size: int) -> bool:
+        """Whether one more request may come in, whose body declares ``size`` bytes."""
+        return self.requests < self.room.requests and self.body_bytes + size <= self.room.body_bytes
+
     def admitted(self, size: int) -> "Inside":
         """A context in which one more request is inside, whose body declares ``size`` bytes.
 
@@ -46,7 +50,7 @@ class Inside:
     def __enter__(self) -> Self:
         """Enter, or be refused."""
         inside = self._admission
-        if inside.requests >= inside.room.requests or inside.body_bytes + self._size > inside.room.body_bytes:
+        if not inside.has_room(self._size):
             raise _busy()
         inside.requests += 1
         inside.body_bytes += self._size

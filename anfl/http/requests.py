@@ -37,6 +37,7 @@ class Request:
     __slots__ = (
         "_max_body",
         "_more",
+        "_raw",
         "_receive",
         "_received",
         "headers",
@@ -60,6 +61,7 @@ class Request:
         self.id = ""
         """What the answer will carry as ``x-request-id``."""
         self._receive = receive
+        self._raw: bytes | None = None
         self._received = 0
         self._more = True
         self._max_body = max_body
@@ -110,31 +112,33 @@ class Request:
                 yield part
 
     async def body(self, *, claim: Claim = _unclaimed) -> bytes:
-        """The whole body, decompressed.
+        """The whole body, decompressed. It can be read again.
 
         :param claim: told of each piece that a compressed body turns out to hold; may raise.
         :raises Problem: as `stream`; 413 also where it is over the limit once decompressed; 400, 415 for its encoding.
         :raises ClientGoneError: see `stream`.
         """
+        raw = await self.raw() if self._raw is None else self._raw
         encoding = self.headers.get(b"content-encoding")
-        if encoding is not None:
-            return await self._decompressed(encoding, claim)
-        if self.declared_size <= SMALL_BYTES:
-            message = await self._receive()
-            if message["type"] == "http.request" and not message.get("more_body", False):
-                whole: bytes = message.get("body", b"")
-                self._count(whole)
-                return whole
-            first = self._part(message)
-        else:
-            first = b""
-        return b"".join([first, *[part async for part in self.stream()]])
+        return raw if encoding is None else await self._decompressed(raw, encoding, claim)
 
-    async def _decompressed(self, encoding: bytes, claim: Claim) -> bytes:
-        compressed = b"".join([part async for part in self.stream()])
+    async def raw(self) -> bytes:
+        """The whole body as it was sent. It can be read again, by `body` too.
+
+        :raises Problem, ClientGoneError: see `stream`.
+        """
+        if self._raw is not None:
+            return self._raw
+        first = b""
+        if self.declared_size <= SMALL_BYTES:
+            first = self._part(await self._receive())
+        self._raw = b"".join([first, *[part async for part in self.stream()]]) if self._more else first
+        return self._raw
+
+    async def _decompressed(self, raw: bytes, encoding: bytes, claim: Claim) -> bytes:
         parts: list[bytes] = []
         size = 0
-        for piece in pieces(compressed, encoding):
+        for piece in pieces(raw, encoding):
             size += len(piece)
             if size > self._max_body:
                 raise _over(self._max_body)

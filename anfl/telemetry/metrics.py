@@ -60,6 +60,12 @@ class Metrics:
             buckets=_STORE_BUCKETS,
             registry=registry,
         )
+        self._forwards = Counter(
+            "anfl_forwards", "Attempts to have another node answer a request.", ("outcome",), registry=registry
+        )
+        self._fallbacks = Counter(
+            "anfl_forward_fallbacks", "Requests that the first choice did not answer.", ("to",), registry=registry
+        )
 
     def began(self) -> None:
         """A request is at work."""
@@ -80,6 +86,14 @@ class Metrics:
         """A store has been called. :param outcome: see `anfl.telemetry.stores`."""
         self._store_calls.labels(store, operation, outcome).inc()
         self._store_seconds.labels(store).observe(seconds)
+
+    def forwarded(self, outcome: str) -> None:
+        """Another node has been asked to answer a request. :param outcome: see `anfl.nodes.forwarding.Figures`."""
+        self._forwards.labels(outcome).inc()
+
+    def fell_back(self, to: str) -> None:
+        """A request went elsewhere than it should. :param to: see `anfl.nodes.forwarding.Figures`."""
+        self._fallbacks.labels(to).inc()
 
     def exposition(self) -> bytes:
         """Everything, of every process, as of now."""

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from enum import Enum, auto
 from typing import Any
 
 from anfl.problems import Problem, invalid
@@ -49,6 +50,16 @@ class Outcome:
     status: int = 200
 
 
+class Repetition(Enum):
+    """What comes of carrying out a request twice, because the first answer got lost."""
+
+    HARMLESS = auto()
+    """The same as of once."""
+    BY_REQUEST_ID = auto()
+    """The same as of once, if it has a ``request_id``."""
+    HARMFUL = auto()
+
+
 @dataclass(frozen=True, kw_only=True)
 class Call:
     """What callers see of an operation."""
@@ -64,6 +75,12 @@ class Call:
     """By HTTP status, the types of the answer, one of which it has."""
     refusals: frozenset[Refusal]
     names_collection: bool = True
+    repetition: Repetition = Repetition.HARMLESS
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether the collection's rows must be in memory for it."""
+        return self.refusals >= _IN_MEMORY
 
     @property
     def in_path(self) -> tuple[str, ...]:
@@ -180,7 +197,8 @@ _IN_MEMORY = _NAMED | {Refusal.STORAGE_UNAVAILABLE, Refusal.LOG_CORRUPT, Refusal
 _LOADED = _IN_MEMORY | {Refusal.COLLECTION_LOADING}
 _READ = _LOADED | _GIVEN | {Refusal.HISTORY_LOST, Refusal.POSITION_NOT_REACHED}
 _SHOWN = _READ | {Refusal.ANSWER_TOO_LARGE}
-_WRITTEN = _LOADED | _GIVEN | {Refusal.REQUEST_ID_REUSED, Refusal.TOO_MANY_WRITES, Refusal.BUILDER_BEHIND}
+_ONCE = _LOADED | _GIVEN | {Refusal.NODE_LOST}
+_WRITTEN = _ONCE | {Refusal.REQUEST_ID_REUSED, Refusal.TOO_MANY_WRITES, Refusal.BUILDER_BEHIND}
 _KEPT = frozenset(
     {
         Refusal.INVALID_REQUEST,
@@ -255,6 +273,7 @@ OPERATIONS: tuple[Operation, ...] = (
         path=f"{_COLLECTION}/vectors",
         summary="Add or replace up to 1,000 rows: all or none",
         takes=Upsert,
+        repetition=Repetition.BY_REQUEST_ID,
         answers={200: (Written,)},
         refusals=_WRITTEN | {Refusal.VERSION_CONFLICT},
         run=_write,
@@ -265,6 +284,7 @@ OPERATIONS: tuple[Operation, ...] = (
         path=f"{_COLLECTION}/vectors",
         summary="Merge metadata into rows; null removes a member",
         takes=PatchRows,
+        repetition=Repetition.BY_REQUEST_ID,
         answers={200: (Written,)},
         refusals=_WRITTEN | {Refusal.VERSION_CONFLICT},
         run=_write,
@@ -275,6 +295,7 @@ OPERATIONS: tuple[Operation, ...] = (
         path=f"{_COLLECTION}/vectors/delete",
         summary="Delete rows by id or by filter",
         takes=DeleteRows,
+        repetition=Repetition.BY_REQUEST_ID,
         answers={200: (Written,)},
         refusals=_WRITTEN,
         run=_write,
@@ -372,8 +393,9 @@ OPERATIONS: tuple[Operation, ...] = (
         path=f"{_COLLECTION}/snapshots",
         summary="Keep the present state under a name, until that is deleted",
         takes=SnapshotName,
+        repetition=Repetition.HARMFUL,
         answers={201: (NamedSnapshot,)},
-        refusals=_LOADED | _GIVEN | {Refusal.SNAPSHOT_EXISTS},
+        refusals=_ONCE | {Refusal.SNAPSHOT_EXISTS},
         run=lambda store, tenant, name, request: Outcome(store.create_snapshot(tenant, name, request.snapshot), 201),
     ),
     Operation(
@@ -401,6 +423,7 @@ OPERATIONS: tuple[Operation, ...] = (
         path=f"{_COLLECTION}/restore",
         summary="Make a new collection from a named snapshot: as a whole, or not at all",
         takes=Restore,
+        repetition=Repetition.HARMFUL,
         answers={201: (Described,)},
         refusals=_NAMED | _GIVEN | _KEPT | {Refusal.COLLECTION_EXISTS, Refusal.ALIAS_EXISTS},
         run=lambda store, tenant, name, request: Outcome(

@@ -40,6 +40,7 @@ class Refusal(StrEnum):
     SNAPSHOT_DAMAGED = "snapshot_damaged"
     COLLECTION_LOADING = "collection_loading"
     POSITION_NOT_REACHED = "position_not_reached"
+    NODE_LOST = "node_lost"
 
 
 MEANINGS: dict[Refusal, Meaning] = {
@@ -70,4 +71,7 @@ MEANINGS: dict[Refusal, Meaning] = {
     Refusal.SNAPSHOT_DAMAGED: Meaning(503, "The snapshot cannot be read as it was made."),
     Refusal.COLLECTION_LOADING: Meaning(503, "The collection is on its way into memory."),
     Refusal.POSITION_NOT_REACHED: Meaning(503, "The node has not come to `min_sequence` in time."),
+    Refusal.NODE_LOST: Meaning(
+        503, "The node that was to carry out a write went away; it may or may not be committed."
+    ),
 }

@@ -1,6 +1,7 @@
 """``python -m local.gateway``: the gateway of one region as a process."""
 
 import argparse
+import itertools
 import json
 
 import uvicorn
@@ -18,9 +19,9 @@ def main() -> None:
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--aws", required=True, type=require_loopback, help="endpoint of the embedded AWS")
     parser.add_argument("--region", required=True)
-    parser.add_argument("--services", required=True, type=json.loads, help="JSON: container name -> base URL")
+    parser.add_argument("--services", required=True, type=json.loads, help="JSON: container name -> base URLs")
     options = parser.parse_args()
-    for address in options.services.values():
+    for address in itertools.chain.from_iterable(options.services.values()):
         require_loopback(address)
     logs.configure()
 

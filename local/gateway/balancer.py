@@ -1,7 +1,9 @@
 """The load balancer's listener rules: which service answers a path."""
 
+import itertools
 import re
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,14 +14,38 @@ from local.resolved import DeclarationError, Resource, Resources
 ELB = "AWS::ElasticLoadBalancingV2"
 Condition = Callable[[str, str], bool]
 """Holds for (method, path)?"""
+OUT_SECONDS = 5.0
+"""How long a target that refused a connection gets no requests: a health check would find it out as well."""
+
+
+class Group:
+    """A target group: its targets take turns."""
+
+    def __init__(self, targets: Sequence[str], *, now: Callable[[], float] = time.monotonic) -> None:
+        """:param targets: base URLs, one at least."""
+        self._targets = targets
+        self._now = now
+        self._turns = itertools.cycle(targets)
+        self._out: dict[str, float] = {}
+
+    def next(self) -> str:
+        """Whose turn it is among those that are well; among all where none is."""
+        now = self._now()
+        turns = itertools.islice(self._turns, len(self._targets))
+        well = next((target for target in turns if self._out.get(target, now) <= now), None)
+        return well or next(self._turns)
+
+    def refused(self, target: str) -> None:
+        """No connection to it."""
+        self._out[target] = self._now() + OUT_SECONDS
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rule:
-    """One listener rule; ``target`` is a base URL or a fixed response."""
+    """One listener rule; ``target`` is a target group or a fixed response."""
 
     conditions: tuple[Condition, ...]
-    target: str | Answer
+    target: Group | Answer
 
 
 def html(status: int, phrase: str) -> Answer:
@@ -42,18 +68,18 @@ class Balancer:
     def __init__(self, rules: list[Rule]) -> None:
         self._rules = rules
 
-    def choose(self, method: str, path: str) -> str | Answer:
-        """The base URL of the service for ``path``, or the listener's own answer."""
+    def choose(self, method: str, path: str) -> Group | Answer:
+        """The targets of the service for ``path``, or the listener's own answer."""
         for rule in self._rules:
             if all(holds(method, path) for holds in rule.conditions):
                 return rule.target
         return html(404, "Not Found")
 
 
-def build_balancer(resources: Resources, load_balancer: str, services: Mapping[str, str]) -> Balancer:
+def build_balancer(resources: Resources, load_balancer: str, services: Mapping[str, Sequence[str]]) -> Balancer:
     """The rules of the balancer with the ARN ``load_balancer``.
 
-    :param services: container name → base URL of the running service.
+    :param services: container name → base URLs of its running tasks.
     :raises DeclarationError: a rule uses what cannot be served here.
     """
     listeners = [r for r in resources.of_type(f"{ELB}::Listener") if r.properties["LoadBalancerArn"] == load_balancer]
@@ -79,10 +105,10 @@ def _listener_of(rule: Resource) -> str:
     return str(rule.properties["ListenerArn"])
 
 
-def _target_groups(resources: Resources, services: Mapping[str, str]) -> dict[str, str]:
-    """Target group ARN → base URL, by way of the ECS services registered with it."""
+def _target_groups(resources: Resources, services: Mapping[str, Sequence[str]]) -> dict[str, Group]:
+    """Target groups by ARN, by way of the ECS services registered with them."""
     return {
-        str(balancer["TargetGroupArn"]): services[balancer["ContainerName"]]
+        str(balancer["TargetGroupArn"]): Group(services[balancer["ContainerName"]])
         for service in resources.of_type("AWS::ECS::Service")
         for balancer in service.properties.get("LoadBalancers", [])
         if balancer["ContainerName"] in services
@@ -101,7 +127,7 @@ def _condition(rule: Resource, condition: Mapping[str, Any]) -> Condition:
     raise DeclarationError(f"{rule.logical_id}: a listener condition of the kind {kind} is not served locally")
 
 
-def _target(owner: Resource, actions: list[dict[str, Any]], groups: Mapping[str, str]) -> str | Answer:
+def _target(owner: Resource, actions: list[dict[str, Any]], groups: Mapping[str, Group]) -> Group | Answer:
     action = actions[-1]
     if action["Type"] == "fixed-response":
         config = action["FixedResponseConfig"]

@@ -1,7 +1,7 @@
 """The REST API as the template declares it: methods by path, authorizers, integrations, gateway responses."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,10 +64,10 @@ class RestApi:
         return f"arn:aws:execute-api:{self.region}:{self.account}:{self.api_id}/{self.stage}/{method}{raw_path}"
 
 
-def build_api(resources: Resources, services: Mapping[str, str]) -> RestApi:
+def build_api(resources: Resources, services: Mapping[str, Sequence[str]]) -> RestApi:
     """Assemble the region's REST API.
 
-    :param services: container name → base URL of the running ECS service.
+    :param services: container name → base URLs of the ECS service's running tasks.
     :raises DeclarationError: something in it cannot be served here; the message names the resource.
     """
     api = resources.only(f"{API}::RestApi")
@@ -139,7 +139,7 @@ def _authorizer_of(method: Resource, authorizers: Mapping[str, TokenAuthorizer])
 
 
 def _integration(
-    method: Resource, resources: Resources, services: Mapping[str, str], balancers: dict[str, Balancer]
+    method: Resource, resources: Resources, services: Mapping[str, Sequence[str]], balancers: dict[str, Balancer]
 ) -> LambdaProxy | HttpProxy:
     declared: dict[str, Any] = method.properties["Integration"]
     timeout = int(declared.get("TimeoutInMillis", DEFAULT_TIMEOUT_MS)) / 1000

@@ -119,9 +119,10 @@ async def call_service(
     :raises Refused: no answer in time, or one that is too large.
     """
     path = f"/{stage}{request.raw_path}"
-    target = integration.balancer.choose(request.method, path)
-    if isinstance(target, Answer):
-        return target
+    group = integration.balancer.choose(request.method, path)
+    if isinstance(group, Answer):
+        return group
+    target = group.next()
     url = URL(f"{target}{path}{f'?{request.query}' if request.query else ''}", encoded=True)
     headers = [(k, v) for k, v in request.headers if k not in _NOT_FORWARDED and not k.startswith("x-forwarded-")]
     headers += [("host", integration.host), *_forwarded(request), *_mapped(integration, request)]
@@ -138,6 +139,7 @@ async def call_service(
             returned = _returned((k.decode("latin-1").lower(), v.decode("latin-1")) for k, v in response.raw_headers)
     except aiohttp.ClientConnectorError as error:
         _log.warning("no target for %s: %s", path, error)
+        group.refused(target)
         return UNAVAILABLE
     except TimeoutError as error:
         raise Refused(Refusal.INTEGRATION_TIMEOUT) from error

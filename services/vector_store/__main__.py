@@ -6,6 +6,8 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # a worker has one core; rea
 
 from anfl import allocator, environment
 from anfl.http.serve import Listen, serve
+from anfl.nodes.seen import NodesSeen
+from anfl.nodes.shared import SharedMembers
 from anfl.telemetry.metrics import Metrics
 from anfl.telemetry.vectors import VectorMetrics
 from anfl.vectors import build as vectors
@@ -14,7 +16,8 @@ from services.vector_store.app import building, creator, publishing
 if __name__ == "__main__":
     allocator.give_back()
     stores = vectors.on_a_node(environment.load(vectors.Settings))
-    metrics = Metrics()
+    listen, members = environment.load(Listen), SharedMembers()
+    metrics = Metrics(collectors=[NodesSeen(members.now)])
     events = VectorMetrics(metrics)
-    beside = [publishing(), building(stores, events)]
-    serve(creator(stores, metrics, events), environment.load(Listen), beside=beside)
+    beside = [publishing(members, listen), building(stores, events)]
+    serve(creator(stores, metrics, events, members), listen, beside=beside)

@@ -12,8 +12,9 @@ from anfl.http.admission import Admission, Room
 from anfl.http.answers import Answer, Response, Stream
 from anfl.http.requests import Claim, Request
 from anfl.http.service import Handler
+from anfl.nodes.forwarding import Forwarding, Repeatable, always, by_request_id, never
 from anfl.problems import invalid
-from anfl.vectors.operations import OPERATIONS, STREAMS, Call, Operation, Streamed
+from anfl.vectors.operations import OPERATIONS, STREAMS, Call, Operation, Repetition, Streamed
 from anfl.vectors.requests import MAX_BODY_BYTES, Rows, convert, parse
 from anfl.vectors.store import VectorStore
 
@@ -22,8 +23,15 @@ AT_ONCE_BYTES = 64 * 2**10
 """Largest body that is decoded in the event loop: it takes some tens of microseconds."""
 REQUESTS = Room(requests=256, body_bytes=2 * MAX_BODY_BYTES)
 """Decoded, a body can take sixteen times its size."""
+FORWARDED = Room(requests=128, body_bytes=MAX_BODY_BYTES)
+"""Requests whose answer is awaited from another node; the next ones are carried out here."""
 STREAMED = Room(requests=8, body_bytes=0)
 """Exports under way at once: each holds a page of up to 32 MiB."""
+REPEATABLE: dict[Repetition, Repeatable] = {
+    Repetition.HARMLESS: always,
+    Repetition.BY_REQUEST_ID: by_request_id,
+    Repetition.HARMFUL: never,
+}
 _encoder = msgspec.json.Encoder()
 _Given = bytes | dict[str, str]
 
@@ -36,11 +44,22 @@ class VectorApi:
     threads: Executor
     requests: Admission
     streams: Admission
+    forwarding: Forwarding | None = None
+    """None: this node answers everything itself."""
 
     def handlers(self) -> dict[tuple[str, str], Handler]:
         """The routes, by (method, path)."""
-        answered = {(operation.method, operation.path): self._answered(operation) for operation in OPERATIONS}
-        return answered | {(streamed.method, streamed.path): self._streamed(streamed) for streamed in STREAMS}
+        handlers: list[tuple[Call, Handler]] = [
+            *((operation, self._answered(operation)) for operation in OPERATIONS),
+            *((streamed, self._streamed(streamed)) for streamed in STREAMS),
+        ]
+        return {(call.method, call.path): self._forwarded(call, handler) for call, handler in handlers}
+
+    def _forwarded(self, call: Call, handler: Handler) -> Handler:
+        if self.forwarding is None or not call.in_memory:
+            return handler
+        writes = call.repetition is not Repetition.HARMLESS
+        return self.forwarding.around(handler, writes=writes, repeatable=REPEATABLE[call.repetition])
 
     def _answered(self, operation: Operation) -> Handler:
         async def handle(request: Request, principal: Principal) -> Response:

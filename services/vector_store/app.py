@@ -12,17 +12,23 @@ from anfl.auth.verifier import TokenSettings, verifier_from_settings
 from anfl.http.admission import Admission, Room
 from anfl.http.answers import Answer, Response
 from anfl.http.requests import Request
+from anfl.http.serve import Listen
 from anfl.http.service import Service, Verifier, build
+from anfl.nodes import presence
+from anfl.nodes.forwarding import Forwarding
+from anfl.nodes.routes import Routes
+from anfl.nodes.shared import Members, SharedMembers
 from anfl.processes import Process
 from anfl.telemetry import backlog, stores
 from anfl.telemetry.metrics import Metrics
 from anfl.vectors import build as vectors
 from anfl.vectors import building as builder
 from anfl.vectors.events import Events
+from anfl.vectors.locations import Incarnations
 from anfl.vectors.requests import MAX_BODY_BYTES
 from anfl.vectors.store import VectorStore
 from anfl.vectors.tails import SharedTails
-from services.vector_store.api import REQUESTS, STREAMED, VectorApi
+from services.vector_store.api import FORWARDED, REQUESTS, STREAMED, VectorApi
 from services.vector_store.openapi import document
 
 THREADS = 32
@@ -42,11 +48,27 @@ def assemble(
     stage_prefix: str = "",
     metrics: Metrics | None = None,
     room: Room = REQUESTS,
+    forwarded: Room = FORWARDED,
     max_body: int = MAX_BODY_BYTES,
+    members: Callable[[], Members] | None = None,
 ) -> Service:
-    """The ASGI application over a given store."""
+    """The ASGI application over a given store.
+
+    :param members: who else may answer, looked at for each request; None: nobody.
+    """
     threads = ThreadPoolExecutor(THREADS, thread_name_prefix="request")
-    api = VectorApi(store=store, threads=threads, requests=Admission(room), streams=Admission(STREAMED))
+    metrics = metrics or Metrics()
+    forwarding = None
+    if members is not None:
+        routes = Routes(members, Incarnations(catalogue=store.catalogue, opened=store.opened))
+        forwarding = Forwarding(routes, admission=Admission(forwarded), figures=metrics)
+    api = VectorApi(
+        store=store,
+        threads=threads,
+        requests=Admission(room),
+        streams=Admission(STREAMED),
+        forwarding=forwarding,
+    )
     description = msgspec.json.encode(document())
 
     async def openapi(_request: Request) -> Response:
@@ -55,6 +77,8 @@ def assemble(
     @asynccontextmanager
     async def lifespan() -> AsyncIterator[None]:
         yield
+        if forwarding is not None:
+            forwarding.close()
         threads.shutdown(wait=True)
         store.close()
 
@@ -70,7 +94,9 @@ def assemble(
     )
 
 
-def creator(vector_settings: vectors.Settings, metrics: Metrics, events: Events) -> Callable[[], Service]:
+def creator(
+    vector_settings: vectors.Settings, metrics: Metrics, events: Events, members: SharedMembers
+) -> Callable[[], Service]:
     """Makes the application in each worker, from this process's environment and with what the workers share.
 
     :raises MissingSettingError: a variable is absent or malformed.
@@ -83,7 +109,9 @@ def creator(vector_settings: vectors.Settings, metrics: Metrics, events: Events)
     def create() -> Service:
         store = vectors.build_store(vector_settings, session, tails=tails, events=events)
         verifier = verifier_from_settings(tokens)
-        return assemble(store, verifier=verifier, stage_prefix=settings.stage_prefix, metrics=metrics)
+        return assemble(
+            store, verifier=verifier, stage_prefix=settings.stage_prefix, metrics=metrics, members=members.now
+        )
 
     return create
 
@@ -93,14 +121,17 @@ def building(stores: vectors.Settings, events: Events) -> Process:
     return Process(name="builder", target=partial(builder.run, stores, events))
 
 
-def publishing() -> Process:
-    """The process that tells how far behind the jobs are: one for all workers.
+def publishing(members: SharedMembers, listen: Listen) -> Process:
+    """The process that tells others of this node: that it is there, and how far behind the jobs are.
+
+    It also tells the workers, by ``members``, of the other nodes.
 
     :raises MissingSettingError: a variable is absent or malformed.
     """
-    settings = environment.load(backlog.Settings)
+    jobs, nodes = environment.load(backlog.Settings), environment.load(presence.Settings)
 
     def publish() -> None:
-        backlog.build_publisher(settings, aws.session()).run()
+        backlog.build_publisher(jobs, aws.session()).start()
+        presence.run(nodes, listen, members)
 
-    return Process(name="backlog", target=publish)
+    return Process(name="publisher", target=publish)

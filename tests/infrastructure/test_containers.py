@@ -179,12 +179,30 @@ COMMON = {
     "VAULT_ADDR",
 }
 SCALING = {"ECS_CLUSTER", "ECS_SERVICE", "JOBS_PER_TASK"}
+NODES = {"NODE_HEARTBEAT_SECONDS", "NODE_TIMEOUT_SECONDS"}
 VARIABLES = {
     Service.VECTOR_STORE: COMMON
     | SCALING
+    | NODES
     | {"CATALOGUE_TABLE", "CHUNKS_QUEUE_URL", "JOBS_QUEUE_URL", "VECTORS_BUCKET"},
     Service.MODEL_REGISTRY: COMMON | {"ARTIFACTS_BUCKET", "REGISTRY_TABLE", "VALIDATION_QUEUE_URL"},
 }
+
+
+def test_tasks_of_the_vector_store_may_find_one_another_and_outlast_a_lost_heartbeat(assembly: Assembly) -> None:
+    """That they may reach one another stands in test_network."""
+    for stack in assembly.regional("service").values():
+        environment = stack.name.split("-")[1]
+        role = task(stack, Service.VECTOR_STORE)["TaskRoleArn"]["Fn::GetAtt"][0]
+        roll = {
+            action
+            for statement in allowed(stack, role)
+            for action in actions(statement)
+            if f"table/anfl-{environment}-catalogue" in json.dumps(statement["Resource"])
+        }
+        assert {"dynamodb:PutItem", "dynamodb:Query", "dynamodb:DeleteItem"} <= roll
+        told = {entry["Name"]: entry["Value"] for entry in container(stack, Service.VECTOR_STORE)["Environment"]}
+        assert int(told["NODE_TIMEOUT_SECONDS"]) >= 3 * int(told["NODE_HEARTBEAT_SECONDS"]) > 0
 
 
 @pytest.mark.parametrize("service", Service)

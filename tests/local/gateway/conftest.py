@@ -62,7 +62,7 @@ def gateway(loop: Loop, backends: Backends) -> Iterator[httpx.Client]:
     service.router.add_route("*", "/{path:.*}", backends.serve)
     lambda_runner, lambda_port = loop.run(_listen(lambdas))
     service_runner, service_port = loop.run(_listen(service))
-    services = {"vector-store": f"http://127.0.0.1:{service_port}"}
+    services = {"vector-store": [f"http://127.0.0.1:{service_port}"]}
     resources = Resources(declared_api(), region=REGION)
     app = Gateway(lambda: build_api(resources, services), endpoint=f"http://127.0.0.1:{lambda_port}")
     server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_config=None, lifespan="on"))

@@ -50,11 +50,11 @@ def deployed(**container: Any) -> Resources:
     )
 
 
-def programs(resources: Resources, tmp_path: Path) -> list[Any]:
+def programs(resources: Resources, tmp_path: Path, *ports: int) -> list[Any]:
     return list(
         service_programs(
             resources,
-            ports={"vector-store": 4711},
+            ports={"vector-store": ports},
             environment={"PATH": "/bin"},
             role_environment=lambda role: {"AWS_ACCESS_KEY_ID": f"of {role}"},
             substitute=lambda text: text.replace("http://vault.internal:8200", "http://127.0.0.1:1"),
@@ -64,7 +64,7 @@ def programs(resources: Resources, tmp_path: Path) -> list[Any]:
 
 
 def test_runs_the_container_that_the_balancer_reaches(tmp_path: Path) -> None:
-    [program] = programs(deployed(), tmp_path)
+    [program] = programs(deployed(), tmp_path, 4711)
 
     assert program.command == (sys.executable, "-m", "services.vector_store")
     assert program.environment == {
@@ -84,4 +84,14 @@ def test_runs_the_container_that_the_balancer_reaches(tmp_path: Path) -> None:
 
 def test_a_container_without_a_command_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DeclarationError, match="vector-store names no command"):
-        programs(deployed(Command=None), tmp_path)
+        programs(deployed(Command=None), tmp_path, 4711)
+
+
+def test_tasks_of_one_service_differ_in_name_port_log_and_figures(tmp_path: Path) -> None:
+    first, second = programs(deployed(), tmp_path, 4711, 4712)
+
+    assert [first.name, second.name] == ["vector-store", "vector-store-2"]
+    assert second.log == tmp_path / "vector-store-2.log"
+    assert second.health == "http://127.0.0.1:4712/health/ready"
+    differing = {name for name, value in first.environment.items() if second.environment[name] != value}
+    assert differing == {"PORT", "PROMETHEUS_MULTIPROC_DIR"}

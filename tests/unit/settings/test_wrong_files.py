@@ -30,6 +30,13 @@ ARCHITECTURE = "architecture.yaml"
             id="one name for every region",
         ),
         pytest.param(
+            "environments/common.yaml",
+            "heartbeat: 5s",
+            "heartbeat: 6s",
+            "common.yaml: deployment.nodes.timeout: 0:00:15 is not allowed: at least three heartbeats, 0:00:18",
+            id="gone at one lost heartbeat",
+        ),
+        pytest.param(
             ARCHITECTURE,
             "min_size: 3",
             "min_size: 12",
