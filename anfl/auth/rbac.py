@@ -165,6 +165,9 @@ _MODEL_ROUTES = (
     Route("GET", f"{_MODEL}/validation", Action.MODELS_READ),
     Route("POST", f"{_MODEL}/validation", Action.MODELS_WRITE),
     Route("POST", "/v1/models/{name}/uploads", Action.MODELS_WRITE),
+    Route("GET", "/v1/models/{name}/audit", Action.AUDIT_READ),
+    Route("GET", "/v1/models/audit", Action.AUDIT_READ),
+    Route("GET", "/v1/models/audit/chains", Action.AUDIT_READ),
 )
 
 _AUTH_ROUTES = (Route("GET", "/v1/auth/whoami", Action.TOKENS_MANAGE),)

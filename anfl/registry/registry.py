@@ -11,6 +11,7 @@ from anfl.registry.models import Clock, Models, now
 from anfl.registry.records import Records
 from anfl.registry.search import Search
 from anfl.registry.table import Table
+from anfl.registry.trails import Trails
 from anfl.registry.verdicts import Verdicts
 from anfl.registry.versions import Versions
 from anfl.registry.webhook_rules import Resolver
@@ -36,6 +37,8 @@ class Registry:
     """The objects as callers may use them."""
     webhooks: Webhooks
     deliveries: Deliveries
+    trails: Trails
+    """The audit."""
 
 
 def build_registry(
@@ -54,7 +57,8 @@ def build_registry(
         records=records,
         models=Models(records, clock=clock),
         versions=Versions(records, clock=clock),
-        verdicts=Verdicts(records),
+        verdicts=Verdicts(records, milliseconds=clock),
+        trails=Trails(records.table),
         search=Search(records),
         artifacts=artifacts,
         store=ArtifactStore(artifacts, records.table),

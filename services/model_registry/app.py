@@ -19,6 +19,7 @@ from anfl.registry.requests import ValidationQueue
 from anfl.telemetry import stores
 from anfl.telemetry.metrics import Metrics
 from services.model_registry.artifact_proxy import ArtifactProxy
+from services.model_registry.audit import AuditApi
 from services.model_registry.errors import render
 from services.model_registry.mlflow_api import MlflowApi, SourceCheck
 from services.model_registry.openapi import PATH as OPENAPI_PATH
@@ -68,6 +69,7 @@ def assemble(
                 **Uploads(registry.store).handlers(),
                 **WebhookApi(registry.webhooks, registry.deliveries).handlers(),
                 **validation.handlers(),
+                **AuditApi(registry.trails).handlers(),
             }
         ),
         public={("GET", OPENAPI_PATH): describe},

@@ -1,13 +1,15 @@
 """The OpenAPI 3.1 description of ``/v1/models``. MLflow documents the rest: it is their protocol."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 
 from anfl.problems import MEDIA_TYPE
+from anfl.registry import trails
 from anfl.registry.entities import Verdict
-from services.model_registry import uploads, validation
+from services.model_registry import audit, uploads, validation
 from services.model_registry.uploads import Upload, UploadRequest
 
 PATH = "/v1/models/openapi.json"
@@ -23,6 +25,8 @@ class _Operation:
     answer: type
     status: int = 200
     takes: type | None = None
+    queries: Mapping[str, str] = field(default_factory=dict)
+    """Parameters of the query: name → JSON type."""
 
 
 _OPERATIONS = (
@@ -49,6 +53,29 @@ _OPERATIONS = (
         answer=Upload,
         status=201,
         takes=UploadRequest,
+    ),
+    _Operation(
+        method="GET",
+        path=audit.MODEL,
+        name="getModelAudit",
+        summary="Entries of a model's audit, in order; where no model has the name, of the last that had it.",
+        answer=trails.Page,
+        queries={**audit.PAGED, "model_id": "string"},
+    ),
+    _Operation(
+        method="GET",
+        path=audit.TENANT,
+        name="getAudit",
+        summary="Entries about what concerns no single model: webhooks, policies, keys.",
+        answer=trails.Page,
+        queries=audit.PAGED,
+    ),
+    _Operation(
+        method="GET",
+        path=audit.CHAINS,
+        name="listAuditedModels",
+        summary="Models that have or had a name, also deleted ones: each has an audit.",
+        answer=audit.Chains,
     ),
 )
 
@@ -85,10 +112,12 @@ def document() -> dict[str, Any]:
 
 def _described(operation: _Operation) -> dict[str, Any]:
     names = [part[1:-1] for part in operation.path.split("/") if part.startswith("{")]
+    paths = [{"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in names]
+    queries = [{"name": name, "in": "query", "schema": {"type": kind}} for name, kind in operation.queries.items()]
     described: dict[str, Any] = {
         "operationId": operation.name,
         "summary": operation.summary,
-        "parameters": [{"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in names],
+        "parameters": paths + queries,
         "responses": {
             str(operation.status): {"description": "Done", "content": _content("application/json", operation.answer)},
             "default": {"description": "Refused", "content": _content(MEDIA_TYPE, _Problem)},

@@ -102,6 +102,9 @@ def test_gateway_resources() -> None:
         "GET/v1/models/*/versions/*/validation",
         "POST/v1/models/*/versions/*/validation",
         "POST/v1/models/*/uploads",
+        "GET/v1/models/*/audit",
+        "GET/v1/models/audit",
+        "GET/v1/models/audit/chains",
     }
 
 
