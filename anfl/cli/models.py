@@ -10,6 +10,7 @@ from urllib.parse import quote
 import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
+from anfl.cli import audit
 from anfl.cli.artefacts import artefacts_at
 from anfl.cli.downloads import ARTIFACTS, fetch, files_at, place_of
 from anfl.cli.errors import CliError, ExitCode
@@ -19,6 +20,7 @@ from anfl.cli.target import Target, resolve
 from anfl.client import ApiError, Client
 
 app = typer.Typer(no_args_is_help=True, help="The model registry.")
+app.add_typer(audit.app, name="audit")
 
 Name = Annotated[str, typer.Argument(help="Name of the model.")]
 Version = Annotated[str, typer.Argument(help="Version number.")]
