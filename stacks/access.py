@@ -65,7 +65,7 @@ NEEDS: Mapping[Part, Needs] = {
         tables={REGISTRY: Access.WRITE, AUTH: Access.READ},
         artifacts=Access.WRITE,
         sends=(Variable.VALIDATION_QUEUE_URL,),
-        tells=(*_TOKENS, Variable.VAULT_ADDR, Variable.STAGE_PREFIX),
+        tells=(*_TOKENS, Variable.VAULT_ADDR, Variable.STAGE_PREFIX, Variable.ALIAS_POLICIES),
     ),
     Function.VECTOR_PROCESSING: Needs(
         tables={CATALOGUE: Access.WRITE},
@@ -109,6 +109,7 @@ class Parts:
             Variable.VAULT_ADDR: settings.vault_address(region),
             Variable.DEFAULT_TENANT: deployment.default_tenant,
             Variable.STAGE_PREFIX: f"/{STAGE}",
+            Variable.ALIAS_POLICIES: deployment.registry.policies_as_json(),
             Variable.ECS_CLUSTER: settings.name(ClusterName.VECTOR_PROCESSING),
             Variable.ECS_SERVICE: settings.name(Service.VECTOR_STORE),
             Variable.JOBS_PER_TASK: str(deployment.queues.jobs_per_task),

@@ -18,7 +18,7 @@ from anfl.registry.trails import Page
 
 app = typer.Typer(no_args_is_help=True, help="The audit of the model registry.")
 
-_TENANT = "/v1/models/audit"
+_TENANT = "/v1/models-audit"
 _PER_PAGE = 1000
 
 

@@ -10,7 +10,7 @@ from urllib.parse import quote
 import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
-from anfl.cli import audit
+from anfl.cli import approvals, audit, policies
 from anfl.cli.artefacts import artefacts_at
 from anfl.cli.downloads import ARTIFACTS, fetch, files_at, place_of
 from anfl.cli.errors import CliError, ExitCode
@@ -21,6 +21,8 @@ from anfl.client import ApiError, Client
 
 app = typer.Typer(no_args_is_help=True, help="The model registry.")
 app.add_typer(audit.app, name="audit")
+app.add_typer(approvals.app, name="approvals")
+app.add_typer(policies.app, name="policies")
 
 Name = Annotated[str, typer.Argument(help="Name of the model.")]
 Version = Annotated[str, typer.Argument(help="Version number.")]

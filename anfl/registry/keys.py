@@ -9,6 +9,8 @@ pk                        sk                               item
 ``{t}#model#{id}``        ``t#{key}``                      a tag of the model too large for its record
 ``{t}#model#{id}``        ``v#{number}#{key}``             a tag of a version too large for its record
 ``{t}#model#{id}``        ``check#{number}``               the validation's state and verdict
+``{t}#model#{id}``        ``approval#{number}#{uuid}``     a request for approval of a version
+``{t}#policies``          ``{alias}``                      the tenant's own policy for an alias
 ``{t}#locations``         ``{path}``                       a place in the store that versions name, and its files
 ``{t}#digests``           ``{path}``                       sha256 of the file that was last uploaded there
 ``{t}#webhooks``          ``{id}``                         a webhook
@@ -31,7 +33,10 @@ create model                1 T (conditional on the name being free)
 update, tag a model         1 r + 1 T (1 r more where a tag over 4 KB is replaced or removed)
 create version              1 r + 1 T: counter, version, membership, pending check — numbers are unique and gap-free;
                             1 r more where the artefacts lie in the store, 2 r more where they were never named before
-alias                       1 r + 1 T: moves atomically, and only to a version that exists
+alias                       2 r + 1 T: moves atomically, and only to a version that exists and has what the policy asks
+                            for (1 r more for each of verdict, approvals, signatures); removing one 1 r + 1 T
+approval                    ask 2 r + 1 T; decide 2 r (3 r to approve) + 1 T; list 2 r
+policies                    list 1 r; set, delete 1–2 r + 1 T
 update, tag a version       1–2 r + 1 T
 validation asked, recorded  1–2 r + 1 T
 transition, delete version  1–4 r + 1 T (archiving others: 1 T per 30 versions)
@@ -62,6 +67,8 @@ Key = dict[str, str]
 LARGEST_NUMBER = 9_999_999_999
 MAX_SORT_KEY_BYTES = 1024
 """DynamoDB's limit."""
+APPROVALS = "approval#"
+"""Prefix of requests for approval among what hangs off a model."""
 
 
 def _key(partition: str, sort: str) -> Key:
@@ -156,6 +163,26 @@ def bearer(tenant: str, name: str, model_id: str) -> Key:
 def tenant_head(tenant: str) -> Key:
     """End of the chain of what concerns no single model."""
     return _key(chains(tenant), "tenant")
+
+
+def policies(tenant: str) -> str:
+    """Partition of a tenant's own policies."""
+    return f"{tenant}#policies"
+
+
+def policy(tenant: str, alias: str) -> Key:
+    """A tenant's own policy for an alias."""
+    return _key(policies(tenant), alias)
+
+
+def approvals_of(number: int) -> str:
+    """A version's requests, after `APPROVALS`."""
+    return f"{number:010d}#"
+
+
+def approval(tenant: str, model_id: str, number: int, request: str) -> Key:
+    """A request for approval."""
+    return _key(belongings(tenant, model_id), f"{APPROVALS}{approvals_of(number)}{request}")
 
 
 def deleted(tenant: str) -> str:

@@ -1,29 +1,22 @@
 """Registered models: create, read, describe, tag, rename, delete, and their aliases."""
 
-import time
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
 from anfl.problems import Problem
 from anfl.registry import keys, rules
 from anfl.registry.audit import DELETED, Change
+from anfl.registry.clock import Clock, now
 from anfl.registry.entities import PROMPT_TAG, Model, Stage, Version, VersionOf
 from anfl.registry.errors import already_exists, does_not_exist, invalid_parameter
+from anfl.registry.gate import Gate
 from anfl.registry.locations import Locations, artifact_path, holder
 from anfl.registry.records import Records, drop_tag, large_tag_puts, put_tag, version_of
 from anfl.registry.table import EXISTS, Check, Item, LostRaceError, Put, until_won
 from anfl.registry.tags import arrange
 from anfl.resources import PARTITION_KEY, SORT_KEY
-
-Clock = Callable[[], int]
-"""Milliseconds since the epoch."""
-
-
-def now() -> int:
-    """The clock of a running process."""
-    return time.time_ns() // 1_000_000
 
 
 class Models:
@@ -32,8 +25,9 @@ class Models:
     Methods raise `anfl.problems.Problem` as MLflow's server would, and botocore's errors.
     """
 
-    def __init__(self, records: Records, *, clock: Clock = now) -> None:
+    def __init__(self, records: Records, *, gate: Gate, clock: Clock = now) -> None:
         self._records = records
+        self._gate = gate
         self._table = records.table
         self._locations = Locations(records.table)
         self._clock = clock
@@ -233,7 +227,7 @@ class Models:
     def set_alias(self, tenant: str, name: str, alias: str, number: int, *, by: str) -> None:
         """Point an alias at a version, wherever it pointed before.
 
-        :raises Problem: 404, 400.
+        :raises Problem: 404, 400, 409 where the version lacks what the alias's policy asks for.
         """
         rules.model_name(name)
         rules.new_alias(alias)
@@ -247,6 +241,7 @@ class Models:
                 raise invalid_parameter(message, field="alias")
             if aliases == before.aliases:
                 return
+            conditions = self._gate.passed(tenant, found, alias)
             model = msgspec.structs.replace(before, aliases=aliases)
             change = Change(
                 by=by,
@@ -259,6 +254,7 @@ class Models:
             self._table.write(
                 *self._records.changed(tenant, model, before=before, change=change),
                 Check(key=keys.version(tenant, before.id, number), condition=EXISTS),
+                *conditions,
             )
 
         self._records.in_turn(tenant, name, attempt)

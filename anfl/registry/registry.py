@@ -4,10 +4,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from anfl.registry import webhook_rules
+from anfl.registry.approvals import Approvals
 from anfl.registry.artifact_store import ArtifactStore
 from anfl.registry.artifacts import Artifacts
+from anfl.registry.clock import Clock, now
 from anfl.registry.deliveries import Deliveries
-from anfl.registry.models import Clock, Models, now
+from anfl.registry.gate import Gate
+from anfl.registry.models import Models
+from anfl.registry.policies import Defaults, Policies
 from anfl.registry.records import Records
 from anfl.registry.search import Search
 from anfl.registry.table import Table
@@ -30,6 +34,8 @@ class Registry:
     models: Models
     versions: Versions
     verdicts: Verdicts
+    policies: Policies
+    approvals: Approvals
     search: Search
     artifacts: Artifacts
     """The objects themselves."""
@@ -49,15 +55,26 @@ def build_registry(
     s3: "S3Client",
     resolver: Resolver = webhook_rules.resolve,
     clock: Clock = now,
+    policies: Defaults | None = None,
 ) -> Registry:
-    """The registry over a table and a bucket; ``resolver`` finds the addresses of webhooks' hosts."""
+    """The registry over a table and a bucket.
+
+    :param resolver: finds the addresses of webhooks' hosts.
+    :param policies: those of the deployment, by alias.
+    """
     records = Records(Table(name=table, client=dynamodb))
+    verdicts = Verdicts(records, milliseconds=clock)
+    own_policies = Policies(records.table, defaults=policies, clock=clock)
+    approvals = Approvals(records, own_policies, clock=clock)
+    gate = Gate(policies=own_policies, verdicts=verdicts, approvals=approvals)
     artifacts = Artifacts(bucket=bucket, client=s3)
     return Registry(
         records=records,
-        models=Models(records, clock=clock),
+        models=Models(records, gate=gate, clock=clock),
         versions=Versions(records, clock=clock),
-        verdicts=Verdicts(records, milliseconds=clock),
+        verdicts=verdicts,
+        policies=own_policies,
+        approvals=approvals,
         trails=Trails(records.table),
         search=Search(records),
         artifacts=artifacts,

@@ -14,9 +14,9 @@ from anfl.inspection.codes import Code
 from anfl.inspection.report import InspectedFile, Reason
 from anfl.registry import keys
 from anfl.registry.audit import Change
+from anfl.registry.clock import now
 from anfl.registry.entities import Verdict, VerdictStatus, VersionOf
 from anfl.registry.errors import version_not_found
-from anfl.registry.models import now
 from anfl.registry.records import Records
 from anfl.registry.table import EXISTS, Check, Item, Put
 

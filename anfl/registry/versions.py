@@ -6,10 +6,10 @@ import msgspec
 
 from anfl.registry import keys, rules
 from anfl.registry.audit import Change
+from anfl.registry.clock import Clock, now
 from anfl.registry.entities import Model, Stage, Verdict, Version, VersionOf
 from anfl.registry.errors import invalid_parameter
 from anfl.registry.locations import Location, Locations, artifact_path, digest, hold, holder
-from anfl.registry.models import Clock, now
 from anfl.registry.records import Records, drop_tag, large_tag_puts, put_tag, sort_of, version_of
 from anfl.registry.table import Action, Condition, Delete, LostRaceError, Put
 from anfl.registry.tags import arrange

@@ -10,9 +10,9 @@ import msgspec
 from anfl.problems import Problem
 from anfl.registry import keys, rules, webhook_rules
 from anfl.registry.audit import Change, Head
+from anfl.registry.clock import Clock, now
 from anfl.registry.errors import does_not_exist, invalid_parameter
 from anfl.registry.journal import Journal
-from anfl.registry.models import Clock, now
 from anfl.registry.table import ABSENT, Condition, Delete, Put, Table, until_won
 from anfl.registry.webhook_rules import Resolver
 

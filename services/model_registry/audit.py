@@ -15,8 +15,8 @@ from anfl.registry.trails import PER_PAGE, Bearer, Trails
 from services.model_registry.parameters import Kind, Parameters, Schema, read
 
 MODEL = "/v1/models/{name}/audit"
-TENANT = "/v1/models/audit"
-CHAINS = "/v1/models/audit/chains"
+TENANT = "/v1/models-audit"
+CHAINS = "/v1/models-audit/chains"
 PAGED: Mapping[str, str] = {"limit": "integer", "page_token": "string"}
 _PAGED: Schema = {"limit": Kind.INTEGER, "page_token": Kind.TEXT}
 

@@ -8,8 +8,10 @@ import msgspec
 
 from anfl.problems import MEDIA_TYPE
 from anfl.registry import trails
+from anfl.registry.approvals import Approval
 from anfl.registry.entities import Verdict
-from services.model_registry import audit, uploads, validation
+from anfl.registry.policies import AliasPolicy, Policy
+from services.model_registry import aliases, approvals, audit, policies, uploads, validation
 from services.model_registry.uploads import Upload, UploadRequest
 
 PATH = "/v1/models/openapi.json"
@@ -22,7 +24,7 @@ class _Operation:
     path: str
     name: str
     summary: str
-    answer: type
+    answer: type | None = None
     status: int = 200
     takes: type | None = None
     queries: Mapping[str, str] = field(default_factory=dict)
@@ -53,6 +55,72 @@ _OPERATIONS = (
         answer=Upload,
         status=201,
         takes=UploadRequest,
+    ),
+    _Operation(
+        method="PUT",
+        path=aliases.PATH,
+        name="setAlias",
+        summary="Point an alias at a version that has what the alias's policy asks for.",
+        answer=aliases.Alias,
+        takes=aliases.Target,
+    ),
+    _Operation(method="DELETE", path=aliases.PATH, name="deleteAlias", summary="Remove an alias.", status=204),
+    _Operation(
+        method="POST",
+        path=approvals.REQUEST,
+        name="requestApproval",
+        summary="Ask that a version may have an alias.",
+        answer=Approval,
+        status=201,
+        takes=approvals.Asked,
+    ),
+    _Operation(
+        method="GET",
+        path=approvals.ALL,
+        name="listApprovals",
+        summary="Requests for approval of a model's versions, by version and time.",
+        answer=approvals.ApprovalList,
+        queries={"version": "string", "alias": "string", "status": "string"},
+    ),
+    _Operation(
+        method="GET", path=approvals.ONE, name="getApproval", summary="One request for approval.", answer=Approval
+    ),
+    *(
+        _Operation(
+            method="POST",
+            path=f"{approvals.ONE}/{step}",
+            name=f"{step}Approval",
+            summary=summary,
+            answer=Approval,
+            takes=approvals.Said,
+        )
+        for step, summary in (
+            ("approve", "Agree to what somebody else asked."),
+            ("reject", "Refuse what somebody else asked, also when it was approved."),
+            ("withdraw", "Take one's own request back."),
+        )
+    ),
+    _Operation(
+        method="GET",
+        path=policies.ALL,
+        name="listPolicies",
+        summary="What aliases take: the deployment's policies and the tenant's own.",
+        answer=policies.PolicyList,
+    ),
+    _Operation(
+        method="PUT",
+        path=policies.ONE,
+        name="setPolicy",
+        summary="Set the tenant's own policy for an alias; it may ask for more than the deployment's, never for less.",
+        answer=AliasPolicy,
+        takes=Policy,
+    ),
+    _Operation(
+        method="DELETE",
+        path=policies.ONE,
+        name="deletePolicy",
+        summary="Remove the tenant's own policy for an alias.",
+        status=204,
     ),
     _Operation(
         method="GET",
@@ -93,7 +161,7 @@ class _Problem(msgspec.Struct, frozen=True, kw_only=True, rename={"type_": "type
 
 def document() -> dict[str, Any]:
     """The description, JSON-ready."""
-    types = [_Problem, *(operation.answer for operation in _OPERATIONS), *(o.takes for o in _OPERATIONS if o.takes)]
+    types = [_Problem, *(type_ for o in _OPERATIONS for type_ in (o.answer, o.takes) if type_ is not None)]
     _, components = msgspec.json.schema_components(dict.fromkeys(types), ref_template=_REFERENCE)
     paths: dict[str, dict[str, Any]] = {}
     for operation in _OPERATIONS:
@@ -119,7 +187,8 @@ def _described(operation: _Operation) -> dict[str, Any]:
         "summary": operation.summary,
         "parameters": paths + queries,
         "responses": {
-            str(operation.status): {"description": "Done", "content": _content("application/json", operation.answer)},
+            str(operation.status): {"description": "Done"}
+            | ({"content": _content("application/json", operation.answer)} if operation.answer else {}),
             "default": {"description": "Refused", "content": _content(MEDIA_TYPE, _Problem)},
         },
     }

@@ -103,8 +103,19 @@ def test_gateway_resources() -> None:
         "POST/v1/models/*/versions/*/validation",
         "POST/v1/models/*/uploads",
         "GET/v1/models/*/audit",
-        "GET/v1/models/audit",
-        "GET/v1/models/audit/chains",
+        "PUT/v1/models/*/aliases/*",
+        "DELETE/v1/models/*/aliases/*",
+        "POST/v1/models/*/versions/*/approvals",
+        "GET/v1/models/*/approvals",
+        "GET/v1/models/*/approvals/*",
+        "POST/v1/models/*/approvals/*/approve",
+        "POST/v1/models/*/approvals/*/reject",
+        "POST/v1/models/*/approvals/*/withdraw",
+        "GET/v1/models-policies",
+        "PUT/v1/models-policies/*",
+        "DELETE/v1/models-policies/*",
+        "GET/v1/models-audit",
+        "GET/v1/models-audit/chains",
     }
 
 

@@ -300,11 +300,11 @@ def test_impossible_pages_are_refused_as_problem_documents(call: Caller, query: 
 
 def test_only_those_who_watch_read_the_audit(call: Caller) -> None:
     call("POST", "/api/2.0/mlflow/registered-models/create", {"name": "bert"})
-    for path in (PATH, "/v1/models/audit", "/v1/models/audit/chains"):
+    for path in (PATH, "/v1/models-audit", "/v1/models-audit/chains"):
         for role, status in (("reader", 403), ("registrar", 403), ("approver", 200), ("operator", 200)):
             assert call("GET", path, token=f"acme.{role}").status_code == status
     assert call("GET", PATH, token="other.admin").status_code == 404
-    assert [model["name"] for model in call("GET", "/v1/models/audit/chains").json()["models"]] == ["bert"]
+    assert [model["name"] for model in call("GET", "/v1/models-audit/chains").json()["models"]] == ["bert"]
 
 
 def test_what_reading_the_audit_costs(registry: Registry, calls: Counter[str]) -> None:

@@ -23,7 +23,6 @@ READ_AND_WRITE: dict[str, Operation] = {
     "update model": lambda r: r.models.describe("acme", "bert", "d", by="ana"),
     "tag model": lambda r: r.models.set_tag("acme", "bert", "k", "v", by="ana"),
     "untag model": lambda r: r.models.delete_tag("acme", "bert", "team", by="ana"),
-    "alias": lambda r: r.models.set_alias("acme", "bert", "champion", 2, by="ana"),
     "unalias": lambda r: r.models.delete_alias("acme", "bert", "champion", by="ana"),
     "create version": lambda r: version(r, "acme", "bert"),
     "update version": lambda r: r.versions.describe("acme", "bert", 2, "d", by="ana"),
@@ -59,6 +58,11 @@ def test_reading_is_one_call(seen: Registry, calls: Counter[str], name: str) -> 
 def test_changing_is_a_read_and_a_write(seen: Registry, calls: Counter[str], name: str) -> None:
     READ_AND_WRITE[name](seen)
     assert reads_and_writes(calls) == (1, 1)
+
+
+def test_an_alias_reads_its_policy_and_moves_in_one_transaction(seen: Registry, calls: Counter[str]) -> None:
+    seen.models.set_alias("acme", "bert", "champion", 2, by="ana")
+    assert reads_and_writes(calls) == (2, 1)
 
 
 def test_creating_a_model_is_one_write(registry: Registry, calls: Counter[str]) -> None:

@@ -12,7 +12,8 @@ from anfl.registry.registry import Registry
 from anfl.registry.requests import ValidationQueue
 from services.model_registry.app import assemble
 from tests.unit.registry.conftest import TABLE, items, past_the_registry
-from tests.unit.registry.test_protocol import TenantInToken
+from tests.unit.registry.test_governance import People
+from tests.unit.registry.test_models import version
 from tests.unit.vectors.serving import served
 
 Run = Callable[..., Result]
@@ -20,10 +21,10 @@ Run = Callable[..., Result]
 
 @pytest.fixture(name="run")
 def _run(registry: Registry, queue: ValidationQueue) -> Iterator[Run]:
-    with served(assemble(registry, queue, verifier=TenantInToken())) as url:
+    with served(assemble(registry, queue, verifier=People())) as url:
 
-        def run(*arguments: str, role: str = "admin") -> Result:
-            options = ("--endpoint", url, "--token", f"acme.{role}")
+        def run(*arguments: str, by: str = "root") -> Result:
+            options = ("--endpoint", url, "--token", f"acme.admin.{by}")
             return CliRunner().invoke(app, ["models", *arguments, *options])
 
         yield run
@@ -72,3 +73,23 @@ def test_the_first_broken_link_is_named_and_fails_the_command(run: Run, bert: Re
     assert "bert: BROKEN at entry 2: altered" in result.stdout
     (broken,) = [c for c in document(run("audit", "verify", "--json"))["chains"] if c["broken"]]
     assert (broken["broken"]["chain"], broken["broken"]["sequence"]) == (page.chain, 2)
+
+
+def test_people_ask_approve_and_set_policies(run: Run, bert: Registry) -> None:
+    version(bert, "acme", "bert")
+    assert run("policies", "set", "prod", "--require", "approved", "--approvals", "1").exit_code == 0
+    assert "prod" in run("policies", "list").stdout
+    asked = run("approvals", "request", "bert", "1", "prod", "--comment", "new", "--json", by="ana")
+    request = document(asked)["id"]
+    alone = run("approvals", "approve", "bert", request, by="ana")
+    assert alone.exit_code != 0
+    assert run("alias", "bert", "prod", "1").exit_code != 0
+    approved = run("approvals", "approve", "bert", request, by="ben")
+    assert "is APPROVED\n  asked by acme.ana, approved by acme.ben" in approved.stdout
+    assert "acme.ben" in run("approvals", "list", "bert", "--status", "APPROVED").stdout
+    assert run("alias", "bert", "prod", "1").exit_code == 0
+    assert document(run("approvals", "reject", "bert", request, "--json", by="ben"))["status"] == "REJECTED"
+    again = document(run("approvals", "request", "bert", "1", "prod", "--json", by="ana"))["id"]
+    assert document(run("approvals", "withdraw", "bert", again, "--json", by="ana"))["status"] == "WITHDRAWN"
+    assert run("policies", "delete", "prod").exit_code == 0
+    assert document(run("policies", "list", "--json")) == {"policies": []}
