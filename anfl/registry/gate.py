@@ -1,6 +1,5 @@
 """The gate before an alias: whether a version has what the alias's policy asks for."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 
@@ -8,6 +7,7 @@ from anfl.problems import Problem
 from anfl.registry.approvals import Approvals
 from anfl.registry.entities import VerdictStatus, VersionOf
 from anfl.registry.policies import Policies, Policy, Requirement
+from anfl.registry.signatures import Signatures
 from anfl.registry.table import Action
 from anfl.registry.verdicts import Verdicts
 
@@ -19,21 +19,31 @@ class Gate:
     policies: Policies
     verdicts: Verdicts
     approvals: Approvals
+    signatures: Signatures
 
     def passed(self, tenant: str, of: VersionOf, alias: str) -> list[Action]:
         """What must hold, in the transaction that sets the alias, for this decision to stand.
 
         Verdict, approvals and signatures change with the model's revision, and so does the alias: provided that
-        ``of`` was read before, the transaction needs to hold the policy alone.
+        ``of`` was read before, the transaction needs to hold no more than the policy and the key of the signature.
 
         :raises Problem: 409 naming what is missing.
         """
         policy, unchanged = self.policies.applying(tenant, alias)
-        missing = {
-            str(requirement): reason
-            for requirement in policy.require
-            if (reason := self._checks()[requirement](tenant, of, alias, policy)) is not None
-        }
+        missing: dict[str, str] = {}
+        conditions: list[Action] = [unchanged]
+        for requirement in policy.require:
+            match requirement:
+                case Requirement.VALIDATED:
+                    lacking = self._unvalidated(tenant, of)
+                case Requirement.APPROVED:
+                    lacking = self._unapproved(tenant, of, alias, policy)
+                case Requirement.SIGNED:
+                    signed = self.signatures.holding(tenant, of)
+                    conditions += signed or []
+                    lacking = "no registered key has signed it" if signed is None else None
+            if lacking is not None:
+                missing[str(requirement)] = lacking
         if missing:
             reasons = "; ".join(f"{requirement} ({reason})" for requirement, reason in missing.items())
             raise Problem(
@@ -44,25 +54,14 @@ class Gate:
                 field="alias",
                 extensions={"missing": missing},
             )
-        return [unchanged]
+        return conditions
 
-    def _checks(self) -> dict[Requirement, Callable[[str, VersionOf, str, Policy], str | None]]:
-        """By requirement: why it is not met, None where it is."""
-        return {
-            Requirement.VALIDATED: self._validated,
-            Requirement.SIGNED: self._signed,
-            Requirement.APPROVED: self._approved,
-        }
-
-    def _validated(self, tenant: str, of: VersionOf, _alias: str, _policy: Policy) -> str | None:
+    def _unvalidated(self, tenant: str, of: VersionOf) -> str | None:
         verdict = self.verdicts.of(tenant, of)
         if verdict is not None and verdict.status is VerdictStatus.VALIDATED:
             return None
         return f"its validation is {'absent' if verdict is None else verdict.status}"
 
-    def _signed(self, _tenant: str, _of: VersionOf, _alias: str, _policy: Policy) -> str | None:
-        return "it has no signature of a registered key"
-
-    def _approved(self, tenant: str, of: VersionOf, alias: str, policy: Policy) -> str | None:
+    def _unapproved(self, tenant: str, of: VersionOf, alias: str, policy: Policy) -> str | None:
         given = len(self.approvals.holding(tenant, of.model, of.version, alias))
         return None if given >= policy.approvals else f"{given} of {policy.approvals} people have approved it"

@@ -10,6 +10,8 @@ pk                        sk                               item
 ``{t}#model#{id}``        ``v#{number}#{key}``             a tag of a version too large for its record
 ``{t}#model#{id}``        ``check#{number}``               the validation's state and verdict
 ``{t}#model#{id}``        ``approval#{number}#{uuid}``     a request for approval of a version
+``{t}#model#{id}``        ``signature#{number}#{key}``     a signature of a version
+``{t}#keys``              ``{key}``                        a public key whose signatures the tenant believes
 ``{t}#policies``          ``{alias}``                      the tenant's own policy for an alias
 ``{t}#locations``         ``{path}``                       a place in the store that versions name, and its files
 ``{t}#digests``           ``{path}``                       sha256 of the file that was last uploaded there
@@ -37,6 +39,8 @@ alias                       2 r + 1 T: moves atomically, and only to a version t
                             for (1 r more for each of verdict, approvals, signatures); removing one 1 r + 1 T
 approval                    ask 2 r + 1 T; decide 2 r (3 r to approve) + 1 T; list 2 r
 policies                    list 1 r; set, delete 1–2 r + 1 T
+signature                   add 3 r + 1 T; list 1–2 r + 3 r each, and 2 r each where they decide about an alias
+keys of signatures          list 1 r; add, remove 2 r + 1 T
 update, tag a version       1–2 r + 1 T
 validation asked, recorded  1–2 r + 1 T
 transition, delete version  1–4 r + 1 T (archiving others: 1 T per 30 versions)
@@ -183,6 +187,26 @@ def approvals_of(number: int) -> str:
 def approval(tenant: str, model_id: str, number: int, request: str) -> Key:
     """A request for approval."""
     return _key(belongings(tenant, model_id), f"{APPROVALS}{approvals_of(number)}{request}")
+
+
+def signatures_of(number: int) -> str:
+    """Prefix of a version's signatures in `belongings`."""
+    return f"signature#{number:010d}#"
+
+
+def signature(tenant: str, model_id: str, number: int, key_id: str) -> Key:
+    """A version's signature by a key."""
+    return _key(belongings(tenant, model_id), signatures_of(number) + key_id)
+
+
+def signing_keys(tenant: str) -> str:
+    """Partition of the keys whose signatures a tenant believes."""
+    return f"{tenant}#keys"
+
+
+def signing_key(tenant: str, key_id: str) -> Key:
+    """A key whose signatures a tenant believes."""
+    return _key(signing_keys(tenant), key_id)
 
 
 def deleted(tenant: str) -> str:

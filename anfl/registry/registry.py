@@ -14,6 +14,8 @@ from anfl.registry.models import Models
 from anfl.registry.policies import Defaults, Policies
 from anfl.registry.records import Records
 from anfl.registry.search import Search
+from anfl.registry.signatures import Signatures
+from anfl.registry.signing_keys import SigningKeys
 from anfl.registry.table import Table
 from anfl.registry.trails import Trails
 from anfl.registry.verdicts import Verdicts
@@ -36,6 +38,8 @@ class Registry:
     verdicts: Verdicts
     policies: Policies
     approvals: Approvals
+    signing_keys: SigningKeys
+    signatures: Signatures
     search: Search
     artifacts: Artifacts
     """The objects themselves."""
@@ -66,7 +70,9 @@ def build_registry(
     verdicts = Verdicts(records, milliseconds=clock)
     own_policies = Policies(records.table, defaults=policies, clock=clock)
     approvals = Approvals(records, own_policies, clock=clock)
-    gate = Gate(policies=own_policies, verdicts=verdicts, approvals=approvals)
+    signing_keys = SigningKeys(records.table, clock=clock)
+    signatures = Signatures(records, signing_keys, clock=clock)
+    gate = Gate(policies=own_policies, verdicts=verdicts, approvals=approvals, signatures=signatures)
     artifacts = Artifacts(bucket=bucket, client=s3)
     return Registry(
         records=records,
@@ -75,6 +81,8 @@ def build_registry(
         verdicts=verdicts,
         policies=own_policies,
         approvals=approvals,
+        signing_keys=signing_keys,
+        signatures=signatures,
         trails=Trails(records.table),
         search=Search(records),
         artifacts=artifacts,

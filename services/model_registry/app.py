@@ -28,6 +28,7 @@ from services.model_registry.mlflow_api import MlflowApi, SourceCheck
 from services.model_registry.openapi import PATH as OPENAPI_PATH
 from services.model_registry.openapi import document
 from services.model_registry.policies import PolicyApi
+from services.model_registry.signing import SigningApi
 from services.model_registry.uploads import Uploads
 from services.model_registry.validation import Validation
 from services.model_registry.webhooks import WebhookApi
@@ -78,6 +79,7 @@ def assemble(
                 **AuditApi(registry.trails).handlers(),
                 **ApprovalApi(registry.approvals).handlers(),
                 **PolicyApi(registry.policies).handlers(),
+                **SigningApi(registry.signatures, registry.signing_keys).handlers(),
                 **AliasApi(registry.models).handlers(),
             }
         ),

@@ -11,7 +11,9 @@ from anfl.registry import trails
 from anfl.registry.approvals import Approval
 from anfl.registry.entities import Verdict
 from anfl.registry.policies import AliasPolicy, Policy
-from services.model_registry import aliases, approvals, audit, policies, uploads, validation
+from anfl.registry.signatures import VersionSignature
+from anfl.registry.signing_keys import SigningKey
+from services.model_registry import aliases, approvals, audit, policies, signing, uploads, validation
 from services.model_registry.uploads import Upload, UploadRequest
 
 PATH = "/v1/models/openapi.json"
@@ -99,6 +101,41 @@ _OPERATIONS = (
             ("reject", "Refuse what somebody else asked, also when it was approved."),
             ("withdraw", "Take one's own request back."),
         )
+    ),
+    _Operation(
+        method="GET",
+        path=signing.SIGNATURES,
+        name="listSignatures",
+        summary="A version's signatures, each verified again.",
+        answer=signing.SignatureList,
+    ),
+    _Operation(
+        method="POST",
+        path=signing.SIGNATURES,
+        name="addSignature",
+        summary="Take a signature of OpenSSF model-signing by a registered key over exactly this version's files.",
+        answer=VersionSignature,
+        status=201,
+        takes=signing.Signed,
+    ),
+    _Operation(
+        method="GET",
+        path=signing.KEYS,
+        name="listKeys",
+        summary="Public keys whose signatures the tenant believes.",
+        answer=signing.KeyList,
+    ),
+    _Operation(
+        method="POST",
+        path=signing.KEYS,
+        name="addKey",
+        summary="Believe signatures of a key (P-256, P-384, P-521; PEM).",
+        answer=SigningKey,
+        status=201,
+        takes=signing.NewKey,
+    ),
+    _Operation(
+        method="DELETE", path=signing.KEY, name="removeKey", summary="Believe a key's signatures no more.", status=204
     ),
     _Operation(
         method="GET",
