@@ -64,7 +64,7 @@ NEEDS: Mapping[Part, Needs] = {
     Service.MODEL_REGISTRY: Needs(
         tables={REGISTRY: Access.WRITE, AUTH: Access.READ},
         artifacts=Access.WRITE,
-        sends=(Variable.VALIDATION_QUEUE_URL,),
+        sends=(Variable.VALIDATION_QUEUE_URL, Variable.WEBHOOKS_QUEUE_URL),
         tells=(*_TOKENS, Variable.VAULT_ADDR, Variable.STAGE_PREFIX, Variable.ALIAS_POLICIES),
     ),
     Function.VECTOR_PROCESSING: Needs(
@@ -79,6 +79,7 @@ NEEDS: Mapping[Part, Needs] = {
         consumes=(Variable.VALIDATION_QUEUE_URL,),
         tells=(Variable.VAULT_ADDR, Variable.DEFAULT_TENANT),
     ),
+    Function.WEBHOOKS: Needs(tables={REGISTRY: Access.READ}, consumes=(Variable.WEBHOOKS_QUEUE_URL,)),
     Function.AUTH: Needs(
         tables={AUTH: Access.WRITE},
         tells=(*_TOKENS, Variable.TOKEN_TTL_SECONDS, Variable.VAULT_ADDR),
@@ -120,6 +121,7 @@ class Parts:
             Variable.JOBS_QUEUE_URL: storage.jobs,
             Variable.CHUNKS_QUEUE_URL: storage.chunks,
             Variable.VALIDATION_QUEUE_URL: storage.validation,
+            Variable.WEBHOOKS_QUEUE_URL: storage.webhooks,
         }
 
     def environment(self, part: Part) -> dict[Variable, str]:

@@ -167,6 +167,7 @@ class ExtraFunctions(Model):
 
     auth: FunctionSize
     authorizer: FunctionSize
+    webhooks: FunctionSize
     bucket_replication: FunctionSize
     watch: FunctionSize
     accelerator_dial: FunctionSize

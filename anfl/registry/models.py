@@ -6,11 +6,12 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from anfl.problems import Problem
-from anfl.registry import keys, rules
+from anfl.registry import events, keys, rules
 from anfl.registry.audit import DELETED, Change
 from anfl.registry.clock import Clock, now
 from anfl.registry.entities import PROMPT_TAG, Model, Stage, Version, VersionOf
 from anfl.registry.errors import already_exists, does_not_exist, invalid_parameter
+from anfl.registry.events import Tell, nobody
 from anfl.registry.gate import Gate
 from anfl.registry.locations import Locations, artifact_path, holder
 from anfl.registry.records import Records, drop_tag, large_tag_puts, put_tag, version_of
@@ -25,9 +26,10 @@ class Models:
     Methods raise `anfl.problems.Problem` as MLflow's server would, and botocore's errors.
     """
 
-    def __init__(self, records: Records, *, gate: Gate, clock: Clock = now) -> None:
+    def __init__(self, records: Records, *, gate: Gate, tell: Tell = nobody, clock: Clock = now) -> None:
         self._records = records
         self._gate = gate
+        self._tell = tell
         self._table = records.table
         self._locations = Locations(records.table)
         self._clock = clock
@@ -75,6 +77,7 @@ class Models:
                 raise _taken(name, existing=_is_prompt(item.get("tags", {})), new=_is_prompt(tags or {})) from None
 
         until_won(attempt)
+        self._tell(tenant, *events.model_created(model, tags or {}))
         return msgspec.structs.replace(model, tags=dict(tags or {}))
 
     def get(self, tenant: str, name: str) -> tuple[Model, list[Version]]:
@@ -116,11 +119,11 @@ class Models:
         rules.model_name(name)
         rules.tag(key, value)
 
-        def attempt() -> None:
+        def attempt() -> Model | None:
             before = self._records.model(tenant, name)
             model, actions = put_tag(tenant, before, key, value)
             if model == before and not actions:
-                return
+                return None
             change = Change(
                 by=by,
                 at=self._clock(),
@@ -129,8 +132,11 @@ class Models:
                 after={"tags": {key: value}},
             )
             self._table.write(*self._records.changed(tenant, model, before=before, change=change), *actions)
+            return model
 
-        self._records.in_turn(tenant, name, attempt)
+        changed = self._records.in_turn(tenant, name, attempt)
+        if changed is not None and events.is_prompt(changed):
+            self._tell(tenant, *events.prompt_tag(changed, key, value))
 
     def delete_tag(self, tenant: str, name: str, key: str, *, by: str) -> None:
         """Remove a tag; one that is absent is fine.
@@ -140,10 +146,10 @@ class Models:
         rules.model_name(name)
         rules.tag_key(key)
 
-        def attempt() -> None:
+        def attempt() -> Model | None:
             before = self._records.model(tenant, name)
             if key not in before.tags and key not in before.spilled:
-                return
+                return None
             model, actions = drop_tag(tenant, before, key)
             change = Change(
                 by=by,
@@ -153,8 +159,11 @@ class Models:
                 after={"tags": {key: None}},
             )
             self._table.write(*self._records.changed(tenant, model, before=before, change=change), *actions)
+            return model
 
-        self._records.in_turn(tenant, name, attempt)
+        changed = self._records.in_turn(tenant, name, attempt)
+        if changed is not None and events.is_prompt(changed):
+            self._tell(tenant, *events.prompt_tag(changed, key, None))
 
     def rename(self, tenant: str, name: str, new_name: str, *, by: str) -> Model:
         """Give a model another name; versions, tags and aliases follow without being touched.
@@ -232,7 +241,7 @@ class Models:
         rules.model_name(name)
         rules.new_alias(alias)
 
-        def attempt() -> None:
+        def attempt() -> Model | None:
             found = self._records.version_to_name(tenant, name, number)
             before = found.model
             aliases = before.aliases | {alias: number}
@@ -240,7 +249,7 @@ class Models:
                 message = f"A model has at most {rules.MAX_ALIASES} aliases; delete one first."
                 raise invalid_parameter(message, field="alias")
             if aliases == before.aliases:
-                return
+                return None
             conditions = self._gate.passed(tenant, found, alias)
             model = msgspec.structs.replace(before, aliases=aliases)
             change = Change(
@@ -256,8 +265,11 @@ class Models:
                 Check(key=keys.version(tenant, before.id, number), condition=EXISTS),
                 *conditions,
             )
+            return model
 
-        self._records.in_turn(tenant, name, attempt)
+        changed = self._records.in_turn(tenant, name, attempt)
+        if changed is not None:
+            self._tell(tenant, *events.alias(changed, alias, number))
 
     def delete_alias(self, tenant: str, name: str, alias: str, *, by: str) -> None:
         """Remove an alias; one that is absent is fine.
@@ -267,10 +279,10 @@ class Models:
         rules.model_name(name)
         rules.alias(alias)
 
-        def attempt() -> None:
+        def attempt() -> Model | None:
             before = self._records.model(tenant, name)
             if alias not in before.aliases:
-                return
+                return None
             aliases = {key: value for key, value in before.aliases.items() if key != alias}
             model = msgspec.structs.replace(before, aliases=aliases)
             change = Change(
@@ -282,8 +294,11 @@ class Models:
                 after={"aliases": {alias: None}},
             )
             self._table.write(*self._records.changed(tenant, model, before=before, change=change))
+            return model
 
-        self._records.in_turn(tenant, name, attempt)
+        changed = self._records.in_turn(tenant, name, attempt)
+        if changed is not None:
+            self._tell(tenant, *events.alias(changed, alias, None))
 
     def by_alias(self, tenant: str, name: str, alias: str) -> VersionOf:
         """The version that an alias names; ``latest`` in any case is the highest version.

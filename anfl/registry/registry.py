@@ -1,5 +1,6 @@
 """The registry as one object: what service and function are given."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ from anfl.registry.artifact_store import ArtifactStore
 from anfl.registry.artifacts import Artifacts
 from anfl.registry.clock import Clock, now
 from anfl.registry.deliveries import Deliveries
+from anfl.registry.events import Tell, nobody
 from anfl.registry.gate import Gate
 from anfl.registry.models import Models
 from anfl.registry.policies import Defaults, Policies
@@ -60,11 +62,13 @@ def build_registry(
     resolver: Resolver = webhook_rules.resolve,
     clock: Clock = now,
     policies: Defaults | None = None,
+    events: Callable[[Webhooks], Tell] | None = None,
 ) -> Registry:
     """The registry over a table and a bucket.
 
     :param resolver: finds the addresses of webhooks' hosts.
     :param policies: those of the deployment, by alias.
+    :param events: makes what is told of events, from the webhooks that may want them; None: nobody is told.
     """
     records = Records(Table(name=table, client=dynamodb))
     verdicts = Verdicts(records, milliseconds=clock)
@@ -72,12 +76,14 @@ def build_registry(
     approvals = Approvals(records, own_policies, clock=clock)
     signing_keys = SigningKeys(records.table, clock=clock)
     signatures = Signatures(records, signing_keys, clock=clock)
+    webhooks = Webhooks(records.table, resolver=resolver, clock=clock)
+    tell = nobody if events is None else events(webhooks)
     gate = Gate(policies=own_policies, verdicts=verdicts, approvals=approvals, signatures=signatures)
     artifacts = Artifacts(bucket=bucket, client=s3)
     return Registry(
         records=records,
-        models=Models(records, gate=gate, clock=clock),
-        versions=Versions(records, clock=clock),
+        models=Models(records, gate=gate, tell=tell, clock=clock),
+        versions=Versions(records, tell=tell, clock=clock),
         verdicts=verdicts,
         policies=own_policies,
         approvals=approvals,
@@ -87,6 +93,6 @@ def build_registry(
         search=Search(records),
         artifacts=artifacts,
         store=ArtifactStore(artifacts, records.table),
-        webhooks=Webhooks(records.table, resolver=resolver, clock=clock),
+        webhooks=webhooks,
         deliveries=Deliveries(resolver=resolver),
     )

@@ -4,11 +4,12 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
-from anfl.registry import keys, rules
+from anfl.registry import events, keys, rules
 from anfl.registry.audit import Change
 from anfl.registry.clock import Clock, now
 from anfl.registry.entities import Model, Stage, Verdict, Version, VersionOf
 from anfl.registry.errors import invalid_parameter
+from anfl.registry.events import Tell, nobody
 from anfl.registry.locations import Location, Locations, artifact_path, digest, hold, holder
 from anfl.registry.records import Records, drop_tag, large_tag_puts, put_tag, sort_of, version_of
 from anfl.registry.table import Action, Condition, Delete, LostRaceError, Put
@@ -27,8 +28,9 @@ class Versions:
     Methods raise `anfl.problems.Problem` as MLflow's server would, and botocore's errors.
     """
 
-    def __init__(self, records: Records, *, clock: Clock = now) -> None:
+    def __init__(self, records: Records, *, tell: Tell = nobody, clock: Clock = now) -> None:
         self._records = records
+        self._tell = tell
         self._table = records.table
         self._locations = Locations(records.table)
         self._clock = clock
@@ -111,7 +113,9 @@ class Versions:
             )
             return VersionOf(model=model, version=msgspec.structs.replace(version, tags=dict(tags or {})))
 
-        return self._records.in_turn(tenant, name, attempt)
+        created = self._records.in_turn(tenant, name, attempt)
+        self._tell(tenant, *events.version_created(created.model, created.version, tags or {}))
+        return created
 
     def get(self, tenant: str, name: str, number: int) -> VersionOf:
         """A version and its model.
@@ -149,7 +153,15 @@ class Versions:
             before = {"tags": {key: self._records.tag_value(tenant, version, key)}}
             return _Edited(version=tagged, before=before, after={"tags": {key: value}}, actions=actions)
 
-        self._change(tenant, name, number, change, by=by, action="version.tag.set")
+        self._change(
+            tenant,
+            name,
+            number,
+            change,
+            by=by,
+            action="version.tag.set",
+            told=lambda model: events.version_tag(model, number, key, value),
+        )
 
     def delete_tag(self, tenant: str, name: str, number: int, key: str, *, by: str) -> None:
         """Remove a tag; one that is absent is fine.
@@ -163,7 +175,15 @@ class Versions:
             before = {"tags": {key: self._records.tag_value(tenant, version, key)}}
             return _Edited(version=untagged, before=before, after={"tags": {key: None}}, actions=actions)
 
-        self._change(tenant, name, number, change, by=by, action="version.tag.deleted")
+        self._change(
+            tenant,
+            name,
+            number,
+            change,
+            by=by,
+            action="version.tag.deleted",
+            told=lambda model: events.version_tag(model, number, key, None),
+        )
 
     def transition(
         self, tenant: str, name: str, number: int, stage: Stage, *, by: str, archive_existing: bool = False
@@ -234,9 +254,21 @@ class Versions:
         self._records.in_turn(tenant, name, attempt)
 
     def _change(
-        self, tenant: str, name: str, number: int, change: Callable[[Version], "_Edited"], *, by: str, action: str
+        self,
+        tenant: str,
+        name: str,
+        number: int,
+        change: Callable[[Version], "_Edited"],
+        *,
+        by: str,
+        action: str,
+        told: Callable[[Model], tuple[str, events.Data]] | None = None,
     ) -> VersionOf:
+        """:param told: the event of a change, for webhooks."""
+        changed = False
+
         def attempt() -> VersionOf:
+            nonlocal changed
             found = self._records.version(tenant, name, number)
             edited = change(found.version)
             if edited.version != found.version or edited.actions:
@@ -248,9 +280,12 @@ class Versions:
                     self._records.put_version(tenant, edited.version, before=found.version),
                     *edited.actions,
                 )
+                changed = True
             return VersionOf(model=found.model, version=edited.version)
 
         result = self._records.in_turn(tenant, name, attempt)
+        if changed and told is not None:
+            self._tell(tenant, *told(result.model))
         return VersionOf(model=result.model, version=self._records.all_tags(tenant, result.version))
 
     def _move(self, tenant: str, before: Model, moves: Mapping[int, Stage], *, by: str, moment: int) -> "_Moved":

@@ -187,7 +187,8 @@ VARIABLES = {
     | SCALING
     | NODES
     | {"CATALOGUE_TABLE", "CHUNKS_QUEUE_URL", "JOBS_QUEUE_URL", "VECTORS_BUCKET"},
-    Service.MODEL_REGISTRY: COMMON | {"ALIAS_POLICIES", "ARTIFACTS_BUCKET", "REGISTRY_TABLE", "VALIDATION_QUEUE_URL"},
+    Service.MODEL_REGISTRY: COMMON
+    | {"ALIAS_POLICIES", "ARTIFACTS_BUCKET", "REGISTRY_TABLE", "VALIDATION_QUEUE_URL", "WEBHOOKS_QUEUE_URL"},
 }
 
 
@@ -244,7 +245,7 @@ def test_tasks_have_roles_of_their_own_that_only_ecs_may_take(assembly: Assembly
     ("service", "writes", "reads", "sends", "consumes"),
     [
         (Service.VECTOR_STORE, {"catalogue", "Vectors"}, {"auth"}, {"Jobs", "Chunks"}, {"Jobs"}),
-        (Service.MODEL_REGISTRY, {"registry", "Artifacts"}, {"auth"}, {"Validation"}, set()),
+        (Service.MODEL_REGISTRY, {"registry", "Artifacts"}, {"auth"}, {"Validation", "Webhooks"}, set()),
     ],
 )
 def test_services_may_do_what_their_work_needs_and_no_more(
@@ -265,6 +266,7 @@ def test_services_may_do_what_their_work_needs_and_no_more(
                 "Jobs": "GetAttJobsQueue",
                 "Chunks": "GetAttChunksQueue",
                 "Validation": "GetAttValidationQueue",
+                "Webhooks": "GetAttWebhooksQueue",
             }.items()
             if mark in where
         }
