@@ -23,6 +23,10 @@ class Variable(StrEnum):
     """Single chunks of imports: consumed by the vector-processing function."""
     VALIDATION_QUEUE_URL = "VALIDATION_QUEUE_URL"
     """Model versions to inspect: consumed by the model-validation function."""
+    WEBHOOKS_QUEUE_URL = "WEBHOOKS_QUEUE_URL"
+    """Events for webhooks: consumed by the function that tells them."""
+    ALIAS_POLICIES = "ALIAS_POLICIES"
+    """JSON: what a version must have before an alias may name it, by alias."""
     VAULT_ADDR = "VAULT_ADDR"
     TOKEN_ISSUER = "TOKEN_ISSUER"  # noqa: S105 - the name of a variable
     TOKEN_AUDIENCE = "TOKEN_AUDIENCE"  # noqa: S105 - the name of a variable
@@ -115,6 +119,7 @@ class Function(StrEnum):
 
     VECTOR_PROCESSING = "vector-processing"
     MODEL_VALIDATION = "model-validation"
+    WEBHOOKS = "webhooks"
     AUTH = "auth"
     AUTHORIZER = "authorizer"
 

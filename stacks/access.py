@@ -64,8 +64,8 @@ NEEDS: Mapping[Part, Needs] = {
     Service.MODEL_REGISTRY: Needs(
         tables={REGISTRY: Access.WRITE, AUTH: Access.READ},
         artifacts=Access.WRITE,
-        sends=(Variable.VALIDATION_QUEUE_URL,),
-        tells=(*_TOKENS, Variable.VAULT_ADDR, Variable.STAGE_PREFIX),
+        sends=(Variable.VALIDATION_QUEUE_URL, Variable.WEBHOOKS_QUEUE_URL),
+        tells=(*_TOKENS, Variable.VAULT_ADDR, Variable.STAGE_PREFIX, Variable.ALIAS_POLICIES),
     ),
     Function.VECTOR_PROCESSING: Needs(
         tables={CATALOGUE: Access.WRITE},
@@ -79,6 +79,7 @@ NEEDS: Mapping[Part, Needs] = {
         consumes=(Variable.VALIDATION_QUEUE_URL,),
         tells=(Variable.VAULT_ADDR, Variable.DEFAULT_TENANT),
     ),
+    Function.WEBHOOKS: Needs(tables={REGISTRY: Access.READ}, consumes=(Variable.WEBHOOKS_QUEUE_URL,)),
     Function.AUTH: Needs(
         tables={AUTH: Access.WRITE},
         tells=(*_TOKENS, Variable.TOKEN_TTL_SECONDS, Variable.VAULT_ADDR),
@@ -109,6 +110,7 @@ class Parts:
             Variable.VAULT_ADDR: settings.vault_address(region),
             Variable.DEFAULT_TENANT: deployment.default_tenant,
             Variable.STAGE_PREFIX: f"/{STAGE}",
+            Variable.ALIAS_POLICIES: deployment.registry.policies_as_json(),
             Variable.ECS_CLUSTER: settings.name(ClusterName.VECTOR_PROCESSING),
             Variable.ECS_SERVICE: settings.name(Service.VECTOR_STORE),
             Variable.JOBS_PER_TASK: str(deployment.queues.jobs_per_task),
@@ -119,6 +121,7 @@ class Parts:
             Variable.JOBS_QUEUE_URL: storage.jobs,
             Variable.CHUNKS_QUEUE_URL: storage.chunks,
             Variable.VALIDATION_QUEUE_URL: storage.validation,
+            Variable.WEBHOOKS_QUEUE_URL: storage.webhooks,
         }
 
     def environment(self, part: Part) -> dict[Variable, str]:

@@ -1,5 +1,6 @@
 """The shape of environments/: operational settings, which are no figures of the architecture."""
 
+import json
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -134,6 +135,25 @@ class Storage(Model):
     """How long replaced and deleted versions of objects are kept."""
 
 
+class AliasPolicy(Model):
+    """What a version must have before an alias may name it (`anfl.registry.policies`)."""
+
+    require: tuple[Literal["validated", "signed", "approved"], ...]
+    approvals: Annotated[int, Field(ge=1, le=5, strict=True)] = 2
+    """How many people must approve, where approval is required; who asked does not count."""
+
+
+class Registry(Model):
+    """The model registry."""
+
+    alias_policies: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,255}$")], AliasPolicy]
+    """Of every tenant; a tenant's own may ask for more."""
+
+    def policies_as_json(self) -> str:
+        """``alias_policies`` as the service reads them."""
+        return json.dumps({alias: policy.model_dump() for alias, policy in self.alias_policies.items()}, sort_keys=True)
+
+
 class Cache(Model):
     """The Valkey cache of a region."""
 
@@ -147,6 +167,7 @@ class ExtraFunctions(Model):
 
     auth: FunctionSize
     authorizer: FunctionSize
+    webhooks: FunctionSize
     bucket_replication: FunctionSize
     watch: FunctionSize
     accelerator_dial: FunctionSize
@@ -217,6 +238,7 @@ class Deployment(Model):
     queues: Queues
     nodes: Nodes
     storage: Storage
+    registry: Registry
     cache: Cache | None
     """None: the environment has none. It holds nothing but hints."""
     functions: ExtraFunctions

@@ -12,7 +12,8 @@ FUNCTIONS = (
 )
 WATCH = "global-watch/Watch"
 DIAL = "recovery/Dial"
-OUTSIDE = (WATCH, DIAL)
+WEBHOOKS = "service/WebhooksFunction"
+OUTSIDE = (WATCH, DIAL, WEBHOOKS)
 """Functions too, outside any network."""
 SERVICES = ("service/VectorStoreService", "service/ModelRegistryService")
 CLUSTERS = ("service/VectorProcessingCluster", "service/ModelRegistryCluster")

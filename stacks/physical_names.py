@@ -5,7 +5,7 @@ from stacks.units import Region
 
 REPLICATED = ("vectors", "artifacts")
 """Buckets that every region has, each with a replica of the others' objects (`stacks.replication`)."""
-QUEUES = ("jobs", "chunks", "validation")
+QUEUES = ("jobs", "chunks", "validation", "webhooks")
 """Names of the queues."""
 
 

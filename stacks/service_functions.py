@@ -16,6 +16,9 @@ from stacks.models import Settings
 from stacks.security import SecurityStack
 from stacks.storage import StorageStack
 
+OUTSIDE = frozenset({Function.WEBHOOKS})
+"""Talks to strangers on the internet, which the private subnets' groups let nobody reach, and to nothing inside."""
+
 
 def functions_in(
     stack: AnflStack,
@@ -39,8 +42,8 @@ def functions_in(
             size=_size(settings, function),
             environment=parts.environment(function),
             statements=parts.statements(function),
-            vpc=vpc,
-            security_group=security.functions,
+            vpc=None if function in OUTSIDE else vpc,
+            security_group=None if function in OUTSIDE else security.functions,
             log_group=stack.log_group(f"{camel(function)}FunctionLogs", key),
             ephemeral_storage=storages.get(function, SMALLEST_STORAGE),
         )
@@ -57,6 +60,7 @@ def _size(settings: Settings, function: Function) -> FunctionSize:
         Function.MODEL_VALIDATION: sizes.function(FunctionName.MODEL_VALIDATION),
         Function.AUTH: extra.auth,
         Function.AUTHORIZER: extra.authorizer,
+        Function.WEBHOOKS: extra.webhooks,
     }[function]
 
 
@@ -65,6 +69,7 @@ def _consume(stack: AnflStack, functions: Mapping[Function, PythonFunction], sto
     for function, queue in (
         (Function.VECTOR_PROCESSING, storage.chunks.queue),
         (Function.MODEL_VALIDATION, storage.validation.queue),
+        (Function.WEBHOOKS, storage.webhooks.queue),
     ):
         lambda_.EventSourceMapping(
             stack,

@@ -22,7 +22,7 @@ VISIBILITY_FACTOR = 6
 
 
 class StorageStack(AnflStack):
-    """Vectors and artefacts; jobs, chunks and validation; hints that may be lost."""
+    """Vectors and artefacts; jobs, chunks, validation and webhooks; hints that may be lost."""
 
     def __init__(
         self,
@@ -46,6 +46,7 @@ class StorageStack(AnflStack):
         self.validation = self._queue(
             "validation", _visibility(functions.function(FunctionName.MODEL_VALIDATION).timeout)
         )
+        self.webhooks = self._queue("webhooks", _visibility(settings.deployment.functions.webhooks.timeout))
         self.cache = self._cache(network, security)
         """None where the environment has none."""
 

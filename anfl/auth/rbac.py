@@ -27,6 +27,8 @@ class Action(StrEnum):
     MODELS_READ = "models:read"
     MODELS_WRITE = "models:write"
     MODELS_APPROVE = "models:approve"
+    MODELS_GOVERN = "models:govern"
+    """Say what others need: policies of aliases, keys of signatures."""
     AUDIT_READ = "audit:read"
     TOKENS_MANAGE = "tokens:manage"
 
@@ -165,6 +167,25 @@ _MODEL_ROUTES = (
     Route("GET", f"{_MODEL}/validation", Action.MODELS_READ),
     Route("POST", f"{_MODEL}/validation", Action.MODELS_WRITE),
     Route("POST", "/v1/models/{name}/uploads", Action.MODELS_WRITE),
+    Route("GET", "/v1/models/{name}/audit", Action.AUDIT_READ),
+    Route("PUT", "/v1/models/{name}/aliases/{alias}", Action.MODELS_WRITE),
+    Route("DELETE", "/v1/models/{name}/aliases/{alias}", Action.MODELS_WRITE),
+    Route("POST", f"{_MODEL}/approvals", Action.MODELS_WRITE),
+    Route("GET", "/v1/models/{name}/approvals", Action.MODELS_READ),
+    Route("GET", "/v1/models/{name}/approvals/{approval}", Action.MODELS_READ),
+    Route("POST", "/v1/models/{name}/approvals/{approval}/approve", Action.MODELS_APPROVE),
+    Route("POST", "/v1/models/{name}/approvals/{approval}/reject", Action.MODELS_APPROVE),
+    Route("POST", "/v1/models/{name}/approvals/{approval}/withdraw", Action.MODELS_WRITE),
+    Route("GET", f"{_MODEL}/signatures", Action.MODELS_READ),
+    Route("POST", f"{_MODEL}/signatures", Action.MODELS_WRITE),
+    Route("GET", "/v1/models-keys", Action.MODELS_READ),
+    Route("POST", "/v1/models-keys", Action.MODELS_GOVERN),
+    Route("DELETE", "/v1/models-keys/{key}", Action.MODELS_GOVERN),
+    Route("GET", "/v1/models-policies", Action.MODELS_READ),
+    Route("PUT", "/v1/models-policies/{alias}", Action.MODELS_GOVERN),
+    Route("DELETE", "/v1/models-policies/{alias}", Action.MODELS_GOVERN),
+    Route("GET", "/v1/models-audit", Action.AUDIT_READ),
+    Route("GET", "/v1/models-audit/chains", Action.AUDIT_READ),
 )
 
 _AUTH_ROUTES = (Route("GET", "/v1/auth/whoami", Action.TOKENS_MANAGE),)

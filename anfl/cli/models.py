@@ -1,4 +1,4 @@
-"""``anfl models``: register, list, show, alias, download, inspect."""
+"""``anfl models``: register, list, show, alias, download, inspect; governance stands in modules beside this one."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -10,6 +10,7 @@ from urllib.parse import quote
 import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
+from anfl.cli import approvals, audit, policies, signing
 from anfl.cli.artefacts import artefacts_at
 from anfl.cli.downloads import ARTIFACTS, fetch, files_at, place_of
 from anfl.cli.errors import CliError, ExitCode
@@ -19,6 +20,13 @@ from anfl.cli.target import Target, resolve
 from anfl.client import ApiError, Client
 
 app = typer.Typer(no_args_is_help=True, help="The model registry.")
+app.add_typer(audit.app, name="audit")
+app.add_typer(approvals.app, name="approvals")
+app.add_typer(policies.app, name="policies")
+app.add_typer(signing.keys, name="keys")
+app.add_typer(signing.signatures, name="signatures")
+app.command()(signing.sign)
+app.command()(signing.verify)
 
 Name = Annotated[str, typer.Argument(help="Name of the model.")]
 Version = Annotated[str, typer.Argument(help="Version number.")]

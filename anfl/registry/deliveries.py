@@ -64,8 +64,8 @@ class Delivered:
 
     @property
     def success(self) -> bool:
-        """Whether the receiver took it."""
-        return self.status is not None and self.status < 400
+        """Whether the receiver took it. A redirect is no taking: none is followed."""
+        return self.status is not None and 200 <= self.status < 300
 
 
 class Sender(Protocol):
@@ -120,13 +120,25 @@ class Deliveries:
         chosen = event or webhook.events[0]
         return self.send(webhook, chosen, {name: _EXAMPLE[name] for name in _FIELDS.get(chosen, ())})
 
-    def send(self, webhook: Webhook, event: str, data: Mapping[str, object]) -> Delivered:
-        """Send one event, once."""
+    def send(
+        self,
+        webhook: Webhook,
+        event: str,
+        data: Mapping[str, object],
+        *,
+        delivery: str | None = None,
+        at: float | None = None,
+    ) -> Delivered:
+        """Send one event, once.
+
+        :param delivery: its id, the same at each attempt, by which a receiver tells repetitions.
+        :param at: when it happened, in seconds since the epoch; the header tells when it was sent and signed.
+        """
         entity, _, action = event.lower().partition(".")
         moment = self._clock()
-        timestamp = datetime.fromtimestamp(moment, UTC).isoformat()
+        timestamp = datetime.fromtimestamp(moment if at is None else at, UTC).isoformat()
         body = msgspec.json.encode({"entity": entity, "action": action, "timestamp": timestamp, "data": data})
-        delivery = str(uuid.uuid4())
+        delivery = delivery or str(uuid.uuid4())
         headers = {
             "Content-Type": "application/json",
             "X-MLflow-Delivery-Id": delivery,

@@ -5,6 +5,7 @@ from enum import StrEnum
 import msgspec
 
 from anfl.inspection.report import InspectedFile, Reason
+from anfl.registry.audit import FIRST
 
 PROMPT_TAG = "mlflow.prompt.is_prompt"
 """Tag by which MLflow tells prompts from models; both are registered models."""
@@ -38,7 +39,10 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     last_version: int = 0
     """Highest number ever given; numbers are never given again."""
     revision: int = 0
-    """Counts changes: every write is conditional on it."""
+    """Counts changes, of the model and all that belongs to it: every write is conditional on it. It is also the number
+    of the last entry of the model's audit."""
+    audited: str = FIRST
+    """Hash of that entry."""
     spilled: frozenset[str] = frozenset()
     """Keys of tags that are too large to stand in the record itself (see `anfl.registry.tags`)."""
 
@@ -60,6 +64,8 @@ class Version(msgspec.Struct, frozen=True, kw_only=True):
     """As the caller gave it."""
     location: str
     """Where the artefacts lie: ``source``, with ``models:/…`` resolved."""
+    digest: str = ""
+    """SHA-256 over location and files (`anfl.registry.locations.digest`): approvals are bound to it."""
     run_id: str | None = None
     run_link: str | None = None
     tags: dict[str, str] = {}

@@ -18,6 +18,8 @@ from anfl.registry.errors import does_not_exist
 from anfl.registry.registry import Registry
 from anfl.registry.verdicts import not_inspectable, timestamp
 
+INSPECTOR = "model-validation"
+"""Who records verdicts, in the audit."""
 _CHUNK_BYTES = 1024 * 1024
 
 
@@ -59,7 +61,7 @@ class Inspections:
                 )
         requested = before.requested_at if before is not None else self._clock()
         verdict = msgspec.structs.replace(verdict, requested_at=requested)
-        self._registry.verdicts.put(tenant, of, verdict)
+        self._registry.verdicts.put(tenant, of, verdict, by=INSPECTOR)
         return verdict
 
     def path(self, tenant: str, path: str) -> Report:

@@ -9,10 +9,18 @@ pk                        sk                               item
 ``{t}#model#{id}``        ``t#{key}``                      a tag of the model too large for its record
 ``{t}#model#{id}``        ``v#{number}#{key}``             a tag of a version too large for its record
 ``{t}#model#{id}``        ``check#{number}``               the validation's state and verdict
+``{t}#model#{id}``        ``approval#{number}#{uuid}``     a request for approval of a version
+``{t}#model#{id}``        ``signature#{number}#{key}``     a signature of a version
+``{t}#keys``              ``{key}``                        a public key whose signatures the tenant believes
+``{t}#policies``          ``{alias}``                      the tenant's own policy for an alias
 ``{t}#locations``         ``{path}``                       a place in the store that versions name, and its files
 ``{t}#digests``           ``{path}``                       sha256 of the file that was last uploaded there
 ``{t}#webhooks``          ``{id}``                         a webhook
 ``{t}#deleted``           ``{id}``                         tombstone of a model whose items are still being removed
+``{t}#model#{id}``        ``name``                         the model's name, once it was renamed: ids lead to records
+``{t}#audit#{chain}``     ``{sequence}``                   an entry of the audit (`anfl.registry.audit`), never changed
+``{t}#chains``            ``{hash of name}#{id}``          which model had which name, also when it is deleted
+``{t}#chains``            ``tenant``                       end of the chain of what concerns no single model
 ========================  ===============================  =======================================================
 
 ``t`` is the tenant (no ``#`` in it): a caller reaches only keys that begin with its own. ``id`` is a uuid, ``number``
@@ -23,16 +31,23 @@ operation                   calls (``r`` read, ``w`` write, ``T`` one transactio
 ==========================  ========================================================================================
 get model                   1 r: record and its latest versions in one batch (2 r when the process has not seen it)
 get version, by alias       1 r (2 r when the process has not seen the model)
-create model                1 w (conditional on the name being free)
-update, tag a model         1 r + 1 w
+create model                1 T (conditional on the name being free)
+update, tag a model         1 r + 1 T (1 r more where a tag over 4 KB is replaced or removed)
 create version              1 r + 1 T: counter, version, membership, pending check — numbers are unique and gap-free;
                             1 r more where the artefacts lie in the store, 2 r more where they were never named before
-alias                       1 r + 1 T: moves atomically, and only to a version that exists
+alias                       2 r + 1 T: moves atomically, and only to a version that exists and has what the policy asks
+                            for (1 r more for each of verdict, approvals, signatures); removing one 1 r + 1 T
+approval                    ask 2 r + 1 T; decide 2 r (3 r to approve) + 1 T; list 2 r
+policies                    list 1 r; set, delete 1–2 r + 1 T
+signature                   add 3 r + 1 T; list 1–2 r + 3 r each, and 2 r each where they decide about an alias
+keys of signatures          list 1 r; add, remove 2 r + 1 T
 update, tag a version       1–2 r + 1 T
+validation asked, recorded  1–2 r + 1 T
 transition, delete version  1–4 r + 1 T (archiving others: 1 T per 30 versions)
 rename                      2 r + 1 T, whatever the number of versions
 upload, presigned upload    2 r + 1 w (1 r + 0 w); presigned download and download 1–2 r; delete an artefact 2 r + 1 w
-webhooks                    get, list 1 r; create 1 r + 1 w; update, delete 1 r + 1 w
+webhooks                    get, list 1 r; create 2 r + 1 T; update, delete 1 r + 1 T
+audit                       2–3 r: whose name it is, the record, a page of 1 MB at most
 delete model                1 r + 1 T, then removal of what hung off it; interrupted, the tombstone's sweep finishes
 search models               pages of 1 MB over the tenant's models by name, from the cursor; 1 r per 100 versions shown
 search versions             of named models: 1 r each + their versions; else pages of 1 MB over all of the tenant's
@@ -40,10 +55,13 @@ search versions             of named models: 1 r each + their versions; else pag
 ==========================  ========================================================================================
 
 All reads are strongly consistent, so what a client wrote it finds; hence no operation uses the table's index.
-Every record carries a revision, every write is conditional on the one that was read, and every write that changes
-membership or existence of a version also raises its model's revision: a lost race shows as a failed condition and the
-operation starts again from its read.
+Every record carries a revision and every write is conditional on the one that was read. Whatever changes of a model,
+its versions or what hangs off it also raises the model's revision, because each change leaves an entry in the model's
+audit, in the same transaction, and the revision counts these: a lost race shows as a failed condition and the operation
+starts again from its read. Changes of one model thus come one after another; those of different models do not meet.
 """
+
+import hashlib
 
 from anfl.registry.entities import Stage
 from anfl.resources import PARTITION_KEY, SORT_KEY
@@ -53,6 +71,8 @@ Key = dict[str, str]
 LARGEST_NUMBER = 9_999_999_999
 MAX_SORT_KEY_BYTES = 1024
 """DynamoDB's limit."""
+APPROVALS = "approval#"
+"""Prefix of requests for approval among what hangs off a model."""
 
 
 def _key(partition: str, sort: str) -> Key:
@@ -112,6 +132,81 @@ def tag(tenant: str, model_id: str, number: int | None, key: str) -> Key:
 def check(tenant: str, model_id: str, number: int) -> Key:
     """A version's validation."""
     return _key(belongings(tenant, model_id), f"check#{number:010d}")
+
+
+def renamed(tenant: str, model_id: str) -> Key:
+    """The name that a renamed model has now."""
+    return _key(belongings(tenant, model_id), "name")
+
+
+def chain(tenant: str, name: str) -> str:
+    """Partition of the entries of an audit chain."""
+    return f"{tenant}#audit#{name}"
+
+
+def entry(tenant: str, name: str, sequence: int) -> Key:
+    """An entry of an audit chain."""
+    return _key(chain(tenant, name), f"{sequence:012d}")
+
+
+def chains(tenant: str) -> str:
+    """Partition that tells which chains there are."""
+    return f"{tenant}#chains"
+
+
+def bearers(name: str) -> str:
+    """Prefix of the models in `chains` that have, or had, a name."""
+    return f"{hashlib.sha256(name.encode()).hexdigest()}#"
+
+
+def bearer(tenant: str, name: str, model_id: str) -> Key:
+    """That a model has, or had, a name."""
+    return _key(chains(tenant), f"{bearers(name)}{model_id}")
+
+
+def tenant_head(tenant: str) -> Key:
+    """End of the chain of what concerns no single model."""
+    return _key(chains(tenant), "tenant")
+
+
+def policies(tenant: str) -> str:
+    """Partition of a tenant's own policies."""
+    return f"{tenant}#policies"
+
+
+def policy(tenant: str, alias: str) -> Key:
+    """A tenant's own policy for an alias."""
+    return _key(policies(tenant), alias)
+
+
+def approvals_of(number: int) -> str:
+    """A version's requests, after `APPROVALS`."""
+    return f"{number:010d}#"
+
+
+def approval(tenant: str, model_id: str, number: int, request: str) -> Key:
+    """A request for approval."""
+    return _key(belongings(tenant, model_id), f"{APPROVALS}{approvals_of(number)}{request}")
+
+
+def signatures_of(number: int) -> str:
+    """Prefix of a version's signatures in `belongings`."""
+    return f"signature#{number:010d}#"
+
+
+def signature(tenant: str, model_id: str, number: int, key_id: str) -> Key:
+    """A version's signature by a key."""
+    return _key(belongings(tenant, model_id), signatures_of(number) + key_id)
+
+
+def signing_keys(tenant: str) -> str:
+    """Partition of the keys whose signatures a tenant believes."""
+    return f"{tenant}#keys"
+
+
+def signing_key(tenant: str, key_id: str) -> Key:
+    """A key whose signatures a tenant believes."""
+    return _key(signing_keys(tenant), key_id)
 
 
 def deleted(tenant: str) -> str:

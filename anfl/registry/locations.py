@@ -5,6 +5,7 @@ version that names it (a copy names its original's place) is deleted. Uploads an
 place are refused; downloads from it get exactly the recorded bytes.
 """
 
+import hashlib
 import zlib
 from collections.abc import Collection
 from http import HTTPStatus
@@ -47,6 +48,14 @@ class Location(msgspec.Struct, frozen=True, kw_only=True):
     def file(self, path: str) -> FrozenFile | None:
         """The file at ``path``."""
         return next((file for file in self.files if file.path == path), None)
+
+    def manifest(self) -> dict[str, str | None]:
+        """Each file's path below the place (its name, where the place is the file) and its sha256."""
+        folder = f"{self.path}/"
+        return {
+            file.path.removeprefix(folder) if file.path.startswith(folder) else file.path.split("/")[-1]: file.sha256
+            for file in self.files
+        }
 
 
 class Locations:
@@ -101,6 +110,12 @@ class Locations:
                 " upload to another path and register that.",
                 field="path",
             )
+
+
+def digest(location: str, place: Location | None) -> str:
+    """SHA-256 over where a version's artefacts lie and, in this registry's store, what they are, in hexadecimal."""
+    files = [] if place is None else sorted((file.path, file.size, file.sha256) for file in place.files)
+    return hashlib.sha256(msgspec.json.encode([location, files])).hexdigest()
 
 
 def hold(tenant: str, location: Location, holder: str) -> Action:

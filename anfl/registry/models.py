@@ -1,28 +1,23 @@
 """Registered models: create, read, describe, tag, rename, delete, and their aliases."""
 
-import time
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
 from anfl.problems import Problem
-from anfl.registry import keys, rules
+from anfl.registry import events, keys, rules
+from anfl.registry.audit import DELETED, Change
+from anfl.registry.clock import Clock, now
 from anfl.registry.entities import PROMPT_TAG, Model, Stage, Version, VersionOf
 from anfl.registry.errors import already_exists, does_not_exist, invalid_parameter
+from anfl.registry.events import Tell, nobody
+from anfl.registry.gate import Gate
 from anfl.registry.locations import Locations, artifact_path, holder
-from anfl.registry.records import Records, drop_tag, large_tag_puts, put_tag, unchanged, version_of
-from anfl.registry.table import EXISTS, Check, Delete, Item, LostRaceError, Put, until_won
+from anfl.registry.records import Records, drop_tag, large_tag_puts, put_tag, version_of
+from anfl.registry.table import EXISTS, Check, Item, LostRaceError, Put, until_won
 from anfl.registry.tags import arrange
 from anfl.resources import PARTITION_KEY, SORT_KEY
-
-Clock = Callable[[], int]
-"""Milliseconds since the epoch."""
-
-
-def now() -> int:
-    """The clock of a running process."""
-    return time.time_ns() // 1_000_000
 
 
 class Models:
@@ -31,14 +26,22 @@ class Models:
     Methods raise `anfl.problems.Problem` as MLflow's server would, and botocore's errors.
     """
 
-    def __init__(self, records: Records, *, clock: Clock = now) -> None:
+    def __init__(self, records: Records, *, gate: Gate, tell: Tell = nobody, clock: Clock = now) -> None:
         self._records = records
+        self._gate = gate
+        self._tell = tell
         self._table = records.table
         self._locations = Locations(records.table)
         self._clock = clock
 
     def create(
-        self, tenant: str, name: str, *, tags: Mapping[str, str] | None = None, description: str | None = None
+        self,
+        tenant: str,
+        name: str,
+        *,
+        by: str,
+        tags: Mapping[str, str] | None = None,
+        description: str | None = None,
     ) -> Model:
         """A new model without versions.
 
@@ -58,14 +61,23 @@ class Models:
             tags=arranged.inline,
             spilled=frozenset(arranged.spilled),
         )
-        try:
-            self._table.write(
-                self._records.put_model(tenant, model, before=None),
-                *large_tag_puts(tenant, model.id, None, arranged.spilled),
-            )
-        except LostRaceError:
-            item = self._table.get(keys.model(tenant, name))
-            raise _taken(name, existing=_is_prompt((item or {}).get("tags", {})), new=_is_prompt(tags or {})) from None
+        after = {"name": name, "description": description, "tags": dict(tags or {})}
+        change = Change(by=by, at=moment, action="model.created", after=after)
+
+        def attempt() -> None:
+            try:
+                self._table.write(
+                    *self._records.changed(tenant, model, before=None, change=change),
+                    *large_tag_puts(tenant, model.id, None, arranged.spilled),
+                )
+            except LostRaceError:
+                item = self._table.get(keys.model(tenant, name))
+                if item is None:  # another one's creation was under way, and came to nothing
+                    raise
+                raise _taken(name, existing=_is_prompt(item.get("tags", {})), new=_is_prompt(tags or {})) from None
+
+        until_won(attempt)
+        self._tell(tenant, *events.model_created(model, tags or {}))
         return msgspec.structs.replace(model, tags=dict(tags or {}))
 
     def get(self, tenant: str, name: str) -> tuple[Model, list[Version]]:
@@ -76,19 +88,30 @@ class Models:
         model, latest = until_won(lambda: self._records.with_latest(tenant, name))
         return self._records.all_tags(tenant, model), [self._records.all_tags(tenant, version) for version in latest]
 
-    def describe(self, tenant: str, name: str, description: str | None) -> Model:
+    def describe(self, tenant: str, name: str, description: str | None, *, by: str) -> Model:
         """Set the description.
 
         :raises Problem: 404, 400.
         """
         text = rules.description(description)
 
-        def change(model: Model) -> Model:
-            return msgspec.structs.replace(model, description=text, updated_at=self._clock())
+        def attempt() -> Model:
+            before = self._records.model(tenant, name)
+            moment = self._clock()
+            model = msgspec.structs.replace(before, description=text, updated_at=moment)
+            change = Change(
+                by=by,
+                at=moment,
+                action="model.described",
+                before={"description": before.description},
+                after={"description": text},
+            )
+            self._table.write(*self._records.changed(tenant, model, before=before, change=change))
+            return model
 
-        return self._change(tenant, name, change)
+        return self._records.all_tags(tenant, self._records.in_turn(tenant, name, attempt))
 
-    def set_tag(self, tenant: str, name: str, key: str, value: str) -> None:
+    def set_tag(self, tenant: str, name: str, key: str, value: str, *, by: str) -> None:
         """Set a tag.
 
         :raises Problem: 404, 400.
@@ -96,14 +119,26 @@ class Models:
         rules.model_name(name)
         rules.tag(key, value)
 
-        def attempt() -> None:
+        def attempt() -> Model | None:
             before = self._records.model(tenant, name)
             model, actions = put_tag(tenant, before, key, value)
-            self._table.write(self._records.put_model(tenant, model, before=before), *actions)
+            if model == before and not actions:
+                return None
+            change = Change(
+                by=by,
+                at=self._clock(),
+                action="model.tag.set",
+                before={"tags": {key: self._records.tag_value(tenant, before, key)}},
+                after={"tags": {key: value}},
+            )
+            self._table.write(*self._records.changed(tenant, model, before=before, change=change), *actions)
+            return model
 
-        until_won(attempt)
+        changed = self._records.in_turn(tenant, name, attempt)
+        if changed is not None and events.is_prompt(changed):
+            self._tell(tenant, *events.prompt_tag(changed, key, value))
 
-    def delete_tag(self, tenant: str, name: str, key: str) -> None:
+    def delete_tag(self, tenant: str, name: str, key: str, *, by: str) -> None:
         """Remove a tag; one that is absent is fine.
 
         :raises Problem: 404, 400.
@@ -111,15 +146,26 @@ class Models:
         rules.model_name(name)
         rules.tag_key(key)
 
-        def attempt() -> None:
+        def attempt() -> Model | None:
             before = self._records.model(tenant, name)
-            if key in before.tags or key in before.spilled:
-                model, actions = drop_tag(tenant, before, key)
-                self._table.write(self._records.put_model(tenant, model, before=before), *actions)
+            if key not in before.tags and key not in before.spilled:
+                return None
+            model, actions = drop_tag(tenant, before, key)
+            change = Change(
+                by=by,
+                at=self._clock(),
+                action="model.tag.deleted",
+                before={"tags": {key: self._records.tag_value(tenant, before, key)}},
+                after={"tags": {key: None}},
+            )
+            self._table.write(*self._records.changed(tenant, model, before=before, change=change), *actions)
+            return model
 
-        until_won(attempt)
+        changed = self._records.in_turn(tenant, name, attempt)
+        if changed is not None and events.is_prompt(changed):
+            self._tell(tenant, *events.prompt_tag(changed, key, None))
 
-    def rename(self, tenant: str, name: str, new_name: str) -> Model:
+    def rename(self, tenant: str, name: str, new_name: str, *, by: str) -> Model:
         """Give a model another name; versions, tags and aliases follow without being touched.
 
         :raises Problem: 404, 400, also where the new name is taken.
@@ -130,21 +176,15 @@ class Models:
             before = self._records.model(tenant, name)
             moment = self._clock()
             model = msgspec.structs.replace(before, name=new_name, updated_at=moment, renamed_at=moment)
-            put = self._records.put_model(tenant, model, before=before if new_name == name else None)
-            if new_name == name:
-                self._table.write(put)
-            else:
-                if self._table.get(keys.model(tenant, new_name)) is not None:
-                    raise already_exists(f"Registered Model (name={new_name}) already exists.")
-                old = Delete(key=keys.model(tenant, name), condition=unchanged(before))
-                # The new record continues the old one's revisions: it is the same model.
-                put = Put(key=put.key, item=put.item | {"revision": before.revision + 1}, condition=put.condition)
-                self._table.write(put, old)
+            if new_name != name and self._table.get(keys.model(tenant, new_name)) is not None:
+                raise already_exists(f"Registered Model (name={new_name}) already exists.")
+            change = Change(by=by, at=moment, action="model.renamed", before={"name": name}, after={"name": new_name})
+            self._table.write(*self._records.changed(tenant, model, before=before, change=change))
             return model
 
-        return self._records.all_tags(tenant, until_won(attempt))
+        return self._records.all_tags(tenant, self._records.in_turn(tenant, name, attempt))
 
-    def delete(self, tenant: str, name: str) -> None:
+    def delete(self, tenant: str, name: str, *, by: str) -> None:
         """Remove a model with its versions, tags, aliases and verdicts.
 
         The name is free and the model invisible at once; what hung off it follows. Where that is interrupted, the next
@@ -155,13 +195,16 @@ class Models:
 
         def attempt() -> None:
             model = self._records.model(tenant, name)
+            moment = self._clock()
+            last = {"name": name, "aliases": model.aliases, "last_version": model.last_version}
+            change = Change(by=by, at=moment, action=DELETED, before=last)
             self._table.write(
-                Delete(key=keys.model(tenant, name), condition=unchanged(model)),
-                Put(key=keys.tombstone(tenant, model.id), item={"name": name, "deleted_at": self._clock()}),
+                *self._records.deleted(tenant, model, change=change),
+                Put(key=keys.tombstone(tenant, model.id), item={"name": name, "deleted_at": moment}),
             )
 
         try:
-            until_won(attempt)
+            self._records.in_turn(tenant, name, attempt)
         finally:  # also where it is gone already: an earlier deletion may have been interrupted
             self.sweep(tenant)
 
@@ -190,30 +233,45 @@ class Models:
 
             until_won(attempt)
 
-    def set_alias(self, tenant: str, name: str, alias: str, number: int) -> None:
+    def set_alias(self, tenant: str, name: str, alias: str, number: int, *, by: str) -> None:
         """Point an alias at a version, wherever it pointed before.
 
-        :raises Problem: 404, 400.
+        :raises Problem: 404, 400, 409 where the version lacks what the alias's policy asks for.
         """
         rules.model_name(name)
         rules.new_alias(alias)
 
-        def attempt() -> None:
+        def attempt() -> Model | None:
             found = self._records.version_to_name(tenant, name, number)
             before = found.model
             aliases = before.aliases | {alias: number}
             if len(aliases) > rules.MAX_ALIASES:
                 message = f"A model has at most {rules.MAX_ALIASES} aliases; delete one first."
                 raise invalid_parameter(message, field="alias")
+            if aliases == before.aliases:
+                return None
+            conditions = self._gate.passed(tenant, found, alias)
             model = msgspec.structs.replace(before, aliases=aliases)
-            version = keys.version(tenant, before.id, number)
-            self._table.write(
-                self._records.put_model(tenant, model, before=before), Check(key=version, condition=EXISTS)
+            change = Change(
+                by=by,
+                at=self._clock(),
+                action="alias.set",
+                version=number,
+                before={"aliases": {alias: before.aliases.get(alias)}},
+                after={"aliases": {alias: number}},
             )
+            self._table.write(
+                *self._records.changed(tenant, model, before=before, change=change),
+                Check(key=keys.version(tenant, before.id, number), condition=EXISTS),
+                *conditions,
+            )
+            return model
 
-        until_won(attempt)
+        changed = self._records.in_turn(tenant, name, attempt)
+        if changed is not None:
+            self._tell(tenant, *events.alias(changed, alias, number))
 
-    def delete_alias(self, tenant: str, name: str, alias: str) -> None:
+    def delete_alias(self, tenant: str, name: str, alias: str, *, by: str) -> None:
         """Remove an alias; one that is absent is fine.
 
         :raises Problem: 404, 400.
@@ -221,14 +279,26 @@ class Models:
         rules.model_name(name)
         rules.alias(alias)
 
-        def attempt() -> None:
+        def attempt() -> Model | None:
             before = self._records.model(tenant, name)
-            if alias in before.aliases:
-                aliases = {key: value for key, value in before.aliases.items() if key != alias}
-                model = msgspec.structs.replace(before, aliases=aliases)
-                self._table.write(self._records.put_model(tenant, model, before=before))
+            if alias not in before.aliases:
+                return None
+            aliases = {key: value for key, value in before.aliases.items() if key != alias}
+            model = msgspec.structs.replace(before, aliases=aliases)
+            change = Change(
+                by=by,
+                at=self._clock(),
+                action="alias.deleted",
+                version=before.aliases[alias],
+                before={"aliases": {alias: before.aliases[alias]}},
+                after={"aliases": {alias: None}},
+            )
+            self._table.write(*self._records.changed(tenant, model, before=before, change=change))
+            return model
 
-        until_won(attempt)
+        changed = self._records.in_turn(tenant, name, attempt)
+        if changed is not None:
+            self._tell(tenant, *events.alias(changed, alias, None))
 
     def by_alias(self, tenant: str, name: str, alias: str) -> VersionOf:
         """The version that an alias names; ``latest`` in any case is the highest version.
@@ -257,15 +327,6 @@ class Models:
         """
         model, versions = self.get(tenant, name)
         return model, [version for version in versions if not stages or version.stage in stages]
-
-    def _change(self, tenant: str, name: str, change: Callable[[Model], Model]) -> Model:
-        def attempt() -> Model:
-            before = self._records.model(tenant, name)
-            model = change(before)
-            self._table.write(self._records.put_model(tenant, model, before=before))
-            return model
-
-        return self._records.all_tags(tenant, until_won(attempt))
 
 
 def _is_prompt(tags: Mapping[str, str]) -> bool:

@@ -9,14 +9,17 @@ from typing import TypeVar
 import msgspec
 
 from anfl.problems import Problem
-from anfl.registry import keys, rules
+from anfl.registry import audit, keys, rules
+from anfl.registry.audit import Change, Entry, Head
 from anfl.registry.entities import Model, Version, VersionOf
 from anfl.registry.errors import model_not_found, version_not_found
-from anfl.registry.table import ABSENT, Action, Condition, Delete, Item, Put, Table
+from anfl.registry.table import ABSENT, Action, Condition, Delete, Item, Put, Table, until_won
 from anfl.registry.tags import check_spilled, fits
 from anfl.resources import PARTITION_KEY, SORT_KEY
 
 _REMEMBERED = 10_000
+_STRIPES = 64
+T = TypeVar("T")
 Tagged = TypeVar("Tagged", Model, Version)
 
 
@@ -27,6 +30,7 @@ class Records:
         self.table = table
         self._hints: OrderedDict[tuple[str, str], Model] = OrderedDict()
         self._lock = threading.Lock()
+        self._stripes = tuple(threading.Lock() for _ in range(_STRIPES))
 
     def reachable(self) -> None:
         """Read something, to see whether the table can be.
@@ -88,18 +92,23 @@ class Records:
         return found
 
     def by_id(self, tenant: str, name: str, model_id: str, number: int) -> VersionOf | None:
-        """A version by its model's id, as messages name it; None where it is gone.
+        """A version by its model's id, as messages name it; None where either is gone.
 
-        :param name: the model's name when the message was sent; a renamed model's record is not looked for.
+        :param name: the model's name when the message was sent: it may have another one now.
         """
-        found = self.table.get_many([keys.version(tenant, model_id, number), keys.model(tenant, name)])
-        version = found.get(sort_of(keys.version(tenant, model_id, number)))
-        if version is None:
-            return None
-        model = found.get(sort_of(keys.model(tenant, name)))
-        known = model_of(model) if model is not None and model["id"] == model_id else None
-        stand_in = Model(id=model_id, name=name, created_at=0, updated_at=0)
-        return VersionOf(model=known or stand_in, version=version_of(version))
+        record, renamed = keys.version(tenant, model_id, number), keys.renamed(tenant, model_id)
+        while True:
+            named = keys.model(tenant, name)
+            found = self.table.get_many([record, named, renamed])
+            version, model = found.get(sort_of(record)), found.get(sort_of(named))
+            if version is None:
+                return None
+            if model is not None and model["id"] == model_id:
+                return VersionOf(model=model_of(model), version=version_of(version))
+            now = self.table.get(renamed)  # again: a rename may have come between reading the name and the record
+            if now is None or (now == found.get(sort_of(renamed)) and now["name"] == name):
+                return None
+            name = now["name"]
 
     def selected(self, tenant: str, name: str, wanted: Callable[[Model], list[int]]) -> VersionOf | None:
         """A model and the version that ``wanted`` chooses; None where it chooses none, or one that does not exist.
@@ -152,15 +161,45 @@ class Records:
             record, tags=record.tags | {k: v for k, v in large.items() if k in record.spilled}
         )
 
-    def put_model(self, tenant: str, model: Model, *, before: Model | None) -> Put:
-        """Write ``model`` as its next revision, provided that ``before`` (None: nothing) is still what stands there."""
-        condition = ABSENT if before is None else unchanged(before)
-        revision = 1 if before is None else before.revision + 1
-        item = item_of(msgspec.structs.replace(model, revision=revision))
-        return Put(key=keys.model(tenant, model.name), item=item, condition=condition)
+    def changed(self, tenant: str, model: Model, *, before: Model | None, change: Change) -> list[Action]:
+        """What writes ``model`` and the entry about it, provided that ``before`` (None: nothing) still stands there."""
+        entry = audit.entry(model.id, head_of(before), change)
+        item = item_of(msgspec.structs.replace(model, revision=entry.sequence, audited=entry.hash))
+        moved = before is None or before.name != model.name
+        condition = unchanged(before) if before is not None and not moved else ABSENT
+        actions: list[Action] = [
+            Put(key=keys.model(tenant, model.name), item=item, condition=condition),
+            put_entry(tenant, entry),
+        ]
+        if moved:
+            bearer = {"name": model.name, "id": model.id, "since": change.at}
+            actions.append(Put(key=keys.bearer(tenant, model.name, model.id), item=bearer))
+        if moved and before is not None:
+            pointer = {"name": model.name, "revision": entry.sequence}
+            actions.append(Delete(key=keys.model(tenant, before.name), condition=unchanged(before)))
+            actions.append(Put(key=keys.renamed(tenant, model.id), item=pointer))
+        return actions
+
+    def deleted(self, tenant: str, before: Model, *, change: Change) -> list[Action]:
+        """What removes ``before`` and ends its audit, provided that it still stands there."""
+        entry = audit.entry(before.id, head_of(before), change)
+        return [Delete(key=keys.model(tenant, before.name), condition=unchanged(before)), put_entry(tenant, entry)]
+
+    def in_turn(self, tenant: str, name: str, operation: Callable[[], T]) -> T:
+        """`until_won`; threads of one process take turns on a model. Processes race, and the table decides."""
+        with self._stripes[hash((tenant, name)) % _STRIPES]:
+            return until_won(operation)
+
+    def tag_value(self, tenant: str, record: Model | Version, key: str) -> str | None:
+        """The value of a tag, wherever it stands (one more read for a large one); None where there is none."""
+        if key not in record.spilled:
+            return record.tags.get(key)
+        model_id, number = _owner(record)
+        item = self.table.get(keys.tag(tenant, model_id, number, key))
+        return None if item is None else str(item["value"])
 
     def put_version(self, tenant: str, version: Version, *, before: Version | None) -> Put:
-        """As `put_model`."""
+        """Write ``version`` as its next revision, beside what `changed` gives."""
         condition = ABSENT if before is None else Condition(revision=before.revision)
         revision = 1 if before is None else before.revision + 1
         item = item_of(msgspec.structs.replace(version, revision=revision))
@@ -219,6 +258,17 @@ def item_of(record: Model | Version) -> Item:
     """The attributes of a record."""
     item: Item = msgspec.to_builtins(record)
     return item
+
+
+def head_of(model: Model | None) -> Head:
+    """Where a model's audit ends."""
+    return Head() if model is None else Head(sequence=model.revision, hash=model.audited)
+
+
+def put_entry(tenant: str, entry: Entry) -> Put:
+    """What appends an entry to its chain."""
+    item = {"entry": audit.body(entry).decode(), "hash": entry.hash}
+    return Put(key=keys.entry(tenant, entry.chain, entry.sequence), item=item, condition=ABSENT)
 
 
 def _with(record: Tagged, *, tags: dict[str, str], spilled: frozenset[str]) -> Tagged:

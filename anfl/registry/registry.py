@@ -1,16 +1,25 @@
 """The registry as one object: what service and function are given."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from anfl.registry import webhook_rules
+from anfl.registry.approvals import Approvals
 from anfl.registry.artifact_store import ArtifactStore
 from anfl.registry.artifacts import Artifacts
+from anfl.registry.clock import Clock, now
 from anfl.registry.deliveries import Deliveries
-from anfl.registry.models import Clock, Models, now
+from anfl.registry.events import Tell, nobody
+from anfl.registry.gate import Gate
+from anfl.registry.models import Models
+from anfl.registry.policies import Defaults, Policies
 from anfl.registry.records import Records
 from anfl.registry.search import Search
+from anfl.registry.signatures import Signatures
+from anfl.registry.signing_keys import SigningKeys
 from anfl.registry.table import Table
+from anfl.registry.trails import Trails
 from anfl.registry.verdicts import Verdicts
 from anfl.registry.versions import Versions
 from anfl.registry.webhook_rules import Resolver
@@ -29,6 +38,10 @@ class Registry:
     models: Models
     versions: Versions
     verdicts: Verdicts
+    policies: Policies
+    approvals: Approvals
+    signing_keys: SigningKeys
+    signatures: Signatures
     search: Search
     artifacts: Artifacts
     """The objects themselves."""
@@ -36,6 +49,8 @@ class Registry:
     """The objects as callers may use them."""
     webhooks: Webhooks
     deliveries: Deliveries
+    trails: Trails
+    """The audit."""
 
 
 def build_registry(
@@ -46,18 +61,38 @@ def build_registry(
     s3: "S3Client",
     resolver: Resolver = webhook_rules.resolve,
     clock: Clock = now,
+    policies: Defaults | None = None,
+    events: Callable[[Webhooks], Tell] | None = None,
 ) -> Registry:
-    """The registry over a table and a bucket; ``resolver`` finds the addresses of webhooks' hosts."""
+    """The registry over a table and a bucket.
+
+    :param resolver: finds the addresses of webhooks' hosts.
+    :param policies: those of the deployment, by alias.
+    :param events: makes what is told of events, from the webhooks that may want them; None: nobody is told.
+    """
     records = Records(Table(name=table, client=dynamodb))
+    verdicts = Verdicts(records, milliseconds=clock)
+    own_policies = Policies(records.table, defaults=policies, clock=clock)
+    approvals = Approvals(records, own_policies, clock=clock)
+    signing_keys = SigningKeys(records.table, clock=clock)
+    signatures = Signatures(records, signing_keys, clock=clock)
+    webhooks = Webhooks(records.table, resolver=resolver, clock=clock)
+    tell = nobody if events is None else events(webhooks)
+    gate = Gate(policies=own_policies, verdicts=verdicts, approvals=approvals, signatures=signatures)
     artifacts = Artifacts(bucket=bucket, client=s3)
     return Registry(
         records=records,
-        models=Models(records, clock=clock),
-        versions=Versions(records, clock=clock),
-        verdicts=Verdicts(records),
+        models=Models(records, gate=gate, tell=tell, clock=clock),
+        versions=Versions(records, tell=tell, clock=clock),
+        verdicts=verdicts,
+        policies=own_policies,
+        approvals=approvals,
+        signing_keys=signing_keys,
+        signatures=signatures,
+        trails=Trails(records.table),
         search=Search(records),
         artifacts=artifacts,
         store=ArtifactStore(artifacts, records.table),
-        webhooks=Webhooks(records.table, resolver=resolver, clock=clock),
+        webhooks=webhooks,
         deliveries=Deliveries(resolver=resolver),
     )

@@ -3,6 +3,7 @@
 A report can list thousands of files, so it stands compressed in one attribute; status and times stand beside it.
 """
 
+import hashlib
 import zlib
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -12,10 +13,12 @@ import msgspec
 from anfl.inspection.codes import Code
 from anfl.inspection.report import InspectedFile, Reason
 from anfl.registry import keys
+from anfl.registry.audit import Change
+from anfl.registry.clock import now
 from anfl.registry.entities import Verdict, VerdictStatus, VersionOf
 from anfl.registry.errors import version_not_found
 from anfl.registry.records import Records
-from anfl.registry.table import EXISTS, Check, Item, LostRaceError, Put, until_won
+from anfl.registry.table import EXISTS, Check, Item, Put
 
 MAX_REPORT_BYTES = 300_000
 """Compressed; beside it an item (400 KB) needs little."""
@@ -72,10 +75,14 @@ def _packed(reasons: list[Reason], files: list[InspectedFile]) -> bytes:
 class Verdicts:
     """Validation of versions of all tenants' models."""
 
-    def __init__(self, records: Records, *, clock: Callable[[], str] = timestamp) -> None:
+    def __init__(
+        self, records: Records, *, clock: Callable[[], str] = timestamp, milliseconds: Callable[[], int] = now
+    ) -> None:
+        """:param clock: ISO 8601, as verdicts have it. :param milliseconds: since the epoch, as the audit has it."""
         self._records = records
         self._table = records.table
         self._clock = clock
+        self._moment = milliseconds
 
     def get(self, tenant: str, name: str, number: int) -> Verdict | None:
         """The state of a version's validation; None where none was ever asked for.
@@ -98,30 +105,42 @@ class Verdicts:
             inspected_at=item.get("inspected_at"),
         )
 
-    def put(self, tenant: str, of: VersionOf, verdict: Verdict) -> None:
+    def put(self, tenant: str, of: VersionOf, verdict: Verdict, *, by: str) -> None:
         """Record the state of a version's validation.
 
         :raises Problem: 404 where the version was deleted meanwhile.
         """
         model_id, number = of.version.model_id, of.version.number
-        version = keys.version(tenant, model_id, number)
         put = Put(key=keys.check(tenant, model_id, number), item=verdict_item(verdict))
 
         def attempt() -> None:
-            try:
-                self._table.write(put, Check(key=version, condition=EXISTS))
-            except LostRaceError:
-                if self._table.get(version) is None:
-                    raise version_not_found(of.model.name, number) from None
-                raise
+            found = self._records.by_id(tenant, of.model.name, model_id, number)
+            if found is None:
+                raise version_not_found(of.model.name, number)
+            change = Change(
+                by=by,
+                at=self._moment(),
+                action="validation.requested" if verdict.inspected_at is None else "validation.recorded",
+                version=number,
+                after={
+                    "validation": put.item["status"],
+                    "reasons": sorted({reason.code for reason in verdict.reasons}),
+                    "report": hashlib.sha256(put.item["report"]).hexdigest(),
+                },
+            )
+            self._table.write(
+                *self._records.changed(tenant, found.model, before=found.model, change=change),
+                put,
+                Check(key=keys.version(tenant, model_id, number), condition=EXISTS),
+            )
 
-        until_won(attempt)
+        self._records.in_turn(tenant, of.model.name, attempt)
 
-    def request(self, tenant: str, of: VersionOf) -> Verdict:
+    def request(self, tenant: str, of: VersionOf, *, by: str) -> Verdict:
         """Set a version's validation to pending.
 
         :raises Problem: 404.
         """
         verdict = pending(self._clock())
-        self.put(tenant, of, verdict)
+        self.put(tenant, of, verdict, by=by)
         return verdict

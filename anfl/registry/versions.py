@@ -1,18 +1,18 @@
 """Versions of models: create, read, describe, tag, move between stages, delete."""
 
-import threading
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
 
 import msgspec
 
-from anfl.registry import keys, rules
+from anfl.registry import events, keys, rules
+from anfl.registry.audit import Change
+from anfl.registry.clock import Clock, now
 from anfl.registry.entities import Model, Stage, Verdict, Version, VersionOf
 from anfl.registry.errors import invalid_parameter
-from anfl.registry.locations import Location, Locations, artifact_path, hold, holder
-from anfl.registry.models import Clock, now
+from anfl.registry.events import Tell, nobody
+from anfl.registry.locations import Location, Locations, artifact_path, digest, hold, holder
 from anfl.registry.records import Records, drop_tag, large_tag_puts, put_tag, sort_of, version_of
-from anfl.registry.table import Action, Condition, Delete, LostRaceError, Put, until_won
+from anfl.registry.table import Action, Condition, Delete, LostRaceError, Put
 from anfl.registry.tags import arrange
 from anfl.registry.verdicts import verdict_item
 from anfl.resources import SORT_KEY
@@ -20,7 +20,6 @@ from anfl.resources import SORT_KEY
 _ACTIVE = (Stage.STAGING, Stage.PRODUCTION)
 _MOVES_AT_ONCE = 30
 """Versions that one transaction (100 actions) moves between stages."""
-_STRIPES = 64
 
 
 class Versions:
@@ -29,18 +28,19 @@ class Versions:
     Methods raise `anfl.problems.Problem` as MLflow's server would, and botocore's errors.
     """
 
-    def __init__(self, records: Records, *, clock: Clock = now) -> None:
+    def __init__(self, records: Records, *, tell: Tell = nobody, clock: Clock = now) -> None:
         self._records = records
+        self._tell = tell
         self._table = records.table
         self._locations = Locations(records.table)
         self._clock = clock
-        self._stripes = tuple(threading.Lock() for _ in range(_STRIPES))
 
     def create(
         self,
         tenant: str,
         name: str,
         *,
+        by: str,
         source: str,
         location: str,
         run_id: str | None = None,
@@ -71,6 +71,7 @@ class Versions:
             before = self._records.model(tenant, name)
             number = before.last_version + 1
             moment = self._clock()
+            files = None if place is None else place()
             version = Version(
                 model_id=before.id,
                 number=number,
@@ -78,6 +79,7 @@ class Versions:
                 updated_at=moment,
                 source=source,
                 location=location,
+                digest=digest(location, files),
                 run_id=run_id,
                 run_link=run_link,
                 description=description,
@@ -88,9 +90,21 @@ class Versions:
                 before, last_version=number, updated_at=moment, latest=before.latest | {Stage.NONE: number}
             )
             checks = [] if check is None else [Put(key=keys.check(tenant, before.id, number), item=verdict_item(check))]
-            holds = [] if place is None else [hold(tenant, place(), holder(before.id, number))]
+            holds = [] if files is None else [hold(tenant, files, holder(before.id, number))]
+            after = {
+                "source": source,
+                "location": location,
+                "digest": version.digest,
+                "stage": str(version.stage),
+                "run_id": run_id,
+                "run_link": run_link,
+                "description": description,
+                "tags": dict(tags or {}),
+                "validation": None if check is None else str(check.status),
+            }
+            change = Change(by=by, at=moment, action="version.created", version=number, after=after)
             self._table.write(
-                self._records.put_model(tenant, model, before=before),
+                *self._records.changed(tenant, model, before=before, change=change),
                 self._records.put_version(tenant, version, before=None),
                 Put(key=keys.member(tenant, before.id, Stage.NONE, number)),
                 *large_tag_puts(tenant, before.id, number, arranged.spilled),
@@ -99,8 +113,9 @@ class Versions:
             )
             return VersionOf(model=model, version=msgspec.structs.replace(version, tags=dict(tags or {})))
 
-        with self._turn(tenant, name):
-            return until_won(attempt)
+        created = self._records.in_turn(tenant, name, attempt)
+        self._tell(tenant, *events.version_created(created.model, created.version, tags or {}))
+        return created
 
     def get(self, tenant: str, name: str, number: int) -> VersionOf:
         """A version and its model.
@@ -110,36 +125,68 @@ class Versions:
         found = self._records.version(tenant, name, number)
         return VersionOf(model=found.model, version=self._records.all_tags(tenant, found.version))
 
-    def describe(self, tenant: str, name: str, number: int, description: str | None) -> VersionOf:
+    def describe(self, tenant: str, name: str, number: int, description: str | None, *, by: str) -> VersionOf:
         """Set or clear the description.
 
         :raises Problem: 404, 400.
         """
         text = rules.description(description)
 
-        def change(version: Version) -> tuple[Version, list[Action]]:
-            return msgspec.structs.replace(version, description=text, updated_at=self._clock()), []
+        def change(version: Version) -> _Edited:
+            return _Edited(
+                version=msgspec.structs.replace(version, description=text, updated_at=self._clock()),
+                before={"description": version.description},
+                after={"description": text},
+            )
 
-        return self._change(tenant, name, number, change)
+        return self._change(tenant, name, number, change, by=by, action="version.described")
 
-    def set_tag(self, tenant: str, name: str, number: int, key: str, value: str) -> None:
+    def set_tag(self, tenant: str, name: str, number: int, key: str, value: str, *, by: str) -> None:
         """Set a tag.
 
         :raises Problem: 404, 400.
         """
         rules.tag(key, value)
-        self._change(tenant, name, number, lambda version: put_tag(tenant, version, key, value))
 
-    def delete_tag(self, tenant: str, name: str, number: int, key: str) -> None:
+        def change(version: Version) -> _Edited:
+            tagged, actions = put_tag(tenant, version, key, value)
+            before = {"tags": {key: self._records.tag_value(tenant, version, key)}}
+            return _Edited(version=tagged, before=before, after={"tags": {key: value}}, actions=actions)
+
+        self._change(
+            tenant,
+            name,
+            number,
+            change,
+            by=by,
+            action="version.tag.set",
+            told=lambda model: events.version_tag(model, number, key, value),
+        )
+
+    def delete_tag(self, tenant: str, name: str, number: int, key: str, *, by: str) -> None:
         """Remove a tag; one that is absent is fine.
 
         :raises Problem: 404, 400.
         """
         rules.tag_key(key)
-        self._change(tenant, name, number, lambda version: drop_tag(tenant, version, key))
+
+        def change(version: Version) -> _Edited:
+            untagged, actions = drop_tag(tenant, version, key)
+            before = {"tags": {key: self._records.tag_value(tenant, version, key)}}
+            return _Edited(version=untagged, before=before, after={"tags": {key: None}}, actions=actions)
+
+        self._change(
+            tenant,
+            name,
+            number,
+            change,
+            by=by,
+            action="version.tag.deleted",
+            told=lambda model: events.version_tag(model, number, key, None),
+        )
 
     def transition(
-        self, tenant: str, name: str, number: int, stage: Stage, *, archive_existing: bool = False
+        self, tenant: str, name: str, number: int, stage: Stage, *, by: str, archive_existing: bool = False
     ) -> VersionOf:
         """Move a version to a stage; ``archive_existing`` moves every other version of that stage to Archived.
 
@@ -163,15 +210,14 @@ class Versions:
                 moves = dict.fromkeys(others[:_MOVES_AT_ONCE], Stage.ARCHIVED)
                 if len(others) <= _MOVES_AT_ONCE:
                     moves[number] = stage
-                done = self._move(tenant, found.model, moves, moment=moment)
+                done = self._move(tenant, found.model, moves, by=by, moment=moment)
                 if number in done.versions:
                     return VersionOf(model=done.model, version=done.versions[number])
 
-        with self._turn(tenant, name):
-            result = until_won(attempt)
+        result = self._records.in_turn(tenant, name, attempt)
         return VersionOf(model=result.model, version=self._records.all_tags(tenant, result.version))
 
-    def delete(self, tenant: str, name: str, number: int) -> None:
+    def delete(self, tenant: str, name: str, number: int, *, by: str) -> None:
         """Remove a version with its tags, verdict and the aliases that name it.
 
         :raises Problem: 404.
@@ -180,14 +226,24 @@ class Versions:
         def attempt() -> None:
             found = self._records.version(tenant, name, number)
             before, version = found.model, found.version
+            moment = self._clock()
+            gone = {alias: target for alias, target in before.aliases.items() if target == number}
             model = msgspec.structs.replace(
                 before,
-                updated_at=self._clock(),
+                updated_at=moment,
                 aliases={alias: target for alias, target in before.aliases.items() if target != number},
                 latest=self._latest_after(tenant, before, {number: (version.stage, None)}),
             )
+            change = Change(
+                by=by,
+                at=moment,
+                action="version.deleted",
+                version=number,
+                before={"digest": version.digest, "stage": str(version.stage), "aliases": gone},
+                after={"aliases": dict.fromkeys(gone)},
+            )
             self._table.write(
-                self._records.put_model(tenant, model, before=before),
+                *self._records.changed(tenant, model, before=before, change=change),
                 Delete(key=keys.version(tenant, before.id, number), condition=Condition(revision=version.revision)),
                 Delete(key=keys.member(tenant, before.id, version.stage, number)),
                 Delete(key=keys.check(tenant, before.id, number)),
@@ -195,23 +251,44 @@ class Versions:
                 *self._locations.releases(tenant, artifact_path(version.location), [holder(before.id, number)]),
             )
 
-        with self._turn(tenant, name):
-            until_won(attempt)
+        self._records.in_turn(tenant, name, attempt)
 
     def _change(
-        self, tenant: str, name: str, number: int, change: Callable[[Version], tuple[Version, list[Action]]]
+        self,
+        tenant: str,
+        name: str,
+        number: int,
+        change: Callable[[Version], "_Edited"],
+        *,
+        by: str,
+        action: str,
+        told: Callable[[Model], tuple[str, events.Data]] | None = None,
     ) -> VersionOf:
-        def attempt() -> VersionOf:
-            found = self._records.version(tenant, name, number)
-            version, actions = change(found.version)
-            if version != found.version:
-                self._table.write(self._records.put_version(tenant, version, before=found.version), *actions)
-            return VersionOf(model=found.model, version=version)
+        """:param told: the event of a change, for webhooks."""
+        changed = False
 
-        result = until_won(attempt)
+        def attempt() -> VersionOf:
+            nonlocal changed
+            found = self._records.version(tenant, name, number)
+            edited = change(found.version)
+            if edited.version != found.version or edited.actions:
+                entry = Change(
+                    by=by, at=self._clock(), action=action, version=number, before=edited.before, after=edited.after
+                )
+                self._table.write(
+                    *self._records.changed(tenant, found.model, before=found.model, change=entry),
+                    self._records.put_version(tenant, edited.version, before=found.version),
+                    *edited.actions,
+                )
+                changed = True
+            return VersionOf(model=found.model, version=edited.version)
+
+        result = self._records.in_turn(tenant, name, attempt)
+        if changed and told is not None:
+            self._tell(tenant, *told(result.model))
         return VersionOf(model=result.model, version=self._records.all_tags(tenant, result.version))
 
-    def _move(self, tenant: str, before: Model, moves: Mapping[int, Stage], *, moment: int) -> "_Moved":
+    def _move(self, tenant: str, before: Model, moves: Mapping[int, Stage], *, by: str, moment: int) -> "_Moved":
         """Move versions to stages in one transaction.
 
         :raises LostRaceError: anything changed meanwhile.
@@ -227,7 +304,15 @@ class Versions:
         }
         changes: dict[int, tuple[Stage, Stage | None]] = {n: (old[n].stage, moves[n]) for n in moves}
         model = msgspec.structs.replace(before, updated_at=moment, latest=self._latest_after(tenant, before, changes))
-        actions: list[Action] = [self._records.put_model(tenant, model, before=before)]
+        change = Change(
+            by=by,
+            at=moment,
+            action="version.moved",
+            version=next(iter(moves)) if len(moves) == 1 else None,
+            before={"stages": {str(number): str(version.stage) for number, version in old.items()}},
+            after={"stages": {str(number): str(stage) for number, stage in moves.items()}},
+        )
+        actions = self._records.changed(tenant, model, before=before, change=change)
         for number, version in new.items():
             actions.append(self._records.put_version(tenant, version, before=old[number]))
             if old[number].stage is not version.stage:
@@ -270,11 +355,16 @@ class Versions:
                 break
         return found
 
-    def _turn(self, tenant: str, name: str) -> AbstractContextManager[object]:
-        """Threads of one process take turns on a model; processes race, and the table decides."""
-        return self._stripes[hash((tenant, name)) % _STRIPES]
-
 
 class _Moved(msgspec.Struct, frozen=True, kw_only=True):
     model: Model
     versions: dict[int, Version]
+
+
+class _Edited(msgspec.Struct, frozen=True, kw_only=True):
+    """A version as it should be, what of it changes, and the actions on large tags that belong to it."""
+
+    version: Version
+    before: Mapping[str, object]
+    after: Mapping[str, object]
+    actions: list[Action] = []

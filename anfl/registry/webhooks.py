@@ -1,15 +1,19 @@
 """Webhooks: where a tenant wants to be told of changes. `anfl.registry.deliveries` sends what they ask for."""
 
+import hashlib
 import uuid
 from collections.abc import Callable, Sequence
+from urllib.parse import urlsplit
 
 import msgspec
 
 from anfl.problems import Problem
 from anfl.registry import keys, rules, webhook_rules
+from anfl.registry.audit import Change, Head
+from anfl.registry.clock import Clock, now
 from anfl.registry.errors import does_not_exist, invalid_parameter
-from anfl.registry.models import Clock, now
-from anfl.registry.table import ABSENT, EXISTS, Condition, Delete, LostRaceError, Put, Table, until_won
+from anfl.registry.journal import Journal
+from anfl.registry.table import ABSENT, Condition, Delete, Put, Table, until_won
 from anfl.registry.webhook_rules import Resolver
 
 MAX_WEBHOOKS = 500
@@ -41,6 +45,7 @@ class Webhooks:
 
     def __init__(self, table: Table, *, resolver: Resolver = webhook_rules.resolve, clock: Clock = now) -> None:
         self._table = table
+        self._journal = Journal(table)
         self._resolver = resolver
         self._clock = clock
 
@@ -48,6 +53,7 @@ class Webhooks:
         self,
         tenant: str,
         *,
+        by: str,
         name: str,
         url: str,
         events: Sequence[Event],
@@ -73,7 +79,9 @@ class Webhooks:
         )
         if len(self.all(tenant)) >= MAX_WEBHOOKS:
             raise invalid_parameter(f"At most {MAX_WEBHOOKS} webhooks may exist; delete one first.")
-        self._table.write(Put(key=keys.webhook(tenant, webhook.id), item=_item(webhook), condition=ABSENT))
+        put = Put(key=keys.webhook(tenant, webhook.id), item=_item(webhook), condition=ABSENT)
+        change = Change(by=by, at=moment, action="webhook.created", after=_told(webhook))
+        until_won(lambda: self._journal.write(tenant, change, put, head=self._journal.head(tenant)))
         return webhook
 
     def get(self, tenant: str, webhook_id: str) -> Webhook:
@@ -81,8 +89,7 @@ class Webhooks:
 
         :raises Problem: 404.
         """
-        possible = 0 < len(webhook_id.encode(errors="replace")) <= keys.MAX_SORT_KEY_BYTES
-        item = self._table.get(keys.webhook(tenant, webhook_id)) if possible and _is_text(webhook_id) else None
+        item = self._table.get(keys.webhook(tenant, webhook_id)) if _is_possible(webhook_id) else None
         if item is None:
             raise _not_found(webhook_id)
         return msgspec.convert(item, Webhook)
@@ -97,6 +104,7 @@ class Webhooks:
         tenant: str,
         webhook_id: str,
         *,
+        by: str,
         name: str | None = None,
         url: str | None = None,
         events: Sequence[Event] | None = None,
@@ -119,25 +127,43 @@ class Webhooks:
         given = {field: value for field, value in changes.items() if value is not None}
 
         def attempt() -> Webhook:
-            before = self.get(tenant, webhook_id)
+            head, before = self._read(tenant, webhook_id)
             moment = max(self._clock(), before.updated_at + 1)  # a change is later than what it changes
             after = msgspec.structs.replace(before, **given, updated_at=moment, revision=before.revision + 1)
             condition = Condition(revision=before.revision)
-            self._table.write(Put(key=keys.webhook(tenant, webhook_id), item=_item(after), condition=condition))
+            put = Put(key=keys.webhook(tenant, webhook_id), item=_item(after), condition=condition)
+            told = _told(after) | {"secret_changed": after.secret != before.secret}
+            change = Change(by=by, at=moment, action="webhook.updated", before=_told(before), after=told)
+            self._journal.write(tenant, change, put, head=head)
             return after
 
         return until_won(attempt)
 
-    def delete(self, tenant: str, webhook_id: str) -> None:
+    def delete(self, tenant: str, webhook_id: str, *, by: str) -> None:
         """Remove a webhook.
 
         :raises Problem: 404.
         """
-        self.get(tenant, webhook_id)
-        try:
-            self._table.write(Delete(key=keys.webhook(tenant, webhook_id), condition=EXISTS))
-        except LostRaceError:
-            raise _not_found(webhook_id) from None
+
+        def attempt() -> None:
+            head, before = self._read(tenant, webhook_id)
+            change = Change(by=by, at=self._clock(), action="webhook.deleted", before=_told(before))
+            delete = Delete(key=keys.webhook(tenant, webhook_id), condition=Condition(revision=before.revision))
+            self._journal.write(tenant, change, delete, head=head)
+
+        until_won(attempt)
+
+    def _read(self, tenant: str, webhook_id: str) -> tuple[Head, Webhook]:
+        """A webhook and where the audit ends.
+
+        :raises Problem: 404.
+        """
+        if not _is_possible(webhook_id):
+            raise _not_found(webhook_id)
+        head, (item,) = self._journal.read(tenant, keys.webhook(tenant, webhook_id))
+        if item is None:
+            raise _not_found(webhook_id)
+        return head, msgspec.convert(item, Webhook)
 
     def _usable(self, url: str) -> str:
         parsed = webhook_rules.url(url)
@@ -162,8 +188,23 @@ _description = _bounded(webhook_rules.MAX_DESCRIPTION_BYTES, "description")
 _secret = _bounded(webhook_rules.MAX_SECRET_BYTES, "secret")
 
 
-def _is_text(text: str) -> bool:
-    return not any("\ud800" <= character <= "\udfff" for character in text)
+def _is_possible(webhook_id: str) -> bool:
+    is_text = not any("\ud800" <= character <= "\udfff" for character in webhook_id)
+    return is_text and 0 < len(webhook_id.encode()) <= keys.MAX_SORT_KEY_BYTES
+
+
+def _told(webhook: Webhook) -> dict[str, object]:
+    """What the audit tells of a webhook: its address may hold secrets, so only its host and a hash of it."""
+    return {
+        "id": webhook.id,
+        "name": webhook.name,
+        "host": urlsplit(webhook.url).hostname,
+        "url_sha256": hashlib.sha256(webhook.url.encode()).hexdigest(),
+        "events": list(webhook.events),
+        "status": webhook.status,
+        "description": webhook.description,
+        "signed": webhook.secret is not None,
+    }
 
 
 def _not_found(webhook_id: str) -> Problem:

@@ -18,7 +18,8 @@ import uvicorn
 
 from anfl.auth.principal import Principal, Role
 from anfl.problems import Problem
-from anfl.registry import models, sources
+from anfl.registry import sources
+from anfl.registry.clock import now
 from anfl.registry.registry import build_registry
 from anfl.registry.requests import ValidationQueue
 from anfl.resources import PARTITION_KEY, SORT_KEY
@@ -53,7 +54,7 @@ class Clock:
 
     def __call__(self) -> int:
         """The time."""
-        return models.now() if self.stopped_at is None else self.stopped_at
+        return now() if self.stopped_at is None else self.stopped_at
 
 
 def any_source(source: str, *, tags: Mapping[str, str]) -> None:

@@ -1,6 +1,7 @@
 """The model registry service: MLflow's protocol, its artefact proxy, and validation."""
 
 from collections.abc import Callable
+from functools import partial
 
 import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
@@ -14,15 +15,22 @@ from anfl.http.service import Service, Verifier, build
 from anfl.problems import unavailable
 from anfl.registry import sources
 from anfl.registry.artifacts import MAX_FILE_BYTES
+from anfl.registry.events import Events
+from anfl.registry.policies import Policy
 from anfl.registry.registry import Registry, build_registry
 from anfl.registry.requests import ValidationQueue
 from anfl.telemetry import stores
 from anfl.telemetry.metrics import Metrics
+from services.model_registry.aliases import AliasApi
+from services.model_registry.approvals import ApprovalApi
 from services.model_registry.artifact_proxy import ArtifactProxy
+from services.model_registry.audit import AuditApi
 from services.model_registry.errors import render
 from services.model_registry.mlflow_api import MlflowApi, SourceCheck
 from services.model_registry.openapi import PATH as OPENAPI_PATH
 from services.model_registry.openapi import document
+from services.model_registry.policies import PolicyApi
+from services.model_registry.signing import SigningApi
 from services.model_registry.uploads import Uploads
 from services.model_registry.validation import Validation
 from services.model_registry.webhooks import WebhookApi
@@ -34,7 +42,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     table: str = msgspec.field(name="REGISTRY_TABLE")
     bucket: str = msgspec.field(name="ARTIFACTS_BUCKET")
     queue_url: str = msgspec.field(name="VALIDATION_QUEUE_URL")
+    webhooks_queue_url: str = msgspec.field(name="WEBHOOKS_QUEUE_URL")
     stage_prefix: str = msgspec.field(default="", name="STAGE_PREFIX")
+    alias_policies: str = msgspec.field(default="{}", name="ALIAS_POLICIES")
+    """JSON: what an alias takes, by alias (`anfl.registry.policies.Policy`)."""
 
 
 def assemble(
@@ -68,6 +79,11 @@ def assemble(
                 **Uploads(registry.store).handlers(),
                 **WebhookApi(registry.webhooks, registry.deliveries).handlers(),
                 **validation.handlers(),
+                **AuditApi(registry.trails).handlers(),
+                **ApprovalApi(registry.approvals).handlers(),
+                **PolicyApi(registry.policies).handlers(),
+                **SigningApi(registry.signatures, registry.signing_keys).handlers(),
+                **AliasApi(registry.models).handlers(),
             }
         ),
         public={("GET", OPENAPI_PATH): describe},
@@ -86,17 +102,21 @@ def creator() -> Callable[[], Service]:
     :raises MissingSettingError: a variable is absent or malformed.
     """
     settings, tokens = environment.load(Settings), environment.load(TokenSettings)
+    policies = msgspec.json.decode(settings.alias_policies, type=dict[str, Policy])
     metrics = Metrics()
     session = stores.watch(aws.session(), metrics)
 
     def create() -> Service:
+        sqs = session.client("sqs", config=aws.config(read_timeout=5))
         registry = build_registry(
             table=settings.table,
             dynamodb=session.client("dynamodb", config=aws.config(read_timeout=5)),
             bucket=settings.bucket,
             s3=session.client("s3", config=aws.config(read_timeout=60, signature_version="s3v4")),
+            policies=policies,
+            events=partial(Events, url=settings.webhooks_queue_url, client=sqs),
         )
-        queue = ValidationQueue(url=settings.queue_url, client=session.client("sqs", config=aws.config(read_timeout=5)))
+        queue = ValidationQueue(url=settings.queue_url, client=sqs)
         verifier = verifier_from_settings(tokens)
         return assemble(registry, queue, verifier=verifier, stage_prefix=settings.stage_prefix, metrics=metrics)
 

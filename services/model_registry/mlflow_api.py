@@ -28,8 +28,8 @@ _ALIAS = _MODEL | {"alias": Kind.REQUIRED}
 _SEARCH = {"filter": Kind.TEXT, "max_results": Kind.INTEGER, "order_by": Kind.TEXTS, "page_token": Kind.TEXT}
 
 Answer = dict[str, Any]
-Call = Callable[[str, Parameters, Address], Answer]
-"""(tenant, parameters, where the caller reaches this service) → JSON document. Blocks."""
+Call = Callable[[Principal, Parameters, Address], Answer]
+"""(caller, parameters, where the caller reaches this service) → JSON document. Blocks."""
 
 
 class SourceCheck(Protocol):
@@ -106,30 +106,34 @@ class MlflowApi:
             for base in BASES
         }
 
-    def _create_model(self, tenant: str, given: Parameters, _address: Address) -> Answer:
+    def _create_model(self, caller: Principal, given: Parameters, _address: Address) -> Answer:
         model = self._models.create(
-            tenant, given.text("name"), tags=given.tags(), description=given.optional("description")
+            caller.tenant,
+            given.text("name"),
+            tags=given.tags(),
+            description=given.optional("description"),
+            by=caller.subject,
         )
         return {"registered_model": model_document(model)}
 
-    def _get_model(self, tenant: str, given: Parameters, _address: Address) -> Answer:
-        return {"registered_model": model_document(*self._models.get(tenant, given.text("name")))}
+    def _get_model(self, caller: Principal, given: Parameters, _address: Address) -> Answer:
+        return {"registered_model": model_document(*self._models.get(caller.tenant, given.text("name")))}
 
-    def _update_model(self, tenant: str, given: Parameters, _address: Address) -> Answer:
-        self._models.describe(tenant, given.text("name"), given.optional("description") or "")
-        return self._get_model(tenant, given, _address)
+    def _update_model(self, caller: Principal, given: Parameters, _address: Address) -> Answer:
+        self._models.describe(caller.tenant, given.text("name"), given.optional("description") or "", by=caller.subject)
+        return self._get_model(caller, given, _address)
 
-    def _rename_model(self, tenant: str, given: Parameters, _address: Address) -> Answer:
-        model = self._models.rename(tenant, given.text("name"), given.text("new_name"))
-        return {"registered_model": model_document(*self._models.get(tenant, model.name))}
+    def _rename_model(self, caller: Principal, given: Parameters, _address: Address) -> Answer:
+        model = self._models.rename(caller.tenant, given.text("name"), given.text("new_name"), by=caller.subject)
+        return {"registered_model": model_document(*self._models.get(caller.tenant, model.name))}
 
-    def _delete_model(self, tenant: str, given: Parameters, _address: Address) -> Answer:
-        self._models.delete(tenant, given.text("name"))
+    def _delete_model(self, caller: Principal, given: Parameters, _address: Address) -> Answer:
+        self._models.delete(caller.tenant, given.text("name"), by=caller.subject)
         return {}
 
-    def _search_models(self, tenant: str, given: Parameters, _address: Address) -> Answer:
+    def _search_models(self, caller: Principal, given: Parameters, _address: Address) -> Answer:
         page = self._search.models(
-            tenant,
+            caller.tenant,
             where=given.optional("filter"),
             order_by=given.texts("order_by"),
             limit=_limit(given, *_MODELS_PER_PAGE),
@@ -142,39 +146,43 @@ class MlflowApi:
             answer["next_page_token"] = page.next_token
         return answer
 
-    def _latest(self, tenant: str, given: Parameters, _address: Address) -> Answer:
+    def _latest(self, caller: Principal, given: Parameters, _address: Address) -> Answer:
         stages = [rules.stage(text) for text in given.texts("stages")]
-        model, versions = self._models.latest(tenant, given.text("name"), stages)
+        model, versions = self._models.latest(caller.tenant, given.text("name"), stages)
         return {"model_versions": [version_document(model, v, aliases=True) for v in versions]} if versions else {}
 
-    def _set_model_tag(self, tenant: str, given: Parameters, _address: Address) -> Answer:
-        self._models.set_tag(tenant, given.text("name"), given.text("key"), given.optional("value") or "")
+    def _set_model_tag(self, caller: Principal, given: Parameters, _address: Address) -> Answer:
+        self._models.set_tag(
+            caller.tenant, given.text("name"), given.text("key"), given.optional("value") or "", by=caller.subject
+        )
         return {}
 
-    def _delete_model_tag(self, tenant: str, given: Parameters, _address: Address) -> Answer:
-        self._models.delete_tag(tenant, given.text("name"), given.text("key"))
+    def _delete_model_tag(self, caller: Principal, given: Parameters, _address: Address) -> Answer:
+        self._models.delete_tag(caller.tenant, given.text("name"), given.text("key"), by=caller.subject)
         return {}
 
-    def _set_alias(self, tenant: str, given: Parameters, _address: Address) -> Answer:
-        self._models.set_alias(tenant, given.text("name"), given.text("alias"), _number(given))
+    def _set_alias(self, caller: Principal, given: Parameters, _address: Address) -> Answer:
+        self._models.set_alias(
+            caller.tenant, given.text("name"), given.text("alias"), _number(given), by=caller.subject
+        )
         return {}
 
-    def _delete_alias(self, tenant: str, given: Parameters, _address: Address) -> Answer:
-        self._models.delete_alias(tenant, given.text("name"), given.text("alias"))
+    def _delete_alias(self, caller: Principal, given: Parameters, _address: Address) -> Answer:
+        self._models.delete_alias(caller.tenant, given.text("name"), given.text("alias"), by=caller.subject)
         return {}
 
-    def _get_by_alias(self, tenant: str, given: Parameters, _address: Address) -> Answer:
-        return _version(self._models.by_alias(tenant, given.text("name"), given.text("alias")))
+    def _get_by_alias(self, caller: Principal, given: Parameters, _address: Address) -> Answer:
+        return _version(self._models.by_alias(caller.tenant, given.text("name"), given.text("alias")))
 
-    def _create_version(self, tenant: str, given: Parameters, address: Address) -> Answer:
+    def _create_version(self, caller: Principal, given: Parameters, address: Address) -> Answer:
         name, source, tags = given.text("name"), given.text("source"), given.tags()
         rules.model_name(name)
         self._check_source(source, tags=tags)
         hosts = frozenset({address.host})
-        location = sources.locate(source, tenant=tenant, records=self._records, models=self._models, hosts=hosts)
+        location = sources.locate(source, tenant=caller.tenant, records=self._records, models=self._models, hosts=hosts)
         path = locations.artifact_path(location)
         created = self._versions.create(
-            tenant,
+            caller.tenant,
             name,
             source=source,
             location=location,
@@ -183,36 +191,40 @@ class MlflowApi:
             description=given.optional("description") or "",
             tags=tags,
             check=self._validation.initial(location),
-            place=None if path is None else partial(self._store.place, tenant, path),
+            place=None if path is None else partial(self._store.place, caller.tenant, path),
+            by=caller.subject,
         )
-        self._validation.enqueue(tenant, created)
+        self._validation.enqueue(caller.tenant, created)
         return _version(created)
 
-    def _get_version(self, tenant: str, given: Parameters, _address: Address) -> Answer:
-        return _version(self._versions.get(tenant, given.text("name"), _number(given)))
+    def _get_version(self, caller: Principal, given: Parameters, _address: Address) -> Answer:
+        return _version(self._versions.get(caller.tenant, given.text("name"), _number(given)))
 
-    def _update_version(self, tenant: str, given: Parameters, _address: Address) -> Answer:
+    def _update_version(self, caller: Principal, given: Parameters, _address: Address) -> Answer:
         return _version(
-            self._versions.describe(tenant, given.text("name"), _number(given), given.optional("description"))
+            self._versions.describe(
+                caller.tenant, given.text("name"), _number(given), given.optional("description"), by=caller.subject
+            )
         )
 
-    def _transition(self, tenant: str, given: Parameters, _address: Address) -> Answer:
+    def _transition(self, caller: Principal, given: Parameters, _address: Address) -> Answer:
         moved = self._versions.transition(
-            tenant,
+            caller.tenant,
             given.text("name"),
             _number(given),
             rules.stage(given.text("stage")),
             archive_existing=given.flag("archive_existing_versions"),
+            by=caller.subject,
         )
         return _version(moved)
 
-    def _delete_version(self, tenant: str, given: Parameters, _address: Address) -> Answer:
-        self._versions.delete(tenant, given.text("name"), _number(given))
+    def _delete_version(self, caller: Principal, given: Parameters, _address: Address) -> Answer:
+        self._versions.delete(caller.tenant, given.text("name"), _number(given), by=caller.subject)
         return {}
 
-    def _search_versions(self, tenant: str, given: Parameters, _address: Address) -> Answer:
+    def _search_versions(self, caller: Principal, given: Parameters, _address: Address) -> Answer:
         page = self._search.versions(
-            tenant,
+            caller.tenant,
             where=given.optional("filter"),
             order_by=given.texts("order_by"),
             limit=_limit(given, *_VERSIONS_PER_PAGE),
@@ -225,23 +237,27 @@ class MlflowApi:
             answer["next_page_token"] = page.next_token
         return answer
 
-    def _download_uri(self, tenant: str, given: Parameters, address: Address) -> Answer:
-        found = self._versions.get(tenant, given.text("name"), _number(given))
+    def _download_uri(self, caller: Principal, given: Parameters, address: Address) -> Answer:
+        found = self._versions.get(caller.tenant, given.text("name"), _number(given))
         return {"artifact_uri": address.reachable(found.version.location)}
 
-    def _set_version_tag(self, tenant: str, given: Parameters, _address: Address) -> Answer:
+    def _set_version_tag(self, caller: Principal, given: Parameters, _address: Address) -> Answer:
         value = given.optional("value") or ""
-        self._versions.set_tag(tenant, given.text("name"), _number(given), given.text("key"), value)
+        self._versions.set_tag(
+            caller.tenant, given.text("name"), _number(given), given.text("key"), value, by=caller.subject
+        )
         return {}
 
-    def _delete_version_tag(self, tenant: str, given: Parameters, _address: Address) -> Answer:
-        self._versions.delete_tag(tenant, given.text("name"), _number(given), given.text("key"))
+    def _delete_version_tag(self, caller: Principal, given: Parameters, _address: Address) -> Answer:
+        self._versions.delete_tag(
+            caller.tenant, given.text("name"), _number(given), given.text("key"), by=caller.subject
+        )
         return {}
 
 
 async def _respond(request: Request, principal: Principal, *, schema: Schema, call: Call) -> Response:
     given = await read(request, schema)
-    return json_response(await asyncio.to_thread(call, principal.tenant, given, address_of(request)))
+    return json_response(await asyncio.to_thread(call, principal, given, address_of(request)))
 
 
 def _version(of: VersionOf) -> Answer:

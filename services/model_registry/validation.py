@@ -46,17 +46,17 @@ class Validation:
         return json_response(_document(verdict or not_inspectable()))
 
     async def _post(self, request: Request, principal: Principal) -> Response:
-        verdict = await asyncio.to_thread(self._ask, principal.tenant, *_named(request))
+        verdict = await asyncio.to_thread(self._ask, principal, *_named(request))
         return json_response(_document(verdict), 202)
 
-    def _ask(self, tenant: str, name: str, number: int) -> Verdict:
-        found = self._versions.get(tenant, name, number)
+    def _ask(self, caller: Principal, name: str, number: int) -> Verdict:
+        found = self._versions.get(caller.tenant, name, number)
         if locations.artifact_path(found.version.location) is None:
             verdict = not_inspectable()
-            self._verdicts.put(tenant, found, verdict)
+            self._verdicts.put(caller.tenant, found, verdict, by=caller.subject)
             return verdict
-        verdict = self._verdicts.request(tenant, found)
-        self._queue.send(tenant, found)
+        verdict = self._verdicts.request(caller.tenant, found, by=caller.subject)
+        self._queue.send(caller.tenant, found)
         return verdict
 
 

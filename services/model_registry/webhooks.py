@@ -58,6 +58,7 @@ class WebhookApi:
             name=given.optional("name") or "",
             url=given.optional("url") or "",
             events=given.events() or [],
+            by=principal.subject,
         )
         return _answer(await asyncio.to_thread(create, **_others(given)))
 
@@ -88,11 +89,14 @@ class WebhookApi:
             name=given.optional("name"),
             url=given.optional("url"),
             events=given.events(),
+            by=principal.subject,
         )
         return _answer(await asyncio.to_thread(update, **_others(given)))
 
     async def _delete(self, request: Request, principal: Principal) -> Response:
-        await asyncio.to_thread(self._webhooks.delete, principal.tenant, request.path_params["webhook_id"])
+        await asyncio.to_thread(
+            self._webhooks.delete, principal.tenant, request.path_params["webhook_id"], by=principal.subject
+        )
         return json_response({})
 
     async def _test(self, request: Request, principal: Principal) -> Response:

@@ -112,7 +112,7 @@ def _regional_certificates(look: Inspection, domain: str) -> None:
 
 
 def _application_method(look: Inspection) -> None:
-    """Functions and services are told the name of the region's own Vault."""
+    """Functions within the network are told the name of the region's own Vault; one outside reaches no Vault."""
     if look.settings.deployment.vault.cluster is None:
         look.waive(_ELSEWHERE)
         return
@@ -120,6 +120,8 @@ def _application_method(look: Inspection) -> None:
         look.note(zone, "Name", zone.get("Name"), agrees=zone.get("VPCs") is not None)
         stack = look.name(zone.region, "service")
         for function in look.in_stack(stack, "AWS::Lambda::Function"):
+            if function.get("VpcConfig") is None:
+                continue
             told = function.get("Environment.Variables.VAULT_ADDR")
             look.note(function, "VAULT_ADDR", told, agrees=urlsplit(str(told)).hostname == zone.get("Name"))
 

@@ -5,10 +5,12 @@ import re
 from fnmatch import fnmatchcase
 from typing import Any
 
+import msgspec
 import pytest
 import yaml
 from constructs.container_service import minimum_healthy_percent
 
+from anfl.registry.policies import Policy, Requirement
 from anfl.resources import Service
 from tests.infrastructure.conftest import Assembly, Properties, Template
 from tests.infrastructure.test_functions import CACHED, actions, allowed
@@ -185,7 +187,8 @@ VARIABLES = {
     | SCALING
     | NODES
     | {"CATALOGUE_TABLE", "CHUNKS_QUEUE_URL", "JOBS_QUEUE_URL", "VECTORS_BUCKET"},
-    Service.MODEL_REGISTRY: COMMON | {"ARTIFACTS_BUCKET", "REGISTRY_TABLE", "VALIDATION_QUEUE_URL"},
+    Service.MODEL_REGISTRY: COMMON
+    | {"ALIAS_POLICIES", "ARTIFACTS_BUCKET", "REGISTRY_TABLE", "VALIDATION_QUEUE_URL", "WEBHOOKS_QUEUE_URL"},
 }
 
 
@@ -218,6 +221,13 @@ def test_services_are_told_what_they_need_and_no_more(assembly: Assembly, servic
         assert "Secrets" not in found
 
 
+def test_prod_takes_a_verdict_and_two_people(assembly: Assembly) -> None:
+    for stack in assembly.regional("service").values():
+        variables = {v["Name"]: v["Value"] for v in container(stack, Service.MODEL_REGISTRY)["Environment"]}
+        policies = msgspec.json.decode(variables["ALIAS_POLICIES"], type=dict[str, Policy])
+        assert policies == {"prod": Policy(require=(Requirement.VALIDATED, Requirement.APPROVED), approvals=2)}
+
+
 def test_tasks_have_roles_of_their_own_that_only_ecs_may_take(assembly: Assembly) -> None:
     for stack in assembly.regional("service").values():
         tasks = stack.properties("AWS::ECS::TaskDefinition")
@@ -235,7 +245,7 @@ def test_tasks_have_roles_of_their_own_that_only_ecs_may_take(assembly: Assembly
     ("service", "writes", "reads", "sends", "consumes"),
     [
         (Service.VECTOR_STORE, {"catalogue", "Vectors"}, {"auth"}, {"Jobs", "Chunks"}, {"Jobs"}),
-        (Service.MODEL_REGISTRY, {"registry", "Artifacts"}, {"auth"}, {"Validation"}, set()),
+        (Service.MODEL_REGISTRY, {"registry", "Artifacts"}, {"auth"}, {"Validation", "Webhooks"}, set()),
     ],
 )
 def test_services_may_do_what_their_work_needs_and_no_more(
@@ -256,6 +266,7 @@ def test_services_may_do_what_their_work_needs_and_no_more(
                 "Jobs": "GetAttJobsQueue",
                 "Chunks": "GetAttChunksQueue",
                 "Validation": "GetAttValidationQueue",
+                "Webhooks": "GetAttWebhooksQueue",
             }.items()
             if mark in where
         }

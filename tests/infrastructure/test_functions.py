@@ -14,6 +14,7 @@ SIZES = {
     Function.MODEL_VALIDATION: (2048, 600, 4096),
     Function.AUTH: (512, 10, 512),
     Function.AUTHORIZER: (512, 10, 512),
+    Function.WEBHOOKS: (256, 30, 512),
 }
 """Memory and ephemeral storage in MiB, time-out in seconds."""
 
@@ -57,9 +58,21 @@ def test_runtime_and_entry_point(assembly: Assembly) -> None:
             assert found["Handler"] == HANDLER
 
 
+def inside(stack: Template) -> list[Properties]:
+    """All functions but the one that talks to strangers."""
+    found = stack.properties("AWS::Lambda::Function")
+    return [one for one in found if not one["FunctionName"].endswith(f"-{Function.WEBHOOKS}")]
+
+
+def test_who_talks_to_strangers_stands_outside_the_network(assembly: Assembly) -> None:
+    for stack in assembly.regional("service").values():
+        assert "VpcConfig" not in function(stack, Function.WEBHOOKS)
+        assert len(inside(stack)) == len(Function) - 1
+
+
 def test_functions_run_in_the_private_subnets(assembly: Assembly) -> None:
     for stack in assembly.regional("service").values():
-        for found in stack.properties("AWS::Lambda::Function"):
+        for found in inside(stack):
             subnets = json.dumps(found["VpcConfig"]["SubnetIds"])
             assert subnets.count("NetworkPrivate") == 2
             assert "NetworkPublic" not in subnets
@@ -93,6 +106,7 @@ VARIABLES = {
         "VALIDATION_QUEUE_URL",
         "VAULT_ADDR",
     },
+    Function.WEBHOOKS: {"ANFL_ENVIRONMENT", "REGISTRY_TABLE", "WEBHOOKS_QUEUE_URL"},
     Function.AUTH: {
         "ANFL_ENVIRONMENT",
         "AUTH_TABLE",
@@ -123,7 +137,7 @@ def test_functions_are_told_what_they_need_and_no_more(prod: Assembly, dev: Asse
 
 def test_each_region_talks_to_its_own_vault(prod: Assembly) -> None:
     for region, stack in prod.regional("service").items():
-        for found in stack.properties("AWS::Lambda::Function"):
+        for found in inside(stack):
             assert found["Environment"]["Variables"]["VAULT_ADDR"] == f"https://vault.{region}.lib.aeonova.com:8200"
 
 
@@ -136,7 +150,7 @@ def test_prods_tokens_live_a_quarter_of_an_hour(prod: Assembly) -> None:
 
 def test_functions_code_may_not_use_the_network_permissions_of_lambda(assembly: Assembly) -> None:
     for stack in assembly.regional("service").values():
-        for found in stack.properties("AWS::Lambda::Function"):
+        for found in inside(stack):
             denied = [s for s in allowed(stack, found["Role"]["Fn::GetAtt"][0]) if s["Effect"] == "Deny"]
             assert len(denied) == 1
             assert found["FunctionName"] in json.dumps(denied[0]["Condition"]["ArnEquals"]["lambda:SourceFunctionArn"])
@@ -148,6 +162,7 @@ RIGHTS = {
     Function.MODEL_VALIDATION: ({"registry"}, set(), {"Artifacts": "r"}, {"Validation"}),
     Function.AUTH: ({"auth"}, set(), {}, set()),
     Function.AUTHORIZER: (set(), {"auth"}, {}, set()),
+    Function.WEBHOOKS: (set(), {"registry"}, {}, {"Webhooks"}),
 }
 """Tables written, tables only read, buckets, queues consumed."""
 
@@ -171,7 +186,7 @@ def rights(stack: Template, role: str) -> tuple[set[str], set[str], dict[str, st
         for bucket in ("Vectors", "Artifacts"):
             if f":::anfl-prod-{bucket.lower()}-" in where and "s3:GetObject" in may:
                 buckets[bucket] = "rw" if "s3:PutObject" in may else "r"
-        for queue in ("Jobs", "Chunks", "Validation"):
+        for queue in ("Jobs", "Chunks", "Validation", "Webhooks"):
             if f"GetAtt{queue}Queue" in where and "sqs:ReceiveMessage" in may:
                 queues.add(queue)
     return written, read, buckets, queues
@@ -194,7 +209,12 @@ def test_the_data_key_is_used_by_way_of_the_services_that_hold_data_alone(assemb
 
 
 @pytest.mark.parametrize(
-    ("name", "queue"), [(Function.VECTOR_PROCESSING, "Chunks"), (Function.MODEL_VALIDATION, "Validation")]
+    ("name", "queue"),
+    [
+        (Function.VECTOR_PROCESSING, "Chunks"),
+        (Function.MODEL_VALIDATION, "Validation"),
+        (Function.WEBHOOKS, "Webhooks"),
+    ],
 )
 def test_queues_feed_functions_one_message_at_a_time(assembly: Assembly, name: Function, queue: str) -> None:
     for stack in assembly.regional("service").values():

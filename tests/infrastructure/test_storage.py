@@ -101,7 +101,9 @@ def test_data_outlives_prods_stacks_alone(request: pytest.FixtureRequest, enviro
             assert bucket["DeletionPolicy"] == bucket["UpdateReplacePolicy"] == policy
 
 
-@pytest.mark.parametrize(("name", "visibility"), [("jobs", 30 * 60), ("chunks", 6 * 300), ("validation", 6 * 600)])
+@pytest.mark.parametrize(
+    ("name", "visibility"), [("jobs", 30 * 60), ("chunks", 6 * 300), ("validation", 6 * 600), ("webhooks", 6 * 30)]
+)
 def test_queues_give_consumers_time_and_keep_what_fails(assembly: Assembly, name: str, visibility: int) -> None:
     for stack in assembly.regional("storage").values():
         environment = stack.name.split("-")[1]

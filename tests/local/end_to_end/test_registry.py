@@ -6,9 +6,12 @@ import time
 from typing import Any
 
 import httpx
+import msgspec
 import numpy as np
 import pytest
 
+from anfl.registry import audit
+from anfl.registry.trails import Page
 from tests.local.end_to_end.running import Run
 
 API = "/api/2.0/mlflow"
@@ -75,3 +78,33 @@ def test_a_reader_may_not_register(run: Run) -> None:
         response = client.post(f"{API}/registered-models/create", json={"name": "forbidden"})
 
     assert response.status_code == 403
+
+
+def test_prod_takes_a_verdict_and_two_people_and_the_audit_tells_of_it(run: Run) -> None:
+    with run.client("registrar") as registrar, run.client("approver") as approver, run.client("admin") as admin:
+        version = register(registrar, "governed", "weights.npy", array())
+        assert verdict(registrar, "governed", version)["status"] == "VALIDATED"
+        alias = {"name": "governed", "alias": "prod", "version": version}
+        refused = registrar.post(f"{API}/registered-models/alias", json=alias)
+        assert (refused.status_code, refused.json()["error_code"]) == (409, "RESOURCE_CONFLICT")
+        assert "approved (0 of 2 people have approved it)" in refused.json()["message"]
+        path = f"/v1/models/governed/versions/{version}/approvals"
+        asked = registrar.post(path, json={"alias": "prod"})
+        assert asked.status_code == 201, asked.text
+        approval = f"/v1/models/governed/approvals/{asked.json()['id']}"
+        for person in (approver, admin):
+            approved = person.post(f"{approval}/approve", json={})
+            assert approved.status_code == 200, approved.text
+        done = registrar.post(f"{API}/registered-models/alias", json=alias)
+        assert done.status_code == 200, done.text
+        page = msgspec.json.decode(approver.get("/v1/models/governed/audit").content, type=Page)
+    assert audit.verify(page.chain, page.entries, page.head) is None
+    assert [entry.action for entry in page.entries] == [
+        "model.created",
+        "version.created",
+        "validation.recorded",
+        "approval.requested",
+        "approval.given",
+        "approval.given",
+        "alias.set",
+    ]

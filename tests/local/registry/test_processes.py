@@ -37,9 +37,11 @@ def write(endpoint: str, writer: int) -> list[int]:
     mine = registry(endpoint)
     numbers = []
     for _ in range(VERSIONS_EACH):
-        created = mine.versions.create("acme", "bert", source="s3://b/m", location="s3://b/m", run_id=str(writer))
+        created = mine.versions.create(
+            "acme", "bert", source="s3://b/m", location="s3://b/m", run_id=str(writer), by="ana"
+        )
         numbers.append(created.version.number)
-        mine.models.set_alias("acme", "bert", "champion", created.version.number)
+        mine.models.set_alias("acme", "bert", "champion", created.version.number, by="ana")
     return numbers
 
 
@@ -63,7 +65,7 @@ def test_sixteen_processes_get_every_number_once_and_one_alias_wins(endpoint: st
         AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key in (PARTITION_KEY, SORT_KEY)],
     )
     mine = registry(endpoint)
-    mine.models.create("acme", "bert")
+    mine.models.create("acme", "bert", by="ana")
     with ProcessPoolExecutor(WRITERS, mp_context=get_context("spawn")) as pool:
         given = list(pool.map(write, [endpoint] * WRITERS, range(WRITERS)))
     assert sorted(number for numbers in given for number in numbers) == list(range(1, WRITERS * VERSIONS_EACH + 1))

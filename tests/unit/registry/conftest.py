@@ -1,8 +1,10 @@
 """A registry over an AWS in memory."""
 
+import re
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import boto3
@@ -51,9 +53,56 @@ def _aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         yield
 
 
+_BEFORE = "before-parameter-build.dynamodb"
+AUDITED = ("#models", "#versions", "#webhooks", "#policies", "#keys")
+"""Ends of partitions whose items change with an entry of the audit, as does what hangs off a model (``#model#``)."""
+
+
+def _is_audited(partition: str) -> bool:
+    return partition.endswith(AUDITED) or "#model#" in partition
+
+
+def _every_change_has_one_entry(params: dict[str, Any], model: Any, **_: Any) -> None:
+    """Watches each write of each test: a change of a record stands in one transaction with one entry, and reversely."""
+    if model.name == "TransactWriteItems":
+        writes = [next(iter(action.items())) for action in params["TransactItems"]]
+        entries = [item for _, item in writes if "#audit#" in _partition(item)]
+        changed = [item for kind, item in writes if kind != "ConditionCheck" and _is_audited(_partition(item))]
+        ends = [item for _, item in writes if _partition(item).endswith(("#models", "#chains"))]
+        assert len(entries) == bool(changed), params
+        for entry in entries:
+            assert "attribute_not_exists" in entry["ConditionExpression"]
+            sequence = int(entry["Item"]["sk"]["S"])
+            deleted = '"action":"model.deleted"' in entry["Item"]["entry"]["S"]
+            revisions = {int(item["Item"]["revision"]["N"]) for item in ends if "revision" in item.get("Item", {})}
+            assert revisions == (set() if deleted else {sequence}), params
+    elif model.name in ("PutItem", "UpdateItem", "DeleteItem"):
+        assert not _is_audited(_partition(params)), params
+        assert "#audit#" not in _partition(params), params
+    elif model.name == "BatchWriteItem":
+        for writes in params["RequestItems"].values():
+            for write in writes:
+                partition = write["DeleteRequest"]["Key"]["pk"]["S"]
+                assert not partition.endswith("#models"), params
+                assert "#audit#" not in partition, params
+
+
+@contextmanager
+def past_the_registry(dynamodb: Any) -> Iterator[None]:
+    """Meanwhile the table may be changed as no registry does."""
+    dynamodb.meta.events.unregister(_BEFORE, unique_id=_BEFORE)
+    yield
+    dynamodb.meta.events.register(_BEFORE, _every_change_has_one_entry, unique_id=_BEFORE)
+
+
+def _partition(write: dict[str, Any]) -> str:
+    return str((write.get("Item") or write["Key"])["pk"]["S"])
+
+
 @pytest.fixture(name="dynamodb")
 def _dynamodb(clients: dict[str, Any]) -> Any:
     client = clients["dynamodb"]
+    client.meta.events.register(_BEFORE, _every_change_has_one_entry, unique_id=_BEFORE)
     client.create_table(
         TableName=TABLE,
         BillingMode="PAY_PER_REQUEST",
@@ -119,3 +168,8 @@ def items(dynamodb: Any) -> list[dict[str, Any]]:
     for page in dynamodb.get_paginator("scan").paginate(TableName=TABLE):
         found += page["Items"]
     return found
+
+
+def records(dynamodb: Any) -> list[dict[str, Any]]:
+    """Everything in the table but the audit, which outlives what it tells of."""
+    return [item for item in items(dynamodb) if not re.search("#audit#|#chains$", item["pk"]["S"])]

@@ -13,7 +13,7 @@ from anfl.problems import Problem
 from anfl.registry.artifacts import LINK_SECONDS, PART_BYTES, Stored
 from anfl.registry.locations import Locations
 from anfl.registry.registry import Registry
-from tests.unit.registry.conftest import BUCKET, items
+from tests.unit.registry.conftest import BUCKET, records
 from tests.unit.registry.test_models import refused
 
 
@@ -34,6 +34,7 @@ def register(registry: Registry, path: str, *, name: str = "bert", tenant: str =
         source=f"mlflow-artifacts:/{path}",
         location=f"mlflow-artifacts:/{path}",
         place=partial(registry.store.place, tenant, path),
+        by="ana",
     )
     return created.version.number
 
@@ -44,7 +45,7 @@ def content(registry: Registry, path: str) -> bytes:
 
 @pytest.fixture(name="model", autouse=True)
 def _model(registry: Registry) -> None:
-    registry.models.create("acme", "bert")
+    registry.models.create("acme", "bert", by="ana")
 
 
 @pytest.mark.parametrize("size", [0, 100, PART_BYTES + 1])
@@ -116,14 +117,14 @@ def test_neighbours_and_other_tenants_are_not_frozen(registry: Registry) -> None
 
 def test_a_place_thaws_with_the_last_version_that_names_it(registry: Registry) -> None:
     upload(registry, "m/1/weights", b"x")
-    registry.models.create("acme", "copy")
+    registry.models.create("acme", "copy", by="ana")
     first, second = register(registry, "m/1"), register(registry, "m/1")
     register(registry, "m/1", name="copy")
-    registry.versions.delete("acme", "bert", first)
-    registry.models.rename("acme", "bert", "renamed")
-    registry.versions.delete("acme", "renamed", second)
+    registry.versions.delete("acme", "bert", first, by="ana")
+    registry.models.rename("acme", "bert", "renamed", by="ana")
+    registry.versions.delete("acme", "renamed", second, by="ana")
     refused("resource_conflict", registry.store.writer, "acme", "m/1/weights")
-    registry.models.delete("acme", "copy")
+    registry.models.delete("acme", "copy", by="ana")
     upload(registry, "m/1/weights", b"y")
     assert content(registry, "m/1/weights") == b"y"
 
@@ -131,9 +132,9 @@ def test_a_place_thaws_with_the_last_version_that_names_it(registry: Registry) -
 def test_a_deleted_model_leaves_nothing_of_its_places(registry: Registry, dynamodb: Any) -> None:
     upload(registry, "m/1/weights", b"x")
     register(registry, "m/1")
-    registry.models.delete("acme", "bert")
+    registry.models.delete("acme", "bert", by="ana")
     registry.store.delete("acme", "m/1")
-    assert items(dynamodb) == []
+    assert records(dynamodb) == []
 
 
 def test_bytes_changed_past_the_service_are_never_served(registry: Registry, s3: Any) -> None:

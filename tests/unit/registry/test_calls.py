@@ -20,25 +20,24 @@ ONE_READ: dict[str, Operation] = {
     "latest versions": lambda r: r.models.latest("acme", "bert", [Stage.NONE]),
 }
 READ_AND_WRITE: dict[str, Operation] = {
-    "update model": lambda r: r.models.describe("acme", "bert", "d"),
-    "tag model": lambda r: r.models.set_tag("acme", "bert", "k", "v"),
-    "untag model": lambda r: r.models.delete_tag("acme", "bert", "team"),
-    "alias": lambda r: r.models.set_alias("acme", "bert", "champion", 2),
-    "unalias": lambda r: r.models.delete_alias("acme", "bert", "champion"),
+    "update model": lambda r: r.models.describe("acme", "bert", "d", by="ana"),
+    "tag model": lambda r: r.models.set_tag("acme", "bert", "k", "v", by="ana"),
+    "untag model": lambda r: r.models.delete_tag("acme", "bert", "team", by="ana"),
+    "unalias": lambda r: r.models.delete_alias("acme", "bert", "champion", by="ana"),
     "create version": lambda r: version(r, "acme", "bert"),
-    "update version": lambda r: r.versions.describe("acme", "bert", 2, "d"),
-    "tag version": lambda r: r.versions.set_tag("acme", "bert", 2, "k", "v"),
-    "delete version": lambda r: r.versions.delete("acme", "bert", 1),
+    "update version": lambda r: r.versions.describe("acme", "bert", 2, "d", by="ana"),
+    "tag version": lambda r: r.versions.set_tag("acme", "bert", 2, "k", "v", by="ana"),
+    "delete version": lambda r: r.versions.delete("acme", "bert", 1, by="ana"),
 }
 
 
 @pytest.fixture(name="seen")
 def _seen(registry: Registry, calls: Counter[str]) -> Registry:
     """A registry whose process has seen its one model before."""
-    registry.models.create("acme", "bert", tags={"team": "nlp"})
+    registry.models.create("acme", "bert", tags={"team": "nlp"}, by="ana")
     for _ in range(3):
         version(registry, "acme", "bert")
-    registry.models.set_alias("acme", "bert", "champion", 1)
+    registry.models.set_alias("acme", "bert", "champion", 1, by="ana")
     registry.models.get("acme", "bert")
     calls.clear()
     return registry
@@ -61,8 +60,13 @@ def test_changing_is_a_read_and_a_write(seen: Registry, calls: Counter[str], nam
     assert reads_and_writes(calls) == (1, 1)
 
 
+def test_an_alias_reads_its_policy_and_moves_in_one_transaction(seen: Registry, calls: Counter[str]) -> None:
+    seen.models.set_alias("acme", "bert", "champion", 2, by="ana")
+    assert reads_and_writes(calls) == (2, 1)
+
+
 def test_creating_a_model_is_one_write(registry: Registry, calls: Counter[str]) -> None:
-    registry.models.create("acme", "bert")
+    registry.models.create("acme", "bert", by="ana")
     assert reads_and_writes(calls) == (0, 1)
 
 
@@ -75,7 +79,7 @@ def test_a_process_that_never_saw_the_model_reads_once_more(
 
 
 def test_a_transition_is_one_transaction(seen: Registry, calls: Counter[str]) -> None:
-    seen.versions.transition("acme", "bert", 3, Stage.PRODUCTION)
+    seen.versions.transition("acme", "bert", 3, Stage.PRODUCTION, by="ana")
     reads, writes = reads_and_writes(calls)
     assert (reads <= 4, writes) == (True, 1)
 
@@ -84,19 +88,19 @@ def test_a_rename_is_one_transaction_however_many_versions(seen: Registry, calls
     for _ in range(20):
         version(seen, "acme", "bert")
     calls.clear()
-    seen.models.rename("acme", "bert", "renamed")
+    seen.models.rename("acme", "bert", "renamed", by="ana")
     assert reads_and_writes(calls) == (2, 1)
 
 
 def test_deleting_a_model_is_decided_by_one_transaction(seen: Registry, calls: Counter[str]) -> None:
-    seen.models.delete("acme", "bert")
+    seen.models.delete("acme", "bert", by="ana")
     assert calls["TransactWriteItems"] == 1
     assert calls["BatchWriteItem"] == 3  # its versions, what else hung off it, the tombstone
 
 
 def test_a_page_of_models_is_one_query_and_one_batch(registry: Registry, calls: Counter[str]) -> None:
     for number in range(30):
-        registry.models.create("acme", f"m{number:02}")
+        registry.models.create("acme", f"m{number:02}", by="ana")
         version(registry, "acme", f"m{number:02}")
     calls.clear()
     page = registry.search.models("acme", where="name LIKE 'm%'", order_by=[], limit=10, token=None)

@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
 from anfl.problems import Problem
+from anfl.registry import audit
+from anfl.registry.audit import Entry
 from anfl.registry.entities import Stage
 from anfl.registry.registry import Registry
-from tests.unit.registry.conftest import items
+from tests.unit.registry.conftest import items, past_the_registry
 from tests.unit.registry.test_artifact_store import register, upload
 from tests.unit.registry.test_versions import consistent
 
@@ -38,6 +40,27 @@ class Expected:
     aliases: dict[str, int] = field(default_factory=dict)
 
 
+def replayed(entries: list[Entry]) -> tuple[str | None, Expected]:
+    """A model as its audit tells of it: its name (None: deleted) and what it holds. Places are not told apart."""
+    name, model = None, Expected()
+    for entry in entries:
+        name = None if entry.action == audit.DELETED else entry.after.get("name", name)
+        for alias, number in entry.after.get("aliases", {}).items():
+            model.aliases[alias] = number
+            if number is None:
+                del model.aliases[alias]
+        if entry.action == "version.created":
+            assert entry.version is not None
+            model.last = entry.version
+            model.versions[entry.version] = (Stage(entry.after["stage"]), "")
+        if entry.action == "version.deleted":
+            assert entry.version is not None
+            del model.versions[entry.version]
+        for number, stage in entry.after.get("stages", {}).items():
+            model.versions[int(number)] = (Stage(stage), "")
+    return name, model
+
+
 class Crashing(RuleBasedStateMachine):
     """Each step runs an operation in a process that may die, then finishes it in another, as a client retries."""
 
@@ -46,8 +69,9 @@ class Crashing(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        for item in items(self.dynamodb):
-            self.dynamodb.delete_item(TableName="registry", Key={"pk": item["pk"], "sk": item["sk"]})
+        with past_the_registry(self.dynamodb):
+            for item in items(self.dynamodb):
+                self.dynamodb.delete_item(TableName="registry", Key={"pk": item["pk"], "sk": item["sk"]})
         self.expected: dict[str, Expected] = {}
         for place in ("m/1", "m/2"):
             registry = self.process()
@@ -87,7 +111,7 @@ class Crashing(RuleBasedStateMachine):
     @rule(name=NAMES, survives=DIES_AFTER)
     def create_model(self, name: str, survives: int) -> None:
         existed = name in self.expected
-        done = self.run(survives, lambda r: r.models.create("acme", name), done="resource_already_exists")
+        done = self.run(survives, lambda r: r.models.create("acme", name, by="ana"), done="resource_already_exists")
         if not existed:
             assert done
             self.expected[name] = Expected()
@@ -105,7 +129,9 @@ class Crashing(RuleBasedStateMachine):
     @rule(name=NAMES, number=NUMBERS, survives=DIES_AFTER)
     def delete_version(self, name: str, number: int, survives: int) -> None:
         model = self.expected.get(name, Expected())
-        done = self.run(survives, lambda r: r.versions.delete("acme", name, number), done="resource_does_not_exist")
+        done = self.run(
+            survives, lambda r: r.versions.delete("acme", name, number, by="ana"), done="resource_does_not_exist"
+        )
         assert done or number not in model.versions
         model.versions.pop(number, None)
         model.aliases = {alias: target for alias, target in model.aliases.items() if target != number}
@@ -115,7 +141,7 @@ class Crashing(RuleBasedStateMachine):
     def transition(self, name: str, number: int, stage: Stage, archive: bool, survives: int) -> None:
         archive = archive and stage in (Stage.STAGING, Stage.PRODUCTION)
         done = self.run(
-            survives, lambda r: r.versions.transition("acme", name, number, stage, archive_existing=archive)
+            survives, lambda r: r.versions.transition("acme", name, number, stage, archive_existing=archive, by="ana")
         )
         versions = self.expected.get(name, Expected()).versions
         assert done == (number in versions)
@@ -128,7 +154,7 @@ class Crashing(RuleBasedStateMachine):
     @precondition(lambda self: self.expected)
     @rule(name=NAMES, number=NUMBERS, alias=st.sampled_from(["a", "b"]), survives=DIES_AFTER)
     def set_alias(self, name: str, number: int, alias: str, survives: int) -> None:
-        done = self.run(survives, lambda r: r.models.set_alias("acme", name, alias, number))
+        done = self.run(survives, lambda r: r.models.set_alias("acme", name, alias, number, by="ana"))
         model = self.expected.get(name, Expected())
         assert done == (number in model.versions)
         if done:
@@ -138,7 +164,7 @@ class Crashing(RuleBasedStateMachine):
     @rule(name=NAMES, new=NAMES, survives=DIES_AFTER)
     def rename(self, name: str, new: str, survives: int) -> None:
         possible = name in self.expected and (new == name or new not in self.expected)
-        done = self.run(survives, lambda r: r.models.rename("acme", name, new))
+        done = self.run(survives, lambda r: r.models.rename("acme", name, new, by="ana"))
         assert done == possible
         if done:
             self.expected[new] = self.expected.pop(name)
@@ -147,7 +173,7 @@ class Crashing(RuleBasedStateMachine):
     @rule(name=NAMES, survives=DIES_AFTER)
     def delete_model(self, name: str, survives: int) -> None:
         existed = name in self.expected
-        done = self.run(survives, lambda r: r.models.delete("acme", name), done="resource_does_not_exist")
+        done = self.run(survives, lambda r: r.models.delete("acme", name, by="ana"), done="resource_does_not_exist")
         assert done or not existed
         self.expected.pop(name, None)
 
@@ -165,6 +191,27 @@ class Crashing(RuleBasedStateMachine):
             for number, (stage, _) in model.versions.items()
         }
         consistent(self.dynamodb)
+
+    @invariant()
+    def the_audit_tells_exactly_what_happened(self) -> None:
+        """Its chains hold, and what their entries say, one after the other, is what the registry holds."""
+        registry = self.process()
+        bearers = {bearer.id: bearer.name for bearer in registry.trails.bearers("acme")}
+        told: dict[str, Expected] = {}
+        for model_id, name in bearers.items():
+            page = registry.trails.of_model("acme", name, model_id=model_id, limit=1000)
+            assert audit.verify(model_id, page.entries, page.head) is None
+            now, model = replayed(page.entries)
+            if now is not None:
+                told[now] = model
+        assert told == {
+            name: Expected(
+                versions={number: (stage, "") for number, (stage, _) in model.versions.items()},
+                last=model.last,
+                aliases=model.aliases,
+            )
+            for name, model in self.expected.items()
+        }
 
     @invariant()
     def freezes_exactly_the_places_that_versions_name(self) -> None:

@@ -36,8 +36,10 @@ def _inspections(registry: Registry, tmp_path: Path) -> Inspections:
 @pytest.fixture(name="register")
 def _register(registry: Registry) -> Register:
     """Registers what lies at `PLACE`."""
-    registry.models.create("acme", "bert", tags={})
-    create = partial(registry.versions.create, "acme", "bert", source="x", location=f"mlflow-artifacts:/{PLACE}")
+    registry.models.create("acme", "bert", tags={}, by="ana")
+    create = partial(
+        registry.versions.create, "acme", "bert", source="x", location=f"mlflow-artifacts:/{PLACE}", by="ana"
+    )
     return lambda: create(place=partial(registry.store.place, "acme", PLACE))
 
 

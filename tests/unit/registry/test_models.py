@@ -10,13 +10,13 @@ from anfl.problems import Problem
 from anfl.registry import rules
 from anfl.registry.entities import Stage
 from anfl.registry.registry import Registry
-from tests.unit.registry.conftest import items
+from tests.unit.registry.conftest import records
 
 SOURCE = "s3://elsewhere/model"
 
 
 def version(registry: Registry, tenant: str, name: str, **more: Any) -> int:
-    return registry.versions.create(tenant, name, source=SOURCE, location=SOURCE, **more).version.number
+    return registry.versions.create(tenant, name, source=SOURCE, location=SOURCE, **more, by="ana").version.number
 
 
 def refused(code: str, call: Callable[..., object], *args: Any, **kwargs: Any) -> str:
@@ -27,7 +27,7 @@ def refused(code: str, call: Callable[..., object], *args: Any, **kwargs: Any) -
 
 
 def test_a_model_is_read_as_it_was_created(registry: Registry) -> None:
-    created = registry.models.create("acme", "bert", tags={"team": "nlp", "empty": ""}, description="a model")
+    created = registry.models.create("acme", "bert", tags={"team": "nlp", "empty": ""}, description="a model", by="ana")
     read, latest = registry.models.get("acme", "bert")
     assert (read.name, read.tags, read.description) == ("bert", {"team": "nlp", "empty": ""}, "a model")
     assert read.created_at == read.updated_at == created.created_at
@@ -35,24 +35,24 @@ def test_a_model_is_read_as_it_was_created(registry: Registry) -> None:
 
 
 def test_a_name_is_taken_once_per_tenant(registry: Registry) -> None:
-    registry.models.create("acme", "bert", tags={"owner": "acme"})
-    detail = refused("resource_already_exists", registry.models.create, "acme", "bert")
+    registry.models.create("acme", "bert", tags={"owner": "acme"}, by="ana")
+    detail = refused("resource_already_exists", registry.models.create, "acme", "bert", by="ana")
     assert detail == "Registered Model (name=bert) already exists."
-    registry.models.create("other", "bert")
+    registry.models.create("other", "bert", by="ana")
     assert registry.models.get("other", "bert")[0].tags == {}
 
 
 @pytest.mark.parametrize("operation", ["get", "describe", "rename", "delete", "set_tag", "set_alias", "version"])
 def test_another_tenants_model_does_not_exist(registry: Registry, operation: str) -> None:
-    registry.models.create("acme", "bert")
+    registry.models.create("acme", "bert", by="ana")
     version(registry, "acme", "bert")
     calls: dict[str, Callable[[], object]] = {
         "get": lambda: registry.models.get("other", "bert"),
-        "describe": lambda: registry.models.describe("other", "bert", "mine"),
-        "rename": lambda: registry.models.rename("other", "bert", "mine"),
-        "delete": lambda: registry.models.delete("other", "bert"),
-        "set_tag": lambda: registry.models.set_tag("other", "bert", "k", "v"),
-        "set_alias": lambda: registry.models.set_alias("other", "bert", "mine", 1),
+        "describe": lambda: registry.models.describe("other", "bert", "mine", by="ana"),
+        "rename": lambda: registry.models.rename("other", "bert", "mine", by="ana"),
+        "delete": lambda: registry.models.delete("other", "bert", by="ana"),
+        "set_tag": lambda: registry.models.set_tag("other", "bert", "k", "v", by="ana"),
+        "set_alias": lambda: registry.models.set_alias("other", "bert", "mine", 1, by="ana"),
         "version": lambda: registry.versions.get("other", "bert", 1),
     }
     refused("resource_does_not_exist", calls[operation])
@@ -61,20 +61,25 @@ def test_another_tenants_model_does_not_exist(registry: Registry, operation: str
 
 
 def test_a_prompt_and_a_model_cannot_share_a_name(registry: Registry) -> None:
-    registry.models.create("acme", "bert")
+    registry.models.create("acme", "bert", by="ana")
     detail = refused(
-        "resource_already_exists", registry.models.create, "acme", "bert", tags={"mlflow.prompt.is_prompt": "true"}
+        "resource_already_exists",
+        registry.models.create,
+        "acme",
+        "bert",
+        tags={"mlflow.prompt.is_prompt": "true"},
+        by="ana",
     )
     assert "Tried to create a prompt with name 'bert', but the name is already taken by a registered model." in detail
 
 
 def test_rename_carries_everything_and_touches_no_version(registry: Registry, calls: Counter[str]) -> None:
-    registry.models.create("acme", "bert", tags={"team": "nlp", "large": "x" * 50_000})
+    registry.models.create("acme", "bert", tags={"team": "nlp", "large": "x" * 50_000}, by="ana")
     for _ in range(5):
         version(registry, "acme", "bert")
-    registry.models.set_alias("acme", "bert", "champion", 3)
+    registry.models.set_alias("acme", "bert", "champion", 3, by="ana")
     calls.clear()
-    renamed = registry.models.rename("acme", "bert", "bert-large")
+    renamed = registry.models.rename("acme", "bert", "bert-large", by="ana")
     assert calls["TransactWriteItems"] == 1
     assert sum(calls.values()) <= 4
     assert renamed.tags["large"] == "x" * 50_000
@@ -86,78 +91,78 @@ def test_rename_carries_everything_and_touches_no_version(registry: Registry, ca
 
 
 def test_rename_to_a_taken_name_changes_nothing(registry: Registry) -> None:
-    registry.models.create("acme", "one")
-    registry.models.create("acme", "two", tags={"second": "yes"})
-    detail = refused("resource_already_exists", registry.models.rename, "acme", "one", "two")
+    registry.models.create("acme", "one", by="ana")
+    registry.models.create("acme", "two", tags={"second": "yes"}, by="ana")
+    detail = refused("resource_already_exists", registry.models.rename, "acme", "one", "two", by="ana")
     assert detail.startswith("Registered Model (name=two) already exists")
     assert registry.models.get("acme", "one")[0].name == "one"
     assert registry.models.get("acme", "two")[0].tags == {"second": "yes"}
 
 
 def test_a_deleted_model_leaves_nothing_and_its_numbers_start_again(registry: Registry, dynamodb: Any) -> None:
-    registry.models.create("acme", "bert", tags={"large": "x" * 50_000})
+    registry.models.create("acme", "bert", tags={"large": "x" * 50_000}, by="ana")
     for _ in range(9):
         version(registry, "acme", "bert", tags={"large": "y" * 50_000})
-    registry.versions.transition("acme", "bert", 7, Stage.PRODUCTION)
-    registry.models.delete("acme", "bert")
-    assert items(dynamodb) == []
-    registry.models.create("acme", "bert")
+    registry.versions.transition("acme", "bert", 7, Stage.PRODUCTION, by="ana")
+    registry.models.delete("acme", "bert", by="ana")
+    assert records(dynamodb) == []
+    registry.models.create("acme", "bert", by="ana")
     assert version(registry, "acme", "bert") == 1
 
 
 def test_an_interrupted_deletion_is_invisible_and_finished_by_the_next(
     registry: Registry, dynamodb: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    registry.models.create("acme", "bert")
+    registry.models.create("acme", "bert", by="ana")
     version(registry, "acme", "bert")
     with monkeypatch.context() as patched:
         patched.setattr(registry.models, "sweep", lambda _tenant: None)  # the process dies here
-        registry.models.delete("acme", "bert")
-    assert items(dynamodb) != []
-    registry.models.create("acme", "bert")
+        registry.models.delete("acme", "bert", by="ana")
+    assert records(dynamodb) != []
+    registry.models.create("acme", "bert", by="ana")
     assert registry.models.get("acme", "bert")[1] == []
     page = registry.search.versions("acme", where=None, order_by=[], limit=10, token=None)
     assert page.versions == []
-    registry.models.delete("acme", "bert")
-    assert items(dynamodb) == []
+    registry.models.delete("acme", "bert", by="ana")
+    assert records(dynamodb) == []
 
 
 def test_a_write_that_read_a_model_since_replaced_by_another_starts_again(
     registry: Registry, process: Callable[[], Registry], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Revisions alone could agree by chance: the new model has its own."""
-    registry.models.create("acme", "bert", tags={"generation": "first"})
+    registry.models.create("acme", "bert", tags={"generation": "first"}, by="ana")
     other = process()
     read = registry.records.model
 
     def read_then_lose(tenant: str, name: str) -> Any:
         model = read(tenant, name)
         monkeypatch.setattr(registry.records, "model", read)
-        other.models.delete("acme", "bert")
-        other.models.create("acme", "bert", tags={"generation": "second"})
+        other.models.delete("acme", "bert", by="ana")
+        other.models.create("acme", "bert", tags={"generation": "second"}, by="ana")
         return model
 
     monkeypatch.setattr(registry.records, "model", read_then_lose)
-    registry.models.set_tag("acme", "bert", "by", "late writer")
+    registry.models.set_tag("acme", "bert", "by", "late writer", by="ana")
     assert registry.models.get("acme", "bert")[0].tags == {"generation": "second", "by": "late writer"}
 
 
 def test_tags_are_set_replaced_and_removed_whatever_their_size(registry: Registry, dynamodb: Any) -> None:
-    registry.models.create("acme", "bert")
+    registry.models.create("acme", "bert", by="ana")
     for value in ("small", "x" * 100_000, "small again", "", "\u00e9" * 100_000):
-        registry.models.set_tag("acme", "bert", "note", value)
+        registry.models.set_tag("acme", "bert", "note", value, by="ana")
         assert registry.models.get("acme", "bert")[0].tags == {"note": value}
-    registry.models.delete_tag("acme", "bert", "note")
-    registry.models.delete_tag("acme", "bert", "note")
+    registry.models.delete_tag("acme", "bert", "note", by="ana")
+    registry.models.delete_tag("acme", "bert", "note", by="ana")
     assert registry.models.get("acme", "bert")[0].tags == {}
-    assert len(items(dynamodb)) == 1
+    assert len(records(dynamodb)) == 1
 
 
 def test_many_tags_never_outgrow_an_item(registry: Registry) -> None:
-    registry.models.create("acme", "bert")
+    registry.models.create("acme", "bert", by="ana")
     expected = {f"key {n}": chr(97 + n % 26) * 4_000 for n in range(60)}
     for key, value in expected.items():
-        registry.models.set_tag("acme", "bert", key, value)
+        registry.models.set_tag("acme", "bert", key, value, by="ana")
     assert registry.models.get("acme", "bert")[0].tags == expected
 
 
@@ -175,51 +180,53 @@ def test_many_tags_never_outgrow_an_item(registry: Registry) -> None:
     ],
 )
 def test_impossible_names_are_refused(registry: Registry, name: str, message: str) -> None:
-    assert message in refused("invalid_parameter_value", registry.models.create, "acme", name)
+    assert message in refused("invalid_parameter_value", registry.models.create, "acme", name, by="ana")
 
 
 @pytest.mark.parametrize("name", ["a b", "ünï", "x" * 300, "it's", "100%", "#hash", "a\nb"])
 def test_unusual_names_work(registry: Registry, name: str) -> None:
-    registry.models.create("acme", name)
+    registry.models.create("acme", name, by="ana")
     assert version(registry, "acme", name) == 1
     assert registry.models.get("acme", name)[0].name == name
 
 
 @pytest.mark.parametrize("alias", ["latest", "LATEST", "v1", "V12"])
 def test_reserved_aliases_are_refused(registry: Registry, alias: str) -> None:
-    registry.models.create("acme", "bert")
+    registry.models.create("acme", "bert", by="ana")
     version(registry, "acme", "bert")
-    assert "reserved" in refused("invalid_parameter_value", registry.models.set_alias, "acme", "bert", alias, 1)
+    assert "reserved" in refused(
+        "invalid_parameter_value", registry.models.set_alias, "acme", "bert", alias, 1, by="ana"
+    )
 
 
 def test_an_alias_moves_and_names_existing_versions_only(registry: Registry) -> None:
-    registry.models.create("acme", "bert")
+    registry.models.create("acme", "bert", by="ana")
     for _ in range(2):
         version(registry, "acme", "bert")
-    registry.models.set_alias("acme", "bert", "champion", 1)
-    registry.models.set_alias("acme", "bert", "champion", 2)
+    registry.models.set_alias("acme", "bert", "champion", 1, by="ana")
+    registry.models.set_alias("acme", "bert", "champion", 2, by="ana")
     assert registry.models.get("acme", "bert")[0].aliases == {"champion": 2}
-    refused("resource_does_not_exist", registry.models.set_alias, "acme", "bert", "champion", 3)
+    refused("resource_does_not_exist", registry.models.set_alias, "acme", "bert", "champion", 3, by="ana")
     assert registry.models.by_alias("acme", "bert", "champion").version.number == 2
-    registry.models.delete_alias("acme", "bert", "champion")
-    registry.models.delete_alias("acme", "bert", "champion")
+    registry.models.delete_alias("acme", "bert", "champion", by="ana")
+    registry.models.delete_alias("acme", "bert", "champion", by="ana")
     detail = refused("invalid_parameter_value", registry.models.by_alias, "acme", "bert", "champion")
     assert detail == "Registered model alias champion not found."
 
 
 def test_latest_as_an_alias_is_the_highest_version_of_any_stage(registry: Registry) -> None:
-    registry.models.create("acme", "bert")
+    registry.models.create("acme", "bert", by="ana")
     refused("resource_does_not_exist", registry.models.by_alias, "acme", "bert", "latest")
     for _ in range(3):
         version(registry, "acme", "bert")
-    registry.versions.transition("acme", "bert", 3, Stage.ARCHIVED)
+    registry.versions.transition("acme", "bert", 3, Stage.ARCHIVED, by="ana")
     assert registry.models.by_alias("acme", "bert", "Latest").version.number == 3
 
 
 def test_a_known_model_is_read_in_one_call(registry: Registry, calls: Counter[str]) -> None:
-    registry.models.create("acme", "bert")
+    registry.models.create("acme", "bert", by="ana")
     version(registry, "acme", "bert")
-    registry.models.set_alias("acme", "bert", "champion", 1)
+    registry.models.set_alias("acme", "bert", "champion", 1, by="ana")
     registry.models.get("acme", "bert")
     reads: dict[str, Callable[[], object]] = {
         "model": lambda: registry.models.get("acme", "bert"),
@@ -233,13 +240,13 @@ def test_a_known_model_is_read_in_one_call(registry: Registry, calls: Counter[st
 
 
 def test_what_another_process_changed_is_seen_at_once(registry: Registry, process: Callable[[], Registry]) -> None:
-    registry.models.create("acme", "bert")
+    registry.models.create("acme", "bert", by="ana")
     version(registry, "acme", "bert")
     registry.models.get("acme", "bert")
     other = process()
-    other.models.delete("acme", "bert")
+    other.models.delete("acme", "bert", by="ana")
     refused("resource_does_not_exist", registry.models.get, "acme", "bert")
-    other.models.create("acme", "bert")
+    other.models.create("acme", "bert", by="ana")
     assert registry.models.get("acme", "bert")[1] == []
     assert version(other, "acme", "bert") == 1
     assert [v.number for v in registry.models.get("acme", "bert")[1]] == [1]

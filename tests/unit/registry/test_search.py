@@ -16,11 +16,11 @@ NAMES = [f"model-{letter}" for letter in "badcfehg"]
 @pytest.fixture(name="filled")
 def _filled(registry: Registry) -> Registry:
     for name in NAMES:
-        registry.models.create("acme", name, tags={"letter": name[-1]})
+        registry.models.create("acme", name, tags={"letter": name[-1]}, by="ana")
         version(registry, "acme", name, tags={"letter": name[-1]}, run_id=f"run-{name[-1]}")
-    registry.models.create("acme", "a prompt", tags={PROMPT_TAG: "true"})
+    registry.models.create("acme", "a prompt", tags={PROMPT_TAG: "true"}, by="ana")
     version(registry, "acme", "a prompt", tags={PROMPT_TAG: "true"})
-    registry.models.create("other", "model-z")
+    registry.models.create("other", "model-z", by="ana")
     version(registry, "other", "model-z")
     return registry
 
@@ -83,7 +83,7 @@ def test_filters_select_models(filled: Registry, where: str, expected: list[str]
 
 def test_found_models_carry_their_latest_versions(filled: Registry) -> None:
     version(filled, "acme", "model-a")
-    filled.versions.transition("acme", "model-a", 1, Stage.PRODUCTION)
+    filled.versions.transition("acme", "model-a", 1, Stage.PRODUCTION, by="ana")
     page = filled.search.models("acme", where="name = 'model-a'", order_by=[], limit=10, token=None)
     assert [(v.number, v.stage) for v in page.models[0][1]] == [(1, Stage.PRODUCTION), (2, Stage.NONE)]
 
@@ -97,7 +97,7 @@ def test_searching_by_name_reads_no_other_model(filled: Registry, calls: Counter
 def test_versions_come_latest_change_first(filled: Registry) -> None:
     for _ in range(2):
         version(filled, "acme", "model-c")
-    filled.versions.describe("acme", "model-c", 1, "changed")
+    filled.versions.describe("acme", "model-c", 1, "changed", by="ana")
     found = version_names(filled, "")
     assert found[:3] == [("model-c", 1), ("model-c", 3), ("model-c", 2)]
     assert len(found) == len(NAMES) + 2
@@ -119,7 +119,7 @@ def test_filters_select_versions(filled: Registry, where: str, expected: list[tu
 
 
 def test_large_tags_are_found_too(filled: Registry) -> None:
-    filled.versions.set_tag("acme", "model-c", 1, "note", "x" * 50_000 + "needle")
+    filled.versions.set_tag("acme", "model-c", 1, "note", "x" * 50_000 + "needle", by="ana")
     assert version_names(filled, "tags.note LIKE '%needle'") == [("model-c", 1)]
 
 

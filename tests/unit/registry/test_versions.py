@@ -11,7 +11,7 @@ import pytest
 from anfl.problems import Problem
 from anfl.registry.entities import Model, Stage, Version
 from anfl.registry.registry import Registry
-from tests.unit.registry.conftest import items
+from tests.unit.registry.conftest import items, records
 from tests.unit.registry.test_models import SOURCE, refused, version
 
 
@@ -44,7 +44,7 @@ def test_sixteen_writers_in_four_processes_get_every_number_once(
     process: Callable[[], Registry], dynamodb: Any
 ) -> None:
     processes = [process() for _ in range(4)]
-    processes[0].models.create("acme", "bert")
+    processes[0].models.create("acme", "bert", by="ana")
     start = threading.Barrier(16)
 
     def write(writer: int) -> list[int]:
@@ -58,14 +58,14 @@ def test_sixteen_writers_in_four_processes_get_every_number_once(
 
 
 def test_numbers_are_never_given_again_while_the_model_exists(registry: Registry) -> None:
-    registry.models.create("acme", "bert")
+    registry.models.create("acme", "bert", by="ana")
     assert [version(registry, "acme", "bert") for _ in range(3)] == [1, 2, 3]
-    registry.versions.delete("acme", "bert", 3)
+    registry.versions.delete("acme", "bert", 3, by="ana")
     assert version(registry, "acme", "bert") == 4
 
 
 def test_a_version_is_read_as_it_was_created(registry: Registry) -> None:
-    registry.models.create("acme", "bert")
+    registry.models.create("acme", "bert", by="ana")
     tags = {"small": "s", "large": "x" * 90_000, "empty": ""}
     registry.versions.create(
         "acme",
@@ -76,6 +76,7 @@ def test_a_version_is_read_as_it_was_created(registry: Registry) -> None:
         run_link="https://runs/r",
         description="first",
         tags=tags,
+        by="ana",
     )
     found = registry.versions.get("acme", "bert", 1).version
     assert found.tags == tags
@@ -85,48 +86,48 @@ def test_a_version_is_read_as_it_was_created(registry: Registry) -> None:
 
 @pytest.mark.parametrize("number", [0, -1, 2, 10**10, 10**30])
 def test_versions_that_do_not_exist_are_not_found(registry: Registry, number: int) -> None:
-    registry.models.create("acme", "bert")
+    registry.models.create("acme", "bert", by="ana")
     version(registry, "acme", "bert")
     for call in (
         lambda: registry.versions.get("acme", "bert", number),
-        lambda: registry.versions.delete("acme", "bert", number),
-        lambda: registry.versions.describe("acme", "bert", number, "x"),
-        lambda: registry.versions.set_tag("acme", "bert", number, "k", "v"),
-        lambda: registry.versions.transition("acme", "bert", number, Stage.STAGING),
-        lambda: registry.models.set_alias("acme", "bert", "a", number),
+        lambda: registry.versions.delete("acme", "bert", number, by="ana"),
+        lambda: registry.versions.describe("acme", "bert", number, "x", by="ana"),
+        lambda: registry.versions.set_tag("acme", "bert", number, "k", "v", by="ana"),
+        lambda: registry.versions.transition("acme", "bert", number, Stage.STAGING, by="ana"),
+        lambda: registry.models.set_alias("acme", "bert", "a", number, by="ana"),
     ):
         detail = refused("resource_does_not_exist", call)
         assert detail == f"Model Version (name=bert, version={number}) not found"
 
 
 def test_deleting_a_version_takes_its_aliases_tags_and_verdict_along(registry: Registry, dynamodb: Any) -> None:
-    registry.models.create("acme", "bert")
+    registry.models.create("acme", "bert", by="ana")
     version(registry, "acme", "bert", tags={"large": "x" * 90_000})
-    before = len(items(dynamodb))
+    before = len(records(dynamodb))
     version(registry, "acme", "bert", tags={"large": "x" * 90_000})
-    registry.verdicts.request("acme", registry.versions.get("acme", "bert", 2))
-    registry.models.set_alias("acme", "bert", "champion", 2)
-    registry.versions.delete("acme", "bert", 2)
-    assert len(items(dynamodb)) == before
+    registry.verdicts.request("acme", registry.versions.get("acme", "bert", 2), by="ana")
+    registry.models.set_alias("acme", "bert", "champion", 2, by="ana")
+    registry.versions.delete("acme", "bert", 2, by="ana")
+    assert len(records(dynamodb)) == before
     model, latest = registry.models.get("acme", "bert")
     assert (model.aliases, [v.number for v in latest]) == ({}, [1])
     consistent(dynamodb)
 
 
 def test_latest_versions_follow_transitions_and_deletions(registry: Registry, dynamodb: Any) -> None:
-    registry.models.create("acme", "bert")
+    registry.models.create("acme", "bert", by="ana")
     for _ in range(4):
         version(registry, "acme", "bert")
-    registry.versions.transition("acme", "bert", 4, Stage.PRODUCTION)
-    registry.versions.transition("acme", "bert", 2, Stage.PRODUCTION)
+    registry.versions.transition("acme", "bert", 4, Stage.PRODUCTION, by="ana")
+    registry.versions.transition("acme", "bert", 2, Stage.PRODUCTION, by="ana")
 
     def latest() -> dict[str, int]:
         return {str(v.stage): v.number for v in registry.models.get("acme", "bert")[1]}
 
     assert latest() == {"None": 3, "Production": 4}
-    registry.versions.delete("acme", "bert", 4)
+    registry.versions.delete("acme", "bert", 4, by="ana")
     assert latest() == {"None": 3, "Production": 2}
-    registry.versions.transition("acme", "bert", 3, Stage.ARCHIVED)
+    registry.versions.transition("acme", "bert", 3, Stage.ARCHIVED, by="ana")
     assert latest() == {"None": 1, "Production": 2, "Archived": 3}
     consistent(dynamodb)
 
@@ -135,12 +136,12 @@ def test_archiving_moves_every_other_version_of_the_stage_however_many(
     registry: Registry, dynamodb: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("anfl.registry.versions._MOVES_AT_ONCE", 3)
-    registry.models.create("acme", "bert")
+    registry.models.create("acme", "bert", by="ana")
     for _ in range(9):
         number = version(registry, "acme", "bert")
         if number < 9:
-            registry.versions.transition("acme", "bert", number, Stage.STAGING)
-    moved = registry.versions.transition("acme", "bert", 9, Stage.STAGING, archive_existing=True)
+            registry.versions.transition("acme", "bert", number, Stage.STAGING, by="ana")
+    moved = registry.versions.transition("acme", "bert", 9, Stage.STAGING, archive_existing=True, by="ana")
     assert moved.version.stage is Stage.STAGING
     found = [registry.versions.get("acme", "bert", number).version for number in range(1, 10)]
     assert [v.stage for v in found] == [Stage.ARCHIVED] * 8 + [Stage.STAGING]
@@ -150,10 +151,17 @@ def test_archiving_moves_every_other_version_of_the_stage_however_many(
 
 @pytest.mark.parametrize("stage", [Stage.NONE, Stage.ARCHIVED])
 def test_archiving_makes_sense_for_active_stages_only(registry: Registry, stage: Stage) -> None:
-    registry.models.create("acme", "bert")
+    registry.models.create("acme", "bert", by="ana")
     version(registry, "acme", "bert")
     detail = refused(
-        "invalid_parameter_value", registry.versions.transition, "acme", "bert", 1, stage, archive_existing=True
+        "invalid_parameter_value",
+        registry.versions.transition,
+        "acme",
+        "bert",
+        1,
+        stage,
+        archive_existing=True,
+        by="ana",
     )
     assert f"cannot archive existing model versions because '{stage}' is not an Active stage" in detail
 
@@ -165,15 +173,15 @@ def change(registry: Registry, chance: random.Random, number: int) -> None:
         case 0:
             version(registry, "acme", "bert", tags={"large": "x" * 9_000})
         case 1:
-            versions.delete("acme", "bert", number)
+            versions.delete("acme", "bert", number, by="ana")
         case 2:
-            versions.transition("acme", "bert", number, chance.choice(list(Stage)))
+            versions.transition("acme", "bert", number, chance.choice(list(Stage)), by="ana")
         case 3:
-            versions.transition("acme", "bert", number, Stage.STAGING, archive_existing=True)
+            versions.transition("acme", "bert", number, Stage.STAGING, archive_existing=True, by="ana")
         case 4:
-            registry.models.set_alias("acme", "bert", f"a{number}", number)
+            registry.models.set_alias("acme", "bert", f"a{number}", number, by="ana")
         case 5:
-            versions.set_tag("acme", "bert", number, "k", "y" * chance.choice([1, 9_000]))
+            versions.set_tag("acme", "bert", number, "k", "y" * chance.choice([1, 9_000]), by="ana")
         case _:
             registry.models.get("acme", "bert")
 
@@ -182,7 +190,7 @@ def test_concurrent_changes_of_all_kinds_leave_a_consistent_table(
     process: Callable[[], Registry], dynamodb: Any
 ) -> None:
     processes = [process() for _ in range(3)]
-    processes[0].models.create("acme", "bert")
+    processes[0].models.create("acme", "bert", by="ana")
     for _ in range(4):
         version(processes[0], "acme", "bert")
 
@@ -206,13 +214,13 @@ def test_concurrent_changes_of_all_kinds_leave_a_consistent_table(
 OPERATIONS: dict[str, Callable[[Registry], object]] = {
     "create version": lambda registry: version(registry, "acme", "bert", tags={"large": "x" * 9_000}),
     "transition": lambda registry: registry.versions.transition(
-        "acme", "bert", 2, Stage.PRODUCTION, archive_existing=True
+        "acme", "bert", 2, Stage.PRODUCTION, archive_existing=True, by="ana"
     ),
-    "delete version": lambda registry: registry.versions.delete("acme", "bert", 7),
-    "rename": lambda registry: registry.models.rename("acme", "bert", "bert"),
-    "alias": lambda registry: registry.models.set_alias("acme", "bert", "champion", 2),
-    "large tag": lambda registry: registry.models.set_tag("acme", "bert", "large", "x" * 9_000),
-    "delete model": lambda registry: registry.models.delete("acme", "bert"),
+    "delete version": lambda registry: registry.versions.delete("acme", "bert", 7, by="ana"),
+    "rename": lambda registry: registry.models.rename("acme", "bert", "bert", by="ana"),
+    "alias": lambda registry: registry.models.set_alias("acme", "bert", "champion", 2, by="ana"),
+    "large tag": lambda registry: registry.models.set_tag("acme", "bert", "large", "x" * 9_000, by="ana"),
+    "delete model": lambda registry: registry.models.delete("acme", "bert", by="ana"),
 }
 
 
@@ -227,11 +235,11 @@ def test_a_process_that_dies_between_two_writes_leaves_a_consistent_table(
         pass
 
     registry = process()
-    registry.models.create("acme", "bert")
+    registry.models.create("acme", "bert", by="ana")
     for number in range(1, 8):
         version(registry, "acme", "bert")
         if number > 3:
-            registry.versions.transition("acme", "bert", number, Stage.PRODUCTION)
+            registry.versions.transition("acme", "bert", number, Stage.PRODUCTION, by="ana")
     for survived in range(20):
         writes = 0
 
@@ -257,4 +265,4 @@ def test_a_process_that_dies_between_two_writes_leaves_a_consistent_table(
         pytest.fail("the operation never finished")
     assert survived > 0
     if name == "delete model":
-        assert items(dynamodb) == []
+        assert records(dynamodb) == []

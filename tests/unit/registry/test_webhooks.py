@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import json
 from collections import Counter
+from functools import partial
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from anfl.problems import Problem
-from anfl.registry import webhook_rules
+from anfl.registry import audit, webhook_rules
 from anfl.registry.deliveries import Delivered, Deliveries
 from anfl.registry.registry import Registry
 from anfl.registry.requests import ValidationQueue
@@ -46,7 +47,7 @@ def _webhooks_call(registry: Registry, webhooks: Webhooks, queue: ValidationQueu
 
 
 def create(webhooks: Webhooks, tenant: str = "acme", **more: Any) -> Webhook:
-    return webhooks.create(tenant, **({"name": "hook", "url": URL, "events": [EVENT]} | more))
+    return webhooks.create(tenant, **({"name": "hook", "url": URL, "events": [EVENT]} | more), by="ana")
 
 
 def test_a_webhook_is_read_as_it_was_made(webhooks: Webhooks) -> None:
@@ -57,7 +58,7 @@ def test_a_webhook_is_read_as_it_was_made(webhooks: Webhooks) -> None:
 
 def test_changes_leave_what_they_do_not_name_and_are_later(webhooks: Webhooks) -> None:
     made = create(webhooks, description="d", secret="s")
-    changed = webhooks.update("acme", made.id, name="other", secret="t")
+    changed = webhooks.update("acme", made.id, name="other", secret="t", by="ana")
     assert (changed.name, changed.secret, changed.url, changed.description) == ("other", "t", URL, "d")
     assert changed.updated_at > made.updated_at
     assert webhooks.get("acme", made.id) == changed
@@ -65,10 +66,11 @@ def test_changes_leave_what_they_do_not_name_and_are_later(webhooks: Webhooks) -
 
 def test_another_tenants_webhook_does_not_exist(webhooks: Webhooks) -> None:
     made = create(webhooks)
-    for call in (webhooks.get, webhooks.update, webhooks.delete):
+    changes = (partial(webhooks.update, by="ana"), partial(webhooks.delete, by="ana"))
+    for call in (webhooks.get, *changes):
         assert refused("resource_does_not_exist", call, "other", made.id) == f"Webhook with ID {made.id} not found."
     assert webhooks.all("other") == []
-    webhooks.delete("acme", made.id)
+    webhooks.delete("acme", made.id, by="ana")
     assert webhooks.all("acme") == []
 
 
@@ -128,7 +130,9 @@ def test_no_request_goes_to_a_private_address(webhooks: Webhooks, registry: Regi
     made = create(webhooks)
     inside = Webhooks(registry.records.table, resolver=lambda _: [PUBLIC, address])
     assert "non-public IP address" in refused("invalid_parameter_value", create, inside)
-    assert "non-public IP address" in refused("invalid_parameter_value", inside.update, "acme", made.id, url=URL)
+    assert "non-public IP address" in refused(
+        "invalid_parameter_value", inside.update, "acme", made.id, url=URL, by="ana"
+    )
 
     def never(**_: Any) -> Delivered:
         raise AssertionError("sent")
@@ -233,13 +237,29 @@ def test_events_of_a_wrong_form_are_refused(webhooks_call: Caller, events: objec
 
 def test_what_webhooks_cost(webhooks: Webhooks, calls: Counter[str]) -> None:
     made = create(webhooks)
-    assert calls == {"Query": 1, "PutItem": 1}
+    assert calls == {"Query": 1, "BatchGetItem": 1, "TransactWriteItems": 1}
     calls.clear()
     webhooks.get("acme", made.id)
     assert calls == {"GetItem": 1}
     calls.clear()
-    webhooks.update("acme", made.id, name="x")
-    assert calls == {"GetItem": 1, "PutItem": 1}
+    webhooks.update("acme", made.id, name="x", by="ana")
+    assert calls == {"BatchGetItem": 1, "TransactWriteItems": 1}
     calls.clear()
-    webhooks.delete("acme", made.id)
-    assert calls == {"GetItem": 1, "TransactWriteItems": 1}
+    webhooks.delete("acme", made.id, by="ana")
+    assert calls == {"BatchGetItem": 1, "TransactWriteItems": 1}
+
+
+def test_the_audit_tells_of_webhooks_but_neither_address_nor_secret(registry: Registry, webhooks: Webhooks) -> None:
+    made = create(webhooks, secret="s3cret")
+    webhooks.update("acme", made.id, secret="other", by="ben")
+    webhooks.delete("acme", made.id, by="cid")
+    page = registry.trails.of_tenant("acme")
+    assert [(entry.by, entry.action) for entry in page.entries] == [
+        ("ana", "webhook.created"),
+        ("ben", "webhook.updated"),
+        ("cid", "webhook.deleted"),
+    ]
+    assert page.entries[1].after["secret_changed"] is True
+    assert page.entries[0].after["host"] == "hooks.example.com"
+    assert not any(hidden in str(page.entries) for hidden in ("s3cret", "other", "a?b=c"))
+    assert audit.verify(page.chain, page.entries, page.head) is None

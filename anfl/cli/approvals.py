@@ -1,0 +1,133 @@
+"""``anfl models approvals``: ask that a version may have an alias, agree, refuse."""
+
+from typing import Annotated, Any
+from urllib.parse import quote
+
+import typer
+
+from anfl.cli.options import Endpoint, Json, Role, Token
+from anfl.cli.output import console, print_json, print_table
+from anfl.cli.target import resolve
+
+app = typer.Typer(no_args_is_help=True, help="Approvals of versions for aliases.")
+
+Name = Annotated[str, typer.Argument(help="Name of the model.")]
+Request = Annotated[str, typer.Argument(help="Id of the request, as `request` and `list` print it.")]
+Comment = Annotated[str | None, typer.Option(help="Why.")]
+
+
+@app.command()
+def request(
+    name: Name,
+    version: Annotated[str, typer.Argument(help="Version number.")],
+    alias: Annotated[str, typer.Argument(help="The alias that it shall have, for example prod.")],
+    comment: Comment = None,
+    endpoint: Endpoint = None,
+    token: Token = None,
+    role: Role = None,
+    as_json: Json = False,
+) -> None:
+    """Ask others to approve a version."""
+    path = f"{_model(name)}/versions/{quote(version, safe='')}/approvals"
+    with resolve(endpoint, token, role=role).connect() as client:
+        answer = client.json("POST", path, body={"alias": alias, "comment": comment})
+    _print(answer, as_json=as_json)
+
+
+@app.command("list")
+def list_requests(
+    name: Name,
+    version: Annotated[str | None, typer.Option(help="Only of this version.")] = None,
+    status: Annotated[str | None, typer.Option(help="PENDING, APPROVED, REJECTED or WITHDRAWN.")] = None,
+    endpoint: Endpoint = None,
+    token: Token = None,
+    role: Role = None,
+    as_json: Json = False,
+) -> None:
+    """Requests of a model and what became of them."""
+    parameters = {key: value for key, value in {"version": version, "status": status}.items() if value}
+    with resolve(endpoint, token, role=role).connect() as client:
+        answer = client.json("GET", f"{_model(name)}/approvals", params=parameters)
+    if as_json:
+        print_json(answer)
+        return
+    rows = [
+        {
+            **{key: one[key] for key in ("id", "version", "alias", "status")},
+            "asked by": one["requested"]["by"],
+            "approved by": ", ".join(given["by"] for given in one["approvals"]),
+            "comment": one["requested"].get("comment"),
+        }
+        for one in answer["approvals"]
+    ]
+    columns = ["id", "version", "alias", "status", "asked by", "approved by", "comment"]
+    print_table(rows, columns, empty="Nothing was asked yet.")
+
+
+@app.command()
+def approve(
+    name: Name,
+    approval: Request,
+    comment: Comment = None,
+    endpoint: Endpoint = None,
+    token: Token = None,
+    role: Role = None,
+    as_json: Json = False,
+) -> None:
+    """Agree to what somebody else asked."""
+    _print(_decide(name, approval, "approve", comment, endpoint, token, role), as_json=as_json)
+
+
+@app.command()
+def reject(
+    name: Name,
+    approval: Request,
+    comment: Comment = None,
+    endpoint: Endpoint = None,
+    token: Token = None,
+    role: Role = None,
+    as_json: Json = False,
+) -> None:
+    """Refuse what somebody else asked, also when it was approved."""
+    _print(_decide(name, approval, "reject", comment, endpoint, token, role), as_json=as_json)
+
+
+@app.command()
+def withdraw(
+    name: Name,
+    approval: Request,
+    comment: Comment = None,
+    endpoint: Endpoint = None,
+    token: Token = None,
+    role: Role = None,
+    as_json: Json = False,
+) -> None:
+    """Take one's own request back."""
+    _print(_decide(name, approval, "withdraw", comment, endpoint, token, role), as_json=as_json)
+
+
+def _decide(
+    name: str,
+    approval: str,
+    step: str,
+    comment: str | None,
+    endpoint: str | None,
+    token: str | None,
+    role: str | None,
+) -> dict[str, Any]:
+    path = f"{_model(name)}/approvals/{quote(approval, safe='')}/{step}"
+    with resolve(endpoint, token, role=role).connect() as client:
+        return dict(client.json("POST", path, body={"comment": comment}))
+
+
+def _print(approval: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        print_json(approval)
+        return
+    people = ", ".join(given["by"] for given in approval["approvals"]) or "nobody yet"
+    console.print(f"{approval['id']}: version {approval['version']} for {approval['alias']} is {approval['status']}")
+    console.print(f"  asked by {approval['requested']['by']}, approved by {people}")
+
+
+def _model(name: str) -> str:
+    return f"/v1/models/{quote(name, safe='')}"

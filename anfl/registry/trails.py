@@ -1,0 +1,115 @@
+"""Reads the audit: which chains there are, where they end, their entries page by page."""
+
+from itertools import islice
+
+import msgspec
+
+from anfl.registry import keys, rules
+from anfl.registry.audit import Entry, Head, tenant_chain
+from anfl.registry.errors import does_not_exist, invalid_parameter, model_not_found
+from anfl.registry.journal import Journal
+from anfl.registry.records import head_of, model_of
+from anfl.registry.table import Item, Table
+from anfl.resources import SORT_KEY
+
+PER_PAGE = 100
+MOST_PER_PAGE = 1000
+
+
+class Bearer(msgspec.Struct, frozen=True, kw_only=True):
+    """A model that has, or had, a name since a moment (ms since the epoch)."""
+
+    id: str
+    name: str
+    since: int
+
+
+class Page(msgspec.Struct, frozen=True, kw_only=True):
+    """Entries of a chain, in order."""
+
+    chain: str
+    """Id of the model, or ``tenant:…``."""
+    head: Head | None
+    """Where what the chain is about says that it ends; null where that model is deleted."""
+    entries: list[Entry]
+    next_page_token: str | None = None
+    """Gives the entries that follow; null where these are the last."""
+
+
+class Trails:
+    """Audit chains of all tenants; every method takes the tenant first and reaches nothing of another's."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+        self._journal = Journal(table)
+
+    def bearers(self, tenant: str, name: str | None = None) -> list[Bearer]:
+        """Models that have, or had, ``name`` (None: any name), also deleted ones, the latest to take it last."""
+        prefix = "" if name is None else keys.bearers(rules.model_name(name))
+        items = self._table.query(keys.chains(tenant), prefix=prefix)
+        found = [Bearer(id=item["id"], name=item["name"], since=item["since"]) for item in items if "id" in item]
+        return sorted(found, key=lambda bearer: (bearer.since, bearer.id))
+
+    def of_model(
+        self, tenant: str, name: str, *, model_id: str | None = None, after: int = 0, limit: int = PER_PAGE
+    ) -> Page:
+        """Entries of the model that has a name; where none has, of the last that had it.
+
+        :param model_id: another one that has or had that name.
+        :param after: number of the entry beyond which to begin.
+        :raises Problem: 404, 400.
+        """
+        bearers = self.bearers(tenant, name)
+        item = self._table.get(keys.model(tenant, name))
+        chosen = model_id or (item["id"] if item is not None else bearers[-1].id if bearers else None)
+        if chosen is None:
+            raise model_not_found(name)
+        if chosen not in {bearer.id for bearer in bearers}:
+            raise does_not_exist(f"No model with id {chosen} was ever named {name}.")
+        return self._page(tenant, chosen, self._end(tenant, chosen, item), after=after, limit=limit)
+
+    def of_tenant(self, tenant: str, *, after: int = 0, limit: int = PER_PAGE) -> Page:
+        """Entries of what concerns no single model.
+
+        :raises Problem: 400.
+        """
+        return self._page(tenant, tenant_chain(tenant), self._journal.head(tenant), after=after, limit=limit)
+
+    def _end(self, tenant: str, model_id: str, item: Item | None) -> Head | None:
+        """Where the record of a model says that its chain ends, whatever its name is now; None where it is deleted."""
+        seen = None
+        while item is None or item["id"] != model_id:
+            pointer = self._table.get(keys.renamed(tenant, model_id))
+            if pointer is None or pointer == seen:
+                return None
+            seen = pointer
+            item = self._table.get(keys.model(tenant, pointer["name"]))
+        return head_of(model_of(item))
+
+    def _page(self, tenant: str, chain: str, head: Head | None, *, after: int, limit: int) -> Page:
+        if not 1 <= limit <= MOST_PER_PAGE:
+            raise invalid_parameter(f"'limit' must be between 1 and {MOST_PER_PAGE}.", field="limit")
+        start = keys.entry(tenant, chain, after)[SORT_KEY]
+        items = list(islice(self._table.query(keys.chain(tenant, chain), after=start, limit=limit + 1), limit + 1))
+        shown = items[:limit]
+        token = shown[-1][SORT_KEY] if len(items) > limit else None
+        return Page(chain=chain, head=head, entries=[_entry(chain, item) for item in shown], next_page_token=token)
+
+
+def _entry(chain: str, item: Item) -> Entry:
+    try:
+        return msgspec.structs.replace(msgspec.json.decode(item["entry"], type=Entry), hash=item["hash"])
+    except (msgspec.DecodeError, KeyError, TypeError):  # somebody wrote past this code: `audit.verify` says so
+        sequence = int(item[SORT_KEY]) if item[SORT_KEY].isdigit() else 0
+        nothing: dict[str, object] = {}
+        return Entry(
+            chain=chain,
+            sequence=sequence,
+            previous="",
+            at=0,
+            by="",
+            action="unreadable",
+            version=None,
+            before=nothing,
+            after=nothing,
+        )

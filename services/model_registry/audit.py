@@ -1,0 +1,68 @@
+"""The audit under ``/v1/models``: entries page by page, and which models have a chain of them."""
+
+import asyncio
+from collections.abc import Mapping
+from functools import partial
+
+import msgspec
+from starlette.requests import Request
+
+from anfl.auth.principal import Principal
+from anfl.http.adapters import StarletteHandler
+from anfl.http.answers import Response, json_response
+from anfl.registry.errors import invalid_parameter
+from anfl.registry.trails import PER_PAGE, Bearer, Trails
+from services.model_registry.parameters import Kind, Parameters, Schema, read
+
+MODEL = "/v1/models/{name}/audit"
+TENANT = "/v1/models-audit"
+CHAINS = "/v1/models-audit/chains"
+PAGED: Mapping[str, str] = {"limit": "integer", "page_token": "string"}
+_PAGED: Schema = {"limit": Kind.INTEGER, "page_token": Kind.TEXT}
+
+
+class Chains(msgspec.Struct, frozen=True, kw_only=True):
+    """Models with an audit."""
+
+    models: list[Bearer]
+
+
+class AuditApi:
+    """Tells what was changed by whom."""
+
+    def __init__(self, trails: Trails) -> None:
+        self._trails = trails
+
+    def handlers(self) -> dict[tuple[str, str], StarletteHandler]:
+        """The routes, by (method, path)."""
+        return {("GET", MODEL): self._of_model, ("GET", TENANT): self._of_tenant, ("GET", CHAINS): self._chains}
+
+    async def _of_model(self, request: Request, principal: Principal) -> Response:
+        given = await read(request, {**_PAGED, "model_id": Kind.TEXT})
+        page = partial(
+            self._trails.of_model,
+            principal.tenant,
+            request.path_params["name"],
+            model_id=given.optional("model_id"),
+            after=_after(given),
+            limit=given.number("limit", PER_PAGE),
+        )
+        return json_response(await asyncio.to_thread(page))
+
+    async def _of_tenant(self, request: Request, principal: Principal) -> Response:
+        given = await read(request, _PAGED)
+        page = partial(
+            self._trails.of_tenant, principal.tenant, after=_after(given), limit=given.number("limit", PER_PAGE)
+        )
+        return json_response(await asyncio.to_thread(page))
+
+    async def _chains(self, _request: Request, principal: Principal) -> Response:
+        return json_response(Chains(models=await asyncio.to_thread(self._trails.bearers, principal.tenant)))
+
+
+def _after(given: Parameters) -> int:
+    """The entry beyond which the page begins: a token is its number."""
+    token = given.optional("page_token") or "0"
+    if not (token.isascii() and token.isdigit() and len(token) <= 12):
+        raise invalid_parameter("'page_token' is not one that this call gave.", field="page_token")
+    return int(token)

@@ -1,0 +1,60 @@
+"""Policies of aliases under ``/v1/models-policies``."""
+
+import asyncio
+from functools import partial
+
+import msgspec
+from starlette.requests import Request
+
+from anfl.auth.principal import Principal
+from anfl.http.adapters import StarletteHandler
+from anfl.http.answers import Answer, Response, json_response
+from anfl.registry.errors import invalid_parameter
+from anfl.registry.policies import AliasPolicy, Policies, Policy
+from services.model_registry.parameters import Kind, read
+
+ALL = "/v1/models-policies"
+ONE = "/v1/models-policies/{alias}"
+
+
+class PolicyList(msgspec.Struct, frozen=True, kw_only=True):
+    """Policies, by alias."""
+
+    policies: list[AliasPolicy]
+
+
+class PolicyApi:
+    """Tells and sets policies."""
+
+    def __init__(self, policies: Policies) -> None:
+        self._policies = policies
+
+    def handlers(self) -> dict[tuple[str, str], StarletteHandler]:
+        """The routes, by (method, path)."""
+        return {("GET", ALL): self._list, ("PUT", ONE): self._put, ("DELETE", ONE): self._delete}
+
+    async def _list(self, _request: Request, principal: Principal) -> Response:
+        return json_response(PolicyList(policies=await asyncio.to_thread(self._policies.all, principal.tenant)))
+
+    async def _put(self, request: Request, principal: Principal) -> Response:
+        given = await read(request, {"require": Kind.TEXTS, "approvals": Kind.INTEGER})
+        try:
+            policy = msgspec.convert(
+                {"require": given.texts("require"), "approvals": given.number("approvals", 2)}, Policy
+            )
+        except msgspec.ValidationError as error:
+            raise invalid_parameter(f"That is no policy: {error}.", field="require") from None
+        put = partial(
+            self._policies.put,
+            principal.tenant,
+            request.path_params["alias"],
+            by=principal.subject,
+            require=policy.require,
+            approvals=policy.approvals,
+        )
+        return json_response(await asyncio.to_thread(put))
+
+    async def _delete(self, request: Request, principal: Principal) -> Response:
+        alias = request.path_params["alias"]
+        await asyncio.to_thread(self._policies.delete, principal.tenant, alias, by=principal.subject)
+        return Answer(b"", 204)

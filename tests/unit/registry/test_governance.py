@@ -1,0 +1,353 @@
+"""Policies of aliases and approvals: who may let a version through, and that no race opens the gate."""
+
+import uuid
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from anfl.auth.principal import Principal
+from anfl.problems import Problem
+from anfl.registry.approvals import OPEN, Approval, ApprovalStatus
+from anfl.registry.entities import Verdict, VerdictStatus
+from anfl.registry.policies import Policy, Requirement
+from anfl.registry.registry import Registry, build_registry
+from anfl.registry.requests import ValidationQueue
+from services.model_registry.app import assemble
+from tests.unit.registry.conftest import BUCKET, TABLE
+from tests.unit.registry.test_models import refused, version
+from tests.unit.registry.test_protocol import Caller, TenantInToken
+
+PROD = {"prod": Policy(require=(Requirement.VALIDATED, Requirement.APPROVED), approvals=2)}
+ALIAS = "/api/2.0/mlflow/registered-models/alias"
+APPROVED = (Requirement.APPROVED,)
+
+
+@pytest.fixture(name="process")
+def _process(dynamodb: Any, s3: Any) -> Callable[[], Registry]:
+    return lambda: build_registry(table=TABLE, dynamodb=dynamodb, bucket=BUCKET, s3=s3, policies=PROD)
+
+
+@pytest.fixture(name="bert")
+def _bert(registry: Registry) -> Registry:
+    """A registry with two versions of one model, the first of which is validated."""
+    registry.models.create("acme", "bert", by="ana")
+    version(registry, "acme", "bert")
+    version(registry, "acme", "bert")
+    validate(registry, VerdictStatus.VALIDATED)
+    return registry
+
+
+def validate(registry: Registry, status: VerdictStatus) -> None:
+    verdict = Verdict(status=status, requested_at="2026-01-01", inspected_at="2026-01-01")
+    registry.verdicts.put("acme", registry.versions.get("acme", "bert", 1), verdict, by="model-validation")
+
+
+def ask(registry: Registry, number: int = 1, *, by: str = "ana", alias: str = "prod") -> Approval:
+    return registry.approvals.request("acme", "bert", number, by=by, alias=alias)
+
+
+def approve(registry: Registry, approval: Approval, *people: str) -> None:
+    for person in people:
+        registry.approvals.approve("acme", "bert", approval.id, by=person)
+
+
+def set_alias(registry: Registry, alias: str = "prod", number: int = 1) -> None:
+    registry.models.set_alias("acme", "bert", alias, number, by="ana")
+
+
+def missing(registry: Registry, alias: str = "prod", number: int = 1) -> set[str]:
+    """What the gate says is missing; nothing where it opens."""
+    try:
+        set_alias(registry, alias, number)
+    except Problem as problem:
+        refusal = problem
+    else:
+        return set()
+    assert (refusal.status, refusal.code) == (409, "alias_policy_unmet")
+    lacking = refusal.extensions["missing"]
+    assert isinstance(lacking, dict)
+    assert all(f"{name} ({reason})" in refusal.detail for name, reason in lacking.items())
+    return set(lacking)
+
+
+def test_prod_takes_a_verdict_and_two_people_who_did_not_ask(bert: Registry) -> None:
+    assert missing(bert) == {"approved"}
+    approval = ask(bert, by="ana")
+    assert refused("own_request", bert.approvals.approve, "acme", "bert", approval.id, by="ana")
+    approve(bert, approval, "ben")
+    assert missing(bert) == {"approved"}
+    assert "another person" in refused(
+        "already_approved", bert.approvals.approve, "acme", "bert", approval.id, by="ben"
+    )
+    approve(bert, approval, "cid")
+    assert bert.approvals.get("acme", "bert", approval.id).status is ApprovalStatus.APPROVED
+    assert missing(bert) == set()
+    assert bert.models.by_alias("acme", "bert", "prod").version.number == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "lacking"),
+    [
+        (VerdictStatus.PENDING, {"validated"}),
+        (VerdictStatus.QUARANTINED, {"validated"}),
+        (VerdictStatus.REJECTED, {"validated"}),
+        (VerdictStatus.VALIDATED, set()),
+    ],
+)
+def test_only_a_verdict_that_is_validated_counts(bert: Registry, status: VerdictStatus, lacking: set[str]) -> None:
+    approve(bert, ask(bert), "ben", "cid")
+    validate(bert, status)
+    assert missing(bert) == lacking
+
+
+def test_an_approval_is_for_one_version_and_one_alias(bert: Registry) -> None:
+    bert.policies.put("acme", "canary", by="root", require=APPROVED, approvals=1)
+    approve(bert, ask(bert), "ben", "cid")
+    assert missing(bert, number=2) == {"validated", "approved"}
+    assert missing(bert, "canary") == {"approved"}
+    assert missing(bert, "anything") == set()
+
+
+def test_an_approval_is_bound_to_what_the_version_was(bert: Registry, dynamodb: Any) -> None:
+    approval = ask(bert)
+    approve(bert, approval, "ben", "cid")
+    found = bert.versions.get("acme", "bert", 1)
+    assert approval.digest == found.version.digest
+    assert bert.approvals.holding("acme", found.model, found.version, "prod") == {"ben", "cid"}
+    (item,) = (i for i in dynamodb.scan(TableName=TABLE)["Items"] if i["sk"]["S"].startswith("approval#"))
+    other = msgspec.structs.replace(found.version, digest="0" * 64)
+    assert bert.approvals.holding("acme", found.model, other, "prod") == set()
+    assert item["digest"]["S"] == approval.digest
+    bert.models.delete("acme", "bert", by="ana")
+    bert.models.create("acme", "bert", by="ana")
+    version(bert, "acme", "bert")
+    validate(bert, VerdictStatus.VALIDATED)
+    assert missing(bert) == {"approved"}, "another model's approval"
+
+
+@pytest.mark.parametrize("end", ["reject", "withdraw"])
+def test_what_is_rejected_or_withdrawn_no_longer_counts_and_stays_so(bert: Registry, end: str) -> None:
+    approval = ask(bert)
+    approve(bert, approval, "ben", "cid")
+    person = "dan" if end == "reject" else "ana"
+    done = getattr(bert.approvals, end)("acme", "bert", approval.id, by=person, comment="no")
+    assert (done.ended.by, done.ended.comment) == (person, "no")
+    assert missing(bert) == {"approved"}
+    for again in (bert.approvals.approve, bert.approvals.reject):
+        assert refused("approval_decided", again, "acme", "bert", approval.id, by="eve")
+    assert ask(bert).id != approval.id, "it may be asked again"
+
+
+def test_who_asked_withdraws_and_others_reject(bert: Registry) -> None:
+    approval = ask(bert)
+    refused("own_request", bert.approvals.reject, "acme", "bert", approval.id, by="ana")
+    refused("not_own_request", bert.approvals.withdraw, "acme", "bert", approval.id, by="ben")
+    refused("approval_open", ask, bert)
+    refused("resource_does_not_exist", ask, bert, 7)
+    refused("resource_does_not_exist", bert.approvals.get, "acme", "bert", "1-x")
+    refused("resource_does_not_exist", bert.approvals.get, "other", "bert", approval.id)
+
+
+def test_a_tenant_may_ask_for_more_than_the_deployment_but_not_for_less(bert: Registry) -> None:
+    put = bert.policies.put
+    assert "validated is missing" in refused(
+        "invalid_parameter_value", put, "acme", "prod", by="root", require=APPROVED
+    )
+    both = (Requirement.VALIDATED, Requirement.APPROVED)
+    refused("invalid_parameter_value", put, "acme", "prod", by="root", require=both, approvals=1)
+    put("acme", "prod", by="root", require=both, approvals=3)
+    approve(bert, ask(bert), "ben", "cid")
+    assert missing(bert) == {"approved"}
+    assert {one.alias: one.origin for one in bert.policies.all("acme")} == {"prod": "tenant"}
+    assert {one.alias: one.origin for one in bert.policies.all("other")} == {"prod": "deployment"}
+    bert.policies.delete("acme", "prod", by="root")
+    assert missing(bert) == set()
+    refused("resource_does_not_exist", bert.policies.delete, "acme", "prod", by="root")
+
+
+def test_policies_and_approvals_are_audited(bert: Registry) -> None:
+    bert.policies.put("acme", "canary", by="root", require=APPROVED, approvals=1)
+    bert.policies.delete("acme", "canary", by="root")
+    approval = ask(bert)
+    approve(bert, approval, "ben")
+    bert.approvals.withdraw("acme", "bert", approval.id, by="ana")
+    own = [(entry.by, entry.action) for entry in bert.trails.of_tenant("acme").entries]
+    assert own == [("root", "policy.set"), ("root", "policy.deleted")]
+    told = [(entry.by, entry.action) for entry in bert.trails.of_model("acme", "bert").entries]
+    assert told[-3:] == [("ana", "approval.requested"), ("ben", "approval.given"), ("ana", "approval.withdrawn")]
+
+
+INTERFERENCES: dict[str, tuple[Callable[[Registry, Approval], object], set[str]]] = {
+    "the verdict is taken back": (lambda r, _: validate(r, VerdictStatus.QUARANTINED), {"validated"}),
+    "the approval is rejected": (
+        lambda r, a: r.approvals.reject("acme", "bert", a.id, by="dan"),
+        {"approved"},
+    ),
+    "the approval is withdrawn": (lambda r, a: r.approvals.withdraw("acme", "bert", a.id, by="ana"), {"approved"}),
+    "the policy asks for more": (
+        lambda r, _: r.policies.put("acme", "prod", by="root", require=(*Requirement,), approvals=2),
+        {"signed"},
+    ),
+}
+
+
+@pytest.mark.parametrize("how", INTERFERENCES)
+def test_what_changes_between_the_decision_and_its_transaction_closes_the_gate(
+    bert: Registry, dynamodb: Any, s3: Any, how: str
+) -> None:
+    approval = ask(bert)
+    approve(bert, approval, "ben", "cid")
+    interfere, lacking = INTERFERENCES[how]
+    # Past the turns of `OneAtATime`: this happens within one.
+    other = build_registry(table=TABLE, dynamodb=dynamodb._client, bucket=BUCKET, s3=s3, policies=PROD)
+    done: list[str] = []
+
+    def before_write(**_: Any) -> None:
+        if not done:
+            done.append(how)
+            interfere(other, approval)
+
+    # The client of the first process is told just before it sends its transaction.
+    dynamodb.meta.events.register_first(
+        "provide-client-params.dynamodb.TransactWriteItems", before_write, unique_id="interfere"
+    )
+    try:
+        assert missing(bert) == lacking
+    finally:
+        dynamodb.meta.events.unregister("provide-client-params.dynamodb.TransactWriteItems", unique_id="interfere")
+    assert done
+    assert bert.models.get("acme", "bert")[0].aliases == {}
+
+
+def test_one_person_in_many_processes_counts_once(bert: Registry, process: Callable[[], Registry]) -> None:
+    approval = ask(bert)
+
+    def attempt(registry: Registry) -> str:
+        try:
+            registry.approvals.approve("acme", "bert", approval.id, by="ben")
+        except Problem as problem:
+            return problem.code
+        return "approved"
+
+    with ThreadPoolExecutor(8) as pool:
+        outcomes = Counter(pool.map(attempt, [process() for _ in range(8)]))
+    assert outcomes == {"approved": 1, "already_approved": 7}
+    assert missing(bert) == {"approved"}
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["ask", "approve", "reject", "withdraw"]), st.sampled_from(["ana", "ben", "cid"])),
+        max_size=12,
+    )
+)
+def test_the_gate_opens_exactly_for_two_others(process: Callable[[], Registry], steps: list[tuple[str, str]]) -> None:
+    """Whatever people do in whatever order, beside a model of the rules."""
+    registry = process()
+    name = uuid.uuid4().hex
+    registry.models.create("acme", name, by="ana")
+    registry.versions.create("acme", name, source="s3://b/m", location="s3://b/m", by="ana")
+    asked, agreed, current = "", set[str](), ""
+    for step, person in steps:
+        try:
+            if step == "ask":
+                current = registry.approvals.request("acme", name, 1, by=person, alias="prod").id
+                assert not asked
+                asked, agreed = person, set()
+            elif current:
+                getattr(registry.approvals, step)("acme", name, current, by=person)
+                assert asked
+                assert (person == asked) is (step == "withdraw")
+                if step == "approve":
+                    assert person not in agreed
+                    agreed.add(person)
+                else:
+                    asked, agreed = "", set()
+        except Problem as problem:
+            if problem.status not in (403, 409):
+                raise
+    found = registry.versions.get("acme", name, 1)
+    assert registry.approvals.holding("acme", found.model, found.version, "prod") == agreed
+    assert asked not in agreed
+    is_open = [one for one in registry.approvals.all("acme", name) if one.status in OPEN]
+    assert len(is_open) == bool(asked)
+
+
+@pytest.fixture(name="call")
+def _call(bert: Registry, queue: ValidationQueue) -> Caller:
+    return Caller(assemble(bert, queue, verifier=People()))
+
+
+class People(TenantInToken):
+    """Tokens are ``<tenant>.<role>.<person>``."""
+
+    def cached(self, token: str) -> Principal | None:
+        head, _, person = token.rpartition(".")
+        found = super().cached(head)
+        return None if found is None else msgspec.structs.replace(found, subject=f"acme.{person}")
+
+
+def test_both_protocols_refuse_in_their_own_form_and_name_what_is_missing(call: Caller) -> None:
+    token = "acme.registrar.ana"
+    mlflow = call("POST", ALIAS, {"name": "bert", "alias": "prod", "version": "2"}, token=token)
+    assert (mlflow.status_code, mlflow.json()["error_code"]) == (409, "RESOURCE_CONFLICT")
+    assert "validated (its validation is absent)" in mlflow.json()["message"]
+    assert "approved (0 of 2 people have approved it)" in mlflow.json()["message"]
+    own = call("PUT", "/v1/models/bert/aliases/prod", {"version": 2}, token=token)
+    assert (own.status_code, own.headers["content-type"]) == (409, "application/problem+json")
+    assert own.json()["code"] == "alias_policy_unmet"
+    assert own.json()["missing"].keys() == {"validated", "approved"}
+
+
+def test_people_let_a_version_through_over_the_api(call: Caller) -> None:
+    asked = call(
+        "POST", "/v1/models/bert/versions/1/approvals", {"alias": "prod", "comment": "c"}, token="acme.registrar.ana"
+    )
+    assert asked.status_code == 201
+    one = f"/v1/models/bert/approvals/{asked.json()['id']}"
+    assert call("POST", f"{one}/approve", {}, token="acme.registrar.ben").status_code == 403
+    assert call("POST", f"{one}/approve", {}, token="acme.admin.ana").json()["code"] == "own_request"
+    assert call("POST", f"{one}/approve", {"comment": "ok"}, token="acme.approver.ben").status_code == 200
+    listed = call("GET", "/v1/models/bert/approvals?status=PENDING&version=1&alias=prod", token="acme.reader.x")
+    assert [[given["by"] for given in one["approvals"]] for one in listed.json()["approvals"]] == [["acme.ben"]]
+    assert call("GET", "/v1/models/bert/approvals?status=X", token="acme.reader.x").status_code == 400
+    assert call("POST", f"{one}/approve", {}, token="acme.approver.cid").json()["status"] == "APPROVED"
+    assert call("GET", one, token="acme.reader.x").json()["status"] == "APPROVED"
+    done = call("PUT", "/v1/models/bert/aliases/prod", {"version": 1}, token="acme.registrar.ana")
+    assert (done.status_code, done.json()) == (200, {"name": "bert", "alias": "prod", "version": 1})
+    assert call("DELETE", "/v1/models/bert/aliases/prod", {}, token="acme.registrar.ana").status_code == 204
+
+
+def test_only_admins_set_policies(call: Caller) -> None:
+    path, body = "/v1/models-policies/canary", {"require": ["validated"]}
+    for role, status in (("reader", 403), ("registrar", 403), ("approver", 403), ("admin", 200)):
+        assert call("PUT", path, body, token=f"acme.{role}.x").status_code == status
+    for wrong in ({"require": ["nonsense"]}, {"approvals": 0}, {"require": "signed"}, {"approvals": 9}):
+        assert call("PUT", path, wrong, token="acme.admin.x").status_code == 400, wrong
+    policies = call("GET", "/v1/models-policies", token="acme.reader.x").json()["policies"]
+    assert [(one["alias"], one["require"], one["origin"]) for one in policies] == [
+        ("canary", ["validated"], "tenant"),
+        ("prod", ["validated", "approved"], "deployment"),
+    ]
+    assert call("DELETE", path, {}, token="acme.admin.x").status_code == 204
+    assert call("DELETE", path, {}, token="acme.admin.x").status_code == 404
+
+
+def test_what_governance_costs(bert: Registry, calls: Counter[str]) -> None:
+    calls.clear()
+    approval = ask(bert)
+    assert calls == {"BatchGetItem": 1, "Query": 1, "TransactWriteItems": 1}
+    calls.clear()
+    approve(bert, approval, "ben")
+    assert calls == {"GetItem": 3, "TransactWriteItems": 1}
+    approve(bert, approval, "cid")
+    calls.clear()
+    set_alias(bert)
+    assert calls == {"BatchGetItem": 1, "GetItem": 2, "Query": 1, "TransactWriteItems": 1}
