@@ -1,187 +1,177 @@
-"""What is known of imports, in the catalogue table.
+"""Which imports there are, and how far they are: items of the catalogue table, ``pk = T#<tenant>``, ``sk = I#<id>``.
 
-An import is ``pk = T#<tenant>``, ``sk = I#<id>``; each of its chunks that is done is ``pk = I#<id>``,
-``sk = K#<number>``. A chunk's item and its share of the import's counters are written in one transaction, so that a
-chunk counts once however often it was delivered.
+Ids begin with the time, so that a tenant's imports stand in their order. Items go `KEPT_SECONDS` after they were made.
 """
 
+import secrets
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 from boto3.dynamodb.conditions import Attr, Key
-from botocore.exceptions import BotoCoreError, ClientError
 
-from anfl.problems import Problem, not_found, unavailable
-from anfl.resources import PARTITION_KEY, SORT_KEY
-from anfl.vectors.imports.model import MAX_ERRORS, Chunk, ChunkOutcome, Progress, RowError, State
+from anfl.problems import Problem, not_found
+from anfl.resources import CATALOGUE, PARTITION_KEY, SORT_KEY
+from anfl.vectors.imports.model import Failure, File, Record
+from anfl.vectors.imports.table import ConditionError, answering
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.service_resource import Table
 
-_ABSENT = f"attribute_not_exists({PARTITION_KEY})"
-_PRESENT = f"attribute_exists({PARTITION_KEY})"
+KEPT_SECONDS = 90 * 24 * 3600
+"""How long an import is known."""
+_FIXED = "import"
+_FAILURE = "failed_because"
+
+
+class _Fixed(msgspec.Struct, frozen=True, kw_only=True):
+    """What never changes of an import."""
+
+    collection: str
+    incarnation: str
+    files: tuple[File, ...]
+    created_at: float
 
 
 class Records:
     """The imports of every tenant."""
 
     def __init__(self, table: "Table") -> None:
-        self._table = table
+        self.table = table
 
-    def begin(self, tenant: str, import_id: str, collection: str) -> None:
-        """Note a new import; no error where an earlier attempt did.
+    def add(self, record: Record) -> None:
+        """Note a new import.
 
         :raises Problem: 503.
         """
-        self._update(tenant, import_id, "SET #collection = :collection", {":collection": collection}, new=True)
+        fixed = _Fixed(
+            collection=record.collection,
+            incarnation=record.incarnation,
+            files=record.files,
+            created_at=record.created_at,
+        )
+        item: dict[str, Any] = {
+            **key_of(record.tenant, record.id),
+            _FIXED: msgspec.json.encode(fixed).decode(),
+            str(CATALOGUE.ttl_attribute): int(record.created_at) + KEPT_SECONDS,
+        }
+        with answering():
+            self.table.put_item(Item=item)
 
-    def cut(self, tenant: str, import_id: str, chunks: int) -> None:
-        """Note how many chunks the file has; whoever cuts it comes to the same number.
+    def get(self, tenant: str, import_id: str) -> Record:
+        """An import.
 
         :raises Problem: 404 ``import_not_found``, 503.
         """
-        self._update(tenant, import_id, "SET #chunks = :chunks", {":chunks": chunks})
+        with answering():
+            item = self.table.get_item(Key=key_of(tenant, import_id), ConsistentRead=True).get("Item")
+        if item is None:
+            raise absent(import_id)
+        return _record(item)
 
-    def fail(self, tenant: str, import_id: str, reason: str) -> None:
+    def page(self, tenant: str, *, limit: int, before: str | None, collection: str | None) -> tuple[list[Record], bool]:
+        """A tenant's imports, the newest first, those ``before`` an id; and whether there may be more.
+
+        :param collection: only those into it.
+        :raises Problem: 503.
+        """
+        found: list[Record] = []
+        bound = Key(SORT_KEY).begins_with("I#") if before is None else Key(SORT_KEY).between("I#", f"I#{before}")
+        given: dict[str, Any] = {
+            "KeyConditionExpression": Key(PARTITION_KEY).eq(f"T#{tenant}") & bound,
+            "ScanIndexForward": False,
+        }
+        while True:
+            with answering():
+                page = self.table.query(**given)
+            records = (_record(item) for item in page["Items"])
+            found += [each for each in records if each.id != before and collection in (None, each.collection)]
+            if len(found) > limit or "LastEvaluatedKey" not in page:
+                return found[:limit], len(found) > limit
+            given["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+
+    def start(self, tenant: str, import_id: str, *, at: float) -> None:
+        """Note when its files were complete; the first time stays.
+
+        :raises Problem: 404 ``import_not_found``, 503.
+        """
+        self._update(tenant, import_id, "SET started_at = if_not_exists(started_at, :at)", {":at": str(at)})
+
+    def cut(self, tenant: str, import_id: str, *, chunks: int, rows: int) -> None:
+        """Note what its files hold; whoever looks through them comes to the same.
+
+        :raises Problem: 404 ``import_not_found``, 503.
+        """
+        self._update(
+            tenant, import_id, "SET chunks_found = :chunks, rows_found = :rows", {":chunks": chunks, ":rows": rows}
+        )
+
+    def fail(self, tenant: str, import_id: str, failure: Failure) -> None:
         """Note why the import cannot go on; the first reason stays.
 
         :raises Problem: 404 ``import_not_found``, 503.
         """
-        self._update(tenant, import_id, "SET #reason = if_not_exists(#reason, :reason)", {":reason": reason})
+        reason = {":failure": msgspec.json.encode(failure).decode()}
+        self._update(tenant, import_id, "SET failed_because = if_not_exists(failed_because, :failure)", reason)
 
     def go_on(self, tenant: str, import_id: str) -> None:
         """Forget why it failed: it is tried again.
 
         :raises Problem: 404 ``import_not_found``, 503.
         """
-        self._update(tenant, import_id, "REMOVE #reason", {})
+        self._update(tenant, import_id, "REMOVE failed_because", {})
 
-    def is_done(self, chunk: Chunk) -> bool:
-        """Whether the chunk was done already.
-
-        :raises Problem: 503.
-        """
-        return "Item" in self._call(self._table.get_item, Key=_chunk_key(chunk), ConsistentRead=True)
-
-    def done(self, chunk: Chunk, outcome: ChunkOutcome) -> None:
-        """Note what became of a chunk, and count it; no effect where it was counted.
+    def cancel(self, tenant: str, import_id: str, *, at: float) -> None:
+        """Note that nothing more is to be stored.
 
         :raises Problem: 404 ``import_not_found``, 503.
         """
-        item = {**_chunk_key(chunk), "errors": msgspec.json.encode(outcome.errors).decode()}
-        counted = {
-            "TableName": self._table.name,
-            "Key": _key(chunk.tenant, chunk.import_id),
-            "ConditionExpression": _PRESENT,
-            "UpdateExpression": "ADD #done :one, #stored :stored, #refused :refused",
-            "ExpressionAttributeNames": {"#done": "chunks_done", "#stored": "stored", "#refused": "refused"},
-            "ExpressionAttributeValues": {":one": 1, ":stored": outcome.stored, ":refused": outcome.refused},
-        }
-        noted = {"TableName": self._table.name, "Item": item, "ConditionExpression": _ABSENT}
+        self._update(tenant, import_id, "SET cancelled_at = if_not_exists(cancelled_at, :at)", {":at": str(at)})
+
+    def _update(self, tenant: str, import_id: str, expression: str, values: Mapping[str, Any]) -> None:
+        given: dict[str, Any] = {"ExpressionAttributeValues": values} if values else {}
         try:
-            self._table.meta.client.transact_write_items(
-                TransactItems=[{"Put": noted}, {"Update": counted}]  # type: ignore[typeddict-item]
-            )
-        except ClientError as error:
-            first, second = [*map(_code, error.response.get("CancellationReasons", [])), "", ""][:2]
-            if first == "ConditionalCheckFailed":
-                return
-            raise (_absent(chunk.import_id) if second == "ConditionalCheckFailed" else _unavailable()) from error
-        except BotoCoreError as error:
-            raise _unavailable() from error
-
-    def progress(self, tenant: str, import_id: str) -> Progress:
-        """How far an import is.
-
-        :raises Problem: 404 ``import_not_found``, 503.
-        """
-        item = self._call(self._table.get_item, Key=_key(tenant, import_id), ConsistentRead=True).get("Item")
-        if item is None:
-            raise _absent(import_id)
-        chunks = None if "chunks" not in item else int(item["chunks"])
-        chunks_done, refused = int(item.get("chunks_done", 0)), int(item.get("refused", 0))
-        reason = item.get("reason")
-        return Progress(
-            id=import_id,
-            collection=item["collection"],
-            state=_state(chunks, chunks_done, failed=reason is not None),
-            chunks=chunks or 0,
-            chunks_done=chunks_done,
-            stored=int(item.get("stored", 0)),
-            refused=refused,
-            errors=self._errors(import_id) if refused else (),
-            reason=reason,
-        )
-
-    def _errors(self, import_id: str) -> tuple[RowError, ...]:
-        """The first ones, by row."""
-        found: list[RowError] = []
-        start: dict[str, Any] = {}
-        while len(found) < MAX_ERRORS:
-            page = self._call(
-                self._table.query, KeyConditionExpression=Key(PARTITION_KEY).eq(f"I#{import_id}"), **start
-            )
-            for item in page["Items"]:
-                found += msgspec.json.decode(item["errors"], type=list[RowError])
-            if "LastEvaluatedKey" not in page:
-                break
-            start = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
-        return tuple(found[:MAX_ERRORS])
-
-    def _update(
-        self, tenant: str, import_id: str, expression: str, values: dict[str, Any], *, new: bool = False
-    ) -> None:
-        member = expression.partition("#")[2].split()[0].rstrip(",")
-        given: dict[str, Any] = {
-            "Key": _key(tenant, import_id),
-            "UpdateExpression": expression,
-            "ExpressionAttributeNames": {f"#{member}": member},
-        }
-        if values:
-            given["ExpressionAttributeValues"] = values
-        if not new:
-            given["ConditionExpression"] = Attr(PARTITION_KEY).exists()
-        try:
-            self._call(self._table.update_item, **given)
-        except Problem as problem:
-            if _is_condition(problem.__cause__):
-                raise _absent(import_id) from problem
-            raise
-
-    def _call(self, operation: Any, **given: Any) -> Any:  # noqa: ANN401 - whatever the operation takes and answers
-        try:
-            return operation(**given)
-        except (BotoCoreError, ClientError) as error:
-            raise _unavailable() from error
+            with answering():
+                self.table.update_item(
+                    Key=key_of(tenant, import_id),
+                    UpdateExpression=expression,
+                    ConditionExpression=Attr(PARTITION_KEY).exists(),
+                    **given,
+                )
+        except ConditionError as error:
+            raise absent(import_id) from error
 
 
-def _state(chunks: int | None, done: int, *, failed: bool) -> State:
-    if failed:
-        return State.FAILED
-    if chunks is None:
-        return State.PENDING
-    return State.DONE if done == chunks else State.RUNNING
+def new_id(now: float) -> str:
+    """An id for an import that is made ``now``, seconds since the epoch; later ones are greater."""
+    return f"{int(now * 1000):012x}{secrets.token_hex(10)}"
 
 
-def _key(tenant: str, import_id: str) -> dict[str, str]:
+def key_of(tenant: str, import_id: str) -> dict[str, str]:
+    """Of an import's item."""
     return {PARTITION_KEY: f"T#{tenant}", SORT_KEY: f"I#{import_id}"}
 
 
-def _chunk_key(chunk: Chunk) -> dict[str, str]:
-    return {PARTITION_KEY: f"I#{chunk.import_id}", SORT_KEY: f"K#{chunk.number:08}"}
-
-
-def _code(reason: Any) -> str:  # noqa: ANN401 - botocore's
-    return str(reason.get("Code", ""))
-
-
-def _is_condition(error: BaseException | None) -> bool:
-    return isinstance(error, ClientError) and error.response["Error"]["Code"] == "ConditionalCheckFailedException"
-
-
-def _absent(import_id: str) -> Problem:
+def absent(import_id: str) -> Problem:
+    """404: there is none."""
     return not_found(f"There is no import {import_id}.", code="import_not_found")
 
 
-def _unavailable() -> Problem:
-    return unavailable("The catalogue does not answer; try again.", code="catalogue_unavailable")
+def _record(item: Mapping[str, Any]) -> Record:
+    fixed = msgspec.json.decode(item[_FIXED], type=_Fixed)
+    return Record(
+        tenant=item[PARTITION_KEY].removeprefix("T#"),
+        id=item[SORT_KEY].removeprefix("I#"),
+        collection=fixed.collection,
+        incarnation=fixed.incarnation,
+        files=fixed.files,
+        created_at=fixed.created_at,
+        started_at=float(item["started_at"]) if "started_at" in item else None,
+        cancelled="cancelled_at" in item,
+        rows=int(item["rows_found"]) if "rows_found" in item else None,
+        chunks=int(item["chunks_found"]) if "chunks_found" in item else None,
+        chunks_done=int(item.get("chunks_done", 0)),
+        stored=int(item.get("rows_stored", 0)),
+        refused=int(item.get("rows_refused", 0)),
+        failure=msgspec.json.decode(item[_FAILURE], type=Failure) if _FAILURE in item else None,
+    )

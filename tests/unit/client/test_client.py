@@ -26,6 +26,7 @@ from anfl.client.retries import ATTEMPTS
 from anfl.client.rows import BATCH_BYTES, batches
 from anfl.vectors.catalogue import Catalogue
 from anfl.vectors.clock import Clock
+from anfl.vectors.imports.imports import Imports
 from anfl.vectors.objects import S3ObjectStore
 from anfl.vectors.store import VectorStore
 from services.vector_store.app import assemble
@@ -216,12 +217,12 @@ def test_a_position_goes_with_reads_of_its_own_collection(client: Client, words:
     assert json.loads(way.seen[-1].content)["min_sequence"] == "1.0"
 
 
-def test_who_wrote_sees_it_on_another_node(catalogue: Catalogue, objects: S3ObjectStore) -> None:
+def test_who_wrote_sees_it_on_another_node(catalogue: Catalogue, objects: S3ObjectStore, imports: Imports) -> None:
     """Two nodes that know nothing of each other, and a balancer that takes turns."""
     nodes = [VectorStore(catalogue, storage(objects, clock=Clock())) for _ in range(2)]
     with (
-        served(assemble(nodes[0], verifier=PlainTokens())) as one,
-        served(assemble(nodes[1], verifier=PlainTokens())) as other,
+        served(assemble(nodes[0], imports, verifier=PlainTokens())) as one,
+        served(assemble(nodes[1], imports, verifier=PlainTokens())) as other,
         Client(one, token=TOKEN) as here,
         Client(other, token=TOKEN) as there,
     ):
