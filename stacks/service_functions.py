@@ -16,6 +16,9 @@ from stacks.models import Settings
 from stacks.security import SecurityStack
 from stacks.storage import StorageStack
 
+CHUNKS_AT_ONCE = 4
+"""Invocations that store chunks at a time: more of them would only take one log's next slot from each other."""
+
 
 def functions_in(
     stack: AnflStack,
@@ -62,9 +65,9 @@ def _size(settings: Settings, function: Function) -> FunctionSize:
 
 def _consume(stack: AnflStack, functions: Mapping[Function, PythonFunction], storage: StorageStack) -> None:
     """A message at a time: a chunk or a model fills a whole invocation."""
-    for function, queue in (
-        (Function.VECTOR_PROCESSING, storage.chunks.queue),
-        (Function.MODEL_VALIDATION, storage.validation.queue),
+    for function, queue, at_once in (
+        (Function.VECTOR_PROCESSING, storage.chunks.queue, CHUNKS_AT_ONCE),
+        (Function.MODEL_VALIDATION, storage.validation.queue, None),
     ):
         lambda_.EventSourceMapping(
             stack,
@@ -72,5 +75,6 @@ def _consume(stack: AnflStack, functions: Mapping[Function, PythonFunction], sto
             target=functions[function],
             event_source_arn=queue.queue_arn,
             batch_size=1,
+            max_concurrency=at_once,
             report_batch_item_failures=True,
         )
