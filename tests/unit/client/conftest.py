@@ -21,6 +21,7 @@ objects = vectors._objects
 store = vectors._store
 place = vectors._place
 imports = vectors._imports
+door = vectors._door
 
 
 class FaultyWay(httpx.HTTPTransport):

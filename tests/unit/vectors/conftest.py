@@ -14,7 +14,7 @@ from anfl.vectors.imports.imports import Imports
 from anfl.vectors.objects import S3ObjectStore
 from anfl.vectors.store import VectorStore
 from tests.unit.vectors.builders import storage
-from tests.unit.vectors.importing import BUCKET, TABLE, Place
+from tests.unit.vectors.importing import BUCKET, TABLE, Door, Place
 
 
 def create_table(session: boto3.session.Session, name: str) -> None:
@@ -74,3 +74,15 @@ def _place(session: boto3.session.Session, catalogue: Catalogue, store: VectorSt
 @pytest.fixture(name="imports")
 def _imports(place: Place) -> Imports:
     return place.imports
+
+
+@pytest.fixture(name="door")
+def _door(place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[Door]:
+    """Parts of 64 bytes are put on loopback."""
+    door = Door(place.client)
+    monkeypatch.setattr(place.files, "_signed", door.signed)
+    monkeypatch.setattr("anfl.vectors.imports.files.PART_BYTES", 64)
+    monkeypatch.setattr("moto.s3.models.S3_UPLOAD_PART_MIN_SIZE", 1)
+    yield door
+    door.shutdown()
+    door.server_close()

@@ -2,10 +2,12 @@
 
 import io
 import json
+import threading
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import boto3
 import msgspec
@@ -148,3 +150,46 @@ def npy_of(array: Any) -> bytes:
     buffer = io.BytesIO()
     np.save(buffer, array)
     return buffer.getvalue()
+
+
+class Door(ThreadingHTTPServer):
+    """Where parts are put: hands them to S3, after as many refusals as a test wants."""
+
+    def __init__(self, client: Any) -> None:
+        super().__init__(("127.0.0.1", 0), _Putting)
+        self.client = client
+        self.refusals: list[int] = []
+        """Statuses that are answered first."""
+        self.seen: list[tuple[str, str | None]] = []
+        """Path and authorization of each request."""
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    def signed(self, target: dict[str, str], piece: Any) -> str:
+        """In place of S3's own addresses."""
+        query = urlencode({"uploadId": target["UploadId"], "partNumber": piece.number})
+        return f"http://127.0.0.1:{self.server_port}/{target['Key']}?{query}"
+
+
+class _Putting(BaseHTTPRequestHandler):
+    server: Door
+
+    def do_PUT(self) -> None:
+        """Take one part."""
+        data = self.rfile.read(int(self.headers["content-length"]))
+        place, query = urlsplit(self.path), parse_qs(urlsplit(self.path).query)
+        self.server.seen.append((place.path, self.headers.get("authorization")))
+        status = self.server.refusals.pop(0) if self.server.refusals else 200
+        if status == 200:
+            self.server.client.upload_part(
+                Bucket=BUCKET,
+                Key=place.path.removeprefix("/"),
+                UploadId=query["uploadId"][0],
+                PartNumber=int(query["partNumber"][0]),
+                Body=data,
+            )
+        self.send_response(status)
+        self.send_header("content-length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Quietly."""
