@@ -2,6 +2,9 @@
 
 import os
 import signal
+from collections.abc import Iterator
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 from anfl import aws
 from anfl.vectors import build as vectors
@@ -11,16 +14,45 @@ from anfl.vectors.imports.chunk_records import ChunkRecords
 from anfl.vectors.imports.chunks import LinesOf
 from anfl.vectors.imports.consuming import Consumer
 from anfl.vectors.imports.cutter import Cutter
+from anfl.vectors.imports.files import Files
 from anfl.vectors.imports.jobs import SqsQueue
+from anfl.vectors.imports.lines import Candidate
+from anfl.vectors.imports.model import Chunk, Format, Record, Span
 from anfl.vectors.imports.records import Records
 from anfl.vectors.imports.worker import Worker
+from anfl.vectors.model import Collection
 from anfl.vectors.store import VectorStore
 from anfl.vectors.tails import SharedTails
+
+if TYPE_CHECKING:
+    from anfl.vectors.imports.tables import Tables
 
 THREADS = 2
 """One reads and prepares while the other waits for S3."""
 NICENESS = 5
 """Whoever waits for an answer goes first."""
+
+
+class FilesOfAnyFormat:
+    """Rows of every format. pyarrow, which takes a hundred megabytes, is there from the first Parquet file on."""
+
+    def __init__(self, files: Files) -> None:
+        self._files = files
+        self._lines = LinesOf(files)
+
+    def spans(self, record: Record, place: int, collection: Collection) -> list[Span]:
+        """See `anfl.vectors.imports.cutting.Tables.spans`."""
+        return self._tables.spans(record, place, collection)
+
+    def of(self, record: Record, chunk: Chunk) -> Iterator[Candidate]:
+        """See `anfl.vectors.imports.chunks.Rows.of`."""
+        return (self._tables if chunk.format is Format.PARQUET else self._lines).of(record, chunk)
+
+    @cached_property
+    def _tables(self) -> "Tables":
+        from anfl.vectors.imports.tables import Tables
+
+        return Tables(self._files)
 
 
 def run(settings: vectors.Settings, queues: importing.Queues, tails: SharedTails, events: Events) -> None:
@@ -45,8 +77,8 @@ def build_worker(store: VectorStore, *, settings: vectors.Settings, service: Sqs
     """Carries out every job, and leaves chunks of small collections to the function."""
     table = vectors.table_of(settings, aws.session())
     files = importing.files_of(settings, aws.session())
-    records, chunks = Records(table), ChunkRecords(table)
+    records, chunks, rows = Records(table), ChunkRecords(table), FilesOfAnyFormat(files)
     cutter = Cutter(
-        store=store, records=records, chunks=chunks, files=files, tables=None, function=function, service=service
+        store=store, records=records, chunks=chunks, files=files, tables=rows, function=function, service=service
     )
-    return Worker(store=store, records=records, chunks=chunks, files=files, rows=LinesOf(files), cutter=cutter)
+    return Worker(store=store, records=records, chunks=chunks, files=files, rows=rows, cutter=cutter)

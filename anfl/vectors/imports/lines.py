@@ -69,8 +69,12 @@ def _beside(line: bytes, values: Values) -> NewRow:
     _refuse_condition(found.if_version)
     if found.values is not None:
         raise invalid("The values of this import stand in the array.", field="values")
-    packed = Packed(f32=b2a_base64(values.astype("<f4"), newline=False).decode())
-    return NewRow(id=found.id, values=packed, metadata=found.metadata, expires_at=found.expires_at)
+    return NewRow(id=found.id, values=Packed(**packed(values)), metadata=found.metadata, expires_at=found.expires_at)
+
+
+def packed(values: Values) -> dict[str, str]:
+    """``values`` as base64 of little-endian float32 numbers."""
+    return {"f32": b2a_base64(values.astype("<f4"), newline=False).decode()}
 
 
 def _refuse_condition(version: int | None) -> None:

@@ -17,7 +17,6 @@ from botocore.config import Config
 from anfl.vectors.catalogue import Catalogue
 from anfl.vectors.imports.attempts import Attempt
 from anfl.vectors.imports.chunk_records import ChunkRecords
-from anfl.vectors.imports.chunks import LinesOf
 from anfl.vectors.imports.cutter import Cutter
 from anfl.vectors.imports.files import Files
 from anfl.vectors.imports.imports import Imports
@@ -27,6 +26,7 @@ from anfl.vectors.imports.records import Records
 from anfl.vectors.imports.requests import Import, NewFile, NewImport, Uploads
 from anfl.vectors.imports.worker import Worker
 from anfl.vectors.store import VectorStore
+from services.vector_store.jobs import FilesOfAnyFormat
 from tests.unit.vectors.simulated import SimulatedTime
 
 TABLE, BUCKET = "catalogue", "vectors"
@@ -68,12 +68,13 @@ class Place:
             jobs=self.service,
             now=lambda: self.time.seconds,
         )
+        rows = FilesOfAnyFormat(self.files)
         self.cutter = Cutter(
             store=store,
             records=self.records,
             chunks=self.chunks,
             files=self.files,
-            tables=None,
+            tables=rows,
             function=self.function,
             service=self.service,
         )
@@ -82,7 +83,7 @@ class Place:
             records=self.records,
             chunks=self.chunks,
             files=self.files,
-            rows=LinesOf(self.files),
+            rows=rows,
             cutter=self.cutter,
         )
 
