@@ -18,9 +18,9 @@ from anfl.vectors.imports.worker import Worker
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
-HELD_SECONDS = 90
+HELD_SECONDS = 45
 """How long a message is hidden from others; renewed while it is worked on, so that a crash costs no more than this."""
-BEAT_SECONDS = 20.0
+BEAT_SECONDS = 15.0
 PATIENCE_SECONDS = 900.0
 """How long an attempt waits for what is busy."""
 WAIT_SECONDS = 5

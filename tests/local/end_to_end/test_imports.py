@@ -2,16 +2,21 @@
 
 import io
 import json
+import os
+import signal
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from anfl.client import Client, Collection, ImportFailedError
 from anfl.vectors.imports.model import State
+from anfl.vectors.imports.requests import Import
 from tests.local.end_to_end.running import Run
 
 DIMENSION = 16
@@ -53,8 +58,35 @@ def test_lines_and_an_array_by_way_of_the_function(
         [found] = collection.fetch([f"r{number}"], consistency="strong")
         assert found.values is not None
         assert (found.metadata, found.values.tobytes()) == ({"n": number}, values[number].tobytes())
-    log = (run.state / "logs" / "aws.log").read_text() if (run.state / "logs" / "aws.log").exists() else ""
-    assert "message failed" not in log
+    assert "message failed" not in (run.state / "logs" / "aws.log").read_text(), "the function failed"
+
+
+def test_a_table_by_the_service_which_is_killed_meanwhile(
+    client: Client, collection: Collection, tmp_path: Path, run: Run
+) -> None:
+    values = np.random.default_rng(2).normal(size=(ROWS, DIMENSION)).astype(np.float32)
+    columns = {"id": [f"t{n}" for n in range(ROWS)], "values": list(values), "even": [n % 2 == 0 for n in range(ROWS)]}
+    path = tmp_path / "rows.parquet"
+    pq.write_table(pa.table(columns), path, row_group_size=500)
+    begun = client.imports.begin(collection.name, [path])
+    client.imports.send(begun, [path])
+    client.imports.start(begun.id)
+    victim = run.current()["pids"]["vector-store"]
+    killed: list[int] = []
+
+    def kill(shown: Import) -> None:
+        if not killed and shown.chunks_done:
+            os.kill(victim, signal.SIGKILL)
+            killed.append(shown.chunks_done)
+
+    ended = client.imports.wait(begun.id, watch=kill)
+    assert (ended.state, ended.stored, ended.chunks) == (State.DONE, ROWS, ROWS // 500), run.told()
+    assert killed, "it was over before it could be killed"
+    assert killed[0] < ROWS // 500
+    assert collection.count(consistency="strong") == ROWS
+    assert collection.count({"even": True}, consistency="strong") == ROWS // 2
+    stats = client.json("GET", f"/v1/collections/{collection.name}/stats")
+    assert int(stats["sequence"].rpartition(".")[2]) == ROWS // 500, "a write for each chunk, and none twice"
 
 
 def test_rows_that_are_wrong_are_named_and_an_export_comes_back(
