@@ -224,7 +224,7 @@ def _tell(found: Import) -> None:
         )
         console.print(f"Once that is mended: anfl imports redrive {found.id}")
     if found.refused:
-        console.print(f"{found.refused} rows were refused:")
+        console.print(f"{found.refused} {'row was' if found.refused == 1 else 'rows were'} refused:")
         for error in found.errors[:SHOWN_ERRORS]:
             console.print(f"  {error.detail}{_place(msgspec.to_builtins(error))}")
         if found.refused > SHOWN_ERRORS:

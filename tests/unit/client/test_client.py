@@ -32,6 +32,7 @@ from anfl.vectors.store import VectorStore
 from services.vector_store.app import assemble
 from tests.unit.client.conftest import TOKEN, FaultyWay
 from tests.unit.vectors.builders import storage
+from tests.unit.vectors.importing import Door, Place
 from tests.unit.vectors.serving import PlainTokens, served
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "client.md"
@@ -273,9 +274,14 @@ def test_an_export_that_is_cut_off_is_no_end(url: str) -> None:
             next(rows)
 
 
-def test_the_examples_of_the_documentation(url: str) -> None:
+def test_the_examples_of_the_documentation(
+    url: str, place: Place, door: Door, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("anfl.vectors.imports.files.PART_BYTES", 5 * 2**20)
+    monkeypatch.setattr("anfl.client.imports.sleep", lambda _seconds: place.work())
+    assert door.seen == []
     blocks = PAGE.read_text().split("```python\n")[1:]
     assert len(blocks) >= 4
-    names: dict[str, Any] = {"ENDPOINT": url, "TOKEN": TOKEN}
+    names: dict[str, Any] = {"ENDPOINT": url, "TOKEN": TOKEN, "FOLDER": tmp_path}
     for block in blocks:
         exec(compile(block.partition("```")[0], str(PAGE), "exec"), names)  # noqa: S102 - our own page
