@@ -88,8 +88,8 @@ INDEX = "gsi1"
 INDEX_PARTITION_KEY = "gsi1pk"
 INDEX_SORT_KEY = "gsi1sk"
 
-CATALOGUE = Table(name="catalogue", variable=Variable.CATALOGUE_TABLE)
-"""Collections, aliases and imports of the vector store."""
+CATALOGUE = Table(name="catalogue", variable=Variable.CATALOGUE_TABLE, ttl_attribute="expires_at")
+"""Collections, aliases and imports of the vector store; imports alone expire."""
 REGISTRY = Table(name="registry", variable=Variable.REGISTRY_TABLE, indexed=True)
 """Registered models, versions, aliases, verdicts."""
 AUTH = Table(name="auth", variable=Variable.AUTH_TABLE, ttl_attribute="expires_at")
@@ -136,6 +136,10 @@ class Caretaker(StrEnum):
     """Takes another region away from Global Accelerator, and brings it back."""
     WATCH = "watch"
     """Looks at another region, from outside."""
+
+
+IMPORTS_PREFIX = "_imports/"
+"""Of keys in the vectors bucket that hold files to be imported; no tenant's name begins so."""
 
 
 def dead_letters_of(queue: str) -> str:

@@ -18,6 +18,8 @@ from stacks.storage import StorageStack
 
 OUTSIDE = frozenset({Function.WEBHOOKS})
 """Talks to strangers on the internet, which the private subnets' groups let nobody reach, and to nothing inside."""
+CHUNKS_AT_ONCE = 4
+"""Invocations that store chunks at a time: more of them would only take one log's next slot from each other."""
 
 
 def functions_in(
@@ -66,10 +68,10 @@ def _size(settings: Settings, function: Function) -> FunctionSize:
 
 def _consume(stack: AnflStack, functions: Mapping[Function, PythonFunction], storage: StorageStack) -> None:
     """A message at a time: a chunk or a model fills a whole invocation."""
-    for function, queue in (
-        (Function.VECTOR_PROCESSING, storage.chunks.queue),
-        (Function.MODEL_VALIDATION, storage.validation.queue),
-        (Function.WEBHOOKS, storage.webhooks.queue),
+    for function, queue, at_once in (
+        (Function.VECTOR_PROCESSING, storage.chunks.queue, CHUNKS_AT_ONCE),
+        (Function.MODEL_VALIDATION, storage.validation.queue, None),
+        (Function.WEBHOOKS, storage.webhooks.queue, None),
     ):
         lambda_.EventSourceMapping(
             stack,
@@ -77,5 +79,6 @@ def _consume(stack: AnflStack, functions: Mapping[Function, PythonFunction], sto
             target=functions[function],
             event_source_arn=queue.queue_arn,
             batch_size=1,
+            max_concurrency=at_once,
             report_batch_item_failures=True,
         )

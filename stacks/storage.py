@@ -4,12 +4,14 @@ from datetime import timedelta
 
 from aws_cdk import aws_kms as kms
 from constructs import Construct
+from constructs.durations import days
 from constructs.location import here
 from constructs.region_network import RegionNetwork
 from constructs.secure_bucket import SecureBucket
 from constructs.valkey_cache import ValkeyCache
 from constructs.work_queue import WorkQueue
 
+from anfl.resources import IMPORTS_PREFIX
 from stacks.architecture import FunctionName
 from stacks.base import AnflStack
 from stacks.models import Settings
@@ -19,6 +21,10 @@ from stacks.units import Region
 
 VISIBILITY_FACTOR = 6
 """Times a function's time-out: Lambda retries a batch itself before the queue hands it out again."""
+
+
+IMPORTS_DAYS = 8
+"""How long files that were sent to be imported stay, unless they are done with sooner."""
 
 
 class StorageStack(AnflStack):
@@ -39,6 +45,12 @@ class StorageStack(AnflStack):
         super().__init__(scope, name, settings=settings, region=region, description="buckets, queues, cache")
         self._key = kms.Key.from_key_arn(self, "DataKey", key_arn)
         self.vectors = self._bucket("vectors")
+        self.vectors.add_lifecycle_rule(
+            id="forget-imports",
+            prefix=IMPORTS_PREFIX,
+            expiration=days(IMPORTS_DAYS),
+            noncurrent_version_expiration=days(1),
+        )
         self.artifacts = self._bucket("artifacts")
         functions = settings.compute.lambda_
         self.jobs = self._queue("jobs", settings.deployment.queues.jobs_visibility)

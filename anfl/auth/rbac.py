@@ -108,6 +108,13 @@ _VECTOR_ROUTES = (
     Route("GET", f"{_COLLECTION}/snapshots", Action.SNAPSHOTS_READ),
     Route("POST", f"{_COLLECTION}/snapshots/delete", Action.SNAPSHOTS_WRITE),
     Route("POST", f"{_COLLECTION}/restore", Action.SNAPSHOTS_WRITE),
+    Route("POST", f"{_COLLECTION}/imports", Action.IMPORTS_WRITE),
+    Route("GET", "/v1/imports", Action.IMPORTS_READ),
+    Route("GET", "/v1/imports/{id}", Action.IMPORTS_READ),
+    Route("POST", "/v1/imports/{id}/uploads", Action.IMPORTS_WRITE),
+    Route("POST", "/v1/imports/{id}/start", Action.IMPORTS_WRITE),
+    Route("POST", "/v1/imports/{id}/redrive", Action.IMPORTS_WRITE),
+    Route("POST", "/v1/imports/{id}/cancel", Action.IMPORTS_WRITE),
 )
 
 

@@ -9,8 +9,9 @@ from typing import Annotated
 
 import typer
 
-from anfl.cli import collections, local_commands, models, operations, operator, vectors
+from anfl.cli import collections, imports, local_commands, models, operations, operator, vectors
 from anfl.cli.errors import TOLD, ExitCode, as_document, exit_code_of
+from anfl.cli.exporting import export
 from anfl.cli.invoke import invoke
 from anfl.cli.login import login, whoami
 from anfl.cli.output import console, errors, print_json
@@ -26,7 +27,10 @@ app = typer.Typer(
 )
 app.add_typer(collections.app, name="collections")
 app.add_typer(vectors.app, name="vectors")
+app.add_typer(imports.app, name="imports")
 app.add_typer(models.app, name="models")
+app.command("import")(imports.import_files)
+app.command()(export)
 app.command()(login)
 app.command()(whoami)
 app.command()(invoke)

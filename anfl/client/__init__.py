@@ -12,6 +12,7 @@ from anfl.client.errors import (
     UnreachableError,
     UnsendableError,
 )
+from anfl.client.import_calls import ImportFailedError
 from anfl.client.rows import Match, NewRow, Row, new_rows
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "Collection",
     "ConflictError",
     "ForeignAnswerError",
+    "ImportFailedError",
     "Match",
     "NewRow",
     "NotFoundError",

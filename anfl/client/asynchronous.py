@@ -8,6 +8,7 @@ import httpx
 from numpy.typing import ArrayLike
 
 from anfl.client import calls
+from anfl.client.asynchronous_imports import AsyncImports
 from anfl.client.calls import Call, Patch
 from anfl.client.client import Progress
 from anfl.client.connection import TIMEOUT, built, options
@@ -42,6 +43,7 @@ class AsyncClient:
         self._http = httpx.AsyncClient(transport=transport, **options(endpoint, token, timeout))
         self.endpoint = endpoint
         self.session = Session()
+        self.imports = AsyncImports(self)
 
     async def __aenter__(self) -> Self:
         """Use as a context manager to close the connections."""

@@ -10,6 +10,7 @@ from anfl.client import calls
 from anfl.client.calls import Call, Patch
 from anfl.client.connection import TIMEOUT, Connection
 from anfl.client.errors import ApiError, NotFoundError, UnreachableError
+from anfl.client.imports import Imports
 from anfl.client.rows import BATCH_ROWS, Match, NewRow, Row, Sent, batches
 from anfl.client.session import Session
 from anfl.vectors.naming import Alias, NamedSnapshot
@@ -40,6 +41,7 @@ class Client(Connection):
         """
         super().__init__(endpoint, token=token, timeout=timeout, transport=transport)
         self.session = Session()
+        self.imports = Imports(self)
 
     def create_collection(
         self,

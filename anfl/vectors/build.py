@@ -65,16 +65,17 @@ def build_store(
 
 def catalogue_of(settings: Settings, session: boto3.session.Session) -> Catalogue:
     """The catalogue in the table of ``settings``."""
-    return Catalogue(_table(settings, session))
+    return Catalogue(table_of(settings, session))
 
 
 def storage_of(settings: Settings, session: boto3.session.Session, *, events: Events | None = None) -> Storage:
     """The bucket of ``settings``, and the folder of this process or its node."""
     root = settings.node_folder or tempfile.mkdtemp(prefix="anfl-vectors-")
     objects = S3ObjectStore(session.client("s3", config=aws.config(read_timeout=10)), settings.bucket)
-    hints = DynamoHints(_table(settings, session), now=time.monotonic)
+    hints = DynamoHints(table_of(settings, session), now=time.monotonic)
     return Storage(objects=objects, node=NodeFolder(Path(root)), hints=hints, events=events or NoEvents())
 
 
-def _table(settings: Settings, session: boto3.session.Session) -> "Table":
+def table_of(settings: Settings, session: boto3.session.Session) -> "Table":
+    """The catalogue's table."""
     return session.resource("dynamodb", config=aws.config(read_timeout=5)).Table(settings.table)

@@ -16,7 +16,8 @@ from anfl.vectors.named import ORPHAN_SECONDS
 from anfl.vectors.objects import answering
 from anfl.vectors.storage import Storage
 
-_INCARNATION = re.compile(r"^([^/]+)/([^/]+)/([0-9a-f]{32})/")
+_INCARNATION = re.compile(r"^([a-z0-9][^/]*)/([^/]+)/([0-9a-f]{32})/")
+"""No tenant begins with an underscore: files of imports are none of its business."""
 _LAST = "\U0010ffff"
 _log = logging.getLogger(__name__)
 

@@ -89,8 +89,8 @@ class Call:
 
     @property
     def has_body(self) -> bool:
-        """Whether the request comes as a body."""
-        return self.takes is not None and self.method not in {"GET", "DELETE"}
+        """Whether the request comes as a body; what stands in the path is all of it."""
+        return self.takes is not None and self.method not in {"GET", "DELETE"} and not self.in_path
 
 
 @dataclass(frozen=True, kw_only=True)

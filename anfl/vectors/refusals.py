@@ -21,6 +21,7 @@ class Refusal(StrEnum):
     COLLECTION_NOT_FOUND = "collection_not_found"
     ALIAS_NOT_FOUND = "alias_not_found"
     SNAPSHOT_NOT_FOUND = "snapshot_not_found"
+    IMPORT_NOT_FOUND = "import_not_found"
     ROW_NOT_FOUND = "row_not_found"
     COLLECTION_EXISTS = "collection_exists"
     ALIAS_EXISTS = "alias_exists"
@@ -29,6 +30,9 @@ class Refusal(StrEnum):
     FIELD_CONTRADICTED = "field_contradicted"
     VERSION_CONFLICT = "version_conflict"
     REQUEST_ID_REUSED = "request_id_reused"
+    UPLOAD_INCOMPLETE = "upload_incomplete"
+    IMPORT_EXPIRED = "import_expired"
+    IMPORT_ENDED = "import_ended"
     HISTORY_LOST = "history_lost"
     TOO_LARGE = "too_large"
     TOO_MANY_WRITES = "too_many_writes"
@@ -38,6 +42,7 @@ class Refusal(StrEnum):
     LOG_CORRUPT = "log_corrupt"
     LOG_GAP = "log_gap"
     SNAPSHOT_DAMAGED = "snapshot_damaged"
+    QUEUE_UNAVAILABLE = "queue_unavailable"
     COLLECTION_LOADING = "collection_loading"
     POSITION_NOT_REACHED = "position_not_reached"
     NODE_LOST = "node_lost"
@@ -50,6 +55,7 @@ MEANINGS: dict[Refusal, Meaning] = {
     Refusal.COLLECTION_NOT_FOUND: Meaning(404, "The tenant has no collection of this name."),
     Refusal.ALIAS_NOT_FOUND: Meaning(404, "The tenant has no alias of this name."),
     Refusal.SNAPSHOT_NOT_FOUND: Meaning(404, "The collection has no snapshot of this name."),
+    Refusal.IMPORT_NOT_FOUND: Meaning(404, "The tenant has no import of this id; they are known for 90 days."),
     Refusal.ROW_NOT_FOUND: Meaning(404, "The row to search around is not there."),
     Refusal.COLLECTION_EXISTS: Meaning(409, "A collection has the name, and other settings."),
     Refusal.ALIAS_EXISTS: Meaning(409, "An alias has the name."),
@@ -58,6 +64,9 @@ MEANINGS: dict[Refusal, Meaning] = {
     Refusal.FIELD_CONTRADICTED: Meaning(409, "Rows that are there contradict the declaration."),
     Refusal.VERSION_CONFLICT: Meaning(409, "A row has another version than `if_version` demands."),
     Refusal.REQUEST_ID_REUSED: Meaning(409, "The `request_id` was used for another request."),
+    Refusal.UPLOAD_INCOMPLETE: Meaning(409, "A part of a file is missing; `field` names the file."),
+    Refusal.IMPORT_EXPIRED: Meaning(409, "The files of the import are gone; they are kept for a week."),
+    Refusal.IMPORT_ENDED: Meaning(409, "The import is done or cancelled, so that nothing can be changed of it."),
     Refusal.HISTORY_LOST: Meaning(409, "The position is of a history that a restore gave up."),
     Refusal.TOO_LARGE: Meaning(413, "Over a limit; `field` names what is, where it is not the body."),
     Refusal.TOO_MANY_WRITES: Meaning(429, "More is written to the collection than its log takes."),
@@ -69,6 +78,7 @@ MEANINGS: dict[Refusal, Meaning] = {
     Refusal.LOG_CORRUPT: Meaning(503, "The collection's log is damaged and must be restored."),
     Refusal.LOG_GAP: Meaning(503, "An object of the collection's log is missing, or not here yet."),
     Refusal.SNAPSHOT_DAMAGED: Meaning(503, "The snapshot cannot be read as it was made."),
+    Refusal.QUEUE_UNAVAILABLE: Meaning(503, "The queue of jobs does not answer."),
     Refusal.COLLECTION_LOADING: Meaning(503, "The collection is on its way into memory."),
     Refusal.POSITION_NOT_REACHED: Meaning(503, "The node has not come to `min_sequence` in time."),
     Refusal.NODE_LOST: Meaning(

@@ -212,12 +212,15 @@ class VectorStore:
             raise unavailable("Restoring took too long and was undone; try again.", code="storage_unavailable")
         return made
 
-    def write(self, tenant: str, name: str, change: Change) -> Written:
+    def write(self, tenant: str, name: str, change: Change, *, incarnation: str | None = None) -> Written:
         """Commit a change (see `Writer.write`).
 
-        :raises Problem: 404 ``collection_not_found``, and what `Writer.write` raises.
+        :param incarnation: what the collection has to be; None: whatever has the name.
+        :raises Problem: 404 ``collection_not_found``, 409 ``collection_changed``, and what `Writer.write` raises.
         """
         opened = self._now(tenant, name)
+        if incarnation not in (None, opened.replica.collection.incarnation):
+            raise conflict(f"{name} is not the collection it was.", code="collection_changed")
         written = opened.writer.write(change)
         self._tails.publish(opened.replica.collection.prefix, opened.replica.sequence)
         return written

@@ -1,15 +1,15 @@
-"""The vector store's operations without HTTP: invoked directly, or from the queue of import chunks.
+"""The vector store's operations without HTTP, and chunks of imports.
 
 Direct events: ``{"operation": "query", "tenant"?, "collection"?, …}`` with the members of the operation's request
 beside them; the answer is ``{"status": 200, "result": …}`` or ``{"status": 4xx, "problem": …}``. A message of the queue
-holds one such event as JSON; one that fails returns to the queue, and in the end to its dead letters.
+is an `anfl.vectors.imports.model.Chunk`; one that fails returns to the queue, and in the end to its dead letters.
 """
 
 import json
 import logging
 from collections.abc import Mapping
 from functools import cache
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol
 
 import msgspec
 
@@ -17,6 +17,8 @@ from anfl import aws, environment, resources
 from anfl.problems import Problem, invalid
 from anfl.telemetry import embedded, logs
 from anfl.vectors.build import Settings, build_store
+from anfl.vectors.imports.build import build_chunk_worker, sqs_of
+from anfl.vectors.imports.deliveries import Deliveries
 from anfl.vectors.model import TENANT_PATTERN
 from anfl.vectors.operations import named
 from anfl.vectors.requests import convert, parse
@@ -26,10 +28,24 @@ logs.configure()
 _log = logging.getLogger(__name__)
 
 
-class Tenancy(msgspec.Struct, frozen=True, kw_only=True):
+MEMORY_BYTES = 384 * 2**20
+"""Most bytes of collections that stay in the function's memory."""
+CHUNK = "import_chunk"
+"""What a message of the queue is called among the operations that are measured."""
+
+
+class Environment(msgspec.Struct, frozen=True, kw_only=True):
     """The function's environment, beside `anfl.vectors.build.Settings`."""
 
+    chunks_url: str = msgspec.field(name="CHUNKS_QUEUE_URL")
     default_tenant: str | None = msgspec.field(default=None, name="DEFAULT_TENANT")
+
+
+class Context(Protocol):
+    """Of an invocation, as Lambda makes it."""
+
+    def get_remaining_time_in_millis(self) -> int:
+        """Until the invocation is killed."""
 
 
 class Addressed(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,14 +58,15 @@ class Addressed(msgspec.Struct, frozen=True, kw_only=True):
 class Function:
     """The function over a store."""
 
-    def __init__(self, store: VectorStore, *, default_tenant: str | None = None) -> None:
+    def __init__(self, store: VectorStore, deliveries: Deliveries, *, default_tenant: str | None = None) -> None:
         self._store = store
+        self._deliveries = deliveries
         self._default_tenant = default_tenant
 
-    def answer(self, event: object) -> dict[str, Any]:
+    def answer(self, event: object, context: Context) -> dict[str, Any]:
         """Answer any event: a batch of the queue's, or a direct one."""
         if isinstance(event, dict) and "Records" in event:
-            return self._batch(event["Records"])
+            return self._batch(event["Records"], context)
         try:
             return self._direct(json.dumps(event).encode())
         except Problem as problem:
@@ -78,12 +95,15 @@ class Function:
         outcome = operation.run(self._store, tenant, addressed.collection or "", request)
         return {"status": outcome.status, "result": msgspec.to_builtins(outcome.answer)}
 
-    def _batch(self, records: list[Mapping[str, Any]]) -> dict[str, Any]:
+    def _batch(self, records: list[Mapping[str, Any]], context: Context) -> dict[str, Any]:
+        """Messages one by one; those that failed return to the queue, and in the end to its dead letters."""
         failed: list[dict[str, str]] = []
         for record in records:
             message_id = str(record["messageId"])
             try:
-                self._direct(str(record["body"]).encode())
+                with embedded.call(resources.Function.VECTOR_PROCESSING) as call:
+                    call.operation = CHUNK
+                    self._deliveries.carry_out(record, seconds=context.get_remaining_time_in_millis() / 1000)
             except Exception as error:
                 _log.exception("message failed", extra={"message_id": message_id, "reason": str(error)})
                 failed.append({"itemIdentifier": message_id})
@@ -92,10 +112,15 @@ class Function:
 
 @cache
 def _function() -> Function:
-    store = build_store(environment.load(Settings), aws.session())
-    return Function(store, default_tenant=environment.load(Tenancy).default_tenant)
+    settings, own = environment.load(Settings), environment.load(Environment)
+    settings = msgspec.structs.replace(settings, memory_bytes=min(settings.memory_bytes, MEMORY_BYTES))
+    session = aws.session()
+    store = build_store(settings, session)
+    worker = build_chunk_worker(store, settings, session)
+    deliveries = Deliveries(worker, client=sqs_of(session), url=own.chunks_url)
+    return Function(store, deliveries, default_tenant=own.default_tenant)
 
 
-def handler(event: object, _context: object) -> dict[str, Any]:
+def handler(event: object, context: Context) -> dict[str, Any]:
     """The Lambda entry point."""
-    return _function().answer(event)
+    return _function().answer(event, context)

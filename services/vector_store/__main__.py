@@ -11,13 +11,14 @@ from anfl.nodes.shared import SharedMembers
 from anfl.telemetry.metrics import Metrics
 from anfl.telemetry.vectors import VectorMetrics
 from anfl.vectors import build as vectors
-from services.vector_store.app import building, creator, publishing
+from anfl.vectors.tails import SharedTails
+from services.vector_store.app import building, creator, importers, publishing
 
 if __name__ == "__main__":
     allocator.give_back()
     stores = vectors.on_a_node(environment.load(vectors.Settings))
     listen, members = environment.load(Listen), SharedMembers()
     metrics = Metrics(collectors=[NodesSeen(members.now)])
-    events = VectorMetrics(metrics)
-    beside = [publishing(members, listen), building(stores, events)]
-    serve(creator(stores, metrics, events, members), listen, beside=beside)
+    events, tails = VectorMetrics(metrics), SharedTails()
+    beside = [publishing(members, listen), building(stores, events), importers(stores, tails, events)]
+    serve(creator(stores, metrics, events, tails, members), listen, beside=beside)

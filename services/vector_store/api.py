@@ -1,9 +1,10 @@
 """HTTP around `anfl.vectors.operations`: where each request is read, run and answered."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from functools import partial
 
 import msgspec
 
@@ -14,7 +15,9 @@ from anfl.http.requests import Claim, Request
 from anfl.http.service import Handler
 from anfl.nodes.forwarding import Forwarding, Repeatable, always, by_request_id, never
 from anfl.problems import invalid
-from anfl.vectors.operations import OPERATIONS, STREAMS, Call, Operation, Repetition, Streamed
+from anfl.vectors.imports.imports import Imports
+from anfl.vectors.imports.operations import IMPORT_CALLS
+from anfl.vectors.operations import OPERATIONS, STREAMS, Call, Outcome, Repetition, Streamed
 from anfl.vectors.requests import MAX_BODY_BYTES, Rows, convert, parse
 from anfl.vectors.store import VectorStore
 
@@ -34,13 +37,19 @@ REPEATABLE: dict[Repetition, Repeatable] = {
 }
 _encoder = msgspec.json.Encoder()
 _Given = bytes | dict[str, str]
+_Run = Callable[[str, str, object], Outcome]
+"""``(tenant, name, request)``."""
+_AtOnce = Callable[[str, str, object], object]
+"""As `_Run`, for an event loop: the answer alone, None where it would have to wait."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class VectorApi:
-    """The routes over a store. What may wait or take long runs in ``threads``, the rest in the event loop."""
+    """The routes over a store and its imports. What may wait or take long runs in ``threads``, the rest in the event
+    loop."""
 
     store: VectorStore
+    imports: Imports
     threads: Executor
     requests: Admission
     streams: Admission
@@ -49,11 +58,13 @@ class VectorApi:
 
     def handlers(self) -> dict[tuple[str, str], Handler]:
         """The routes, by (method, path)."""
-        handlers: list[tuple[Call, Handler]] = [
-            *((operation, self._answered(operation)) for operation in OPERATIONS),
-            *((streamed, self._streamed(streamed)) for streamed in STREAMS),
-        ]
-        return {(call.method, call.path): self._forwarded(call, handler) for call, handler in handlers}
+        found: list[tuple[Call, Handler]] = []
+        for operation in OPERATIONS:
+            at_once = None if operation.at_once is None else partial(operation.at_once, self.store)
+            found.append((operation, self._answered(operation, partial(operation.run, self.store), at_once)))
+        found += [(call, self._answered(call, partial(call.run, self.imports))) for call in IMPORT_CALLS]
+        found += [(streamed, self._streamed(streamed)) for streamed in STREAMS]
+        return {(call.method, call.path): self._forwarded(call, handler) for call, handler in found}
 
     def _forwarded(self, call: Call, handler: Handler) -> Handler:
         if self.forwarding is None or not call.in_memory:
@@ -61,21 +72,20 @@ class VectorApi:
         writes = call.repetition is not Repetition.HARMLESS
         return self.forwarding.around(handler, writes=writes, repeatable=REPEATABLE[call.repetition])
 
-    def _answered(self, operation: Operation) -> Handler:
+    def _answered(self, call: Call, run: _Run, at_once: _AtOnce | None = None) -> Handler:
         async def handle(request: Request, principal: Principal) -> Response:
             name = request.parameters.get("name", "")
             with self.requests.admitted(request.declared_size) as inside:
-                given = await _given(operation, request, inside.claim)
+                given = await _given(call, request, inside.claim)
                 small = len(given) <= AT_ONCE_BYTES
-                asked = _asked(operation, given) if small else None
-                if small and operation.at_once is not None:
-                    found = operation.at_once(self.store, principal.tenant, name, asked)
+                asked = _asked(call, given) if small else None
+                if small and at_once is not None:
+                    found = at_once(principal.tenant, name, asked)
                     if found is not None:
                         return Answer(_encoder.encode(found))
 
                 def work() -> Answer:
-                    wanted = asked if small else _asked(operation, given)
-                    outcome = operation.run(self.store, principal.tenant, name, wanted)
+                    outcome = run(principal.tenant, name, asked if small else _asked(call, given))
                     return Answer(_encoder.encode(outcome.answer), outcome.status)
 
                 return await asyncio.get_running_loop().run_in_executor(self.threads, work)

@@ -24,10 +24,13 @@ from anfl.telemetry.metrics import Metrics
 from anfl.vectors import build as vectors
 from anfl.vectors import building as builder
 from anfl.vectors.events import Events
+from anfl.vectors.imports import build as importing
+from anfl.vectors.imports.imports import Imports
 from anfl.vectors.locations import Incarnations
 from anfl.vectors.requests import MAX_BODY_BYTES
 from anfl.vectors.store import VectorStore
 from anfl.vectors.tails import SharedTails
+from services.vector_store import jobs
 from services.vector_store.api import FORWARDED, REQUESTS, STREAMED, VectorApi
 from services.vector_store.openapi import document
 
@@ -43,6 +46,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 def assemble(
     store: VectorStore,
+    imports: Imports,
     *,
     verifier: Verifier,
     stage_prefix: str = "",
@@ -52,7 +56,7 @@ def assemble(
     max_body: int = MAX_BODY_BYTES,
     members: Callable[[], Members] | None = None,
 ) -> Service:
-    """The ASGI application over a given store.
+    """The ASGI application over a given store and its imports.
 
     :param members: who else may answer, looked at for each request; None: nobody.
     """
@@ -64,6 +68,7 @@ def assemble(
         forwarding = Forwarding(routes, admission=Admission(forwarded), figures=metrics)
     api = VectorApi(
         store=store,
+        imports=imports,
         threads=threads,
         requests=Admission(room),
         streams=Admission(STREAMED),
@@ -95,22 +100,24 @@ def assemble(
 
 
 def creator(
-    vector_settings: vectors.Settings, metrics: Metrics, events: Events, members: SharedMembers
+    vector_settings: vectors.Settings, metrics: Metrics, events: Events, tails: SharedTails, members: SharedMembers
 ) -> Callable[[], Service]:
     """Makes the application in each worker, from this process's environment and with what the workers share.
 
+    :param tails: memory of all processes that write.
     :raises MissingSettingError: a variable is absent or malformed.
     """
     settings = environment.load(Settings)
     tokens = environment.load(TokenSettings)
-    tails = SharedTails()
+    queues = environment.load(importing.Queues)
     session = stores.watch(aws.session(), metrics)
 
     def create() -> Service:
         store = vectors.build_store(vector_settings, session, tails=tails, events=events)
+        imports = importing.build_imports(vector_settings, queues, session)
         verifier = verifier_from_settings(tokens)
         return assemble(
-            store, verifier=verifier, stage_prefix=settings.stage_prefix, metrics=metrics, members=members.now
+            store, imports, verifier=verifier, stage_prefix=settings.stage_prefix, metrics=metrics, members=members.now
         )
 
     return create
@@ -135,3 +142,12 @@ def publishing(members: SharedMembers, listen: Listen) -> Process:
         presence.run(nodes, listen, members)
 
     return Process(name="publisher", target=publish)
+
+
+def importers(stores: vectors.Settings, tails: SharedTails, events: Events) -> Process:
+    """The process that takes the jobs of imports: one beside the workers.
+
+    :raises MissingSettingError: a variable is absent or malformed.
+    """
+    queues = environment.load(importing.Queues)
+    return Process(name="imports", target=partial(jobs.run, stores, queues, tails, events))

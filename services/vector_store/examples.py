@@ -13,6 +13,16 @@ _COLOURS = {
     "created_at": 1795487663.658,
 }
 _CHANGED = _COLOURS | {"index": {"m": 16, "ef_construction": 200, "ef_search": 128}}
+_IMPORT_ID = "019c4bd2f0a8f3d1c2b3a4958677f0e1"
+_IMPORT = {
+    "id": _IMPORT_ID,
+    "collection": "colours",
+    "state": "RUNNING",
+    "formats": ["npy", "jsonl"],
+    "bytes": 228,
+    "created_at": 1795487663.912,
+    "started_at": 1795487664.002,
+}
 _MONDAY = {"name": "monday", "sequence": "1.3", "rows": 1, "bytes": 1027, "created_at": 1795487664.112}
 
 
@@ -22,6 +32,11 @@ class Example(msgspec.Struct, frozen=True, kw_only=True):
     collection: str = "colours"
     request: dict[str, Any] | None = None
     answers: dict[int, Any]
+
+
+def _part(place: int, size: int) -> dict[str, Any]:
+    url = f"https://anfl-prod-vectors-111122223333-eu-west-1.s3.eu-west-1.amazonaws.com/_imports/acme/{_IMPORT_ID}/{place}"
+    return {"number": 1, "offset": 0, "bytes": size, "url": f"{url}?uploadId=…&partNumber=1&X-Amz-Signature=…"}
 
 
 EXAMPLES: dict[str, Example] = {
@@ -95,6 +110,39 @@ EXAMPLES: dict[str, Example] = {
             '{"id":"sky","version":2,"metadata":{"dark":false,"season":"summer"}}\n'
         },
     ),
+    "create_import": Example(
+        request={"files": [{"format": "npy", "bytes": 152}, {"format": "jsonl", "bytes": 76}]},
+        answers={
+            201: {
+                "id": _IMPORT_ID,
+                "collection": "colours",
+                "files": [
+                    {"format": kind, "bytes": size, "missing": [_part(place, size)]}
+                    for place, (kind, size) in enumerate((("npy", 152), ("jsonl", 76)))
+                ],
+                "expires_in": 3600,
+            }
+        },
+    ),
+    "missing_uploads": Example(
+        request={"id": _IMPORT_ID},
+        answers={
+            200: {
+                "id": _IMPORT_ID,
+                "collection": "colours",
+                "files": [
+                    {"format": "npy", "bytes": 152, "missing": []},
+                    {"format": "jsonl", "bytes": 76, "missing": []},
+                ],
+                "expires_in": 3600,
+            }
+        },
+    ),
+    "start_import": Example(request={"id": _IMPORT_ID}, answers={200: _IMPORT}),
+    "show_import": Example(request={"id": _IMPORT_ID}, answers={200: _IMPORT}),
+    "list_imports": Example(request={"collection": "colours"}, answers={200: {"imports": [_IMPORT]}}),
+    "redrive_import": Example(request={"id": _IMPORT_ID}, answers={200: _IMPORT}),
+    "cancel_import": Example(request={"id": _IMPORT_ID}, answers={200: _IMPORT | {"state": "CANCELLED"}}),
     "delete": Example(
         request={"ids": ["navy"], "request_id": "cleanup-1"}, answers={200: {"sequence": "1.3", "deleted": 1}}
     ),

@@ -14,6 +14,7 @@ import msgspec
 from anfl.auth.rbac import ROUTES
 from anfl.http.requests import SILENCE_SECONDS
 from anfl.problems import MEDIA_TYPE
+from anfl.vectors.imports.operations import IMPORT_CALLS
 from anfl.vectors.model import MAX_DIMENSION, MAX_ID_BYTES, NAME_PATTERN
 from anfl.vectors.operations import OPERATIONS, STREAMS, Call, Streamed
 from anfl.vectors.refusals import MEANINGS, Meaning
@@ -38,6 +39,9 @@ UTF-8; a row's metadata up to {MAX_METADATA_BYTES} bytes. Through the gateway, b
 (`strong`), or at least as new as `min_sequence`, the `sequence` of an earlier answer.
 
 **Writes** with a `request_id` may be repeated at will for 24 hours: they are applied once.
+
+**Imports** take files of any number of rows: begin one, `PUT` the parts of its files to the addresses in the answer,
+start it, and look how far it is. Rows that are wrong are named and left out.
 
 **Errors** are problem documents (RFC 9457) with a stable `code`; those with `retry-after` may be tried again.
 """
@@ -134,7 +138,7 @@ def _refusal(status: int, codes: Mapping[str, str]) -> dict[str, Any]:
 
 def document() -> dict[str, Any]:
     """The description, JSON-ready."""
-    calls: tuple[Call, ...] = (*OPERATIONS, *STREAMS)
+    calls: tuple[Call, ...] = (*OPERATIONS, *IMPORT_CALLS, *STREAMS)
     paths: dict[str, dict[str, Any]] = {}
     components, refusals = _components(calls), Refusals()
     for call in calls:
@@ -144,7 +148,7 @@ def document() -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": {"title": "ANFL vector store", "version": "1", "description": _DESCRIPTION},
         "servers": [{"url": "/"}],
-        "tags": [{"name": "collections"}, {"name": "vectors"}, {"name": "snapshots"}, {"name": "service"}],
+        "tags": [{"name": name} for name in ("collections", "vectors", "imports", "snapshots", "service")],
         "paths": paths,
         "security": [{"bearer": []}],
         "components": {
@@ -204,6 +208,8 @@ def _described(call: Call, components: dict[str, Any], refusals: Refusals) -> di
 def _tag(path: str) -> str:
     if "/vectors" in path or "query" in path:
         return "vectors"
+    if "/imports" in path:
+        return "imports"
     return "snapshots" if "/snapshots" in path or "/restore" in path else "collections"
 
 

@@ -224,3 +224,10 @@ def test_queues_feed_functions_one_message_at_a_time(assembly: Assembly, name: F
         assert target["FunctionName"].endswith(f"-{name}")
         assert source["BatchSize"] == 1
         assert source["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+
+
+def test_few_invocations_write_to_collections_at_a_time(assembly: Assembly) -> None:
+    for stack in assembly.regional("service").values():
+        sources = stack.properties("AWS::Lambda::EventSourceMapping")
+        (source,) = (each for each in sources if "ChunksQueue" in json.dumps(each["EventSourceArn"]))
+        assert source["ScalingConfig"] == {"MaximumConcurrency": 4}

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from anfl.resources import CacheUse
+from anfl.vectors.model import TENANT_PATTERN
 from tests.infrastructure.conftest import Assembly, Properties, Template
 
 
@@ -86,11 +87,23 @@ def test_tls_1_3_is_not_asked_of_the_roles_as_which_s3_replicates_and_aws_backup
 def test_old_versions_go_after_a_while_and_unfinished_uploads_sooner(assembly: Assembly) -> None:
     for stack in assembly.regional("storage").values():
         for bucket in stack.properties("AWS::S3::Bucket"):
-            (rule,) = bucket["LifecycleConfiguration"]["Rules"]
+            (rule,) = (each for each in bucket["LifecycleConfiguration"]["Rules"] if "Prefix" not in each)
             assert rule["NoncurrentVersionExpiration"] == {"NoncurrentDays": 30}
             assert rule["ExpiredObjectDeleteMarker"] is True
             assert rule["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 7}
             assert "ExpirationInDays" not in rule
+
+
+def test_files_to_be_imported_go_after_a_week_and_nothing_else_expires(assembly: Assembly) -> None:
+    for stack in assembly.regional("storage").values():
+        expiring = [
+            (rule["Prefix"], rule["ExpirationInDays"], rule["Status"])
+            for bucket in stack.properties("AWS::S3::Bucket")
+            for rule in bucket["LifecycleConfiguration"]["Rules"]
+            if "ExpirationInDays" in rule
+        ]
+        assert expiring == [("_imports/", 8, "Enabled")]
+        assert not re.search(TENANT_PATTERN, "_imports"), "no tenant's own objects"
 
 
 @pytest.mark.parametrize(("environment", "policy"), [("prod", "Retain"), ("dev", "Delete")])

@@ -17,6 +17,8 @@ catalogue = serving.catalogue
 s3 = serving.s3
 objects = serving.objects
 store = serving.store
+place = serving.place
+imports = serving.imports
 url = serving._url
 
 

@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from anfl.client import Client
+from anfl.vectors.imports.imports import Imports
 from anfl.vectors.store import VectorStore
 from services.vector_store.app import assemble
 from tests.unit.vectors import conftest as vectors
@@ -18,6 +19,9 @@ catalogue = vectors._catalogue
 s3 = vectors._s3
 objects = vectors._objects
 store = vectors._store
+place = vectors._place
+imports = vectors._imports
+door = vectors._door
 
 
 class FaultyWay(httpx.HTTPTransport):
@@ -47,8 +51,8 @@ class FaultyWay(httpx.HTTPTransport):
 
 
 @pytest.fixture(name="url")
-def _url(store: VectorStore) -> Iterator[str]:
-    with served(assemble(store, verifier=PlainTokens())) as url:
+def _url(store: VectorStore, imports: Imports) -> Iterator[str]:
+    with served(assemble(store, imports, verifier=PlainTokens())) as url:
         yield url
 
 

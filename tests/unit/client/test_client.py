@@ -26,11 +26,13 @@ from anfl.client.retries import ATTEMPTS
 from anfl.client.rows import BATCH_BYTES, batches
 from anfl.vectors.catalogue import Catalogue
 from anfl.vectors.clock import Clock
+from anfl.vectors.imports.imports import Imports
 from anfl.vectors.objects import S3ObjectStore
 from anfl.vectors.store import VectorStore
 from services.vector_store.app import assemble
 from tests.unit.client.conftest import TOKEN, FaultyWay
 from tests.unit.vectors.builders import storage
+from tests.unit.vectors.importing import Door, Place
 from tests.unit.vectors.serving import PlainTokens, served
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "client.md"
@@ -216,12 +218,12 @@ def test_a_position_goes_with_reads_of_its_own_collection(client: Client, words:
     assert json.loads(way.seen[-1].content)["min_sequence"] == "1.0"
 
 
-def test_who_wrote_sees_it_on_another_node(catalogue: Catalogue, objects: S3ObjectStore) -> None:
+def test_who_wrote_sees_it_on_another_node(catalogue: Catalogue, objects: S3ObjectStore, imports: Imports) -> None:
     """Two nodes that know nothing of each other, and a balancer that takes turns."""
     nodes = [VectorStore(catalogue, storage(objects, clock=Clock())) for _ in range(2)]
     with (
-        served(assemble(nodes[0], verifier=PlainTokens())) as one,
-        served(assemble(nodes[1], verifier=PlainTokens())) as other,
+        served(assemble(nodes[0], imports, verifier=PlainTokens())) as one,
+        served(assemble(nodes[1], imports, verifier=PlainTokens())) as other,
         Client(one, token=TOKEN) as here,
         Client(other, token=TOKEN) as there,
     ):
@@ -272,9 +274,14 @@ def test_an_export_that_is_cut_off_is_no_end(url: str) -> None:
             next(rows)
 
 
-def test_the_examples_of_the_documentation(url: str) -> None:
+def test_the_examples_of_the_documentation(
+    url: str, place: Place, door: Door, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("anfl.vectors.imports.files.PART_BYTES", 5 * 2**20)
+    monkeypatch.setattr("anfl.client.imports.sleep", lambda _seconds: place.work())
+    assert door.seen == []
     blocks = PAGE.read_text().split("```python\n")[1:]
     assert len(blocks) >= 4
-    names: dict[str, Any] = {"ENDPOINT": url, "TOKEN": TOKEN}
+    names: dict[str, Any] = {"ENDPOINT": url, "TOKEN": TOKEN, "FOLDER": tmp_path}
     for block in blocks:
         exec(compile(block.partition("```")[0], str(PAGE), "exec"), names)  # noqa: S102 - our own page

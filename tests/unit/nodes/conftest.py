@@ -6,7 +6,8 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from tests.unit.vectors.conftest import TABLE, create_table
+from tests.unit.vectors.conftest import create_table
+from tests.unit.vectors.importing import TABLE
 
 
 @pytest.fixture(name="session")

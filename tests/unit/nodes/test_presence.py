@@ -11,7 +11,7 @@ from anfl.nodes.address import is_inside, of_this_task
 from anfl.nodes.presence import Presence, Settings, address_of
 from anfl.nodes.roll import Roll, RollError
 from anfl.nodes.shared import NOBODY, SharedMembers
-from tests.unit.vectors.conftest import TABLE
+from tests.unit.vectors.importing import TABLE
 from tests.unit.vectors.test_hints import Away
 
 A, B = "10.0.10.1:8080", "10.0.10.2:8080"

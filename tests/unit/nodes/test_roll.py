@@ -6,7 +6,7 @@ import pytest
 from anfl.nodes.roll import Roll, RollError
 from anfl.vectors.catalogue import Catalogue
 from anfl.vectors.model import CollectionSettings
-from tests.unit.vectors.conftest import TABLE
+from tests.unit.vectors.importing import TABLE
 from tests.unit.vectors.test_hints import Away
 
 A, B = "10.0.10.1:8080", "10.0.10.2:8080"

@@ -10,12 +10,11 @@ from moto import mock_aws
 from anfl.vectors import catalogue as catalogue_module
 from anfl.vectors.catalogue import Catalogue
 from anfl.vectors.clock import Clock
+from anfl.vectors.imports.imports import Imports
 from anfl.vectors.objects import S3ObjectStore
 from anfl.vectors.store import VectorStore
 from tests.unit.vectors.builders import storage
-
-TABLE = "catalogue"
-BUCKET = "vectors"
+from tests.unit.vectors.importing import BUCKET, TABLE, Door, Place
 
 
 def create_table(session: boto3.session.Session, name: str) -> None:
@@ -65,3 +64,25 @@ def _store(catalogue: Catalogue, objects: S3ObjectStore) -> Iterator[VectorStore
     store = VectorStore(catalogue, storage(objects, clock=Clock()))
     yield store
     store.close()
+
+
+@pytest.fixture(name="place")
+def _place(session: boto3.session.Session, catalogue: Catalogue, store: VectorStore) -> Place:
+    return Place(session, catalogue, store)
+
+
+@pytest.fixture(name="imports")
+def _imports(place: Place) -> Imports:
+    return place.imports
+
+
+@pytest.fixture(name="door")
+def _door(place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[Door]:
+    """Parts of 64 bytes are put on loopback."""
+    door = Door(place.client)
+    monkeypatch.setattr(place.files, "_signed", door.signed)
+    monkeypatch.setattr("anfl.vectors.imports.files.PART_BYTES", 64)
+    monkeypatch.setattr("moto.s3.models.S3_UPLOAD_PART_MIN_SIZE", 1)
+    yield door
+    door.shutdown()
+    door.server_close()

@@ -21,6 +21,7 @@ from anfl.telemetry.metrics import Metrics
 from anfl.vectors import operations
 from anfl.vectors.catalogue import Catalogue
 from anfl.vectors.clock import Clock
+from anfl.vectors.imports.imports import Imports
 from anfl.vectors.objects import S3ObjectStore
 from anfl.vectors.opened import OpenCollections
 from anfl.vectors.requests import MAX_BODY_BYTES
@@ -84,10 +85,11 @@ class Cluster:
 
 
 @contextlib.contextmanager
-def running(catalogue: Catalogue, objects: S3ObjectStore, forwarded: Room) -> Iterator[Node]:
+def running(catalogue: Catalogue, objects: S3ObjectStore, imports: Imports, forwarded: Room) -> Iterator[Node]:
     node = Node(VectorStore(catalogue, storage(objects, clock=Clock())))
     service = assemble(
         node.store,
+        imports,
         verifier=PlainTokens(),
         stage_prefix="/live",
         metrics=node.metrics,
@@ -108,9 +110,9 @@ def _forwarded() -> Room:
 
 
 @pytest.fixture(name="cluster")
-def _cluster(catalogue: Catalogue, objects: S3ObjectStore, forwarded: Room) -> Iterator[Cluster]:
+def _cluster(catalogue: Catalogue, objects: S3ObjectStore, imports: Imports, forwarded: Room) -> Iterator[Cluster]:
     with contextlib.ExitStack() as stack:
-        yield Cluster([stack.enter_context(running(catalogue, objects, forwarded)) for _ in range(3)])
+        yield Cluster([stack.enter_context(running(catalogue, objects, imports, forwarded)) for _ in range(3)])
 
 
 def calls(name: str) -> list[tuple[str, str, dict[str, Any]]]:

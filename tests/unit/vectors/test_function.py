@@ -8,10 +8,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import boto3
 import pytest
 
 from anfl.vectors.operations import OPERATIONS
 from anfl.vectors.store import VectorStore
+from tests.unit.vectors.importing import BUCKET, TABLE
 
 SOURCE = Path(__file__).resolve().parents[3] / "lambda_src" / "vector_processing" / "handler.py"
 
@@ -29,12 +31,47 @@ def _module() -> ModuleType:
     return module
 
 
+class Invocation:
+    """As Lambda's context."""
+
+    def get_remaining_time_in_millis(self) -> int:
+        """Whole seconds, for the sake of the text."""
+        return 250_000
+
+
+class Carried:
+    """What was delivered; bodies that say so fail."""
+
+    def __init__(self) -> None:
+        self.bodies: list[str] = []
+        self.seconds: set[float] = set()
+
+    def carry_out(self, record: Any, *, seconds: float) -> None:
+        """See `anfl.vectors.imports.deliveries.Deliveries`."""
+        self.bodies.append(record["body"])
+        self.seconds.add(seconds)
+        if record["body"] == "bad":
+            raise ValueError("bad")
+
+
+class Called:
+    """The function as tests call it."""
+
+    def __init__(self, module: ModuleType, store: VectorStore, *, default_tenant: str | None = None) -> None:
+        self.carried = Carried()
+        self._function = module.Function(store, self.carried, default_tenant=default_tenant)
+
+    def answer(self, event: Any) -> Any:
+        """Answer ``event``."""
+        return self._function.answer(event, Invocation())
+
+
 @pytest.fixture(name="function")
-def _function(module: ModuleType, store: VectorStore) -> Any:
-    return module.Function(store, default_tenant="demo")
+def _function(module: ModuleType, store: VectorStore) -> Called:
+    return Called(module, store, default_tenant="demo")
 
 
-def test_every_operation_by_direct_event(function: Any) -> None:
+def test_every_operation_by_direct_event(function: Called) -> None:
     steps: list[tuple[str, dict[str, Any]]] = [
         ("create_collection", {"name": "words", "dimension": 2}),
         ("list_collections", {}),
@@ -98,36 +135,46 @@ def test_every_operation_by_direct_event(function: Any) -> None:
         (7, 400, None),
     ],
 )
-def test_wrong_events_are_problems(function: Any, event: Any, status: int, field: str | None) -> None:
+def test_wrong_events_are_problems(function: Called, event: Any, status: int, field: str | None) -> None:
     answer = function.answer(event)
     assert (answer["status"], answer["problem"].get("field")) == (status, field)
 
 
 def test_without_a_default_the_tenant_must_be_named(module: ModuleType, store: VectorStore) -> None:
-    function = module.Function(store)
+    function = Called(module, store)
     assert function.answer({"operation": "list_collections"})["problem"]["field"] == "tenant"
     assert function.answer({"operation": "list_collections", "tenant": "demo"})["status"] == 200
 
 
-def test_messages_that_fail_return_to_the_queue(function: Any) -> None:
-    function.answer({"operation": "create_collection", "name": "words", "dimension": 2})
-    good = {"operation": "upsert", "collection": "words", "vectors": [{"id": "a", "values": [1, 1]}]}
-    bodies = [json.dumps(good), "no json", json.dumps({**good, "collection": "absent"}), "[]"]
-    answer = function.answer({"Records": [{"messageId": str(n), "body": body} for n, body in enumerate(bodies)]})
-    assert answer == {"batchItemFailures": [{"itemIdentifier": each} for each in ("1", "2", "3")]}
-    assert function.answer({"operation": "count", "collection": "words"})["result"]["count"] == 1
+def test_messages_that_fail_return_to_the_queue(function: Called) -> None:
+    records = [{"messageId": str(number), "body": body} for number, body in enumerate(["good", "bad", "good"])]
+    assert function.answer({"Records": records}) == {"batchItemFailures": [{"itemIdentifier": "1"}]}
+    assert function.carried.bodies == ["good", "bad", "good"]
+    assert function.carried.seconds == {250.0}
 
 
-def test_each_event_is_measured_by_its_operation(function: Any, capsys: pytest.CaptureFixture[str]) -> None:
+def test_it_is_assembled_from_its_environment(
+    module: ModuleType, session: boto3.session.Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = session.client("sqs").create_queue(QueueName="chunks")["QueueUrl"]
+    for name, value in {"CATALOGUE_TABLE": TABLE, "VECTORS_BUCKET": BUCKET, "CHUNKS_QUEUE_URL": url}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("anfl.aws.session", lambda: session)
+    answer = module.handler({"operation": "list_collections", "tenant": "demo"}, Invocation())
+    assert answer == {"status": 200, "result": {"collections": []}}
+
+
+def test_each_event_is_measured_by_its_operation(function: Called, capsys: pytest.CaptureFixture[str]) -> None:
     function.answer({"operation": "list_collections"})
     function.answer({"operation": "describe_collection", "collection": "nothing"})
     function.answer({"operation": "made-up-by-a-caller"})
-    function.answer({"Records": [{"messageId": "1", "body": '{"operation": "list_collections"}'}]})
+    function.answer({"Records": [{"messageId": "1", "body": "good"}, {"messageId": "2", "body": "bad"}]})
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [(line["Operation"], line["Outcome"]) for line in lines] == [
         ("list_collections", "ok"),
         ("describe_collection", "refused"),
         ("unknown", "refused"),
-        ("list_collections", "ok"),
+        ("import_chunk", "ok"),
+        ("import_chunk", "failed"),
     ]
     assert {line["Function"] for line in lines} == {"vector-processing"}

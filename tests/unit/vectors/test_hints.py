@@ -17,7 +17,7 @@ from anfl.vectors.objects import S3ObjectStore
 from anfl.vectors.storage import Storage
 from anfl.vectors.store import VectorStore
 from tests.unit.vectors.builders import collection, node, upsert
-from tests.unit.vectors.conftest import TABLE
+from tests.unit.vectors.importing import TABLE
 
 
 class Away:

@@ -6,9 +6,11 @@ from typing import Any
 import pytest
 
 from anfl.problems import Problem
+from anfl.resources import IMPORTS_PREFIX
 from anfl.vectors.builder import Builder, SnapshotPolicy
 from anfl.vectors.catalogue import Catalogue
 from anfl.vectors.clock import Clock
+from anfl.vectors.imports.records import new_id
 from anfl.vectors.janitor import Janitor
 from anfl.vectors.model import Collection, CollectionSettings, Metric, first_epoch
 from anfl.vectors.named import ORPHAN_SECONDS
@@ -179,14 +181,16 @@ def test_what_a_race_left_of_a_deleted_collection_goes_later(
     store.create("demo", WORDS)
     store.write("demo", "words", upsert(("d", (1, 1))))
     objects.put(f"{gone.prefix}log/00000001/{7:020d}", b"late")
-    objects.put("imports/of/somebody", b"else's")
+    others = ["imports/of/somebody", f"{IMPORTS_PREFIX}demo/{new_id(1e9)}/0"]
+    for key in others:
+        objects.put(key, b"else's")
     janitor = Janitor(store.storage, catalogue)
     now = Clock().wall()
     assert janitor.sweep(now=now + ORPHAN_SECONDS - 60) == 0
     assert janitor.sweep(now=now + ORPHAN_SECONDS + 60) == 1
     assert list(objects.list(gone.prefix)) == []
     assert (ids(store, "words"), ids(store, "others")) == (["d"], ["c"])
-    assert objects.get("imports/of/somebody") == b"else's"
+    assert [objects.get(key) for key in others] == [b"else's"] * 2
 
 
 def test_the_janitor_does_not_trust_a_catalogue_that_is_away(

@@ -7,7 +7,7 @@ import pytest
 from botocore.exceptions import ConnectTimeoutError
 
 from anfl.vectors.objects import AlreadyExistsError, S3ObjectStore, StoreUnavailableError
-from tests.unit.vectors.conftest import BUCKET
+from tests.unit.vectors.importing import BUCKET
 
 
 class Broken:

@@ -7,17 +7,25 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
+import pytest
 from openapi_spec_validator import validate
 
+from anfl.vectors.imports.imports import Imports
+from anfl.vectors.imports.operations import IMPORT_CALLS
+from anfl.vectors.imports.requests import Uploads
 from anfl.vectors.operations import OPERATIONS, STREAMS
 from anfl.vectors.store import VectorStore
 from services.vector_store.app import assemble
 from services.vector_store.examples import EXAMPLES
 from services.vector_store.openapi import PLACE, document
+from tests.unit.vectors.importing import Place
 from tests.unit.vectors.serving import PlainTokens, served
 
-CALLS = (*OPERATIONS, *STREAMS)
+CALLS = (*OPERATIONS, *IMPORT_CALLS, *STREAMS)
 BY_NAME = {call.name: call for call in CALLS}
+VARYING = {"created_at", "started_at", "bytes", "url"}
+"""Members of answers that are others each time."""
 EXAMPLES_A_PHASE = 8
 """Of schemathesis, for each operation: enough to notice, little enough for every run."""
 
@@ -41,9 +49,11 @@ def test_it_has_every_operation_with_an_example() -> None:
     assert EXAMPLES.keys() == BY_NAME.keys()
 
 
-def test_the_examples_work_one_after_another(store: VectorStore) -> None:
+def test_the_examples_work_one_after_another(store: VectorStore, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    import_id = EXAMPLES["start_import"].answers[200]["id"]
+    monkeypatch.setattr("anfl.vectors.imports.imports.new_id", lambda _now: import_id)
     with (
-        served(assemble(store, verifier=PlainTokens())) as url,
+        served(assemble(store, place.imports, verifier=PlainTokens())) as url,
         httpx.Client(base_url=url, headers={"authorization": "Bearer demo.admin"}) as client,
     ):
         for name, example in EXAMPLES.items():
@@ -61,6 +71,9 @@ def test_the_examples_work_one_after_another(store: VectorStore) -> None:
                 assert answer.text == expected
             else:
                 assert _timeless(answer.json()) == _timeless(expected), name
+            if name == "create_import":
+                uploads = msgspec.json.decode(answer.content, type=Uploads)
+                place.upload(uploads, **{file.format: bytes(file.bytes) for file in uploads.files})
 
 
 def _query(request: dict[str, Any]) -> dict[str, Any]:
@@ -74,13 +87,13 @@ def _query(request: dict[str, Any]) -> dict[str, Any]:
 
 def _timeless(answer: Any) -> Any:
     if isinstance(answer, dict):
-        return {name: _timeless(value) for name, value in answer.items() if name not in {"created_at", "bytes"}}
+        return {name: _timeless(value) for name, value in answer.items() if name not in VARYING}
     return [_timeless(item) for item in answer] if isinstance(answer, list) else answer
 
 
-def test_no_answer_is_undocumented(store: VectorStore, tmp_path: Path) -> None:
+def test_no_answer_is_undocumented(store: VectorStore, imports: Imports, tmp_path: Path) -> None:
     """schemathesis, all phases. Left out is what a schema cannot say: which well-formed requests are wrong."""
-    with served(assemble(store, verifier=PlainTokens())) as url:
+    with served(assemble(store, imports, verifier=PlainTokens())) as url:
         command = [
             str(Path(sys.executable).with_name("schemathesis")),
             "run",

@@ -20,6 +20,8 @@ from anfl.auth.rbac import ROUTES
 from anfl.http.admission import Room
 from anfl.http.service import Service
 from anfl.problems import Problem
+from anfl.vectors.imports.imports import Imports
+from anfl.vectors.imports.operations import IMPORT_CALLS
 from anfl.vectors.operations import OPERATIONS, STREAMS
 from anfl.vectors.store import VectorStore
 from services.vector_store.app import assemble
@@ -34,8 +36,8 @@ def _anyio_backend() -> str:
 
 
 @pytest.fixture(name="client")
-async def _client(store: VectorStore) -> AsyncIterator[httpx.AsyncClient]:
-    service = assemble(store, verifier=PlainTokens(), stage_prefix="/live")
+async def _client(store: VectorStore, imports: Imports) -> AsyncIterator[httpx.AsyncClient]:
+    service = assemble(store, imports, verifier=PlainTokens(), stage_prefix="/live")
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(service), base_url="http://api", headers={"authorization": "Bearer demo.admin"}
     ) as client:
@@ -155,22 +157,24 @@ def calling(service: Service) -> httpx.AsyncClient:
     return httpx.AsyncClient(transport=httpx.ASGITransport(service), base_url="http://api", headers=headers)
 
 
-async def test_a_body_above_the_limit(store: VectorStore) -> None:
-    async with calling(assemble(store, verifier=PlainTokens(), max_body=100)) as client:
+async def test_a_body_above_the_limit(store: VectorStore, imports: Imports) -> None:
+    async with calling(assemble(store, imports, verifier=PlainTokens(), max_body=100)) as client:
         answer = await client.post("/v1/collections", content=b" " * 101)
     assert answer.status_code == 413
 
 
-async def test_too_many_at_once_are_told_to_slow_down_and_the_node_is_healthy(store: VectorStore) -> None:
-    full = assemble(store, verifier=PlainTokens(), room=Room(requests=0, body_bytes=0))
+async def test_too_many_at_once_are_told_to_slow_down_and_the_node_is_healthy(
+    store: VectorStore, imports: Imports
+) -> None:
+    full = assemble(store, imports, verifier=PlainTokens(), room=Room(requests=0, body_bytes=0))
     async with calling(full) as client:
         answer = await client.get("/v1/collections")
         assert (answer.status_code, answer.headers["retry-after"]) == (429, "1")
         assert (await client.get("/health/ready")).status_code == 200
 
 
-async def test_bodies_count_before_they_are_read(store: VectorStore) -> None:
-    client = calling(assemble(store, verifier=PlainTokens(), room=Room(requests=9, body_bytes=150)))
+async def test_bodies_count_before_they_are_read(store: VectorStore, imports: Imports) -> None:
+    client = calling(assemble(store, imports, verifier=PlainTokens(), room=Room(requests=9, body_bytes=150)))
     await created(client)
     first_part, go_on = asyncio.Event(), asyncio.Event()
 
@@ -207,12 +211,12 @@ async def test_health_needs_no_token_and_tells_of_the_catalogue(
 def test_every_route_of_the_vector_store_is_served() -> None:
     ours = ("/v1/collections", "/v1/aliases", "/v1/imports")
     routes = {(route.method, route.path) for route in ROUTES if route.path.startswith(ours)}
-    assert routes == {(call.method, call.path) for call in (*OPERATIONS, *STREAMS)}
+    assert routes == {(call.method, call.path) for call in (*OPERATIONS, *IMPORT_CALLS, *STREAMS)}
 
 
-async def test_bodies_may_be_compressed_within_the_same_limits(store: VectorStore) -> None:
+async def test_bodies_may_be_compressed_within_the_same_limits(store: VectorStore, imports: Imports) -> None:
     room = Room(requests=9, body_bytes=3_000)
-    async with calling(assemble(store, verifier=PlainTokens(), room=room, max_body=2_000)) as client:
+    async with calling(assemble(store, imports, verifier=PlainTokens(), room=room, max_body=2_000)) as client:
         await created(client)
         upsert, rows = "/v1/collections/words/vectors", json.dumps(ROWS).encode()
         for encoding, pack in (("gzip", gzip.compress), ("zstd", zstd.compress)):
@@ -228,8 +232,10 @@ async def test_bodies_may_be_compressed_within_the_same_limits(store: VectorStor
         assert (await client.post("/v1/collections/words/count", json={})).json()["count"] == 2
 
 
-async def test_what_a_compressed_body_holds_counts_while_it_is_inside(store: VectorStore) -> None:
-    async with calling(assemble(store, verifier=PlainTokens(), room=Room(requests=9, body_bytes=500))) as client:
+async def test_what_a_compressed_body_holds_counts_while_it_is_inside(store: VectorStore, imports: Imports) -> None:
+    async with calling(
+        assemble(store, imports, verifier=PlainTokens(), room=Room(requests=9, body_bytes=500))
+    ) as client:
         await created(client)
         body = gzip.compress(b" " * 1_000 + b"{}")
         count = "/v1/collections/words/count"

@@ -16,7 +16,7 @@ from anfl.vectors.requests import CollectionPatch, IndexPatch
 from tests.fault.simulation.table import Table
 from tests.fault.simulation.world import Weather, World
 from tests.unit.vectors.builders import collection
-from tests.unit.vectors.conftest import TABLE
+from tests.unit.vectors.importing import TABLE
 
 NAMES = ["a", "b", "c", "d"]
 

@@ -39,7 +39,8 @@ from anfl.vectors.requests import (
 from anfl.vectors.storage import Storage
 from anfl.vectors.store import VectorStore
 from tests.unit.vectors.builders import node
-from tests.unit.vectors.conftest import TABLE, create_table
+from tests.unit.vectors.conftest import create_table
+from tests.unit.vectors.importing import TABLE
 from tests.unit.vectors.simulated import SimulatedStore, SimulatedTime
 
 IDS = st.sampled_from([f"id{number}" for number in range(12)])

@@ -10,6 +10,8 @@ from typing import Any
 import httpx
 import pytest
 
+from anfl.vectors.imports.imports import Imports
+from anfl.vectors.imports.requests import MAX_FILE_BYTES
 from anfl.vectors.requests import MAX_INTEGER, MAX_METADATA_BYTES, MAX_QUERIES, MAX_ROWS
 from anfl.vectors.store import VectorStore
 from services.vector_store.app import assemble
@@ -20,6 +22,7 @@ pytestmark = pytest.mark.anyio
 
 COLLECTIONS, WORDS, ABSENT = "/v1/collections", "/v1/collections/words", "/v1/collections/absent"
 ALIASES, SNAPSHOTS = "/v1/aliases", f"{WORDS}/snapshots"
+BEGIN, IMPORTS, NO_IMPORT = f"{WORDS}/imports", "/v1/imports", f"/v1/imports/{'0' * 32}"
 GOOD = {"id": "good", "values": [1.0, 0.0]}
 FIELDS = {"text": "string", "price": "number", "sold": "boolean", "tags": "string[]"}
 DESCRIPTION = document()
@@ -32,6 +35,10 @@ def f32(*numbers: float) -> dict[str, str]:
 def upsert(**wrong: Any) -> dict[str, Any]:
     """A good row and one that is wrong: whatever is wrong, neither may be stored."""
     return {"vectors": [GOOD, {"id": "bad", "values": [0.0, 1.0]} | wrong]}
+
+
+def files(*formats: str, size: int = 1) -> dict[str, Any]:
+    return {"files": [{"format": each, "bytes": size} for each in formats]}
 
 
 def at_bad(member: str) -> str:
@@ -286,6 +293,34 @@ REST: list[tuple[str, str, str, Any, int, str, str | None]] = [
     ("POST", f"{WORDS}/restore", "absent", {"snapshot": "gone", "into": "x"}, 404, "snapshot_not_found", None),
     ("POST", f"{WORDS}/restore", "itself", {"snapshot": "monday", "into": "words"}, 409, "collection_exists", None),
     ("POST", f"{WORDS}/restore", "an alias", {"snapshot": "monday", "into": "live"}, 409, "collection_exists", None),
+    ("POST", BEGIN, "no files", {}, 400, "invalid_request", None),
+    ("POST", BEGIN, "nothing", files(), 400, "invalid_request", "files"),
+    ("POST", BEGIN, "too many", files("jsonl", "npy", "npy"), 400, "invalid_request", "files"),
+    ("POST", BEGIN, "an array alone", files("npy"), 400, "invalid_request", "files"),
+    ("POST", BEGIN, "two of a kind", files("jsonl", "jsonl"), 400, "invalid_request", "files"),
+    ("POST", BEGIN, "another format", files("jsonl", "csv"), 400, "invalid_request", "files[1].format"),
+    ("POST", BEGIN, "an empty file", files("jsonl", size=0), 400, "invalid_request", "files[0].bytes"),
+    ("POST", BEGIN, "huge", files("jsonl", size=MAX_FILE_BYTES + 1), 400, "invalid_request", "files[0].bytes"),
+    ("POST", BEGIN, "unknown", {**files("jsonl"), "x": 1}, 400, "invalid_request", None),
+    ("POST", f"{ABSENT}/imports", "absent", files("jsonl"), 404, "collection_not_found", None),
+    ("GET", f"{IMPORTS}?limit=0", "limit 0", None, 400, "invalid_request", "limit"),
+    ("GET", f"{IMPORTS}?cursor=x", "cursor", None, 400, "invalid_request", "cursor"),
+    ("GET", f"{IMPORTS}?collection=a/b", "a path", None, 400, "invalid_request", "collection"),
+    ("GET", f"{IMPORTS}/x", "no id", None, 400, "invalid_request", "id"),
+    ("GET", NO_IMPORT, "absent", None, 404, "import_not_found", None),
+    *(
+        (
+            "POST",
+            f"{NO_IMPORT}/{call}",
+            "absent",
+            None,
+            404,
+            "import_not_found",
+            None,
+        )
+        for call in ("uploads", "start", "redrive", "cancel")
+    ),
+    ("POST", f"{NO_IMPORT}/start?force=1", "unknown", None, 400, "invalid_request", None),
     ("POST", f"{ABSENT}/restore", "absent", {"snapshot": "x", "into": "y"}, 404, "collection_not_found", None),
 ]
 
@@ -298,8 +333,8 @@ def _anyio_backend() -> str:
 
 
 @pytest.fixture(name="client")
-async def _client(store: VectorStore) -> AsyncIterator[httpx.AsyncClient]:
-    transport = httpx.ASGITransport(assemble(store, verifier=PlainTokens()))
+async def _client(store: VectorStore, imports: Imports) -> AsyncIterator[httpx.AsyncClient]:
+    transport = httpx.ASGITransport(assemble(store, imports, verifier=PlainTokens()))
     headers = {"authorization": "Bearer demo.admin"}
     async with httpx.AsyncClient(transport=transport, base_url="http://api", headers=headers) as client:
         settings = {"name": "words", "dimension": 2, "metric": "cosine", "fields": FIELDS}
@@ -316,7 +351,7 @@ async def everything(client: httpx.AsyncClient) -> list[Any]:
     """All that a tenant can see."""
     strong = {"consistency": "strong", "include": "values,metadata"}
     rows = await client.get(f"{WORDS}/vectors", params=strong)
-    return [rows.json(), *[(await client.get(path)).json() for path in (COLLECTIONS, ALIASES, SNAPSHOTS)]]
+    return [rows.json(), *[(await client.get(path)).json() for path in (COLLECTIONS, ALIASES, SNAPSHOTS, IMPORTS)]]
 
 
 async def test_each_is_refused_by_name_and_nothing_is_applied(client: httpx.AsyncClient) -> None:
@@ -342,6 +377,7 @@ async def test_each_is_refused_by_name_and_nothing_is_applied(client: httpx.Asyn
 def is_documented(method: str, path: str, status: int, code: str) -> bool:
     template = re.sub("/(words|absent)", "/{name}", path.partition("?")[0])
     template = re.sub(f"{ALIASES}/.*", f"{ALIASES}/{{alias}}", template)
+    template = re.sub(f"{IMPORTS}/[^/]+", f"{IMPORTS}/{{id}}", template)
     reference = DESCRIPTION["paths"][template][method.lower()]["responses"][str(status)]["$ref"]
     response = DESCRIPTION["components"]["responses"][reference.rpartition("/")[2]]
     schema = response["content"]["application/problem+json"]["schema"]

@@ -1,0 +1,90 @@
+"""``anfl export``: every row of a collection, as JSON lines that ``anfl import`` takes."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, BinaryIO
+
+import httpx
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from anfl.cli.collections import path_of
+from anfl.cli.errors import CliError, ExitCode
+from anfl.cli.given import parse_json
+from anfl.cli.options import Endpoint, Json, Role, Token
+from anfl.cli.output import console, errors, print_json
+from anfl.cli.target import resolve
+from anfl.client import Client, UnreachableError
+
+_TEXT = "-"
+
+
+def export(
+    collection: Annotated[str, typer.Argument(help="Name of the collection.")],
+    file: Annotated[str, typer.Argument(help="Where to write JSON lines; - for standard output.")],
+    where: Annotated[str | None, typer.Option(help='Metadata filter as JSON, for example \'{"pos": "noun"}\'.')] = None,
+    packed: Annotated[bool, typer.Option("--packed", help="Values as base64 of float32: smaller, bit by bit.")] = False,
+    endpoint: Endpoint = None,
+    token: Token = None,
+    role: Role = None,
+    as_json: Json = False,
+) -> None:
+    """Write every row of a collection to a file, which appears whole or not at all."""
+    if where is not None:
+        parse_json(where, "--where")
+    if file == _TEXT and as_json:
+        raise CliError("Standard output takes the rows or --json, not both.", exit_code=ExitCode.USAGE)
+    params = {"values_format": "f32" if packed else "list"} | ({} if where is None else {"filter": where})
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with (
+        resolve(endpoint, token, role=role).connect() as client,
+        Progress(*columns, console=errors, disable=as_json or file == _TEXT) as progress,
+        _target(file) as out,
+    ):
+        total = None if where is not None else client.collection(collection).count()
+        task = progress.add_task(f"export {collection}", total=total)
+        rows = _copy(client, collection, params, out, lambda done: progress.update(task, completed=done))
+    if as_json:
+        print_json({"rows": rows, "file": file})
+    elif file != _TEXT:
+        console.print(f"{rows} rows of {collection} are in {file}.")
+
+
+def _copy(
+    client: Client, collection: str, params: dict[str, str], out: BinaryIO, progress: Callable[[int], None]
+) -> int:
+    """Write the answer as it comes; returns how many rows it had.
+
+    :raises UnreachableError: it was cut off.
+    """
+    response, rows = client.send("GET", f"{path_of(collection)}/export", params=params, stream=True), 0
+    try:
+        for part in response.iter_bytes():
+            out.write(part)
+            rows += part.count(b"\n")
+            progress(rows)
+    except httpx.TransportError as error:
+        raise UnreachableError(f"The export was cut off after {rows} rows: {error!r}") from error
+    finally:
+        response.close()
+    return rows
+
+
+@contextmanager
+def _target(file: str) -> Iterator[BinaryIO]:
+    if file == _TEXT:
+        yield sys.stdout.buffer
+        sys.stdout.flush()
+        return
+    path = Path(file)
+    partial = path.with_name(f"{path.name}.part")
+    try:
+        with partial.open("wb") as out:
+            yield out
+        partial.replace(path)
+    except OSError as error:
+        raise CliError(f"{file} cannot be written: {error.strerror or error}.") from error
+    finally:
+        partial.unlink(missing_ok=True)

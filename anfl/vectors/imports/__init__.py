@@ -1,0 +1,1 @@
+"""Imports: files of any size, cut into chunks that are stored one by one, each of them once."""

@@ -1,0 +1,82 @@
+"""Stores the rows of a chunk, each once, however often and wherever the chunk is tried."""
+
+from collections.abc import Callable, Iterable, Iterator
+
+from anfl.problems import Problem
+from anfl.vectors.changes import prepare
+from anfl.vectors.imports.lines import Candidate, row_error
+from anfl.vectors.imports.model import MAX_ERRORS, Chunk, ChunkOutcome, RowError
+from anfl.vectors.model import Collection
+from anfl.vectors.refusals import Refusal
+from anfl.vectors.requests import MAX_ROWS, NewRow, Upsert
+
+REQUEST_BYTES = 4 * 2**20
+"""Of rows in one write, about."""
+Write = Callable[[Upsert], object]
+"""Commits an upsert, or raises a `Problem`."""
+_Numbered = tuple[int, NewRow]
+
+
+def store_rows(chunk: Chunk, rows: Iterable[Candidate], collection: Collection, write: Write) -> ChunkOutcome:
+    """Write the chunk's rows. Those that are wrong are left out and named.
+
+    Its writes are cut by the rows alone and carry ids made of import, chunk and their number: a chunk that was tried
+    before goes on where it ended, and what is written already is not written again.
+
+    :raises Problem: as ``write``.
+    """
+    stored, wrong = 0, list[RowError]()
+    for number, group in enumerate(_groups(rows, wrong)):
+        vectors = _fitting(group, collection, wrong)
+        if vectors:
+            _write(write, Upsert(vectors=vectors, request_id=f"import/{chunk.import_id}/{chunk.number}/{number}"))
+        stored += len(vectors)
+    wrong.sort(key=lambda error: error.row)
+    return ChunkOutcome(stored=stored, refused=len(wrong), errors=tuple(wrong[:MAX_ERRORS]))
+
+
+def _write(write: Write, upsert: Upsert) -> None:
+    try:
+        write(upsert)
+    except Problem as problem:
+        # Written by an earlier attempt, when other declarations decided which of the same rows are right.
+        if problem.code != Refusal.REQUEST_ID_REUSED:
+            raise
+
+
+def _groups(rows: Iterable[Candidate], wrong: list[RowError]) -> Iterator[list[_Numbered]]:
+    """Rows with their numbers, as many as one write takes, which has no id twice: of two rows the last is to stay.
+
+    :param wrong: what is no row is added to it.
+    """
+    group, total, ids = list[_Numbered](), 0, set[str]()
+    for number, size, row in rows:
+        if isinstance(row, RowError):
+            wrong.append(row)
+            continue
+        if group and (len(group) == MAX_ROWS or total + size > REQUEST_BYTES or row.id in ids):
+            yield group
+            group, total, ids = [], 0, set()
+        group.append((number, row))
+        total += size
+        ids.add(row.id)
+    if group:
+        yield group
+
+
+def _fitting(rows: list[_Numbered], collection: Collection, wrong: list[RowError]) -> list[NewRow]:
+    """The rows that ``collection`` takes; others are added to ``wrong``."""
+    try:
+        prepare(Upsert(vectors=[row for _, row in rows]), collection)
+    except Problem:
+        return [row for number, row in rows if _fits(number, row, collection, wrong)]
+    return [row for _, row in rows]
+
+
+def _fits(number: int, row: NewRow, collection: Collection, wrong: list[RowError]) -> bool:
+    try:
+        prepare(Upsert(vectors=[row]), collection)
+    except Problem as problem:
+        wrong.append(row_error(number, problem))
+        return False
+    return True

@@ -1,0 +1,94 @@
+"""Carries out the jobs of imports, wherever they are delivered, and however often."""
+
+import logging
+from dataclasses import dataclass
+
+from anfl.problems import Problem
+from anfl.vectors.imports.attempts import Attempt, is_passing
+from anfl.vectors.imports.chunk_records import ChunkRecords, name_of
+from anfl.vectors.imports.chunks import Rows, store_chunk
+from anfl.vectors.imports.cutter import Cutter
+from anfl.vectors.imports.files import Files
+from anfl.vectors.imports.model import Cut, Failure, Job, Record, State, failure_of
+from anfl.vectors.imports.records import Records
+from anfl.vectors.refusals import Refusal
+from anfl.vectors.store import VectorStore
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Worker:
+    """Safe for threads. A job that returned is over; one that raised is to be delivered again."""
+
+    store: VectorStore
+    records: Records
+    chunks: ChunkRecords
+    files: Files
+    rows: Rows
+    cutter: Cutter | None = None
+    """None where only chunks come."""
+
+    def carry_out(self, job: Job, attempt: Attempt) -> None:
+        """Carry out ``job``, unless it was before, or nobody wants it any more.
+
+        What is wrong with the import as such fails it at once. What may pass fails it with the last attempt.
+
+        :raises Problem: 429, 503: to be tried again.
+        """
+        try:
+            record = self.records.get(job.tenant, job.import_id)
+        except Problem as problem:
+            if problem.code != Refusal.IMPORT_NOT_FOUND:
+                raise
+            _log.info("nobody knows the import any more", extra={"import_id": job.import_id})
+            return
+        if record.state in (State.DONE, State.CANCELLED):
+            self._remove(record)  # whoever came to this end may have been cut short before it did
+            return
+        if attempt.is_last:
+            self.chunks.last_attempt(job, until=attempt.until)
+        try:
+            self._do(record, job, attempt)
+        except Exception as error:
+            again = not isinstance(error, Problem) or is_passing(error)
+            if not again or attempt.is_last:
+                self._fail(job, error)
+            if again:
+                raise
+        if attempt.is_last:
+            self.chunks.ended(job)
+
+    def still_at(self, job: Job, attempt: Attempt) -> None:
+        """It takes longer: where this is the last attempt, it has not lapsed."""
+        if attempt.is_last:
+            self.chunks.last_attempt(job, until=attempt.until)
+
+    def _do(self, record: Record, job: Job, attempt: Attempt) -> None:
+        if isinstance(job, Cut):
+            if self.cutter is None:
+                raise RuntimeError("only chunks are to come here")
+            self.cutter.cut(record, attempt)
+        elif not self.chunks.is_done(job):
+            self.chunks.done(job, store_chunk(self.store, job, self.rows.of(record, job), attempt))
+        if self.records.get(record.tenant, record.id).state is State.DONE:
+            self._remove(record)
+
+    def _remove(self, record: Record) -> None:
+        """Remove the files, which nobody needs any more; what this leaves goes by itself."""
+        try:
+            self.files.remove(record)
+        except Problem as problem:
+            _log.info("files of an import are left", extra={"import_id": record.id, "code": problem.code})
+
+    def _fail(self, job: Job, error: Exception) -> None:
+        _log.error("an import fails", extra={"import_id": job.import_id, "job": name_of(job), "reason": str(error)})
+        self.records.fail(job.tenant, job.import_id, _reason(job, error))
+        self.chunks.ended(job)
+
+
+def _reason(job: Job, error: Exception) -> Failure:
+    if isinstance(error, Problem):
+        return failure_of(error)
+    detail = f"{name_of(job)} ended with an error of ours, as often as it was tried."
+    return Failure(code="internal_error", detail=detail)

@@ -1,0 +1,84 @@
+"""The process that takes the jobs of imports from their queue and carries them out, beside the workers of a node."""
+
+import os
+import signal
+from collections.abc import Iterator
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from anfl import aws
+from anfl.vectors import build as vectors
+from anfl.vectors.events import Events
+from anfl.vectors.imports import build as importing
+from anfl.vectors.imports.chunk_records import ChunkRecords
+from anfl.vectors.imports.chunks import LinesOf
+from anfl.vectors.imports.consuming import Consumer
+from anfl.vectors.imports.cutter import Cutter
+from anfl.vectors.imports.files import Files
+from anfl.vectors.imports.jobs import SqsQueue
+from anfl.vectors.imports.lines import Candidate
+from anfl.vectors.imports.model import Chunk, Format, Record, Span
+from anfl.vectors.imports.records import Records
+from anfl.vectors.imports.worker import Worker
+from anfl.vectors.model import Collection
+from anfl.vectors.store import VectorStore
+from anfl.vectors.tails import SharedTails
+
+if TYPE_CHECKING:
+    from anfl.vectors.imports.tables import Tables
+
+THREADS = 2
+"""One reads and prepares while the other waits for S3."""
+NICENESS = 5
+"""Whoever waits for an answer goes first."""
+
+
+class FilesOfAnyFormat:
+    """Rows of every format. pyarrow, which takes a hundred megabytes, is there from the first Parquet file on."""
+
+    def __init__(self, files: Files) -> None:
+        self._files = files
+        self._lines = LinesOf(files)
+
+    def spans(self, record: Record, place: int, collection: Collection) -> list[Span]:
+        """See `anfl.vectors.imports.cutting.Tables.spans`."""
+        return self._tables.spans(record, place, collection)
+
+    def of(self, record: Record, chunk: Chunk) -> Iterator[Candidate]:
+        """See `anfl.vectors.imports.chunks.Rows.of`."""
+        return (self._tables if chunk.format is Format.PARQUET else self._lines).of(record, chunk)
+
+    @cached_property
+    def _tables(self) -> "Tables":
+        from anfl.vectors.imports.tables import Tables
+
+        return Tables(self._files)
+
+
+def run(settings: vectors.Settings, queues: importing.Queues, tails: SharedTails, events: Events) -> None:
+    """Take jobs until SIGTERM; what is being worked on then ends, or goes back to the queue."""
+    os.nice(NICENESS)
+    session = aws.session()
+    sqs = importing.sqs_of(session)
+    store = vectors.build_store(settings, session, tails=tails, events=events)
+    worker = build_worker(
+        store,
+        settings=settings,
+        service=SqsQueue(sqs, queues.jobs_url),
+        function=SqsQueue(sqs, queues.chunks_url),
+    )
+    consumer = Consumer(client=sqs, url=queues.jobs_url, worker=worker)
+    signal.signal(signal.SIGTERM, lambda *_: consumer.stop())
+    consumer.run(threads=THREADS)
+    store.close()
+
+
+def build_worker(store: VectorStore, *, settings: vectors.Settings, service: SqsQueue, function: SqsQueue) -> Worker:
+    """Carries out every job, and leaves chunks of small collections to the function."""
+    table = vectors.table_of(settings, aws.session())
+    files = importing.files_of(settings, aws.session())
+    records, chunks, rows = Records(table), ChunkRecords(table), FilesOfAnyFormat(files)
+    cutter = Cutter(
+        store=store, records=records, chunks=chunks, files=files, tables=rows, function=function, service=service
+    )
+    return Worker(store=store, records=records, chunks=chunks, files=files, rows=rows, cutter=cutter)

@@ -1,0 +1,146 @@
+"""``anfl import``, ``imports`` and ``export``, against the real service."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from anfl.cli.main import app
+from anfl.client import Client
+from tests.unit.client import conftest as serving
+from tests.unit.vectors.importing import Door, Place, npy_of, row, text_of
+
+TOKEN = serving.TOKEN
+session = serving.session
+catalogue = serving.catalogue
+s3 = serving.s3
+objects = serving.objects
+store = serving.store
+place = serving.place
+imports = serving.imports
+door = serving.door
+url = serving._url
+
+
+class Commands:
+    """``anfl`` at one address."""
+
+    def __init__(self, url: str) -> None:
+        self._where = ["--endpoint", url, "--token", TOKEN]
+
+    def run(self, *arguments: object) -> Result:
+        """Whatever comes of it."""
+        return CliRunner().invoke(app, [*map(str, arguments), *self._where])
+
+    def text(self, *arguments: object, code: int = 0) -> str:
+        """What a person reads."""
+        done = self.run(*arguments)
+        assert done.exit_code == code, (done.output, done.exception)
+        return " ".join(done.stdout.split())
+
+    def json(self, *arguments: object, code: int = 0) -> Any:
+        """What a program reads."""
+        return json.loads(self.text(*arguments, "--json", code=code))
+
+
+@pytest.fixture(name="anfl")
+def _anfl(url: str, place: Place, door: Door, monkeypatch: pytest.MonkeyPatch) -> Commands:
+    """While a command waits, the jobs are carried out."""
+    assert door.refusals == []
+    monkeypatch.setattr("anfl.client.imports.sleep", lambda _seconds: place.work())
+    with Client(url, token=TOKEN) as client:
+        client.create_collection("words", dimension=2, metric="l2")
+    return Commands(url)
+
+
+@pytest.fixture(name="lines")
+def _lines(tmp_path: Path) -> Path:
+    path = tmp_path / "rows.jsonl"
+    path.write_bytes(text_of(*(row(f"r{n}") for n in range(9))))
+    return path
+
+
+def test_a_file_is_imported_and_exported_again(anfl: Commands, lines: Path, tmp_path: Path) -> None:
+    assert anfl.text("import", "words", lines).endswith("into words: DONE, 9 of 9 rows stored.")
+    out = tmp_path / "out.jsonl"
+    assert anfl.text("export", "words", out) == f"9 rows of words are in {out}."
+    assert anfl.json("export", "words", out, "--packed") == {"rows": 9, "file": str(out)}
+    assert anfl.json("import", "words", out)["stored"] == 9
+    assert len(anfl.run("export", "words", "-", "--where", '{"n": 1}').stdout.splitlines()) == 0
+    assert len(anfl.run("export", "words", "-").stdout.splitlines()) == 9
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out.jsonl", "rows.jsonl"]
+
+
+def test_rows_that_are_refused_are_shown_and_fail_the_command(anfl: Commands, tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_bytes(text_of(*(row(f"w{n}", values=[1]) for n in range(12)), row("a")))
+    text = anfl.text("import", "words", path, code=1)
+    assert "1 of 13 rows stored. 12 rows were refused: 1 numbers; words takes 2. (row 0, field values)" in text
+    assert "… 2 more; the first 12: anfl imports show" in text
+    [listed] = anfl.json("imports", "list", "--collection", "words")["imports"]
+    assert "DONE" in anfl.text("imports", "list")
+    assert len(anfl.json("imports", "show", listed["id"])["errors"]) == 12
+    assert "12 rows were refused" in anfl.text("imports", "watch", listed["id"], code=1)
+
+
+def test_an_array_that_does_not_fit_is_noticed_before_anything_is_sent(
+    anfl: Commands, lines: Path, tmp_path: Path, door: Door
+) -> None:
+    array = tmp_path / "rows.npy"
+    for content, says in ((npy_of([[1.0]] * 9), "rows of 1 numbers"), (npy_of([[1.0, 2.0]] * 8), "has 8 rows")):
+        array.write_bytes(content)
+        done = anfl.run("import", "words", lines, array)
+        assert (done.exit_code != 0, says in str(done.exception)) == (True, True), done.output
+    assert door.seen == []
+    assert "ends in" in str(anfl.run("import", "words", __file__).exception)
+
+
+def test_a_command_that_is_interrupted_says_how_to_go_on(
+    anfl: Commands, lines: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("anfl.client.imports.Imports.send", interrupted)
+        done = anfl.run("import", "words", lines)
+    [listed] = anfl.json("imports", "list")["imports"]
+    advice = str(done.exception)
+    assert (listed["state"], getattr(done.exception, "exit_code", None)) == ("UPLOADING", 130)
+    assert advice.endswith(f"Go on with: anfl imports resume {listed['id']} {lines}")
+    with monkeypatch.context() as patched:
+        patched.setattr("anfl.client.imports.sleep", interrupted)
+        done = anfl.run("imports", "resume", listed["id"], lines)
+    assert str(done.exception).endswith(f"goes on by itself. Watch it with: anfl imports watch {listed['id']}")
+    assert anfl.json("imports", "watch", listed["id"])["state"] == "DONE"
+
+
+def test_without_waiting_and_cancelled(anfl: Commands, lines: Path) -> None:
+    started = anfl.json("import", "words", lines, "--no-wait")
+    assert started["state"] == "RUNNING"
+    assert anfl.text("imports", "cancel", started["id"]) == f"Cancelled {started['id']}; 0 rows of it are stored."
+    assert anfl.run("imports", "redrive", started["id"]).exit_code != 0
+    assert anfl.text("import", "words", lines, "--no-wait").startswith("Import ")
+
+
+def test_a_failed_import_is_redriven_by_one_command(
+    anfl: Commands, lines: Path, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr("anfl.vectors.imports.spans.MAX_LINE_BYTES", 10)
+        text = anfl.text("import", "words", lines, code=1)
+    [listed] = anfl.json("imports", "list")["imports"]
+    assert "It failed: too_large: A line has more than 10 bytes. (row 0, field files[0])" in text
+    assert text.endswith(f"anfl imports redrive {listed['id']}")
+    assert place.show(listed["id"]).stored == 0
+    assert anfl.text("imports", "redrive", listed["id"]).endswith("DONE, 9 of 9 rows stored.")
+
+
+def test_an_export_that_is_refused_leaves_no_file(anfl: Commands, tmp_path: Path) -> None:
+    out = tmp_path / "out.jsonl"
+    assert anfl.run("export", "absent", out).exit_code != 0
+    assert anfl.run("export", "words", out, "--where", "{").exit_code != 0
+    assert anfl.run("export", "words", tmp_path / "no" / "out", "--json").exit_code != 0
+    assert list(tmp_path.iterdir()) == []
