@@ -3,6 +3,7 @@
 The domain raises `Problem`; each transport (ASGI service, Lambda proxy, direct invocation, CLI) renders it its own way.
 """
 
+import copyreg
 from collections.abc import Mapping
 from http import HTTPStatus
 
@@ -40,6 +41,10 @@ class Problem(Exception):  # noqa: N818 - named as in RFC 9457
         self.extensions = dict(extensions or {})
         self.retry_after = retry_after
         self._headers = dict(headers or {})
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Between processes: an exception is made again from its message alone unless it says otherwise."""
+        return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined]
 
     def document(self) -> dict[str, object]:
         """The problem document as JSON-ready members."""

@@ -22,7 +22,7 @@ Item = dict[str, Any]
 
 _BATCH_GET = 100
 _BATCH_WRITE = 25
-_RETRY_SECONDS = 10.0
+_RETRY_SECONDS = 25.0
 _serialize = TypeSerializer().serialize
 _deserialize = TypeDeserializer().deserialize
 
@@ -194,7 +194,7 @@ class Table:
 
 
 def until_won(operation: Callable[[], T]) -> T:
-    """Run ``operation`` (read, decide, write) again as long as others interfere, for ten seconds.
+    """Run ``operation`` (read, decide, write) again as long as others interfere, for `_RETRY_SECONDS`.
 
     :raises Problem: 503 when it keeps losing.
     """

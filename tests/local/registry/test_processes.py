@@ -1,20 +1,22 @@
 """Sixteen processes write to one model at once, over the embedded AWS."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
-from typing import Any
+from typing import Any, TypeVar
 
 import boto3
 import pytest
 
+from anfl.problems import Problem
 from anfl.registry.registry import Registry, build_registry
 from anfl.resources import PARTITION_KEY, SORT_KEY
 from local.aws.server import listen
 
 TABLE, BUCKET = "registry", "artifacts"
 WRITERS, VERSIONS_EACH = 16, 3
+T = TypeVar("T")
 
 
 def client(name: str, endpoint: str) -> Any:
@@ -37,12 +39,25 @@ def write(endpoint: str, writer: int) -> list[int]:
     mine = registry(endpoint)
     numbers = []
     for _ in range(VERSIONS_EACH):
-        created = mine.versions.create(
-            "acme", "bert", source="s3://b/m", location="s3://b/m", run_id=str(writer), by="ana"
+        created = repeated(
+            lambda: mine.versions.create(
+                "acme", "bert", source="s3://b/m", location="s3://b/m", run_id=str(writer), by="ana"
+            )
         )
-        numbers.append(created.version.number)
-        mine.models.set_alias("acme", "bert", "champion", created.version.number, by="ana")
+        number = created.version.number
+        numbers.append(number)
+        repeated(lambda number=number: mine.models.set_alias("acme", "bert", "champion", number, by="ana"))  # type: ignore[misc]
     return numbers
+
+
+def repeated(call: Callable[[], T]) -> T:
+    """As clients do who are told to come back: nothing was changed by what lost every race."""
+    while True:
+        try:
+            return call()
+        except Problem as problem:
+            if problem.code != "temporarily_unavailable":
+                raise
 
 
 @pytest.fixture(name="endpoint")
