@@ -18,6 +18,10 @@
 #include <utility>
 #include <vector>
 
+#ifdef __AVX2__
+#include <immintrin.h>
+#endif
+
 namespace {
 
 enum Metric : uint32_t { COSINE, L2, IP };
@@ -166,7 +170,20 @@ class Sketched {
         const int8_t *codes = block_->codes + size_t(row) * block_->dimension;
         const int16_t *own = codes_.data();
         int32_t product = 0;
-        for (size_t i = 0, count = block_->dimension; i < count; i++) product += int32_t(own[i]) * int32_t(codes[i]);
+        size_t i = 0, count = block_->dimension;
+#ifdef __AVX2__  // compilers widen both to 32 bits before they multiply, which takes twice as long
+        __m256i sums[2] = {};
+        for (; i + 32 <= count; i += 32)
+            for (size_t half = 0; half < 2; half++) {
+                __m128i bytes = _mm_loadu_si128((const __m128i *)(codes + i + 16 * half));
+                __m256i words = _mm256_loadu_si256((const __m256i *)(own + i + 16 * half));
+                sums[half] = _mm256_add_epi32(sums[half], _mm256_madd_epi16(_mm256_cvtepi8_epi16(bytes), words));
+            }
+        int32_t lanes[8];
+        _mm256_storeu_si256((__m256i *)lanes, _mm256_add_epi32(sums[0], sums[1]));
+        for (int32_t lane : lanes) product += lane;
+#endif
+        for (; i < count; i++) product += int32_t(own[i]) * int32_t(codes[i]);
         return product;
     }
 
