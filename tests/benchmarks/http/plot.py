@@ -24,4 +24,5 @@ def draw(found: HttpFigures, path: Path) -> None:
     axes.set_xlabel("times better than its limit (labels: the figure itself)")
     axes.set_title(f"{found.rows:,} × {found.dimension}, {found.connections} connections, {found.workers} workers")
     axes.spines[["top", "right"]].set_visible(False)
+    path.parent.mkdir(parents=True, exist_ok=True)  # minutes of measuring are not lost for a folder
     figure.savefig(path, dpi=140)
