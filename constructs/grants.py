@@ -6,7 +6,7 @@ from enum import StrEnum
 from aws_cdk import Stack
 from aws_cdk import aws_sqs as sqs
 from constructs.camel import camel
-from constructs.location import here
+from constructs.location import bucket_arn, here
 from constructs.statements import Statement
 
 
@@ -44,9 +44,9 @@ def table(stack: Stack, name: str, access: Access, *, index: str | None = None) 
     ]
 
 
-def bucket(stack: Stack, name: str, label: str, access: Access) -> list[Statement]:
+def bucket(name: str, label: str, access: Access) -> list[Statement]:
     """Objects of the bucket ``name`` and their versions."""
-    arn = here(stack).arn("s3", name, region="", account="")
+    arn = bucket_arn(name)
     writes = access is Access.WRITE
     return [
         Statement(

@@ -6,7 +6,7 @@ from aws_cdk import CfnTag
 from aws_cdk import aws_ec2 as ec2
 from constructs import Construct
 from constructs.camel import camel
-from constructs.location import here
+from constructs.location import bucket_arn, here
 from constructs.statements import ANYBODY, Statement, document
 
 _WITHOUT_POLICY = frozenset({"ecs-agent", "ecs-telemetry"})
@@ -107,25 +107,24 @@ class PrivateEndpoints(Construct):
 
     def _data_of_aws(self) -> list[Statement]:
         """Buckets of AWS that are reached by addresses which AWS has signed itself, or by anybody."""
-        objects = "arn:aws:s3:::"
         region = here(self).region.replace("-", "")
         return [
             Statement(
                 sid="ImageLayers",
                 principal=ANYBODY,
                 actions=["s3:GetObject"],
-                resources=[f"{objects}prod-{here(self).region}-starport-layer-bucket/*"],
+                resources=[bucket_arn(f"prod-{here(self).region}-starport-layer-bucket/*")],
             ),
             Statement(
                 sid="SystemPackages",
                 principal=ANYBODY,
                 actions=["s3:GetObject"],
-                resources=[f"{objects}al2023-repos-{here(self).region}-de612dc2/*"],
+                resources=[bucket_arn(f"al2023-repos-{here(self).region}-de612dc2/*")],
             ),
             Statement(
                 sid="AnswersOfCustomResources",
                 principal=ANYBODY,
                 actions=["s3:PutObject"],
-                resources=[f"{objects}cloudformation-custom-resource-response-{region}/*"],
+                resources=[bucket_arn(f"cloudformation-custom-resource-response-{region}/*")],
             ),
         ]

@@ -55,7 +55,7 @@ class WorkQueue(Construct):
         self.dead_letters = dead_letters
         redrive = cast(sqs.CfnQueue, dead_letters.node.default_child)
         # By name: the queue names its dead letters by reference, which cannot go both ways.
-        source = here(self.queue.stack).arn("sqs", f"{name}")
+        source = here(self.queue.stack).arn("sqs", name)
         redrive.redrive_allow_policy = {"redrivePermission": "byQueue", "sourceQueueArns": [source]}
 
 

@@ -151,7 +151,7 @@ class Parts:
             if bucket_access is not None:
                 services.add("s3")
                 label = variable.removesuffix("_BUCKET").capitalize()
-                statements += grants.bucket(self._stack, bucket.fixed_name, label, bucket_access)
+                statements += grants.bucket(bucket.fixed_name, label, bucket_access)
         for variable in needs.sends:
             services.add("sqs")
             statements += grants.send(self._queues[variable].queue, _label(variable))

@@ -22,7 +22,7 @@ class GlobalData(AnflStack):
         name = settings.name("global", "data")
         super().__init__(scope, name, settings=settings, region=region, description="global tables")
         others = {
-            other.value: f"arn:aws:kms:{other}:{here(self).account}:key/{key.key_id}"
+            other.value: here(self).arn("kms", f"key/{key.key_id}", region=other)
             for other in settings.regions
             if other is not region
         }

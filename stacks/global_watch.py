@@ -127,7 +127,7 @@ class GlobalWatch(AnflStack):
     ) -> str:
         """Name of an alarm that Route 53 can follow."""
         # By name: the watch stands before the region whose topic it rings.
-        topic = here(self).arn("sns", f"{topic_name(self.settings, severity)}")
+        topic = here(self).arn("sns", topic_name(self.settings, severity))
         alarm = cloudwatch.CfnAlarm(
             self,
             f"{label.capitalize()}Alarm",

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from aws_cdk import Stack
-from constructs.location import here
+from constructs.location import bucket_arn, here
 from constructs.statements import Statement
 
 from anfl.resources import VAULT_TAG, Caretaker, Function
@@ -114,7 +114,7 @@ def may_operate(stack: Stack, settings: Settings) -> list[Statement]:
     """Restart, redrive, invoke, recover and silence what bears the environment's name, in any region."""
     own = settings.name()
     functions = [_everywhere(stack, "lambda", "function", settings.name(name), colon=True) for name in INVOKED]
-    queues = f"arn:aws:sqs:*:{here(stack).account}:{own}-*"
+    queues = here(stack).arn("sqs", f"{own}-*", region="*")
     return [
         Statement(
             sid="Restart",
@@ -169,7 +169,7 @@ def may_open(stack: Stack, settings: Settings) -> list[Statement]:
     """Read Vault's recovery record and snapshots, and visit its nodes."""
     tags = {f"aws:ResourceTag/{name}": value for name, value in settings.tags.items()}
     seal = {"kms:ResourceAliases": f"alias/{settings.name('vault-seal')}"}
-    snapshots = f"arn:aws:s3:::{settings.name('vault-snapshots')}-{here(stack).account}-*"
+    snapshots = bucket_arn(f"{settings.name('vault-snapshots')}-{here(stack).account}-*")
     return [
         Statement(
             sid="RecoveryRecord",
@@ -201,7 +201,7 @@ def may_open(stack: Stack, settings: Settings) -> list[Statement]:
         Statement(
             sid="OwnSessions",
             actions=["ssm:ResumeSession", "ssm:TerminateSession"],
-            resources=[f"arn:aws:ssm:*:{here(stack).account}:session/${{aws:userid}}-*"],
+            resources=[_everywhere(stack, "ssm", "session", "${aws:userid}-*")],
         ),
     ]
 

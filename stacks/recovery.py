@@ -78,7 +78,7 @@ class RecoveryStack(AnflStack):
         # At another hour than the databases': one job at a time works on a table.
         self._plan("configuration", plans.configuration, [*tables, *snapshots], hour=5)
         self._restore_test({"DynamoDB": tables, "S3": buckets})
-        topic = here(self).arn("sns", f"{topic_name(settings, Severity.CRITICAL)}")
+        topic = here(self).arn("sns", topic_name(settings, Severity.CRITICAL))
         JobAlert(self, "Jobs", topic_arn=topic, severity=Severity.CRITICAL)
         ward = settings.ward(region)
         if ward is not None:
@@ -120,7 +120,7 @@ class RecoveryStack(AnflStack):
         if self._guardian is not None:
             # By name: regions do not depend on one another. Copies fail until the other vault is there.
             vault = self.settings.name("recovery")
-            copies = f"arn:aws:backup:{self._guardian}:{here(self).account}:backup-vault:{vault}"
+            copies = here(self).arn("backup", f"backup-vault:{vault}", region=self._guardian)
         BackupPlan(
             self,
             name.capitalize(),

@@ -17,7 +17,7 @@ def of_workflow(takeover: Takeover, key_arn: str) -> list[Statement]:
         statement(
             sid="FindBackups",
             actions=["backup:ListRecoveryPointsByBackupVault"],
-            resources=[f"arn:aws:backup:{region}:{here(stack).account}:backup-vault:{takeover.vault}"],
+            resources=[arn("backup", f"backup-vault:{takeover.vault}", region=region)],
         ),
         statement(
             sid="GrowServices",
@@ -44,7 +44,7 @@ def of_workflow(takeover: Takeover, key_arn: str) -> list[Statement]:
         statement(
             sid="SeeDrained",
             actions=["cloudwatch:DescribeAlarms"],
-            resources=[f"arn:aws:cloudwatch:{region}:{here(stack).account}:alarm:{takeover.drained_alarm}"],
+            resources=[arn("cloudwatch", f"alarm:{takeover.drained_alarm}", region=region)],
         ),
         statement(
             sid="Drain",

@@ -58,9 +58,7 @@ class ReplicationStack(AnflStack):
             "Replication",
             role_name=name,
             source=source,
-            destinations=[
-                self._place(other, f"arn:aws:kms:{other}:{here(self).account}:key/{key_id}") for other in others
-            ],
+            destinations=[self._place(other, here(self).arn("kms", f"key/{key_id}", region=other)) for other in others],
         )
         function = self._function(source, replication.role, network, security, key_arn)
         rules = CustomResource(
@@ -117,7 +115,7 @@ class ReplicationStack(AnflStack):
     def _alarm(self, name: str, metric: str, statistic: str, combined: str, threshold: float, meaning: str) -> None:
         metrics = {f"m{position}": found for position, found in enumerate(self._arriving(metric, statistic))}
         terms = ",".join(f"FILL({key},0)" for key in metrics)  # nothing to replicate: no value
-        topic = here(self).arn("sns", f"{topic_name(self.settings, Severity.CRITICAL)}")
+        topic = here(self).arn("sns", topic_name(self.settings, Severity.CRITICAL))
         cloudwatch.CfnAlarm(
             self,
             f"Replication{name}",

@@ -59,7 +59,7 @@ def test_who_writes_a_table_with_its_index(stack: Stack) -> None:
 def test_objects_are_read_or_written_and_the_bucket_itself_is_left_as_it_is(
     stack: Stack, access: grants.Access, writes: bool
 ) -> None:
-    found = said(stack, *grants.bucket(stack, "a-bucket", "Rows", access))
+    found = said(stack, *grants.bucket("a-bucket", "Rows", access))
     assert ("PutObject" in verbs(found), "DeleteObject" in verbs(found)) == (writes, writes)
     assert "GetObject" in verbs(found)
     assert not [verb for verb in verbs(found) if verb.startswith(("PutBucket", "DeleteBucket"))]
