@@ -1,12 +1,7 @@
 """What API Gateway itself answers, as problem documents like those of the services."""
 
-import hashlib
 import json
 from collections.abc import Mapping
-
-from aws_cdk import aws_apigateway as apigateway
-from constructs import Construct
-from constructs.camel import camel
 
 from anfl.problems import Problem
 
@@ -51,29 +46,15 @@ RESPONSES: Mapping[str, Problem] = {
 """By response type: every type that API Gateway knows."""
 
 
-class GatewayResponses(Construct):
-    """One gateway response for each type."""
+def gateway_responses() -> dict[str, object]:
+    """`RESPONSES` as the extension ``x-amazon-apigateway-gateway-responses`` of an OpenAPI document."""
+    return {kind: _response(problem) for kind, problem in RESPONSES.items()}
 
-    def __init__(self, scope: Construct, id: str, *, rest_api_id: str) -> None:  # noqa: A002 - as every construct names it
-        """:param rest_api_id: of the API that answers."""
-        super().__init__(scope, id)
-        self.resources = [
-            apigateway.CfnGatewayResponse(
-                self,
-                camel(kind),
-                rest_api_id=rest_api_id,
-                response_type=kind,
-                status_code=str(problem.status),
-                response_parameters={
-                    f"gatewayresponse.header.{name}": f"'{value}'" for name, value in problem.headers().items()
-                }
-                | {"gatewayresponse.header.x-request-id": "context.requestId"},
-                response_templates={"application/json": json.dumps(problem.document())},
-            )
-            for kind, problem in RESPONSES.items()
-        ]
 
-    def fingerprint(self) -> str:
-        """Hash over all responses."""
-        described = [(kind, problem.document(), problem.headers()) for kind, problem in RESPONSES.items()]
-        return hashlib.sha256(json.dumps(described).encode()).hexdigest()
+def _response(problem: Problem) -> dict[str, object]:
+    headers = {f"gatewayresponse.header.{name}": f"'{value}'" for name, value in problem.headers().items()}
+    return {
+        "statusCode": problem.status,
+        "responseParameters": headers | {"gatewayresponse.header.x-request-id": "context.requestId"},
+        "responseTemplates": {"application/json": json.dumps(problem.document())},
+    }

@@ -1,16 +1,14 @@
-"""The routes of the REST API: each path segment a resource, each route a method; nothing is caught by a proxy."""
+"""The routes of the REST API as the paths of an OpenAPI document, each with what answers it.
 
-import hashlib
-import json
+The extensions ``x-amazon-apigateway-…`` are those of API Gateway's Developer Guide, "OpenAPI extensions".
+"""
+
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from aws_cdk import Stack
-from aws_cdk import aws_apigateway as apigateway
-from constructs import Construct
-from constructs.location import here
-
+AUTHORIZER = "bearer-token"
+"""The security scheme of every route that is not public."""
 _PARAMETER = re.compile(r"\{(\w+)\+?\}")
 _CALLERS_VIEW = {
     "integration.request.header.X-Anfl-Host": "context.domainName",
@@ -46,86 +44,42 @@ class ApiRoute:
     target: FunctionTarget | BalancerTarget
 
 
-class RestRoutes(Construct):
-    """Resources and methods of ``routes``; `fingerprint` changes with any of them."""
+def paths(routes: Sequence[ApiRoute], *, region: str, timeout_ms: int) -> dict[str, dict[str, object]]:
+    """Path → method → operation. No path is caught by a proxy.
 
-    def __init__(
-        self,
-        scope: Construct,
-        id: str,  # noqa: A002 - as every construct names it
-        *,
-        rest_api: apigateway.CfnRestApi,
-        authorizer_id: str,
-        routes: Sequence[ApiRoute],
-        timeout_ms: int,
-    ) -> None:
-        """:param timeout_ms: of every integration."""
-        super().__init__(scope, id)
-        self._api_id = rest_api.ref
-        self._authorizer_id = authorizer_id
-        self._timeout_ms = timeout_ms
-        self._resources: dict[str, str] = {"": rest_api.attr_root_resource_id}
-        self._declared: list[tuple[str, str, bool, apigateway.CfnMethod.IntegrationProperty]] = []
-        for route in routes:
-            self._method(route)
-
-    def fingerprint(self) -> str:
-        """Hash over everything that a deployment would freeze."""
-        resolved = Stack.of(self).resolve([list(route) for route in self._declared])
-        return hashlib.sha256(json.dumps(resolved, sort_keys=True).encode()).hexdigest()[:16]
-
-    def _resource(self, path: str) -> str:
-        """Id of the resource at ``path``; parents are made as needed."""
-        if path not in self._resources:
-            parent, _, segment = path.rpartition("/")
-            resource = apigateway.CfnResource(
-                self,
-                f"{path} resource".replace("/", ":"),
-                rest_api_id=self._api_id,
-                parent_id=self._resource(parent),
-                path_part=segment,
-            )
-            self._resources[path] = resource.ref
-        return self._resources[path]
-
-    def _method(self, route: ApiRoute) -> None:
+    :param timeout_ms: of every integration.
+    """
+    found: dict[str, dict[str, object]] = {}
+    for route in routes:
         names = _PARAMETER.findall(route.path)
-        integration = self._integration(route, names)
-        self._declared.append((route.method, route.path, route.public, integration))
-        apigateway.CfnMethod(
-            self,
-            f"{route.method} {route.path}".replace("/", ":"),
-            rest_api_id=self._api_id,
-            resource_id=self._resource(route.path),
-            http_method=route.method,
-            authorization_type="NONE" if route.public else "CUSTOM",
-            authorizer_id=None if route.public else self._authorizer_id,
-            request_parameters={f"method.request.path.{name}": True for name in names} or None,
-            integration=integration,
-        )
-
-    def _integration(self, route: ApiRoute, names: list[str]) -> apigateway.CfnMethod.IntegrationProperty:
-        target = route.target
-        if isinstance(target, FunctionTarget):
-            return apigateway.CfnMethod.IntegrationProperty(
-                type="AWS_PROXY",
-                integration_http_method="POST",
-                timeout_in_millis=self._timeout_ms,
-                uri=invocation_uri(self, target.arn),
-            )
-        return apigateway.CfnMethod.IntegrationProperty(
-            type="HTTP_PROXY",
-            integration_http_method=route.method,
-            timeout_in_millis=self._timeout_ms,
-            connection_type="VPC_LINK",
-            connection_id=target.link_id,
-            integration_target=target.balancer_arn,
-            uri=target.base_url + _PARAMETER.sub(r"{\1}", route.path),
-            request_parameters=_CALLERS_VIEW
-            | {f"integration.request.path.{name}": f"method.request.path.{name}" for name in names},
-        )
+        found.setdefault(route.path, {})[route.method.lower()] = {
+            "security": [] if route.public else [{AUTHORIZER: []}],
+            "parameters": [{"name": name, "in": "path", "required": True, "schema": _TEXT} for name in names],
+            "responses": {},
+            "x-amazon-apigateway-integration": _integration(route, names, region) | {"timeoutInMillis": timeout_ms},
+        }
+    return found
 
 
-def invocation_uri(scope: Construct, function_arn: str) -> str:
+_TEXT = {"type": "string"}
+
+
+def _integration(route: ApiRoute, names: list[str], region: str) -> dict[str, object]:
+    target = route.target
+    if isinstance(target, FunctionTarget):
+        return {"type": "aws_proxy", "httpMethod": "POST", "uri": invocation_uri(region, target.arn)}
+    return {
+        "type": "http_proxy",
+        "httpMethod": route.method,
+        "connectionType": "VPC_LINK",
+        "connectionId": target.link_id,
+        "integrationTarget": target.balancer_arn,
+        "uri": target.base_url + _PARAMETER.sub(r"{\1}", route.path),
+        "requestParameters": _CALLERS_VIEW
+        | {f"integration.request.path.{name}": f"method.request.path.{name}" for name in names},
+    }
+
+
+def invocation_uri(region: str, function_arn: str) -> str:
     """How API Gateway names a function that it invokes."""
-    return f"arn:aws:apigateway:{here(scope).region}:lambda:path/2015-03-31/functions/{function_arn}/invocations"
+    return f"arn:aws:apigateway:{region}:lambda:path/2015-03-31/functions/{function_arn}/invocations"

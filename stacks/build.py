@@ -265,7 +265,7 @@ def main() -> None:
     gc.disable()  # one run that ends soon: a tenth of its time would go into looking for garbage
     try:
         check_toolkit(os.environ)
-        app = App()
+        app = App(tree_metadata=False)  # of a file that no command reads
         asked = app.node.try_get_context
         settings = load(
             asked("env") or DEFAULT_ENVIRONMENT,

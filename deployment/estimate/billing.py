@@ -303,13 +303,9 @@ _WITHIN = "billed with what it belongs to: "
 UNBILLED: dict[str, str] = {
     "AWS::APS::RuleGroupsNamespace": "its queries are less than a dollar a month",
     "AWS::ApiGateway::Account": _FREE,
-    "AWS::ApiGateway::Authorizer": _WITHIN + "its function",
     "AWS::ApiGateway::BasePathMapping": _FREE,
     "AWS::ApiGateway::Deployment": _FREE,
     "AWS::ApiGateway::DomainName": _FREE,
-    "AWS::ApiGateway::GatewayResponse": _FREE,
-    "AWS::ApiGateway::Method": _WITHIN + "the stage's requests",
-    "AWS::ApiGateway::Resource": _FREE,
     "AWS::ApiGateway::RestApi": _WITHIN + "the stage's requests",
     "AWS::ApiGatewayV2::VpcLink": _FREE,
     "AWS::ApplicationAutoScaling::ScalableTarget": _FREE,

@@ -7,6 +7,7 @@ import math
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from deployment.instances import instance_groups, vcpus
 from deployment.rollout import Rollout
@@ -65,9 +66,24 @@ def _concurrency(rollout: Rollout, region: str) -> float:
     return reserved + _UNRESERVED if functions else 0
 
 
+def _paths(rollout: Rollout, region: str) -> dict[str, dict[str, Any]]:
+    """Path → method → operation of every REST API's document."""
+    found: dict[str, dict[str, Any]] = {}
+    for api in rollout.of("AWS::ApiGateway::RestApi", region=region):
+        found |= api.get("Body.paths") or {}
+    return found
+
+
+def _segments(rollout: Rollout, region: str) -> float:
+    """API Gateway makes a resource of every segment of every path."""
+    parts = [path.strip("/").split("/") for path in _paths(rollout, region)]
+    return len({tuple(part[:length]) for part in parts for length in range(1, len(part) + 1)})
+
+
 def _timeout(rollout: Rollout, region: str) -> float:
-    methods = rollout.of("AWS::ApiGateway::Method", region=region)
-    longest = max((int(method.get("Integration.TimeoutInMillis") or 0) for method in methods), default=0)
+    operations = [found for path in _paths(rollout, region).values() for found in path.values()]
+    integrations = [operation["x-amazon-apigateway-integration"] for operation in operations]
+    longest = max((int(found.get("timeoutInMillis", 0)) for found in integrations), default=0)
     return longest if longest > _DEFAULT_TIMEOUT else 0
 
 
@@ -164,7 +180,7 @@ QUOTAS = (
         "L-01C8A9E0",
         "Resources/Routes per REST/WebSocket API",
         300,
-        _count("AWS::ApiGateway::Resource"),
+        _segments,
     ),
     _quota(
         "apigateway.timeout",

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from moto.apigateway.models import RestAPI, apigateway_backends
 from moto.awslambda.models import LambdaFunction
 from moto.core.common_models import CloudFormationModel
 from moto.elbv2.models import FakeLoadBalancer
@@ -35,8 +36,15 @@ def _balancer(balancer: FakeLoadBalancer, properties: Json) -> None:
     balancer.attrs |= {given["Key"]: given["Value"] for given in properties.get("LoadBalancerAttributes", [])}
 
 
+def _api(api: RestAPI, properties: Json) -> None:
+    if document := properties.get("Body"):
+        backend = apigateway_backends[api.account_id][api.region_name]
+        backend.put_rest_api(api.id, document, fail_on_warnings=False, mode="overwrite")
+
+
 _COMPLETIONS: Mapping[type, Callable[[Any, Json], None]] = {
     FakeBucket: _bucket,
     FakeLoadBalancer: _balancer,
     LambdaFunction: _function,
+    RestAPI: _api,
 }

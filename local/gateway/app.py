@@ -109,7 +109,7 @@ class Gateway:
         method = None if found is None else found[0].get(verb) or found[0].get("ANY")
         if found is None or method is None:
             raise Refused(Refusal.MISSING_AUTHENTICATION_TOKEN)
-        context |= {"resourceId": method.resource_id, "resourcePath": method.path}
+        context["resourcePath"] = method.path
         functions = Functions(self._session, endpoint=self._endpoint, region=api.region)
         if method.authorizer is not None:
             arn = api.method_arn(verb, raw_path)

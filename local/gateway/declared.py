@@ -1,4 +1,5 @@
-"""The REST API as the template declares it: methods by path, authorizers, integrations, gateway responses."""
+"""The REST API as the template declares it, in the OpenAPI document of its body: methods by path, authorizers,
+integrations, gateway responses."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -9,10 +10,11 @@ from local.gateway.authorizer import TokenAuthorizer
 from local.gateway.balancer import Balancer, build_balancer
 from local.gateway.responses import GatewayResponses
 from local.gateway.routing import Router
-from local.resolved import DeclarationError, Resource, Resources
+from local.resolved import DeclarationError, Resources
 
 API = "AWS::ApiGateway"
 DEFAULT_TIMEOUT_MS = 29_000
+_INTEGRATION = "x-amazon-apigateway-integration"
 _FUNCTION_URI = re.compile(r".*/functions/(?P<arn>.+)/invocations")
 
 
@@ -42,7 +44,6 @@ class HttpProxy:
 class Method:
     """One declared method."""
 
-    resource_id: str
     path: str
     authorizer: TokenAuthorizer | None
     integration: LambdaProxy | HttpProxy
@@ -71,98 +72,84 @@ def build_api(resources: Resources, services: Mapping[str, Sequence[str]]) -> Re
     :raises DeclarationError: something in it cannot be served here; the message names the resource.
     """
     api = resources.only(f"{API}::RestApi")
-    paths = _paths(resources)
-    authorizers = {r.physical_id: _authorizer(r) for r in resources.of_type(f"{API}::Authorizer")}
+    document = api.properties["Body"]
+    schemes = document.get("components", {}).get("securitySchemes", {})
+    authorizers = {name: _authorizer(name, scheme) for name, scheme in schemes.items()}
     balancers: dict[str, Balancer] = {}
     router: Router[dict[str, Method]] = Router()
-    methods: dict[str, dict[str, Method]] = {}
     account = "123456789012"
-    for declared in resources.of_type(f"{API}::Method"):
-        properties = declared.properties
-        resource_id = str(properties["ResourceId"])
-        integration = _integration(declared, resources, services, balancers)
-        path = paths.get(resource_id, "/")
-        methods.setdefault(path, {})[properties["HttpMethod"]] = Method(
-            resource_id=resource_id,
-            path=path,
-            authorizer=_authorizer_of(declared, authorizers),
-            integration=integration,
-        )
-        if isinstance(integration, LambdaProxy):
-            account = integration.arn.split(":")[4]
-    for path, by_verb in methods.items():
-        router.add(path, by_verb)
+    for path, operations in document["paths"].items():
+        methods: dict[str, Method] = {}
+        for verb, operation in operations.items():
+            where = f"{verb.upper()} {path}"
+            integration = _integration(where, operation[_INTEGRATION], resources, services, balancers)
+            authorizer = _authorizer_of(where, operation, authorizers)
+            methods[verb.upper()] = Method(path=path, authorizer=authorizer, integration=integration)
+            if isinstance(integration, LambdaProxy):
+                account = integration.arn.split(":")[4]
+        router.add(path, methods)
     return RestApi(
         api_id=api.physical_id,
         account=account,
         region=resources.region,
         stage=str(resources.only(f"{API}::Stage").properties["StageName"]),
         router=router,
-        responses=GatewayResponses(resources.of_type(f"{API}::GatewayResponse")),
+        responses=GatewayResponses(document.get("x-amazon-apigateway-gateway-responses", {})),
     )
 
 
-def _paths(resources: Resources) -> dict[str, str]:
-    """Resource id → full path. A parent that is no declared resource is the root."""
-    declared = {r.physical_id: r.properties for r in resources.of_type(f"{API}::Resource")}
-
-    def path(identifier: str) -> str:
-        properties = declared.get(identifier)
-        return "" if properties is None else f"{path(str(properties['ParentId']))}/{properties['PathPart']}"
-
-    return {identifier: path(identifier) for identifier in declared}
-
-
-def _authorizer(declared: Resource) -> TokenAuthorizer:
-    properties = declared.properties
-    if properties["Type"] != "TOKEN":
-        raise DeclarationError(
-            f"{declared.logical_id}: an authorizer of type {properties['Type']} is not served locally"
-        )
-    expression = properties.get("IdentityValidationExpression")
+def _authorizer(name: str, scheme: Mapping[str, Any]) -> TokenAuthorizer:
+    declared = scheme.get("x-amazon-apigateway-authorizer", {})
+    if declared.get("type") != "token" or scheme.get("in") != "header":
+        raise DeclarationError(f"{name}: an authorizer of type {declared.get('type')} is not served locally")
+    expression = declared.get("identityValidationExpression")
     return TokenAuthorizer(
-        function=_function_arn(declared, str(properties["AuthorizerUri"])),
-        header=str(properties["IdentitySource"]).removeprefix("method.request.header.").lower(),
-        seconds=int(properties.get("AuthorizerResultTtlInSeconds", 300)),
+        function=_function_arn(name, str(declared["authorizerUri"])),
+        header=str(scheme["name"]).lower(),
+        seconds=int(declared.get("authorizerResultTtlInSeconds", 300)),
         validation=re.compile(expression) if expression else None,
     )
 
 
-def _authorizer_of(method: Resource, authorizers: Mapping[str, TokenAuthorizer]) -> TokenAuthorizer | None:
-    kind = method.properties.get("AuthorizationType", "NONE")
-    if kind == "NONE":
+def _authorizer_of(
+    where: str, operation: Mapping[str, Any], authorizers: Mapping[str, TokenAuthorizer]
+) -> TokenAuthorizer | None:
+    schemes = [name for requirement in operation.get("security", []) for name in requirement]
+    if not schemes:
         return None
-    authorizer = authorizers.get(str(method.properties.get("AuthorizerId")))
-    if kind != "CUSTOM" or authorizer is None:
-        raise DeclarationError(f"{method.logical_id}: authorization {kind} without a known authorizer")
-    return authorizer
+    if len(schemes) > 1 or schemes[0] not in authorizers:
+        raise DeclarationError(f"{where}: {' and '.join(schemes)} is no known authorizer")
+    return authorizers[schemes[0]]
 
 
 def _integration(
-    method: Resource, resources: Resources, services: Mapping[str, Sequence[str]], balancers: dict[str, Balancer]
+    where: str,
+    declared: Mapping[str, Any],
+    resources: Resources,
+    services: Mapping[str, Sequence[str]],
+    balancers: dict[str, Balancer],
 ) -> LambdaProxy | HttpProxy:
-    declared: dict[str, Any] = method.properties["Integration"]
-    timeout = int(declared.get("TimeoutInMillis", DEFAULT_TIMEOUT_MS)) / 1000
-    if declared["Type"] == "AWS_PROXY":
-        return LambdaProxy(arn=_function_arn(method, str(declared["Uri"])), timeout=timeout)
-    target = declared.get("IntegrationTarget")
-    if declared["Type"] != "HTTP_PROXY" or declared.get("ConnectionType") != "VPC_LINK" or not target:
+    timeout = int(declared.get("timeoutInMillis", DEFAULT_TIMEOUT_MS)) / 1000
+    if declared["type"] == "aws_proxy":
+        return LambdaProxy(arn=_function_arn(where, str(declared["uri"])), timeout=timeout)
+    target = declared.get("integrationTarget")
+    if declared["type"] != "http_proxy" or declared.get("connectionType") != "VPC_LINK" or not target:
         raise DeclarationError(
-            f"{method.logical_id}: integration {declared['Type']} is not served locally; "
-            "only AWS_PROXY, and HTTP_PROXY through a VPC link with an IntegrationTarget, are"
+            f"{where}: integration {declared['type']} is not served locally; "
+            "only aws_proxy, and http_proxy through a VPC link with an integrationTarget, are"
         )
     if target not in balancers:
         balancers[target] = build_balancer(resources, str(target), services)
     return HttpProxy(
-        host=str(declared["Uri"]).split("//", 1)[-1].split("/", 1)[0],
+        host=str(declared["uri"]).split("//", 1)[-1].split("/", 1)[0],
         balancer=balancers[target],
-        parameters=declared.get("RequestParameters") or {},
+        parameters=declared.get("requestParameters") or {},
         timeout=timeout,
     )
 
 
-def _function_arn(owner: Resource, uri: str) -> str:
+def _function_arn(owner: str, uri: str) -> str:
     match = _FUNCTION_URI.fullmatch(uri)
     if match is None:
-        raise DeclarationError(f"{owner.logical_id}: {uri} names no function")
+        raise DeclarationError(f"{owner}: {uri} names no function")
     return match["arn"]

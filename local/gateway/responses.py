@@ -2,12 +2,10 @@
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum, auto
 from typing import Any
-
-from local.resolved import Resource
 
 Header = tuple[bytes, bytes]
 
@@ -74,24 +72,25 @@ def context_value(path: str, context: Mapping[str, Any]) -> str:
 class GatewayResponses:
     """All responses of one API: the declared ones, and AWS's defaults for the others."""
 
-    def __init__(self, declared: Iterable[Resource]) -> None:
-        self._declared = {str(r.properties["ResponseType"]): r.properties for r in declared}
+    def __init__(self, declared: Mapping[str, Mapping[str, Any]]) -> None:
+        """:param declared: the API's ``x-amazon-apigateway-gateway-responses``."""
+        self._declared = declared
 
     def render(self, refusal: Refusal, context: Mapping[str, Any], *, accept: str = "") -> Answer:
         """The response to ``refusal``; ``context`` holds the ``$context`` variables."""
         default_status, message = _DEFAULTS[refusal]
         fallback = self._declared.get("DEFAULT_4XX" if default_status < 500 else "DEFAULT_5XX", {})
         own = self._declared.get(refusal.upper(), fallback)
-        status = int(own.get("StatusCode") or default_status)
+        status = int(own.get("statusCode") or default_status)
         error = {"message": message, "messageString": json.dumps(message), "responseType": refusal.upper()}
         known = {**context, "error": error}
-        templates: dict[str, str] = own.get("ResponseTemplates") or {
+        templates: dict[str, str] = own.get("responseTemplates") or {
             "application/json": '{"message":$context.error.messageString}'
         }
         media_type = next((kind for kind in (accept, "application/json") if kind in templates), next(iter(templates)))
         body = _VARIABLE.sub(lambda match: context_value(match[1], known), templates[media_type])
         headers = {"content-type": media_type, "x-amzn-errortype": f"{refusal.title().replace('_', '')}Exception"}
-        for name, value in (own.get("ResponseParameters") or {}).items():
+        for name, value in (own.get("responseParameters") or {}).items():
             text = str(value)
             literal = text[1:-1] if text.startswith("'") else context_value(text, known)
             headers[name.removeprefix("gatewayresponse.header.").lower()] = literal

@@ -49,17 +49,19 @@ def _names(chart: Flowchart, templates: Templates, api: Resource) -> None:
 def _gateway(chart: Flowchart, templates: Templates, api: Resource) -> None:
     guarded = [found for stage in templates.of(_GUARD, stack=api.stack) for found in _guarded(templates, stage)]
     chart.node(api.id, "API Gateway" + "\nfirewall" * (api in guarded))
-    for authorizer in templates.of("AWS::ApiGateway::Authorizer", stack=api.stack):
-        for function in _functions(templates, authorizer, "AuthorizerUri"):
-            chart.edge(api.id, function.id, "who may?", dotted=True)
-    methods = templates.of("AWS::ApiGateway::Method", stack=api.stack)
-    behind = [one for method in methods for one in templates.targets(method, "Integration.IntegrationTarget")]
-    for balancer in {one.id: one for one in behind}.values():
+    for function in _once(templates.targets(api, "Body.components"), _FUNCTION):
+        chart.edge(api.id, function.id, "who may?", dotted=True)
+    behind = templates.targets(api, "Body.paths")
+    for balancer in _once(behind, "AWS::ElasticLoadBalancingV2::LoadBalancer"):
         chart.node(balancer.id, "internal balancer" + "\nfirewall" * (balancer in guarded))
         chart.edge(api.id, balancer.id, "VPC link")
-    called = [function for method in methods for function in _functions(templates, method, "Integration.Uri")]
-    for name in dict.fromkeys(function.id for function in called):
-        chart.edge(api.id, name)
+    for function in _once(behind, _FUNCTION):
+        chart.edge(api.id, function.id)
+
+
+def _once(found: list[Resource], kind: str) -> list[Resource]:
+    """Those of a type, each once."""
+    return list({one.id: one for one in found if one.kind == kind}.values())
 
 
 def _guarded(templates: Templates, association: Resource) -> list[Resource]:

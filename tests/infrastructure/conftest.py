@@ -104,7 +104,7 @@ def synthesize(folder: Path, environment: str, regions: str | None = None, root:
     from stacks.acknowledgements import acknowledge
     from stacks.build import build
 
-    app = App(outdir=str(folder), context=CONTEXT, analytics_reporting=False)
+    app = App(outdir=str(folder), context=CONTEXT, analytics_reporting=False, tree_metadata=False)
     settings = load(environment, regions=regions, root=root)
     build(app, settings)
     acknowledge(app, settings)
@@ -139,7 +139,7 @@ def inspect_construct(tmp_path: Path) -> Callable[[Callable[[Any], object]], Tem
     from aws_cdk import App, Environment, Stack
 
     def inspect(fill: Callable[[Any], object]) -> Template:
-        app = App(outdir=str(tmp_path / "out"), context=CONTEXT, analytics_reporting=False)
+        app = App(outdir=str(tmp_path / "out"), context=CONTEXT, analytics_reporting=False, tree_metadata=False)
         stack = Stack(app, "Test", env=Environment(region="eu-west-1"))
         fill(stack)
         app.synth()

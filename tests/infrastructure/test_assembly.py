@@ -119,7 +119,7 @@ def test_a_plain_reference_to_another_region_is_found(tmp_path: Path) -> None:
     from aws_cdk import App, CfnOutput, Environment, Stack
     from aws_cdk import aws_sns as sns
 
-    app = App(outdir=str(tmp_path / "out"), context=CONTEXT, analytics_reporting=False)
+    app = App(outdir=str(tmp_path / "out"), context=CONTEXT, analytics_reporting=False, tree_metadata=False)
     there = Stack(app, "There", env=Environment(region="us-east-1"), cross_region_references=True)
     here = Stack(app, "Here", env=Environment(region="eu-west-1"), cross_region_references=True)
     CfnOutput(here, "Topic", value=sns.CfnTopic(there, "Topic").attr_topic_name)

@@ -13,6 +13,7 @@ from constructs.container_service import minimum_healthy_percent
 from anfl.registry.policies import Policy, Requirement
 from anfl.resources import Service
 from tests.infrastructure.conftest import Assembly, Properties, Template
+from tests.infrastructure.test_api import routes
 from tests.infrastructure.test_functions import CACHED, actions, allowed
 
 CLUSTER_OF = {Service.VECTOR_STORE: "vector-processing", Service.MODEL_REGISTRY: "model-registry"}
@@ -335,5 +336,5 @@ def test_what_machines_ask_a_task_is_reached_neither_by_the_balancer_nor_by_the_
         for rule in stack.properties("AWS::ElasticLoadBalancingV2::ListenerRule"):
             for pattern in rule["Conditions"][0]["PathPatternConfig"]["Values"]:
                 assert not fnmatchcase(path, pattern)
-        resources = stack.properties("AWS::ApiGateway::Resource")
-        assert not {"metrics", "health", "{proxy+}"} & {resource["PathPart"] for resource in resources}
+        segments = {segment for _, path in routes(stack) for segment in path.split("/")}
+        assert not {"metrics", "health", "{proxy+}"} & segments

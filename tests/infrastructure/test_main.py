@@ -22,7 +22,7 @@ def start(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Start:
         context = CONTEXT | options
         if not bundled:
             del context["aws:cdk:bundling-stacks"]
-        monkeypatch.setattr(build, "App", lambda: App(outdir=str(tmp_path), context=context))
+        monkeypatch.setattr(build, "App", lambda **settings: App(outdir=str(tmp_path), context=context, **settings))
         with pytest.raises(SystemExit) as caught:
             build.main()
         assert isinstance(caught.value.code, str), "a message, and so exit status 1"

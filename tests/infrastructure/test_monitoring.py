@@ -22,6 +22,7 @@ from anfl.resources import (
     Service,
 )
 from tests.infrastructure.conftest import Assembly, Template
+from tests.infrastructure.test_api import responses
 
 PERIOD = 60
 
@@ -156,9 +157,9 @@ def test_an_unchecked_token_is_counted_from_the_access_log_and_rings_at_once(ass
             )
         kinds = set(re.findall(r'"([A-Z_]+)"', counted["FilterPattern"]))
         answers = {
-            response["ResponseType"]
-            for response in service.properties("AWS::ApiGateway::GatewayResponse")
-            if '"auth_unavailable"' in response["ResponseTemplates"]["application/json"]
+            kind
+            for kind, response in responses(service).items()
+            if '"auth_unavailable"' in response["responseTemplates"]["application/json"]
         }
         assert kinds == answers
         (transformation,) = counted["MetricTransformations"]

@@ -17,28 +17,29 @@ from bundling import functions, images
 from bundling.sources import digest
 from stacks.settings import load
 from stacks.units import Region
-from tests.infrastructure.conftest import Assembly, Template, synthesize
-from tests.infrastructure.test_api import routes
+from tests.infrastructure.conftest import Assembly, Properties, Template, synthesize
+from tests.infrastructure.test_api import integration, routes
 
 FOLDER = Path(__file__).parent / "snapshots"
 KEPT_REGION = "us-west-1"
+
+
+def _route(operation: Properties) -> str:
+    schemes = [name for requirement in operation["security"] for name in requirement]
+    return f"{' '.join(schemes) or 'public'} {integration(operation)['type']}"
 
 
 def normalised(stack: Template) -> dict[str, Any]:
     """The template without what changes with every source file, and with its routes as a table."""
     document = json.loads(json.dumps(stack.document))
     resources = document["Resources"]
-    table = {}
-    if stack.resources("AWS::ApiGateway::Method"):
-        for (method, path), properties in sorted(routes(stack).items(), key=lambda item: (item[0][1], item[0][0])):
-            integration = properties["Integration"]
-            table[f"{method} {path}"] = f"{properties['AuthorizationType']} {integration['Type']}"
-        hidden = ("AWS::ApiGateway::Method", "AWS::ApiGateway::Resource")
-        document["Resources"] = resources = {k: v for k, v in resources.items() if v["Type"] not in hidden}
-        document["Routes"] = table
     for resource in resources.values():
-        if resource["Type"] == "AWS::ApiGateway::Deployment":
-            resource["DependsOn"] = "every method and gateway response"
+        if resource["Type"] == "AWS::ApiGateway::RestApi":
+            document["Routes"] = {
+                f"{verb} {path}": _route(found)
+                for (verb, path), found in sorted(routes(stack).items(), key=lambda item: item[0][::-1])
+            }
+            resource["Properties"]["Body"].pop("paths")
     for boilerplate in ("Parameters", "Rules"):
         found = document.get(boilerplate, {})
         found.pop("BootstrapVersion", None)

@@ -2,20 +2,22 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 import pytest
-from aws_cdk import App, CfnOutput, Stack
+from aws_cdk import CfnOutput, Stack
 from aws_cdk import aws_apigateway as apigateway
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
-from constructs.gateway_responses import RESPONSES, GatewayResponses
+from constructs.gateway_responses import RESPONSES, gateway_responses
 from constructs.rest_api import RestApi
-from constructs.rest_routes import ApiRoute, BalancerTarget, FunctionTarget
+from constructs.rest_routes import ApiRoute, BalancerTarget, FunctionTarget, paths
 
 from stacks.deployment import Api, Tokens
-from tests.infrastructure.conftest import CONTEXT, Template
+from tests.infrastructure.conftest import Properties, Template
+from tests.infrastructure.test_api import document, integration, responses, routes
 
 Inspect = Callable[[Callable[[Stack], object]], Template]
 AUTHORIZER = "arn:aws:lambda:eu-west-1:000000000000:function:authorizer"
@@ -56,6 +58,13 @@ def api_of(stack: Stack, *routes: ApiRoute, **changes: Any) -> RestApi:
     return made
 
 
+def authorizer_of(template: Template) -> Properties:
+    """What the one security scheme says of its function."""
+    (scheme,) = document(template)["components"]["securitySchemes"].values()
+    found: Properties = scheme["x-amazon-apigateway-authorizer"]
+    return found
+
+
 @pytest.mark.defaults(of=RestApi)
 def test_an_api_without_names_answers_under_aws_own_over_tls_1_3_alone(inspect_construct: Inspect) -> None:
     template = inspect_construct(lambda stack: api_of(stack, LOGIN))
@@ -64,8 +73,8 @@ def test_an_api_without_names_answers_under_aws_own_over_tls_1_3_alone(inspect_c
     assert api["SecurityPolicy"] == "SecurityPolicy_TLS13_1_3_2025_09"
     assert api["EndpointAccessMode"] == "STRICT"
     assert "execute-api.eu-west-1" in json.dumps(template.document["Outputs"]["Url"]["Value"])
-    assert template.only("AWS::ApiGateway::Method")["AuthorizationType"] == "NONE"
-    assert template.only("AWS::ApiGateway::Authorizer")["AuthorizerResultTtlInSeconds"] == 0
+    assert routes(template)["POST", "/login"]["security"] == []
+    assert authorizer_of(template)["authorizerResultTtlInSeconds"] == 0
 
 
 @pytest.mark.everything(of=RestApi)
@@ -73,11 +82,10 @@ def test_an_api_with_names_limits_and_a_cache(inspect_construct: Inspect) -> Non
     tokens = tokens_kept(timedelta(minutes=2))
     template = inspect_construct(lambda stack: api_of(stack, LOGIN, ROWS, has_names=True, tokens=tokens))
     assert template.only("AWS::ApiGateway::RestApi")["DisableExecuteApiEndpoint"] is True
-    ((authorizer, whole),) = template.resources("AWS::ApiGateway::Authorizer").items()
-    assert whole["Properties"]["AuthorizerResultTtlInSeconds"] == 120
-    guarded = template.only("AWS::ApiGateway::Method", HttpMethod="GET")
-    assert (guarded["AuthorizationType"], guarded["AuthorizerId"]) == ("CUSTOM", {"Ref": authorizer})
-    assert guarded["Integration"]["TimeoutInMillis"] == 3000
+    assert authorizer_of(template)["authorizerResultTtlInSeconds"] == 120
+    guarded = routes(template)["GET", "/rows/{id}"]
+    assert guarded["security"] == [{"bearer-token": []}]
+    assert integration(guarded)["timeoutInMillis"] == 3000
     stage = template.only("AWS::ApiGateway::Stage")
     (everywhere,) = stage["MethodSettings"]
     assert (everywhere["ThrottlingRateLimit"], everywhere["ThrottlingBurstLimit"]) == (7, 9)
@@ -94,39 +102,57 @@ def test_the_api_alone_invokes_the_functions_behind_it_each_for_its_own_route(in
     assert "/authorizers/" in sources[AUTHORIZER]
 
 
-def responses_of(stack: Stack) -> GatewayResponses:
-    """For an API that has nothing else."""
-    api = apigateway.CfnRestApi(stack, "Api", name="a")
-    return GatewayResponses(stack, "R", rest_api_id=api.ref)
-
-
-@pytest.mark.defaults(of=GatewayResponses)
 def test_whatever_the_gateway_answers_is_a_problem_document(inspect_construct: Inspect) -> None:
-    found = inspect_construct(responses_of).properties("AWS::ApiGateway::GatewayResponse")
-    assert {response["ResponseType"] for response in found} == set(RESPONSES)
-    for response in found:
-        document = json.loads(response["ResponseTemplates"]["application/json"])
-        assert document["status"] == int(response["StatusCode"])
-        assert document["code"]
-        headers = response["ResponseParameters"]
+    found = responses(inspect_construct(lambda stack: api_of(stack, LOGIN)))
+    assert found == gateway_responses()
+    assert set(found) == set(RESPONSES)
+    for response in found.values():
+        problem = json.loads(response["responseTemplates"]["application/json"])
+        assert problem["status"] == response["statusCode"]
+        assert problem["code"]
+        headers = response["responseParameters"]
         assert headers["gatewayresponse.header.content-type"] == "'application/problem+json'"
         assert headers["gatewayresponse.header.x-request-id"] == "context.requestId"
 
 
-@pytest.mark.everything(of=GatewayResponses)
 @pytest.mark.parametrize("kind", ["THROTTLED", "AUTHORIZER_FAILURE", "INTEGRATION_FAILURE"])
 def test_what_passes_says_when_to_try_again(inspect_construct: Inspect, kind: str) -> None:
-    response = inspect_construct(responses_of).only("AWS::ApiGateway::GatewayResponse", ResponseType=kind)
-    assert response["StatusCode"] in ("429", "503")
-    assert response["ResponseParameters"]["gatewayresponse.header.retry-after"] == "'1'"
+    response = responses(inspect_construct(lambda stack: api_of(stack, LOGIN)))[kind]
+    assert response["statusCode"] in (429, 503)
+    assert response["responseParameters"]["gatewayresponse.header.retry-after"] == "'1'"
 
 
-def test_another_answer_makes_another_deployment(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fingerprint() -> str:
-        return responses_of(Stack(App(context=CONTEXT), "Test")).fingerprint()
+def test_a_route_becomes_an_operation_with_its_path_parameters() -> None:
+    deep = ApiRoute(method="PUT", path="/a/{name}/b/{path+}", public=False, target=ROWS.target)
+    found = paths([LOGIN, ROWS, deep], region="eu-west-1", timeout_ms=5)
+    assert list(found) == ["/login", "/rows/{id}", "/a/{name}/b/{path+}"]
+    operation = cast("Properties", found[deep.path]["put"])
+    assert integration(operation)["uri"] == "https://inside/a/{name}/b/{path}"
+    assert [each["name"] for each in operation["parameters"]] == ["name", "path"]
 
-    before = fingerprint()
-    assert fingerprint() == before
-    changed = {**RESPONSES, "THROTTLED": RESPONSES["QUOTA_EXCEEDED"]}
-    monkeypatch.setattr("constructs.gateway_responses.RESPONSES", changed)
-    assert fingerprint() != before
+
+def test_a_deployment_is_made_anew_when_and_only_when_the_document_changes(
+    inspect_construct: Inspect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def deployment(route: ApiRoute = LOGIN, *, others: int = 0, seconds: int = 3) -> str:
+        def built(stack: Stack) -> RestApi:
+            for number in range(others):
+                CfnOutput(stack, f"O{number}", value=apigateway.CfnRestApi(stack, f"R{number}", name="r").ref)
+            return api_of(stack, route, limits=Api(rate=7, burst=9, timeout=timedelta(seconds=seconds)))
+
+        (name,) = inspect_construct(built).resources("AWS::ApiGateway::Deployment")
+        return name
+
+    plain = deployment()
+    assert deployment(others=3) == plain  # other tokens with the same meaning
+    changes: list[dict[str, Any]] = [
+        {"method": "PUT"},
+        {"path": "/a"},
+        {"public": False},
+        {"target": ROWS.target},
+        {"target": FunctionTarget(arn=AUTHORIZER)},
+    ]
+    changed = {deployment(replace(LOGIN, **change)) for change in changes} | {deployment(seconds=4)}
+    answers = {**RESPONSES, "THROTTLED": RESPONSES["QUOTA_EXCEEDED"]}
+    monkeypatch.setattr("constructs.gateway_responses.RESPONSES", answers)
+    assert len(changed | {plain, deployment()}) == len(changes) + 3

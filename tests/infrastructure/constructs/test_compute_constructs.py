@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 from aws_cdk import App, Environment, Stack
-from aws_cdk import aws_apigateway as apigateway
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_logs as logs
@@ -23,7 +22,6 @@ from constructs.internal_balancer import InternalBalancer
 from constructs.prometheus_workspace import PrometheusWorkspace
 from constructs.python_function import PythonFunction
 from constructs.region_network import RegionNetwork
-from constructs.rest_routes import ApiRoute, BalancerTarget, FunctionTarget, RestRoutes
 from constructs.statements import Statement
 
 from anfl.resources import Function, Service, Variable
@@ -375,50 +373,6 @@ def test_a_backup_plan_of_nothing_is_refused() -> None:
             retention=timedelta(days=3),
             resource_arns=[],
         )
-
-
-FUNCTION = FunctionTarget(arn="arn:aws:lambda:eu-west-1:000000000000:function:f")
-BALANCER = BalancerTarget(link_id="l", balancer_arn="arn:b", base_url="https://h")
-ONE = ApiRoute(method="GET", path="/a", public=True, target=FUNCTION)
-
-
-def _routes(stack: Stack, *routes: ApiRoute, timeout_ms: int = 1000) -> RestRoutes:
-    api = apigateway.CfnRestApi(stack, "Api", name="a")
-    return RestRoutes(stack, "R", rest_api=api, authorizer_id="z", routes=routes, timeout_ms=timeout_ms)
-
-
-@pytest.mark.defaults(of=RestRoutes)
-def test_one_public_route_to_a_function(inspect_construct: Inspect) -> None:
-    method = inspect_construct(lambda stack: _routes(stack, ONE)).only("AWS::ApiGateway::Method")
-    assert method["AuthorizationType"] == "NONE"
-    assert FUNCTION.arn in json.dumps(method["Integration"]["Uri"])
-
-
-@pytest.mark.everything(of=RestRoutes)
-def test_routes_share_the_resources_of_their_common_path(inspect_construct: Inspect) -> None:
-    deep = ApiRoute(method="PUT", path="/a/{name}/b/{path+}", public=False, target=BALANCER)
-    template = inspect_construct(lambda stack: _routes(stack, ONE, deep))
-    parts = [resource["PathPart"] for resource in template.properties("AWS::ApiGateway::Resource")]
-    assert sorted(parts) == ["a", "b", "{name}", "{path+}"]
-    method = template.only("AWS::ApiGateway::Method", HttpMethod="PUT")
-    assert method["Integration"]["Uri"] == "https://h/a/{name}/b/{path}"
-    assert method["AuthorizerId"] == "z"
-
-
-def test_the_fingerprint_changes_with_anything_that_a_deployment_freezes() -> None:
-    def fingerprint(*routes: ApiRoute, timeout_ms: int = 1000) -> str:
-        return _routes(Stack(App(context=CONTEXT), "Test"), *routes, timeout_ms=timeout_ms).fingerprint()
-
-    plain = fingerprint(ONE)
-    assert fingerprint(ONE) == plain
-    changed = {
-        fingerprint(ApiRoute(method="POST", path="/a", public=True, target=FUNCTION)),
-        fingerprint(ApiRoute(method="GET", path="/b", public=True, target=FUNCTION)),
-        fingerprint(ApiRoute(method="GET", path="/a", public=False, target=FUNCTION)),
-        fingerprint(ApiRoute(method="GET", path="/a", public=True, target=BALANCER)),
-        fingerprint(ONE, timeout_ms=2000),
-    }
-    assert len(changed | {plain}) == 6
 
 
 def test_a_container_is_not_root_owns_nothing_and_says_how_it_is(inspect_construct: Inspect) -> None:

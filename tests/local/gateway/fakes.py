@@ -36,12 +36,12 @@ def resource(kind: str, physical_id: str, **properties: Any) -> Resource:
 
 def vpc_link(timeout: int = 29_000) -> dict[str, Any]:
     return {
-        "Type": "HTTP_PROXY",
-        "ConnectionType": "VPC_LINK",
-        "IntegrationTarget": ALB,
-        "Uri": "https://services.internal",
-        "TimeoutInMillis": timeout,
-        "RequestParameters": {
+        "type": "http_proxy",
+        "connectionType": "VPC_LINK",
+        "integrationTarget": ALB,
+        "uri": "https://services.internal",
+        "timeoutInMillis": timeout,
+        "requestParameters": {
             "integration.request.header.x-tenant": "context.authorizer.tenant",
             "integration.request.header.x-amzn-requestid": "context.requestId",
             "integration.request.header.x-path": "context.path",
@@ -49,65 +49,65 @@ def vpc_link(timeout: int = 29_000) -> dict[str, Any]:
     }
 
 
+def operation(integration: dict[str, Any], *, public: bool = False) -> dict[str, Any]:
+    return {"security": [] if public else [{"bearer": []}], "x-amazon-apigateway-integration": integration}
+
+
+PROBLEM = '{"code":"%s","detail":$context.error.messageString,"request":"$context.requestId."}'
+
+
+def response(status: int | None, code: str) -> dict[str, Any]:
+    return {
+        **({} if status is None else {"statusCode": status}),
+        "responseTemplates": {"application/json": PROBLEM % code},
+        "responseParameters": {"gatewayresponse.header.Content-Type": "'application/problem+json'"},
+    }
+
+
+def document() -> dict[str, Any]:
+    """The OpenAPI document of a REST API with private, public, slow and artefact routes."""
+    return {
+        "openapi": "3.0.1",
+        "paths": {
+            "/v1/items/{name}": {"get": operation(vpc_link()), "put": operation(vpc_link())},
+            "/v1/items/{name}/query": {"post": operation(vpc_link())},
+            "/v1/slow": {"get": operation(vpc_link(timeout=200))},
+            "/v1/stopped": {"get": operation(vpc_link())},
+            "/v1/files/{path+}": {"get": operation(vpc_link())},
+            "/v1/token": {"post": operation({"type": "aws_proxy", "uri": lambda_uri(FUNCTION_ARN)}, public=True)},
+        },
+        "components": {
+            "securitySchemes": {
+                "bearer": {
+                    "type": "apiKey",
+                    "name": "Authorization",
+                    "in": "header",
+                    "x-amazon-apigateway-authtype": "custom",
+                    "x-amazon-apigateway-authorizer": {
+                        "type": "token",
+                        "authorizerUri": lambda_uri(AUTHORIZER_ARN),
+                        "authorizerResultTtlInSeconds": 300,
+                        "identityValidationExpression": "^Bearer .+",
+                    },
+                }
+            }
+        },
+        "x-amazon-apigateway-gateway-responses": {
+            "UNAUTHORIZED": response(401, "unauthorized"),
+            "ACCESS_DENIED": response(None, "forbidden"),
+            "MISSING_AUTHENTICATION_TOKEN": response(404, "no_such_route"),
+            "AUTHORIZER_FAILURE": response(503, "authorizer_unavailable"),
+            "REQUEST_TOO_LARGE": response(None, "too_large"),
+            "DEFAULT_5XX": response(None, "unavailable"),
+        },
+    }
+
+
 def declared_api() -> list[Resource]:
-    """A REST API with a private, a public, a slow and an artefact route."""
-    custom = {"AuthorizationType": "CUSTOM", "AuthorizerId": "authorizer"}
-    parts = [
-        ("v1", "root", "v1"),
-        ("items", "v1", "items"),
-        ("item", "items", "{name}"),
-        ("query", "item", "query"),
-        ("slow", "v1", "slow"),
-        ("stopped", "v1", "stopped"),
-        ("files", "v1", "files"),
-        ("file", "files", "{path+}"),
-        ("token", "v1", "token"),
-    ]
-    proxy = {"Type": "AWS_PROXY", "Uri": lambda_uri(FUNCTION_ARN)}
-    methods = [
-        ("item", "GET", custom, vpc_link()),
-        ("item", "PUT", custom, vpc_link()),
-        ("query", "POST", custom, vpc_link()),
-        ("slow", "GET", custom, vpc_link(timeout=200)),
-        ("stopped", "GET", custom, vpc_link()),
-        ("file", "GET", custom, vpc_link()),
-        ("token", "POST", {"AuthorizationType": "NONE"}, proxy),
-    ]
-    problem = '{"code":"%s","detail":$context.error.messageString,"request":"$context.requestId."}'
-
-    def response(kind: str, status: int | None, code: str) -> Resource:
-        return resource(
-            "ApiGateway::GatewayResponse",
-            f"response-{kind}",
-            ResponseType=kind,
-            **({} if status is None else {"StatusCode": str(status)}),
-            ResponseTemplates={"application/json": problem % code},
-            ResponseParameters={"gatewayresponse.header.Content-Type": "'application/problem+json'"},
-        )
-
+    """The REST API of `document`, its stage, and the balancer behind it."""
     return [
-        resource("ApiGateway::RestApi", "api1", BinaryMediaTypes=["*/*"]),
+        resource("ApiGateway::RestApi", "api1", BinaryMediaTypes=["*/*"], Body=document()),
         resource("ApiGateway::Stage", "live", StageName="live"),
-        *(resource("ApiGateway::Resource", i, ParentId=parent, PathPart=part) for i, parent, part in parts),
-        *(
-            resource("ApiGateway::Method", f"{i}{verb}", ResourceId=i, HttpMethod=verb, Integration=integration, **auth)
-            for i, verb, auth, integration in methods
-        ),
-        resource(
-            "ApiGateway::Authorizer",
-            "authorizer",
-            Type="TOKEN",
-            AuthorizerUri=lambda_uri(AUTHORIZER_ARN),
-            AuthorizerResultTtlInSeconds=300,
-            IdentitySource="method.request.header.Authorization",
-            IdentityValidationExpression="^Bearer .+",
-        ),
-        response("UNAUTHORIZED", 401, "unauthorized"),
-        response("ACCESS_DENIED", None, "forbidden"),
-        response("MISSING_AUTHENTICATION_TOKEN", 404, "no_such_route"),
-        response("AUTHORIZER_FAILURE", 503, "authorizer_unavailable"),
-        response("REQUEST_TOO_LARGE", None, "too_large"),
-        response("DEFAULT_5XX", None, "unavailable"),
         resource(
             "ElasticLoadBalancingV2::Listener",
             LISTENER,

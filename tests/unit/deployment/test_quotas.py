@@ -108,17 +108,23 @@ def test_limits_of_the_whole_account(
     assert outcome(found[check].look()) is expected
 
 
+def api_of(timeouts: dict[str, int]) -> dict[str, Any]:
+    """A REST API whose paths are answered within so many milliseconds."""
+    paths = {
+        path: {"get": {"x-amazon-apigateway-integration": {"timeoutInMillis": most}}} for path, most in timeouts.items()
+    }
+    return {"A": resource("AWS::ApiGateway::RestApi", Body={"paths": paths})}
+
+
 @pytest.mark.parametrize(
     ("name", "resources", "expected"),
     [
         ("lambda.concurrency", {"F": resource("AWS::Lambda::Function", ReservedConcurrentExecutions=50)}, 150),
         ("lambda.concurrency", {}, 0),
-        ("apigateway.timeout", {"M": resource("AWS::ApiGateway::Method", Integration={"TimeoutInMillis": 29_000})}, 0),
-        (
-            "apigateway.timeout",
-            {"M": resource("AWS::ApiGateway::Method", Integration={"TimeoutInMillis": 60_000})},
-            60_000,
-        ),
+        ("apigateway.timeout", api_of({"/a": 29_000}), 0),
+        ("apigateway.timeout", api_of({"/a": 29_000, "/b": 60_000}), 60_000),
+        ("apigateway.resources", api_of(dict.fromkeys(["/v1/a", "/v1/a/{b}/c", "/v1/d"], 1)), 5),
+        ("apigateway.resources", {}, 0),
         ("apigateway.rate", {"S": resource("AWS::ApiGateway::Stage", MethodSettings=[{"ThrottlingRateLimit": 7}])}, 7),
         (
             "elasticache.nodes",

@@ -70,9 +70,13 @@ def log_policies_are_few(estate: Estate) -> Iterator[Verdict]:
 
 def integrations_end_within_the_quota(estate: Estate) -> Iterator[Verdict]:
     """A longer time-out synthesizes, and is refused unless AWS has raised the account's quota."""
-    for item in estate.of("AWS::ApiGateway::Method"):
-        timeout = int(item.properties.get("Integration", {}).get("TimeoutInMillis", _TIMEOUT_QUOTA))
-        yield item.verdict(timeout <= _TIMEOUT_QUOTA, f"waits {timeout} ms; without a raised quota {_TIMEOUT_QUOTA}")
+    for item in estate.of("AWS::ApiGateway::RestApi"):
+        for path, operations in item.properties.get("Body", {}).get("paths", {}).items():
+            for verb, operation in operations.items():
+                found = operation["x-amazon-apigateway-integration"]
+                timeout = int(found.get("timeoutInMillis", _TIMEOUT_QUOTA))
+                wrong = f"{verb} {path} waits {timeout} ms; without a raised quota {_TIMEOUT_QUOTA}"
+                yield item.verdict(timeout <= _TIMEOUT_QUOTA, wrong)
 
 
 def only_data_is_kept_under_a_fixed_name(estate: Estate) -> Iterator[Verdict]:
