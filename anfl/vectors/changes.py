@@ -6,6 +6,7 @@ Requests of one group see each other's effects in their order. A request that fa
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import batched
 
 import msgspec
 
@@ -23,11 +24,13 @@ from anfl.vectors.requests import (
     check_metadata,
     check_metadata_size,
     check_row_id,
-    vector_of,
+    vectors_of,
 )
 from anfl.vectors.state import State
 
 Change = Upsert | PatchRows | DeleteRows
+_PIECE = 100
+"""Rows that are encoded at a time."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +41,7 @@ class Prepared:
     size: int
     """About its bytes in the log."""
     digest: bytes
+    """Of what is asked for; empty without a request id."""
     values: tuple[bytes, ...] = ()
     """Of an upsert's rows."""
 
@@ -104,31 +108,57 @@ def prepare(change: Change, collection: Collection) -> Prepared:
 
     :raises Problem: 400 or 413 naming the row and field.
     """
-    body = type(change).__name__.encode() + msgspec.json.encode(change)
-    values: list[bytes] = []
-    if isinstance(change, DeleteRows):
-        if (change.ids is None) == (change.filter is None):
-            raise invalid("Give either ids or a filter.", field="ids")
-        if change.filter is not None:
-            if not change.filter:
-                raise invalid("An empty filter matches every row; delete the collection instead.", field="filter")
-            compile_filter(change.filter)
-        for index, row_id in enumerate(change.ids or ()):
-            check_row_id(row_id, field=f"ids[{index}]")
-    else:
-        rows: Sequence[NewRow | PatchRow] = change.vectors
-        _check_distinct(row.id for row in rows)
-        for index, row in enumerate(rows):
-            place = f"vectors[{index}]"
-            check_row_id(row.id, field=f"{place}.id")
-            check_metadata(row.metadata, collection, field=f"{place}.metadata")
-    if isinstance(change, Upsert):
-        for index, new in enumerate(change.vectors):
-            check_expiry(new.expires_at, field=f"vectors[{index}].expires_at")
-            vector = vector_of(new.values, collection, field=f"vectors[{index}].values")
-            values.append(vector.astype("<f4").tobytes())
-    size = sum(map(len, values)) + len(body)
-    return Prepared(change=change, size=size, digest=hashlib.sha256(body).digest(), values=tuple(values))
+    digest = _digest(change) if change.request_id is not None else b""
+    match change:
+        case DeleteRows():
+            return Prepared(change=change, size=_check_deletion(change), digest=digest)
+        case PatchRows():
+            return Prepared(change=change, size=_check_rows(change.vectors, collection), digest=digest)
+        case Upsert():
+            size = _check_rows(change.vectors, collection)
+            for index, row in enumerate(change.vectors):
+                if row.expires_at is not None:
+                    check_expiry(row.expires_at, field=f"vectors[{index}].expires_at")
+            given = [row.values for row in change.vectors]
+            vectors = vectors_of(given, collection, field="vectors[{}].values").astype("<f4", copy=False)
+            values = tuple(vector.tobytes() for vector in vectors)
+            return Prepared(change=change, size=size + vectors.nbytes, digest=digest, values=values)
+
+
+def _digest(change: Change) -> bytes:
+    """Of everything that is asked for. In pieces: encoding all of it at once would keep other threads waiting."""
+    digest = hashlib.sha256(type(change).__name__.encode())
+    pieces = [(change.ids, change.filter)] if isinstance(change, DeleteRows) else batched(change.vectors, _PIECE)
+    for piece in pieces:
+        digest.update(msgspec.json.encode(piece))
+    return digest.digest()
+
+
+def _check_deletion(change: DeleteRows) -> int:
+    """:returns: about its bytes in the log."""
+    if (change.ids is None) == (change.filter is None):
+        raise invalid("Give either ids or a filter.", field="ids")
+    if change.filter is not None:
+        if not change.filter:
+            raise invalid("An empty filter matches every row; delete the collection instead.", field="filter")
+        compile_filter(change.filter)
+    for index, row_id in enumerate(change.ids or ()):
+        check_row_id(row_id, field=f"ids[{index}]")
+    return len(msgspec.json.encode(change))
+
+
+def _check_rows(rows: Sequence[NewRow | PatchRow], collection: Collection) -> int:
+    """:returns: about the bytes of their ids and metadata in the log."""
+    _check_distinct([row.id for row in rows])
+    size = 0
+    for index, row in enumerate(rows):
+        try:
+            check_row_id(row.id, field="id")
+            size += len(row.id) + check_metadata(row.metadata, collection, field="metadata")
+        except Problem as problem:
+            problem.field = f"vectors[{index}].{problem.field}"
+            raise
+    return size
 
 
 def resolve(draft: Draft, prepared: Prepared) -> int:
@@ -204,7 +234,9 @@ def _check_versions(draft: Draft, conditions: Iterable[tuple[str, int | None]]) 
             raise problem
 
 
-def _check_distinct(ids: Iterable[str]) -> None:
+def _check_distinct(ids: Sequence[str]) -> None:
+    if len(set(ids)) == len(ids):
+        return
     seen: set[str] = set()
     for index, row_id in enumerate(ids):
         if row_id in seen:

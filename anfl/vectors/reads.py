@@ -26,6 +26,7 @@ from anfl.vectors.requests import (
     Stats,
     StoredRow,
     vector_of,
+    vectors_of,
 )
 from anfl.vectors.state import State
 
@@ -152,12 +153,7 @@ def query_work(state: State, request: Query) -> float:
 def _queries(state: State, request: Query) -> Values:
     """What to search around, shape (queries, dimension)."""
     if request.vectors is not None:
-        return np.stack(
-            [
-                vector_of(values, state.collection, field=f"vectors[{index}]")
-                for index, values in enumerate(request.vectors)
-            ]
-        )
+        return vectors_of(request.vectors, state.collection, field="vectors[{}]")
     if request.vector is not None:
         return vector_of(request.vector, state.collection, field="vector")[np.newaxis]
     row = state.row(request.id or "")

@@ -5,10 +5,12 @@
 
 import binascii
 import re
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 import numpy as np
+import pybase64
 
 from anfl.problems import Problem, invalid, too_large
 from anfl.vectors.model import (
@@ -325,7 +327,7 @@ def vector_of(values: VectorValues, collection: Collection, *, field: str) -> Va
     """
     if isinstance(values, Packed):
         try:
-            vector = np.frombuffer(binascii.a2b_base64(values.f32, strict_mode=True), "<f4").astype(np.float32)
+            vector = np.frombuffer(pybase64.b64decode(values.f32, validate=True), "<f4").astype(np.float32)
         except (binascii.Error, ValueError) as error:
             raise invalid(f"Not base64 of float32 numbers: {error}.", field=f"{field}.f32") from None
     else:
@@ -339,6 +341,32 @@ def vector_of(values: VectorValues, collection: Collection, *, field: str) -> Va
     if not _SAFE_SQUARE[0] < square < _SAFE_SQUARE[1]:  # which NaN and infinity are not, either
         _check_length(vector, collection, field=field)
     return vector
+
+
+def vectors_of(rows: Sequence[VectorValues], collection: Collection, *, field: str) -> Values:
+    """``rows`` as float32 (n, dimension), as `vector_of` makes each of them; ``field`` has a ``{}`` for the number.
+
+    :raises Problem: 400 as there, for the first row that is none.
+    """
+    vectors = _all_packed(rows, collection.settings.dimension)
+    if vectors is not None:
+        return vectors
+    return np.stack([vector_of(row, collection, field=field.format(number)) for number, row in enumerate(rows)])
+
+
+def _all_packed(rows: Sequence[VectorValues], dimension: int) -> Values | None:
+    """All rows at once; None where one of them wants to be looked at alone."""
+    size = 4 * dimension
+    try:
+        packed = [pybase64.b64decode(row.f32, validate=True) for row in rows if isinstance(row, Packed)]
+    except (binascii.Error, ValueError):
+        return None
+    if len(packed) < len(rows) or any(len(row) != size for row in packed):
+        return None
+    vectors = np.frombuffer(b"".join(packed), "<f4").astype(np.float32, copy=False).reshape(-1, dimension)
+    with np.errstate(over="ignore", invalid="ignore"):
+        squares = np.einsum("nd,nd->n", vectors, vectors)
+    return vectors if ((squares > _SAFE_SQUARE[0]) & (squares < _SAFE_SQUARE[1])).all() else None
 
 
 def _check_length(vector: Values, collection: Collection, *, field: str) -> None:
@@ -364,8 +392,8 @@ def check_row_id(row_id: str, *, field: str) -> None:
         raise invalid(f"{size} bytes; an id takes at most {MAX_ID_BYTES}.", field=field)
 
 
-def check_metadata(metadata: Metadata, collection: Collection, *, field: str) -> None:
-    """Refuse metadata that is too large or against the declared types.
+def check_metadata(metadata: Metadata, collection: Collection, *, field: str) -> int:
+    """Refuse metadata that is too large or against the declared types; returns its bytes as JSON.
 
     :raises Problem: 400 or 413.
     """
@@ -373,20 +401,22 @@ def check_metadata(metadata: Metadata, collection: Collection, *, field: str) ->
         for item in value if isinstance(value, list) else (value,):
             if isinstance(item, int) and not -MAX_INTEGER <= item <= MAX_INTEGER:
                 raise invalid("Integers go to ±(2^53 − 1), as JSON's do; use a string.", field=f"{field}.{name}")
-    check_metadata_size(metadata, field=field)
+    size = check_metadata_size(metadata, field=field)
     for name, declared in collection.settings.fields.items():
         if name in metadata and not matches_type(metadata[name], declared):
             raise invalid(f"{collection.name} declares {name} as {declared}.", field=f"{field}.{name}")
+    return size
 
 
-def check_metadata_size(metadata: Metadata, *, field: str) -> None:
-    """Refuse metadata that is too large.
+def check_metadata_size(metadata: Metadata, *, field: str) -> int:
+    """Refuse metadata that is too large; returns its bytes as JSON.
 
     :raises Problem: 413.
     """
     size = len(msgspec.json.encode(metadata))
     if size > MAX_METADATA_BYTES:
         raise too_large(f"{size} bytes; a row's metadata takes at most {MAX_METADATA_BYTES}.", field=field)
+    return size
 
 
 def check_expiry(moment: float | None, *, field: str) -> None:

@@ -1,6 +1,7 @@
 """Changes to a view, gathered until all of them are to be seen."""
 
 from collections.abc import Collection, Iterable, Sequence
+from itertools import batched
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +15,9 @@ from anfl.vectors.model import Metadata, Values
 
 if TYPE_CHECKING:
     from anfl.vectors.engine.bitmaps import Bits
+
+_PIECE = 1_000
+"""Ids that are packed at a time: one call for all of an image's would keep other threads waiting for milliseconds."""
 
 
 class Batch:
@@ -83,6 +87,10 @@ class Batch:
         )
 
     def _kill(self, ids: Collection[str]) -> None:
+        for some in batched(ids, _PIECE):
+            self._kill_some(some)
+
+    def _kill_some(self, ids: Sequence[str]) -> None:
         numbers = [number for row_id in ids if (number := self._fresh.numbers.get(row_id)) is not None]
         if numbers:
             self._fresh_alive = self._fresh_alive.copy()

@@ -1,4 +1,5 @@
-"""`native.cpp` through ctypes: calls release the GIL, so threads search beside each other.
+"""`native.cpp` through ctypes: calls release the GIL, so threads search beside each other. But for brief ones: another
+thread that computes would keep what they gave up for longer than they take.
 
 Arrays are passed as they lie in memory, and their owner is held as long as a `Block` that points into them.
 """
@@ -20,6 +21,8 @@ VERSION = 1
 """Of the interface; `native.cpp` has the same number."""
 EVERYTHING = 2**63
 """A budget that no search uses up."""
+BRIEF_EF = 256
+"""Up to it, a search for one query by the graph takes a fraction of a millisecond."""
 _SPARE = 8
 """Candidates beside the k wanted: of rows that are equally far the ids decide, and float64 about the nearly equal."""
 _METRICS = {Metric.COSINE: 0, Metric.L2: 1, Metric.IP: 2}
@@ -51,11 +54,12 @@ class DamagedGraphError(ValueError):
 
 
 @cache
-def _library() -> ctypes.CDLL:
+def _library(kind: type[ctypes.CDLL] = ctypes.CDLL) -> ctypes.CDLL:
+    """:param kind: `ctypes.PyDLL`, whose calls hold the GIL, or `ctypes.CDLL`."""
     pointer, number = ctypes.c_void_p, ctypes.c_uint64
     hint = "'python -m bundling.native', which 'make' runs as well, compiles it"
     try:
-        library = ctypes.CDLL(str(LIBRARY))
+        library = kind(str(LIBRARY))
     except OSError as error:
         raise LibraryError(f"{LIBRARY.name} cannot be loaded: {hint}. ({error})") from error
     if library.anfl_version() != VERSION:
@@ -99,6 +103,7 @@ class Block:
         :raises DamagedGraphError: it is none.
         """
         self._library = _library()
+        self._brief = _library(ctypes.PyDLL)
         self._held = (values, codes, sketches, graph)
         count, self._dimension = values.shape
         self._struct = _Struct(
@@ -143,9 +148,10 @@ class Block:
         """
         room = k + _SPARE
         mask = None if allowed is None else _address(allowed)
+        library = self._brief if len(queries) == 1 and ef <= BRIEF_EF else self._library
 
         def call(rows: int, distances: int, found: int) -> None:
-            self._library.graph_search(
+            library.graph_search(
                 self._at, _address(queries), len(queries), k, room, ef, mask, budget, rows, distances, found
             )
 

@@ -6,11 +6,26 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from anfl.problems import Problem
 from anfl.vectors.changes import prepare
 from anfl.vectors.model import CollectionSettings, FieldType, Metric
-from anfl.vectors.requests import CollectionPatch, Count, DeleteRows, Query, Scroll, Upsert, convert, parse
+from anfl.vectors.requests import (
+    CollectionPatch,
+    Count,
+    DeleteRows,
+    NewRow,
+    Packed,
+    Query,
+    Scroll,
+    Upsert,
+    convert,
+    parse,
+    vector_of,
+    vectors_of,
+)
 from tests.unit.vectors.builders import collection
 
 MANY_FIELDS = {f"field{number}": "string" for number in range(300)}
@@ -111,3 +126,51 @@ def test_numbers_of_a_query_string_are_text() -> None:
     assert caught.value.field == "limit"
     with pytest.raises(Problem):
         convert({"limit": "5"}, Scroll)
+
+
+TEXTS = st.one_of(
+    st.lists(st.floats(width=32), min_size=1, max_size=4).map(
+        lambda numbers: base64.b64encode(np.array(numbers, "<f4").tobytes()).decode()
+    ),
+    st.text(alphabet="AB+/=é \n", max_size=12),
+)
+
+
+@given(texts=st.lists(TEXTS, min_size=1, max_size=4), metric=st.sampled_from(Metric), dimension=st.sampled_from([1, 2]))
+def test_many_rows_are_read_like_each_alone(texts: list[str], metric: Metric, dimension: int) -> None:
+    where, rows = collection(metric=metric, dimension=dimension), [Packed(f32=text) for text in texts]
+
+    def alone() -> list[bytes] | str:
+        try:
+            return [vector_of(row, where, field=f"vectors[{number}]").tobytes() for number, row in enumerate(rows)]
+        except Problem as problem:
+            return f"{problem.field}: {problem.detail}"
+
+    def together() -> list[bytes] | str:
+        try:
+            return [vector.tobytes() for vector in vectors_of(rows, where, field="vectors[{}]")]
+        except Problem as problem:
+            return f"{problem.field}: {problem.detail}"
+
+    assert together() == alone()
+
+
+@pytest.mark.parametrize("text", ["AACAPw=", "AACAPw==AAAA", "AACAP\n==", " AACAPw==", "AACAPw", "-_CAPw=="])
+def test_base64_is_taken_strictly(text: str) -> None:
+    with pytest.raises(Problem) as caught:
+        vector_of(Packed(f32=text), collection(dimension=1), field="vector")
+    assert (caught.value.status, caught.value.field) == (400, "vector.f32")
+
+
+def test_a_digest_is_of_everything_asked_for_and_of_nothing_else() -> None:
+    def digest(change: Upsert | DeleteRows) -> bytes:
+        return prepare(change, collection()).digest
+
+    rows = [NewRow(id=str(number), values=[1.0, float(number)]) for number in range(250)]
+    asked = Upsert(vectors=rows, request_id="a")
+    assert digest(asked) == digest(Upsert(vectors=list(rows), request_id="b"))
+    for number in (0, 120, 249):
+        other = [msgspec.structs.replace(row, metadata={"a": 1}) if n == number else row for n, row in enumerate(rows)]
+        assert digest(Upsert(vectors=other, request_id="a")) != digest(asked)
+    assert digest(DeleteRows(ids=["a"], request_id="a")) != digest(DeleteRows(ids=["b"], request_id="a"))
+    assert digest(Upsert(vectors=rows)) == b""

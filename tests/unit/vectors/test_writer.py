@@ -252,7 +252,7 @@ def test_too_much_at_once_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_large_group_becomes_several_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writer_module, "BATCH_BYTES", 100)
+    monkeypatch.setattr(writer_module, "BATCH_BYTES", 30)
     store = SimulatedStore()
     node = writer(store)
     node._turn.acquire()
