@@ -37,3 +37,5 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
     patches: list[Patch] = []
     deleted: list[str] = []
     requests: list[AppliedRequest] = []
+    revision: int = 0
+    """If not 0: whoever writes behind this slot knows the collection's settings of this revision, or later ones."""

@@ -18,7 +18,6 @@ from anfl.problems import Problem, conflict, not_found, unavailable
 from anfl.resources import PARTITION_KEY, SORT_KEY
 from anfl.vectors.model import NAME_PATTERN, Collection, CollectionSettings, first_epoch
 from anfl.vectors.naming import Alias
-from anfl.vectors.requests import CollectionPatch
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.service_resource import Table
@@ -26,6 +25,8 @@ if TYPE_CHECKING:
 _DOCUMENT = "document"
 _INCARNATION = "incarnation"
 _ALIAS_OF = "alias_of"
+_ATTEMPTS = 5
+"""To change a collection that others change in other ways at the same time."""
 
 
 class Catalogue:
@@ -151,36 +152,26 @@ class Catalogue:
         items = _every_page(partial(self._table.scan, FilterExpression=condition, ConsistentRead=True))
         yield from (_decode(item[_DOCUMENT]) for item in items)
 
-    def update(self, tenant: str, name: str, patch: CollectionPatch) -> Collection:
-        """Change settings of a collection and return it as it is then.
+    def change(self, tenant: str, name: str, change: Callable[[Collection], Collection]) -> Collection:
+        """Put what ``change`` makes of a collection in its place, and return it; nothing is written of no change.
 
-        :raises Problem: 404 ``collection_not_found``; 409 ``collection_changed`` where somebody else was faster.
+        ``change`` may be asked again, for the present collection, where only other parts than the owner's settings
+        have changed meanwhile.
+
+        :raises Problem: 404 ``collection_not_found``; 409 ``collection_changed`` where its owner changed it meanwhile.
         """
-        document = self._document(tenant, name)
-        before = _decode(document)
-        settings = before.settings
-        if patch.index is not None:
-            index = msgspec.structs.replace(settings.index, ef_search=patch.index.ef_search)
-            settings = msgspec.structs.replace(settings, index=index)
-        if patch.fields is not None:
-            settings = msgspec.structs.replace(settings, fields=patch.fields)
-        after = msgspec.structs.replace(before, settings=settings)
-        try:
-            self._table.update_item(
-                Key=_key(tenant, name),
-                UpdateExpression="SET #document = :after",
-                ConditionExpression="#document = :before",
-                ExpressionAttributeNames={"#document": _DOCUMENT},
-                ExpressionAttributeValues={":before": document, ":after": _encode(after)},
-            )
-        except ClientError as error:
-            if not _is_condition(error):
-                raise _unavailable() from error
-            if self._document(tenant, name) != _encode(after):  # an attempt whose answer got lost counts
-                raise conflict(f"Somebody else changed {name}; look again.", code="collection_changed") from error
-        except BotoCoreError as error:
-            raise _unavailable() from error
-        return after
+        for _ in range(_ATTEMPTS):
+            document = self._document(tenant, name)
+            before = _decode(document)
+            after = change(before)
+            if after == before or self._replace(tenant, name, document, _encode(after)):
+                return after
+            found = self.find(tenant, name)
+            if found == after:  # an attempt whose answer got lost counts
+                return after
+            if (found.incarnation, found.revision) != (before.incarnation, before.revision):
+                break
+        raise conflict(f"Somebody else changed {name}; look again.", code="collection_changed")
 
     def reachable(self) -> None:
         """Read nothing in particular.
@@ -227,6 +218,24 @@ class Catalogue:
         if existing is not None and _ALIAS_OF in existing:
             raise conflict(f"{collection.name} is an alias.", code="alias_exists")
         return existing is not None and existing[_INCARNATION] == collection.incarnation
+
+    def _replace(self, tenant: str, name: str, before: str, after: str) -> bool:
+        """Whether ``before`` stood there, and ``after`` does now."""
+        try:
+            self._table.update_item(
+                Key=_key(tenant, name),
+                UpdateExpression="SET #document = :after",
+                ConditionExpression="#document = :before",
+                ExpressionAttributeNames={"#document": _DOCUMENT},
+                ExpressionAttributeValues={":before": before, ":after": after},
+            )
+        except ClientError as error:
+            if _is_condition(error):
+                return False
+            raise _unavailable() from error
+        except BotoCoreError as error:
+            raise _unavailable() from error
+        return True
 
     def _document(self, tenant: str, name: str) -> str:
         item = self._item(tenant, name)

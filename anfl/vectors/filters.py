@@ -94,6 +94,17 @@ def compile_filter(document: object) -> Filter:
     return Filter(root, msgspec.json.encode(document))
 
 
+def fields_of(node: Node) -> set[str]:
+    """The fields that it looks at."""
+    match node:
+        case Condition():
+            return {node.field}
+        case Not():
+            return fields_of(node.part)
+        case Every() | Either():
+            return {field for part in node.parts for field in fields_of(part)}
+
+
 class _Compiler:
     def __init__(self) -> None:
         self._conditions = 0

@@ -61,6 +61,7 @@ class LocalCopy:
         """Take over changed settings of the same incarnation."""
         with self._lock:
             self._state.adopt(collection)
+            self.snapshots.collection = self._state.collection
             self._shown = self._state.still()
 
     def view(self, read: Callable[[State], T]) -> T:

@@ -72,6 +72,21 @@ class Fork(msgspec.Struct, frozen=True, kw_only=True):
     fork_sequence: int
 
 
+class PendingField(msgspec.Struct, frozen=True, kw_only=True):
+    """A field that was declared while there were rows (see `anfl.vectors.declarations`)."""
+
+    type: FieldType
+    revision: int
+    """Of the settings that declared it."""
+    contradicting: int | None = None
+    """Rows that turned out to hold another type, so that nothing came of it; None as long as that is not known."""
+
+    @property
+    def is_building(self) -> bool:
+        """Whether it is not known yet what comes of it."""
+        return self.contradicting is None
+
+
 class Collection(msgspec.Struct, frozen=True, kw_only=True):
     """A collection as the catalogue holds it. ``incarnation`` tells it from earlier ones of the same name."""
 
@@ -84,6 +99,10 @@ class Collection(msgspec.Struct, frozen=True, kw_only=True):
     """Of every epoch but the first, oldest first; sequences go on across them."""
     home: str | None = None
     """Region that created it: its log is written there. None for one that was made before homes were noted."""
+    revision: int = 0
+    """How often its owner has changed the settings."""
+    pending: dict[FieldName, PendingField] = {}
+    """Fields that are declared, and not among the ``fields`` of the settings yet."""
 
     @property
     def name(self) -> str:
@@ -94,6 +113,16 @@ class Collection(msgspec.Struct, frozen=True, kw_only=True):
     def prefix(self) -> str:
         """Of every key of its objects."""
         return f"{self.tenant}/{self.name}/{self.incarnation}/"
+
+    @property
+    def building(self) -> dict[FieldName, FieldType]:
+        """Fields that cannot be filtered by yet."""
+        return {name: field.type for name, field in self.pending.items() if field.is_building}
+
+    @property
+    def enforced(self) -> dict[FieldName, FieldType]:
+        """What is written has to fit these types."""
+        return {**self.settings.fields, **self.building} if self.pending else self.settings.fields
 
     def position(self, sequence: int) -> "Position":
         """``sequence`` with the epoch that wrote it."""

@@ -7,11 +7,13 @@ from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 from anfl.problems import Problem
+from anfl.vectors import backfill
 from anfl.vectors.catalogue import Catalogue
 from anfl.vectors.engine.rows import MOST_UNMERGED
 from anfl.vectors.events import Holdings
 from anfl.vectors.inline import Inline
 from anfl.vectors.model import Collection
+from anfl.vectors.postponed import Postponed
 from anfl.vectors.replica import WAIT_SECONDS, Replica
 from anfl.vectors.storage import Storage
 from anfl.vectors.writer import Writer
@@ -69,6 +71,8 @@ class OpenCollections:
         self._names: dict[tuple[str, str], _Name] = {}
         self._entries: OrderedDict[str, _Entry] = OrderedDict()
         """By incarnation, the one used last at the end."""
+        self._postponed = Postponed()
+        """Where building fields has failed."""
         self._shown_at = float("-inf")
         self._lock = threading.Lock()
         self._loaders: Executor = (
@@ -164,15 +168,36 @@ class OpenCollections:
         return [opened for entry in entries if (opened := entry.now()) is not None]
 
     def upkeep(self) -> None:
-        """Take in new images of the builder, ask it for others, and stay within the memory."""
+        """Take in new images of the builder, ask it for others, finish what was declared, stay within the memory."""
         for opened in self.loaded():
             replica = opened.replica
             replica.install_newest()
             self._storage.hints.note(replica.collection, replica.view(lambda state: state.sequence))
             if self._builds and replica.wants_builder():
                 self._storage.node.ask(replica.collection)
+            if replica.collection.building:
+                self._go_on_building(opened)
         self._evict()
         self._show()
+
+    def build_fields(self, opened: Opened) -> Collection:
+        """See `backfill.build`."""
+        collection = backfill.build(opened.replica, opened.writer, self._catalogue)
+        self.forget_check(collection.tenant, collection.name)
+        return collection
+
+    def _go_on_building(self, opened: Opened) -> None:
+        incarnation, now = opened.replica.collection.incarnation, self._storage.clock.monotonic()
+        if self._postponed.holds(incarnation, now=now):
+            return
+        try:
+            self.build_fields(opened)
+        except Problem as problem:
+            times = self._postponed.failed(incarnation, now=now)
+            extra = {"collection": opened.replica.collection.name, "code": problem.code, "times": times}
+            _log.warning("fields are not ready yet; it is tried again", extra=extra)
+        else:
+            self._postponed.worked(incarnation)
 
     def holdings(self) -> Holdings:
         """What is in memory, in figures."""
@@ -224,7 +249,12 @@ class OpenCollections:
     def _load(self, collection: Collection) -> Opened:
         replica = self._storage.replica(collection)
         replica.load()
-        return Opened(replica, Writer(replica, unmerged_rows=MOST_UNMERGED if self._builds else None))
+        writer = Writer(
+            replica,
+            unmerged_rows=MOST_UNMERGED if self._builds else None,
+            settings=lambda: self._catalogue.find(collection.tenant, collection.name),
+        )
+        return Opened(replica, writer)
 
     def _evict(self) -> None:
         """Drop what was used longest ago, as long as there is too much. What comes back is read again."""

@@ -124,6 +124,11 @@ def _create(store: VectorStore, tenant: str, _name: str, request: CollectionSett
     return Outcome(describe(collection), 201 if new else 200)
 
 
+def _update(store: VectorStore, tenant: str, name: str, request: CollectionPatch) -> Outcome:
+    collection = store.update(tenant, name, request)
+    return Outcome(describe(collection), 202 if collection.building else 200)
+
+
 def _list(store: VectorStore, tenant: str, _name: str, _request: None) -> Outcome:
     return Outcome(Collections(collections=[describe(each) for each in store.collections(tenant)]))
 
@@ -199,6 +204,7 @@ _READ = _LOADED | _GIVEN | {Refusal.HISTORY_LOST, Refusal.POSITION_NOT_REACHED}
 _SHOWN = _READ | {Refusal.ANSWER_TOO_LARGE}
 _ONCE = _LOADED | _GIVEN | {Refusal.NODE_LOST}
 _WRITTEN = _ONCE | {Refusal.REQUEST_ID_REUSED, Refusal.TOO_MANY_WRITES, Refusal.BUILDER_BEHIND}
+_FILTERED = frozenset({Refusal.FIELD_NOT_READY})
 _KEPT = frozenset(
     {
         Refusal.INVALID_REQUEST,
@@ -243,11 +249,11 @@ OPERATIONS: tuple[Operation, ...] = (
         name="update_collection",
         method="PATCH",
         path=_COLLECTION,
-        summary="Change ef_search or the declared fields",
+        summary="Change ef_search or the declared fields; 202 where rows are still being looked through",
         takes=CollectionPatch,
-        answers={200: (Described,)},
+        answers={200: (Described,), 202: (Described,)},
         refusals=_LOADED | _GIVEN | {Refusal.COLLECTION_CHANGED, Refusal.FIELD_CONTRADICTED},
-        run=lambda store, tenant, name, patch: Outcome(describe(store.update(tenant, name, patch))),
+        run=_update,
     ),
     Operation(
         name="delete_collection",
@@ -297,7 +303,7 @@ OPERATIONS: tuple[Operation, ...] = (
         takes=DeleteRows,
         repetition=Repetition.BY_REQUEST_ID,
         answers={200: (Written,)},
-        refusals=_WRITTEN,
+        refusals=_WRITTEN | _FILTERED,
         run=_write,
     ),
     Operation(
@@ -322,7 +328,7 @@ OPERATIONS: tuple[Operation, ...] = (
         summary="Rows in id order, page by page",
         takes=Scroll,
         answers={200: (Rows,)},
-        refusals=_SHOWN,
+        refusals=_SHOWN | _FILTERED,
         run=lambda store, tenant, name, request: Outcome(store.scroll(tenant, name, request)),
     ),
     Operation(
@@ -332,7 +338,7 @@ OPERATIONS: tuple[Operation, ...] = (
         summary="The nearest rows to a vector, several vectors, or a row",
         takes=Query,
         answers={200: (Answer, Results)},
-        refusals=_SHOWN | {Refusal.ROW_NOT_FOUND},
+        refusals=_SHOWN | {Refusal.ROW_NOT_FOUND} | _FILTERED,
         run=lambda store, tenant, name, request: Outcome(store.query(tenant, name, request)),
         at_once=_query_at_once,
     ),
@@ -343,7 +349,7 @@ OPERATIONS: tuple[Operation, ...] = (
         summary="How many rows match a filter",
         takes=Count,
         answers={200: (Counted,)},
-        refusals=_READ,
+        refusals=_READ | _FILTERED,
         run=lambda store, tenant, name, request: Outcome(store.count(tenant, name, request)),
     ),
     Operation(
@@ -440,7 +446,7 @@ STREAMS: tuple[Streamed, ...] = (
         summary="Every row in id order, one JSON object a line; a row changed meanwhile may be shown before or after",
         takes=Export,
         answers={200: (StoredRow,)},
-        refusals=_SHOWN,
+        refusals=_SHOWN | _FILTERED,
         pages=_export,
     ),
 )

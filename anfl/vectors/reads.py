@@ -9,6 +9,7 @@ import numpy as np
 
 from anfl.problems import Problem, conflict, invalid, not_found
 from anfl.vectors.allowance import Allowance
+from anfl.vectors.declarations import check_ready, contradicted
 from anfl.vectors.engine.view import Found, Hit
 from anfl.vectors.filters import Filter, compile_filter
 from anfl.vectors.model import Collection, FieldType, Position, Values
@@ -71,7 +72,7 @@ def fetch(state: State, request: Fetch) -> Rows:
 def scroll(state: State, request: Scroll) -> Rows:
     """One page of rows in id order; it ends early where an answer would be too large."""
     after = "" if request.cursor is None else Cursor.parse(request.cursor).after
-    rows = state.rows.view.page(_filter(request.filter), now=state.now(), after=after, limit=request.limit + 1)
+    rows = state.rows.view.page(_filter(state, request.filter), now=state.now(), after=after, limit=request.limit + 1)
     allowance = Allowance(request.include, packed=request.values_format == "f32")
     page: list[StoredRow] = []
     for row in rows[: request.limit]:
@@ -85,7 +86,7 @@ def scroll(state: State, request: Scroll) -> Rows:
 
 def count(state: State, request: Count) -> Counted:
     """How many rows match."""
-    matching = state.rows.view.count_matching(_filter(request.filter), now=state.now())
+    matching = state.rows.view.count_matching(_filter(state, request.filter), now=state.now())
     return Counted(count=matching, sequence=str(state.position))
 
 
@@ -104,17 +105,12 @@ def stats(state: State) -> Stats:
 def check_declarations(state: State, fields: Mapping[str, FieldType]) -> None:
     """Refuse declarations that rows contradict.
 
-    Every member of the metadata is indexed, so a declaration needs no other preparation.
-
     :raises Problem: 409 ``field_contradicted`` naming the field.
     """
     for name, declared in fields.items():
         count = state.rows.view.count_against(name, declared, now=state.now())
         if count:
-            detail = f"{count} rows hold another value than {declared} in {name}; change or delete them first."
-            problem = conflict(detail, code="field_contradicted")
-            problem.field = f"fields.{name}"
-            raise problem
+            raise contradicted(name, declared, count)
 
 
 def query(state: State, request: Query) -> Answer | Results:
@@ -129,7 +125,7 @@ def query(state: State, request: Query) -> Answer | Results:
         request.k,
         now=state.now(),
         ef=request.ef,
-        wanted=_filter(request.filter),
+        wanted=_filter(state, request.filter),
         skip=request.id,
     )
     allowance = Allowance(request.include, packed=request.values_format == "f32")
@@ -146,7 +142,7 @@ def query_work(state: State, request: Query) -> float:
     :raises Problem: 400 for the filter.
     """
     vectors = len(request.vectors or [0])
-    wanted = _filter(request.filter)
+    wanted = _filter(state, request.filter)
     return vectors * state.rows.view.work(request.k, ef=request.ef, wanted=wanted)
 
 
@@ -175,8 +171,12 @@ def _matches(hits: list[Hit], request: Query, allowance: Allowance) -> list[Matc
     return answers
 
 
-def _filter(document: object) -> Filter | None:
-    return None if not document else compile_filter(document)
+def _filter(state: State, document: object) -> Filter | None:
+    if not document:
+        return None
+    wanted = compile_filter(document)
+    check_ready(wanted, state.collection)
+    return wanted
 
 
 def _stored(row: Found, allowance: Allowance, field: str) -> StoredRow:

@@ -28,6 +28,7 @@ class Refusal(StrEnum):
     SNAPSHOT_EXISTS = "snapshot_exists"
     COLLECTION_CHANGED = "collection_changed"
     FIELD_CONTRADICTED = "field_contradicted"
+    FIELD_NOT_READY = "field_not_ready"
     VERSION_CONFLICT = "version_conflict"
     REQUEST_ID_REUSED = "request_id_reused"
     UPLOAD_INCOMPLETE = "upload_incomplete"
@@ -62,6 +63,9 @@ MEANINGS: dict[Refusal, Meaning] = {
     Refusal.SNAPSHOT_EXISTS: Meaning(409, "A snapshot of the collection has the name."),
     Refusal.COLLECTION_CHANGED: Meaning(409, "Somebody else changed the collection at the same time; look again."),
     Refusal.FIELD_CONTRADICTED: Meaning(409, "Rows that are there contradict the declaration."),
+    Refusal.FIELD_NOT_READY: Meaning(
+        409, "The filter names a field that has just been declared, and whose rows are being looked through; try again."
+    ),
     Refusal.VERSION_CONFLICT: Meaning(409, "A row has another version than `if_version` demands."),
     Refusal.REQUEST_ID_REUSED: Meaning(409, "The `request_id` was used for another request."),
     Refusal.UPLOAD_INCOMPLETE: Meaning(409, "A part of a file is missing; `field` names the file."),

@@ -71,7 +71,7 @@ class NewRow(Request, frozen=True, kw_only=True):
 
 
 class CollectionPatch(Request, frozen=True, kw_only=True):
-    """``PATCH /v1/collections/{name}``. Declarations hold for rows written from now on; 409 where rows contradict."""
+    """``PATCH /v1/collections/{name}``. ``fields`` are all that are declared from now on; 409 where rows contradict."""
 
     index: "IndexPatch | None" = None
     fields: Fields | None = None
@@ -259,7 +259,19 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     trouble: str | None = None
 
 
-class Described(msgspec.Struct, frozen=True, kw_only=True):
+class Pending(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A field that has been declared and is not among the ``fields`` yet.
+
+    ``building``: rows are being looked through, and filters that name it are refused. ``contradicted``: nothing came of
+    it, since ``contradicting_rows`` hold another type; change or delete them, and declare it again.
+    """
+
+    type: FieldType
+    state: Literal["building", "contradicted"]
+    contradicting_rows: int | None = None
+
+
+class Described(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A collection for its owner. ``created_at`` in seconds since the epoch."""
 
     name: str
@@ -268,6 +280,7 @@ class Described(msgspec.Struct, frozen=True, kw_only=True):
     index: IndexSettings
     fields: dict[str, FieldType]
     created_at: float
+    pending_fields: dict[str, Pending] = {}
 
 
 class Collections(msgspec.Struct, frozen=True, kw_only=True):
@@ -286,6 +299,14 @@ def describe(collection: Collection) -> Described:
         index=settings.index,
         fields=dict(settings.fields),
         created_at=collection.created_at,
+        pending_fields={
+            name: Pending(
+                type=field.type,
+                state="building" if field.is_building else "contradicted",
+                contradicting_rows=field.contradicting,
+            )
+            for name, field in collection.pending.items()
+        },
     )
 
 
@@ -402,7 +423,7 @@ def check_metadata(metadata: Metadata, collection: Collection, *, field: str) ->
             if isinstance(item, int) and not -MAX_INTEGER <= item <= MAX_INTEGER:
                 raise invalid("Integers go to ±(2^53 − 1), as JSON's do; use a string.", field=f"{field}.{name}")
     size = check_metadata_size(metadata, field=field)
-    for name, declared in collection.settings.fields.items():
+    for name, declared in collection.enforced.items():
         if name in metadata and not matches_type(metadata[name], declared):
             raise invalid(f"{collection.name} declares {name} as {declared}.", field=f"{field}.{name}")
     return size

@@ -35,6 +35,9 @@ class _Rest(msgspec.Struct, frozen=True, kw_only=True):
     ts: float
     requests: list[_Remembered]
     rows: bytes
+    incarnation: str = ""
+    revision: int = 0
+    """See `State.revision`; of ``incarnation``, so that a collection restored from an image is not held to it."""
 
 
 class State:
@@ -46,6 +49,8 @@ class State:
         self.rows = RowStore(dimension=settings.dimension, metric=settings.metric, index=settings.index)
         self.sequence = 0
         self.ts = 0.0
+        self.revision = 0
+        """Of the settings that have to be known for the next batch."""
         self._clock = clock
         self._requests: dict[str, _Remembered] = {}
 
@@ -62,6 +67,7 @@ class State:
         state.rows.index = collection.settings.index
         state.sequence = rest.sequence
         state.ts = rest.ts
+        state.revision = rest.revision if rest.incarnation == collection.incarnation else 0
         state._requests = {known.request.request_id: known for known in rest.requests}
         return state
 
@@ -77,7 +83,14 @@ class State:
 
     def with_rows(self, rows: Image) -> Image:
         """The image of this state with another image of its rows."""
-        rest = _Rest(sequence=self.sequence, ts=self.ts, requests=list(self._requests.values()), rows=rows.rest)
+        rest = _Rest(
+            sequence=self.sequence,
+            ts=self.ts,
+            requests=list(self._requests.values()),
+            rows=rows.rest,
+            incarnation=self.collection.incarnation,
+            revision=self.revision,
+        )
         return Image(rows.segments, msgspec.msgpack.encode(rest))
 
     def install(self, image: Image) -> bool:
@@ -115,7 +128,9 @@ class State:
         return found if found.expires_at > (self.now() if now is None else now) else None
 
     def adopt(self, collection: Collection) -> None:
-        """Take over changed settings of the same incarnation."""
+        """Take over changed settings of the same incarnation, unless newer ones are known."""
+        if collection.revision < self.collection.revision:
+            return
         self.collection = collection
         self.rows.index = collection.settings.index
 
@@ -144,6 +159,7 @@ class State:
                 changes.delete(batch.deleted)
         self.sequence = batch.sequence
         self.ts = batch.ts
+        self.revision = max(self.revision, batch.revision)
         self._remember(batch)
 
     def _remember(self, batch: Batch) -> None:

@@ -11,6 +11,7 @@ from anfl.problems import Problem, conflict, unavailable
 from anfl.vectors import named, reads
 from anfl.vectors.catalogue import Catalogue
 from anfl.vectors.changes import Change
+from anfl.vectors.declarations import contradicted, patched
 from anfl.vectors.envelope import DamagedError
 from anfl.vectors.log import delete_all
 from anfl.vectors.model import Collection, CollectionSettings
@@ -93,23 +94,38 @@ class VectorStore:
         return self.catalogue.list(tenant)
 
     def describe(self, tenant: str, name: str) -> Collection:
-        """A collection.
+        """A collection. Where fields are ``building``, this process begins to see to it.
 
         :raises Problem: 404 ``collection_not_found``.
         """
-        return self.catalogue.get(tenant, name)
+        collection = self.catalogue.get(tenant, name)
+        if collection.building:
+            self.warm(tenant, name)
+        return collection
 
     def update(self, tenant: str, name: str, patch: CollectionPatch) -> Collection:
         """Change what can change of a collection; other nodes know within a second.
 
+        Fields may still be ``building`` then: `OpenCollections.upkeep` of any process that has it in memory goes on.
+
         :raises Problem: 404 ``collection_not_found``; 409 where somebody else changed it meanwhile, or rows contradict
             a new declaration.
         """
-        if patch.fields:
-            fields = patch.fields
+        fields = patch.fields or {}
+        if fields:
             self._read(tenant, name, Read(consistency="strong"), lambda state: reads.check_declarations(state, fields))
-        collection = self.catalogue.update(tenant, name, patch)
+        collection = self.catalogue.change(tenant, name, lambda before: patched(before, patch))
         self.opened.forget_check(tenant, name)
+        if collection.building:
+            try:
+                collection = self.opened.build_fields(self._now(tenant, name))
+            except Problem as problem:
+                if problem.status != 503:
+                    raise
+                _log.warning("fields are not ready yet", extra={"collection": name, "reason": str(problem)})
+        for field, pending in collection.pending.items():
+            if field in fields and pending.contradicting:
+                raise contradicted(field, pending.type, pending.contradicting)
         return collection
 
     def delete(self, tenant: str, name: str) -> None:

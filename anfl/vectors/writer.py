@@ -3,13 +3,17 @@
 import threading
 import uuid
 from collections import deque
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+
+import msgspec
 
 from anfl.problems import Problem, conflict, not_found, unavailable
 from anfl.vectors.batch import AppliedRequest, Batch
 from anfl.vectors.changes import Change, Draft, Prepared, prepare, resolve
-from anfl.vectors.model import Position
+from anfl.vectors.declarations import check_change
+from anfl.vectors.model import Collection, Position
 from anfl.vectors.replica import Replica
 from anfl.vectors.requests import DeleteRows, PatchRows, Upsert, Written
 from anfl.vectors.state import State
@@ -25,6 +29,7 @@ LOCK_SECONDS = 2.0
 @dataclass
 class _Ticket:
     prepared: Prepared
+    prepared_for: Collection
     written: "Future[Written]" = field(default_factory=Future)
 
 
@@ -40,10 +45,20 @@ class _Resolved:
 class Writer:
     """Safe for threads. One put is in flight; the thread whose turn it is commits for all who wait."""
 
-    def __init__(self, replica: Replica, *, unmerged_rows: int | None = None) -> None:
-        """:param unmerged_rows: most rows outside a graph, where somebody builds graphs."""
+    def __init__(
+        self,
+        replica: Replica,
+        *,
+        unmerged_rows: int | None = None,
+        settings: Callable[[], Collection] | None = None,
+    ) -> None:
+        """:param unmerged_rows: most rows outside a graph, where somebody builds graphs.
+
+        :param settings: looks into the catalogue, for when the log demands to know newer ones; raises `Problem`.
+        """
         self._replica = replica
         self._unmerged_rows = unmerged_rows
+        self._settings = settings or (lambda: replica.collection)
         self._turn = threading.Lock()
         self._queue: deque[_Ticket] = deque()
         self._queue_lock = threading.Lock()
@@ -62,13 +77,22 @@ class Writer:
             under pressure; 503 where the store does not answer (the change may or may not be committed: repeat it
             with its request id).
         """
-        ticket = _Ticket(prepare(change, self._replica.collection))
+        collection = self._replica.collection
+        ticket = _Ticket(prepare(change, collection), collection)
         self._check_backlog()
         self._enqueue(ticket)
         with self._turn:
             while not ticket.written.done():
                 self._commit_group()
         return ticket.written.result()
+
+    def fence(self, revision: int) -> None:
+        """See to it that whoever writes behind this knows the settings of ``revision``.
+
+        :raises Problem: 404 after `close`; 503, the store or the catalogue does not answer.
+        """
+        with self._turn:
+            self._commit([], revision=revision)
 
     def _check_backlog(self) -> None:
         limit = self._unmerged_rows
@@ -97,9 +121,7 @@ class Writer:
     def _commit_group(self) -> None:
         group = self._take_group()
         try:
-            if self._closed:
-                raise not_found(f"{self._replica.collection.name} is deleted.", code="collection_not_found")
-            outcomes = self._commit([ticket.prepared for ticket in group])
+            outcomes = self._commit(group)
         except BaseException as error:  # whatever it is, every waiting caller must hear of it
             for ticket in group:
                 ticket.written.set_exception(error)
@@ -110,19 +132,24 @@ class Writer:
             else:
                 ticket.written.set_result(outcome)
 
-    def _commit(self, group: list[Prepared]) -> list[Written | Problem]:
+    def _commit(self, group: list[_Ticket], *, revision: int = 0) -> list[Written | Problem]:
+        if self._closed:
+            raise not_found(f"{self._replica.collection.name} is deleted.", code="collection_not_found")
         with self._replica.folder.lock("put", seconds=LOCK_SECONDS):
             self._replica.take_cached()
-            return self._commit_alone(group)
+            return self._commit_alone(group, revision)
 
-    def _commit_alone(self, group: list[Prepared]) -> list[Written | Problem]:
+    def _commit_alone(self, group: list[_Ticket], revision: int) -> list[Written | Problem]:
         replica = self._replica
         asked = replica.now()
         certain = False
         if replica.trouble is not None or not replica.in_touch():
             replica.level_with(asked)
         while True:
-            resolved = replica.view(lambda state: _resolve(state, group))
+            resolved = replica.view(lambda state: _resolve(state, group, revision))
+            if resolved is None:
+                self._learn()
+                continue
             if not certain and (resolved.batch is None or _any_failed(resolved.outcomes)):
                 # A commit proves that the state was complete; without one, it has to be looked at.
                 replica.level_with(asked)
@@ -146,21 +173,45 @@ class Writer:
                 replica.mark_level(started)
                 return resolved.outcomes
 
+    def _learn(self) -> None:
+        """Take over the settings that the log demands to know.
 
-def _resolve(state: State, group: list[Prepared]) -> _Resolved:
+        :raises Problem: 404, the collection is gone; 503, they are not to be had.
+        """
+        found = self._settings()
+        if found.incarnation != self._replica.collection.incarnation:
+            raise not_found(f"{found.name} is deleted.", code="collection_not_found")
+        if found.revision < self._replica.view(lambda state: state.revision):
+            raise unavailable("The catalogue is behind the log here; try again.", code="catalogue_unavailable")
+        self._replica.adopt(found)
+
+
+def _resolve(state: State, group: list[_Ticket], revision: int) -> _Resolved | None:
+    """None where newer settings have to be known.
+
+    :param revision: of settings that have to be known from here on.
+    """
+    if state.revision > state.collection.revision:
+        return None
     draft = Draft(state=state, now=state.now())
     slot = Position(state.collection.epoch, state.sequence + 1)
     outcomes: list[Written | Problem] = []
-    for prepared in group:
+    for ticket in group:
         try:
-            outcomes.append(_repeated(state, draft, prepared, slot) or _fresh(state, draft, prepared, slot))
+            outcomes.append(_repeated(state, draft, ticket.prepared, slot) or _fresh(state, draft, ticket, slot))
         except Problem as problem:
             outcomes.append(problem)
-    batch = None if draft.is_empty() else draft.batch(batch_id=uuid.uuid4().hex, sequence=slot.sequence)
+    if draft.is_empty() and revision <= state.revision:
+        return _Resolved(state.position, None, outcomes)
+    batch = draft.batch(batch_id=uuid.uuid4().hex, sequence=slot.sequence)
+    if revision > state.revision:
+        batch = msgspec.structs.replace(batch, revision=revision)
     return _Resolved(state.position, batch, outcomes)
 
 
-def _fresh(state: State, draft: Draft, prepared: Prepared, slot: Position) -> Written:
+def _fresh(state: State, draft: Draft, ticket: _Ticket, slot: Position) -> Written:
+    prepared = ticket.prepared
+    check_change(prepared.change, state.collection, prepared_for=ticket.prepared_for)
     untouched = draft.is_empty()
     count = resolve(draft, prepared)
     return _written(prepared.change, count, state.position if untouched and draft.is_empty() else slot)

@@ -99,7 +99,11 @@ class Owner:
     def _update(self, store: VectorStore, before: Collection) -> None:
         index = IndexPatch(ef_search=self._round.world.random.randint(10, 500))
         wanted = msgspec.structs.replace(before.settings.index, ef_search=index.ef_search)
-        after = msgspec.structs.replace(before, settings=msgspec.structs.replace(before.settings, index=wanted))
+        after = msgspec.structs.replace(
+            before,
+            settings=msgspec.structs.replace(before.settings, index=wanted),
+            revision=before.revision + (wanted != before.settings.index),
+        )
         with self._changing(lambda found: found in (before, after)):
             self._collection = store.update(TENANT, NAME, CollectionPatch(index=index))
             expect(self._collection == after, f"{self._collection} is not {after}")

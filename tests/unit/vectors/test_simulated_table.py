@@ -10,6 +10,7 @@ import pytest
 
 from anfl.problems import Problem
 from anfl.vectors.catalogue import Catalogue
+from anfl.vectors.declarations import patched
 from anfl.vectors.hints import DynamoHints
 from anfl.vectors.model import Collection, CollectionSettings
 from anfl.vectors.requests import CollectionPatch, IndexPatch
@@ -38,7 +39,7 @@ def drawn(dice: random.Random) -> Callable[[Catalogue], Any]:
     """A call."""
     name, other = dice.choice(NAMES), dice.choice(NAMES)
     size = dice.randint(1, 4)
-    ef = dice.randint(10, 500)
+    patch = CollectionPatch(index=IndexPatch(ef_search=dice.randint(10, 500)))
     calls: list[Callable[[Catalogue], Any]] = [
         lambda at: at.create("demo", CollectionSettings(name=name, dimension=size)),
         lambda at: at.get("demo", name),
@@ -47,7 +48,7 @@ def drawn(dice: random.Random) -> Callable[[Catalogue], Any]:
         lambda at: at.delete_alias("demo", name),
         lambda at: at.aliases("demo"),
         lambda at: at.list("demo"),
-        lambda at: at.update("demo", name, CollectionPatch(index=IndexPatch(ef_search=ef))),
+        lambda at: at.change("demo", name, lambda before: patched(before, patch)),
         lambda at: at.delete(at.find("demo", name)),
         lambda at: at.add(collection(name=name)),
     ]

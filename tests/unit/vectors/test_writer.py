@@ -13,7 +13,7 @@ from anfl.vectors import writer as writer_module
 from anfl.vectors.changes import prepare
 from anfl.vectors.model import Position
 from anfl.vectors.requests import DeleteRows, NewRow, PatchRow, PatchRows, Upsert, Written
-from anfl.vectors.writer import Writer
+from anfl.vectors.writer import Writer, _Ticket
 from tests.unit.vectors.builders import collection, delete, expect_outage, replica, upsert, writer
 from tests.unit.vectors.simulated import SimulatedStore, SimulatedTime
 
@@ -229,8 +229,8 @@ def test_what_changes_nothing_is_not_logged_and_not_stale() -> None:
 def test_a_row_that_came_and_went_in_one_batch_leaves_a_position_that_exists() -> None:
     store = SimulatedStore()
     node = writer(store)
-    prepared = [prepare(change, collection()) for change in (upsert(("a", (1, 1))), delete("a"))]
-    outcomes = node._commit(prepared)
+    changes = (upsert(("a", (1, 1))), delete("a"))
+    outcomes = node._commit([_Ticket(prepare(change, collection()), collection()) for change in changes])
     assert [outcome.sequence for outcome in outcomes if isinstance(outcome, Written)] == ["1.1", "1.1"]
     assert node._replica.view(lambda state: state.position) == Position(1, 1)
 
