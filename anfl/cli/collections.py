@@ -1,16 +1,19 @@
-"""``anfl collections``: create, list, show, delete; aliases and snapshots."""
+"""``anfl collections``: create, list, show, update, delete; aliases and snapshots."""
 
 from typing import Annotated, Any
 from urllib.parse import quote
 
+import msgspec
 import typer
 
 from anfl.cli import naming
 from anfl.cli.errors import CliError, ExitCode
 from anfl.cli.given import parse_json
 from anfl.cli.options import Endpoint, Json, Role, Token
-from anfl.cli.output import console, print_json, print_table
+from anfl.cli.output import console, errors, print_json, print_table
 from anfl.cli.target import resolve
+from anfl.client.calls import is_building
+from anfl.vectors.requests import Described
 
 app = typer.Typer(no_args_is_help=True, help="Collections of vectors.")
 app.add_typer(naming.aliases, name="alias")
@@ -77,6 +80,48 @@ def show(name: Name, endpoint: Endpoint = None, token: Token = None, role: Role 
 
 
 @app.command()
+def update(
+    name: Name,
+    *,
+    field: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=TYPE", help="Declare a field: string, number, boolean or string[]. Repeatable."),
+    ] = None,
+    drop_field: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Declare a field no more. Repeatable.")
+    ] = None,
+    ef_search: Annotated[int | None, typer.Option(help="HNSW: candidates while searching.")] = None,
+    wait: Annotated[bool, typer.Option(help="Wait until filters can name the fields.")] = True,
+    endpoint: Endpoint = None,
+    token: Token = None,
+    role: Role = None,
+    as_json: Json = False,
+) -> None:
+    """Change settings. Fields can be declared for rows that are there; refused where these contradict."""
+    added, dropped = _types(field or []), set(drop_field or [])
+    if not (added or dropped or ef_search is not None):
+        raise CliError("Say what is to change: --field, --drop-field or --ef-search.", exit_code=ExitCode.USAGE)
+    with resolve(endpoint, token, role=role).connect() as client:
+        collection = client.collection(name)
+        fields = None
+        if added or dropped:
+            before = collection.describe()
+            pending = {each: field.type for each, field in before.pending_fields.items() if field.state == "building"}
+            known = {each: str(declared) for each, declared in {**before.fields, **pending}.items()}
+            if absent := dropped - known.keys():
+                raise CliError(f"{name} declares no field {', '.join(sorted(absent))}.", exit_code=ExitCode.USAGE)
+            fields = {each: declared for each, declared in known.items() if each not in dropped} | added
+        described = collection.update(ef_search=ef_search, fields=fields)
+        if wait and is_building(described):
+            with errors.status("Looking through the rows …"):
+                described = collection.wait()
+    if as_json:
+        print_json(msgspec.to_builtins(described))
+    else:
+        _tell(described)
+
+
+@app.command()
 def delete(
     name: Name,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
@@ -94,6 +139,27 @@ def delete(
         print_json({"deleted": name})
     else:
         console.print(f"Deleted {name}.")
+
+
+def _types(fields: list[str]) -> dict[str, str]:
+    """By name, of ``NAME=TYPE``."""
+    types = {}
+    for given in fields:
+        name, separator, declared = given.rpartition("=")
+        if not separator:
+            raise CliError(f"--field {given}: NAME=TYPE, for example price=number.", exit_code=ExitCode.USAGE)
+        types[name] = declared
+    return types
+
+
+def _tell(described: Described) -> None:
+    fields = ", ".join(f"{name} ({declared})" for name, declared in described.fields.items()) or "none"
+    console.print(f"{described.name}: ef_search {described.index.ef_search}; fields: {fields}.")
+    for name, pending in described.pending_fields.items():
+        if pending.state == "building":
+            console.print(f"  {name} ({pending.type}) cannot be filtered by yet: its rows are being looked through.")
+        else:
+            console.print(f"  {name} is no {pending.type} in {pending.contradicting_rows} rows, so it is not declared.")
 
 
 def path_of(name: str) -> str:

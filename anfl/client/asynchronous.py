@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from anfl.client import calls
 from anfl.client.asynchronous_imports import AsyncImports
-from anfl.client.calls import Call, Patch
+from anfl.client.calls import FIRST_SECONDS, LONGEST_SECONDS, Call, Patch, is_building
 from anfl.client.client import Progress
 from anfl.client.connection import TIMEOUT, built, options
 from anfl.client.errors import ApiError, NotFoundError, UnreachableError
@@ -155,8 +155,16 @@ class AsyncCollection:
         return await self._client.run(self._calls.describe())
 
     async def update(self, *, ef_search: int | None = None, fields: Mapping[str, str] | None = None) -> Described:
-        """Change settings."""
+        """Change settings; ``fields`` are all that are declared from now on. See also `wait`."""
         return await self._client.run(self._calls.update(ef_search=ef_search, fields=fields))
+
+    async def wait(self) -> Described:
+        """Wait while fields are being built, so that filters can name them; returns its settings then."""
+        pause = FIRST_SECONDS
+        while is_building(described := await self.describe()):
+            await sleep(pause)
+            pause = min(1.5 * pause, LONGEST_SECONDS)
+        return described
 
     async def delete_collection(self) -> None:
         """Delete it with everything in it."""

@@ -21,6 +21,9 @@ from anfl.vectors.requests import Collections, Counted, Deleted, Described, Stat
 T = TypeVar("T")
 COLLECTIONS = "/v1/collections"
 ALIASES = "/v1/aliases"
+FIRST_SECONDS = 0.1
+"""First pause of who waits for fields; each next one is half as long again."""
+LONGEST_SECONDS = 2.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +94,11 @@ def create(name: str, settings: Mapping[str, Any]) -> Call[Described]:
 def list_all() -> Call[Collections]:
     """The tenant's collections."""
     return Call(method="GET", path=COLLECTIONS, read=answer(Collections))
+
+
+def is_building(described: Described) -> bool:
+    """Whether some of its fields cannot be filtered by yet."""
+    return any(field.state == "building" for field in described.pending_fields.values())
 
 
 def set_alias(alias: str, collection: str) -> Call[Alias]:

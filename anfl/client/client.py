@@ -1,13 +1,14 @@
 """The client for programs that wait."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from time import sleep
 from typing import Any, TypeVar
 
 import httpx
 from numpy.typing import ArrayLike
 
 from anfl.client import calls
-from anfl.client.calls import Call, Patch
+from anfl.client.calls import FIRST_SECONDS, LONGEST_SECONDS, Call, Patch, is_building
 from anfl.client.connection import TIMEOUT, Connection
 from anfl.client.errors import ApiError, NotFoundError, UnreachableError
 from anfl.client.imports import Imports
@@ -129,8 +130,16 @@ class Collection:
         return self._client.run(self._calls.describe())
 
     def update(self, *, ef_search: int | None = None, fields: Mapping[str, str] | None = None) -> Described:
-        """Change settings."""
+        """Change settings; ``fields`` are all that are declared from now on. See also `wait`."""
         return self._client.run(self._calls.update(ef_search=ef_search, fields=fields))
+
+    def wait(self) -> Described:
+        """Wait while fields are being built, so that filters can name them; returns its settings then."""
+        pause = FIRST_SECONDS
+        while is_building(described := self.describe()):
+            sleep(pause)
+            pause = min(1.5 * pause, LONGEST_SECONDS)
+        return described
 
     def delete_collection(self) -> None:
         """Delete it with everything in it."""

@@ -9,6 +9,7 @@ from anfl.vectors.janitor import Janitor
 from anfl.vectors.requests import NewRow, Upsert
 from anfl.vectors.writer import Writer
 from tests.fault.oracle import Oracle, compare, content_of, decode_batch, expect
+from tests.fault.simulation import typed
 
 if TYPE_CHECKING:
     from tests.fault.simulation.round import Round
@@ -47,6 +48,8 @@ class Judge:
         expect(storage.hints.last(self._round.collection) <= written, "a hint goes beyond the log")
         if self._round.owner is not None:
             self._round.owner.judge(self._round.store(storage), Janitor(storage, self._round.catalogue))
+        if self._round.typed:
+            typed.judge(self._round.store(storage))
 
     def _writes(self, oracle: Oracle) -> None:
         for each in self._round.acknowledged:

@@ -30,11 +30,13 @@ from anfl.vectors.node import NodeFolder
 from anfl.vectors.storage import Storage
 from anfl.vectors.store import VectorStore
 from anfl.vectors.tails import SharedTails, Tails
+from tests.fault.simulation import typed
 from tests.fault.simulation.actors import BuilderProcess, Follower, Process, Sweeper
 from tests.fault.simulation.bucket import Bucket
 from tests.fault.simulation.judge import Judge
 from tests.fault.simulation.owner import Owner
 from tests.fault.simulation.table import Table
+from tests.fault.simulation.typed import Declarer, Typist
 from tests.fault.simulation.world import Weather, World
 from tests.fault.strict import Strict
 
@@ -62,6 +64,8 @@ class Round:
         self.damage = dice.random() < 0.25
         self.asleep = dice.random() < 0.5
         """Whether this round is about processes that sleep while the log is cut off."""
+        self.typed = random.Random(f"{seed} typed").random() < 0.15
+        """Whether somebody declares a field of another collection. Drawn apart: other rounds are what they were."""
         weather = Weather(
             faults=dice.choice([0.0, 0.05, 0.3]),
             outages=dice.choice([0.0, 0.05, 0.3]),
@@ -79,6 +83,8 @@ class Round:
         self.collection = COLLECTION
         self.catalogue = Catalogue(cast("Any", self.table))
         self.catalogue.add(COLLECTION)
+        if self.typed:
+            self.catalogue.add(typed.COLLECTION)
         self.world.weather = only or weather
         versioned = dice.random() < 0.7
         self.far = Bucket(self.world, versioned=versioned) if dice.random() < 0.5 else None
@@ -159,6 +165,10 @@ class Round:
         if self._owned:
             self.owner = Owner(self, [begins[0], begins[-1]])
             self.world.spawn("owner", self.owner.live)
+        if self.typed:
+            self.world.spawn("declarer", Declarer(self, begins[0]).live)
+            for number, begin in enumerate([begins[0], begins[-1]]):
+                self.world.spawn(f"typist {number}", Typist(self, begin).live)
         if self.far is not None:
             far = self.storage(folder / "far", bucket=self.far)
             self.world.spawn("far", Follower(self, far).live)

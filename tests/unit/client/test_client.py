@@ -68,6 +68,8 @@ def test_everything_else_that_a_collection_can(client: Client, words: Collection
     assert words.patch([Patch(id="a", metadata={"n": 7})]).patched == 1
     assert words.count({"n": 7}) == words.count(consistency="strong") - 1 == 1
     assert words.update(ef_search=99).index.ef_search == words.describe().index.ef_search == 99
+    assert words.update(fields={"n": "number", "text": "string"}).fields == words.wait().fields
+    assert words.wait().fields == {"n": "number", "text": "string"}
     assert (words.stats().rows, words.warm().status) == (2, "loaded")
     assert words.delete(where={"n": 7}).deleted == 1
     assert words.delete(["b", "absent"]).deleted == 1
@@ -126,6 +128,8 @@ def test_the_asynchronous_client_does_the_same(url: str) -> None:
             assert [matches[0].id for matches in await words.query_many(AWKWARD, k=1)] == ["a", "b"]
             assert [row.id async for row in words.scroll(limit=1)] == ["a", "b"]
             assert [row.id async for row in words.export(where={"n": 1})] == ["a"]
+            await words.update(fields={"n": "number"})
+            assert (await words.wait()).fields == {"n": "number"}
             assert (await words.patch([Patch(id="a", metadata={"n": 2})])).patched == 1
             assert await words.count({"n": 2}) == 1
             assert (await words.update(ef_search=9)).index.ef_search == (await words.describe()).index.ef_search

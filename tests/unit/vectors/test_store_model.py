@@ -1,7 +1,9 @@
 """The store against an exact model in memory: whatever is asked for, in any order, on any node."""
 
+import itertools
 import json
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import boto3
@@ -21,10 +23,12 @@ from moto import mock_aws
 from anfl.problems import Problem
 from anfl.vectors.builder import Builder, SnapshotPolicy
 from anfl.vectors.catalogue import Catalogue
+from anfl.vectors.declarations import patched
 from anfl.vectors.engine import tiers
-from anfl.vectors.model import CollectionSettings, Metric
+from anfl.vectors.model import CollectionSettings, FieldType, Metric
 from anfl.vectors.requests import (
     Answer,
+    CollectionPatch,
     Count,
     DeleteRows,
     Fetch,
@@ -66,6 +70,15 @@ FILTERS: list[tuple[dict[str, Any], Callable[[dict[str, Any]], bool]]] = [
     ),
 ]
 FILTER = st.integers(0, len(FILTERS) - 1)
+TYPES: dict[FieldType, Callable[[Any], bool]] = {
+    FieldType.NUMBER: lambda value: _number(value),
+    FieldType.STRING: lambda value: isinstance(value, str),
+    FieldType.BOOLEAN: lambda value: isinstance(value, bool),
+    FieldType.STRINGS: lambda value: isinstance(value, list) and all(isinstance(each, str) for each in value),
+}
+Types = dict[str, FieldType]
+FIELDS = st.dictionaries(st.sampled_from(["n", "tag", "flag", "many"]), st.sampled_from(list(TYPES)), max_size=2)
+_NUMBERS = itertools.count()
 Row = tuple[tuple[float, float], dict[str, Any], int, float | None]
 """Values, metadata, version, expiry."""
 
@@ -82,17 +95,21 @@ class Store(RuleBasedStateMachine):
         self.time = SimulatedTime()
         self.objects = SimulatedStore(now=lambda: self.time.seconds)
         session = boto3.session.Session(aws_access_key_id="a", aws_secret_access_key="b", region_name="us-east-1")
-        create_table(session, name := f"{TABLE}{id(self)}")
+        create_table(session, name := f"{TABLE}-{next(_NUMBERS)}")
         self.catalogue = Catalogue(session.resource("dynamodb").Table(name))
         self.nodes = [self.node() for _ in range(2)]
         self.nodes[0].create("demo", CollectionSettings(name="main", dimension=2, metric=Metric.L2))
         self.collections: dict[str, dict[str, Row]] = {"main": {}}
         self.sequences = {"main": 0}
-        self.saved: dict[str, tuple[dict[str, Row], int]] = {}
+        self.saved: dict[str, tuple[dict[str, Row], int, Types]] = {}
+        self.declared: dict[str, Types] = {"main": {}}
+        self.building: dict[str, Types] = {"main": {}}
+        """Declared by who was killed then."""
         self.number = 0
 
     def node(self) -> VectorStore:
-        return VectorStore(self.catalogue, Storage(objects=self.objects, node=node(), clock=self.time.clock()))
+        storage = Storage(objects=self.objects, node=node(), clock=self.time.clock(), threads=False)
+        return VectorStore(self.catalogue, storage)
 
     def teardown(self) -> None:
         for store in getattr(self, "nodes", ()):
@@ -130,10 +147,14 @@ class Store(RuleBasedStateMachine):
             )
             for row_id, (x, y, metadata) in rows.items()
         ]
-        if wanted == 0 and rows.keys() & before.keys():
+        if wanted == 0 and rows.keys() & before.keys() and not any(self.contradicts(name, row.metadata) for row in new):
             assert self.refusal(lambda: self.nodes[at].write("demo", name, Upsert(vectors=new))) == "version_conflict"
             return
-        assert self.nodes[at].write("demo", name, Upsert(vectors=new, request_id=self.next_id())).upserted == len(new)
+        change = Upsert(vectors=new, request_id=self.next_id())
+        if any(self.contradicts(name, row.metadata) for row in new):
+            assert self.refusal(lambda: self.nodes[at].write("demo", name, change)) == "invalid_request"
+            return
+        assert self.nodes[at].write("demo", name, change).upserted == len(new)
         sequence = self.advance(name)
         for row in new:
             x, y, metadata = rows[row.id]
@@ -144,6 +165,9 @@ class Store(RuleBasedStateMachine):
         name = self.collection(data)
         before = self.alive(name).get(row_id)
         change = PatchRows(vectors=[PatchRow(id=row_id, metadata=metadata)], request_id=self.next_id())
+        if self.contradicts(name, metadata):
+            assert self.refusal(lambda: self.nodes[at].write("demo", name, change)) == "invalid_request"
+            return
         assert self.nodes[at].write("demo", name, change).patched == (before is not None)
         sequence = self.advance(name)
         if before is not None:
@@ -167,6 +191,9 @@ class Store(RuleBasedStateMachine):
         document, matches = FILTERS[which]
         doomed = [row_id for row_id, row in self.alive(name).items() if matches(row[1])]
         change = DeleteRows(filter=document, request_id=self.next_id())
+        if self.is_building(name, which):
+            assert self.refusal(lambda: self.nodes[at].write("demo", name, change)) == "field_not_ready"
+            return
         assert self.nodes[at].write("demo", name, change).deleted == len(doomed)
         self.advance(name)
         for row_id in doomed:
@@ -182,6 +209,9 @@ class Store(RuleBasedStateMachine):
             request = Scroll(
                 limit=limit, cursor=cursor, filter=document, include=["values", "metadata"], consistency="strong"
             )
+            if which is not None and self.is_building(name, which):
+                assert self.refusal(partial(self.nodes[at].scroll, "demo", name, request)) == "field_not_ready"
+                return
             page = self.nodes[at].scroll("demo", name, request)
             found += page.vectors
             cursor = page.cursor
@@ -202,6 +232,9 @@ class Store(RuleBasedStateMachine):
         name = self.collection(data)
         document, matches = FILTERS[which] if which is not None else (None, lambda _: True)
         request = Query(vector=[float(x), float(y)], k=k, filter=document, consistency="strong")
+        if which is not None and self.is_building(name, which):
+            assert self.refusal(lambda: self.nodes[at].query("demo", name, request)) == "field_not_ready"
+            return
         answer = self.nodes[at].query("demo", name, request)
         assert isinstance(answer, Answer)
         rows = self.alive(name).items()
@@ -212,6 +245,68 @@ class Store(RuleBasedStateMachine):
         assert np.allclose(
             [match.distance for match in answer.matches], [distance for distance, _ in nearest[:k]], atol=1e-5
         )
+
+    @rule(data=st.data(), at=st.integers(0, 1), fields=FIELDS, killed=st.booleans())
+    def declare(self, data: st.DataObject, at: int, fields: Types, killed: bool) -> None:
+        """``killed``: as soon as the catalogue knows; so it may be that rows contradict."""
+        name = self.collection(data)
+        patch = CollectionPatch(fields=fields)
+        if killed:
+            self.catalogue.change("demo", name, lambda before: patched(before, patch))
+        elif any(self.contradicting(name, fields).values()):
+            assert self.refusal(lambda: self.nodes[at].update("demo", name, patch)) == "field_contradicted"
+            return
+        else:
+            self.nodes[at].update("demo", name, patch)
+        known = self.declared[name]
+        self.declared[name] = {each: declared for each, declared in fields.items() if known.get(each) == declared}
+        self.building[name] = {each: fields[each] for each in fields if each not in self.declared[name]}
+        if not killed:
+            self.build_fields(name)
+
+    @rule(data=st.data(), at=st.integers(0, 1))
+    def go_on(self, data: st.DataObject, at: int) -> None:
+        name = self.collection(data)
+        self.nodes[at].count("demo", name, Count(consistency="strong"))
+        self.nodes[at].opened._postponed.worked(self.catalogue.find("demo", name).incarnation)
+        self.nodes[at].opened.upkeep()
+        self.notice()
+        assert not self.building[name]
+
+    def notice(self) -> None:
+        """Upkeep has brought to their end what of the fields its node knew of."""
+        for name, building in self.building.items():
+            if building and not self.catalogue.find("demo", name).building:
+                self.build_fields(name)
+
+    def build_fields(self, name: str) -> None:
+        """A fence stands in the log, and what no row contradicts is declared."""
+        if self.building[name]:
+            self.advance(name)
+        counts = self.contradicting(name, self.building[name])
+        self.declared[name] |= {each: self.building[name][each] for each, count in counts.items() if not count}
+        found = self.catalogue.find("demo", name)
+        assert found.settings.fields == self.declared[name]
+        expected = {each: count for each, count in counts.items() if count}
+        assert {each: found.pending[each].contradicting for each in expected} == expected
+        self.building[name] = {}
+
+    def contradicting(self, name: str, fields: Types) -> dict[str, int]:
+        """By field, how many rows hold something else."""
+        rows = [row[1] for row in self.alive(name).values()]
+        return {
+            each: sum(row.get(each) is not None and not TYPES[declared](row[each]) for row in rows)
+            for each, declared in fields.items()
+        }
+
+    def contradicts(self, name: str, metadata: dict[str, Any]) -> bool:
+        types = {**self.declared[name], **self.building[name]}
+        return any(
+            value is not None and each in types and not TYPES[types[each]](value) for each, value in metadata.items()
+        )
+
+    def is_building(self, name: str, which: int) -> bool:
+        return any(f'"{each}"' in json.dumps(FILTERS[which][0]) for each in self.building[name])
 
     @rule(seconds=st.sampled_from([0.5, 2.0, 31.0, 400.0]))
     def wait(self, seconds: float) -> None:
@@ -228,6 +323,7 @@ class Store(RuleBasedStateMachine):
         collection = store.describe("demo", self.collection(data))
         Builder(store.storage, policy=SnapshotPolicy(batches=1)).build(collection)
         store.opened.upkeep()
+        self.notice()
 
     @rule(at=st.integers(0, 1))
     def snapshot(self, at: int) -> None:
@@ -236,7 +332,7 @@ class Store(RuleBasedStateMachine):
             return
         made = self.nodes[at].create_snapshot("demo", "main", snapshot)
         assert made.sequence.endswith(f".{self.sequences['main']}")
-        self.saved[snapshot] = (dict(self.alive("main")), self.sequences["main"])
+        self.saved[snapshot] = (dict(self.alive("main")), self.sequences["main"], self.declared["main"])
 
     @precondition(lambda self: self.saved and len(self.collections) < 4)
     @rule(data=st.data(), at=st.integers(0, 1))
@@ -244,8 +340,9 @@ class Store(RuleBasedStateMachine):
         snapshot = data.draw(st.sampled_from(sorted(self.saved)))
         into = f"restored{len(self.collections)}"
         self.nodes[at].restore("demo", "main", snapshot, into)
-        rows, sequence = self.saved[snapshot]
+        rows, sequence, declared = self.saved[snapshot]
         self.collections[into], self.sequences[into] = dict(rows), sequence
+        self.declared[into], self.building[into] = dict(declared), {}
 
     @rule(at=st.integers(0, 1))
     def repeat(self, at: int) -> None:
