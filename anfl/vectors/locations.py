@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from anfl.problems import Problem
 from anfl.vectors.catalogue import Catalogue
-from anfl.vectors.opened import OpenCollections
+from anfl.vectors.names import Names
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -12,12 +12,12 @@ class Incarnations:
     """See `anfl.nodes.routes.Locator`. An alias and its collection are one and the same incarnation."""
 
     catalogue: Catalogue
-    opened: OpenCollections
+    names: Names
 
     def known(self, tenant: str, name: str) -> str | None:
-        """The incarnation that is in memory under ``name``."""
-        found = self.opened.peek(tenant, name)
-        return None if found is None else found[0].replica.collection.incarnation
+        """The incarnation that ``name`` stood for at the last look."""
+        found = self.names.peek(tenant, name)
+        return None if found is None else found[0].incarnation
 
     def find(self, tenant: str, name: str) -> str | None:
         """The incarnation that the catalogue has under ``name``."""

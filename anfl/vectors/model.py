@@ -62,6 +62,8 @@ class CollectionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
     metric: Metric = Metric.COSINE
     index: IndexSettings = IndexSettings()
     fields: Fields = {}
+    engine: Annotated[str, msgspec.Meta(extra_json_schema={"enum": ["hnsw"]})] = "hnsw"
+    """Checked by `anfl.vectors.engines.Engines`, which knows those there are."""
 
 
 class Fork(msgspec.Struct, frozen=True, kw_only=True):

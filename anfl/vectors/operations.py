@@ -7,7 +7,6 @@ from enum import Enum, auto
 from typing import Any
 
 from anfl.problems import Problem, invalid
-from anfl.vectors import reads
 from anfl.vectors.model import CollectionSettings
 from anfl.vectors.naming import Alias, Aliases, AliasName, NamedSnapshot, NamedSnapshotList, Restore, SnapshotName
 from anfl.vectors.refusals import Refusal
@@ -34,7 +33,6 @@ from anfl.vectors.requests import (
     Written,
     describe,
 )
-from anfl.vectors.state import State
 from anfl.vectors.store import VectorStore
 
 _COLLECTIONS = "/v1/collections"
@@ -111,10 +109,6 @@ class Streamed(Call):
     """The answer, a page at a time; each takes as long as a read."""
 
 
-AT_ONCE_ROWS = 128
-"""Most matches of a query, or rows by id, that an event loop answers."""
-AT_ONCE_WORK = 65_536
-"""Most work of such a query (see `reads.query_work`), which takes about two milliseconds."""
 EXPORT_ROWS = 500
 """Rows that an export has in memory at a time; fewer where they are large."""
 
@@ -159,18 +153,6 @@ def _delete_alias(store: VectorStore, tenant: str, _name: str, request: AliasNam
 def _delete_snapshot(store: VectorStore, tenant: str, name: str, request: SnapshotName) -> Outcome:
     store.delete_snapshot(tenant, name, request.snapshot)
     return Outcome(Deleted(deleted=request.snapshot))
-
-
-def _query_at_once(store: VectorStore, tenant: str, name: str, request: Query) -> Answer | Results | None:
-    if request.vectors is not None or request.k > AT_ONCE_ROWS:
-        return None
-
-    def read(state: State) -> Answer | Results | None:
-        if reads.query_work(state, request) > AT_ONCE_WORK:
-            return None
-        return reads.query(state, request)
-
-    return store.at_once(tenant, name, request, read)
 
 
 def _export(store: VectorStore, tenant: str, name: str, request: Export) -> Iterator[Rows]:
@@ -315,11 +297,7 @@ OPERATIONS: tuple[Operation, ...] = (
         answers={200: (Rows,)},
         refusals=_SHOWN,
         run=lambda store, tenant, name, request: Outcome(store.fetch(tenant, name, request)),
-        at_once=lambda store, tenant, name, request: (
-            None
-            if len(request.ids) > AT_ONCE_ROWS
-            else store.at_once(tenant, name, request, lambda state: reads.fetch(state, request))
-        ),
+        at_once=VectorStore.at_once,
     ),
     Operation(
         name="scroll",
@@ -340,7 +318,7 @@ OPERATIONS: tuple[Operation, ...] = (
         answers={200: (Answer, Results)},
         refusals=_SHOWN | {Refusal.ROW_NOT_FOUND} | _FILTERED,
         run=lambda store, tenant, name, request: Outcome(store.query(tenant, name, request)),
-        at_once=_query_at_once,
+        at_once=VectorStore.at_once,
     ),
     Operation(
         name="count",

@@ -15,6 +15,8 @@ from anfl.vectors.trouble import CorruptLogError, LogGapError
 
 STALE_SECONDS = 1.0
 """A bounded read looks for news when the last look is older."""
+REFRESH_SECONDS = STALE_SECONDS / 2
+"""A collection that is read gets its next look at catalogue and log at this age, so that no reader waits for it."""
 WAIT_SECONDS = 2.0
 """Longest wait for a position that a reader asks for."""
 OUT_OF_TOUCH_SECONDS = 300.0

@@ -279,6 +279,7 @@ class Described(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     metric: Metric
     index: IndexSettings
     fields: dict[str, FieldType]
+    engine: str
     created_at: float
     pending_fields: dict[str, Pending] = {}
 
@@ -298,6 +299,7 @@ def describe(collection: Collection) -> Described:
         metric=settings.metric,
         index=settings.index,
         fields=dict(settings.fields),
+        engine=settings.engine,
         created_at=collection.created_at,
         pending_fields={
             name: Pending(

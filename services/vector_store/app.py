@@ -64,7 +64,7 @@ def assemble(
     metrics = metrics or Metrics()
     forwarding = None
     if members is not None:
-        routes = Routes(members, Incarnations(catalogue=store.catalogue, opened=store.opened))
+        routes = Routes(members, Incarnations(catalogue=store.catalogue, names=store.names))
         forwarding = Forwarding(routes, admission=Admission(forwarded), figures=metrics)
     api = VectorApi(
         store=store,

@@ -10,6 +10,7 @@ _COLOURS = {
     "metric": "l2",
     "index": {"m": 16, "ef_construction": 200, "ef_search": 64},
     "fields": {"dark": "boolean"},
+    "engine": "hnsw",
     "created_at": 1795487663.658,
 }
 _CHANGED = _COLOURS | {"index": {"m": 16, "ef_construction": 200, "ef_search": 128}}

@@ -14,7 +14,7 @@ from boto3.dynamodb.conditions import Key
 from anfl.resources import CATALOGUE, PARTITION_KEY, SORT_KEY
 from anfl.vectors.imports.model import MAX_ERRORS, Chunk, ChunkOutcome, Cut, Job, RowError
 from anfl.vectors.imports.records import KEPT_SECONDS, absent, key_of
-from anfl.vectors.imports.table import ConditionError, answering
+from anfl.vectors.table import ConditionError, answering
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.service_resource import Table

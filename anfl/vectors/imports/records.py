@@ -13,7 +13,7 @@ from boto3.dynamodb.conditions import Attr, Key
 from anfl.problems import Problem, not_found
 from anfl.resources import CATALOGUE, PARTITION_KEY, SORT_KEY
 from anfl.vectors.imports.model import Failure, File, Record
-from anfl.vectors.imports.table import ConditionError, answering
+from anfl.vectors.table import ConditionError, answering
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.service_resource import Table

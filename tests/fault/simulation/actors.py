@@ -42,7 +42,7 @@ class Process:
         round_ = self._round
         life = round_.next_life()
         store = self._begin()
-        _patiently(round_, lambda: store._opened(TENANT, NAME, Read()))
+        _patiently(round_, lambda: level(store, Read()))
         while self._left > 0:
             self._left -= 1
             dice = round_.world.random
@@ -52,7 +52,7 @@ class Process:
             elif kind < 0.9:
                 self._read(store, life)
             elif kind < 0.95:
-                store.opened.upkeep()
+                store.hnsw.upkeep.once()
             else:
                 round_.world.sleep(dice.choice([0.5, 30.0, 301.0, DAY]))
 
@@ -98,10 +98,15 @@ class Process:
             least = max(earlier, default=0)
         kind = "strong" if strong else "bounded"
         with outages():
-            replica = store._opened(TENANT, NAME, Read(consistency="strong" if strong else "bounded")).replica
+            replica = level(store, Read(consistency="strong" if strong else "bounded"))
             if replica.trouble is not None:
                 least = 0  # it can be read as far as it is whole
             _look(round_, self._name, life, replica, asked, least, kind)
+
+
+def level(store: VectorStore, freshness: Read) -> Replica:
+    """What a read of the collection looks at."""
+    return store.hnsw._level(store._find(TENANT, NAME, freshness)[1], freshness)
 
 
 class BuilderProcess:

@@ -56,7 +56,7 @@ class Declarer:
                 elif kind < 0.8:
                     check(store)
                 else:
-                    store.opened.upkeep()
+                    store.hnsw.upkeep.once()
             world.sleep(world.random.choice([0.1, 1.0, 5.0]))
 
 
@@ -86,7 +86,7 @@ class Typist:
                 with _refusals():
                     check(store)
             if world.random.random() < 0.2:
-                store.opened.upkeep()
+                store.hnsw.upkeep.once()
             world.sleep(world.random.choice([0.1, 0.5, 3.0]))
 
 
@@ -121,7 +121,7 @@ def judge(store: VectorStore) -> None:
     :raises DivergenceError: it does not.
     """
     store.count(TENANT, NAME, Count(consistency="strong"))
-    store.opened.upkeep()
+    store.hnsw.upkeep.once()
     expect(not store.describe(TENANT, NAME).building, "a field is left half done")
     check(store)
 

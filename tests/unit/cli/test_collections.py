@@ -78,14 +78,14 @@ def test_it_waits_until_the_field_is_ready(
     def down(*_: Any, **__: Any) -> None:
         raise Problem(503, "storage_unavailable", "down")
 
-    build = store.opened.build_fields
-    monkeypatch.setattr("anfl.vectors.opened.OpenCollections.build_fields", down)
+    build = store.hnsw.build_fields
+    monkeypatch.setattr("anfl.vectors.hnsw.HnswEngine.build_fields", down)
     assert "cannot be filtered by yet" in update.text("--field", "year=number", "--no-wait")
     slept: list[float] = []
 
     def sleep(seconds: float) -> None:
         slept.append(seconds)
-        build(store.opened.get("demo", "words", float("inf")))
+        build(store.describe("demo", "words"))
 
     monkeypatch.setattr("anfl.client.client.sleep", sleep)
     assert "year (number)" in update.text("--field", "year=number")
@@ -95,5 +95,5 @@ def test_it_waits_until_the_field_is_ready(
 def test_what_came_of_nothing_is_said(update: Command, store: VectorStore) -> None:
     patch = CollectionPatch(fields={"tag": FieldType.STRING, "year": FieldType.STRING})
     store.catalogue.change("demo", "words", lambda before: patched(before, patch))
-    store.opened.build_fields(store.opened.get("demo", "words", float("inf")))
+    store.hnsw.build_fields(store.describe("demo", "words"))
     assert "year is no string in 1 rows" in update.text("--ef-search", "99")

@@ -43,8 +43,7 @@ def _other(catalogue: Catalogue, objects: S3ObjectStore) -> Iterator[VectorStore
 def _rows(store: VectorStore, other: VectorStore) -> None:
     """Nobody goes on with a field unless a test says so."""
     for node in (store, other):
-        node._closing.set()
-        node._upkeep.join()
+        node.hnsw.upkeep.stop()
     store.create("demo", WORDS)
     store.write("demo", "words", upsert(("a", (1, 1)), metadata={"year": 1984}))
     store.write("demo", "words", upsert(("b", (2, 2)), metadata={"year": 2001}))
@@ -91,7 +90,7 @@ def test_what_is_written_meanwhile_has_to_fit_and_counts(store: VectorStore, oth
         refused = (400, "invalid_request", "vectors[0].metadata.year")
         assert code_of(partial(other.write, "demo", "words", change)) == refused
     other.write("demo", "words", upsert(("c", (3, 3)), metadata={"year": 1985}))
-    other.opened.upkeep()
+    other.hnsw.upkeep.once()
     assert [counted(node) for node in (store, other)] == [2, 2]
 
 
@@ -112,13 +111,12 @@ def test_whoever_has_the_collection_goes_on(
             patch.setattr(backfill, "settled", dies)
         else:
             patch.setattr(Catalogue, "_replace", dies)
-        store.describe("demo", "words")
-        opened = store.opened.get("demo", "words", float("inf"))
+        collection = store.describe("demo", "words")
         with pytest.raises(MemoryError):
-            store.opened.build_fields(opened)
+            store.hnsw.build_fields(collection)
     assert code_of(partial(counted, store)) == (409, "field_not_ready", "filter.year")
     assert code_of(partial(counted, other)) == (409, "field_not_ready", "filter.year")
-    other.opened.upkeep()
+    other.hnsw.upkeep.once()
     assert [counted(node) for node in (store, other)] == [1, 1]
     assert store.describe("demo", "words").settings.fields == {"year": FieldType.NUMBER}
 
@@ -127,11 +125,10 @@ def test_to_look_at_it_moves_it_on(catalogue: Catalogue, objects: S3ObjectStore,
     """Also where no node had the collection in memory."""
     declare_and_die(store)
     node = VectorStore(catalogue, storage(objects, clock=Clock()))
-    node._closing.set()
-    node._upkeep.join()
+    node.hnsw.upkeep.stop()
     assert node.describe("demo", "words").building == {"year": FieldType.NUMBER}
-    node.opened.get("demo", "words", float("-inf"))
-    node.opened.upkeep()
+    node.hnsw.opened.get(store.describe("demo", "words"))
+    node.hnsw.upkeep.once()
     assert node.describe("demo", "words").settings.fields == {"year": FieldType.NUMBER}
     node.close()
 
@@ -177,9 +174,8 @@ def test_a_row_that_came_first_is_named_and_the_field_stays_as_it_was(
 
     def late(writer: Writer, revision: int) -> None:
         monkeypatch.setattr(Writer, "fence", fence)
-        opened = other.opened.peek("demo", "words")
-        assert opened is not None
-        opened[0].writer.write(upsert(("c", (3, 3)), metadata={"year": "1984"}))
+        (opened,) = other.hnsw.opened.loaded()
+        opened.writer.write(upsert(("c", (3, 3)), metadata={"year": "1984"}))
         fence(writer, revision)
 
     monkeypatch.setattr(Writer, "fence", late)
@@ -211,7 +207,7 @@ def test_what_was_found_out_about_an_earlier_declaration_says_nothing_about_a_la
     later = store.describe("demo", "words")
     assert settled(later, earlier.pending, {"year": 0}) == later
     assert code_of(partial(counted, store)) == (409, "field_not_ready", "filter.year")
-    store.opened.upkeep()
+    store.hnsw.upkeep.once()
     assert store.describe("demo", "words").pending["year"].contradicting == 1
 
 
@@ -233,10 +229,10 @@ def test_while_the_log_cannot_be_written_the_field_waits(store: VectorStore, mon
     with monkeypatch.context() as patch:
         patch.setattr(Log, "append", down)
         assert store.update("demo", "words", YEAR).building == {"year": FieldType.NUMBER}
-        store.opened.upkeep()
+        store.hnsw.upkeep.once()
     assert code_of(partial(counted, store)) == (409, "field_not_ready", "filter.year")
-    monkeypatch.setattr(store.opened._postponed, "holds", lambda *_, **__: False)
-    store.opened.upkeep()
+    monkeypatch.setattr(store.hnsw.upkeep._postponed, "holds", lambda *_, **__: False)
+    store.hnsw.upkeep.once()
     assert counted(store) == 1
 
 

@@ -22,6 +22,7 @@ from anfl.vectors import operations
 from anfl.vectors.catalogue import Catalogue
 from anfl.vectors.clock import Clock
 from anfl.vectors.imports.imports import Imports
+from anfl.vectors.model import Collection
 from anfl.vectors.objects import S3ObjectStore
 from anfl.vectors.opened import OpenCollections
 from anfl.vectors.requests import MAX_BODY_BYTES
@@ -52,7 +53,7 @@ class Node:
 
     def has(self, name: str) -> bool:
         """Whether it has the collection in memory."""
-        return name in [opened.replica.collection.name for opened in self.store.opened.loaded()]
+        return name in [opened.replica.collection.name for opened in self.store.hnsw.opened.loaded()]
 
     def counted(self, figure: str) -> float:
         """A figure with its labels, as it is shown."""
@@ -372,10 +373,10 @@ def test_an_owner_that_is_still_loading_has_the_other_one_answer(
     name = cluster.collection(cold.address, warm.address)
     assert warm.client.put(f"/v1/collections/{name}/vectors", json=ROWS).is_success
 
-    def is_loading(self: OpenCollections, tenant: str, name: str, moment: float) -> Any:
-        if self is cold.store.opened:
+    def is_loading(self: OpenCollections, collection: Collection) -> Any:
+        if self is cold.store.hnsw.opened:
             raise Problem(503, "collection_loading", f"{name} is being loaded; try again.", retry_after=2)
-        return get(self, tenant, name, moment)
+        return get(self, collection)
 
     get = OpenCollections.get
     monkeypatch.setattr(OpenCollections, "get", is_loading)

@@ -20,14 +20,15 @@ from anfl.vectors.janitor import Janitor
 from anfl.vectors.listing import taken, windows
 from anfl.vectors.log import Log
 from anfl.vectors.model import Collection
+from anfl.vectors.names import Names
 from anfl.vectors.node import CollectionFolder
 from anfl.vectors.objects import AlreadyExistsError, StoreUnavailableError, answering
-from anfl.vectors.opened import OpenCollections
 from anfl.vectors.parts import Parts
 from anfl.vectors.repair import Repairs
 from anfl.vectors.replica import Replica
 from anfl.vectors.state import State
 from anfl.vectors.trouble import CorruptLogError, LogGapError
+from anfl.vectors.upkeep import Upkeep
 from anfl.vectors.writer import Writer
 from tests.fault.oracle import DivergenceError
 from tests.fault.simulation.command import play
@@ -118,20 +119,15 @@ def _absent_without_an_answer(janitor: Janitor, tenant: str, name: str) -> Colle
 
 
 def _as_before(
-    opened: OpenCollections,
-    tenant: str,
-    name: str,
-    moment: float,
-    *,
-    begin: Callable[..., Any] = OpenCollections.begin,
-) -> Any:
+    names: Names, tenant: str, name: str, moment: float, *, find: Callable[..., Collection] = Names.find
+) -> Collection:
     try:
-        return begin(opened, tenant, name, moment)
+        return find(names, tenant, name, moment)
     except Problem as problem:
-        entry = opened._known((tenant, name), float("-inf"))
-        if problem.status != 503 or entry is None:
+        known = names.peek(tenant, name)
+        if problem.status != 503 or known is None:
             raise
-        return entry
+        return known[0]
 
 
 def _half_a_segment(folder: CollectionFolder, name: str) -> Path:
@@ -164,15 +160,13 @@ CALM = Weather()
             None, Replica, "came_too_late", lambda *_: False, 352, id="late: a put behind the log's end counts"
         ),
         pytest.param(SUSPENSIONS, Replica, "in_touch", lambda _: True, 145, id="sleep: a free slot is always trusted"),
-        pytest.param(
-            CRASHES, OpenCollections, "_go_on_building", lambda *_: None, 40, id="crash: a field waits for ever"
-        ),
+        pytest.param(CRASHES, Upkeep, "_go_on_building", lambda *_: None, 40, id="crash: a field waits for ever"),
         pytest.param(CALM, Writer, "fence", lambda *_: None, 112, id="writers: no fence behind older settings"),
         pytest.param(
             SUSPENSIONS, writer, "check_change", lambda *_, **__: None, 235, id="sleep: rows are checked only once"
         ),
         pytest.param(OUTAGES, Janitor, "_current", _absent_without_an_answer, 1, id="DynamoDB: an error is an absence"),
-        pytest.param(OUTAGES, OpenCollections, "begin", _as_before, 2, id="DynamoDB: an error is the last answer"),
+        pytest.param(OUTAGES, Names, "find", _as_before, 2, id="DynamoDB: an error is the last answer"),
         pytest.param(CALM, Table, "get_item", _any_moment, 0, id="DynamoDB: reads are not consistent"),
         pytest.param(CALM, State, "now", lambda state: state._clock(), 2, id="skew: clocks are believed"),
         pytest.param(None, Log, "tail", _pass_gaps, 177, id="replication: gaps are passed over"),

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from anfl.problems import Problem
-from anfl.vectors import operations
+from anfl.vectors import hnsw
 from anfl.vectors import replica as replica_module
 from anfl.vectors.builder import Builder
 from anfl.vectors.catalogue import Catalogue
@@ -21,7 +21,7 @@ from anfl.vectors.model import Collection, CollectionSettings, FieldType, Metric
 from anfl.vectors.objects import S3ObjectStore
 from anfl.vectors.operations import named
 from anfl.vectors.replica import Replica
-from anfl.vectors.requests import Answer, CollectionPatch, Count, Fetch, IndexPatch, Query, Read, Scroll
+from anfl.vectors.requests import Answer, CollectionPatch, Count, Fetch, IndexPatch, Query, Rows, Scroll
 from anfl.vectors.store import VectorStore
 from tests.unit.vectors.builders import Noted, delete, storage, upsert
 from tests.unit.vectors.simulated import SimulatedTime
@@ -87,7 +87,7 @@ def test_a_name_used_again_shares_nothing(store: VectorStore, catalogue: Catalog
     assert code_of(lambda: store.count("demo", "words", Count())) == (404, "collection_not_found")
     store.create("demo", WORDS)
     assert store.count("demo", "words", Count()).count == 0
-    other.opened.forget_check("demo", "words")
+    other.names.forget_check("demo", "words")
     assert other.count("demo", "words", Count()).count == 0
 
 
@@ -159,7 +159,7 @@ def test_deletion_waits_for_writes_under_way(
     with ThreadPoolExecutor(3) as threads:
         first = threads.submit(store.write, "demo", "words", upsert(("b", (1, 1))))
         under_way.wait(10)
-        writer = store.opened.loaded()[0].writer
+        writer = store.hnsw.opened.loaded()[0].writer
         second = threads.submit(store.write, "demo", "words", upsert(("c", (1, 1))))
         while not writer._queue:
             threading.Event().wait(0.001)
@@ -232,8 +232,8 @@ def test_least_used_collections_leave_memory(catalogue: Catalogue, objects: S3Ob
     for name in ("one", "two", "three"):
         store.create("demo", CollectionSettings(name=name, dimension=2, metric=Metric.L2))
         store.write("demo", name, upsert((name, (1, 1))))
-    store.opened.upkeep()
-    assert [each.replica.collection.name for each in store.opened.loaded()] == ["three"]
+    store.hnsw.upkeep.once()
+    assert [each.replica.collection.name for each in store.hnsw.opened.loaded()] == ["three"]
     assert store.count("demo", "one", Count()).count == 1
     store.close()
 
@@ -261,7 +261,7 @@ def test_operators_are_told_what_is_in_memory(catalogue: Catalogue, objects: S3O
     for name, count in (("one", 3), ("two", 1)):
         store.create("demo", CollectionSettings(name=name, dimension=2, metric=Metric.L2))
         store.write("demo", name, upsert(*((f"r{number}", (1, 1)) for number in range(count))))
-    found = store.opened.holdings()
+    found = store.hnsw.upkeep.holdings()
     assert (found.collections, found.rows, found.segments) == (2, 4, 0)
     assert (found.unmerged_rows, found.most_unmerged_rows) == (4, 3)
     assert 0 < found.memory_bytes < found.memory_limit_bytes == 2**20
@@ -270,8 +270,8 @@ def test_operators_are_told_what_is_in_memory(catalogue: Catalogue, objects: S3O
     s3.put_object(Bucket="vectors", Key=Log(objects, broken).key(2), Body=b"damaged")
     with pytest.raises(Problem):
         store.count("demo", "one", Count(consistency="strong"))
-    assert store.opened.holdings().stuck_logs == 1
-    store.opened.upkeep()
+    assert store.hnsw.upkeep.holdings().stuck_logs == 1
+    store.hnsw.upkeep.once()
     assert noted.holdings
     store.close()
 
@@ -286,8 +286,8 @@ def test_what_is_in_graphs_is_no_longer_outside(
     made, _ = store.create("demo", WORDS)
     store.write("demo", "words", upsert(*((f"r{number}", (number, 1)) for number in range(30))))
     Builder(place).build(made)
-    store.opened.upkeep()
-    found = store.opened.holdings()
+    store.hnsw.upkeep.once()
+    found = store.hnsw.upkeep.holdings()
     assert (found.rows, found.segments, found.unmerged_rows) == (30, 1, 0)
     store.close()
 
@@ -341,8 +341,10 @@ def test_at_once_is_as_fresh_as_any_read_and_looks_for_news_before_it_is_too_old
     other = VectorStore(catalogue, storage(objects, clock=Clock()))
     store.create("demo", WORDS)
 
-    def rows(freshness: Read | None = None) -> int | None:
-        return store.at_once("demo", "words", freshness or Read(), lambda state: len(state.rows))
+    def rows(request: Fetch | None = None) -> int | None:
+        found = store.at_once("demo", "words", request or Fetch(ids=["a"]))
+        assert found is None or isinstance(found, Rows)
+        return None if found is None else len(found.vectors)
 
     assert rows() is None  # not in memory yet
     assert store.count("demo", "words", Count()).count == 0
@@ -351,9 +353,9 @@ def test_at_once_is_as_fresh_as_any_read_and_looks_for_news_before_it_is_too_old
     time.advance(0.6)
     assert rows() == 0  # allowed to be so old; the next look is on its way
     eventually(lambda: rows() == 1)
-    assert rows(Read(min_sequence="1.1")) == 1
-    assert rows(Read(min_sequence="1.2")) is None
-    assert rows(Read(consistency="strong")) is None
+    assert rows(Fetch(ids=["a"], min_sequence="1.1")) == 1
+    assert rows(Fetch(ids=["a"], min_sequence="1.2")) is None
+    assert rows(Fetch(ids=["a"], consistency="strong")) is None
     time.advance(1.1)
     assert rows() is None
     store.close()
@@ -373,7 +375,7 @@ def test_an_event_loop_answers_with_a_filter_once_it_is_known_which_rows_fulfil_
     assert query.at_once(store, "demo", "words", request) is None
     found = query.run(store, "demo", "words", request).answer
     assert query.at_once(store, "demo", "words", request) == found
-    monkeypatch.setattr(operations, "AT_ONCE_WORK", 4)
+    monkeypatch.setattr(hnsw, "AT_ONCE_WORK", 4)
     assert query.at_once(store, "demo", "words", request) is None
 
 

@@ -268,8 +268,8 @@ class Store(RuleBasedStateMachine):
     def go_on(self, data: st.DataObject, at: int) -> None:
         name = self.collection(data)
         self.nodes[at].count("demo", name, Count(consistency="strong"))
-        self.nodes[at].opened._postponed.worked(self.catalogue.find("demo", name).incarnation)
-        self.nodes[at].opened.upkeep()
+        self.nodes[at].hnsw.upkeep._postponed.worked(self.catalogue.find("demo", name).incarnation)
+        self.nodes[at].hnsw.upkeep.once()
         self.notice()
         assert not self.building[name]
 
@@ -322,7 +322,7 @@ class Store(RuleBasedStateMachine):
         store = self.nodes[at]
         collection = store.describe("demo", self.collection(data))
         Builder(store.storage, policy=SnapshotPolicy(batches=1)).build(collection)
-        store.opened.upkeep()
+        store.hnsw.upkeep.once()
         self.notice()
 
     @rule(at=st.integers(0, 1))

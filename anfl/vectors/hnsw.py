@@ -1,0 +1,187 @@
+"""The engine ``hnsw``: rows in a log, the state it amounts to in memory, graphs from the node's builder."""
+
+import logging
+from collections.abc import Callable, Mapping
+from concurrent.futures import Executor
+from typing import TypeVar
+
+import msgspec
+
+from anfl.problems import Problem
+from anfl.vectors import backfill, reads
+from anfl.vectors.catalogue import Catalogue
+from anfl.vectors.changes import Change
+from anfl.vectors.log import delete_all
+from anfl.vectors.model import Collection, FieldType
+from anfl.vectors.opened import MEMORY_BYTES, OpenCollections
+from anfl.vectors.replica import REFRESH_SECONDS, STALE_SECONDS, Replica
+from anfl.vectors.requests import (
+    Answer,
+    Count,
+    Counted,
+    Fetch,
+    Query,
+    Read,
+    Results,
+    Rows,
+    Scroll,
+    Stats,
+    Written,
+    position_of,
+)
+from anfl.vectors.state import State
+from anfl.vectors.storage import Storage
+from anfl.vectors.tails import NoTails, Tails
+from anfl.vectors.upkeep import Upkeep
+
+NAME = "hnsw"
+AT_ONCE_ROWS = 128
+"""Most matches of a query, or rows by id, that an event loop answers."""
+AT_ONCE_WORK = 65_536
+"""Most work of such a query (see `reads.query_work`), which takes about two milliseconds."""
+_log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+
+class HnswEngine:
+    """See `anfl.vectors.engines.Engine`."""
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        storage: Storage,
+        background: Executor,
+        *,
+        learn: Callable[[Collection], None],
+        memory_bytes: int = MEMORY_BYTES,
+        builds: bool = False,
+        tails: Tails | None = None,
+    ) -> None:
+        """:param learn: told of what has changed in the catalogue.
+
+        :param builds: whether this node has a builder, to be asked for images.
+        :param tails: what the processes of this node tell each other of their writes.
+        """
+        self._catalogue = catalogue
+        self._storage = storage
+        self._clock = storage.clock
+        self._background = background
+        self._learn = learn
+        self._tails: Tails = tails or NoTails()
+        self._refreshing: set[str] = set()
+        self.opened = OpenCollections(catalogue, storage, background, builds=builds)
+        self.upkeep = Upkeep(
+            self.opened, storage, memory_bytes=memory_bytes, builds=builds, build_fields=self.build_fields
+        )
+
+    def write(self, collection: Collection, change: Change) -> Written:
+        """See `Engine.write`."""
+        opened = self.opened.get(collection)
+        written = opened.writer.write(change)
+        self._tails.publish(collection.prefix, opened.replica.sequence)
+        return written
+
+    def query(self, collection: Collection, request: Query) -> Answer | Results:
+        """See `Engine.query`."""
+        return reads.query(self._fresh(collection, request), request)
+
+    def fetch(self, collection: Collection, request: Fetch) -> Rows:
+        """See `Engine.fetch`."""
+        return reads.fetch(self._fresh(collection, request), request)
+
+    def count(self, collection: Collection, request: Count) -> Counted:
+        """See `Engine.count`."""
+        return reads.count(self._fresh(collection, request), request)
+
+    def scroll(self, collection: Collection, request: Scroll) -> Rows:
+        """See `Engine.scroll`."""
+        pinned: Read = request
+        if request.cursor is not None:
+            cursor = reads.Cursor.parse(request.cursor)
+            cursor.check(collection)
+            if request.min_sequence is None:
+                pinned = Read(consistency=request.consistency, min_sequence=cursor.position)
+        return reads.scroll(self._fresh(collection, pinned), request)
+
+    def stats(self, collection: Collection) -> Stats:
+        """See `Engine.stats`."""
+        replica = self._level(collection, Read())
+        stats = reads.stats(replica.shown)
+        return stats if replica.trouble is None else msgspec.structs.replace(stats, trouble=replica.trouble.code)
+
+    def at_once(self, collection: Collection, request: Query | Fetch) -> Answer | Results | Rows | None:
+        """See `Engine.at_once`."""
+        opened = self.opened.peek(collection)
+        if opened is None or request.consistency != "bounded":
+            return None
+        replica = opened.replica
+        age = replica.level_for()
+        if age > REFRESH_SECONDS:
+            self._refresh_soon(replica)
+        if age > STALE_SECONDS or self._tails.newest(collection.prefix) > replica.sequence:
+            return None
+        if request.min_sequence is not None and not replica.has_reached(position_of(request.min_sequence)):
+            return None
+        return _at_once(replica.shown, request)
+
+    def warm(self, collection: Collection) -> bool:
+        """See `Engine.warm`."""
+        return self.opened.begin(collection)
+
+    def check_fields(self, collection: Collection, fields: Mapping[str, FieldType]) -> None:
+        """See `Engine.check_fields`."""
+        reads.check_declarations(self._fresh(collection, Read(consistency="strong")), fields)
+
+    def build_fields(self, collection: Collection) -> Collection:
+        """See `Engine.build_fields`."""
+        opened = self.opened.get(collection)
+        after = backfill.build(opened.replica, opened.writer, self._catalogue)
+        self._learn(after)
+        return after
+
+    def drop(self, collection: Collection) -> None:
+        """See `Engine.drop`. What another node writes at this very moment goes later (`anfl.vectors.janitor`)."""
+        opened = self.opened.drop(collection.incarnation)
+        if opened is not None:
+            opened.writer.close()
+        delete_all(self._storage.objects, collection.prefix)
+        self._storage.node.of(collection).remove()
+
+    def _fresh(self, collection: Collection, freshness: Read) -> State:
+        """A state, which holds still, as fresh as asked for."""
+        return self._level(collection, freshness).shown
+
+    def _level(self, collection: Collection, freshness: Read) -> Replica:
+        replica = self.opened.get(collection).replica
+        if self._tails.newest(collection.prefix) > replica.sequence:
+            replica.take_cached()
+        if self._tails.newest(collection.prefix) > replica.sequence and replica.trouble is None:
+            replica.level_with(self._clock.monotonic())
+        replica.freshen(freshness)
+        return replica
+
+    def _refresh_soon(self, replica: Replica) -> None:
+        """Look at the log in the background, so that no reader waits for it."""
+        incarnation = replica.collection.incarnation
+        if incarnation in self._refreshing:
+            return
+        self._refreshing.add(incarnation)
+
+        def refresh() -> None:
+            try:
+                replica.level_with(self._clock.monotonic())
+            except Problem as problem:
+                extra = {"collection": replica.collection.name, "reason": str(problem)}
+                _log.info("a look at a log failed", extra=extra)
+            finally:
+                self._refreshing.discard(incarnation)
+
+        self._background.submit(refresh)
+
+
+def _at_once(state: State, request: Query | Fetch) -> Answer | Results | Rows | None:
+    if isinstance(request, Fetch):
+        return None if len(request.ids) > AT_ONCE_ROWS else reads.fetch(state, request)
+    if request.vectors is not None or request.k > AT_ONCE_ROWS or reads.query_work(state, request) > AT_ONCE_WORK:
+        return None
+    return reads.query(state, request)

@@ -1,0 +1,87 @@
+"""States that are kept under a name, and collections made from them."""
+
+import logging
+
+from anfl.problems import Problem, conflict, unavailable
+from anfl.vectors import named
+from anfl.vectors.catalogue import Catalogue
+from anfl.vectors.envelope import DamagedError
+from anfl.vectors.log import delete_all
+from anfl.vectors.management import Management
+from anfl.vectors.model import Collection
+from anfl.vectors.named import ORPHAN_SECONDS
+from anfl.vectors.naming import NamedSnapshot
+from anfl.vectors.replica import Replica
+from anfl.vectors.requests import Read
+from anfl.vectors.storage import Storage
+
+_log = logging.getLogger(__name__)
+
+
+class Keeping:
+    """Of the collections of engine ``hnsw``. Safe for threads."""
+
+    def __init__(self, catalogue: Catalogue, storage: Storage, management: Management) -> None:
+        self._catalogue = catalogue
+        self._storage = storage
+        self._management = management
+
+    def create(self, replica: Replica, snapshot: str) -> NamedSnapshot:
+        """Keep the present state under the name ``snapshot``.
+
+        :raises Problem: 409 ``snapshot_exists``; 503 where the log is damaged or the store does not answer.
+        """
+        names = self._storage.named(replica.collection)
+        if names.holds(snapshot):
+            raise named.exists(snapshot)
+        replica.freshen(Read(consistency="strong"))
+        local, rows = replica.publish()
+        manifest = replica.snapshots.publish(local.image, local.position, rows=rows, now=self._storage.clock.wall())
+        return names.create(snapshot, manifest)
+
+    def all(self, tenant: str, name: str) -> list[NamedSnapshot]:
+        """A collection's named snapshots by name.
+
+        :raises Problem: 404 ``collection_not_found``.
+        """
+        return self._storage.named(self._catalogue.get(tenant, name)).all()
+
+    def delete(self, tenant: str, name: str, snapshot: str) -> None:
+        """Forget a named snapshot.
+
+        :raises Problem: 404 ``collection_not_found``, ``snapshot_not_found``.
+        """
+        self._storage.named(self._catalogue.get(tenant, name)).delete(snapshot)
+
+    def restore(self, tenant: str, name: str, snapshot: str, into: str) -> Collection:
+        """Make the new collection ``into`` from a named snapshot. It is there as a whole, or not at all.
+
+        :raises Problem: 404 ``collection_not_found``, ``snapshot_not_found``; 409 ``collection_exists``; 503
+            ``snapshot_damaged``.
+        """
+        source = self._catalogue.get(tenant, name)
+        if not self._catalogue.is_free(tenant, into):
+            raise conflict(f"{into} exists already.", code="collection_exists")
+        made = self._copied(source, snapshot, into)
+        written = self._storage.clock.monotonic()
+        try:
+            self._catalogue.add(made)
+        except Problem as problem:
+            if problem.status == 409:
+                delete_all(self._storage.objects, made.prefix)
+            raise
+        if self._storage.clock.monotonic() - written > ORPHAN_SECONDS / 2:  # it may have been taken for nobody's
+            self._management.delete(tenant, into)
+            raise unavailable("Restoring took too long and was undone; try again.", code="storage_unavailable")
+        return made
+
+    def _copied(self, source: Collection, snapshot: str, into: str) -> Collection:
+        path = self._storage.named(source).find(snapshot)[1]
+        snapshots = self._storage.snapshots(source)
+        try:
+            manifest = snapshots.manifests.read(path)
+            home, now = self._catalogue.region, self._storage.clock.wall()
+            return named.restore(snapshots, manifest, into, home=home, now=now)
+        except DamagedError as damage:
+            _log.error("damaged snapshot", extra={"key": snapshots.manifests.key(path), "reason": str(damage)})
+            raise named.damaged(snapshot) from damage

@@ -1,0 +1,100 @@
+"""Collections as a whole: made, listed, changed, deleted, and known by further names."""
+
+import logging
+
+from anfl.problems import Problem
+from anfl.vectors.catalogue import Catalogue
+from anfl.vectors.clock import Clock
+from anfl.vectors.declarations import contradicted, patched
+from anfl.vectors.engines import Engines
+from anfl.vectors.model import Collection, CollectionSettings
+from anfl.vectors.names import Names
+from anfl.vectors.naming import Alias
+from anfl.vectors.requests import CollectionPatch
+
+_log = logging.getLogger(__name__)
+
+
+class Management:
+    """Safe for threads."""
+
+    def __init__(self, catalogue: Catalogue, names: Names, engines: Engines, clock: Clock) -> None:
+        self._catalogue = catalogue
+        self._names = names
+        self._engines = engines
+        self._clock = clock
+
+    def create(self, tenant: str, settings: CollectionSettings) -> tuple[Collection, bool]:
+        """Create a collection; returns it and whether it is new.
+
+        :raises Problem: 400 naming the engines; 409 ``collection_exists`` with other settings, ``alias_exists``.
+        """
+        self._engines.check(settings.engine)
+        return self._catalogue.create(tenant, settings)
+
+    def describe(self, tenant: str, name: str) -> Collection:
+        """A collection. Where fields are ``building``, this process begins to see to it.
+
+        :raises Problem: 404 ``collection_not_found``.
+        """
+        collection = self._catalogue.get(tenant, name)
+        if collection.building:
+            self._engines.of(collection).warm(collection)
+        return collection
+
+    def update(self, tenant: str, name: str, patch: CollectionPatch) -> Collection:
+        """Change what can change of a collection; other nodes know within a second.
+
+        Fields may still be ``building`` then: whoever has it in memory goes on (`anfl.vectors.upkeep`).
+
+        :raises Problem: 404 ``collection_not_found``; 409 where somebody else changed it meanwhile, or rows contradict
+            a new declaration.
+        """
+        fields = patch.fields or {}
+        if fields:
+            before = self._names.find(tenant, name, self._clock.monotonic())
+            self._engines.of(before).check_fields(before, fields)
+        collection = self._catalogue.change(tenant, name, lambda before: patched(before, patch))
+        self._names.learn(collection)
+        if collection.building:
+            collection = self._build_fields(collection)
+        for field, pending in collection.pending.items():
+            if field in fields and pending.contradicting:
+                raise contradicted(field, pending.type, pending.contradicting)
+        return collection
+
+    def delete(self, tenant: str, name: str) -> None:
+        """Delete a collection and everything in it.
+
+        :raises Problem: 404 ``collection_not_found``.
+        """
+        collection = self._catalogue.find(tenant, name)
+        self._catalogue.delete(collection)
+        self._names.forget(collection)
+        self._engines.of(collection).drop(collection)
+
+    def set_alias(self, tenant: str, alias: str, name: str) -> Alias:
+        """Let ``alias`` stand for the collection ``name``; other nodes know within a second.
+
+        :raises Problem: 404 ``collection_not_found``; 409 ``collection_exists``, a collection has this name.
+        """
+        made = self._catalogue.set_alias(tenant, alias, name)
+        self._names.forget_check(tenant, alias)
+        return made
+
+    def delete_alias(self, tenant: str, alias: str) -> None:
+        """Let ``alias`` stand for nothing.
+
+        :raises Problem: 404 ``alias_not_found``.
+        """
+        self._catalogue.delete_alias(tenant, alias)
+        self._names.forget_check(tenant, alias)
+
+    def _build_fields(self, collection: Collection) -> Collection:
+        try:
+            return self._engines.of(collection).build_fields(collection)
+        except Problem as problem:
+            if problem.status != 503:
+                raise
+            _log.warning("fields are not ready yet", extra={"collection": collection.name, "reason": str(problem)})
+            return collection

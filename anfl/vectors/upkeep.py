@@ -1,0 +1,104 @@
+"""What a process does for the collections in its memory while nobody waits for it."""
+
+import logging
+import threading
+from collections.abc import Callable
+
+from anfl.problems import Problem
+from anfl.vectors.events import Holdings
+from anfl.vectors.model import Collection
+from anfl.vectors.opened import OpenCollections
+from anfl.vectors.postponed import Postponed
+from anfl.vectors.storage import Storage
+
+UPKEEP_SECONDS = 0.2
+"""How often a process looks for new images, and at its memory."""
+SHOWN_SECONDS = 5.0
+"""How often operators are told what is in memory."""
+_log = logging.getLogger(__name__)
+
+
+class Upkeep:
+    """Takes in new images of the builder, asks it for others, finishes what was declared, stays within the memory."""
+
+    def __init__(
+        self,
+        opened: OpenCollections,
+        storage: Storage,
+        *,
+        memory_bytes: int,
+        builds: bool,
+        build_fields: Callable[[Collection], object],
+    ) -> None:
+        """:param builds: whether this node has a builder, to be asked for images."""
+        self._opened = opened
+        self._storage = storage
+        self._memory_bytes = memory_bytes
+        self._builds = builds
+        self._build_fields = build_fields
+        self._postponed = Postponed()
+        """Where building fields has failed."""
+        self._shown_at = float("-inf")
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._keep_up, name="upkeep", daemon=True)
+
+    def start(self) -> None:
+        """Do it again and again from now on."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Do it no more."""
+        self._closing.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout=10)
+
+    def once(self) -> None:
+        """Do everything once."""
+        for opened in self._opened.loaded():
+            replica = opened.replica
+            replica.install_newest()
+            self._storage.hints.note(replica.collection, replica.view(lambda state: state.sequence))
+            if self._builds and replica.wants_builder():
+                self._storage.node.ask(replica.collection)
+            if replica.collection.building:
+                self._go_on_building(replica.collection)
+        self._opened.evict(self._memory_bytes)
+        now = self._storage.clock.monotonic()
+        if now - self._shown_at >= SHOWN_SECONDS:
+            self._shown_at = now
+            self._storage.events.holds(self.holdings())
+
+    def holdings(self) -> Holdings:
+        """What is in memory, in figures."""
+        replicas = [opened.replica for opened in self._opened.loaded()]
+        rows = [replica.shown.rows for replica in replicas]
+        return Holdings(
+            collections=len(rows),
+            rows=sum(len(each) for each in rows),
+            segments=sum(len(each.segments) for each in rows),
+            unmerged_rows=sum(each.unmerged for each in rows),
+            most_unmerged_rows=max((each.unmerged for each in rows), default=0),
+            memory_bytes=sum(replica.shown.bytes for replica in replicas),
+            memory_limit_bytes=self._memory_bytes,
+            stuck_logs=sum(replica.trouble is not None for replica in replicas),
+        )
+
+    def _go_on_building(self, collection: Collection) -> None:
+        incarnation, now = collection.incarnation, self._storage.clock.monotonic()
+        if self._postponed.holds(incarnation, now=now):
+            return
+        try:
+            self._build_fields(collection)
+        except Problem as problem:
+            times = self._postponed.failed(incarnation, now=now)
+            extra = {"collection": collection.name, "code": problem.code, "times": times}
+            _log.warning("fields are not ready yet; it is tried again", extra=extra)
+        else:
+            self._postponed.worked(incarnation)
+
+    def _keep_up(self) -> None:
+        while not self._closing.wait(UPKEEP_SECONDS):
+            try:
+                self.once()
+            except Exception:
+                _log.exception("upkeep failed; it is tried again")
