@@ -12,6 +12,7 @@ from anfl.vectors.batch import Batch
 from anfl.vectors.catalogue import Catalogue
 from anfl.vectors.clock import Clock
 from anfl.vectors.declarations import patched, settled
+from anfl.vectors.entries import Entries
 from anfl.vectors.log import Log
 from anfl.vectors.model import CollectionSettings, FieldType, Metric
 from anfl.vectors.objects import S3ObjectStore
@@ -110,7 +111,7 @@ def test_whoever_has_the_collection_goes_on(
         elif after == "the fence stands":
             patch.setattr(backfill, "settled", dies)
         else:
-            patch.setattr(Catalogue, "_replace", dies)
+            patch.setattr(Entries, "replace", dies)
         collection = store.describe("demo", "words")
         with pytest.raises(MemoryError):
             store.hnsw.build_fields(collection)

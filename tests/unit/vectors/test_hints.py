@@ -84,7 +84,7 @@ def test_a_catalogue_that_is_away_is_an_outage_and_nothing_is_applied(
 ) -> None:
     store.create("demo", CollectionSettings(name="words", dimension=2))
     with monkeypatch.context() as patch:
-        patch.setattr(catalogue, "_table", Away())
+        patch.setattr(catalogue._entries, "_table", Away())
         for call in (
             lambda: store.write("demo", "words", upsert(("a", (1, 1)))),
             lambda: store.create("demo", CollectionSettings(name="others", dimension=2)),

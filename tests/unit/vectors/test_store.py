@@ -63,7 +63,7 @@ def test_a_tenant_sees_its_own_only(store: VectorStore) -> None:
 
 
 def test_a_name_that_cannot_be_is_not_there(store: VectorStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store.catalogue, "_table", None)  # DynamoDB refuses keys above 1,024 bytes
+    monkeypatch.setattr(store.catalogue._entries, "_table", None)  # DynamoDB refuses keys above 1,024 bytes
     for name in ("", "a" * 2000, "\ud800", "words\n"):
         assert code_of(partial(store.describe, "demo", name)) == (404, "collection_not_found")
 
@@ -132,13 +132,13 @@ def test_a_deletion_that_is_repeated_unseen_removes_the_objects(
 ) -> None:
     collection, _ = store.create("demo", WORDS)
     store.write("demo", "words", upsert(("a", (1, 1))))
-    delete_item = store.catalogue._table.delete_item
+    delete_item = store.catalogue._entries._table.delete_item
 
     def answer_lost_once(**arguments: Any) -> Any:
         delete_item(**arguments)
         return delete_item(**arguments)
 
-    monkeypatch.setattr(store.catalogue._table, "delete_item", answer_lost_once)
+    monkeypatch.setattr(store.catalogue._entries._table, "delete_item", answer_lost_once)
     store.delete("demo", "words")
     assert list(objects.list(collection.prefix)) == []
 
@@ -243,13 +243,13 @@ def test_an_update_that_was_sent_twice_is_not_refused(
 ) -> None:
     """As AWS's library does where the first answer got lost (simulator, 189)."""
     store.create("demo", WORDS)
-    update = catalogue._table.update_item
+    update = catalogue._entries._table.update_item
 
     def twice(**request: Any) -> Any:
         update(**request)
         return update(**request)
 
-    monkeypatch.setattr(catalogue._table, "update_item", twice)
+    monkeypatch.setattr(catalogue._entries._table, "update_item", twice)
     patched = store.update("demo", "words", CollectionPatch(index=IndexPatch(ef_search=77)))
     assert patched.settings.index.ef_search == 77
     assert store.describe("demo", "words") == patched

@@ -268,6 +268,7 @@ REST: list[tuple[str, str, str, Any, int, str, str | None]] = [
     ("GET", f"{WORDS}/export?filter={{", "filter", None, 400, "invalid_request", "filter"),
     ("GET", f"{WORDS}/export?limit=1", "unknown", None, 400, "invalid_request", None),
     ("PATCH", WORDS, "rows contradict", {"fields": {"price": "string"}}, 409, "field_contradicted", "fields.price"),
+    ("POST", COLLECTIONS, "an engine", {"name": "x", "dimension": 2, "engine": "?"}, 400, "invalid_request", "engine"),
     ("POST", COLLECTIONS, "an alias", {"name": "live", "dimension": 2}, 409, "alias_exists", None),
     ("POST", ALIASES, "no collection", {"alias": "x"}, 400, "invalid_request", None),
     ("POST", ALIASES, "no name", {"alias": "a/b", "collection": "words"}, 400, "invalid_request", "alias"),
