@@ -7,7 +7,7 @@ Entered as an IAM identity: the password is a request that AWS's signature makes
 import logging
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from urllib.parse import urlencode
 
 import boto3
@@ -26,6 +26,8 @@ TIMEOUT_SECONDS = 0.2
 PAUSE_SECONDS = 5.0
 """After a failure nobody asks: what is slow must not slow every request."""
 _TOKEN_SECONDS = 900
+_DIGITS = 18
+"""Of the largest numbers, so that they fit 64 bits."""
 _log = logging.getLogger(__name__)
 
 
@@ -71,24 +73,13 @@ class IamLogin(CredentialProvider):
         return self._user, url.removeprefix("https://")
 
 
-class SharedMarks:
-    """Marks that expire, seen by every process of the region. Safe for threads; no method raises."""
+class _Asked:
+    """Commands to a cache that may be slow or gone. Safe for threads; no method raises."""
 
     def __init__(self, client: "valkey.Valkey", *, clock: Callable[[], float] = time.monotonic) -> None:
         self._client = client
         self._clock = clock
         self._silent_until = float("-inf")
-
-    def seconds_left(self, key: str) -> float:
-        """How long the mark ``key`` still holds; 0 for one that does not, or that cannot be seen."""
-        found = self._ask(lambda: self._client.pttl(key))
-        return max(0.0, found / 1000) if isinstance(found, int) else 0.0
-
-    def put(self, key: str, *, seconds: float) -> None:
-        """Set the mark ``key``, which holds for ``seconds``."""
-        milliseconds = int(seconds * 1000)
-        if milliseconds > 0:
-            self._ask(lambda: self._client.set(key, b"1", px=milliseconds))
 
     def _ask(self, command: Callable[[], object]) -> object:
         if self._clock() < self._silent_until:
@@ -109,11 +100,54 @@ class SharedMarks:
             return command()
 
 
+class SharedMarks(_Asked):
+    """Marks that expire, seen by every process of the region."""
+
+    def seconds_left(self, key: str) -> float:
+        """How long the mark ``key`` still holds; 0 for one that does not, or that cannot be seen."""
+        found = self._ask(lambda: self._client.pttl(key))
+        return max(0.0, found / 1000) if isinstance(found, int) else 0.0
+
+    def put(self, key: str, *, seconds: float) -> None:
+        """Set the mark ``key``, which holds for ``seconds``."""
+        milliseconds = int(seconds * 1000)
+        if milliseconds > 0:
+            self._ask(lambda: self._client.set(key, b"1", px=milliseconds))
+
+
+class SharedNumbers(_Asked):
+    """Numbers that expire, seen by every process of the region."""
+
+    def get(self, keys: Sequence[str]) -> list[int]:
+        """Of each key; 0 for one that is not there, is no number, or cannot be seen."""
+        found = self._ask(lambda: self._client.mget(keys)) if keys else []
+        return [_number(each) for each in found] if isinstance(found, list) else [0] * len(keys)
+
+    def put(self, key: str, number: int, *, seconds: float) -> None:
+        """Let ``key`` hold ``number`` for ``seconds``."""
+        self._ask(lambda: self._client.set(key, b"%d" % number, px=int(seconds * 1000)))
+
+
+def _number(found: object) -> int:
+    return int(found) if isinstance(found, bytes) and found.isdigit() and len(found) <= _DIGITS else 0
+
+
 def connect(settings: Settings, session: boto3.session.Session) -> SharedMarks | None:
     """Marks in the cache of ``settings``; None where there is none. Nothing is asked yet."""
+    client = _client(settings, session)
+    return None if client is None else SharedMarks(client)
+
+
+def numbers(settings: Settings, session: boto3.session.Session) -> SharedNumbers | None:
+    """Numbers in the cache of ``settings``; None where there is none. Nothing is asked yet."""
+    client = _client(settings, session)
+    return None if client is None else SharedNumbers(client)
+
+
+def _client(settings: Settings, session: boto3.session.Session) -> "valkey.Valkey | None":
     if settings.host is None:
         return None
-    client = valkey.Valkey(
+    return valkey.Valkey(
         host=settings.host,
         port=settings.port,
         credential_provider=IamLogin(name=settings.name, user=settings.user, session=session),
@@ -127,4 +161,3 @@ def connect(settings: Settings, session: boto3.session.Session) -> SharedMarks |
         lib_name=None,
         lib_version=None,
     )
-    return SharedMarks(client)

@@ -17,6 +17,7 @@ from anfl.vectors.hints import DynamoHints
 from anfl.vectors.node import NodeFolder
 from anfl.vectors.objects import S3ObjectStore
 from anfl.vectors.opened import MEMORY_BYTES
+from anfl.vectors.regional import CachedRegion, NoRegion, Numbers
 from anfl.vectors.storage import Storage
 from anfl.vectors.store import VectorStore
 from anfl.vectors.tails import Tails
@@ -52,11 +53,16 @@ def build_store(
     *,
     tails: Tails | None = None,
     events: Events | None = None,
+    numbers: Numbers | None = None,
 ) -> VectorStore:
-    """A vector store over the table and bucket of ``settings``; ``tails`` where it is one of several of its node."""
+    """A vector store over the table and bucket of ``settings``.
+
+    :param tails: where it is one of several of its node.
+    :param numbers: the region's cache, where it has one.
+    """
     return VectorStore(
         catalogue_of(settings, session),
-        storage_of(settings, session, events=events),
+        storage_of(settings, session, events=events, numbers=numbers),
         memory_bytes=settings.memory_bytes,
         builds=settings.node_folder is not None,
         tails=tails,
@@ -68,12 +74,24 @@ def catalogue_of(settings: Settings, session: boto3.session.Session) -> Catalogu
     return Catalogue(table_of(settings, session))
 
 
-def storage_of(settings: Settings, session: boto3.session.Session, *, events: Events | None = None) -> Storage:
+def storage_of(
+    settings: Settings,
+    session: boto3.session.Session,
+    *,
+    events: Events | None = None,
+    numbers: Numbers | None = None,
+) -> Storage:
     """The bucket of ``settings``, and the folder of this process or its node."""
     root = settings.node_folder or tempfile.mkdtemp(prefix="anfl-vectors-")
     objects = S3ObjectStore(session.client("s3", config=aws.config(read_timeout=10)), settings.bucket)
     hints = DynamoHints(table_of(settings, session), now=time.monotonic)
-    return Storage(objects=objects, node=NodeFolder(Path(root)), hints=hints, events=events or NoEvents())
+    return Storage(
+        objects=objects,
+        node=NodeFolder(Path(root)),
+        hints=hints,
+        region=NoRegion() if numbers is None else CachedRegion(numbers),
+        events=events or NoEvents(),
+    )
 
 
 def table_of(settings: Settings, session: boto3.session.Session) -> "Table":

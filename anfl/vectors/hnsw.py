@@ -71,7 +71,12 @@ class HnswEngine:
         self._refreshing: set[str] = set()
         self.opened = OpenCollections(catalogue, storage, background, builds=builds)
         self.upkeep = Upkeep(
-            self.opened, storage, memory_bytes=memory_bytes, builds=builds, build_fields=self.build_fields
+            self.opened,
+            storage,
+            memory_bytes=memory_bytes,
+            builds=builds,
+            build_fields=self.build_fields,
+            refresh_soon=self._refresh_soon,
         )
 
     def write(self, collection: Collection, change: Change) -> Written:

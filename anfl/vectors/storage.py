@@ -12,6 +12,7 @@ from anfl.vectors.model import Collection
 from anfl.vectors.named import NamedSnapshots
 from anfl.vectors.node import NodeFolder
 from anfl.vectors.objects import ObjectStore
+from anfl.vectors.regional import NoRegion, Region
 from anfl.vectors.repair import Repairs
 from anfl.vectors.replica import Replica
 from anfl.vectors.retention import Retention
@@ -26,6 +27,7 @@ class Storage:
     objects: ObjectStore
     node: NodeFolder
     hints: Hints = field(default_factory=NoHints)
+    region: Region = field(default_factory=NoRegion)
     replicas: Sequence[ObjectStore] = ()
     """Other regions' copies of the objects, asked for what is damaged here."""
     envelope: Envelope = field(default_factory=Checksummed)

@@ -2,17 +2,20 @@
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from anfl.problems import Problem
 from anfl.vectors.events import Holdings
 from anfl.vectors.model import Collection
 from anfl.vectors.opened import OpenCollections
 from anfl.vectors.postponed import Postponed
+from anfl.vectors.replica import Replica
 from anfl.vectors.storage import Storage
 
 UPKEEP_SECONDS = 0.2
 """How often a process looks for new images, and at its memory."""
+USED_SECONDS = 60.0
+"""A collection whose log nobody has looked at for longer is not kept level with other nodes."""
 SHOWN_SECONDS = 5.0
 """How often operators are told what is in memory."""
 _log = logging.getLogger(__name__)
@@ -29,8 +32,10 @@ class Upkeep:
         memory_bytes: int,
         builds: bool,
         build_fields: Callable[[Collection], object],
+        refresh_soon: Callable[[Replica], None],
     ) -> None:
         """:param builds: whether this node has a builder, to be asked for images."""
+        self._refresh_soon = refresh_soon
         self._opened = opened
         self._storage = storage
         self._memory_bytes = memory_bytes
@@ -54,8 +59,9 @@ class Upkeep:
 
     def once(self) -> None:
         """Do everything once."""
-        for opened in self._opened.loaded():
-            replica = opened.replica
+        replicas = [opened.replica for opened in self._opened.loaded()]
+        self._exchange(replicas)
+        for replica in replicas:
             replica.install_newest()
             self._storage.hints.note(replica.collection, replica.view(lambda state: state.sequence))
             if self._builds and replica.wants_builder():
@@ -82,6 +88,13 @@ class Upkeep:
             memory_limit_bytes=self._memory_bytes,
             stuck_logs=sum(replica.trouble is not None for replica in replicas),
         )
+
+    def _exchange(self, replicas: Sequence[Replica]) -> None:
+        """Look at logs in which other nodes have written, so that no reader waits for it."""
+        used = {each.collection.incarnation: each for each in replicas if each.level_for() < USED_SECONDS}
+        known = {incarnation: replica.sequence for incarnation, replica in used.items()}
+        for incarnation in self._storage.region.exchange(known):
+            self._refresh_soon(used[incarnation])
 
     def _go_on_building(self, collection: Collection) -> None:
         incarnation, now = collection.incarnation, self._storage.clock.monotonic()

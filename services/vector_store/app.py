@@ -7,7 +7,7 @@ from functools import partial
 
 import msgspec
 
-from anfl import aws, environment
+from anfl import aws, cache, environment
 from anfl.auth.verifier import TokenSettings, verifier_from_settings
 from anfl.http.admission import Admission, Room
 from anfl.http.answers import Answer, Response
@@ -110,10 +110,12 @@ def creator(
     settings = environment.load(Settings)
     tokens = environment.load(TokenSettings)
     queues = environment.load(importing.Queues)
+    region = environment.load(cache.Settings)
     session = stores.watch(aws.session(), metrics)
 
     def create() -> Service:
-        store = vectors.build_store(vector_settings, session, tails=tails, events=events)
+        numbers = cache.numbers(region, session)
+        store = vectors.build_store(vector_settings, session, tails=tails, events=events, numbers=numbers)
         imports = importing.build_imports(vector_settings, queues, session)
         verifier = verifier_from_settings(tokens)
         return assemble(
