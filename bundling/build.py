@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from bundling import archive, bytecode, extension, native, requirements
+from bundling import archive, bytecode, native, requirements
 from bundling.functions import BUILD, FunctionBundle
 from bundling.gates import check_bundle
 from bundling.sources import ROOT, files_below
@@ -35,9 +35,7 @@ def build(bundle: FunctionBundle) -> bool:
         with tempfile.TemporaryDirectory(dir=BUILD) as scratch:
             content = Path(scratch) / "content"
             content.mkdir()
-            entry = requirements.install(bundle.requirements, content, scratch=Path(scratch))
-            if entry:
-                shutil.copy(extension.compiled(extension.BINDING, entry), content)
+            requirements.install(bundle.requirements, content)
             _prune(content)
             _copy(bundle, content)
             native.place(content)

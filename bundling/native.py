@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from bundling.errors import BundlingError
-from bundling.extension import NATIVE, compile_with, compiled
+from bundling.extension import LIBRARY, NATIVE, compile_with, compiled
 from bundling.sources import ROOT
 
 
@@ -19,9 +19,9 @@ def place(folder: Path) -> None:
 
     :raises BundlingError: it cannot be compiled.
     """
-    target = folder / NATIVE.code.relative_to(ROOT).with_name(NATIVE.name)
+    target = folder / NATIVE.relative_to(ROOT).with_name(LIBRARY)
     if target.parent.is_dir():
-        shutil.copyfile(compiled(NATIVE), target)
+        shutil.copyfile(compiled(), target)
 
 
 def prepare_host() -> None:
@@ -29,12 +29,12 @@ def prepare_host() -> None:
 
     :raises BundlingError: it cannot be compiled.
     """
-    target = NATIVE.code.with_name(NATIVE.name)
+    target = NATIVE.with_name(LIBRARY)
     draft = target.with_name(f".{target.name}.{os.getpid()}")
     if sys.platform == "linux" and platform.machine() == "x86_64":
-        shutil.copyfile(compiled(NATIVE), draft)
+        shutil.copyfile(compiled(), draft)
     else:
-        compile_with(_host_compiler(), NATIVE, ROOT, draft)
+        compile_with(_host_compiler(), NATIVE, draft)
     draft.replace(target)  # processes that have the old one loaded keep it
 
 

@@ -11,8 +11,6 @@ from bundling.sources import ROOT
 
 PLATFORM = "x86_64-manylinux_2_34"
 """Amazon Linux 2023, which Lambda's Python 3.13 runs on, has glibc 2.34."""
-COMPILED_HERE = "hnswlib"
-"""Published as source only: `bundling.extension` compiles it for the target."""
 SECONDS = 600
 
 
@@ -42,33 +40,16 @@ def run(command: list[str], *, purpose: str, cwd: Path = ROOT, environment: Mapp
     return done.stdout
 
 
-def without(lock: str, name: str) -> tuple[str, str]:
-    """``lock`` split into (everything else, the entry of ``name`` or "")."""
-    kept: list[str] = []
-    taken: list[str] = []
-    target = kept
-    for line in lock.splitlines():
-        if not line.startswith((" ", "#")):
-            target = taken if line.startswith(f"{name}==") else kept
-        target.append(line)
-    return "\n".join(kept) + "\n", "\n".join(taken) + "\n" if taken else ""
+def install(lock: Path, target: Path) -> None:
+    """Install ``lock`` into ``target``.
 
-
-def install(lock: Path, target: Path, *, scratch: Path) -> str:
-    """Install ``lock`` into ``target`` and return the lock entry of `COMPILED_HERE`, empty where it is not needed.
-
-    :param scratch: a folder for intermediate files.
     :raises BundlingError: a download, a hash or a missing wheel.
     """
-    wheels, compiled = without(lock.read_text(), COMPILED_HERE)
-    listing = scratch / "requirements.txt"
-    listing.write_text(wheels)
     run(
         [
-            *(uv(), "pip", "install", "--quiet", "--target", str(target), "--requirements", str(listing)),
+            *(uv(), "pip", "install", "--quiet", "--target", str(target), "--requirements", str(lock)),
             *("--python", sys.executable, "--python-version", PYTHON_VERSION, "--python-platform", PLATFORM),
             *("--no-deps", "--require-hashes", "--only-binary", ":all:", "--no-config"),
         ],
         purpose=f"Installing {lock.relative_to(ROOT)}",
     )
-    return compiled

@@ -16,11 +16,10 @@ REQUIREMENT = "value = 'x' * 3000\n"
 
 @pytest.fixture(autouse=True)
 def _no_downloads(monkeypatch: pytest.MonkeyPatch) -> None:
-    def install(lock: Path, target: Path, *, scratch: Path) -> str:  # noqa: ARG001 - the signature of the real one
+    def install(lock: Path, target: Path) -> None:  # noqa: ARG001 - the signature of the real one
         for name in ("installed", "installed/tests", "bin"):
             (target / name).mkdir()
             (target / name / "__init__.py").write_text(REQUIREMENT)
-        return ""
 
     monkeypatch.setattr("bundling.requirements.install", install)
 

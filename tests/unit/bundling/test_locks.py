@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from bundling.requirements import without
 from bundling.sources import ROOT
 
 SOURCES = [
@@ -49,12 +48,3 @@ def test_node_packages_are_locked_without_addresses() -> None:
     text = (ROOT / "package-lock.json").read_text()
     assert "://" not in text
     assert '"integrity": "sha512-' in text
-
-
-def test_an_entry_can_be_taken_out_of_a_lock() -> None:
-    lock = "a==1 \\\n    --hash=sha256:x\nhnswlib==0.8.0 \\\n    --hash=sha256:y\nz==2\n"
-    assert without(lock, "hnswlib") == (
-        "a==1 \\\n    --hash=sha256:x\nz==2\n",
-        "hnswlib==0.8.0 \\\n    --hash=sha256:y\n",
-    )
-    assert without(lock, "absent") == (lock, "")
