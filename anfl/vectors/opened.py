@@ -33,6 +33,8 @@ class _Entry:
 
     collection: Collection
     loading: "Future[Opened]"
+    used_at: float
+    """Monotonic seconds."""
 
     def now(self) -> Opened | None:
         """The collection, if it is loaded."""
@@ -105,15 +107,23 @@ class OpenCollections:
                 size -= sizes[incarnation]
                 del self._entries[incarnation]
 
+    def release(self, *, unused_seconds: float) -> None:
+        """Drop what nobody has asked for in so long."""
+        before = self._storage.clock.monotonic() - unused_seconds
+        with self._lock:
+            for incarnation in [each for each, entry in self._entries.items() if entry.used_at < before]:
+                del self._entries[incarnation]
+
     def _begin(self, collection: Collection) -> _Entry:
         with self._lock:
             entry = self._entries.get(collection.incarnation)
             if entry is None:
-                entry = _Entry(collection, self._loaders.submit(self._load, collection))
+                entry = _Entry(collection, self._loaders.submit(self._load, collection), 0.0)
                 self._entries[collection.incarnation] = entry
             elif entry.collection != collection and (opened := entry.now()) is not None:
                 opened.replica.adopt(collection)
                 entry.collection = collection
+            entry.used_at = self._storage.clock.monotonic()
             self._entries.move_to_end(collection.incarnation)
             while len(self._entries) > MOST_COLLECTIONS:
                 self._entries.popitem(last=False)

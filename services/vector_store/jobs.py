@@ -3,7 +3,7 @@
 import os
 import signal
 from collections.abc import Iterator
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 from anfl import aws
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 THREADS = 2
 """One reads and prepares while the other waits for S3."""
+UNUSED_SECONDS = 60.0
+"""After so long without a chunk of it a collection leaves memory: nobody reads here."""
 NICENESS = 5
 """Whoever waits for an answer goes first."""
 
@@ -67,7 +69,8 @@ def run(settings: vectors.Settings, queues: importing.Queues, tails: SharedTails
         service=SqsQueue(sqs, queues.jobs_url),
         function=SqsQueue(sqs, queues.chunks_url),
     )
-    consumer = Consumer(client=sqs, url=queues.jobs_url, worker=worker)
+    release = partial(store.hnsw.opened.release, unused_seconds=UNUSED_SECONDS)
+    consumer = Consumer(client=sqs, url=queues.jobs_url, worker=worker, beat=release)
     signal.signal(signal.SIGTERM, lambda *_: consumer.stop())
     consumer.run(threads=THREADS)
     store.close()

@@ -2,6 +2,7 @@
 
 import logging
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -50,6 +51,8 @@ class Consumer:
     url: str
     worker: Worker
     clock: Clock = field(default_factory=Clock)
+    beat: Callable[[], object] = bool
+    """Called every `BEAT_SECONDS`."""
     _stopping: threading.Event = field(default_factory=threading.Event, init=False)
     _held: dict[str, _Held] = field(default_factory=dict, init=False)
     _most: int | None = field(default=None, init=False)
@@ -66,6 +69,7 @@ class Consumer:
         while any(thread.is_alive() for thread in workers):
             if not self._stopping.wait(BEAT_SECONDS):
                 self._beat()
+                self.beat()
                 continue
             for thread in workers:  # what goes back is not to be kept any more
                 thread.join()

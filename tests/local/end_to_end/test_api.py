@@ -33,6 +33,28 @@ def collection(writer: httpx.Client) -> str:
     return name
 
 
+def test_a_field_is_declared_for_rows_that_are_there(writer: httpx.Client, collection: str) -> None:
+    base, wanted = f"/v1/collections/{collection}", {"filter": {"even": True}, "consistency": "strong"}
+    assert writer.put(f"{base}/vectors", json={"vectors": any_vectors(10)}).status_code == 200
+    refused = writer.patch(base, json={"fields": {"even": "number"}})
+    assert (refused.status_code, refused.json()["code"], refused.json()["field"]) == (
+        409,
+        "field_contradicted",
+        "fields.even",
+    )
+    declared = writer.patch(base, json={"fields": {"even": "boolean"}})
+    assert declared.status_code in {200, 202}, declared.text
+    while writer.get(base).json().get("pending_fields"):
+        counted = writer.post(f"{base}/count", json=wanted)
+        assert counted.is_success or counted.json()["code"] == "field_not_ready", counted.text
+    assert writer.get(base).json()["fields"] == {"even": "boolean"}
+    assert writer.post(f"{base}/count", json=wanted).json()["count"] == 5
+    wrong = [any_vectors(1)[0] | {"metadata": {"even": "yes"}}]
+    answer = writer.put(f"{base}/vectors", json={"vectors": wrong})
+    assert (answer.status_code, answer.json()["field"]) == (400, "vectors[0].metadata.even")
+    assert writer.delete(base).status_code == 200
+
+
 def test_create_upsert_query_fetch_delete(writer: httpx.Client, collection: str) -> None:
     vectors = any_vectors(50)
     base = f"/v1/collections/{collection}"

@@ -238,6 +238,19 @@ def test_least_used_collections_leave_memory(catalogue: Catalogue, objects: S3Ob
     store.close()
 
 
+def test_what_nobody_asks_for_can_be_released(catalogue: Catalogue, objects: S3ObjectStore) -> None:
+    time = SimulatedTime()
+    store = VectorStore(catalogue, storage(objects, clock=time.clock()))
+    for name in ("one", "two"):
+        store.create("demo", CollectionSettings(name=name, dimension=2, metric=Metric.L2))
+        store.write("demo", name, upsert((name, (1, 1))))
+        time.advance(40.0)
+    store.hnsw.opened.release(unused_seconds=60.0)
+    assert [each.replica.collection.name for each in store.hnsw.opened.loaded()] == ["two"]
+    assert store.count("demo", "one", Count(consistency="strong")).count == 1
+    store.close()
+
+
 def test_an_update_that_was_sent_twice_is_not_refused(
     store: VectorStore, catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
