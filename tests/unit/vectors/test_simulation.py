@@ -161,9 +161,9 @@ CALM = Weather()
         ),
         pytest.param(SUSPENSIONS, Replica, "in_touch", lambda _: True, 145, id="sleep: a free slot is always trusted"),
         pytest.param(CRASHES, Upkeep, "_go_on_building", lambda *_: None, 40, id="crash: a field waits for ever"),
-        pytest.param(CALM, Writer, "fence", lambda *_: None, 112, id="writers: no fence behind older settings"),
+        pytest.param(CALM, Writer, "fence", lambda *_: None, 107, id="writers: no fence behind older settings"),
         pytest.param(
-            SUSPENSIONS, writer, "check_change", lambda *_, **__: None, 235, id="sleep: rows are checked only once"
+            SUSPENSIONS, writer, "check_change", lambda *_, **__: None, 219, id="sleep: rows are checked only once"
         ),
         pytest.param(OUTAGES, Janitor, "_current", _absent_without_an_answer, 1, id="DynamoDB: an error is an absence"),
         pytest.param(OUTAGES, Names, "find", _as_before, 2, id="DynamoDB: an error is the last answer"),
