@@ -234,6 +234,7 @@ class Graph {
         at += count * stride_;
         rows_.resize(count);
         upper_.resize(count);
+        std::vector<uint32_t> levels(count);  // above the lowest
         for (size_t node = 0; node < count; node++) {
             uint64_t label;
             std::memcpy(&label, nodes_ + node * stride_ + label_, sizeof label);
@@ -244,8 +245,9 @@ class Graph {
             if (node == entry_ && bytes != levels_ * links_) return false;
             upper_[node] = at;
             at += bytes;
+            levels[node] = bytes / links_;
         }
-        return at == end;
+        return at == end && levels_ >= 0 && links_lead_to_nodes(levels, most, most_at_0);
     }
 
     // Rows near `query`, in no order; `allowed` may be null. Returns whether the search ended by itself.
@@ -288,6 +290,20 @@ class Graph {
 
   private:
     static constexpr size_t MOST_LINKS = 1024, AHEAD = 8;
+
+    // A search follows them without looking: every link must be to a node that there is, on a level that it has.
+    bool links_lead_to_nodes(const std::vector<uint32_t> &levels, uint64_t most, uint64_t most_at_0) const {
+        for (size_t node = 0; node < count_; node++)
+            for (uint32_t level = 0; level <= levels[node]; level++) {
+                const char *list = level ? upper_[node] + (level - 1) * links_ : nodes_ + node * stride_;
+                const uint32_t *links = (const uint32_t *)list;
+                size_t last = links[0] & 0xffff;
+                if (last > (level ? most : most_at_0)) return false;
+                for (size_t i = 1; i <= last; i++)
+                    if (links[i] >= count_ || levels[links[i]] < level) return false;
+            }
+        return true;
+    }
 
     // Of a list of links, which stands before them in two bytes.
     static size_t length(const uint32_t *links) { return std::min<size_t>(links[0] & 0xffff, MOST_LINKS); }

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from anfl.vectors.engine import bitmaps, graphs
-from anfl.vectors.engine.native import Block, sketch
+from anfl.vectors.engine.native import Block, DamagedGraphError, sketch
 from anfl.vectors.model import Metric, Values
 
 ROWS = 9_000
@@ -54,6 +54,25 @@ def test_a_search_finds_what_hnswlib_would(saved: Path, values: Values, tmp_path
     found = block.search_graph(values[:200], 1, 64, None)
     wanted = block.scan(values[:200], 1, bitmaps.everything(ROWS))
     assert sum(one == other for one, other in zip(found, wanted, strict=True)) >= 198
+
+
+def test_a_damaged_graph_is_refused_or_searched_without_harm(saved: Path, values: Values, tmp_path: Path) -> None:
+    graphs.strip(saved, tmp_path / "graph")
+    whole = np.fromfile(tmp_path / "graph", dtype=np.uint8)
+    random = np.random.default_rng(5)
+    refused = 0
+    for _ in range(300):
+        graph = whole.copy()
+        place = random.integers(len(graph) // 4) * 4
+        graph[place : place + 4] = random.integers(256, size=4)
+        try:
+            block = Block(Metric.L2, values, *sketch(values), graph=graph)
+        except DamagedGraphError:
+            refused += 1
+            continue
+        for answer in block.search_graph(values[:5], 3, 16, None, budget=ROWS):
+            assert answer is None or all(0 <= row < ROWS for _, row in answer)
+    assert refused > 200
 
 
 def test_nothing_is_written_over(saved: Path, tmp_path: Path) -> None:
