@@ -5,20 +5,25 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from anfl.registry import webhook_rules
+from anfl.registry.aliases import Aliases
 from anfl.registry.approvals import Approvals
 from anfl.registry.artifact_store import ArtifactStore
 from anfl.registry.artifacts import Artifacts
 from anfl.registry.clock import Clock, now
 from anfl.registry.deliveries import Deliveries
+from anfl.registry.edits import Edits
 from anfl.registry.events import Tell, nobody
 from anfl.registry.gate import Gate
+from anfl.registry.leftovers import Leftovers
 from anfl.registry.models import Models
 from anfl.registry.policies import Defaults, Policies
 from anfl.registry.records import Records
 from anfl.registry.search import Search
 from anfl.registry.signatures import Signatures
 from anfl.registry.signing_keys import SigningKeys
+from anfl.registry.stages import Stages
 from anfl.registry.table import Table
+from anfl.registry.tagging import ModelTags, VersionTags
 from anfl.registry.trails import Trails
 from anfl.registry.verdicts import Verdicts
 from anfl.registry.versions import Versions
@@ -37,6 +42,10 @@ class Registry:
     records: Records
     models: Models
     versions: Versions
+    model_tags: ModelTags
+    version_tags: VersionTags
+    aliases: Aliases
+    stages: Stages
     verdicts: Verdicts
     policies: Policies
     approvals: Approvals
@@ -78,12 +87,18 @@ def build_registry(
     signatures = Signatures(records, signing_keys, clock=clock)
     webhooks = Webhooks(records.table, resolver=resolver, clock=clock)
     tell = nobody if events is None else events(webhooks)
+    edits = Edits(records, tell=tell, clock=clock)
+    stages = Stages(records, clock=clock)
     gate = Gate(policies=own_policies, verdicts=verdicts, approvals=approvals, signatures=signatures)
     artifacts = Artifacts(bucket=bucket, client=s3)
     return Registry(
         records=records,
-        models=Models(records, gate=gate, tell=tell, clock=clock),
-        versions=Versions(records, tell=tell, clock=clock),
+        models=Models(records, edits, Leftovers(records.table), tell=tell, clock=clock),
+        versions=Versions(records, edits, stages, tell=tell, clock=clock),
+        model_tags=ModelTags(records, edits),
+        version_tags=VersionTags(records, edits),
+        aliases=Aliases(records, edits, gate=gate, tell=tell, clock=clock),
+        stages=stages,
         verdicts=verdicts,
         policies=own_policies,
         approvals=approvals,

@@ -83,7 +83,7 @@ def assemble(
                 **ApprovalApi(registry.approvals).handlers(),
                 **PolicyApi(registry.policies).handlers(),
                 **SigningApi(registry.signatures, registry.signing_keys).handlers(),
-                **AliasApi(registry.models).handlers(),
+                **AliasApi(registry.aliases).handlers(),
             }
         ),
         public={("GET", OPENAPI_PATH): describe},

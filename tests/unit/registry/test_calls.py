@@ -15,18 +15,18 @@ Operation = Callable[[Registry], object]
 ONE_READ: dict[str, Operation] = {
     "get model": lambda r: r.models.get("acme", "bert"),
     "get version": lambda r: r.versions.get("acme", "bert", 2),
-    "by alias": lambda r: r.models.by_alias("acme", "bert", "champion"),
-    "by latest": lambda r: r.models.by_alias("acme", "bert", "latest"),
+    "by alias": lambda r: r.aliases.version("acme", "bert", "champion"),
+    "by latest": lambda r: r.aliases.version("acme", "bert", "latest"),
     "latest versions": lambda r: r.models.latest("acme", "bert", [Stage.NONE]),
 }
 READ_AND_WRITE: dict[str, Operation] = {
     "update model": lambda r: r.models.describe("acme", "bert", "d", by="ana"),
-    "tag model": lambda r: r.models.set_tag("acme", "bert", "k", "v", by="ana"),
-    "untag model": lambda r: r.models.delete_tag("acme", "bert", "team", by="ana"),
-    "unalias": lambda r: r.models.delete_alias("acme", "bert", "champion", by="ana"),
+    "tag model": lambda r: r.model_tags.set("acme", "bert", "k", "v", by="ana"),
+    "untag model": lambda r: r.model_tags.delete("acme", "bert", "team", by="ana"),
+    "unalias": lambda r: r.aliases.delete("acme", "bert", "champion", by="ana"),
     "create version": lambda r: version(r, "acme", "bert"),
     "update version": lambda r: r.versions.describe("acme", "bert", 2, "d", by="ana"),
-    "tag version": lambda r: r.versions.set_tag("acme", "bert", 2, "k", "v", by="ana"),
+    "tag version": lambda r: r.version_tags.set("acme", "bert", 2, "k", "v", by="ana"),
     "delete version": lambda r: r.versions.delete("acme", "bert", 1, by="ana"),
 }
 
@@ -37,7 +37,7 @@ def _seen(registry: Registry, calls: Counter[str]) -> Registry:
     registry.models.create("acme", "bert", tags={"team": "nlp"}, by="ana")
     for _ in range(3):
         version(registry, "acme", "bert")
-    registry.models.set_alias("acme", "bert", "champion", 1, by="ana")
+    registry.aliases.set("acme", "bert", "champion", 1, by="ana")
     registry.models.get("acme", "bert")
     calls.clear()
     return registry
@@ -61,7 +61,7 @@ def test_changing_is_a_read_and_a_write(seen: Registry, calls: Counter[str], nam
 
 
 def test_an_alias_reads_its_policy_and_moves_in_one_transaction(seen: Registry, calls: Counter[str]) -> None:
-    seen.models.set_alias("acme", "bert", "champion", 2, by="ana")
+    seen.aliases.set("acme", "bert", "champion", 2, by="ana")
     assert reads_and_writes(calls) == (2, 1)
 
 
@@ -79,7 +79,7 @@ def test_a_process_that_never_saw_the_model_reads_once_more(
 
 
 def test_a_transition_is_one_transaction(seen: Registry, calls: Counter[str]) -> None:
-    seen.versions.transition("acme", "bert", 3, Stage.PRODUCTION, by="ana")
+    seen.stages.transition("acme", "bert", 3, Stage.PRODUCTION, by="ana")
     reads, writes = reads_and_writes(calls)
     assert (reads <= 4, writes) == (True, 1)
 

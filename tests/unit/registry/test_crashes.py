@@ -141,7 +141,7 @@ class Crashing(RuleBasedStateMachine):
     def transition(self, name: str, number: int, stage: Stage, archive: bool, survives: int) -> None:
         archive = archive and stage in (Stage.STAGING, Stage.PRODUCTION)
         done = self.run(
-            survives, lambda r: r.versions.transition("acme", name, number, stage, archive_existing=archive, by="ana")
+            survives, lambda r: r.stages.transition("acme", name, number, stage, archive_existing=archive, by="ana")
         )
         versions = self.expected.get(name, Expected()).versions
         assert done == (number in versions)
@@ -154,7 +154,7 @@ class Crashing(RuleBasedStateMachine):
     @precondition(lambda self: self.expected)
     @rule(name=NAMES, number=NUMBERS, alias=st.sampled_from(["a", "b"]), survives=DIES_AFTER)
     def set_alias(self, name: str, number: int, alias: str, survives: int) -> None:
-        done = self.run(survives, lambda r: r.models.set_alias("acme", name, alias, number, by="ana"))
+        done = self.run(survives, lambda r: r.aliases.set("acme", name, alias, number, by="ana"))
         model = self.expected.get(name, Expected())
         assert done == (number in model.versions)
         if done:

@@ -113,14 +113,14 @@ def test_each_change_of_a_model_is_told_once_in_mlflows_words(registry: Registry
     hook(registry)
     registry.models.create("acme", "bert", tags={"a": "b"}, description="d", by="ana")
     registry.versions.create("acme", "bert", source=SOURCE, location=SOURCE, run_id="", tags={"c": "d"}, by="ana")
-    registry.versions.set_tag("acme", "bert", 1, "k", "v", by="ana")
-    registry.versions.set_tag("acme", "bert", 1, "k", "v", by="ana")
-    registry.versions.delete_tag("acme", "bert", 1, "k", by="ana")
-    registry.versions.delete_tag("acme", "bert", 1, "absent", by="ana")
-    registry.models.set_alias("acme", "bert", "champion", 1, by="ana")
-    registry.models.set_alias("acme", "bert", "champion", 1, by="ana")
-    registry.models.delete_alias("acme", "bert", "champion", by="ana")
-    registry.models.set_tag("acme", "bert", "k", "v", by="ana")
+    registry.version_tags.set("acme", "bert", 1, "k", "v", by="ana")
+    registry.version_tags.set("acme", "bert", 1, "k", "v", by="ana")
+    registry.version_tags.delete("acme", "bert", 1, "k", by="ana")
+    registry.version_tags.delete("acme", "bert", 1, "absent", by="ana")
+    registry.aliases.set("acme", "bert", "champion", 1, by="ana")
+    registry.aliases.set("acme", "bert", "champion", 1, by="ana")
+    registry.aliases.delete("acme", "bert", "champion", by="ana")
+    registry.model_tags.set("acme", "bert", "k", "v", by="ana")
     registry.models.describe("acme", "bert", "d", by="ana")
     name = {"name": "bert"}
     assert told(receive) == [
@@ -141,10 +141,10 @@ def test_prompts_have_events_of_their_own(registry: Registry, receive: Receive) 
     registry.models.create("acme", "bert", tags={PROMPT_TAG: "true", "a": "b"}, by="ana")
     tags = {PROMPT_TAG: "true", "mlflow.prompt.text": "Hello {{name}}", "c": "d"}
     registry.versions.create("acme", "bert", source="x", location="x", tags=tags, by="ana")
-    registry.models.set_tag("acme", "bert", "k", "v", by="ana")
-    registry.models.delete_tag("acme", "bert", "k", by="ana")
-    registry.versions.set_tag("acme", "bert", 1, "k", "v", by="ana")
-    registry.models.set_alias("acme", "bert", "champion", 1, by="ana")
+    registry.model_tags.set("acme", "bert", "k", "v", by="ana")
+    registry.model_tags.delete("acme", "bert", "k", by="ana")
+    registry.version_tags.set("acme", "bert", 1, "k", "v", by="ana")
+    registry.aliases.set("acme", "bert", "champion", 1, by="ana")
     events = told(receive)
     assert [event for event, _ in events] == [
         "PROMPT.CREATED",
@@ -180,8 +180,8 @@ def test_a_change_that_was_refused_is_not_told(registry: Registry, receive: Rece
     receive()
     for call in (
         lambda: registry.models.create("acme", "bert", by="ana"),
-        lambda: registry.models.set_alias("acme", "bert", "a", 1, by="ana"),
-        lambda: registry.versions.set_tag("acme", "bert", 1, "k", "v", by="ana"),
+        lambda: registry.aliases.set("acme", "bert", "a", 1, by="ana"),
+        lambda: registry.version_tags.set("acme", "bert", 1, "k", "v", by="ana"),
     ):
         with pytest.raises(Exception, match=r"exists|not found"):
             call()

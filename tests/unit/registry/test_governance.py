@@ -58,7 +58,7 @@ def approve(registry: Registry, approval: Approval, *people: str) -> None:
 
 
 def set_alias(registry: Registry, alias: str = "prod", number: int = 1) -> None:
-    registry.models.set_alias("acme", "bert", alias, number, by="ana")
+    registry.aliases.set("acme", "bert", alias, number, by="ana")
 
 
 def missing(registry: Registry, alias: str = "prod", number: int = 1) -> set[str]:
@@ -88,7 +88,7 @@ def test_prod_takes_a_verdict_and_two_people_who_did_not_ask(bert: Registry) -> 
     approve(bert, approval, "cid")
     assert bert.approvals.get("acme", "bert", approval.id).status is ApprovalStatus.APPROVED
     assert missing(bert) == set()
-    assert bert.models.by_alias("acme", "bert", "prod").version.number == 1
+    assert bert.aliases.version("acme", "bert", "prod").version.number == 1
 
 
 @pytest.mark.parametrize(

@@ -83,7 +83,7 @@ def test_filters_select_models(filled: Registry, where: str, expected: list[str]
 
 def test_found_models_carry_their_latest_versions(filled: Registry) -> None:
     version(filled, "acme", "model-a")
-    filled.versions.transition("acme", "model-a", 1, Stage.PRODUCTION, by="ana")
+    filled.stages.transition("acme", "model-a", 1, Stage.PRODUCTION, by="ana")
     page = filled.search.models("acme", where="name = 'model-a'", order_by=[], limit=10, token=None)
     assert [(v.number, v.stage) for v in page.models[0][1]] == [(1, Stage.PRODUCTION), (2, Stage.NONE)]
 
@@ -119,7 +119,7 @@ def test_filters_select_versions(filled: Registry, where: str, expected: list[tu
 
 
 def test_large_tags_are_found_too(filled: Registry) -> None:
-    filled.versions.set_tag("acme", "model-c", 1, "note", "x" * 50_000 + "needle", by="ana")
+    filled.version_tags.set("acme", "model-c", 1, "note", "x" * 50_000 + "needle", by="ana")
     assert version_names(filled, "tags.note LIKE '%needle'") == [("model-c", 1)]
 
 

@@ -181,11 +181,11 @@ def _bert(registry: Registry) -> Registry:
 
 def opens(registry: Registry) -> bool:
     try:
-        registry.models.set_alias("acme", "bert", "prod", 1, by="ana")
+        registry.aliases.set("acme", "bert", "prod", 1, by="ana")
     except Problem as problem:
         assert problem.extensions == {"missing": {"signed": "no registered key has signed it"}}  # noqa: PT017
         return False
-    registry.models.delete_alias("acme", "bert", "prod", by="ana")
+    registry.aliases.delete("acme", "bert", "prod", by="ana")
     return True
 
 
