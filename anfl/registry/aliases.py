@@ -8,8 +8,8 @@ from anfl.registry.clock import Clock
 from anfl.registry.edits import Edited, Edits
 from anfl.registry.entities import Model, VersionOf
 from anfl.registry.errors import does_not_exist, invalid_parameter
-from anfl.registry.events import Tell
 from anfl.registry.gate import Gate
+from anfl.registry.outbox import Outbox
 from anfl.registry.records import Records
 from anfl.registry.table import EXISTS, Check, until_won
 
@@ -20,11 +20,11 @@ class Aliases:
     Methods raise `anfl.problems.Problem` as MLflow's server would, and botocore's errors.
     """
 
-    def __init__(self, records: Records, edits: Edits, *, gate: Gate, tell: Tell, clock: Clock) -> None:
+    def __init__(self, records: Records, edits: Edits, outbox: Outbox, *, gate: Gate, clock: Clock) -> None:
         self._records = records
         self._edits = edits
         self._gate = gate
-        self._tell = tell
+        self._outbox = outbox
         self._clock = clock
 
     def set(self, tenant: str, name: str, alias: str, number: int, *, by: str) -> None:
@@ -35,7 +35,7 @@ class Aliases:
         rules.model_name(name)
         rules.new_alias(alias)
 
-        def attempt() -> Model | None:
+        def attempt() -> None:
             found = self._records.version_to_name(tenant, name, number)
             before = found.model
             aliases = before.aliases | {alias: number}
@@ -43,7 +43,7 @@ class Aliases:
                 message = f"A model has at most {rules.MAX_ALIASES} aliases; delete one first."
                 raise invalid_parameter(message, field="alias")
             if aliases == before.aliases:
-                return None
+                return
             conditions = self._gate.passed(tenant, found, alias)
             model = msgspec.structs.replace(before, aliases=aliases)
             change = Change(
@@ -54,16 +54,14 @@ class Aliases:
                 before={"aliases": {alias: before.aliases.get(alias)}},
                 after={"aliases": {alias: number}},
             )
-            self._records.table.write(
+            self._outbox.commit(
                 *self._records.changed(tenant, model, before=before, change=change),
                 Check(key=keys.version(tenant, before.id, number), condition=EXISTS),
                 *conditions,
+                letters=[events.alias(tenant, model, alias, number, at=change.at)],
             )
-            return model
 
-        changed = self._records.in_turn(tenant, name, attempt)
-        if changed is not None:
-            self._tell(tenant, *events.alias(changed, alias, number))
+        self._records.in_turn(tenant, name, attempt)
 
     def delete(self, tenant: str, name: str, alias: str, *, by: str) -> None:
         """Remove an alias; one that is absent is fine.
@@ -73,7 +71,7 @@ class Aliases:
         rules.model_name(name)
         rules.alias(alias)
 
-        def edit(model: Model, _moment: int) -> Edited[Model] | None:
+        def edit(model: Model, moment: int) -> Edited[Model] | None:
             if alias not in model.aliases:
                 return None
             aliases = {key: value for key, value in model.aliases.items() if key != alias}
@@ -82,7 +80,7 @@ class Aliases:
                 before={"aliases": {alias: model.aliases[alias]}},
                 after={"aliases": {alias: None}},
                 version=model.aliases[alias],
-                told=events.alias(model, alias, None),
+                letters=[events.alias(tenant, model, alias, None, at=moment)],
             )
 
         self._edits.model(tenant, name, edit, by=by, action="alias.deleted")

@@ -7,7 +7,8 @@ from typing import Generic, TypeVar
 from anfl.registry.audit import Change, Values
 from anfl.registry.clock import Clock
 from anfl.registry.entities import Model, Version, VersionOf
-from anfl.registry.events import Data, Tell
+from anfl.registry.letters import Letter
+from anfl.registry.outbox import Outbox
 from anfl.registry.records import Records
 from anfl.registry.table import Action
 
@@ -16,7 +17,7 @@ Record = TypeVar("Record", Model, Version)
 
 @dataclass(frozen=True, kw_only=True)
 class Edited(Generic[Record]):
-    """A record as it should be, what of it changes, and the actions that belong to the same transaction."""
+    """A record as it should be, what of it changes, and the actions and letters that belong to the same transaction."""
 
     record: Record
     before: Values
@@ -24,16 +25,15 @@ class Edited(Generic[Record]):
     actions: Sequence[Action] = ()
     version: int | None = None
     """Which version a change of the model's record is about, for the audit."""
-    told: tuple[str, Data] | None = None
-    """The event, for webhooks."""
+    letters: Sequence[Letter] = ()
 
 
 class Edits:
     """Edits of all tenants' records."""
 
-    def __init__(self, records: Records, *, tell: Tell, clock: Clock) -> None:
+    def __init__(self, records: Records, outbox: Outbox, *, clock: Clock) -> None:
         self._records = records
-        self._tell = tell
+        self._outbox = outbox
         self._clock = clock
 
     def model(
@@ -51,24 +51,23 @@ class Edits:
         :raises Problem: 404, 400 for an impossible name.
         """
 
-        def attempt() -> tuple[Model, Edited[Model] | None]:
+        def attempt() -> Model:
             before = self._records.model(tenant, name)
             moment = self._clock()
             edited = edit(before, moment)
             if edited is None:
-                return before, None
+                return before
             change = Change(
                 by=by, at=moment, action=action, version=edited.version, before=edited.before, after=edited.after
             )
-            self._records.table.write(
-                *self._records.changed(tenant, edited.record, before=before, change=change), *edited.actions
+            self._outbox.commit(
+                *self._records.changed(tenant, edited.record, before=before, change=change),
+                *edited.actions,
+                letters=edited.letters,
             )
-            return edited.record, edited
+            return edited.record
 
-        model, edited = self._records.in_turn(tenant, name, attempt)
-        if edited is not None and edited.told is not None:
-            self._tell(tenant, *edited.told)
-        return model
+        return self._records.in_turn(tenant, name, attempt)
 
     def version(
         self,
@@ -86,21 +85,20 @@ class Edits:
         :raises Problem: 404, 400 for an impossible name.
         """
 
-        def attempt() -> tuple[VersionOf, Edited[Version] | None]:
+        def attempt() -> VersionOf:
             found = self._records.version(tenant, name, number)
             moment = self._clock()
             edited = edit(found, moment)
             if edited is None:
-                return found, None
+                return found
             change = Change(by=by, at=moment, action=action, version=number, before=edited.before, after=edited.after)
-            self._records.table.write(
+            self._outbox.commit(
                 *self._records.changed(tenant, found.model, before=found.model, change=change),
                 self._records.put_version(tenant, edited.record, before=found.version),
                 *edited.actions,
+                letters=edited.letters,
             )
-            return VersionOf(model=found.model, version=edited.record), edited
+            return VersionOf(model=found.model, version=edited.record)
 
-        result, edited = self._records.in_turn(tenant, name, attempt)
-        if edited is not None and edited.told is not None:
-            self._tell(tenant, *edited.told)
+        result = self._records.in_turn(tenant, name, attempt)
         return VersionOf(model=result.model, version=self._records.all_tags(tenant, result.version))

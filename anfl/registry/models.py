@@ -12,8 +12,8 @@ from anfl.registry.clock import Clock
 from anfl.registry.edits import Edited, Edits
 from anfl.registry.entities import PROMPT_TAG, Model, Stage, Version
 from anfl.registry.errors import already_exists
-from anfl.registry.events import Tell
 from anfl.registry.leftovers import Leftovers
+from anfl.registry.outbox import Outbox
 from anfl.registry.records import Records, large_tag_puts
 from anfl.registry.table import LostRaceError, Put, until_won
 from anfl.registry.tags import arrange
@@ -25,11 +25,11 @@ class Models:
     Methods raise `anfl.problems.Problem` as MLflow's server would, and botocore's errors.
     """
 
-    def __init__(self, records: Records, edits: Edits, leftovers: Leftovers, *, tell: Tell, clock: Clock) -> None:
+    def __init__(self, records: Records, edits: Edits, outbox: Outbox, leftovers: Leftovers, *, clock: Clock) -> None:
         self._records = records
         self._edits = edits
         self._leftovers = leftovers
-        self._tell = tell
+        self._outbox = outbox
         self._table = records.table
         self._clock = clock
 
@@ -65,9 +65,10 @@ class Models:
 
         def attempt() -> None:
             try:
-                self._table.write(
+                self._outbox.commit(
                     *self._records.changed(tenant, model, before=None, change=change),
                     *large_tag_puts(tenant, model.id, None, arranged.spilled),
+                    letters=[events.model_created(tenant, model, tags or {}, at=moment)],
                 )
             except LostRaceError:
                 item = self._table.get(keys.model(tenant, name))
@@ -76,7 +77,6 @@ class Models:
                 raise _taken(name, existing=_is_prompt(item.get("tags", {})), new=_is_prompt(tags or {})) from None
 
         until_won(attempt)
-        self._tell(tenant, *events.model_created(model, tags or {}))
         return msgspec.structs.replace(model, tags=dict(tags or {}))
 
     def get(self, tenant: str, name: str) -> tuple[Model, list[Version]]:

@@ -22,9 +22,9 @@ class ModelTags:
         rules.model_name(name)
         rules.tag(key, value)
 
-        def edit(model: Model, _moment: int) -> Edited[Model] | None:
+        def edit(model: Model, moment: int) -> Edited[Model] | None:
             tagged, actions = put_tag(tenant, model, key, value)
-            return self._tagged(tenant, model, tagged, actions, key, value)
+            return self._tagged(tenant, model, tagged, actions, key, value, moment)
 
         self._edits.model(tenant, name, edit, by=by, action="model.tag.set")
 
@@ -36,14 +36,14 @@ class ModelTags:
         rules.model_name(name)
         rules.tag_key(key)
 
-        def edit(model: Model, _moment: int) -> Edited[Model] | None:
+        def edit(model: Model, moment: int) -> Edited[Model] | None:
             untagged, actions = drop_tag(tenant, model, key)
-            return self._tagged(tenant, model, untagged, actions, key, None)
+            return self._tagged(tenant, model, untagged, actions, key, None, moment)
 
         self._edits.model(tenant, name, edit, by=by, action="model.tag.deleted")
 
     def _tagged(
-        self, tenant: str, model: Model, tagged: Model, actions: list[Action], key: str, value: str | None
+        self, tenant: str, model: Model, tagged: Model, actions: list[Action], key: str, value: str | None, at: int
     ) -> Edited[Model] | None:
         if tagged == model and not actions:
             return None
@@ -52,7 +52,7 @@ class ModelTags:
             before={"tags": {key: self._records.tag_value(tenant, model, key)}},
             after={"tags": {key: value}},
             actions=actions,
-            told=events.prompt_tag(tagged, key, value) if events.is_prompt(tagged) else None,
+            letters=events.model_tag(tenant, tagged, key, value, at=at),
         )
 
 
@@ -70,9 +70,9 @@ class VersionTags:
         """
         rules.tag(key, value)
 
-        def edit(of: VersionOf, _moment: int) -> Edited[Version] | None:
+        def edit(of: VersionOf, moment: int) -> Edited[Version] | None:
             tagged, actions = put_tag(tenant, of.version, key, value)
-            return self._tagged(tenant, of, tagged, actions, key, value)
+            return self._tagged(tenant, of, tagged, actions, key, value, moment)
 
         self._edits.version(tenant, name, number, edit, by=by, action="version.tag.set")
 
@@ -83,14 +83,14 @@ class VersionTags:
         """
         rules.tag_key(key)
 
-        def edit(of: VersionOf, _moment: int) -> Edited[Version] | None:
+        def edit(of: VersionOf, moment: int) -> Edited[Version] | None:
             untagged, actions = drop_tag(tenant, of.version, key)
-            return self._tagged(tenant, of, untagged, actions, key, None)
+            return self._tagged(tenant, of, untagged, actions, key, None, moment)
 
         self._edits.version(tenant, name, number, edit, by=by, action="version.tag.deleted")
 
     def _tagged(
-        self, tenant: str, of: VersionOf, tagged: Version, actions: list[Action], key: str, value: str | None
+        self, tenant: str, of: VersionOf, tagged: Version, actions: list[Action], key: str, value: str | None, at: int
     ) -> Edited[Version] | None:
         if tagged == of.version and not actions:
             return None
@@ -99,5 +99,5 @@ class VersionTags:
             before={"tags": {key: self._records.tag_value(tenant, of.version, key)}},
             after={"tags": {key: value}},
             actions=actions,
-            told=events.version_tag(of.model, tagged.number, key, value),
+            letters=[events.version_tag(tenant, of.model, tagged.number, key, value, at=at)],
         )

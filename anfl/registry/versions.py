@@ -9,8 +9,9 @@ from anfl.registry.audit import Change
 from anfl.registry.clock import Clock
 from anfl.registry.edits import Edited, Edits
 from anfl.registry.entities import Stage, Verdict, Version, VersionOf
-from anfl.registry.events import Tell
+from anfl.registry.letters import request_for
 from anfl.registry.locations import Location, Locations, artifact_path, digest, hold, holder
+from anfl.registry.outbox import Outbox
 from anfl.registry.records import Records, large_tag_puts
 from anfl.registry.stages import Stages
 from anfl.registry.table import Condition, Delete, Put
@@ -24,11 +25,11 @@ class Versions:
     Methods raise `anfl.problems.Problem` as MLflow's server would, and botocore's errors.
     """
 
-    def __init__(self, records: Records, edits: Edits, stages: Stages, *, tell: Tell, clock: Clock) -> None:
+    def __init__(self, records: Records, edits: Edits, outbox: Outbox, stages: Stages, *, clock: Clock) -> None:
         self._records = records
         self._edits = edits
         self._stages = stages
-        self._tell = tell
+        self._outbox = outbox
         self._table = records.table
         self._locations = Locations(records.table)
         self._clock = clock
@@ -51,7 +52,7 @@ class Versions:
         """The next version of a model.
 
         :param location: where the artefacts lie (``source`` with references resolved).
-        :param check: the state of its validation, stored with it.
+        :param check: the state of its validation, stored with it; where that is pending, it is asked for.
         :param place: reads the place in the artefact store that this freezes (`ArtifactStore.place`); None where the
             artefacts lie elsewhere.
         :raises Problem: 404 for the model, 400.
@@ -101,19 +102,21 @@ class Versions:
                 "validation": None if check is None else str(check.status),
             }
             change = Change(by=by, at=moment, action="version.created", version=number, after=after)
-            self._table.write(
+            self._outbox.commit(
                 *self._records.changed(tenant, model, before=before, change=change),
                 self._records.put_version(tenant, version, before=None),
                 Put(key=keys.member(tenant, before.id, Stage.NONE, number)),
                 *large_tag_puts(tenant, before.id, number, arranged.spilled),
                 *checks,
                 *holds,
+                letters=[
+                    events.version_created(tenant, model, version, tags or {}, at=moment),
+                    *request_for(tenant, model, number, check, at=moment),
+                ],
             )
             return VersionOf(model=model, version=msgspec.structs.replace(version, tags=dict(tags or {})))
 
-        created = self._records.in_turn(tenant, name, attempt)
-        self._tell(tenant, *events.version_created(created.model, created.version, tags or {}))
-        return created
+        return self._records.in_turn(tenant, name, attempt)
 
     def get(self, tenant: str, name: str, number: int) -> VersionOf:
         """A version and its model.

@@ -21,12 +21,11 @@ from anfl.problems import Problem
 from anfl.registry import sources
 from anfl.registry.clock import now
 from anfl.registry.registry import build_registry
-from anfl.registry.requests import ValidationQueue
 from anfl.resources import PARTITION_KEY, SORT_KEY
 from local.aws.server import listen
 from services.model_registry.app import assemble
 
-TABLE, BUCKET, QUEUE = "registry", "artifacts", "validation"
+TABLE, BUCKET = "registry", "artifacts"
 ANYWHERE = "192.88.99.1"
 """Stands for every host of a webhook, as no test may look names up. (A retired anycast address: nobody answers.)"""
 
@@ -72,7 +71,6 @@ def main() -> None:
     endpoint = f"http://127.0.0.1:{aws.server_port}"
     dynamodb = session.client("dynamodb", endpoint_url=endpoint)
     s3 = session.client("s3", endpoint_url=endpoint)
-    sqs = session.client("sqs", endpoint_url=endpoint)
     dynamodb.create_table(
         TableName=TABLE,
         BillingMode="PAY_PER_REQUEST",
@@ -89,7 +87,6 @@ def main() -> None:
         build_registry(
             table=TABLE, dynamodb=dynamodb, bucket=BUCKET, s3=s3, resolver=lambda _host: [ANYWHERE], clock=clock
         ),
-        ValidationQueue(url=sqs.create_queue(QueueName=QUEUE)["QueueUrl"], client=sqs),
         verifier=TenantInToken(),
         check_source=any_source if options.any_source else sources.check_source,
     )

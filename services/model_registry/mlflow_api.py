@@ -198,7 +198,6 @@ class MlflowApi:
             place=None if path is None else partial(self._store.place, caller.tenant, path),
             by=caller.subject,
         )
-        self._validation.enqueue(caller.tenant, created)
         return _version(created)
 
     def _get_version(self, caller: Principal, given: Parameters, _address: Address) -> Answer:

@@ -15,7 +15,6 @@ from anfl.registry import audit
 from anfl.registry.audit import Broken, Change, Entry, Head
 from anfl.registry.entities import Stage
 from anfl.registry.registry import Registry
-from anfl.registry.requests import ValidationQueue
 from anfl.registry.trails import Page
 from services.model_registry.app import assemble
 from tests.unit.registry.conftest import TABLE, items, past_the_registry
@@ -268,8 +267,8 @@ def test_sixteen_who_change_one_model_at_once_leave_one_whole_chain(process: Cal
 
 
 @pytest.fixture(name="call")
-def _call(registry: Registry, queue: ValidationQueue) -> Caller:
-    return Caller(assemble(registry, queue, verifier=TenantInToken()))
+def _call(registry: Registry) -> Caller:
+    return Caller(assemble(registry, verifier=TenantInToken()))
 
 
 def test_the_api_gives_the_audit_in_pages(call: Caller) -> None:

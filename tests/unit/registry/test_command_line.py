@@ -9,7 +9,6 @@ from typer.testing import CliRunner, Result
 
 from anfl.cli.main import app
 from anfl.registry.registry import Registry
-from anfl.registry.requests import ValidationQueue
 from services.model_registry.app import assemble
 from tests.unit.registry.conftest import TABLE, items, past_the_registry
 from tests.unit.registry.test_governance import People
@@ -20,8 +19,8 @@ Run = Callable[..., Result]
 
 
 @pytest.fixture(name="run")
-def _run(registry: Registry, queue: ValidationQueue) -> Iterator[Run]:
-    with served(assemble(registry, queue, verifier=People())) as url:
+def _run(registry: Registry) -> Iterator[Run]:
+    with served(assemble(registry, verifier=People())) as url:
 
         def run(*arguments: str, by: str = "root") -> Result:
             options = ("--endpoint", url, "--token", f"acme.admin.{by}")

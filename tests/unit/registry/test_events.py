@@ -13,12 +13,13 @@ import urllib3
 
 from anfl.registry.deliveries import Delivered, Deliveries
 from anfl.registry.entities import PROMPT_TAG
-from anfl.registry.events import MAX_DATA_BYTES, REMEMBERED_SECONDS, Delivery, Events
-from anfl.registry.registry import Registry, build_registry
+from anfl.registry.letters import MAX_DATA_BYTES
+from anfl.registry.queues import REMEMBERED_SECONDS, Delivery
+from anfl.registry.registry import Registry
 from lambda_src.webhooks.handler import Function
-from tests.unit.registry.conftest import BUCKET, TABLE
+from tests.unit.registry.conftest import PUBLIC, Time, received
 from tests.unit.registry.test_models import SOURCE, version
-from tests.unit.registry.test_webhooks import PUBLIC, URL
+from tests.unit.registry.test_webhooks import URL
 
 ALL = [
     (entity, action)
@@ -37,65 +38,21 @@ ALL = [
 ]
 
 
-class Time:
-    """A clock that stands."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture(name="time")
-def _time() -> Time:
-    return Time()
-
-
-@pytest.fixture(name="events_url")
-def _events_url(sqs: Any) -> str:
-    dead = sqs.create_queue(QueueName="dead")["QueueUrl"]
-    arn = sqs.get_queue_attributes(QueueUrl=dead, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-    redrive = json.dumps({"deadLetterTargetArn": arn, "maxReceiveCount": 3})
-    return str(sqs.create_queue(QueueName="webhooks", Attributes={"RedrivePolicy": redrive})["QueueUrl"])
-
-
 @pytest.fixture(name="registry")
-def _registry(dynamodb: Any, s3: Any, sqs: Any, events_url: str, time: Time) -> Registry:
-    return build_registry(
-        table=TABLE,
-        dynamodb=dynamodb,
-        bucket=BUCKET,
-        s3=s3,
-        resolver=lambda _: [PUBLIC],
-        events=lambda webhooks: Events(webhooks, url=events_url, client=sqs, clock=time, monotonic=time),
-    )
+def _registry(process: Callable[..., Registry], time: Time) -> Registry:
+    return process(time)
 
 
 Receive = Callable[[], list[dict[str, Any]]]
 
 
 @pytest.fixture(name="receive")
-def _receive(sqs: Any, events_url: str) -> Receive:
-    """Takes all messages that are visible, as Lambda hands them over."""
+def _receive(registry: Registry, sqs: Any, events_url: str) -> Receive:
+    """Has the registry send its letters, and takes what came of them."""
 
     def receive() -> list[dict[str, Any]]:
-        records: list[dict[str, Any]] = []
-        while True:
-            answer = sqs.receive_message(
-                QueueUrl=events_url, MaxNumberOfMessages=10, AttributeNames=["ApproximateReceiveCount"]
-            )
-            if "Messages" not in answer:
-                return records
-            records += [
-                {
-                    "messageId": message["MessageId"],
-                    "receiptHandle": message["ReceiptHandle"],
-                    "body": message["Body"],
-                    "attributes": message["Attributes"],
-                }
-                for message in answer["Messages"]
-            ]
+        registry.outbox.deliver()
+        return received(sqs, events_url)
 
     return receive
 

@@ -17,7 +17,6 @@ from anfl.registry.approvals import OPEN, Approval, ApprovalStatus
 from anfl.registry.entities import Verdict, VerdictStatus
 from anfl.registry.policies import Policy, Requirement
 from anfl.registry.registry import Registry, build_registry
-from anfl.registry.requests import ValidationQueue
 from services.model_registry.app import assemble
 from tests.unit.registry.conftest import BUCKET, TABLE
 from tests.unit.registry.test_models import refused, version
@@ -281,8 +280,8 @@ def test_the_gate_opens_exactly_for_two_others(process: Callable[[], Registry], 
 
 
 @pytest.fixture(name="call")
-def _call(bert: Registry, queue: ValidationQueue) -> Caller:
-    return Caller(assemble(bert, queue, verifier=People()))
+def _call(bert: Registry) -> Caller:
+    return Caller(assemble(bert, verifier=People()))
 
 
 class People(TenantInToken):

@@ -108,6 +108,7 @@ def test_deleting_a_version_takes_its_aliases_tags_and_verdict_along(registry: R
     registry.verdicts.request("acme", registry.versions.get("acme", "bert", 2), by="ana")
     registry.aliases.set("acme", "bert", "champion", 2, by="ana")
     registry.versions.delete("acme", "bert", 2, by="ana")
+    registry.outbox.deliver()
     assert len(records(dynamodb)) == before
     model, latest = registry.models.get("acme", "bert")
     assert (model.aliases, [v.number for v in latest]) == ({}, [1])
