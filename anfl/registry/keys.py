@@ -52,7 +52,7 @@ webhooks                    get, list 1 r; create 2 r + 1 T; update, delete 1 r 
 audit                       2–3 r: whose name it is, the record, a page of 1 MB at most
 delete model                1 r + 1 T, then removal of what hung off it; interrupted, the tombstone's sweep finishes
 letters                     part of the change's T; once sent 1 w for up to 25, in the background; webhooks of a tenant
-                            1 r in ten seconds; what was left behind 1 r a process each 15-30 s, 2 r + 2 w if there is any
+                            1 r in ten seconds; what was left behind 1 r a process each 15-30 s, 2 r + 2 w if any
 search models               pages of 1 MB over the tenant's models by name, from the cursor; 1 r per 100 versions shown
 search versions             of named models: 1 r each + their versions; else pages of 1 MB over all of the tenant's
                             models and versions, sorted in memory

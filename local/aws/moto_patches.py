@@ -13,7 +13,8 @@ Worth giving upstream:
    which ``DescribeKey`` cannot read (`_create_key`); no back ends for ``DynamoDB::GlobalTable``, ``SQS::QueuePolicy``,
    ``KMS::ReplicaKey`` (`back_ends`).
 5. DynamoDB: a cancelled transaction replaces the table objects, so whoever holds one keeps the old (`_transact`);
-   its backup copies every item of the table, which makes a transaction as slow as the table is long.
+   its backup copies every item of the table, which makes a transaction as slow as the table is long. Answers take
+   milliseconds for each item: every attribute is looked up anew as the structure that it already is (`_attribute`).
 6. Core: every model instance ever made is kept for ``reset()``; a long-running server leaks them.
    Each request lists moto's folder and inspects a class again: caching doubles the throughput (`_core`).
 7. Lambda: ``invoke`` answers a failed function like a successful one without Docker (`_invoke`).
@@ -39,7 +40,9 @@ from moto.cloudformation.exceptions import ValidationError
 from moto.cloudformation.models import Stack
 from moto.core import config, responses, utils
 from moto.core.common_models import BaseModel, CloudFormationModel
+from moto.core.serialize import BaseJSONSerializer
 from moto.dynamodb.models import DynamoDBBackend
+from moto.dynamodb.models.dynamo_type import DynamoType
 from moto.dynamodb.models.table import Table
 from moto.kms.models import Key, kms_backends
 from moto.kms.responses import KmsResponse
@@ -242,6 +245,20 @@ def _dynamodb() -> None:
     _patch(DynamoDBBackend, "transact_write_items", transact_in_place)
     _patch(DynamoDBBackend, "update_item", update_copy)
     _patch(Table, "__deepcopy__", backup)
+    _patch(BaseJSONSerializer, "_serialize_type_structure", _attribute(BaseJSONSerializer._serialize_type_structure))
+
+
+def _attribute(serialize: Callable[..., None]) -> Callable[..., None]:
+    def structure(self: BaseJSONSerializer, serialized: Any, value: Any, shape: Any, key: str) -> None:  # noqa: ANN401
+        if shape.name == "AttributeValue" and isinstance(value, DynamoType):
+            nested = isinstance(value.value, (dict, list))
+            serialized[key] = value.to_regular_json() if nested else value.to_json()
+        elif shape.name == "AttributeValue" and isinstance(value, dict):
+            serialized[key] = value
+        else:
+            serialize(self, serialized, value, shape, key)
+
+    return structure
 
 
 def _shared_code(read: Callable[[Any], tuple[bytes, int, str, str]]) -> Callable[[Any], tuple[bytes, int, str, str]]:

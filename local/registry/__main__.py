@@ -22,6 +22,7 @@ from anfl.registry import sources
 from anfl.registry.clock import now
 from anfl.registry.registry import build_registry
 from anfl.resources import PARTITION_KEY, SORT_KEY
+from local.aws import moto_patches
 from local.aws.server import listen
 from services.model_registry.app import assemble
 
@@ -60,11 +61,18 @@ def any_source(source: str, *, tags: Mapping[str, str]) -> None:
     """Refuse nothing: MLflow's tests of its *store* name sources that its server never lets through."""
 
 
+def _no_function(
+    _region: str, name: str, _payload: bytes, _headers: dict[str, str]
+) -> tuple[int, dict[str, str], bytes]:
+    raise LookupError(f"there is no function {name}")
+
+
 def main() -> None:
     """Serve."""
     parser = argparse.ArgumentParser(prog="python -m local.registry", description=__doc__)
     parser.add_argument("--any-source", action="store_true", help="take local paths as sources of versions")
     options = parser.parse_args()
+    moto_patches.apply(invoke=_no_function, control="")
     aws = listen(0)
     threading.Thread(target=aws.serve_forever, daemon=True).start()
     session = boto3.session.Session(aws_access_key_id="test", aws_secret_access_key="test", region_name="us-east-1")  # noqa: S106
