@@ -62,7 +62,7 @@ test-infrastructure: $(BIN)/.ready node_modules/.ready ## Assertions and snapsho
 	@$(BIN)/pytest -q tests/infrastructure
 
 .PHONY: test-local
-test-local: $(BIN)/.ready node_modules/.ready bundle ## The embedded AWS, and what `make run` starts, driven over HTTP
+test-local: $(BIN)/.ready .venv-mlflow/.ready node_modules/.ready bundle ## The embedded AWS, and what `make run` starts, driven over HTTP
 	@$(BIN)/pytest -q tests/local
 
 .PHONY: test-mlflow

@@ -14,7 +14,7 @@ from anfl.registry.entities import PROMPT_TAG, Model, Stage, Version
 from anfl.registry.errors import already_exists
 from anfl.registry.leftovers import Leftovers
 from anfl.registry.outbox import Outbox
-from anfl.registry.records import Records, large_tag_puts
+from anfl.registry.records import Records, large_tag_puts, model_of
 from anfl.registry.table import LostRaceError, Put, until_won
 from anfl.registry.tags import arrange
 
@@ -74,7 +74,7 @@ class Models:
                 item = self._table.get(keys.model(tenant, name))
                 if item is None:  # another one's creation was under way, and came to nothing
                     raise
-                raise _taken(name, existing=_is_prompt(item.get("tags", {})), new=_is_prompt(tags or {})) from None
+                raise _taken(name, existing=events.is_prompt(model_of(item)), new=_is_prompt(tags or {})) from None
 
         until_won(attempt)
         return msgspec.structs.replace(model, tags=dict(tags or {}))

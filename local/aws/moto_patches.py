@@ -24,6 +24,7 @@ Worth giving upstream:
 9. Server: DynamoDB loses concurrent updates (`local.aws.server` serialises its requests).
 """
 
+import base64
 import copy
 import functools
 import json
@@ -250,15 +251,28 @@ def _dynamodb() -> None:
 
 def _attribute(serialize: Callable[..., None]) -> Callable[..., None]:
     def structure(self: BaseJSONSerializer, serialized: Any, value: Any, shape: Any, key: str) -> None:  # noqa: ANN401
-        if shape.name == "AttributeValue" and isinstance(value, DynamoType):
-            nested = isinstance(value.value, (dict, list))
-            serialized[key] = value.to_regular_json() if nested else value.to_json()
-        elif shape.name == "AttributeValue" and isinstance(value, dict):
-            serialized[key] = value
+        if shape.name == "AttributeValue" and isinstance(value, (dict, DynamoType)):
+            serialized[key] = _typed(value)
         else:
             serialize(self, serialized, value, shape, key)
 
     return structure
+
+
+def _typed(value: Any) -> dict[str, Any]:  # noqa: ANN401 - an attribute's value, as moto keeps it
+    """As DynamoDB's JSON has it: ``{type: value}``, bytes in base64."""
+    ((kind, inner),) = ((value.type, value.value),) if isinstance(value, DynamoType) else value.items()
+    match kind:
+        case "M":
+            return {kind: {name: _typed(each) for name, each in inner.items()}}
+        case "L":
+            return {kind: [_typed(each) for each in inner]}
+        case "B" if isinstance(inner, bytes):
+            return {kind: base64.b64encode(inner).decode()}
+        case "BS":
+            return {kind: [base64.b64encode(each).decode() if isinstance(each, bytes) else each for each in inner]}
+        case _:
+            return {kind: inner}
 
 
 def _shared_code(read: Callable[[Any], tuple[bytes, int, str, str]]) -> Callable[[Any], tuple[bytes, int, str, str]]:

@@ -8,7 +8,7 @@ import pytest
 
 from anfl.problems import Problem
 from anfl.registry import rules
-from anfl.registry.entities import Stage
+from anfl.registry.entities import PROMPT_TAG, Stage
 from anfl.registry.leftovers import Leftovers
 from anfl.registry.registry import Registry
 from tests.unit.registry.conftest import records
@@ -249,3 +249,17 @@ def test_what_another_process_changed_is_seen_at_once(registry: Registry, proces
     assert registry.models.get("acme", "bert")[1] == []
     assert version(other, "acme", "bert") == 1
     assert [v.number for v in registry.models.get("acme", "bert")[1]] == [1]
+
+
+def test_a_taken_name_says_by_what(registry: Registry) -> None:
+    prompt = {PROMPT_TAG: "true"}
+    registry.models.create("acme", "model", by="ana")
+    registry.models.create("acme", "prompt", tags=prompt, by="ana")
+    for name, tags, reason in (
+        ("model", {}, r"Registered Model \(name=model\) already exists"),
+        ("prompt", prompt, r"Prompt \(name=prompt\) already exists"),
+        ("model", prompt, "Tried to create a prompt with name 'model', but"),
+        ("prompt", {}, "Tried to create a registered model with name 'prompt', but"),
+    ):
+        with pytest.raises(Problem, match=reason):
+            registry.models.create("acme", name, tags=tags, by="ana")
