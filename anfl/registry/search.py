@@ -84,7 +84,8 @@ class Search:
         ordering.sort(found, orders, _version_field)
         rows, more = _take(found, offset=position.offset, limit=limit)
         next_token = _token(_Position(offset=position.offset + limit)) if more else None
-        return VersionPage(versions=rows, next_token=next_token)
+        shown = [VersionOf(model=of.model, version=self._records.all_tags(tenant, of.version)) for of in rows]
+        return VersionPage(versions=shown, next_token=next_token)
 
     def _matching_models(
         self, tenant: str, condition: Filter, *, descending: bool, after: str | None
@@ -133,22 +134,21 @@ class Search:
             )
         else:
             items = self._table.query(keys.versions(tenant))
+        tagged = {comparison.key for comparison in condition.comparisons if comparison.is_tag} | {PROMPT_TAG}
         found: list[VersionOf] = []
         prompts: set[str] = set()
         for item in items:
             version = version_of(item)
-            if version.model_id not in models:  # filtered by name, or of a model that is being deleted
+            model = models.get(version.model_id)
+            if model is None:  # filtered by name, or of a model that is being deleted
                 continue
-            version = self._records.all_tags(tenant, version)
+            if not tagged.isdisjoint(version.spilled):
+                version = self._records.all_tags(tenant, version)
             if version.tags.get(PROMPT_TAG) == "true":
                 prompts.add(version.model_id)
-            found.append(VersionOf(model=models[version.model_id], version=version))
-        return [
-            of
-            for of in found
-            if (condition.prompts or of.version.model_id not in prompts)
-            and condition.holds(_attributes(of), of.version.tags)
-        ]
+            if condition.holds(_attributes(model, version), version.tags):
+                found.append(VersionOf(model=model, version=version))
+        return [of for of in found if condition.prompts or of.version.model_id not in prompts]
 
     def _with_latest(self, tenant: str, models: Sequence[Model]) -> list[tuple[Model, list[Version]]]:
         wanted = {
@@ -185,10 +185,9 @@ def _prefix(condition: Filter) -> str:
     return longest if len(longest.encode()) <= keys.MAX_SORT_KEY_BYTES else ""
 
 
-def _attributes(of: VersionOf) -> dict[str, str | int | None]:
-    version = of.version
+def _attributes(model: Model, version: Version) -> dict[str, str | int | None]:
     return {
-        "name": of.model.name,
+        "name": model.name,
         "run_id": version.run_id,
         "source_path": version.source,
         "version_number": version.number,

@@ -225,7 +225,7 @@ def encode(item: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _decode(item: Mapping[str, Any]) -> Item:
-    return {name: _plain(value) for name, value in item.items()}
+    return {name: value["S"] if "S" in value else _plain(value) for name, value in item.items()}
 
 
 def _plain(typed: Mapping[str, Any]) -> Any:  # noqa: ANN401 - any attribute value

@@ -141,12 +141,18 @@ def started(command: tuple[str, ...], environment: Mapping[str, str], log: Path)
                 process.wait()
 
 
-def until(answers: Callable[[], bool], what: str, process: "subprocess.Popen[bytes] | None" = None) -> None:
+def until(
+    answers: Callable[[], bool],
+    what: str,
+    process: "subprocess.Popen[bytes] | None" = None,
+    *,
+    seconds: float = _START_SECONDS,
+) -> None:
     """Wait until ``what`` answers.
 
     :raises BenchmarkError: it does not, or has ended.
     """
-    deadline = time.monotonic() + _START_SECONDS
+    deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if process is not None and process.poll() is not None:
             raise BenchmarkError(f"{what} ended while it started.")

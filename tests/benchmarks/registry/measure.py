@@ -14,9 +14,9 @@ from tests.benchmarks.registry.filling import fill_mlflow, fill_service
 from tests.benchmarks.registry.servers import Server
 
 MODELS = 10_000
-ROUNDS = 60
+ROUNDS = 40
 WARM = 10
-SEARCHES = 5
+SEARCHES = 3
 
 
 def measure(*, report: Report, models: int = MODELS, rounds: int = ROUNDS) -> RegistryFigures:

@@ -83,7 +83,7 @@ def mlflow(database: Path, folder: Path, *, workers: int) -> Iterator[Server]:
     )  # fmt: skip
     with started(command, environment(), folder / f"mlflow-{workers}.log") as process:
         url = f"http://127.0.0.1:{port}"
-        until(lambda: httpx.get(f"{url}/health", trust_env=False).is_success, "MLflow's server", process)
+        until(lambda: httpx.get(f"{url}/health", trust_env=False).is_success, "MLflow's server", process, seconds=180)
         yield Server(url=url, process=process)
 
 
