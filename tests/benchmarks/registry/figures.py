@@ -46,6 +46,7 @@ class RegistryFigures(msgspec.Struct, frozen=True, kw_only=True):
     mlflow_version: str
     calls: list[Call]
     searches: list[Call]
+    """The service over a store in memory (`in_memory`), so no time of theirs is the store's."""
     processor: Processor
     memory: Memory
 

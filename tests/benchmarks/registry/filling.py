@@ -1,38 +1,20 @@
-"""The same models and versions in both stores, past their servers: over HTTP it would take longer than all the rest."""
+"""The same models and versions for both, past their servers: over HTTP it would take longer than all the rest."""
 
 import subprocess
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from itertools import batched
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from anfl.registry import keys
 from anfl.registry.entities import Model, Stage, Version
 from anfl.registry.records import item_of
-from anfl.registry.table import Item, encode
+from anfl.registry.table import Item
 from tests.benchmarks.errors import BenchmarkError
-from tests.benchmarks.http.node import REGISTRY, Aws
 from tests.benchmarks.registry.servers import PYTHON, environment
 
 VERSIONS = 3
 TEAMS = ("vision", "speech", "text", "tables")
 TENANT = "bench"
 _MOMENT = 1_700_000_000_000
-
-
-def fill_service(aws: Aws, models: int, done: Callable[[float], None]) -> None:
-    """Write records as the registry does (without audit, which no search reads)."""
-    client = aws.session.client("dynamodb", endpoint_url=aws.endpoint)
-    batches = list(batched(_items(models), 25, strict=False))
-
-    def write(batch: tuple[Item, ...]) -> None:
-        requests: Any = [{"PutRequest": {"Item": encode(item)}} for item in batch]
-        client.batch_write_item(RequestItems={REGISTRY["REGISTRY_TABLE"]: requests})
-
-    with ThreadPoolExecutor(2) as threads:
-        for number, _ in enumerate(threads.map(write, batches)):
-            done(number / len(batches))
 
 
 def fill_mlflow(database: Path, models: int) -> None:
@@ -55,7 +37,8 @@ def fill_mlflow(database: Path, models: int) -> None:
         raise BenchmarkError(f"MLflow's database cannot be filled: {filled.stderr[-2000:]}")
 
 
-def _items(models: int) -> Iterator[Item]:
+def rows(models: int) -> Iterator[Item]:
+    """Records as the registry writes them (without audit, which no search reads)."""
     for index in range(models):
         name, moment = f"model-{index:05}", _MOMENT + index
         model = Model(

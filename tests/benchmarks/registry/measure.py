@@ -10,13 +10,13 @@ from tests.benchmarks.progress import Report
 from tests.benchmarks.registry import servers
 from tests.benchmarks.registry.calls import Timed, client, searches, small, timed
 from tests.benchmarks.registry.figures import Call, Memory, Processor, RegistryFigures
-from tests.benchmarks.registry.filling import fill_mlflow, fill_service
+from tests.benchmarks.registry.filling import fill_mlflow
 from tests.benchmarks.registry.servers import Server
 
 MODELS = 10_000
-ROUNDS = 40
+ROUNDS = 25
 WARM = 10
-SEARCHES = 3
+SEARCHES = 7
 
 
 def measure(*, report: Report, models: int = MODELS, rounds: int = ROUNDS) -> RegistryFigures:
@@ -31,20 +31,16 @@ def measure(*, report: Report, models: int = MODELS, rounds: int = ROUNDS) -> Re
         report("fill", 0)
         fill_mlflow(database, models)
         storage = stack.enter_context(aws(folder))
-        fill_service(storage, models, lambda share: report("fill", share))
         report("fill", 1)
         with servers.service(storage, folder, workers=1) as ours, servers.mlflow(database, folder, workers=1) as theirs:
             calls = _calls(ours, theirs, rounds, report)
-            found = [
-                _call(
-                    name,
-                    timed(ours, [request] * SEARCHES, stored=True),
-                    timed(theirs, [request] * SEARCHES, stored=False),
-                )
-                for name, request in searches(models)
-            ]
-            report("searches", 1)
             processor = _processor(ours, theirs, rounds)
+            with servers.in_memory(models, folder) as searched:
+                found = [
+                    _call(name, *(timed(server, [request] * SEARCHES, stored=False) for server in (searched, theirs)))
+                    for name, request in searches(models)
+                ]
+            report("searches", 1)
         workers = usable_cores()
         with (
             servers.service(storage, folder, workers=workers) as ours,

@@ -71,6 +71,17 @@ def service(aws: Aws, folder: Path, *, workers: int) -> Iterator[Server]:
 
 
 @contextlib.contextmanager
+def in_memory(models: int, folder: Path) -> Iterator[Server]:
+    """Start the model registry over a store in its own memory, filled."""
+    port, *_ = free_ports(1)
+    command = (str(REPOSITORY / ".venv" / "bin" / "python"), "-m", "tests.benchmarks.registry.in_memory")
+    with started((*command, str(port), str(models)), isolated(), folder / "in-memory.log") as process:
+        url = f"http://127.0.0.1:{port}"
+        until(lambda: httpx.get(f"{url}/health/ready", trust_env=False).is_success, "the service", process, seconds=180)
+        yield Server(url=url, process=process, headers={"Authorization": "Bearer bench"})
+
+
+@contextlib.contextmanager
 def mlflow(database: Path, folder: Path, *, workers: int) -> Iterator[Server]:
     """Start MLflow's server over a SQLite file.
 
