@@ -148,3 +148,27 @@ def test_a_token_of_another_filter_is_no_error(filled: Registry) -> None:
     for where in ("name LIKE 'a%'", "name LIKE 'z%'"):
         for order in ("name", "name DESC"):
             filled.search.models("acme", where=where, order_by=[order], limit=3, token=page.next_token)
+
+
+@pytest.mark.parametrize("value", ['"', "\\", "\u00e9\u2028", "</", "\x01", "it''s"], ids=ascii)
+def test_what_a_glance_leaves_out_does_not_match(registry: Registry, value: str) -> None:
+    """Records are compared as they are stored before they are read: whatever JSON makes of the text."""
+    stored = value.replace("''", "'")
+    registry.models.create("acme", "bert", tags={"a/b c": stored}, by="ana")
+    registry.models.create("acme", "other", tags={"k": "v"}, by="ana")
+    version(registry, "acme", "bert", tags={"a/b c": stored}, run_id=stored)
+    version(registry, "acme", "other")
+    models = registry.search.models("acme", where=f"tags.`a/b c` = '{value}'", order_by=[], limit=9, token=None).models
+    assert [model.name for model, _ in models] == ["bert"]
+    for where in (f"run_id = '{value}'", f"tags.`a/b c` = '{value}'"):
+        found = registry.search.versions("acme", where=where, order_by=[], limit=9, token=None).versions
+        assert [of.model.name for of in found] == ["bert"]
+
+
+def test_a_large_tag_is_found(registry: Registry) -> None:
+    registry.models.create("acme", "bert", tags={"k": "x" * 9_000}, by="ana")
+    version(registry, "acme", "bert", tags={"k": "y" * 9_000})
+    for search, value in ((registry.search.models, "x"), (registry.search.versions, "y")):
+        for operator in ("=", "LIKE"):
+            page = search("acme", where=f"tags.k {operator} '{value * 9_000}'", order_by=[], limit=9, token=None)
+            assert len(getattr(page, "models", None) or getattr(page, "versions", [])) == 1
