@@ -259,20 +259,15 @@ def _attribute(serialize: Callable[..., None]) -> Callable[..., None]:
     return structure
 
 
-def _typed(value: Any) -> dict[str, Any]:  # noqa: ANN401 - an attribute's value, as moto keeps it
+def _typed(value: Any) -> Any:  # noqa: ANN401 - an attribute's value, as moto keeps it
     """As DynamoDB's JSON has it: ``{type: value}``, bytes in base64."""
-    ((kind, inner),) = ((value.type, value.value),) if isinstance(value, DynamoType) else value.items()
-    match kind:
-        case "M":
-            return {kind: {name: _typed(each) for name, each in inner.items()}}
-        case "L":
-            return {kind: [_typed(each) for each in inner]}
-        case "B" if isinstance(inner, bytes):
-            return {kind: base64.b64encode(inner).decode()}
-        case "BS":
-            return {kind: [base64.b64encode(each).decode() if isinstance(each, bytes) else each for each in inner]}
-        case _:
-            return {kind: inner}
+    if isinstance(value, DynamoType):
+        return {value.type: _typed(value.value)}
+    if isinstance(value, dict):
+        return {name: _typed(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_typed(inner) for inner in value]
+    return base64.b64encode(value).decode() if isinstance(value, bytes) else value
 
 
 def _shared_code(read: Callable[[Any], tuple[bytes, int, str, str]]) -> Callable[[Any], tuple[bytes, int, str, str]]:
