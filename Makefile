@@ -62,7 +62,7 @@ test-infrastructure: $(BIN)/.ready node_modules/.ready ## Assertions and snapsho
 	@$(BIN)/pytest -q tests/infrastructure
 
 .PHONY: test-local
-test-local: $(BIN)/.ready node_modules/.ready bundle ## The embedded AWS, and what `make run` starts, driven over HTTP
+test-local: $(BIN)/.ready .venv-mlflow/.ready node_modules/.ready bundle ## The embedded AWS, and what `make run` starts, driven over HTTP
 	@$(BIN)/pytest -q tests/local
 
 .PHONY: test-mlflow
@@ -138,7 +138,7 @@ docs-publish: which-env $(BIN)/.ready ## Bring the site to CloudFront (ENV=prod)
 	@$(BIN)/python -m documentation publish --env $(ENV)
 
 .PHONY: bench
-bench: $(BIN)/.ready bundle ## Measure: import times of the functions, the vector store beside raw hnswlib (BENCH_DATA=folder)
+bench: $(BIN)/.ready .venv-mlflow-server/.ready bundle ## Measure: import times of the functions, the vector store beside raw hnswlib, the registry beside MLflow's server (BENCH_DATA=folder)
 	@BENCH_DATA="$(BENCH_DATA)" $(BIN)/python -m tests.benchmarks
 
 .PHONY: fault
@@ -167,7 +167,7 @@ lock: $(UV) ## Compile the requirement files after a change to a .in file
 .PHONY: clean
 clean: ## Remove everything that make built (a running `make run` is stopped first)
 	@[ ! -x $(BIN)/anfl ] || $(BIN)/anfl down >/dev/null 2>&1 || true
-	@rm -rf .venv .venv-mlflow .tools node_modules build cdk.out .anfl anfl/vectors/engine/libnative.so .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
+	@rm -rf .venv .venv-mlflow .venv-mlflow-server .tools node_modules build cdk.out .anfl anfl/vectors/engine/libnative.so .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
 
 .PHONY: which-env
 which-env:
@@ -207,3 +207,9 @@ node_modules/.ready: package.json package-lock.json $(BIN)/.ready
 # Synthesis says so itself where a bundle is missing; looking at each of them takes a second that it need not wait for.
 build/.bundled: $(BIN)/.ready $(shell find anfl bundling lambda_src -name '*.py' -o -name '*.cpp' -o -name 'requirements.txt')
 	@$(MAKE) --no-print-directory bundle
+
+.venv-mlflow-server/.ready: $(UV) tests/benchmarks/registry/requirements.txt .python-version
+	@echo "Setting up MLflow's server …"
+	@[ -x .venv-mlflow-server/bin/python ] || $(UV) venv --quiet --python $(PYTHON_VERSION) .venv-mlflow-server
+	@$(UV) pip sync --quiet --python .venv-mlflow-server/bin/python --require-hashes tests/benchmarks/registry/requirements.txt
+	@touch $@

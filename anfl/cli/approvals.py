@@ -64,60 +64,29 @@ def list_requests(
     print_table(rows, columns, empty="Nothing was asked yet.")
 
 
-@app.command()
-def approve(
-    name: Name,
-    approval: Request,
-    comment: Comment = None,
-    endpoint: Endpoint = None,
-    token: Token = None,
-    role: Role = None,
-    as_json: Json = False,
-) -> None:
-    """Agree to what somebody else asked."""
-    _print(_decide(name, approval, "approve", comment, endpoint, token, role), as_json=as_json)
+def _decision(step: str, about: str) -> None:
+    """Add the command ``step``, which takes a decision on a request."""
+
+    def decide(
+        name: Name,
+        approval: Request,
+        comment: Comment = None,
+        endpoint: Endpoint = None,
+        token: Token = None,
+        role: Role = None,
+        as_json: Json = False,
+    ) -> None:
+        path = f"{_model(name)}/approvals/{quote(approval, safe='')}/{step}"
+        with resolve(endpoint, token, role=role).connect() as client:
+            answer = client.json("POST", path, body={"comment": comment})
+        _print(answer, as_json=as_json)
+
+    app.command(step, help=about)(decide)
 
 
-@app.command()
-def reject(
-    name: Name,
-    approval: Request,
-    comment: Comment = None,
-    endpoint: Endpoint = None,
-    token: Token = None,
-    role: Role = None,
-    as_json: Json = False,
-) -> None:
-    """Refuse what somebody else asked, also when it was approved."""
-    _print(_decide(name, approval, "reject", comment, endpoint, token, role), as_json=as_json)
-
-
-@app.command()
-def withdraw(
-    name: Name,
-    approval: Request,
-    comment: Comment = None,
-    endpoint: Endpoint = None,
-    token: Token = None,
-    role: Role = None,
-    as_json: Json = False,
-) -> None:
-    """Take one's own request back."""
-    _print(_decide(name, approval, "withdraw", comment, endpoint, token, role), as_json=as_json)
-
-
-def _decide(
-    name: str,
-    approval: str,
-    step: str,
-    comment: str | None,
-    endpoint: str | None,
-    token: str | None,
-    role: str | None,
-) -> dict[str, Any]:
-    path = f"{_model(name)}/approvals/{quote(approval, safe='')}/{step}"
-    with resolve(endpoint, token, role=role).connect() as client:
-        return dict(client.json("POST", path, body={"comment": comment}))
+_decision("approve", "Agree to what somebody else asked.")
+_decision("reject", "Refuse what somebody else asked, also when it was approved.")
+_decision("withdraw", "Take one's own request back.")
 
 
 def _print(approval: dict[str, Any], *, as_json: bool) -> None:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,7 +14,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 from anfl.cli import approvals, audit, policies, signing
 from anfl.cli.artefacts import artefacts_at
 from anfl.cli.downloads import ARTIFACTS, fetch, files_at, place_of
-from anfl.cli.errors import CliError, ExitCode
+from anfl.cli.errors import TOLD, CliError, ExitCode
 from anfl.cli.options import Endpoint, Json, Role, Token
 from anfl.cli.output import console, errors, print_json, print_table
 from anfl.cli.target import Target, resolve
@@ -58,11 +59,12 @@ def register(
     target = resolve(endpoint, token, role=role)
     with target.connect() as client:
         _create_if_absent(client, name)
-        _upload(target, {f"{folder}/{relative}": file for relative, file in files.items()}, quiet=as_json)
         body = {"name": name, "source": f"mlflow-artifacts:/{folder}"}
         if description:
             body["description"] = description
-        version = client.json("POST", f"{_API}/model-versions/create", body=body)["model_version"]
+        with _removed_unless_registered(client, folder):
+            _upload(target, {f"{folder}/{relative}": file for relative, file in files.items()}, quiet=as_json)
+            version = client.json("POST", f"{_API}/model-versions/create", body=body)["model_version"]
         if not as_json:
             console.print(f"Registered {name} version {version['version']} ({len(files)} files).")
         verdict = _await_verdict(client, name, version["version"], wait) if wait else None
@@ -231,6 +233,20 @@ def _upload(target: Target, files: dict[str, Path], *, quiet: bool) -> None:
             client = small if size <= _GATEWAY_LIMIT else large
             content = _chunks(file, lambda sent: progress.advance(task, sent))
             client.send("PUT", f"{ARTIFACTS}/{quote(place)}", content=content, headers={"content-length": str(size)})
+
+
+@contextmanager
+def _removed_unless_registered(client: Client, folder: str) -> Iterator[None]:
+    """What was uploaded goes again where no version comes of it; what a version names the service keeps."""
+    try:
+        yield
+    except (Exception, KeyboardInterrupt) as error:
+        with suppress(*TOLD):
+            client.send("DELETE", f"{ARTIFACTS}/{quote(folder)}")
+        if isinstance(error, KeyboardInterrupt):
+            message = "Interrupted: what was uploaded is removed, unless its version was registered already."
+            raise CliError(message, exit_code=ExitCode.INTERRUPTED) from None
+        raise
 
 
 def _chunks(file: Path, sent: Callable[[int], None]) -> Iterator[bytes]:

@@ -21,6 +21,8 @@ pk                        sk                               item
 ``{t}#audit#{chain}``     ``{sequence}``                   an entry of the audit (`anfl.registry.audit`), never changed
 ``{t}#chains``            ``{hash of name}#{id}``          which model had which name, also when it is deleted
 ``{t}#chains``            ``tenant``                       end of the chain of what concerns no single model
+``#outbox``               ``{moment}#{uuid}``              a letter that is still to be sent (`anfl.registry.outbox`)
+``#sweeper``              ``lease``                        until when one process alone sends what others left behind
 ========================  ===============================  =======================================================
 
 ``t`` is the tenant (no ``#`` in it): a caller reaches only keys that begin with its own. ``id`` is a uuid, ``number``
@@ -49,6 +51,8 @@ upload, presigned upload    2 r + 1 w (1 r + 0 w); presigned download and downlo
 webhooks                    get, list 1 r; create 2 r + 1 T; update, delete 1 r + 1 T
 audit                       2–3 r: whose name it is, the record, a page of 1 MB at most
 delete model                1 r + 1 T, then removal of what hung off it; interrupted, the tombstone's sweep finishes
+letters                     part of the change's T; once sent 1 w for up to 25, in the background; webhooks of a tenant
+                            1 r in ten seconds; what was left behind 1 r a process each 15-30 s, 2 r + 2 w if any
 search models               pages of 1 MB over the tenant's models by name, from the cursor; 1 r per 100 versions shown
 search versions             of named models: 1 r each + their versions; else pages of 1 MB over all of the tenant's
                             models and versions, sorted in memory
@@ -71,6 +75,8 @@ Key = dict[str, str]
 LARGEST_NUMBER = 9_999_999_999
 MAX_SORT_KEY_BYTES = 1024
 """DynamoDB's limit."""
+OUTBOX = "#outbox"
+"""Partition of letters that are still to be sent, of all tenants."""
 APPROVALS = "approval#"
 """Prefix of requests for approval among what hangs off a model."""
 
@@ -242,3 +248,13 @@ def location(tenant: str, path: str) -> Key:
 def digest(tenant: str, path: str) -> Key:
     """The digest of an uploaded file."""
     return _key(f"{tenant}#digests", path)
+
+
+def letter(at: int, letter_id: str) -> Key:
+    """A letter that is still to be sent, in the order in which they were promised; ``at`` in milliseconds."""
+    return _key(OUTBOX, f"{at:013d}#{letter_id}")
+
+
+def sweeper() -> Key:
+    """The lease of the process that sends what others left behind."""
+    return _key("#sweeper", "lease")

@@ -5,20 +5,25 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from anfl.registry import webhook_rules
+from anfl.registry.aliases import Aliases
 from anfl.registry.approvals import Approvals
 from anfl.registry.artifact_store import ArtifactStore
 from anfl.registry.artifacts import Artifacts
 from anfl.registry.clock import Clock, now
 from anfl.registry.deliveries import Deliveries
-from anfl.registry.events import Tell, nobody
+from anfl.registry.edits import Edits
 from anfl.registry.gate import Gate
+from anfl.registry.leftovers import Leftovers
 from anfl.registry.models import Models
+from anfl.registry.outbox import Courier, Outbox
 from anfl.registry.policies import Defaults, Policies
 from anfl.registry.records import Records
 from anfl.registry.search import Search
 from anfl.registry.signatures import Signatures
 from anfl.registry.signing_keys import SigningKeys
+from anfl.registry.stages import Stages
 from anfl.registry.table import Table
+from anfl.registry.tagging import ModelTags, VersionTags
 from anfl.registry.trails import Trails
 from anfl.registry.verdicts import Verdicts
 from anfl.registry.versions import Versions
@@ -37,6 +42,10 @@ class Registry:
     records: Records
     models: Models
     versions: Versions
+    model_tags: ModelTags
+    version_tags: VersionTags
+    aliases: Aliases
+    stages: Stages
     verdicts: Verdicts
     policies: Policies
     approvals: Approvals
@@ -51,6 +60,7 @@ class Registry:
     deliveries: Deliveries
     trails: Trails
     """The audit."""
+    outbox: Outbox
 
 
 def build_registry(
@@ -62,28 +72,34 @@ def build_registry(
     resolver: Resolver = webhook_rules.resolve,
     clock: Clock = now,
     policies: Defaults | None = None,
-    events: Callable[[Webhooks], Tell] | None = None,
+    courier: Callable[[Webhooks], Courier] | None = None,
 ) -> Registry:
     """The registry over a table and a bucket.
 
     :param resolver: finds the addresses of webhooks' hosts.
     :param policies: those of the deployment, by alias.
-    :param events: makes what is told of events, from the webhooks that may want them; None: nobody is told.
+    :param courier: brings letters away, given the webhooks that may want them; None: changes have no letters.
     """
     records = Records(Table(name=table, client=dynamodb))
-    verdicts = Verdicts(records, milliseconds=clock)
+    webhooks = Webhooks(records.table, resolver=resolver, clock=clock)
+    outbox = Outbox(records.table, None if courier is None else courier(webhooks), clock=clock)
+    verdicts = Verdicts(records, outbox, milliseconds=clock)
     own_policies = Policies(records.table, defaults=policies, clock=clock)
     approvals = Approvals(records, own_policies, clock=clock)
     signing_keys = SigningKeys(records.table, clock=clock)
     signatures = Signatures(records, signing_keys, clock=clock)
-    webhooks = Webhooks(records.table, resolver=resolver, clock=clock)
-    tell = nobody if events is None else events(webhooks)
+    edits = Edits(records, outbox, clock=clock)
+    stages = Stages(records, clock=clock)
     gate = Gate(policies=own_policies, verdicts=verdicts, approvals=approvals, signatures=signatures)
     artifacts = Artifacts(bucket=bucket, client=s3)
     return Registry(
         records=records,
-        models=Models(records, gate=gate, tell=tell, clock=clock),
-        versions=Versions(records, tell=tell, clock=clock),
+        models=Models(records, edits, outbox, Leftovers(records.table), clock=clock),
+        versions=Versions(records, edits, outbox, stages, clock=clock),
+        model_tags=ModelTags(records, edits),
+        version_tags=VersionTags(records, edits),
+        aliases=Aliases(records, edits, outbox, gate=gate, clock=clock),
+        stages=stages,
         verdicts=verdicts,
         policies=own_policies,
         approvals=approvals,
@@ -94,5 +110,6 @@ def build_registry(
         artifacts=artifacts,
         store=ArtifactStore(artifacts, records.table),
         webhooks=webhooks,
+        outbox=outbox,
         deliveries=Deliveries(resolver=resolver),
     )

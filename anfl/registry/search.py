@@ -6,9 +6,9 @@ offset, as MLflow's own server does; neither promises a snapshot.
 
 import base64
 import binascii
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -20,6 +20,7 @@ from anfl.registry.records import Records, model_of, sort_of, version_of
 from anfl.resources import PARTITION_KEY, SORT_KEY
 
 Row = TypeVar("Row")
+_NONE_SPILLED = '"spilled":[]'
 
 
 class _Position(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -84,7 +85,8 @@ class Search:
         ordering.sort(found, orders, _version_field)
         rows, more = _take(found, offset=position.offset, limit=limit)
         next_token = _token(_Position(offset=position.offset + limit)) if more else None
-        return VersionPage(versions=rows, next_token=next_token)
+        shown = [VersionOf(model=of.model, version=self._records.all_tags(tenant, of.version)) for of in rows]
+        return VersionPage(versions=shown, next_token=next_token)
 
     def _matching_models(
         self, tenant: str, condition: Filter, *, descending: bool, after: str | None
@@ -120,35 +122,44 @@ class Search:
                 return
             after = None
         partition = keys.models(tenant)
+        can_hold = _glance(condition)
         for item in self._table.query(partition, prefix=prefix, descending=descending, after=after):
-            yield model_of(item)
+            if can_hold(item["document"]):
+                yield model_of(item)
 
     def _matching_versions(self, tenant: str, condition: Filter) -> list[VersionOf]:
-        models = {model.id: model for model in self._candidates(tenant, condition, descending=False, after=None)}
-        if _named(condition) is not None:
-            items: Iterable[dict[str, object]] = (
+        names = _named(condition)
+        if names is None:
+            models = {item["id"]: item for item in self._table.query(keys.models(tenant), prefix=_prefix(condition))}
+            items: Iterable[dict[str, Any]] = self._table.query(keys.versions(tenant))
+        else:
+            usable = [name for name in names if name and len(name.encode()) <= keys.MAX_SORT_KEY_BYTES]
+            found_models = self._table.get_many([keys.model(tenant, name) for name in usable])
+            models = {item["id"]: item for item in found_models.values()}
+            items = (
                 item
                 for model_id in models
                 for item in self._table.query(keys.versions(tenant), prefix=keys.versions_of(model_id))
             )
-        else:
-            items = self._table.query(keys.versions(tenant))
+        can_hold = _glance(condition)
+        tagged = {comparison.key for comparison in condition.comparisons if comparison.is_tag} | {PROMPT_TAG}
         found: list[VersionOf] = []
         prompts: set[str] = set()
         for item in items:
-            version = version_of(item)
-            if version.model_id not in models:  # filtered by name, or of a model that is being deleted
+            if not can_hold(item["document"]) and PROMPT_TAG not in item["document"]:
                 continue
-            version = self._records.all_tags(tenant, version)
+            version = version_of(item)
+            named = models.get(version.model_id)
+            if named is None:  # filtered by name, or of a model that is being deleted
+                continue
+            model = model_of(named)
+            if not tagged.isdisjoint(version.spilled):
+                version = self._records.all_tags(tenant, version)
             if version.tags.get(PROMPT_TAG) == "true":
                 prompts.add(version.model_id)
-            found.append(VersionOf(model=models[version.model_id], version=version))
-        return [
-            of
-            for of in found
-            if (condition.prompts or of.version.model_id not in prompts)
-            and condition.holds(_attributes(of), of.version.tags)
-        ]
+            if condition.holds(_attributes(model, version), version.tags):
+                found.append(VersionOf(model=model, version=version))
+        return [of for of in found if condition.prompts or of.version.model_id not in prompts]
 
     def _with_latest(self, tenant: str, models: Sequence[Model]) -> list[tuple[Model, list[Version]]]:
         wanted = {
@@ -178,6 +189,31 @@ def _named(condition: Filter) -> set[str] | None:
     return names
 
 
+def _glance(condition: Filter) -> Callable[[str], bool]:
+    """Whether a filter can hold for a record, by its document as it is stored: most are never decoded."""
+    anyhow: list[str] = []
+    unless_spilled: list[str] = []
+    for comparison in condition.comparisons:
+        texts = anyhow
+        if comparison.is_tag:
+            anyhow.append(_quoted(comparison.key))  # also where the value stands elsewhere
+            texts = unless_spilled
+        if comparison.operator == "=" and (comparison.is_tag or comparison.key in ("run_id", "source_path")):
+            texts.append(_quoted(str(comparison.value)))
+
+    def can_hold(document: str) -> bool:
+        if not all(text in document for text in anyhow):
+            return False
+        return all(text in document for text in unless_spilled) or _NONE_SPILLED not in document
+
+    return can_hold
+
+
+def _quoted(text: str) -> str:
+    """A text as it stands in a document."""
+    return msgspec.json.encode(text).decode()
+
+
 def _prefix(condition: Filter) -> str:
     """What every matching name begins with."""
     prefixes = (str(c.value).split("%")[0].split("_")[0] for c in condition.on("name", ("LIKE",)))
@@ -185,10 +221,9 @@ def _prefix(condition: Filter) -> str:
     return longest if len(longest.encode()) <= keys.MAX_SORT_KEY_BYTES else ""
 
 
-def _attributes(of: VersionOf) -> dict[str, str | int | None]:
-    version = of.version
+def _attributes(model: Model, version: Version) -> dict[str, str | int | None]:
     return {
-        "name": of.model.name,
+        "name": model.name,
         "run_id": version.run_id,
         "source_path": version.source,
         "version_number": version.number,

@@ -11,10 +11,10 @@ from urllib.parse import SplitResult, unquote, unquote_plus, urlsplit
 
 from anfl.problems import Problem
 from anfl.registry import rules
+from anfl.registry.aliases import Aliases
 from anfl.registry.entities import PROMPT_TAG
 from anfl.registry.errors import invalid_parameter
 from anfl.registry.locations import SCHEME
-from anfl.registry.models import Models
 from anfl.registry.records import Records
 
 PROXY_PATHS = ("/api/2.0/mlflow-artifacts/artifacts/", "/ajax-api/2.0/mlflow-artifacts/artifacts/")
@@ -50,7 +50,7 @@ def check_source(source: str, *, tags: Mapping[str, str]) -> None:
         )
 
 
-def locate(source: str, *, tenant: str, records: Records, models: Models, hosts: frozenset[str]) -> str:
+def locate(source: str, *, tenant: str, records: Records, aliases: Aliases, hosts: frozenset[str]) -> str:
     """The location behind ``source``: itself, unless it refers to another version or to this registry's own proxy.
 
     :param hosts: names (with port) under which this registry's artefact proxy is reached.
@@ -69,7 +69,7 @@ def locate(source: str, *, tenant: str, records: Records, models: Models, hosts:
         number = rules.version_number(match["version"])
         return records.version(tenant, match["name"], number).version.location
     if match := _MODEL_ALIAS.fullmatch(path):
-        return models.by_alias(tenant, match["name"], match["alias"]).version.location
+        return aliases.version(tenant, match["name"], match["alias"]).version.location
     raise invalid_parameter(
         f"Unable to fetch model from model URI source artifact location '{source}'. Write models:/<name>/<version> or"
         " models:/<name>@<alias>.",

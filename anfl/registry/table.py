@@ -4,10 +4,9 @@ import random
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from boto3.dynamodb.types import Binary, TypeDeserializer, TypeSerializer
+from boto3.dynamodb.types import TypeSerializer
 from botocore.exceptions import ClientError
 
 from anfl.registry.errors import contended
@@ -24,7 +23,6 @@ _BATCH_GET = 100
 _BATCH_WRITE = 25
 _RETRY_SECONDS = 25.0
 _serialize = TypeSerializer().serialize
-_deserialize = TypeDeserializer().deserialize
 
 
 class LostRaceError(Exception):
@@ -96,13 +94,13 @@ class Table:
 
     def get(self, key: Key) -> Item | None:
         """One item."""
-        answer = self._client.get_item(TableName=self._name, Key=_encode(key), ConsistentRead=True)
+        answer = self._client.get_item(TableName=self._name, Key=encode(key), ConsistentRead=True)
         return _decode(answer["Item"]) if "Item" in answer else None
 
     def get_many(self, keys: Sequence[Key]) -> dict[tuple[str, str], Item]:
         """Items by ``(pk, sk)``, those that exist. One call per 100 keys."""
         found: dict[tuple[str, str], Item] = {}
-        distinct = list({(key[PARTITION_KEY], key[SORT_KEY]): _encode(key) for key in keys}.values())
+        distinct = list({(key[PARTITION_KEY], key[SORT_KEY]): encode(key) for key in keys}.values())
         waiting = [distinct[start : start + _BATCH_GET] for start in range(0, len(distinct), _BATCH_GET)]
         pause = 0.02
         while waiting:
@@ -136,7 +134,7 @@ class Table:
             values[":s"] = {"S": prefix}
         arguments: dict[str, Any] = {"Limit": limit} if limit else {}
         if after is not None:
-            arguments["ExclusiveStartKey"] = _encode({PARTITION_KEY: partition, SORT_KEY: after})
+            arguments["ExclusiveStartKey"] = encode({PARTITION_KEY: partition, SORT_KEY: after})
         while True:
             page = self._client.query(
                 TableName=self._name,
@@ -160,7 +158,7 @@ class Table:
         try:
             if len(actions) == 1 and isinstance(actions[0], Put):
                 put = actions[0]
-                self._client.put_item(TableName=self._name, Item=_encode(put.key | put.item), **put.condition.clause())
+                self._client.put_item(TableName=self._name, Item=encode(put.key | put.item), **put.condition.clause())
             else:
                 self._client.transact_write_items(TransactItems=[self._transactional(action) for action in actions])
         except ClientError as error:
@@ -170,7 +168,7 @@ class Table:
 
     def remove(self, keys: Iterable[Key]) -> None:
         """Remove items that nobody will write again; absent ones are fine."""
-        waiting = [{"DeleteRequest": {"Key": _encode(key)}} for key in keys]
+        waiting = [{"DeleteRequest": {"Key": encode(key)}} for key in keys]
         pause = 0.02
         while waiting:
             batch, waiting = waiting[:_BATCH_WRITE], waiting[_BATCH_WRITE:]
@@ -184,13 +182,13 @@ class Table:
     def _transactional(self, action: Action) -> Any:  # noqa: ANN401 - botocore's nested dictionaries
         match action:
             case Put():
-                item = _encode(action.key | action.item)
+                item = encode(action.key | action.item)
                 return {"Put": {"TableName": self._name, "Item": item} | action.condition.clause()}
             case Delete():
-                return {"Delete": {"TableName": self._name, "Key": _encode(action.key)} | action.condition.clause()}
+                return {"Delete": {"TableName": self._name, "Key": encode(action.key)} | action.condition.clause()}
             case Check():
                 clause = action.condition.clause()
-                return {"ConditionCheck": {"TableName": self._name, "Key": _encode(action.key)} | clause}
+                return {"ConditionCheck": {"TableName": self._name, "Key": encode(action.key)} | clause}
 
 
 def until_won(operation: Callable[[], T]) -> T:
@@ -221,21 +219,26 @@ def _is_lost_race(error: ClientError) -> bool:
     return bool(codes) and codes <= {"ConditionalCheckFailed", "TransactionConflict", "ThrottlingError"}
 
 
-def _encode(item: Mapping[str, Any]) -> dict[str, Any]:
+def encode(item: Mapping[str, Any]) -> dict[str, Any]:
+    """An item as DynamoDB takes it."""
     return {name: _serialize(value) for name, value in item.items() if value is not None}
 
 
 def _decode(item: Mapping[str, Any]) -> Item:
-    return {name: _plain(_deserialize(value)) for name, value in item.items()}
+    return {name: value["S"] if "S" in value else _plain(value) for name, value in item.items()}
 
 
-def _plain(value: Any) -> Any:  # noqa: ANN401 - any attribute value
-    if isinstance(value, Decimal):
-        return int(value)
-    if isinstance(value, Binary):
-        return bytes(cast("Any", value))
-    if isinstance(value, dict):
-        return {name: _plain(inner) for name, inner in value.items()}
-    if isinstance(value, list):
-        return [_plain(inner) for inner in value]
-    return value
+def _plain(typed: Mapping[str, Any]) -> Any:  # noqa: ANN401 - any attribute value
+    """What botocore's ``{type: value}`` means. (boto3's own way goes through `Decimal`; every number here is whole.)"""
+    ((kind, value),) = typed.items()
+    match kind:
+        case "N":
+            return int(value)
+        case "M":
+            return _decode(value)
+        case "L":
+            return [_plain(inner) for inner in value]
+        case "NULL":
+            return None
+        case _:  # text, bytes, truth
+            return value

@@ -17,6 +17,8 @@ from anfl.registry.audit import Change
 from anfl.registry.clock import now
 from anfl.registry.entities import Verdict, VerdictStatus, VersionOf
 from anfl.registry.errors import version_not_found
+from anfl.registry.letters import request_for
+from anfl.registry.outbox import Outbox
 from anfl.registry.records import Records
 from anfl.registry.table import EXISTS, Check, Item, Put
 
@@ -76,11 +78,17 @@ class Verdicts:
     """Validation of versions of all tenants' models."""
 
     def __init__(
-        self, records: Records, *, clock: Callable[[], str] = timestamp, milliseconds: Callable[[], int] = now
+        self,
+        records: Records,
+        outbox: Outbox,
+        *,
+        clock: Callable[[], str] = timestamp,
+        milliseconds: Callable[[], int] = now,
     ) -> None:
         """:param clock: ISO 8601, as verdicts have it. :param milliseconds: since the epoch, as the audit has it."""
         self._records = records
         self._table = records.table
+        self._outbox = outbox
         self._clock = clock
         self._moment = milliseconds
 
@@ -106,7 +114,7 @@ class Verdicts:
         )
 
     def put(self, tenant: str, of: VersionOf, verdict: Verdict, *, by: str) -> None:
-        """Record the state of a version's validation.
+        """Record the state of a version's validation; where that is pending, it is asked for.
 
         :raises Problem: 404 where the version was deleted meanwhile.
         """
@@ -128,16 +136,17 @@ class Verdicts:
                     "report": hashlib.sha256(put.item["report"]).hexdigest(),
                 },
             )
-            self._table.write(
+            self._outbox.commit(
                 *self._records.changed(tenant, found.model, before=found.model, change=change),
                 put,
                 Check(key=keys.version(tenant, model_id, number), condition=EXISTS),
+                letters=request_for(tenant, found.model, number, verdict, at=change.at),
             )
 
         self._records.in_turn(tenant, of.model.name, attempt)
 
     def request(self, tenant: str, of: VersionOf, *, by: str) -> Verdict:
-        """Set a version's validation to pending.
+        """Ask for a version's validation.
 
         :raises Problem: 404.
         """

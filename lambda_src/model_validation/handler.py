@@ -17,9 +17,10 @@ import msgspec
 from anfl import aws, environment, resources
 from anfl.problems import Problem, invalid
 from anfl.registry import rules
+from anfl.registry.entities import VerdictStatus
 from anfl.registry.inspections import Inspections
+from anfl.registry.letters import ValidationRequest
 from anfl.registry.registry import Registry, build_registry
-from anfl.registry.requests import ValidationRequest
 from anfl.telemetry import embedded, logs
 
 logs.configure()
@@ -102,6 +103,10 @@ class Function:
         found = self._registry.records.by_id(request.tenant, request.name, request.model_id, request.version)
         if found is None:
             _log.info("version is gone", extra={"message_id": message_id, "model_id": request.model_id})
+            return
+        before = self._registry.verdicts.of(request.tenant, found)
+        if before is not None and before.status is not VerdictStatus.PENDING:  # this message came twice
+            _log.info("inspected already", extra={"message_id": message_id, "model_id": request.model_id})
             return
         try:
             verdict = self._inspections.version(request.tenant, found)

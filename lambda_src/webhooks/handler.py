@@ -16,7 +16,7 @@ import msgspec
 from anfl import aws, environment, resources
 from anfl.problems import Problem
 from anfl.registry.deliveries import Deliveries
-from anfl.registry.events import Delivery
+from anfl.registry.queues import Delivery
 from anfl.registry.table import Table
 from anfl.registry.webhooks import Webhooks
 from anfl.telemetry import embedded, logs

@@ -13,7 +13,8 @@ Worth giving upstream:
    which ``DescribeKey`` cannot read (`_create_key`); no back ends for ``DynamoDB::GlobalTable``, ``SQS::QueuePolicy``,
    ``KMS::ReplicaKey`` (`back_ends`).
 5. DynamoDB: a cancelled transaction replaces the table objects, so whoever holds one keeps the old (`_transact`);
-   its backup copies every item of the table, which makes a transaction as slow as the table is long.
+   its backup copies every item of the table, which makes a transaction as slow as the table is long. Answers take
+   milliseconds for each item: every attribute is looked up anew as the structure that it already is (`_attribute`).
 6. Core: every model instance ever made is kept for ``reset()``; a long-running server leaks them.
    Each request lists moto's folder and inspects a class again: caching doubles the throughput (`_core`).
 7. Lambda: ``invoke`` answers a failed function like a successful one without Docker (`_invoke`).
@@ -23,6 +24,7 @@ Worth giving upstream:
 9. Server: DynamoDB loses concurrent updates (`local.aws.server` serialises its requests).
 """
 
+import base64
 import copy
 import functools
 import json
@@ -39,7 +41,9 @@ from moto.cloudformation.exceptions import ValidationError
 from moto.cloudformation.models import Stack
 from moto.core import config, responses, utils
 from moto.core.common_models import BaseModel, CloudFormationModel
+from moto.core.serialize import BaseJSONSerializer
 from moto.dynamodb.models import DynamoDBBackend
+from moto.dynamodb.models.dynamo_type import DynamoType
 from moto.dynamodb.models.table import Table
 from moto.kms.models import Key, kms_backends
 from moto.kms.responses import KmsResponse
@@ -242,6 +246,28 @@ def _dynamodb() -> None:
     _patch(DynamoDBBackend, "transact_write_items", transact_in_place)
     _patch(DynamoDBBackend, "update_item", update_copy)
     _patch(Table, "__deepcopy__", backup)
+    _patch(BaseJSONSerializer, "_serialize_type_structure", _attribute(BaseJSONSerializer._serialize_type_structure))
+
+
+def _attribute(serialize: Callable[..., None]) -> Callable[..., None]:
+    def structure(self: BaseJSONSerializer, serialized: Any, value: Any, shape: Any, key: str) -> None:  # noqa: ANN401
+        if shape.name == "AttributeValue" and isinstance(value, (dict, DynamoType)):
+            serialized[key] = _typed(value)
+        else:
+            serialize(self, serialized, value, shape, key)
+
+    return structure
+
+
+def _typed(value: Any) -> Any:  # noqa: ANN401 - an attribute's value, as moto keeps it
+    """As DynamoDB's JSON has it: ``{type: value}``, bytes in base64."""
+    if isinstance(value, DynamoType):
+        return {value.type: _typed(value.value)}
+    if isinstance(value, dict):
+        return {name: _typed(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_typed(inner) for inner in value]
+    return base64.b64encode(value).decode() if isinstance(value, bytes) else value
 
 
 def _shared_code(read: Callable[[Any], tuple[bytes, int, str, str]]) -> Callable[[Any], tuple[bytes, int, str, str]]:

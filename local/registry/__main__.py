@@ -21,12 +21,12 @@ from anfl.problems import Problem
 from anfl.registry import sources
 from anfl.registry.clock import now
 from anfl.registry.registry import build_registry
-from anfl.registry.requests import ValidationQueue
 from anfl.resources import PARTITION_KEY, SORT_KEY
+from local.aws import moto_patches
 from local.aws.server import listen
 from services.model_registry.app import assemble
 
-TABLE, BUCKET, QUEUE = "registry", "artifacts", "validation"
+TABLE, BUCKET = "registry", "artifacts"
 ANYWHERE = "192.88.99.1"
 """Stands for every host of a webhook, as no test may look names up. (A retired anycast address: nobody answers.)"""
 
@@ -61,18 +61,24 @@ def any_source(source: str, *, tags: Mapping[str, str]) -> None:
     """Refuse nothing: MLflow's tests of its *store* name sources that its server never lets through."""
 
 
+def _no_function(
+    _region: str, name: str, _payload: bytes, _headers: dict[str, str]
+) -> tuple[int, dict[str, str], bytes]:
+    raise LookupError(f"there is no function {name}")
+
+
 def main() -> None:
     """Serve."""
     parser = argparse.ArgumentParser(prog="python -m local.registry", description=__doc__)
     parser.add_argument("--any-source", action="store_true", help="take local paths as sources of versions")
     options = parser.parse_args()
+    moto_patches.apply(invoke=_no_function, control="")
     aws = listen(0)
     threading.Thread(target=aws.serve_forever, daemon=True).start()
     session = boto3.session.Session(aws_access_key_id="test", aws_secret_access_key="test", region_name="us-east-1")  # noqa: S106
     endpoint = f"http://127.0.0.1:{aws.server_port}"
     dynamodb = session.client("dynamodb", endpoint_url=endpoint)
     s3 = session.client("s3", endpoint_url=endpoint)
-    sqs = session.client("sqs", endpoint_url=endpoint)
     dynamodb.create_table(
         TableName=TABLE,
         BillingMode="PAY_PER_REQUEST",
@@ -89,7 +95,6 @@ def main() -> None:
         build_registry(
             table=TABLE, dynamodb=dynamodb, bucket=BUCKET, s3=s3, resolver=lambda _host: [ANYWHERE], clock=clock
         ),
-        ValidationQueue(url=sqs.create_queue(QueueName=QUEUE)["QueueUrl"], client=sqs),
         verifier=TenantInToken(),
         check_source=any_source if options.any_source else sources.check_source,
     )

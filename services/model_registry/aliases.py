@@ -8,7 +8,7 @@ from starlette.requests import Request
 from anfl.auth.principal import Principal
 from anfl.http.adapters import StarletteHandler
 from anfl.http.answers import Answer, Response, json_response
-from anfl.registry.models import Models
+from anfl.registry.aliases import Aliases
 from services.model_registry.parameters import Kind, read
 
 PATH = "/v1/models/{name}/aliases/{alias}"
@@ -31,8 +31,8 @@ class Alias(msgspec.Struct, frozen=True, kw_only=True):
 class AliasApi:
     """Sets and removes aliases."""
 
-    def __init__(self, models: Models) -> None:
-        self._models = models
+    def __init__(self, aliases: Aliases) -> None:
+        self._aliases = aliases
 
     def handlers(self) -> dict[tuple[str, str], StarletteHandler]:
         """The routes, by (method, path)."""
@@ -41,10 +41,10 @@ class AliasApi:
     async def _put(self, request: Request, principal: Principal) -> Response:
         name, alias = request.path_params["name"], request.path_params["alias"]
         number = (await read(request, {"version": Kind.INTEGER})).number("version", 0)
-        await asyncio.to_thread(self._models.set_alias, principal.tenant, name, alias, number, by=principal.subject)
+        await asyncio.to_thread(self._aliases.set, principal.tenant, name, alias, number, by=principal.subject)
         return json_response(Alias(name=name, alias=alias, version=number))
 
     async def _delete(self, request: Request, principal: Principal) -> Response:
         name, alias = request.path_params["name"], request.path_params["alias"]
-        await asyncio.to_thread(self._models.delete_alias, principal.tenant, name, alias, by=principal.subject)
+        await asyncio.to_thread(self._aliases.delete, principal.tenant, name, alias, by=principal.subject)
         return Answer(b"", 204)

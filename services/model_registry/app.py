@@ -1,6 +1,8 @@
 """The model registry service: MLflow's protocol, its artefact proxy, and validation."""
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from functools import partial
 
 import msgspec
@@ -15,10 +17,10 @@ from anfl.http.service import Service, Verifier, build
 from anfl.problems import unavailable
 from anfl.registry import sources
 from anfl.registry.artifacts import MAX_FILE_BYTES
-from anfl.registry.events import Events
 from anfl.registry.policies import Policy
+from anfl.registry.postman import Postman
+from anfl.registry.queues import Queues
 from anfl.registry.registry import Registry, build_registry
-from anfl.registry.requests import ValidationQueue
 from anfl.telemetry import stores
 from anfl.telemetry.metrics import Metrics
 from services.model_registry.aliases import AliasApi
@@ -35,6 +37,9 @@ from services.model_registry.uploads import Uploads
 from services.model_registry.validation import Validation
 from services.model_registry.webhooks import WebhookApi
 
+LAST_POST_SECONDS = 2.0
+"""How long a process that stops goes on sending what it has promised."""
+
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """The service's environment."""
@@ -50,7 +55,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 def assemble(
     registry: Registry,
-    queue: ValidationQueue,
     *,
     verifier: Verifier,
     stage_prefix: str = "",
@@ -58,7 +62,7 @@ def assemble(
     check_source: SourceCheck = sources.check_source,
 ) -> Service:
     """The ASGI application over given parts; ``check_source`` says which sources versions may have."""
-    validation = Validation(registry, queue)
+    validation = Validation(registry)
 
     def ready() -> None:
         try:
@@ -67,6 +71,13 @@ def assemble(
             raise unavailable("The registry table cannot be read.", code="store_unavailable") from None
 
     description = json_response(document())
+    postman = Postman(registry.outbox)
+
+    @asynccontextmanager
+    async def lifespan() -> AsyncIterator[None]:
+        postman.start()
+        yield
+        await asyncio.to_thread(postman.stop, LAST_POST_SECONDS)
 
     async def describe(_request: Request) -> Response:
         return description
@@ -83,7 +94,7 @@ def assemble(
                 **ApprovalApi(registry.approvals).handlers(),
                 **PolicyApi(registry.policies).handlers(),
                 **SigningApi(registry.signatures, registry.signing_keys).handlers(),
-                **AliasApi(registry.models).handlers(),
+                **AliasApi(registry.aliases).handlers(),
             }
         ),
         public={("GET", OPENAPI_PATH): describe},
@@ -92,6 +103,7 @@ def assemble(
         max_body=MAX_FILE_BYTES,  # of an artefact; JSON bodies have a limit of their own
         stage_prefix=stage_prefix,
         render=render,
+        lifespan=lifespan,
         metrics=metrics,
     )
 
@@ -114,10 +126,11 @@ def creator() -> Callable[[], Service]:
             bucket=settings.bucket,
             s3=session.client("s3", config=aws.config(read_timeout=60, signature_version="s3v4")),
             policies=policies,
-            events=partial(Events, url=settings.webhooks_queue_url, client=sqs),
+            courier=partial(
+                Queues, webhooks_url=settings.webhooks_queue_url, validation_url=settings.queue_url, client=sqs
+            ),
         )
-        queue = ValidationQueue(url=settings.queue_url, client=sqs)
         verifier = verifier_from_settings(tokens)
-        return assemble(registry, queue, verifier=verifier, stage_prefix=settings.stage_prefix, metrics=metrics)
+        return assemble(registry, verifier=verifier, stage_prefix=settings.stage_prefix, metrics=metrics)
 
     return create

@@ -46,6 +46,10 @@ class MlflowApi:
         self._check_source = check_source
         self._models = registry.models
         self._versions = registry.versions
+        self._model_tags = registry.model_tags
+        self._version_tags = registry.version_tags
+        self._aliases = registry.aliases
+        self._stages = registry.stages
         self._search = registry.search
         self._records = registry.records
         self._store = registry.store
@@ -152,34 +156,34 @@ class MlflowApi:
         return {"model_versions": [version_document(model, v, aliases=True) for v in versions]} if versions else {}
 
     def _set_model_tag(self, caller: Principal, given: Parameters, _address: Address) -> Answer:
-        self._models.set_tag(
+        self._model_tags.set(
             caller.tenant, given.text("name"), given.text("key"), given.optional("value") or "", by=caller.subject
         )
         return {}
 
     def _delete_model_tag(self, caller: Principal, given: Parameters, _address: Address) -> Answer:
-        self._models.delete_tag(caller.tenant, given.text("name"), given.text("key"), by=caller.subject)
+        self._model_tags.delete(caller.tenant, given.text("name"), given.text("key"), by=caller.subject)
         return {}
 
     def _set_alias(self, caller: Principal, given: Parameters, _address: Address) -> Answer:
-        self._models.set_alias(
-            caller.tenant, given.text("name"), given.text("alias"), _number(given), by=caller.subject
-        )
+        self._aliases.set(caller.tenant, given.text("name"), given.text("alias"), _number(given), by=caller.subject)
         return {}
 
     def _delete_alias(self, caller: Principal, given: Parameters, _address: Address) -> Answer:
-        self._models.delete_alias(caller.tenant, given.text("name"), given.text("alias"), by=caller.subject)
+        self._aliases.delete(caller.tenant, given.text("name"), given.text("alias"), by=caller.subject)
         return {}
 
     def _get_by_alias(self, caller: Principal, given: Parameters, _address: Address) -> Answer:
-        return _version(self._models.by_alias(caller.tenant, given.text("name"), given.text("alias")))
+        return _version(self._aliases.version(caller.tenant, given.text("name"), given.text("alias")))
 
     def _create_version(self, caller: Principal, given: Parameters, address: Address) -> Answer:
         name, source, tags = given.text("name"), given.text("source"), given.tags()
         rules.model_name(name)
         self._check_source(source, tags=tags)
         hosts = frozenset({address.host})
-        location = sources.locate(source, tenant=caller.tenant, records=self._records, models=self._models, hosts=hosts)
+        location = sources.locate(
+            source, tenant=caller.tenant, records=self._records, aliases=self._aliases, hosts=hosts
+        )
         path = locations.artifact_path(location)
         created = self._versions.create(
             caller.tenant,
@@ -194,7 +198,6 @@ class MlflowApi:
             place=None if path is None else partial(self._store.place, caller.tenant, path),
             by=caller.subject,
         )
-        self._validation.enqueue(caller.tenant, created)
         return _version(created)
 
     def _get_version(self, caller: Principal, given: Parameters, _address: Address) -> Answer:
@@ -208,7 +211,7 @@ class MlflowApi:
         )
 
     def _transition(self, caller: Principal, given: Parameters, _address: Address) -> Answer:
-        moved = self._versions.transition(
+        moved = self._stages.transition(
             caller.tenant,
             given.text("name"),
             _number(given),
@@ -243,13 +246,13 @@ class MlflowApi:
 
     def _set_version_tag(self, caller: Principal, given: Parameters, _address: Address) -> Answer:
         value = given.optional("value") or ""
-        self._versions.set_tag(
+        self._version_tags.set(
             caller.tenant, given.text("name"), _number(given), given.text("key"), value, by=caller.subject
         )
         return {}
 
     def _delete_version_tag(self, caller: Principal, given: Parameters, _address: Address) -> Answer:
-        self._versions.delete_tag(
+        self._version_tags.delete(
             caller.tenant, given.text("name"), _number(given), given.text("key"), by=caller.subject
         )
         return {}

@@ -9,9 +9,8 @@ from anfl.auth.principal import Principal
 from anfl.http.adapters import StarletteHandler
 from anfl.http.answers import Response, json_response
 from anfl.registry import locations, rules
-from anfl.registry.entities import Verdict, VersionOf
+from anfl.registry.entities import Verdict
 from anfl.registry.registry import Registry
-from anfl.registry.requests import ValidationQueue
 from anfl.registry.verdicts import not_inspectable, pending
 
 PATH = "/v1/models/{name}/versions/{version}/validation"
@@ -20,10 +19,9 @@ PATH = "/v1/models/{name}/versions/{version}/validation"
 class Validation:
     """Asks for inspections and tells their outcome."""
 
-    def __init__(self, registry: Registry, queue: ValidationQueue) -> None:
+    def __init__(self, registry: Registry) -> None:
         self._versions = registry.versions
         self._verdicts = registry.verdicts
-        self._queue = queue
 
     def handlers(self) -> dict[tuple[str, str], StarletteHandler]:
         """The routes, by (method, path)."""
@@ -34,11 +32,6 @@ class Validation:
         if locations.artifact_path(location) is not None:
             return pending()
         return not_inspectable()
-
-    def enqueue(self, tenant: str, of: VersionOf) -> None:
-        """Ask for the inspection of a version whose artefacts lie in this registry's store."""
-        if locations.artifact_path(of.version.location) is not None:
-            self._queue.send(tenant, of)
 
     async def _get(self, request: Request, principal: Principal) -> Response:
         name, number = _named(request)
@@ -55,9 +48,7 @@ class Validation:
             verdict = not_inspectable()
             self._verdicts.put(caller.tenant, found, verdict, by=caller.subject)
             return verdict
-        verdict = self._verdicts.request(caller.tenant, found, by=caller.subject)
-        self._queue.send(caller.tenant, found)
-        return verdict
+        return self._verdicts.request(caller.tenant, found, by=caller.subject)
 
 
 def _named(request: Request) -> tuple[str, int]:

@@ -21,6 +21,9 @@ from tests.benchmarks.http import measure as over_http
 from tests.benchmarks.http.figures import HttpFigures
 from tests.benchmarks.http.plot import draw
 from tests.benchmarks.progress import Report
+from tests.benchmarks.registry.figures import RegistryFigures
+from tests.benchmarks.registry.measure import MODELS
+from tests.benchmarks.registry.measure import measure as of_registries
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -31,12 +34,14 @@ class Benchmark(StrEnum):
     IMPORTS = "imports"
     VECTORS = "vectors"
     HTTP = "http"
+    REGISTRY = "registry"
 
 
 @app.command()
 def run(
     only: Annotated[
-        list[Benchmark] | None, typer.Option(metavar="NAME", help="imports, vectors or http; repeatable. Default: all.")
+        list[Benchmark] | None,
+        typer.Option(metavar="NAME", help="imports, vectors, http or registry; repeatable. Default: all."),
     ] = None,
     data: Annotated[
         Path | None,
@@ -48,10 +53,11 @@ def run(
         int | None, typer.Option(min=1, help="Threads that build graphs; default: one a processor.")
     ] = None,
     rows: Annotated[int | None, typer.Option(min=100, help="Only so many of the rows.")] = None,
+    models: Annotated[int, typer.Option(min=100, help="Models that registry searches, with 3 versions each.")] = MODELS,
     plot: Annotated[Path | None, typer.Option(dir_okay=False, help="Draw what http found into this PNG.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """Import times of the functions from their built bundles; the vector store beside raw hnswlib, and over HTTP."""
+    """Import times of the functions from their bundles; the vector store beside hnswlib, the registry beside MLflow."""
     document: dict[str, Any] = {"machine": _machine()}
     if not as_json:
         console.print("{system}, {processors} processors, Python {python}".format_map(document["machine"]))
@@ -60,7 +66,7 @@ def run(
             if only and name not in only:
                 continue
             with _progress() as report:
-                found = _measure(name, data, rows, threads or os.cpu_count() or 1, report)
+                found = _measure(name, data, rows, models, threads or os.cpu_count() or 1, report)
             document[name] = msgspec.to_builtins(found)
             if plot is not None and isinstance(found, HttpFigures):
                 draw(found, plot)
@@ -75,8 +81,8 @@ def run(
 
 
 def _measure(
-    name: Benchmark, data: Path | None, rows: int | None, threads: int, report: Report
-) -> imports.ImportTimes | vectors.Comparison | HttpFigures:
+    name: Benchmark, data: Path | None, rows: int | None, models: int, threads: int, report: Report
+) -> imports.ImportTimes | vectors.Comparison | HttpFigures | RegistryFigures:
     match name:
         case Benchmark.IMPORTS:
             return imports.measure(report)
@@ -84,6 +90,8 @@ def _measure(
             return vectors.measure(load(data).first(rows), threads=threads, report=report)
         case Benchmark.HTTP:
             return over_http.measure(load(data).first(rows), report=report)
+        case Benchmark.REGISTRY:
+            return of_registries(report=report, models=models)
 
 
 def _machine() -> dict[str, object]:

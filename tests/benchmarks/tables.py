@@ -5,10 +5,12 @@ from rich.table import Table
 from anfl.cli.output import console
 from tests.benchmarks.http.figures import HttpFigures, verdicts
 from tests.benchmarks.imports import ImportTimes
+from tests.benchmarks.registry import figures as registries
+from tests.benchmarks.registry.figures import RegistryFigures
 from tests.benchmarks.vectors import Comparison
 
 
-def show(found: ImportTimes | Comparison | HttpFigures) -> None:
+def show(found: ImportTimes | Comparison | HttpFigures | RegistryFigures) -> None:
     """Print one benchmark's findings."""
     match found:
         case ImportTimes():
@@ -17,6 +19,8 @@ def show(found: ImportTimes | Comparison | HttpFigures) -> None:
             _show_comparison(found)
         case HttpFigures():
             _show_http(found)
+        case RegistryFigures():
+            _show_registry(found)
 
 
 def _show_imports(found: ImportTimes) -> None:
@@ -72,6 +76,23 @@ def _show_http(found: HttpFigures) -> None:
         f"Embeddings: {found.source}. Load {found.load:,.0f} rows/s (raw {found.raw_load:,.0f}); "
         f"{found.memory.processes} processes, {found.memory.pss / 10**6:,.0f} MB."
     )
+
+
+def _show_registry(found: RegistryFigures) -> None:
+    title = f"The registry beside MLflow {found.mlflow_version} with SQLite; medians in ms, one request at a time"
+    table = _table("", "service", "of it store", "own", "MLflow", "own / MLflow", title=title)
+    for each in (*found.calls, *found.searches):
+        times = (each.service, each.store, each.own, each.mlflow)
+        table.add_row(each.name, *(f"{time:.2f}" for time in times), f"{each.own / each.mlflow:.2f}")
+    console.print(table)
+    missed = [verdict.measure for verdict in registries.verdicts(found) if not verdict.holds]
+    memory, processor = found.memory, found.processor
+    console.print(
+        f"Memory, {memory.workers} workers: {memory.service / 10**6:,.0f} MB, MLflow {memory.mlflow / 10**6:,.0f} MB. "
+        f"Processor time of a small request: {processor.service:.2f} ms (calls of AWS included), "
+        f"MLflow {processor.mlflow:.2f} ms. Searches over {found.models:,} models with three versions each."
+    )
+    console.print("Every limit holds." if not missed else f"Limits that do not hold: {', '.join(missed)}.")
 
 
 def _table(*columns: str, title: str) -> Table:

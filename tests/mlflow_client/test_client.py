@@ -148,12 +148,13 @@ def _registered(client: MlflowClient, service: Running, tmp_path: Path) -> Mlflo
         HttpArtifactRepository(place).log_artifacts(str(folder))
         client.create_model_version("doubles", place, await_creation_for=0)
     client.set_registered_model_alias("doubles", "champion", "2")
+    client.transition_model_version_stage("doubles", "1", "Production")
     return client
 
 
-@pytest.mark.parametrize("reference", ["doubles@champion", "doubles/3", "doubles/latest"])
+@pytest.mark.parametrize("reference", ["doubles@champion", "doubles/3", "doubles/latest", "doubles/Production"])
 @pytest.mark.usefixtures("registered")
-def test_models_are_loaded_by_alias_version_and_latest(reference: str) -> None:
+def test_models_are_loaded_by_alias_version_latest_and_stage(reference: str) -> None:
     model = mlflow.pyfunc.load_model(f"models:/{reference}")
     assert model.predict(pd.DataFrame({"x": [1, 2]}))["x"].tolist() == [2, 4]
 

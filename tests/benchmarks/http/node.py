@@ -24,6 +24,8 @@ from tests.benchmarks.errors import BenchmarkError
 REGION = "us-east-1"
 _KID = f"{REGION}.1"
 _NAMES = {"CATALOGUE_TABLE": "catalogue", "AUTH_TABLE": "auth", "VECTORS_BUCKET": "vectors"}
+REGISTRY = {"REGISTRY_TABLE": "registry", "ARTIFACTS_BUCKET": "artifacts"}
+"""Names of what the model registry's service needs, beside the table for tokens."""
 _START_SECONDS = 30
 _STOP_SECONDS = 40
 
@@ -34,6 +36,8 @@ class Aws:
 
     environment: Mapping[str, str]
     token: str
+    session: boto3.session.Session
+    endpoint: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,12 +50,17 @@ class Node:
 
     def pss(self) -> int:
         """Bytes of memory of all its processes, shared pages divided among those that share them."""
-        parent = psutil.Process(self.process.pid)
-        return sum(each.memory_full_info().pss for each in (parent, *parent.children(recursive=True)))
+        return pss(self.process.pid)
 
     def workers(self) -> int:
         """Its processes but the parent."""
         return len(psutil.Process(self.process.pid).children(recursive=True))
+
+
+def pss(pid: int) -> int:
+    """Bytes of memory of a process and all below it, shared pages divided among those that share them."""
+    parent = psutil.Process(pid)
+    return sum(each.memory_full_info().pss for each in (parent, *parent.children(recursive=True)))
 
 
 @contextlib.contextmanager
@@ -65,15 +74,15 @@ def aws(folder: Path) -> Iterator[Aws]:
         "AWS_REGION": REGION,
         "AWS_DEFAULT_REGION": REGION,
     }
-    with _running((sys.executable, "-m", "tests.benchmarks.http.aws", str(port)), environment, folder / "aws.log"):
+    with started((sys.executable, "-m", "tests.benchmarks.http.aws", str(port)), environment, folder / "aws.log"):
         session = boto3.session.Session(aws_access_key_id="local", aws_secret_access_key="local", region_name=REGION)
-        _wait(lambda: httpx.get(f"{endpoint}/_anfl/health", trust_env=False).is_success, "the storage")
+        until(lambda: httpx.get(f"{endpoint}/_anfl/health", trust_env=False).is_success, "the storage")
         try:
             _create(session, endpoint)
             token = _token(session, endpoint)
         except BotoCoreError as error:
             raise BenchmarkError(f"the storage cannot be set up: {error}") from error
-        yield Aws(environment=environment, token=token)
+        yield Aws(environment=environment, token=token, session=session, endpoint=endpoint)
 
 
 @contextlib.contextmanager
@@ -96,9 +105,9 @@ def node(aws: Aws, folder: Path, *, workers: int) -> Iterator[Node]:
         "DRAIN_NOTICE_SECONDS": "0",
     }
     command = (sys.executable, "-m", "services.vector_store")
-    with _running(command, environment, folder / f"node-{workers}.log") as process:
+    with started(command, environment, folder / f"node-{workers}.log") as process:
         url = f"http://127.0.0.1:{port}"
-        _wait(lambda: httpx.get(f"{url}/health/ready", trust_env=False).is_success, "the service", process)
+        until(lambda: httpx.get(f"{url}/health/ready", trust_env=False).is_success, "the service", process)
         yield Node(url=url, token=aws.token, process=process)
 
 
@@ -107,16 +116,15 @@ def bare(index: Path, folder: Path, *, dimension: int, rows: int) -> Iterator[st
     """Start the bare handler over a saved index, and yield its address."""
     port, *_ = free_ports(1)
     command = (sys.executable, "-m", "tests.benchmarks.http.bare", str(index), str(dimension), str(rows), str(port))
-    with _running(command, isolated() | {"OPENBLAS_NUM_THREADS": "1"}, folder / "bare.log") as process:
+    with started(command, isolated() | {"OPENBLAS_NUM_THREADS": "1"}, folder / "bare.log") as process:
         url = f"http://127.0.0.1:{port}"
-        _wait(lambda: httpx.get(url, trust_env=False).status_code > 0, "the bare handler", process)
+        until(lambda: httpx.get(url, trust_env=False).status_code > 0, "the bare handler", process)
         yield url
 
 
 @contextlib.contextmanager
-def _running(
-    command: tuple[str, ...], environment: Mapping[str, str], log: Path
-) -> Iterator["subprocess.Popen[bytes]"]:
+def started(command: tuple[str, ...], environment: Mapping[str, str], log: Path) -> Iterator["subprocess.Popen[bytes]"]:
+    """Run a program of this repository's, or one that ends with this process all the same."""
     leash = Path(__file__).resolve().parents[3] / "local" / "leash.py"
     with log.open("wb") as output:
         process = subprocess.Popen(
@@ -133,8 +141,18 @@ def _running(
                 process.wait()
 
 
-def _wait(answers: Callable[[], bool], what: str, process: "subprocess.Popen[bytes] | None" = None) -> None:
-    deadline = time.monotonic() + _START_SECONDS
+def until(
+    answers: Callable[[], bool],
+    what: str,
+    process: "subprocess.Popen[bytes] | None" = None,
+    *,
+    seconds: float = _START_SECONDS,
+) -> None:
+    """Wait until ``what`` answers.
+
+    :raises BenchmarkError: it does not, or has ended.
+    """
+    deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if process is not None and process.poll() is not None:
             raise BenchmarkError(f"{what} ended while it started.")
@@ -147,7 +165,7 @@ def _wait(answers: Callable[[], bool], what: str, process: "subprocess.Popen[byt
 
 def _create(session: boto3.session.Session, endpoint: str) -> None:
     dynamodb = session.client("dynamodb", endpoint_url=endpoint)
-    for table in (_NAMES["CATALOGUE_TABLE"], _NAMES["AUTH_TABLE"]):
+    for table in (_NAMES["CATALOGUE_TABLE"], _NAMES["AUTH_TABLE"], REGISTRY["REGISTRY_TABLE"]):
         dynamodb.create_table(
             TableName=table,
             BillingMode="PAY_PER_REQUEST",
@@ -157,7 +175,8 @@ def _create(session: boto3.session.Session, endpoint: str) -> None:
                 {"AttributeName": "sk", "AttributeType": "S"},
             ],
         )
-    session.client("s3", endpoint_url=endpoint).create_bucket(Bucket=_NAMES["VECTORS_BUCKET"])
+    for bucket in (_NAMES["VECTORS_BUCKET"], REGISTRY["ARTIFACTS_BUCKET"]):
+        session.client("s3", endpoint_url=endpoint).create_bucket(Bucket=bucket)
 
 
 def _token(session: boto3.session.Session, endpoint: str) -> str:

@@ -140,10 +140,21 @@ def test_replica_key_decrypts_what_the_primary_encrypted(aws: Aws) -> None:
 
 def test_global_table_shows_the_same_items_in_every_region(aws: Aws, function: str) -> None:
     assert function
-    item = {"pk": {"S": "shared"}, "sk": {"S": "1"}}
+    key: dict[str, Any] = {"pk": {"S": "shared"}, "sk": {"S": "1"}}
+    values = {
+        "b": {"B": b"\x00\xff"},
+        "bs": {"BS": [b"\xfe"]},
+        "n": {"N": "1"},
+        "t": {"BOOL": True},
+        "null": {"NULL": True},
+    }
+    item = key | {"m": {"M": {"l": {"L": [{"M": values}]}}}, "ss": {"SS": ["s"]}} | values
     aws.client("dynamodb").put_item(TableName="events", Item=item)
-    found = aws.client("dynamodb", "eu-west-1").get_item(TableName="events", Key=item)
-    assert found["Item"] == item
+    there = aws.client("dynamodb", "eu-west-1")
+    assert there.get_item(TableName="events", Key=key)["Item"] == item
+    assert there.batch_get_item(RequestItems={"events": {"Keys": [key]}})["Responses"]["events"] == [item]
+    condition = {"KeyConditionExpression": "pk = :p", "ExpressionAttributeValues": {":p": key["pk"]}}
+    assert there.query(TableName="events", **condition)["Items"] == [item]
 
 
 def test_bucket_keeps_versions_where_it_is_declared(aws: Aws) -> None:

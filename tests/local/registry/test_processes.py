@@ -46,7 +46,7 @@ def write(endpoint: str, writer: int) -> list[int]:
         )
         number = created.version.number
         numbers.append(number)
-        repeated(lambda number=number: mine.models.set_alias("acme", "bert", "champion", number, by="ana"))  # type: ignore[misc]
+        repeated(lambda number=number: mine.aliases.set("acme", "bert", "champion", number, by="ana"))  # type: ignore[misc]
     return numbers
 
 

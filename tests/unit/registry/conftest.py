@@ -1,5 +1,6 @@
 """A registry over an AWS in memory."""
 
+import json
 import re
 import threading
 from collections import Counter
@@ -11,11 +12,14 @@ import boto3
 import pytest
 from moto import mock_aws
 
+from anfl.registry.clock import now
+from anfl.registry.queues import Queues
 from anfl.registry.registry import Registry, build_registry
-from anfl.registry.requests import ValidationQueue
 
 TABLE = "registry"
 BUCKET = "artifacts"
+PUBLIC = "93.184.216.34"
+"""What every webhook's host resolves to."""
 
 
 class OneAtATime:
@@ -123,10 +127,43 @@ def _s3(clients: dict[str, Any]) -> Any:
     return client
 
 
+class Time:
+    """A clock that stands: seconds, and milliseconds for the registry."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def milliseconds(self) -> int:
+        return round(1000 * self.now)
+
+
+@pytest.fixture(name="time")
+def _time() -> Time:
+    return Time()
+
+
 @pytest.fixture(name="process")
-def _process(dynamodb: Any, s3: Any) -> Callable[[], Registry]:
-    """Makes registries that share nothing but the store, as processes would."""
-    return lambda: build_registry(table=TABLE, dynamodb=dynamodb, bucket=BUCKET, s3=s3)
+def _process(dynamodb: Any, s3: Any, sqs: Any, queue_url: str, events_url: str) -> Callable[..., Registry]:
+    """Makes registries that share nothing but the store, as processes would; with a `Time`, by that clock."""
+
+    def make(time: Time | None = None) -> Registry:
+        monotonic = {} if time is None else {"monotonic": time}
+        return build_registry(
+            table=TABLE,
+            dynamodb=dynamodb,
+            bucket=BUCKET,
+            s3=s3,
+            resolver=lambda _: [PUBLIC],
+            courier=lambda webhooks: Queues(
+                webhooks, webhooks_url=events_url, validation_url=queue_url, client=sqs, **monotonic
+            ),
+            clock=now if time is None else time.milliseconds,
+        )
+
+    return make
 
 
 @pytest.fixture(name="registry")
@@ -144,9 +181,42 @@ def _queue_url(sqs: Any) -> str:
     return str(sqs.create_queue(QueueName="validation")["QueueUrl"])
 
 
-@pytest.fixture(name="queue")
-def _queue(sqs: Any, queue_url: str) -> ValidationQueue:
-    return ValidationQueue(url=queue_url, client=sqs)
+@pytest.fixture(name="events_url")
+def _events_url(sqs: Any) -> str:
+    dead = sqs.create_queue(QueueName="dead")["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=dead, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    redrive = json.dumps({"deadLetterTargetArn": arn, "maxReceiveCount": 3})
+    return str(sqs.create_queue(QueueName="webhooks", Attributes={"RedrivePolicy": redrive})["QueueUrl"])
+
+
+@pytest.fixture(name="parts")
+def _parts(process: Any, dynamodb: Any, sqs: Any, events_url: str, queue_url: str) -> dict[str, Any]:
+    """What a machine of `tests.unit.registry.mortality` runs on."""
+    return {
+        "process": staticmethod(process),
+        "dynamodb": dynamodb,
+        "sqs": sqs,
+        "events_url": events_url,
+        "queue_url": queue_url,
+    }
+
+
+def received(sqs: Any, url: str) -> list[dict[str, Any]]:
+    """Takes all messages that are visible, as Lambda hands them over."""
+    records: list[dict[str, Any]] = []
+    while messages := sqs.receive_message(
+        QueueUrl=url, MaxNumberOfMessages=10, AttributeNames=["ApproximateReceiveCount"]
+    ).get("Messages"):
+        records += [
+            {
+                "messageId": message["MessageId"],
+                "receiptHandle": message["ReceiptHandle"],
+                "body": message["Body"],
+                "attributes": message["Attributes"],
+            }
+            for message in messages
+        ]
+    return records
 
 
 @pytest.fixture(name="calls")

@@ -11,6 +11,7 @@ import pytest
 
 from anfl.problems import Problem
 from anfl.registry.artifacts import LINK_SECONDS, PART_BYTES, Stored
+from anfl.registry.entities import Verdict
 from anfl.registry.locations import Locations
 from anfl.registry.registry import Registry
 from tests.unit.registry.conftest import BUCKET, records
@@ -27,13 +28,16 @@ def upload(registry: Registry, path: str, content: bytes, *, tenant: str = "acme
     return stored
 
 
-def register(registry: Registry, path: str, *, name: str = "bert", tenant: str = "acme") -> int:
+def register(
+    registry: Registry, path: str, *, name: str = "bert", tenant: str = "acme", check: Verdict | None = None
+) -> int:
     created = registry.versions.create(
         tenant,
         name,
         source=f"mlflow-artifacts:/{path}",
         location=f"mlflow-artifacts:/{path}",
         place=partial(registry.store.place, tenant, path),
+        check=check,
         by="ana",
     )
     return created.version.number

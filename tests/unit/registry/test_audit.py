@@ -15,7 +15,6 @@ from anfl.registry import audit
 from anfl.registry.audit import Broken, Change, Entry, Head
 from anfl.registry.entities import Stage
 from anfl.registry.registry import Registry
-from anfl.registry.requests import ValidationQueue
 from anfl.registry.trails import Page
 from services.model_registry.app import assemble
 from tests.unit.registry.conftest import TABLE, items, past_the_registry
@@ -116,18 +115,18 @@ def everything(registry: Registry) -> None:
     version(registry, "acme", "bert")
     version(registry, "acme", "bert")
     registry.models.describe("acme", "bert", "better", by="ben")
-    registry.models.set_tag("acme", "bert", "team", "x" * 50_000, by="ben")
-    registry.models.delete_tag("acme", "bert", "team", by="ben")
-    registry.models.set_alias("acme", "bert", "champion", 1, by="cid")
-    registry.models.set_alias("acme", "bert", "champion", 2, by="cid")
-    registry.models.delete_alias("acme", "bert", "champion", by="cid")
+    registry.model_tags.set("acme", "bert", "team", "x" * 50_000, by="ben")
+    registry.model_tags.delete("acme", "bert", "team", by="ben")
+    registry.aliases.set("acme", "bert", "champion", 1, by="cid")
+    registry.aliases.set("acme", "bert", "champion", 2, by="cid")
+    registry.aliases.delete("acme", "bert", "champion", by="cid")
     registry.versions.describe("acme", "bert", 1, "first", by="dan")
-    registry.versions.set_tag("acme", "bert", 1, "k", "v", by="dan")
-    registry.versions.delete_tag("acme", "bert", 1, "k", by="dan")
-    registry.versions.transition("acme", "bert", 1, Stage.STAGING, by="eve")
-    registry.versions.transition("acme", "bert", 2, Stage.STAGING, archive_existing=True, by="eve")
+    registry.version_tags.set("acme", "bert", 1, "k", "v", by="dan")
+    registry.version_tags.delete("acme", "bert", 1, "k", by="dan")
+    registry.stages.transition("acme", "bert", 1, Stage.STAGING, by="eve")
+    registry.stages.transition("acme", "bert", 2, Stage.STAGING, archive_existing=True, by="eve")
     registry.verdicts.request("acme", registry.versions.get("acme", "bert", 1), by="eve")
-    registry.models.set_alias("acme", "bert", "champion", 1, by="cid")
+    registry.aliases.set("acme", "bert", "champion", 1, by="cid")
     registry.versions.delete("acme", "bert", 1, by="fay")
     registry.models.rename("acme", "bert", "bertha", by="fay")
 
@@ -179,12 +178,12 @@ def test_each_change_is_told_with_who_what_before_and_after(registry: Registry) 
 def test_what_changes_nothing_leaves_no_entry(registry: Registry) -> None:
     registry.models.create("acme", "bert", tags={"k": "v"}, by="ana")
     version(registry, "acme", "bert")
-    registry.models.set_alias("acme", "bert", "a", 1, by="ana")
-    registry.models.set_alias("acme", "bert", "a", 1, by="ana")
-    registry.models.set_tag("acme", "bert", "k", "v", by="ana")
-    registry.models.delete_tag("acme", "bert", "absent", by="ana")
-    registry.models.delete_alias("acme", "bert", "absent", by="ana")
-    registry.versions.delete_tag("acme", "bert", 1, "absent", by="ana")
+    registry.aliases.set("acme", "bert", "a", 1, by="ana")
+    registry.aliases.set("acme", "bert", "a", 1, by="ana")
+    registry.model_tags.set("acme", "bert", "k", "v", by="ana")
+    registry.model_tags.delete("acme", "bert", "absent", by="ana")
+    registry.aliases.delete("acme", "bert", "absent", by="ana")
+    registry.version_tags.delete("acme", "bert", 1, "absent", by="ana")
     assert len(whole(registry, "bert").entries) == 3
 
 
@@ -258,8 +257,8 @@ def test_sixteen_who_change_one_model_at_once_leave_one_whole_chain(process: Cal
 
     def change(writer: int) -> None:
         registry = processes[writer % 4]
-        registry.versions.set_tag("acme", "bert", 1, f"k{writer}", "v", by=f"p{writer}")
-        registry.models.set_alias("acme", "bert", f"a{writer}", 1, by=f"p{writer}")
+        registry.version_tags.set("acme", "bert", 1, f"k{writer}", "v", by=f"p{writer}")
+        registry.aliases.set("acme", "bert", f"a{writer}", 1, by=f"p{writer}")
 
     with ThreadPoolExecutor(16) as pool:
         list(pool.map(change, range(16)))
@@ -268,8 +267,8 @@ def test_sixteen_who_change_one_model_at_once_leave_one_whole_chain(process: Cal
 
 
 @pytest.fixture(name="call")
-def _call(registry: Registry, queue: ValidationQueue) -> Caller:
-    return Caller(assemble(registry, queue, verifier=TenantInToken()))
+def _call(registry: Registry) -> Caller:
+    return Caller(assemble(registry, verifier=TenantInToken()))
 
 
 def test_the_api_gives_the_audit_in_pages(call: Caller) -> None:

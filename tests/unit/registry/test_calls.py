@@ -2,11 +2,17 @@
 
 from collections import Counter
 from collections.abc import Callable
+from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from anfl.registry.entities import Stage
+from anfl.registry import signing
+from anfl.registry.entities import Stage, Verdict, VerdictStatus
+from anfl.registry.policies import Requirement
 from anfl.registry.registry import Registry
+from tests.unit.registry.test_artifact_store import register, upload
 from tests.unit.registry.test_models import version
 
 READS = {"GetItem", "BatchGetItem", "Query"}
@@ -15,18 +21,18 @@ Operation = Callable[[Registry], object]
 ONE_READ: dict[str, Operation] = {
     "get model": lambda r: r.models.get("acme", "bert"),
     "get version": lambda r: r.versions.get("acme", "bert", 2),
-    "by alias": lambda r: r.models.by_alias("acme", "bert", "champion"),
-    "by latest": lambda r: r.models.by_alias("acme", "bert", "latest"),
+    "by alias": lambda r: r.aliases.version("acme", "bert", "champion"),
+    "by latest": lambda r: r.aliases.version("acme", "bert", "latest"),
     "latest versions": lambda r: r.models.latest("acme", "bert", [Stage.NONE]),
 }
 READ_AND_WRITE: dict[str, Operation] = {
     "update model": lambda r: r.models.describe("acme", "bert", "d", by="ana"),
-    "tag model": lambda r: r.models.set_tag("acme", "bert", "k", "v", by="ana"),
-    "untag model": lambda r: r.models.delete_tag("acme", "bert", "team", by="ana"),
-    "unalias": lambda r: r.models.delete_alias("acme", "bert", "champion", by="ana"),
+    "tag model": lambda r: r.model_tags.set("acme", "bert", "k", "v", by="ana"),
+    "untag model": lambda r: r.model_tags.delete("acme", "bert", "team", by="ana"),
+    "unalias": lambda r: r.aliases.delete("acme", "bert", "champion", by="ana"),
     "create version": lambda r: version(r, "acme", "bert"),
     "update version": lambda r: r.versions.describe("acme", "bert", 2, "d", by="ana"),
-    "tag version": lambda r: r.versions.set_tag("acme", "bert", 2, "k", "v", by="ana"),
+    "tag version": lambda r: r.version_tags.set("acme", "bert", 2, "k", "v", by="ana"),
     "delete version": lambda r: r.versions.delete("acme", "bert", 1, by="ana"),
 }
 
@@ -37,7 +43,7 @@ def _seen(registry: Registry, calls: Counter[str]) -> Registry:
     registry.models.create("acme", "bert", tags={"team": "nlp"}, by="ana")
     for _ in range(3):
         version(registry, "acme", "bert")
-    registry.models.set_alias("acme", "bert", "champion", 1, by="ana")
+    registry.aliases.set("acme", "bert", "champion", 1, by="ana")
     registry.models.get("acme", "bert")
     calls.clear()
     return registry
@@ -61,11 +67,14 @@ def test_changing_is_a_read_and_a_write(seen: Registry, calls: Counter[str], nam
 
 
 def test_an_alias_reads_its_policy_and_moves_in_one_transaction(seen: Registry, calls: Counter[str]) -> None:
-    seen.models.set_alias("acme", "bert", "champion", 2, by="ana")
+    seen.aliases.set("acme", "bert", "champion", 2, by="ana")
     assert reads_and_writes(calls) == (2, 1)
 
 
 def test_creating_a_model_is_one_write(registry: Registry, calls: Counter[str]) -> None:
+    registry.models.create("acme", "first", by="ana")
+    assert reads_and_writes(calls) == (1, 1), "a process asks for the tenant's webhooks, once in ten seconds"
+    calls.clear()
     registry.models.create("acme", "bert", by="ana")
     assert reads_and_writes(calls) == (0, 1)
 
@@ -79,7 +88,7 @@ def test_a_process_that_never_saw_the_model_reads_once_more(
 
 
 def test_a_transition_is_one_transaction(seen: Registry, calls: Counter[str]) -> None:
-    seen.versions.transition("acme", "bert", 3, Stage.PRODUCTION, by="ana")
+    seen.stages.transition("acme", "bert", 3, Stage.PRODUCTION, by="ana")
     reads, writes = reads_and_writes(calls)
     assert (reads <= 4, writes) == (True, 1)
 
@@ -117,3 +126,59 @@ def test_versions_of_one_model_are_a_batch_and_a_query(seen: Registry, calls: Co
 def test_a_search_over_all_versions_is_two_queries(seen: Registry, calls: Counter[str]) -> None:
     seen.search.versions("acme", where="run_id = 'r'", order_by=[], limit=10, token=None)
     assert calls == {"Query": 2}
+
+
+def _pem() -> str:
+    public = ec.generate_private_key(ec.SECP256R1()).public_key()
+    return public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+
+
+REQUEST: list[str] = []
+"""The id of the request for approval that is open."""
+PEM, OLD_PEM = _pem(), _pem()
+KEY = signing.public_key(OLD_PEM)[1]
+DONE = Verdict(status=VerdictStatus.VALIDATED, requested_at="r", inspected_at="i")
+WEBHOOK: dict[str, Any] = {"name": "h", "url": "https://hooks.example.com/", "events": [("MODEL_VERSION", "CREATED")]}
+GOVERNED: dict[str, tuple[Operation, tuple[int, int]]] = {
+    "ask for approval": (lambda r: r.approvals.request("acme", "bert", 2, by="ben", alias="prod"), (2, 1)),
+    "approve": (lambda r: r.approvals.approve("acme", "bert", REQUEST[0], by="cy"), (3, 1)),
+    "reject": (lambda r: r.approvals.reject("acme", "bert", REQUEST[0], by="cy"), (2, 1)),
+    "withdraw": (lambda r: r.approvals.withdraw("acme", "bert", REQUEST[0], by="ana"), (2, 1)),
+    "list approvals": (lambda r: r.approvals.all("acme", "bert"), (2, 0)),
+    "set a policy": (lambda r: r.policies.put("acme", "prod", by="ana", require=[Requirement.APPROVED]), (2, 1)),
+    "delete a policy": (lambda r: r.policies.delete("acme", "canary", by="ana"), (1, 1)),
+    "list policies": (lambda r: r.policies.all("acme"), (1, 0)),
+    "add a key": (lambda r: r.signing_keys.add("acme", by="ana", name="new", pem=PEM), (2, 1)),
+    "remove a key": (lambda r: r.signing_keys.remove("acme", KEY, by="ana"), (2, 1)),
+    "list keys": (lambda r: r.signing_keys.all("acme"), (1, 0)),
+    "ask for a validation": (lambda r: r.verdicts.request("acme", r.versions.get("acme", "bert", 2), by="ana"), (2, 1)),
+    "record a verdict": (lambda r: r.verdicts.put("acme", r.versions.get("acme", "bert", 2), DONE, by="v"), (2, 1)),
+    "get a verdict": (lambda r: r.verdicts.get("acme", "bert", 2), (2, 0)),
+    "get a webhook": (lambda r: r.webhooks.get("acme", r.webhooks.all("acme")[0].id), (2, 0)),
+    "create a webhook": (lambda r: r.webhooks.create("acme", by="ana", **WEBHOOK), (2, 1)),
+    "update a webhook": (lambda r: r.webhooks.update("acme", r.webhooks.all("acme")[0].id, by="a", name="n"), (2, 1)),
+    "delete a webhook": (lambda r: r.webhooks.delete("acme", r.webhooks.all("acme")[0].id, by="ana"), (2, 1)),
+    "read a model's audit": (lambda r: r.trails.of_model("acme", "bert"), (3, 0)),
+    "read the tenant's audit": (lambda r: r.trails.of_tenant("acme"), (2, 0)),
+    "upload": (lambda r: upload(r, "m/new", b"x"), (2, 1)),
+    "version of an uploaded model": (lambda r: register(r, "m/1"), (3, 1)),
+    "another version of it": (lambda r: register(r, "m/2"), (2, 1)),
+    "download": (lambda r: r.store.open("acme", "m/2/weights"), (1, 0)),
+    "delete an artefact": (lambda r: r.store.delete("acme", "m/1/weights"), (2, 1)),
+}
+"""Reads and writes. One of the reads lists the webhooks, or reads the version, where the operation needs one."""
+
+
+@pytest.mark.parametrize("name", GOVERNED)
+def test_what_else_changes_or_is_read_costs_what_is_stated(seen: Registry, calls: Counter[str], name: str) -> None:
+    operation, expected = GOVERNED[name]
+    REQUEST[:] = [seen.approvals.request("acme", "bert", 1, by="ana", alias="prod").id]
+    seen.policies.put("acme", "canary", by="ana", require=[Requirement.VALIDATED])
+    seen.signing_keys.add("acme", by="ana", name="old", pem=OLD_PEM)
+    seen.webhooks.create("acme", by="ana", **WEBHOOK)
+    for place in ("m/1", "m/2"):
+        upload(seen, f"{place}/weights", b"x")
+    register(seen, "m/2")
+    calls.clear()
+    operation(seen)
+    assert reads_and_writes(calls) == expected

@@ -2,16 +2,17 @@
 
 import json
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from typer.testing import CliRunner, Result
 
+from anfl.cli import models
 from anfl.cli.main import app
 from anfl.registry.registry import Registry
-from anfl.registry.requests import ValidationQueue
 from services.model_registry.app import assemble
-from tests.unit.registry.conftest import TABLE, items, past_the_registry
+from tests.unit.registry.conftest import BUCKET, TABLE, items, past_the_registry
 from tests.unit.registry.test_governance import People
 from tests.unit.registry.test_models import version
 from tests.unit.vectors.serving import served
@@ -20,8 +21,8 @@ Run = Callable[..., Result]
 
 
 @pytest.fixture(name="run")
-def _run(registry: Registry, queue: ValidationQueue) -> Iterator[Run]:
-    with served(assemble(registry, queue, verifier=People())) as url:
+def _run(registry: Registry) -> Iterator[Run]:
+    with served(assemble(registry, verifier=People())) as url:
 
         def run(*arguments: str, by: str = "root") -> Result:
             options = ("--endpoint", url, "--token", f"acme.admin.{by}")
@@ -93,3 +94,26 @@ def test_people_ask_approve_and_set_policies(run: Run, bert: Registry) -> None:
     assert document(run("approvals", "withdraw", "bert", again, "--json", by="ana"))["status"] == "WITHDRAWN"
     assert run("policies", "delete", "prod").exit_code == 0
     assert document(run("policies", "list", "--json")) == {"policies": []}
+
+
+@pytest.mark.parametrize("place", ["_chunks", "_upload"], ids=["between two files", "after the last"])
+def test_an_interrupted_registration_leaves_no_artefact_behind(
+    run: Run, s3: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).write_bytes(b"x")
+    original, calls = getattr(models, place), 0
+
+    def interrupted(*arguments: Any, **options: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if place == "_chunks" and calls == 1:
+            return original(*arguments)
+        if place == "_upload":
+            original(*arguments, **options)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(models, place, interrupted)
+    result = run("register", "bert", str(tmp_path))
+    assert (result.exit_code, "Interrupted" in str(result.exception)) == (1, True)
+    assert "Contents" not in s3.list_objects_v2(Bucket=BUCKET)

@@ -13,12 +13,13 @@ import urllib3
 
 from anfl.registry.deliveries import Delivered, Deliveries
 from anfl.registry.entities import PROMPT_TAG
-from anfl.registry.events import MAX_DATA_BYTES, REMEMBERED_SECONDS, Delivery, Events
-from anfl.registry.registry import Registry, build_registry
+from anfl.registry.letters import MAX_DATA_BYTES
+from anfl.registry.queues import REMEMBERED_SECONDS, Delivery
+from anfl.registry.registry import Registry
 from lambda_src.webhooks.handler import Function
-from tests.unit.registry.conftest import BUCKET, TABLE
+from tests.unit.registry.conftest import PUBLIC, Time, received
 from tests.unit.registry.test_models import SOURCE, version
-from tests.unit.registry.test_webhooks import PUBLIC, URL
+from tests.unit.registry.test_webhooks import URL
 
 ALL = [
     (entity, action)
@@ -37,65 +38,21 @@ ALL = [
 ]
 
 
-class Time:
-    """A clock that stands."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture(name="time")
-def _time() -> Time:
-    return Time()
-
-
-@pytest.fixture(name="events_url")
-def _events_url(sqs: Any) -> str:
-    dead = sqs.create_queue(QueueName="dead")["QueueUrl"]
-    arn = sqs.get_queue_attributes(QueueUrl=dead, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-    redrive = json.dumps({"deadLetterTargetArn": arn, "maxReceiveCount": 3})
-    return str(sqs.create_queue(QueueName="webhooks", Attributes={"RedrivePolicy": redrive})["QueueUrl"])
-
-
 @pytest.fixture(name="registry")
-def _registry(dynamodb: Any, s3: Any, sqs: Any, events_url: str, time: Time) -> Registry:
-    return build_registry(
-        table=TABLE,
-        dynamodb=dynamodb,
-        bucket=BUCKET,
-        s3=s3,
-        resolver=lambda _: [PUBLIC],
-        events=lambda webhooks: Events(webhooks, url=events_url, client=sqs, clock=time, monotonic=time),
-    )
+def _registry(process: Callable[..., Registry], time: Time) -> Registry:
+    return process(time)
 
 
 Receive = Callable[[], list[dict[str, Any]]]
 
 
 @pytest.fixture(name="receive")
-def _receive(sqs: Any, events_url: str) -> Receive:
-    """Takes all messages that are visible, as Lambda hands them over."""
+def _receive(registry: Registry, sqs: Any, events_url: str) -> Receive:
+    """Has the registry send its letters, and takes what came of them."""
 
     def receive() -> list[dict[str, Any]]:
-        records: list[dict[str, Any]] = []
-        while True:
-            answer = sqs.receive_message(
-                QueueUrl=events_url, MaxNumberOfMessages=10, AttributeNames=["ApproximateReceiveCount"]
-            )
-            if "Messages" not in answer:
-                return records
-            records += [
-                {
-                    "messageId": message["MessageId"],
-                    "receiptHandle": message["ReceiptHandle"],
-                    "body": message["Body"],
-                    "attributes": message["Attributes"],
-                }
-                for message in answer["Messages"]
-            ]
+        registry.outbox.deliver()
+        return received(sqs, events_url)
 
     return receive
 
@@ -113,14 +70,14 @@ def test_each_change_of_a_model_is_told_once_in_mlflows_words(registry: Registry
     hook(registry)
     registry.models.create("acme", "bert", tags={"a": "b"}, description="d", by="ana")
     registry.versions.create("acme", "bert", source=SOURCE, location=SOURCE, run_id="", tags={"c": "d"}, by="ana")
-    registry.versions.set_tag("acme", "bert", 1, "k", "v", by="ana")
-    registry.versions.set_tag("acme", "bert", 1, "k", "v", by="ana")
-    registry.versions.delete_tag("acme", "bert", 1, "k", by="ana")
-    registry.versions.delete_tag("acme", "bert", 1, "absent", by="ana")
-    registry.models.set_alias("acme", "bert", "champion", 1, by="ana")
-    registry.models.set_alias("acme", "bert", "champion", 1, by="ana")
-    registry.models.delete_alias("acme", "bert", "champion", by="ana")
-    registry.models.set_tag("acme", "bert", "k", "v", by="ana")
+    registry.version_tags.set("acme", "bert", 1, "k", "v", by="ana")
+    registry.version_tags.set("acme", "bert", 1, "k", "v", by="ana")
+    registry.version_tags.delete("acme", "bert", 1, "k", by="ana")
+    registry.version_tags.delete("acme", "bert", 1, "absent", by="ana")
+    registry.aliases.set("acme", "bert", "champion", 1, by="ana")
+    registry.aliases.set("acme", "bert", "champion", 1, by="ana")
+    registry.aliases.delete("acme", "bert", "champion", by="ana")
+    registry.model_tags.set("acme", "bert", "k", "v", by="ana")
     registry.models.describe("acme", "bert", "d", by="ana")
     name = {"name": "bert"}
     assert told(receive) == [
@@ -141,10 +98,10 @@ def test_prompts_have_events_of_their_own(registry: Registry, receive: Receive) 
     registry.models.create("acme", "bert", tags={PROMPT_TAG: "true", "a": "b"}, by="ana")
     tags = {PROMPT_TAG: "true", "mlflow.prompt.text": "Hello {{name}}", "c": "d"}
     registry.versions.create("acme", "bert", source="x", location="x", tags=tags, by="ana")
-    registry.models.set_tag("acme", "bert", "k", "v", by="ana")
-    registry.models.delete_tag("acme", "bert", "k", by="ana")
-    registry.versions.set_tag("acme", "bert", 1, "k", "v", by="ana")
-    registry.models.set_alias("acme", "bert", "champion", 1, by="ana")
+    registry.model_tags.set("acme", "bert", "k", "v", by="ana")
+    registry.model_tags.delete("acme", "bert", "k", by="ana")
+    registry.version_tags.set("acme", "bert", 1, "k", "v", by="ana")
+    registry.aliases.set("acme", "bert", "champion", 1, by="ana")
     events = told(receive)
     assert [event for event, _ in events] == [
         "PROMPT.CREATED",
@@ -180,8 +137,8 @@ def test_a_change_that_was_refused_is_not_told(registry: Registry, receive: Rece
     receive()
     for call in (
         lambda: registry.models.create("acme", "bert", by="ana"),
-        lambda: registry.models.set_alias("acme", "bert", "a", 1, by="ana"),
-        lambda: registry.versions.set_tag("acme", "bert", 1, "k", "v", by="ana"),
+        lambda: registry.aliases.set("acme", "bert", "a", 1, by="ana"),
+        lambda: registry.version_tags.set("acme", "bert", 1, "k", "v", by="ana"),
     ):
         with pytest.raises(Exception, match=r"exists|not found"):
             call()

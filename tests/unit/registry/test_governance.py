@@ -17,7 +17,6 @@ from anfl.registry.approvals import OPEN, Approval, ApprovalStatus
 from anfl.registry.entities import Verdict, VerdictStatus
 from anfl.registry.policies import Policy, Requirement
 from anfl.registry.registry import Registry, build_registry
-from anfl.registry.requests import ValidationQueue
 from services.model_registry.app import assemble
 from tests.unit.registry.conftest import BUCKET, TABLE
 from tests.unit.registry.test_models import refused, version
@@ -58,7 +57,7 @@ def approve(registry: Registry, approval: Approval, *people: str) -> None:
 
 
 def set_alias(registry: Registry, alias: str = "prod", number: int = 1) -> None:
-    registry.models.set_alias("acme", "bert", alias, number, by="ana")
+    registry.aliases.set("acme", "bert", alias, number, by="ana")
 
 
 def missing(registry: Registry, alias: str = "prod", number: int = 1) -> set[str]:
@@ -88,7 +87,7 @@ def test_prod_takes_a_verdict_and_two_people_who_did_not_ask(bert: Registry) -> 
     approve(bert, approval, "cid")
     assert bert.approvals.get("acme", "bert", approval.id).status is ApprovalStatus.APPROVED
     assert missing(bert) == set()
-    assert bert.models.by_alias("acme", "bert", "prod").version.number == 1
+    assert bert.aliases.version("acme", "bert", "prod").version.number == 1
 
 
 @pytest.mark.parametrize(
@@ -281,8 +280,8 @@ def test_the_gate_opens_exactly_for_two_others(process: Callable[[], Registry], 
 
 
 @pytest.fixture(name="call")
-def _call(bert: Registry, queue: ValidationQueue) -> Caller:
-    return Caller(assemble(bert, queue, verifier=People()))
+def _call(bert: Registry) -> Caller:
+    return Caller(assemble(bert, verifier=People()))
 
 
 class People(TenantInToken):

@@ -8,7 +8,8 @@ import pytest
 
 from anfl.problems import Problem
 from anfl.registry import rules
-from anfl.registry.entities import Stage
+from anfl.registry.entities import PROMPT_TAG, Stage
+from anfl.registry.leftovers import Leftovers
 from anfl.registry.registry import Registry
 from tests.unit.registry.conftest import records
 
@@ -51,8 +52,8 @@ def test_another_tenants_model_does_not_exist(registry: Registry, operation: str
         "describe": lambda: registry.models.describe("other", "bert", "mine", by="ana"),
         "rename": lambda: registry.models.rename("other", "bert", "mine", by="ana"),
         "delete": lambda: registry.models.delete("other", "bert", by="ana"),
-        "set_tag": lambda: registry.models.set_tag("other", "bert", "k", "v", by="ana"),
-        "set_alias": lambda: registry.models.set_alias("other", "bert", "mine", 1, by="ana"),
+        "set_tag": lambda: registry.model_tags.set("other", "bert", "k", "v", by="ana"),
+        "set_alias": lambda: registry.aliases.set("other", "bert", "mine", 1, by="ana"),
         "version": lambda: registry.versions.get("other", "bert", 1),
     }
     refused("resource_does_not_exist", calls[operation])
@@ -77,14 +78,14 @@ def test_rename_carries_everything_and_touches_no_version(registry: Registry, ca
     registry.models.create("acme", "bert", tags={"team": "nlp", "large": "x" * 50_000}, by="ana")
     for _ in range(5):
         version(registry, "acme", "bert")
-    registry.models.set_alias("acme", "bert", "champion", 3, by="ana")
+    registry.aliases.set("acme", "bert", "champion", 3, by="ana")
     calls.clear()
     renamed = registry.models.rename("acme", "bert", "bert-large", by="ana")
     assert calls["TransactWriteItems"] == 1
     assert sum(calls.values()) <= 4
     assert renamed.tags["large"] == "x" * 50_000
     refused("resource_does_not_exist", registry.models.get, "acme", "bert")
-    found = registry.models.by_alias("acme", "bert-large", "champion")
+    found = registry.aliases.version("acme", "bert-large", "champion")
     assert (found.version.number, found.model.name) == (3, "bert-large")
     assert found.version.changed_at(found.model) == renamed.updated_at
     assert version(registry, "acme", "bert-large") == 6
@@ -103,7 +104,7 @@ def test_a_deleted_model_leaves_nothing_and_its_numbers_start_again(registry: Re
     registry.models.create("acme", "bert", tags={"large": "x" * 50_000}, by="ana")
     for _ in range(9):
         version(registry, "acme", "bert", tags={"large": "y" * 50_000})
-    registry.versions.transition("acme", "bert", 7, Stage.PRODUCTION, by="ana")
+    registry.stages.transition("acme", "bert", 7, Stage.PRODUCTION, by="ana")
     registry.models.delete("acme", "bert", by="ana")
     assert records(dynamodb) == []
     registry.models.create("acme", "bert", by="ana")
@@ -116,7 +117,7 @@ def test_an_interrupted_deletion_is_invisible_and_finished_by_the_next(
     registry.models.create("acme", "bert", by="ana")
     version(registry, "acme", "bert")
     with monkeypatch.context() as patched:
-        patched.setattr(registry.models, "sweep", lambda _tenant: None)  # the process dies here
+        patched.setattr(Leftovers, "remove", lambda _self, _tenant: None)  # the process dies here
         registry.models.delete("acme", "bert", by="ana")
     assert records(dynamodb) != []
     registry.models.create("acme", "bert", by="ana")
@@ -143,17 +144,17 @@ def test_a_write_that_read_a_model_since_replaced_by_another_starts_again(
         return model
 
     monkeypatch.setattr(registry.records, "model", read_then_lose)
-    registry.models.set_tag("acme", "bert", "by", "late writer", by="ana")
+    registry.model_tags.set("acme", "bert", "by", "late writer", by="ana")
     assert registry.models.get("acme", "bert")[0].tags == {"generation": "second", "by": "late writer"}
 
 
 def test_tags_are_set_replaced_and_removed_whatever_their_size(registry: Registry, dynamodb: Any) -> None:
     registry.models.create("acme", "bert", by="ana")
     for value in ("small", "x" * 100_000, "small again", "", "\u00e9" * 100_000):
-        registry.models.set_tag("acme", "bert", "note", value, by="ana")
+        registry.model_tags.set("acme", "bert", "note", value, by="ana")
         assert registry.models.get("acme", "bert")[0].tags == {"note": value}
-    registry.models.delete_tag("acme", "bert", "note", by="ana")
-    registry.models.delete_tag("acme", "bert", "note", by="ana")
+    registry.model_tags.delete("acme", "bert", "note", by="ana")
+    registry.model_tags.delete("acme", "bert", "note", by="ana")
     assert registry.models.get("acme", "bert")[0].tags == {}
     assert len(records(dynamodb)) == 1
 
@@ -162,7 +163,7 @@ def test_many_tags_never_outgrow_an_item(registry: Registry) -> None:
     registry.models.create("acme", "bert", by="ana")
     expected = {f"key {n}": chr(97 + n % 26) * 4_000 for n in range(60)}
     for key, value in expected.items():
-        registry.models.set_tag("acme", "bert", key, value, by="ana")
+        registry.model_tags.set("acme", "bert", key, value, by="ana")
     assert registry.models.get("acme", "bert")[0].tags == expected
 
 
@@ -194,44 +195,42 @@ def test_unusual_names_work(registry: Registry, name: str) -> None:
 def test_reserved_aliases_are_refused(registry: Registry, alias: str) -> None:
     registry.models.create("acme", "bert", by="ana")
     version(registry, "acme", "bert")
-    assert "reserved" in refused(
-        "invalid_parameter_value", registry.models.set_alias, "acme", "bert", alias, 1, by="ana"
-    )
+    assert "reserved" in refused("invalid_parameter_value", registry.aliases.set, "acme", "bert", alias, 1, by="ana")
 
 
 def test_an_alias_moves_and_names_existing_versions_only(registry: Registry) -> None:
     registry.models.create("acme", "bert", by="ana")
     for _ in range(2):
         version(registry, "acme", "bert")
-    registry.models.set_alias("acme", "bert", "champion", 1, by="ana")
-    registry.models.set_alias("acme", "bert", "champion", 2, by="ana")
+    registry.aliases.set("acme", "bert", "champion", 1, by="ana")
+    registry.aliases.set("acme", "bert", "champion", 2, by="ana")
     assert registry.models.get("acme", "bert")[0].aliases == {"champion": 2}
-    refused("resource_does_not_exist", registry.models.set_alias, "acme", "bert", "champion", 3, by="ana")
-    assert registry.models.by_alias("acme", "bert", "champion").version.number == 2
-    registry.models.delete_alias("acme", "bert", "champion", by="ana")
-    registry.models.delete_alias("acme", "bert", "champion", by="ana")
-    detail = refused("invalid_parameter_value", registry.models.by_alias, "acme", "bert", "champion")
+    refused("resource_does_not_exist", registry.aliases.set, "acme", "bert", "champion", 3, by="ana")
+    assert registry.aliases.version("acme", "bert", "champion").version.number == 2
+    registry.aliases.delete("acme", "bert", "champion", by="ana")
+    registry.aliases.delete("acme", "bert", "champion", by="ana")
+    detail = refused("invalid_parameter_value", registry.aliases.version, "acme", "bert", "champion")
     assert detail == "Registered model alias champion not found."
 
 
 def test_latest_as_an_alias_is_the_highest_version_of_any_stage(registry: Registry) -> None:
     registry.models.create("acme", "bert", by="ana")
-    refused("resource_does_not_exist", registry.models.by_alias, "acme", "bert", "latest")
+    refused("resource_does_not_exist", registry.aliases.version, "acme", "bert", "latest")
     for _ in range(3):
         version(registry, "acme", "bert")
-    registry.versions.transition("acme", "bert", 3, Stage.ARCHIVED, by="ana")
-    assert registry.models.by_alias("acme", "bert", "Latest").version.number == 3
+    registry.stages.transition("acme", "bert", 3, Stage.ARCHIVED, by="ana")
+    assert registry.aliases.version("acme", "bert", "Latest").version.number == 3
 
 
 def test_a_known_model_is_read_in_one_call(registry: Registry, calls: Counter[str]) -> None:
     registry.models.create("acme", "bert", by="ana")
     version(registry, "acme", "bert")
-    registry.models.set_alias("acme", "bert", "champion", 1, by="ana")
+    registry.aliases.set("acme", "bert", "champion", 1, by="ana")
     registry.models.get("acme", "bert")
     reads: dict[str, Callable[[], object]] = {
         "model": lambda: registry.models.get("acme", "bert"),
         "version": lambda: registry.versions.get("acme", "bert", 1),
-        "alias": lambda: registry.models.by_alias("acme", "bert", "champion"),
+        "alias": lambda: registry.aliases.version("acme", "bert", "champion"),
     }
     for name, read in reads.items():
         calls.clear()
@@ -250,3 +249,17 @@ def test_what_another_process_changed_is_seen_at_once(registry: Registry, proces
     assert registry.models.get("acme", "bert")[1] == []
     assert version(other, "acme", "bert") == 1
     assert [v.number for v in registry.models.get("acme", "bert")[1]] == [1]
+
+
+def test_a_taken_name_says_by_what(registry: Registry) -> None:
+    prompt = {PROMPT_TAG: "true"}
+    registry.models.create("acme", "model", by="ana")
+    registry.models.create("acme", "prompt", tags=prompt, by="ana")
+    for name, tags, reason in (
+        ("model", {}, r"Registered Model \(name=model\) already exists"),
+        ("prompt", prompt, r"Prompt \(name=prompt\) already exists"),
+        ("model", prompt, "Tried to create a prompt with name 'model', but"),
+        ("prompt", {}, "Tried to create a registered model with name 'prompt', but"),
+    ):
+        with pytest.raises(Problem, match=reason):
+            registry.models.create("acme", name, tags=tags, by="ana")

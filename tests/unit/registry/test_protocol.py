@@ -21,8 +21,8 @@ from anfl.http.service import Service
 from anfl.problems import Problem
 from anfl.registry.artifacts import PART_BYTES, Writer
 from anfl.registry.registry import Registry
-from anfl.registry.requests import ValidationQueue
 from services.model_registry.app import assemble
+from tests.unit.registry.conftest import received
 
 ADMIN = "acme.admin"
 API = "/api/2.0/mlflow"
@@ -65,8 +65,8 @@ class Caller:
 
 
 @pytest.fixture(name="call")
-def _call(registry: Registry, queue: ValidationQueue) -> Caller:
-    return Caller(assemble(registry, queue, verifier=TenantInToken(), stage_prefix="/live"))
+def _call(registry: Registry) -> Caller:
+    return Caller(assemble(registry, verifier=TenantInToken(), stage_prefix="/live"))
 
 
 def created(call: Caller, *, source: str = "mlflow-artifacts:/models/bert", **more: object) -> dict[str, Any]:
@@ -540,22 +540,25 @@ def test_an_upload_that_breaks_off_leaves_nothing(call: Caller, s3: Any) -> None
     assert s3.list_multipart_uploads(Bucket="artifacts").get("Uploads", []) == []
 
 
-def test_registration_asks_for_an_inspection_and_can_be_asked_again(call: Caller, sqs: Any, queue_url: str) -> None:
+def test_registration_asks_for_an_inspection_and_can_be_asked_again(
+    call: Caller, registry: Registry, sqs: Any, queue_url: str
+) -> None:
     created(call)
     path = "/v1/models/bert/versions/1/validation"
     assert call("GET", path).json()["status"] == "PENDING"
     again = call("POST", path)
     assert (again.status_code, again.json()["status"]) == (202, "PENDING")
-    messages = sqs.receive_message(QueueUrl=queue_url, MaxNumberOfMessages=10)["Messages"]
-    asked = [json.loads(message["Body"]) for message in messages]
+    registry.outbox.deliver()
+    asked = [json.loads(record["body"]) for record in received(sqs, queue_url)]
     assert [(one["tenant"], one["name"], one["version"]) for one in asked] == [("acme", "bert", 1)] * 2
 
 
-def test_what_lies_elsewhere_is_quarantined_at_once(call: Caller, sqs: Any, queue_url: str) -> None:
+def test_what_lies_elsewhere_is_quarantined_at_once(call: Caller, registry: Registry, sqs: Any, queue_url: str) -> None:
     created(call, source="s3://bucket/model")
+    registry.outbox.deliver()
     verdict = call("GET", "/v1/models/bert/versions/1/validation").json()
     assert (verdict["status"], verdict["reasons"][0]["code"]) == ("QUARANTINED", "source_not_inspectable")
-    assert "Messages" not in sqs.receive_message(QueueUrl=queue_url)
+    assert received(sqs, queue_url) == []
 
 
 def test_a_missing_version_has_no_validation(call: Caller) -> None:

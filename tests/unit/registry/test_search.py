@@ -83,7 +83,7 @@ def test_filters_select_models(filled: Registry, where: str, expected: list[str]
 
 def test_found_models_carry_their_latest_versions(filled: Registry) -> None:
     version(filled, "acme", "model-a")
-    filled.versions.transition("acme", "model-a", 1, Stage.PRODUCTION, by="ana")
+    filled.stages.transition("acme", "model-a", 1, Stage.PRODUCTION, by="ana")
     page = filled.search.models("acme", where="name = 'model-a'", order_by=[], limit=10, token=None)
     assert [(v.number, v.stage) for v in page.models[0][1]] == [(1, Stage.PRODUCTION), (2, Stage.NONE)]
 
@@ -119,7 +119,7 @@ def test_filters_select_versions(filled: Registry, where: str, expected: list[tu
 
 
 def test_large_tags_are_found_too(filled: Registry) -> None:
-    filled.versions.set_tag("acme", "model-c", 1, "note", "x" * 50_000 + "needle", by="ana")
+    filled.version_tags.set("acme", "model-c", 1, "note", "x" * 50_000 + "needle", by="ana")
     assert version_names(filled, "tags.note LIKE '%needle'") == [("model-c", 1)]
 
 
@@ -148,3 +148,27 @@ def test_a_token_of_another_filter_is_no_error(filled: Registry) -> None:
     for where in ("name LIKE 'a%'", "name LIKE 'z%'"):
         for order in ("name", "name DESC"):
             filled.search.models("acme", where=where, order_by=[order], limit=3, token=page.next_token)
+
+
+@pytest.mark.parametrize("value", ['"', "\\", "\u00e9\u2028", "</", "\x01", "it''s"], ids=ascii)
+def test_what_a_glance_leaves_out_does_not_match(registry: Registry, value: str) -> None:
+    """Records are compared as they are stored before they are read: whatever JSON makes of the text."""
+    stored = value.replace("''", "'")
+    registry.models.create("acme", "bert", tags={"a/b c": stored}, by="ana")
+    registry.models.create("acme", "other", tags={"k": "v"}, by="ana")
+    version(registry, "acme", "bert", tags={"a/b c": stored}, run_id=stored)
+    version(registry, "acme", "other")
+    models = registry.search.models("acme", where=f"tags.`a/b c` = '{value}'", order_by=[], limit=9, token=None).models
+    assert [model.name for model, _ in models] == ["bert"]
+    for where in (f"run_id = '{value}'", f"tags.`a/b c` = '{value}'"):
+        found = registry.search.versions("acme", where=where, order_by=[], limit=9, token=None).versions
+        assert [of.model.name for of in found] == ["bert"]
+
+
+def test_a_large_tag_is_found(registry: Registry) -> None:
+    registry.models.create("acme", "bert", tags={"k": "x" * 9_000}, by="ana")
+    version(registry, "acme", "bert", tags={"k": "y" * 9_000})
+    for search, value in ((registry.search.models, "x"), (registry.search.versions, "y")):
+        for operator in ("=", "LIKE"):
+            page = search("acme", where=f"tags.k {operator} '{value * 9_000}'", order_by=[], limit=9, token=None)
+            assert len(getattr(page, "models", None) or getattr(page, "versions", [])) == 1

@@ -20,7 +20,6 @@ from anfl.problems import Problem
 from anfl.registry import signing
 from anfl.registry.policies import Requirement
 from anfl.registry.registry import Registry
-from anfl.registry.requests import ValidationQueue
 from anfl.registry.signing import SignatureError
 from services.model_registry.app import assemble
 from tests.unit.registry.conftest import TABLE, past_the_registry
@@ -181,11 +180,11 @@ def _bert(registry: Registry) -> Registry:
 
 def opens(registry: Registry) -> bool:
     try:
-        registry.models.set_alias("acme", "bert", "prod", 1, by="ana")
+        registry.aliases.set("acme", "bert", "prod", 1, by="ana")
     except Problem as problem:
         assert problem.extensions == {"missing": {"signed": "no registered key has signed it"}}  # noqa: PT017
         return False
-    registry.models.delete_alias("acme", "bert", "prod", by="ana")
+    registry.aliases.delete("acme", "bert", "prod", by="ana")
     return True
 
 
@@ -238,8 +237,8 @@ def test_a_signature_that_somebody_put_into_the_table_does_not_open_the_gate(
     assert not opens(bert)
 
 
-def test_the_api_takes_keys_and_signatures(bert: Registry, queue: ValidationQueue, model: Path, pair: Pair) -> None:
-    call = Caller(assemble(bert, queue, verifier=TenantInToken()))
+def test_the_api_takes_keys_and_signatures(bert: Registry, model: Path, pair: Pair) -> None:
+    call = Caller(assemble(bert, verifier=TenantInToken()))
     path, body = "/v1/models/bert/versions/1/signatures", {"bundle": signed(model, pair)}
     refusal = call("POST", path, body, token="acme.registrar")
     assert (refusal.status_code, refusal.json()["code"]) == (409, "signature_invalid")

@@ -1,5 +1,6 @@
 """Versions: their numbers, stages and deletion, also when several processes write at once."""
 
+import json
 import random
 import threading
 from collections.abc import Callable
@@ -27,17 +28,16 @@ def consistent(dynamodb: Any) -> None:
     for item in stored:
         if not item["pk"]["S"].endswith("#models"):
             continue
-        model_id = item["id"]["S"]
+        model_id, model = item["id"]["S"], json.loads(item["document"]["S"])
         numbers = {int(key.split("#")[1]) for key in versions if key.startswith(model_id)}
-        assert {int(alias["N"]) for alias in item["aliases"]["M"].values()} <= numbers
+        assert {*model["aliases"].values()} <= numbers
         assert {number for _, number in members.get(model_id, [])} == numbers
         assert len(members.get(model_id, [])) == len(numbers)
-        latest = {stage: int(number["N"]) for stage, number in item["latest"]["M"].items()}
         highest: dict[str, int] = {}
         for stage, number in members.get(model_id, []):
             highest[stage] = max(number, highest.get(stage, 0))
-        assert latest == highest
-        assert int(item["last_version"]["N"]) >= max(numbers, default=0)
+        assert model["latest"] == highest
+        assert model["last_version"] >= max(numbers, default=0)
 
 
 def test_sixteen_writers_in_four_processes_get_every_number_once(
@@ -92,9 +92,9 @@ def test_versions_that_do_not_exist_are_not_found(registry: Registry, number: in
         lambda: registry.versions.get("acme", "bert", number),
         lambda: registry.versions.delete("acme", "bert", number, by="ana"),
         lambda: registry.versions.describe("acme", "bert", number, "x", by="ana"),
-        lambda: registry.versions.set_tag("acme", "bert", number, "k", "v", by="ana"),
-        lambda: registry.versions.transition("acme", "bert", number, Stage.STAGING, by="ana"),
-        lambda: registry.models.set_alias("acme", "bert", "a", number, by="ana"),
+        lambda: registry.version_tags.set("acme", "bert", number, "k", "v", by="ana"),
+        lambda: registry.stages.transition("acme", "bert", number, Stage.STAGING, by="ana"),
+        lambda: registry.aliases.set("acme", "bert", "a", number, by="ana"),
     ):
         detail = refused("resource_does_not_exist", call)
         assert detail == f"Model Version (name=bert, version={number}) not found"
@@ -106,8 +106,9 @@ def test_deleting_a_version_takes_its_aliases_tags_and_verdict_along(registry: R
     before = len(records(dynamodb))
     version(registry, "acme", "bert", tags={"large": "x" * 90_000})
     registry.verdicts.request("acme", registry.versions.get("acme", "bert", 2), by="ana")
-    registry.models.set_alias("acme", "bert", "champion", 2, by="ana")
+    registry.aliases.set("acme", "bert", "champion", 2, by="ana")
     registry.versions.delete("acme", "bert", 2, by="ana")
+    registry.outbox.deliver()
     assert len(records(dynamodb)) == before
     model, latest = registry.models.get("acme", "bert")
     assert (model.aliases, [v.number for v in latest]) == ({}, [1])
@@ -118,8 +119,8 @@ def test_latest_versions_follow_transitions_and_deletions(registry: Registry, dy
     registry.models.create("acme", "bert", by="ana")
     for _ in range(4):
         version(registry, "acme", "bert")
-    registry.versions.transition("acme", "bert", 4, Stage.PRODUCTION, by="ana")
-    registry.versions.transition("acme", "bert", 2, Stage.PRODUCTION, by="ana")
+    registry.stages.transition("acme", "bert", 4, Stage.PRODUCTION, by="ana")
+    registry.stages.transition("acme", "bert", 2, Stage.PRODUCTION, by="ana")
 
     def latest() -> dict[str, int]:
         return {str(v.stage): v.number for v in registry.models.get("acme", "bert")[1]}
@@ -127,7 +128,7 @@ def test_latest_versions_follow_transitions_and_deletions(registry: Registry, dy
     assert latest() == {"None": 3, "Production": 4}
     registry.versions.delete("acme", "bert", 4, by="ana")
     assert latest() == {"None": 3, "Production": 2}
-    registry.versions.transition("acme", "bert", 3, Stage.ARCHIVED, by="ana")
+    registry.stages.transition("acme", "bert", 3, Stage.ARCHIVED, by="ana")
     assert latest() == {"None": 1, "Production": 2, "Archived": 3}
     consistent(dynamodb)
 
@@ -135,13 +136,13 @@ def test_latest_versions_follow_transitions_and_deletions(registry: Registry, dy
 def test_archiving_moves_every_other_version_of_the_stage_however_many(
     registry: Registry, dynamodb: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("anfl.registry.versions._MOVES_AT_ONCE", 3)
+    monkeypatch.setattr("anfl.registry.stages._MOVES_AT_ONCE", 3)
     registry.models.create("acme", "bert", by="ana")
     for _ in range(9):
         number = version(registry, "acme", "bert")
         if number < 9:
-            registry.versions.transition("acme", "bert", number, Stage.STAGING, by="ana")
-    moved = registry.versions.transition("acme", "bert", 9, Stage.STAGING, archive_existing=True, by="ana")
+            registry.stages.transition("acme", "bert", number, Stage.STAGING, by="ana")
+    moved = registry.stages.transition("acme", "bert", 9, Stage.STAGING, archive_existing=True, by="ana")
     assert moved.version.stage is Stage.STAGING
     found = [registry.versions.get("acme", "bert", number).version for number in range(1, 10)]
     assert [v.stage for v in found] == [Stage.ARCHIVED] * 8 + [Stage.STAGING]
@@ -155,7 +156,7 @@ def test_archiving_makes_sense_for_active_stages_only(registry: Registry, stage:
     version(registry, "acme", "bert")
     detail = refused(
         "invalid_parameter_value",
-        registry.versions.transition,
+        registry.stages.transition,
         "acme",
         "bert",
         1,
@@ -168,20 +169,19 @@ def test_archiving_makes_sense_for_active_stages_only(registry: Registry, stage:
 
 def change(registry: Registry, chance: random.Random, number: int) -> None:
     """Something that happens to versions."""
-    versions = registry.versions
     match chance.randrange(7):
         case 0:
             version(registry, "acme", "bert", tags={"large": "x" * 9_000})
         case 1:
-            versions.delete("acme", "bert", number, by="ana")
+            registry.versions.delete("acme", "bert", number, by="ana")
         case 2:
-            versions.transition("acme", "bert", number, chance.choice(list(Stage)), by="ana")
+            registry.stages.transition("acme", "bert", number, chance.choice(list(Stage)), by="ana")
         case 3:
-            versions.transition("acme", "bert", number, Stage.STAGING, archive_existing=True, by="ana")
+            registry.stages.transition("acme", "bert", number, Stage.STAGING, archive_existing=True, by="ana")
         case 4:
-            registry.models.set_alias("acme", "bert", f"a{number}", number, by="ana")
+            registry.aliases.set("acme", "bert", f"a{number}", number, by="ana")
         case 5:
-            versions.set_tag("acme", "bert", number, "k", "y" * chance.choice([1, 9_000]), by="ana")
+            registry.version_tags.set("acme", "bert", number, "k", "y" * chance.choice([1, 9_000]), by="ana")
         case _:
             registry.models.get("acme", "bert")
 
@@ -213,13 +213,13 @@ def test_concurrent_changes_of_all_kinds_leave_a_consistent_table(
 
 OPERATIONS: dict[str, Callable[[Registry], object]] = {
     "create version": lambda registry: version(registry, "acme", "bert", tags={"large": "x" * 9_000}),
-    "transition": lambda registry: registry.versions.transition(
+    "transition": lambda registry: registry.stages.transition(
         "acme", "bert", 2, Stage.PRODUCTION, archive_existing=True, by="ana"
     ),
     "delete version": lambda registry: registry.versions.delete("acme", "bert", 7, by="ana"),
     "rename": lambda registry: registry.models.rename("acme", "bert", "bert", by="ana"),
-    "alias": lambda registry: registry.models.set_alias("acme", "bert", "champion", 2, by="ana"),
-    "large tag": lambda registry: registry.models.set_tag("acme", "bert", "large", "x" * 9_000, by="ana"),
+    "alias": lambda registry: registry.aliases.set("acme", "bert", "champion", 2, by="ana"),
+    "large tag": lambda registry: registry.model_tags.set("acme", "bert", "large", "x" * 9_000, by="ana"),
     "delete model": lambda registry: registry.models.delete("acme", "bert", by="ana"),
 }
 
@@ -228,7 +228,7 @@ OPERATIONS: dict[str, Callable[[Registry], object]] = {
 def test_a_process_that_dies_between_two_writes_leaves_a_consistent_table(
     process: Callable[[], Registry], dynamodb: Any, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("anfl.registry.versions._MOVES_AT_ONCE", 2)
+    monkeypatch.setattr("anfl.registry.stages._MOVES_AT_ONCE", 2)
     monkeypatch.setattr("anfl.registry.table._BATCH_WRITE", 4)
 
     class DiedError(Exception):
@@ -239,7 +239,7 @@ def test_a_process_that_dies_between_two_writes_leaves_a_consistent_table(
     for number in range(1, 8):
         version(registry, "acme", "bert")
         if number > 3:
-            registry.versions.transition("acme", "bert", number, Stage.PRODUCTION, by="ana")
+            registry.stages.transition("acme", "bert", number, Stage.PRODUCTION, by="ana")
     for survived in range(20):
         writes = 0
 

@@ -18,15 +18,14 @@ from anfl.problems import Problem
 from anfl.registry import audit, webhook_rules
 from anfl.registry.deliveries import Delivered, Deliveries
 from anfl.registry.registry import Registry
-from anfl.registry.requests import ValidationQueue
 from anfl.registry.webhooks import Webhook, Webhooks
 from services.model_registry.app import assemble
+from tests.unit.registry.conftest import PUBLIC
 from tests.unit.registry.test_models import refused
 from tests.unit.registry.test_protocol import Caller, TenantInToken
 
 URL = "https://hooks.example.com:8443/a?b=c"
 EVENT = ("MODEL_VERSION", "CREATED")
-PUBLIC = "93.184.216.34"
 PATH = "/api/2.0/mlflow/webhooks"
 WIRE_EVENT = {"entity": "MODEL_VERSION", "action": "CREATED"}
 
@@ -37,13 +36,13 @@ def _webhooks(registry: Registry) -> Webhooks:
 
 
 @pytest.fixture(name="webhooks_call")
-def _webhooks_call(registry: Registry, webhooks: Webhooks, queue: ValidationQueue) -> Caller:
+def _webhooks_call(registry: Registry, webhooks: Webhooks) -> Caller:
     def nobody(**_: Any) -> Delivered:
         raise urllib3.exceptions.ConnectTimeoutError
 
     deliveries = Deliveries(resolver=lambda _: [PUBLIC], sender=nobody)
     parts = dataclasses.replace(registry, webhooks=webhooks, deliveries=deliveries)
-    return Caller(assemble(parts, queue, verifier=TenantInToken()))
+    return Caller(assemble(parts, verifier=TenantInToken()))
 
 
 def create(webhooks: Webhooks, tenant: str = "acme", **more: Any) -> Webhook:

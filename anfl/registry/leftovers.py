@@ -1,0 +1,42 @@
+"""What deleted models leave behind: versions, and what else hangs off them, until their tombstones are taken away."""
+
+from collections.abc import Iterable
+
+from anfl.registry import keys
+from anfl.registry.locations import Locations, artifact_path, holder
+from anfl.registry.records import version_of
+from anfl.registry.table import Item, Table, until_won
+from anfl.resources import PARTITION_KEY, SORT_KEY
+
+
+class Leftovers:
+    """Of all tenants; every method takes the tenant first."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+        self._locations = Locations(table)
+
+    def remove(self, tenant: str) -> None:
+        """Remove what is left of a tenant's deleted models."""
+        for tombstone in list(self._table.query(keys.deleted(tenant))):
+            model_id = tombstone[SORT_KEY]
+            versions = list(self._table.query(keys.versions(tenant), prefix=keys.versions_of(model_id)))
+            self._release(tenant, model_id, versions)
+            # Versions first: no tag or verdict can be added to a version that is gone.
+            for items in (versions, self._table.query(keys.belongings(tenant, model_id))):
+                self._table.remove({name: item[name] for name in (PARTITION_KEY, SORT_KEY)} for item in items)
+            self._table.remove([keys.tombstone(tenant, model_id)])
+
+    def _release(self, tenant: str, model_id: str, versions: Iterable[Item]) -> None:
+        """Let go of the places that versions of a deleted model name, before the versions go."""
+        places: dict[str, set[str]] = {}
+        for version in map(version_of, versions):
+            if path := artifact_path(version.location):
+                places.setdefault(path, set()).add(holder(model_id, version.number))
+        for path, holders in places.items():
+
+            def attempt(path: str = path, holders: set[str] = holders) -> None:
+                if releases := self._locations.releases(tenant, path, holders):
+                    self._table.write(*releases)
+
+            until_won(attempt)
