@@ -22,8 +22,10 @@ from local.aws import moto_patches  # noqa: E402
 from local.aws.credentials import SESSION_SECONDS, environment  # noqa: E402
 from local.aws.functions import Functions  # noqa: E402
 from local.aws.queues import QueuePollers  # noqa: E402
-from local.aws.server import CONTROL, listen  # noqa: E402
+from local.aws.server import CONTROL, Application, listen  # noqa: E402
 from local.guard import NotLoopbackError  # noqa: E402
+from local.iam.guard import Guard  # noqa: E402
+from local.iam.ledger import Ledger  # noqa: E402
 
 CACHE = Path(__file__).resolve().parents[2] / ".anfl" / "functions"
 
@@ -49,8 +51,9 @@ def main() -> None:
         role_environment=lambda role, region, session: _assume(endpoint, role, region, session),
     )
     moto_patches.apply(invoke=functions.api, control=f"{endpoint}{CONTROL}")
-    server = listen(arguments.port)
-    pollers = QueuePollers(functions)
+    guard = Guard(Application(), ledger=Ledger(arguments.log.resolve().with_name("permissions.jsonl")))
+    server = listen(arguments.port, guard)
+    pollers = QueuePollers(functions, may_poll=guard.may_poll)
 
     def stop(*_: object) -> None:
         threading.Thread(target=server.shutdown, daemon=True).start()

@@ -10,6 +10,8 @@ from moto.dynamodb.models.table import Table
 from moto.kms.models import Key, kms_backends
 from moto.sqs.models import sqs_backends
 
+from local.iam.attached import AttachedPolicy
+
 Json = dict[str, Any]
 
 
@@ -225,5 +227,7 @@ BACK_ENDS: dict[str, Any] = {
     "AWS::CertificateManager::Certificate": Certificate,
     "AWS::DynamoDB::GlobalTable": GlobalTable,
     "AWS::KMS::ReplicaKey": ReplicaKey,
+    "AWS::S3::BucketPolicy": AttachedPolicy,
+    "AWS::SNS::TopicPolicy": AttachedPolicy,
     "AWS::SQS::QueuePolicy": QueuePolicy,
 }

@@ -1,9 +1,11 @@
 """Event source mappings: polls queues and hands their messages to functions, as Lambda's pollers do."""
 
 import base64
+import contextlib
 import json
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 from moto.awslambda.models import EventSourceMapping
@@ -22,8 +24,10 @@ MAX_POLLERS = 2
 class QueuePollers:
     """Follows the mappings that are deployed. A failed batch stays invisible for the queue's visibility time-out."""
 
-    def __init__(self, functions: Functions) -> None:
+    def __init__(self, functions: Functions, *, may_poll: Callable[[str, str, str], bool]) -> None:
+        """:param may_poll: whether (role of a function, region, queue) lets its messages be fetched."""
         self._functions = functions
+        self._may_poll = may_poll
         self._stopping = threading.Event()
         self._followed: set[str] = set()
         threading.Thread(target=self._scan, daemon=True, name="event-sources").start()
@@ -49,7 +53,7 @@ class QueuePollers:
         mappings = lambda_simple_backends[DEFAULT_ACCOUNT_ID][region]._event_source_mappings
         while not self._stopping.is_set() and mapping.uuid in mappings:
             queue = sqs.queues.get(name)
-            if queue is None or not mapping.enabled:
+            if queue is None or not mapping.enabled or not self._permitted(region, mapping, name):
                 self._stopping.wait(SCAN_SECONDS)
                 continue
             size = int(mapping.batch_size)
@@ -62,6 +66,11 @@ class QueuePollers:
                 messages += sqs.receive_message(name, size - len(messages), 0, hidden, ["All"])
             if messages and not self._stopping.is_set():
                 self._deliver(region, mapping, queue, messages)
+
+    def _permitted(self, region: str, mapping: EventSourceMapping, queue: str) -> bool:
+        with contextlib.suppress(ServiceError):
+            return self._may_poll(str(self._functions.find(region, mapping.function_arn).role), region, queue)
+        return False
 
     def _deliver(self, region: str, mapping: EventSourceMapping, queue: Queue, messages: list[Message]) -> None:
         records = [_record(message, mapping.event_source_arn, region) for message in messages]

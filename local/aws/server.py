@@ -64,6 +64,7 @@ class _RequestHandler(MotoRequestHandler):
         """Thousands of lines that say nothing; failures are logged by moto."""
 
 
-def listen(port: int) -> BaseWSGIServer:
-    """A threaded server on loopback; call ``serve_forever``."""
-    return make_server("127.0.0.1", port, Application(), threaded=True, request_handler=_RequestHandler)
+def listen(port: int, application: Any = None) -> BaseWSGIServer:  # noqa: ANN401 - WSGI
+    """A threaded server on loopback, of moto or what stands before it; call ``serve_forever``."""
+    application = application or Application()
+    return make_server("127.0.0.1", port, application, threaded=True, request_handler=_RequestHandler)

@@ -93,7 +93,7 @@ class Aws:
 
     def client(self, service: Any, region: str = REGION) -> Any:
         """A client with dummy credentials."""
-        session = boto3.session.Session(aws_access_key_id="test", aws_secret_access_key="test")
+        session = boto3.session.Session(aws_access_key_id="local", aws_secret_access_key="local")
         config = Config(retries={"total_max_attempts": 1}, read_timeout=30, max_pool_connections=32)
         return session.client(service, region_name=region, endpoint_url=self.endpoint, config=config)
 

@@ -39,7 +39,7 @@ def _account(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
     given = {
         "AWS_ENDPOINT_URL": aws.endpoint,
         "AWS_ENDPOINT_URL_S3_FOR_CLOUDFORMATION": f"http://localhost:{port}",
-        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_ACCESS_KEY_ID": "local",
         "AWS_SECRET_ACCESS_KEY": "test",
         "AWS_REGION": "us-east-1",
         "AWS_EC2_METADATA_DISABLED": "true",
