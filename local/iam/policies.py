@@ -22,7 +22,7 @@ class Patterns:
     negated: bool = False
 
     def match(self, text: str, call: Call, *, ignore_case: bool = False) -> str | None:
-        """The pattern that ``text`` is like, ``*`` for negated ones; None where the statement is about something else."""
+        """The pattern that ``text`` is like, ``*`` for negated ones; None where the statement is not about it."""
         for pattern in self.of:
             spelled = expanded(pattern, call)
             if spelled is not None and like(spelled, text, ignore_case=ignore_case):

@@ -83,6 +83,21 @@ def queue(records):
 """
 
 
+MAY = [
+    {
+        "Effect": "Allow",
+        "Action": "dynamodb:PutItem",
+        "Resource": {"Fn::Join": ["", ["arn:aws:dynamodb:", {"Ref": "AWS::Region"}, ":123456789012:table/events"]]},
+    },
+    {
+        "Effect": "Allow",
+        "Action": ["sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"],
+        "Resource": {"Fn::GetAtt": ["Work", "Arn"]},
+    },
+]
+"""What the probe's role may do: write its table, and have the queue polled for it."""
+
+
 @dataclass(frozen=True)
 class Aws:
     """A running embedded AWS."""
@@ -178,7 +193,11 @@ def function(aws: Aws) -> str:
         {
             "Role": {
                 "Type": "AWS::IAM::Role",
-                "Properties": {"RoleName": "probe-role", "AssumeRolePolicyDocument": {"Statement": []}},
+                "Properties": {
+                    "RoleName": "probe-role",
+                    "AssumeRolePolicyDocument": {"Statement": []},
+                    "Policies": [{"PolicyName": "probe", "PolicyDocument": {"Statement": MAY}}],
+                },
             },
             "Table": {
                 "Type": "AWS::DynamoDB::GlobalTable",

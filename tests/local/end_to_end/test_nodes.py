@@ -23,6 +23,7 @@ from anfl.vectors.log import Log
 from anfl.vectors.objects import S3ObjectStore
 from local.environment import free_ports
 from tests.local.end_to_end import running
+from tests.local.end_to_end.permissions import Permissions
 from tests.local.end_to_end.running import Run
 from tests.local.end_to_end.traffic import DIMENSION, Traffic, judge
 
@@ -133,9 +134,10 @@ def kill(pid: int) -> None:
 
 
 @pytest.fixture(name="nodes", scope="module")
-def _nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nodes]:
+def _nodes(tmp_path_factory: pytest.TempPathFactory, permissions: Permissions) -> Iterator[Nodes]:
     folder = tmp_path_factory.mktemp("nodes")
     run = running.start(folder, "--nodes", str(NODES), "--no-sample")
+    permissions.follow(run)
     nodes = Nodes(run=run, folder=folder)
     try:
         yield nodes
