@@ -17,73 +17,53 @@ class Access(StrEnum):
     WRITE = "write"
 
 
-_TABLE_READ = [
-    "dynamodb:BatchGetItem",
-    "dynamodb:ConditionCheckItem",
-    "dynamodb:DescribeTable",
-    "dynamodb:GetItem",
-    "dynamodb:Query",
-]
-_TABLE_WRITE = ["dynamodb:BatchWriteItem", "dynamodb:DeleteItem", "dynamodb:PutItem", "dynamodb:UpdateItem"]
-_BUCKET_READ = ["s3:GetBucketLocation", "s3:ListBucket", "s3:ListBucketVersions"]
-_BUCKET_WRITE = ["s3:ListBucketMultipartUploads"]
+_BUCKET = ["s3:ListBucket", "s3:ListBucketVersions"]
 _OBJECT_READ = ["s3:GetObject", "s3:GetObjectVersion"]
-_OBJECT_WRITE = ["s3:AbortMultipartUpload", "s3:DeleteObject", "s3:ListMultipartUploadParts", "s3:PutObject"]
+_OBJECT_WRITE = ["s3:AbortMultipartUpload", "s3:DeleteObject", "s3:PutObject"]
+_PARTS = ["s3:ListMultipartUploadParts"]
 
 
-def table(stack: Stack, name: str, access: Access, *, index: str | None = None) -> list[Statement]:
-    """Items of the table ``name`` in the stack's region, and of its ``index``."""
-    arn = here(stack).arn("dynamodb", f"table/{name}")
-    writes = access is Access.WRITE
+def table(stack: Stack, name: str, actions: Sequence[str]) -> list[Statement]:
+    """``actions`` of DynamoDB on items of the table ``name`` in the stack's region."""
     return [
         Statement(
-            sid=f"Table{camel(name)}{access.capitalize()}",
-            actions=_TABLE_READ + (_TABLE_WRITE if writes else []),
-            resources=[arn, f"{arn}/index/{index}"] if index else [arn],
+            sid=f"Table{camel(name)}",
+            actions=[f"dynamodb:{action}" for action in actions],
+            resources=[here(stack).arn("dynamodb", f"table/{name}")],
         )
     ]
 
 
-def bucket(name: str, label: str, access: Access) -> list[Statement]:
-    """Objects of the bucket ``name`` and their versions."""
+def bucket(name: str, label: str, access: Access, *, sees_parts: bool = False) -> list[Statement]:
+    """Objects of the bucket ``name`` and their versions.
+
+    :param sees_parts: also which parts of an upload have come that somebody else sends.
+    """
     arn = bucket_arn(name)
-    writes = access is Access.WRITE
+    writes = (_OBJECT_WRITE if access is Access.WRITE else []) + (_PARTS if sees_parts else [])
     return [
+        Statement(sid=f"Bucket{label}List", actions=_BUCKET, resources=[arn]),
         Statement(
-            sid=f"Bucket{label}List",
-            actions=_BUCKET_READ + (_BUCKET_WRITE if writes else []),
-            resources=[arn],
-        ),
-        Statement(
-            sid=f"Bucket{label}{access.capitalize()}",
-            actions=_OBJECT_READ + (_OBJECT_WRITE if writes else []),
-            resources=[f"{arn}/*"],
+            sid=f"Bucket{label}{access.capitalize()}", actions=sorted(_OBJECT_READ + writes), resources=[f"{arn}/*"]
         ),
     ]
 
 
 def send(queue: sqs.IQueue, label: str) -> list[Statement]:
     """Put messages on a queue."""
-    return [
-        Statement(
-            sid=f"Queue{label}Send",
-            actions=["sqs:GetQueueAttributes", "sqs:SendMessage"],
-            resources=[queue.queue_arn],
-        )
-    ]
+    return [Statement(sid=f"Queue{label}Send", actions=["sqs:SendMessage"], resources=[queue.queue_arn])]
 
 
-def consume(queue: sqs.IQueue, label: str) -> list[Statement]:
-    """Take messages from a queue."""
+def consume(queue: sqs.IQueue, label: str, *, delays: bool) -> list[Statement]:
+    """Take messages from a queue.
+
+    :param delays: also say when a message that could not be dealt with comes again.
+    """
+    actions = ["sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"]
     return [
         Statement(
             sid=f"Queue{label}Consume",
-            actions=[
-                "sqs:ChangeMessageVisibility",
-                "sqs:DeleteMessage",
-                "sqs:GetQueueAttributes",
-                "sqs:ReceiveMessage",
-            ],
+            actions=[*(["sqs:ChangeMessageVisibility"] if delays else []), *actions],
             resources=[queue.queue_arn],
         )
     ]

@@ -12,7 +12,6 @@ from constructs.statements import Statement
 from anfl.resources import (
     AUTH,
     CATALOGUE,
-    INDEX,
     METRICS_NAMESPACE,
     REGISTRY,
     STAGE,
@@ -34,12 +33,17 @@ Part = Function | Service
 class Needs:
     """What a part uses."""
 
-    tables: Mapping[Table, Access] = field(default_factory=dict)
+    tables: Mapping[Table, Sequence[str]] = field(default_factory=dict)
+    """With the actions of DynamoDB on it."""
     vectors: Access | None = None
     artifacts: Access | None = None
     sends: Sequence[Variable] = ()
     consumes: Sequence[Variable] = ()
     """Queues that it, or Lambda in its name, takes messages from."""
+    delays: bool = False
+    """It decides when a message of them comes again that it could not deal with."""
+    sees_parts: bool = False
+    """It looks which parts of an upload have come that clients send by links."""
     scales: bool = False
     """Counts its own tasks and publishes how far behind they are."""
     cache: CacheUse | None = None
@@ -47,45 +51,50 @@ class Needs:
     """Further variables."""
 
 
+_ITEMS = ("DeleteItem", "GetItem", "PutItem", "Query", "UpdateItem")
+_MODELS = ("BatchGetItem", "BatchWriteItem", "ConditionCheckItem", "DeleteItem", "GetItem", "PutItem", "Query")
 _TOKENS = (Variable.TOKEN_ISSUER, Variable.TOKEN_AUDIENCE)
 _NODES = (Variable.NODE_HEARTBEAT_SECONDS, Variable.NODE_TIMEOUT_SECONDS)
 _SCALING = (Variable.ECS_CLUSTER, Variable.ECS_SERVICE, Variable.JOBS_PER_TASK)
 
 NEEDS: Mapping[Part, Needs] = {
     Service.VECTOR_STORE: Needs(
-        tables={CATALOGUE: Access.WRITE, AUTH: Access.READ},
+        tables={CATALOGUE: _ITEMS, AUTH: ("Query",)},
         vectors=Access.WRITE,
+        sees_parts=True,
         sends=(Variable.JOBS_QUEUE_URL, Variable.CHUNKS_QUEUE_URL),
         consumes=(Variable.JOBS_QUEUE_URL,),
+        delays=True,
         cache=CacheUse.HINTS,
         scales=True,
         tells=(*_TOKENS, Variable.VAULT_ADDR, Variable.STAGE_PREFIX, *_SCALING, *_NODES),
     ),
     Service.MODEL_REGISTRY: Needs(
-        tables={REGISTRY: Access.WRITE, AUTH: Access.READ},
+        tables={REGISTRY: _MODELS, AUTH: ("Query",)},
         artifacts=Access.WRITE,
         sends=(Variable.VALIDATION_QUEUE_URL, Variable.WEBHOOKS_QUEUE_URL),
         tells=(*_TOKENS, Variable.VAULT_ADDR, Variable.STAGE_PREFIX, Variable.ALIAS_POLICIES),
     ),
     Function.VECTOR_PROCESSING: Needs(
-        tables={CATALOGUE: Access.WRITE},
+        tables={CATALOGUE: _ITEMS},
         vectors=Access.WRITE,
         consumes=(Variable.CHUNKS_QUEUE_URL,),
+        delays=True,
         tells=(Variable.VAULT_ADDR, Variable.DEFAULT_TENANT),
     ),
     Function.MODEL_VALIDATION: Needs(
-        tables={REGISTRY: Access.WRITE},
+        tables={REGISTRY: ("BatchGetItem", "ConditionCheckItem", "GetItem", "PutItem")},
         artifacts=Access.READ,
         consumes=(Variable.VALIDATION_QUEUE_URL,),
         tells=(Variable.VAULT_ADDR, Variable.DEFAULT_TENANT),
     ),
-    Function.WEBHOOKS: Needs(tables={REGISTRY: Access.READ}, consumes=(Variable.WEBHOOKS_QUEUE_URL,)),
+    Function.WEBHOOKS: Needs(tables={REGISTRY: ("GetItem",)}, consumes=(Variable.WEBHOOKS_QUEUE_URL,), delays=True),
     Function.AUTH: Needs(
-        tables={AUTH: Access.WRITE},
+        tables={AUTH: ("Query",)},
         tells=(*_TOKENS, Variable.TOKEN_TTL_SECONDS, Variable.VAULT_ADDR),
     ),
     Function.AUTHORIZER: Needs(
-        tables={AUTH: Access.READ}, cache=CacheUse.DECISIONS, tells=(*_TOKENS, Variable.VAULT_ADDR)
+        tables={AUTH: ("Query",)}, cache=CacheUse.DECISIONS, tells=(*_TOKENS, Variable.VAULT_ADDR)
     ),
 }
 """By function and service."""
@@ -143,21 +152,20 @@ class Parts:
         needs = NEEDS[part]
         services: set[str] = set()
         statements: list[Statement] = []
-        for table, access in needs.tables.items():
+        for table, actions in needs.tables.items():
             services.add("dynamodb")
-            index = INDEX if table.indexed else None
-            statements += grants.table(self._stack, self._settings.name(table.name), access, index=index)
+            statements += grants.table(self._stack, self._settings.name(table.name), actions)
         for variable, bucket, bucket_access in self._buckets(needs):
             if bucket_access is not None:
                 services.add("s3")
                 label = variable.removesuffix("_BUCKET").capitalize()
-                statements += grants.bucket(bucket.fixed_name, label, bucket_access)
+                statements += grants.bucket(bucket.fixed_name, label, bucket_access, sees_parts=needs.sees_parts)
         for variable in needs.sends:
             services.add("sqs")
             statements += grants.send(self._queues[variable].queue, _label(variable))
         for variable in needs.consumes:
             services.add("sqs")
-            statements += grants.consume(self._queues[variable].queue, _label(variable))
+            statements += grants.consume(self._queues[variable].queue, _label(variable), delays=needs.delays)
         if needs.scales:
             cluster, service = self._values[Variable.ECS_CLUSTER], self._values[Variable.ECS_SERVICE]
             statements += grants.count_tasks(self._stack, f"{cluster}/{service}")

@@ -7,7 +7,6 @@ from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import grants
-from constructs.grants import Access
 from constructs.location import here
 from constructs.statements import ANYBODY, Statement, document
 
@@ -92,7 +91,7 @@ def of_bootstrap(
 ) -> list[Statement]:
     """Publish keys, keep the recovery record, find the nodes, and wipe those of this cluster."""
     return [
-        *grants.table(stack, settings.name(AUTH.name), Access.WRITE),
+        *grants.table(stack, settings.name(AUTH.name), ["DeleteItem", "PutItem", "Query"]),
         *grants.data_key(stack, key.key_arn, ["dynamodb"]),
         Statement(
             sid="Recovery",

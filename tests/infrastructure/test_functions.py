@@ -160,7 +160,7 @@ TABLE_WRITES = {"dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"
 RIGHTS = {
     Function.VECTOR_PROCESSING: ({"catalogue"}, set(), {"Vectors": "rw"}, {"Chunks"}),
     Function.MODEL_VALIDATION: ({"registry"}, set(), {"Artifacts": "r"}, {"Validation"}),
-    Function.AUTH: ({"auth"}, set(), {}, set()),
+    Function.AUTH: (set(), {"auth"}, {}, set()),
     Function.AUTHORIZER: (set(), {"auth"}, {}, set()),
     Function.WEBHOOKS: (set(), {"registry"}, {}, {"Webhooks"}),
 }

@@ -56,6 +56,13 @@ def test_vector_processing_writes_what_the_service_reads(invoke: Any, run: Run) 
     assert [match["id"] for match in found.json()["matches"]] == ["b"]
 
 
+def test_vector_processing_lists_collections(invoke: Any) -> None:
+    answer = invoke("vector-processing", {"operation": "list_collections"})
+
+    assert answer["status"] == 200, answer
+    assert sample.COLLECTION in {collection["name"] for collection in answer["result"]["collections"]}
+
+
 def test_vector_processing_explains_a_wrong_event(invoke: Any) -> None:
     answer = invoke("vector-processing", {"operation": "nonsense"})
 
