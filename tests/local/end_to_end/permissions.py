@@ -1,13 +1,16 @@
 """What the embedded AWS says of the permissions of the roles in some local runs."""
 
 import re
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import httpx
 
 from local.iam.guard import GRANTS
 from local.iam.ledger import Entry, read
 from tests.local.end_to_end.running import Run
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 Grant = tuple[str, str, str, str]
 """Role, statement, action, resource; without what CloudFormation and KMS make up anew in each run."""

@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import boto3
 import httpx
 import psutil
+from botocore.config import Config
 
 from local.environment import free_ports
 from local.state import REPOSITORY
@@ -51,6 +53,14 @@ class Run:
         logs = sorted((self.state / "logs").glob("*.log"))
         parts = [self.output.read_text(), *(f"--- {log.name}\n{log.read_text()[-1500:]}" for log in logs)]
         return "\n".join(parts)
+
+
+def operator(run: Run, service: Any) -> Any:
+    """A client of the embedded AWS that may do everything."""
+    session = boto3.session.Session(aws_access_key_id="local", aws_secret_access_key="local")
+    config = Config(proxies={}, read_timeout=120, retries={"total_max_attempts": 1})
+    place = {"endpoint_url": run.document["aws_endpoint"], "region_name": run.document["region"]}
+    return session.client(service, config=config, **place)
 
 
 def cli(state: Path, command: str, *options: str) -> list[str]:

@@ -5,24 +5,15 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import boto3
 import pytest
-from botocore.config import Config
 
 from local import sample
-from tests.local.end_to_end.running import Run
+from tests.local.end_to_end.running import Run, operator
 
 
 @pytest.fixture
 def invoke(run: Run) -> Callable[[str, dict[str, Any]], Any]:
-    client = boto3.session.Session().client(
-        "lambda",
-        endpoint_url=run.document["aws_endpoint"],
-        region_name=run.document["region"],
-        aws_access_key_id="local",
-        aws_secret_access_key="local",
-        config=Config(proxies={}, read_timeout=120, retries={"total_max_attempts": 1}),
-    )
+    client = operator(run, "lambda")
 
     def call(function: str, event: dict[str, Any]) -> Any:
         name = f"anfl-{run.document['environment']}-{function}"

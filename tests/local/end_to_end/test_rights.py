@@ -3,16 +3,15 @@
 import time
 import uuid
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
-import boto3
 import httpx
 import msgspec
+import pytest
 
 from anfl.registry.events import Delivery
 from tests.local.end_to_end.permissions import Permissions
-from tests.local.end_to_end.running import Run
+from tests.local.end_to_end.running import Run, operator
 
 API, FILES = "/api/2.0/mlflow", "/api/2.0/mlflow-artifacts"
 WAIT_SECONDS = 30
@@ -64,22 +63,27 @@ def test_a_model_is_renamed_and_deleted(run: Run) -> None:
         assert client.get(f"{API}/registered-models/get", params={"name": f"{name}-2"}).status_code == 404
 
 
-def test_a_message_about_a_webhook_is_dropped_or_comes_again_later(run: Run, permissions: Permissions) -> None:
-    """Nothing is sent to anybody: one webhook was deleted, and the other message makes no sense."""
-    queues = boto3.session.Session(aws_access_key_id="local", aws_secret_access_key="local").client(
-        "sqs", endpoint_url=run.document["aws_endpoint"], region_name=run.document["region"]
-    )
-    url = queues.get_queue_url(QueueName=f"anfl-{run.document['environment']}-webhooks")["QueueUrl"]
-    gone = Delivery(
-        id="d", tenant=run.document["tenant"], webhook_id="gone", event="REGISTERED_MODEL.CREATED", data={}, at=0.0
-    )
+@pytest.mark.parametrize(
+    ("queue", "role", "action"),
+    [
+        ("webhooks", "WebhooksFunction", "dynamodb:GetItem"),
+        ("webhooks", "WebhooksFunction", "sqs:ChangeMessageVisibility"),
+        ("chunks", "VectorProcessingFunction", "sqs:ChangeMessageVisibility"),
+        ("jobs", "VectorStoreServiceTask", "sqs:ChangeMessageVisibility"),
+    ],
+)
+def test_a_message_that_makes_no_sense_comes_again_later(
+    run: Run, permissions: Permissions, queue: str, role: str, action: str
+) -> None:
+    """The first one is about a webhook that was deleted, which makes sense: it is dropped, and nothing is sent."""
+    queues = operator(run, "sqs")
+    body = "nonsense" if action.startswith("sqs:") else about_nobody(run.document["tenant"])
+    url = queues.get_queue_url(QueueName=f"anfl-{run.document['environment']}-{queue}")["QueueUrl"]
+    queues.send_message(QueueUrl=url, MessageBody=body)
+    eventually(lambda: any(role in grant[0] and grant[2] == action for grant in permissions.used()))
 
-    def used(action: str) -> bool:
-        return any("WebhooksFunction" in role and action == did for role, _, did, _ in permissions.used())
 
-    for body, action in (
-        (msgspec.json.encode(gone).decode(), "dynamodb:GetItem"),
-        ("nonsense", "sqs:ChangeMessageVisibility"),
-    ):
-        queues.send_message(QueueUrl=url, MessageBody=body)
-        eventually(partial(used, action))
+def about_nobody(tenant: str) -> str:
+    event = "REGISTERED_MODEL.CREATED"
+    gone = Delivery(id="d", tenant=tenant, webhook_id="gone", event=event, data={}, at=0.0)
+    return msgspec.json.encode(gone).decode()
