@@ -24,6 +24,7 @@ from local.aws.functions import Functions  # noqa: E402
 from local.aws.queues import QueuePollers  # noqa: E402
 from local.aws.server import CONTROL, Application, listen  # noqa: E402
 from local.guard import NotLoopbackError  # noqa: E402
+from local.iam import workflows  # noqa: E402
 from local.iam.guard import Guard  # noqa: E402
 from local.iam.ledger import Ledger  # noqa: E402
 
@@ -50,6 +51,7 @@ def main() -> None:
         addresses=addresses,
         role_environment=lambda role, region, session: _assume(endpoint, role, region, session),
     )
+    workflows.apply(endpoint)
     moto_patches.apply(invoke=functions.api, control=f"{endpoint}{CONTROL}")
     guard = Guard(Application(), ledger=Ledger(arguments.log.resolve().with_name("permissions.jsonl")))
     server = listen(arguments.port, guard)

@@ -97,7 +97,7 @@ class Report:
 
 def client(endpoint: str) -> Any:
     """An S3 client of the embedded AWS."""
-    session = boto3.session.Session(aws_access_key_id="test", aws_secret_access_key="test", region_name="us-west-1")
+    session = boto3.session.Session(aws_access_key_id="local", aws_secret_access_key="local", region_name="us-west-1")
     config = Config(retries={"total_max_attempts": 2}, connect_timeout=2, read_timeout=10, max_pool_connections=32)
     return session.client("s3", endpoint_url=endpoint, config=config)
 

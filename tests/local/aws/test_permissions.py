@@ -237,3 +237,33 @@ def test_the_ledger_tells_who_used_and_was_refused_what(aws: Aws, client: Callab
     assert (used["outcome"], used["sid"], used["granted"], used["on"]) == ("used", "Given", "dynamodb:Desc*", arn)
     assert (mine[-1]["outcome"], mine[-1]["action"]) == ("refused", "dynamodb:DeleteItem")
     assert [ROLE, "Given", "dynamodb:Desc*", arn] in aws.get("/_anfl/grants")
+
+
+def test_a_workflow_has_the_rights_of_its_role(
+    aws: Aws, client: Callable[[Any], Any], key: str, eventually: Callable[[Callable[[], object]], None]
+) -> None:
+    assert client("sts").get_caller_identity()
+    url = aws.client("sqs").get_queue_url(QueueName=QUEUE)["QueueUrl"]
+    send = {
+        "Type": "Task",
+        "Resource": "arn:aws:states:::aws-sdk:sqs:sendMessage",
+        "Parameters": {"QueueUrl": url, "MessageBody": "x"},
+        "End": True,
+    }
+    workflows = aws.client("stepfunctions")
+    machine = workflows.create_state_machine(
+        name="guarded",
+        roleArn=f"arn:aws:iam::{ACCOUNT}:role/{ROLE}",
+        definition=json.dumps({"StartAt": "Send", "States": {"Send": send}}),
+    )["stateMachineArn"]
+
+    def ended(name: str) -> str:
+        execution = workflows.start_execution(stateMachineArn=machine, name=name)["executionArn"]
+        eventually(lambda: workflows.describe_execution(executionArn=execution)["status"] != "RUNNING")
+        answer = workflows.describe_execution(executionArn=execution)
+        return f"{answer['status']} {answer.get('cause', '')}"
+
+    assert "is not authorized to perform: sqs:SendMessage" in ended("without")
+    queue = f"arn:aws:sqs:{REGION}:{ACCOUNT}:{QUEUE}"
+    may(aws, allow("sqs:SendMessage", on=queue), allow("kms:Decrypt", "kms:GenerateDataKey", on=key))
+    assert ended("with") == "SUCCEEDED "

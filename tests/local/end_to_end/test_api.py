@@ -27,6 +27,10 @@ def writer(run: Run) -> Iterator[httpx.Client]:
 
 @pytest.fixture
 def collection(writer: httpx.Client) -> str:
+    return new_collection(writer)
+
+
+def new_collection(writer: httpx.Client) -> str:
     name = f"c-{uuid.uuid4().hex[:12]}"
     response = writer.post("/v1/collections", json={"name": name, "dimension": DIMENSION, "metric": "cosine"})
     assert response.status_code == 201, response.text

@@ -10,9 +10,10 @@ import pytest
 from local import sample
 from tests.local.end_to_end.running import Run, operator
 
+Invoke = Callable[[str, dict[str, Any]], Any]
 
-@pytest.fixture
-def invoke(run: Run) -> Callable[[str, dict[str, Any]], Any]:
+
+def invoker(run: Run) -> Invoke:
     client = operator(run, "lambda")
 
     def call(function: str, event: dict[str, Any]) -> Any:
@@ -23,6 +24,11 @@ def invoke(run: Run) -> Callable[[str, dict[str, Any]], Any]:
         return payload
 
     return call
+
+
+@pytest.fixture
+def invoke(run: Run) -> Invoke:
+    return invoker(run)
 
 
 def test_vector_processing_searches(invoke: Any) -> None:
