@@ -81,23 +81,24 @@ def test_a_reader_may_not_register(run: Run) -> None:
 
 
 def test_prod_takes_a_verdict_and_two_people_and_the_audit_tells_of_it(run: Run) -> None:
+    name = f"governed-{time.time_ns():x}"
     with run.client("registrar") as registrar, run.client("approver") as approver, run.client("admin") as admin:
-        version = register(registrar, "governed", "weights.npy", array())
-        assert verdict(registrar, "governed", version)["status"] == "VALIDATED"
-        alias = {"name": "governed", "alias": "prod", "version": version}
+        version = register(registrar, name, "weights.npy", array())
+        assert verdict(registrar, name, version)["status"] == "VALIDATED"
+        alias = {"name": name, "alias": "prod", "version": version}
         refused = registrar.post(f"{API}/registered-models/alias", json=alias)
         assert (refused.status_code, refused.json()["error_code"]) == (409, "RESOURCE_CONFLICT")
         assert "approved (0 of 2 people have approved it)" in refused.json()["message"]
-        path = f"/v1/models/governed/versions/{version}/approvals"
+        path = f"/v1/models/{name}/versions/{version}/approvals"
         asked = registrar.post(path, json={"alias": "prod"})
         assert asked.status_code == 201, asked.text
-        approval = f"/v1/models/governed/approvals/{asked.json()['id']}"
+        approval = f"/v1/models/{name}/approvals/{asked.json()['id']}"
         for person in (approver, admin):
             approved = person.post(f"{approval}/approve", json={})
             assert approved.status_code == 200, approved.text
         done = registrar.post(f"{API}/registered-models/alias", json=alias)
         assert done.status_code == 200, done.text
-        page = msgspec.json.decode(approver.get("/v1/models/governed/audit").content, type=Page)
+        page = msgspec.json.decode(approver.get(f"/v1/models/{name}/audit").content, type=Page)
     assert audit.verify(page.chain, page.entries, page.head) is None
     assert [entry.action for entry in page.entries] == [
         "model.created",
