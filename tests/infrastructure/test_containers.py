@@ -273,7 +273,7 @@ def test_services_may_do_what_their_work_needs_and_no_more(
         }
         if may & {"dynamodb:PutItem", "s3:PutObject"}:
             found["writes"] |= names
-        elif may & {"dynamodb:GetItem", "s3:GetObject"}:
+        elif may & {"dynamodb:Query", "s3:GetObject"}:
             found["reads"] |= names
         if "sqs:SendMessage" in may:
             found["sends"] |= names
