@@ -32,6 +32,8 @@ def handler(event, context):
     urllib.request.urlopen(request, timeout=5)
 """
 
+WRITE = {"Effect": "Allow", "Action": "s3:PutObject", "Resource": "arn:aws:s3:::custom-assets/*"}
+
 
 @pytest.fixture(scope="module")
 def token(aws: Aws) -> str:
@@ -44,7 +46,13 @@ def token(aws: Aws) -> str:
     aws.create(
         "custom-function",
         {
-            "Role": {"Type": "AWS::IAM::Role", "Properties": {"AssumeRolePolicyDocument": {"Statement": []}}},
+            "Role": {
+                "Type": "AWS::IAM::Role",
+                "Properties": {
+                    "AssumeRolePolicyDocument": {"Statement": []},
+                    "Policies": [{"PolicyName": "write", "PolicyDocument": {"Statement": [WRITE]}}],
+                },
+            },
             "Function": {
                 "Type": "AWS::Lambda::Function",
                 "Properties": {
