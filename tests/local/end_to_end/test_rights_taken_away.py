@@ -26,6 +26,7 @@ from tests.local.end_to_end.running import Run, operator
 TAKEN = 10
 SEED = int(os.environ.get("SEED") or random.randrange(2**32))
 NOTICED_SECONDS = 60
+ENDED_SECONDS = 10
 Right = tuple[str, str, str]
 """Role, statement, action."""
 
@@ -181,18 +182,26 @@ def noticed(run: Run, permissions: Permissions, right: Right) -> bool:
     role, _, action = right
     steps = next(steps for name, steps in PROBES.items() if name in role)
 
+    over = threading.Event()
+
     def work() -> None:
         with suppress(Exception):  # they go on as well as they can
             for step in steps:
-                step(run)
+                if not over.is_set():
+                    step(run)
 
-    with without(run, right):
-        threading.Thread(target=work, daemon=True).start()
-        deadline = time.monotonic() + NOTICED_SECONDS
-        while time.monotonic() < deadline:
-            if any((entry.role, entry.action) == (role, action) for entry in permissions.newly_refused()):
-                return True
-            time.sleep(0.05)
+    thread = threading.Thread(target=work, daemon=True)
+    try:
+        with without(run, right):
+            thread.start()
+            deadline = time.monotonic() + NOTICED_SECONDS
+            while time.monotonic() < deadline:
+                if any((entry.role, entry.action) == (role, action) for entry in permissions.newly_refused()):
+                    return True
+                time.sleep(0.05)
+    finally:
+        over.set()
+        thread.join(ENDED_SECONDS)  # who then still waits for a verdict only asks for it
     return False
 
 
