@@ -22,9 +22,9 @@ from anfl.auth.principal import Role
 from anfl.resources import Service
 from local import accounts, sample
 from local.addresses import AddressBook
-from local.aws.credentials import role_environment
 from local.aws.deploy import deploy
 from local.environment import free_ports, is_free, isolate, isolated
+from local.iam.credentials import role_environment
 from local.process import Program, ProgramFailedError, Supervisor
 from local.region import Region, TokenError
 from local.report import Reporter

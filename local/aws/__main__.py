@@ -19,12 +19,12 @@ from moto.sts.models import sts_backends  # noqa: E402
 
 from local.addresses import AddressBook  # noqa: E402
 from local.aws import moto_patches  # noqa: E402
-from local.aws.credentials import SESSION_SECONDS, environment  # noqa: E402
 from local.aws.functions import Functions  # noqa: E402
 from local.aws.queues import QueuePollers  # noqa: E402
 from local.aws.server import CONTROL, Application, listen  # noqa: E402
 from local.guard import NotLoopbackError  # noqa: E402
 from local.iam import workflows  # noqa: E402
+from local.iam.credentials import SESSION_SECONDS, environment  # noqa: E402
 from local.iam.guard import Guard  # noqa: E402
 from local.iam.ledger import Ledger  # noqa: E402
 
@@ -70,7 +70,7 @@ def main() -> None:
 
 
 def _assume(endpoint: str, role: str, region: str, session: str) -> dict[str, str]:
-    """What `local.aws.credentials.role_environment` gives, without a request to ourselves."""
+    """What `local.iam.credentials.role_environment` gives, without a request to ourselves."""
     sts = sts_backends[DEFAULT_ACCOUNT_ID]["aws"]
     made = sts.assume_role(region, session, role, policy="", duration=SESSION_SECONDS, external_id="")
     return environment(endpoint, region, made.access_key_id, made.secret_access_key, made.session_token)

@@ -9,7 +9,7 @@ import httpx
 import msgspec
 import pytest
 
-from anfl.registry.events import Delivery
+from anfl.registry.queues import Delivery
 from tests.local.end_to_end.permissions import Permissions
 from tests.local.end_to_end.running import Run, operator
 
