@@ -15,6 +15,7 @@ from tests.benchmarks.embeddings import Embeddings
 from tests.benchmarks.http import measure as http_measure
 from tests.benchmarks.http.figures import HttpFigures
 from tests.benchmarks.imports import ImportTime, ImportTimes
+from tests.benchmarks.registry.figures import Call, Memory, Processor, RegistryFigures
 from tests.benchmarks.vectors import Comparison
 from tests.unit.benchmarks.test_http import GOOD
 
@@ -42,6 +43,11 @@ def _asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Any]:
         asked["http"] = True
         return GOOD
 
+    def of_registries(**_options: object) -> RegistryFigures:
+        asked["registry"] = True
+        return REGISTRIES
+
+    monkeypatch.setattr(command, "of_registries", of_registries)
     monkeypatch.setattr(http_measure, "measure", over_http)
     monkeypatch.setattr(imports, "measure", import_times)
     monkeypatch.setattr(vectors, "measure", compare)
@@ -52,6 +58,16 @@ def _asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Any]:
     return asked
 
 
+REGISTRIES = RegistryFigures(
+    models=100,
+    mlflow_version="3.12.0",
+    calls=[Call(name="get", service=5.0, store=3.0, mlflow=8.0)],
+    searches=[],
+    processor=Processor(service=1.0, mlflow=2.0),
+    memory=Memory(workers=1, service=2**20, mlflow=2**22),
+)
+
+
 def run(*arguments: str, data: str | None = None) -> Result:
     return CliRunner().invoke(app, list(arguments), env={"BENCH_DATA": data})
 
@@ -59,18 +75,19 @@ def run(*arguments: str, data: str | None = None) -> Result:
 def test_everything_runs_by_default(asked: dict[str, Any]) -> None:
     result = run()
     assert result.exit_code == 0, result.output
-    assert {"imports", "vectors", "http"} <= asked.keys()
+    assert {"imports", "vectors", "http", "registry"} <= asked.keys()
     assert "auth" in result.stdout
     assert "19 to 31 ms" in result.stdout
     assert "3.0 MiB" in result.stdout
     assert "raw hnswlib" in result.stdout
+    assert "get: own time / MLflow" in result.stdout
     assert "the repository's sample: glosses.npy, 5 rows of it as queries" in result.stdout
 
 
-@pytest.mark.parametrize("name", ["imports", "vectors", "http"])
+@pytest.mark.parametrize("name", ["imports", "vectors", "http", "registry"])
 def test_one_can_be_chosen(name: str, asked: dict[str, Any]) -> None:
     assert run("--only", name).exit_code == 0
-    assert asked.keys() & {"imports", "vectors", "http"} == {name}
+    assert asked.keys() & {"imports", "vectors", "http", "registry"} == {name}
 
 
 def test_a_choice_can_be_repeated(asked: dict[str, Any]) -> None:
@@ -87,7 +104,7 @@ def test_an_unknown_name_is_refused_with_those_that_exist(asked: dict[str, Any])
 
 def test_json_is_one_document_and_nothing_else_on_standard_output() -> None:
     document = json.loads(run("--json").stdout)
-    assert document.keys() == {"machine", "imports", "vectors", "http"}
+    assert document.keys() == {"machine", "imports", "vectors", "http", "registry"}
     assert document["imports"]["functions"][0]["milliseconds"] == 20.0
     compared = document["vectors"]
     assert (compared["rows"], compared["queries"], compared["dimension"], compared["k"]) == (45, 5, 8, 10)
