@@ -27,6 +27,7 @@ from services.model_registry.aliases import AliasApi
 from services.model_registry.approvals import ApprovalApi
 from services.model_registry.artifact_proxy import ArtifactProxy
 from services.model_registry.audit import AuditApi
+from services.model_registry.dependencies import answering
 from services.model_registry.errors import render
 from services.model_registry.mlflow_api import MlflowApi, SourceCheck
 from services.model_registry.openapi import PATH as OPENAPI_PATH
@@ -84,18 +85,20 @@ def assemble(
 
     return build(
         from_starlette(
-            {
-                **MlflowApi(registry, validation, check_source=check_source).handlers(),
-                **ArtifactProxy(registry.store).handlers(),
-                **Uploads(registry.store).handlers(),
-                **WebhookApi(registry.webhooks, registry.deliveries).handlers(),
-                **validation.handlers(),
-                **AuditApi(registry.trails).handlers(),
-                **ApprovalApi(registry.approvals).handlers(),
-                **PolicyApi(registry.policies).handlers(),
-                **SigningApi(registry.signatures, registry.signing_keys).handlers(),
-                **AliasApi(registry.aliases).handlers(),
-            }
+            answering(
+                {
+                    **MlflowApi(registry, validation, check_source=check_source).handlers(),
+                    **ArtifactProxy(registry.store).handlers(),
+                    **Uploads(registry.store).handlers(),
+                    **WebhookApi(registry.webhooks, registry.deliveries).handlers(),
+                    **validation.handlers(),
+                    **AuditApi(registry.trails).handlers(),
+                    **ApprovalApi(registry.approvals).handlers(),
+                    **PolicyApi(registry.policies).handlers(),
+                    **SigningApi(registry.signatures, registry.signing_keys).handlers(),
+                    **AliasApi(registry.aliases).handlers(),
+                }
+            )
         ),
         public={("GET", OPENAPI_PATH): describe},
         verifier=verifier,
