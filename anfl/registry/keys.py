@@ -5,6 +5,7 @@ pk                        sk                               item
 ========================  ===============================  =======================================================
 ``{t}#models``            ``{name}``                       the model: everything but its versions and large tags
 ``{t}#versions``          ``{id}#{number}``                a version
+``{t}#runs``              ``{hash of run}#{id}#{number}``  a version that a run made, and its model's name at that time
 ``{t}#model#{id}``        ``stage#{stage}#{number}``       membership of a version in a stage
 ``{t}#model#{id}``        ``t#{key}``                      a tag of the model too large for its record
 ``{t}#model#{id}``        ``v#{number}#{key}``             a tag of a version too large for its record
@@ -54,8 +55,9 @@ delete model                1 r + 1 T, then removal of what hung off it; interru
 letters                     part of the change's T; once sent 1 w for up to 25, in the background; webhooks of a tenant
                             1 r in ten seconds; what was left behind 1 r a process each 15-30 s, 2 r + 2 w if any
 search models               pages of 1 MB over the tenant's models by name, from the cursor; 1 r per 100 versions shown
-search versions             of named models: 1 r each + their versions; else pages of 1 MB over all of the tenant's
-                            models and versions, sorted in memory
+search versions             of named models: 1 r each + their versions; of runs: 1 r each + 1 r a model that they made
+                            versions of (2–3 r where it was renamed) + its versions; else pages of 1 MB over all of the
+                            tenant's models and versions, sorted in memory
 ==========================  ========================================================================================
 
 All reads are strongly consistent, so what a client wrote it finds; hence no operation uses the table's index.
@@ -108,6 +110,21 @@ def versions_of(model_id: str) -> str:
 def version(tenant: str, model_id: str, number: int) -> Key:
     """A version's record."""
     return _key(versions(tenant), f"{versions_of(model_id)}{number:010d}")
+
+
+def runs(tenant: str) -> str:
+    """Partition of what runs made."""
+    return f"{tenant}#runs"
+
+
+def made_by(run_id: str) -> str:
+    """Prefix of what a run made in `runs`. Hashed: run ids are as long as callers like."""
+    return f"{hashlib.sha256(run_id.encode()).hexdigest()}#"
+
+
+def made(tenant: str, run_id: str, model_id: str, number: int) -> Key:
+    """That a run made a version."""
+    return _key(runs(tenant), f"{made_by(run_id)}{model_id}#{number:010d}")
 
 
 def belongings(tenant: str, model_id: str) -> str:

@@ -3,9 +3,10 @@
 from collections.abc import Iterable
 
 from anfl.registry import keys
+from anfl.registry.entities import Version
 from anfl.registry.locations import Locations, artifact_path, holder
 from anfl.registry.records import version_of
-from anfl.registry.table import Item, Table, until_won
+from anfl.registry.table import Table, until_won
 from anfl.resources import PARTITION_KEY, SORT_KEY
 
 
@@ -21,16 +22,18 @@ class Leftovers:
         for tombstone in list(self._table.query(keys.deleted(tenant))):
             model_id = tombstone[SORT_KEY]
             versions = list(self._table.query(keys.versions(tenant), prefix=keys.versions_of(model_id)))
-            self._release(tenant, model_id, versions)
+            known = [version_of(item) for item in versions]
+            self._release(tenant, model_id, known)
+            self._table.remove(keys.made(tenant, v.run_id, model_id, v.number) for v in known if v.run_id)
             # Versions first: no tag or verdict can be added to a version that is gone.
             for items in (versions, self._table.query(keys.belongings(tenant, model_id))):
                 self._table.remove({name: item[name] for name in (PARTITION_KEY, SORT_KEY)} for item in items)
             self._table.remove([keys.tombstone(tenant, model_id)])
 
-    def _release(self, tenant: str, model_id: str, versions: Iterable[Item]) -> None:
+    def _release(self, tenant: str, model_id: str, versions: Iterable[Version]) -> None:
         """Let go of the places that versions of a deleted model name, before the versions go."""
         places: dict[str, set[str]] = {}
-        for version in map(version_of, versions):
+        for version in versions:
             if path := artifact_path(version.location):
                 places.setdefault(path, set()).add(holder(model_id, version.number))
         for path, holders in places.items():

@@ -97,15 +97,31 @@ class Records:
 
         :param name: the model's name when the message was sent: it may have another one now.
         """
-        record, renamed = keys.version(tenant, model_id, number), keys.renamed(tenant, model_id)
+        record = keys.version(tenant, model_id, number)
+        found = self._found_by_id(tenant, name, model_id, beside=[record])
+        if found is None or (version := found[1].get(sort_of(record))) is None:
+            return None
+        return VersionOf(model=model_of(found[0]), version=version_of(version))
+
+    def model_by_id(self, tenant: str, name: str, model_id: str) -> Item | None:
+        """A model's record by its id; None where it is gone.
+
+        :param name: one that it had: it may have another one now.
+        """
+        found = self._found_by_id(tenant, name, model_id, beside=[])
+        return None if found is None else found[0]
+
+    def _found_by_id(
+        self, tenant: str, name: str, model_id: str, *, beside: Sequence[keys.Key]
+    ) -> tuple[Item, dict[tuple[str, str], Item]] | None:
+        """A model's record and what was read in the same call: what stands under keys ``beside`` it."""
+        renamed = keys.renamed(tenant, model_id)
         while True:
             named = keys.model(tenant, name)
-            found = self.table.get_many([record, named, renamed])
-            version, model = found.get(sort_of(record)), found.get(sort_of(named))
-            if version is None:
-                return None
+            found = self.table.get_many([*beside, named, renamed])
+            model = found.get(sort_of(named))
             if model is not None and model["id"] == model_id:
-                return VersionOf(model=model_of(model), version=version_of(version))
+                return model, found
             now = self.table.get(renamed)  # again: a rename may have come between reading the name and the record
             if now is None or (now == found.get(sort_of(renamed)) and now["name"] == name):
                 return None

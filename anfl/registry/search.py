@@ -8,7 +8,7 @@ import base64
 import binascii
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import msgspec
 
@@ -17,6 +17,7 @@ from anfl.registry.entities import PROMPT_TAG, Model, Version, VersionOf
 from anfl.registry.errors import invalid_parameter
 from anfl.registry.filters import Filter
 from anfl.registry.records import Records, model_of, sort_of, version_of
+from anfl.registry.table import Item
 from anfl.resources import PARTITION_KEY, SORT_KEY
 
 Row = TypeVar("Row")
@@ -103,7 +104,7 @@ class Search:
 
     def _candidates(self, tenant: str, condition: Filter, *, descending: bool, after: str | None) -> Iterator[Model]:
         """Models that the conditions on names leave, in the order of their names (as UTF-8), beyond ``after``."""
-        names = _named(condition)
+        names = _listed(condition, "name")
         if names is not None:
             beyond = sorted((name for name in names if name), key=str.encode, reverse=descending)
             if after is not None:
@@ -128,14 +129,11 @@ class Search:
                 yield model_of(item)
 
     def _matching_versions(self, tenant: str, condition: Filter) -> list[VersionOf]:
-        names = _named(condition)
-        if names is None:
+        models = self._enumerated(tenant, condition)
+        if models is None:
             models = {item["id"]: item for item in self._table.query(keys.models(tenant), prefix=_prefix(condition))}
-            items: Iterable[dict[str, Any]] = self._table.query(keys.versions(tenant))
+            items: Iterable[Item] = self._table.query(keys.versions(tenant))
         else:
-            usable = [name for name in names if name and len(name.encode()) <= keys.MAX_SORT_KEY_BYTES]
-            found_models = self._table.get_many([keys.model(tenant, name) for name in usable])
-            models = {item["id"]: item for item in found_models.values()}
             items = (
                 item
                 for model_id in models
@@ -161,6 +159,22 @@ class Search:
                 found.append(VersionOf(model=model, version=version))
         return [of for of in found if condition.prompts or of.version.model_id not in prompts]
 
+    def _enumerated(self, tenant: str, condition: Filter) -> dict[str, Item] | None:
+        """Records by id of the only models whose versions can match; None where conditions do not enumerate them."""
+        names, runs = _listed(condition, "name"), _listed(condition, "run_id")
+        if names is not None:
+            usable = [name for name in names if name and len(name.encode()) <= keys.MAX_SORT_KEY_BYTES]
+            found = self._table.get_many([keys.model(tenant, name) for name in usable])
+            return {item["id"]: item for item in found.values()}
+        if runs is None or "" in runs:  # what no run made is not listed
+            return None
+        makers: dict[str, str] = {}
+        for run in runs:
+            for item in self._table.query(keys.runs(tenant), prefix=keys.made_by(run)):
+                makers[item[SORT_KEY].split("#")[1]] = item["name"]
+        records = {model_id: self._records.model_by_id(tenant, name, model_id) for model_id, name in makers.items()}
+        return {model_id: item for model_id, item in records.items() if item is not None}
+
     def _with_latest(self, tenant: str, models: Sequence[Model]) -> list[tuple[Model, list[Version]]]:
         wanted = {
             model.id: [keys.version(tenant, model.id, number) for number in sorted(model.latest.values())]
@@ -180,13 +194,13 @@ class Search:
         ]
 
 
-def _named(condition: Filter) -> set[str] | None:
-    """The only names that can match; None where conditions do not enumerate them."""
-    names: set[str] | None = None
-    for comparison in condition.on("name", ("=", "IN")):
-        listed = set(comparison.value) if isinstance(comparison.value, tuple) else {str(comparison.value)}
-        names = listed if names is None else names & listed
-    return names
+def _listed(condition: Filter, attribute: str) -> set[str] | None:
+    """The only values of an attribute that can match; None where conditions do not enumerate them."""
+    listed: set[str] | None = None
+    for comparison in condition.on(attribute, ("=", "IN")):
+        given = set(comparison.value) if isinstance(comparison.value, tuple) else {str(comparison.value)}
+        listed = given if listed is None else listed & given
+    return listed
 
 
 def _glance(condition: Filter) -> Callable[[str], bool]:

@@ -89,6 +89,7 @@ class Versions:
                 before, last_version=number, updated_at=moment, latest=before.latest | {Stage.NONE: number}
             )
             checks = [] if check is None else [Put(key=keys.check(tenant, before.id, number), item=verdict_item(check))]
+            made = [Put(key=keys.made(tenant, run_id, before.id, number), item={"name": name})] if run_id else []
             holds = [] if files is None else [hold(tenant, files, holder(before.id, number))]
             after = {
                 "source": source,
@@ -108,6 +109,7 @@ class Versions:
                 Put(key=keys.member(tenant, before.id, Stage.NONE, number)),
                 *large_tag_puts(tenant, before.id, number, arranged.spilled),
                 *checks,
+                *made,
                 *holds,
                 letters=[
                     events.version_created(tenant, model, version, tags or {}, at=moment),
@@ -172,6 +174,7 @@ class Versions:
                 Delete(key=keys.version(tenant, before.id, number), condition=Condition(revision=version.revision)),
                 Delete(key=keys.member(tenant, before.id, version.stage, number)),
                 Delete(key=keys.check(tenant, before.id, number)),
+                *([Delete(key=keys.made(tenant, version.run_id, before.id, number))] if version.run_id else []),
                 *(Delete(key=keys.tag(tenant, before.id, number, key)) for key in sorted(version.spilled)),
                 *self._locations.releases(tenant, artifact_path(version.location), [holder(before.id, number)]),
             )

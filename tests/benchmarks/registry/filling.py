@@ -53,6 +53,7 @@ def rows(models: int) -> Iterator[Item]:
         )
         yield keys.model(TENANT, name) | item_of(model)
         for number in range(1, VERSIONS + 1):
+            run = f"run-{index:05}-{number}"
             version = Version(
                 model_id=model.id,
                 number=number,
@@ -60,8 +61,9 @@ def rows(models: int) -> Iterator[Item]:
                 updated_at=moment + number,
                 source=f"s3://bucket/{name}/{number}",
                 location=f"s3://bucket/{name}/{number}",
-                run_id=f"run-{index:05}-{number}",
+                run_id=run,
                 tags={"quality": str(number)},
                 revision=1,
             )
             yield keys.version(TENANT, model.id, number) | item_of(version)
+            yield keys.made(TENANT, run, model.id, number) | {"name": name}

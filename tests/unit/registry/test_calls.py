@@ -124,8 +124,19 @@ def test_versions_of_one_model_are_a_batch_and_a_query(seen: Registry, calls: Co
 
 
 def test_a_search_over_all_versions_is_two_queries(seen: Registry, calls: Counter[str]) -> None:
-    seen.search.versions("acme", where="run_id = 'r'", order_by=[], limit=10, token=None)
+    seen.search.versions("acme", where="tags.a = 'r'", order_by=[], limit=10, token=None)
     assert calls == {"Query": 2}
+
+
+def test_versions_of_a_run_are_a_query_and_those_of_each_of_its_models(seen: Registry, calls: Counter[str]) -> None:
+    version(seen, "acme", "bert", run_id="r")
+    calls.clear()
+    page = seen.search.versions("acme", where="run_id = 'r'", order_by=[], limit=10, token=None)
+    assert len(page.versions) == 1
+    assert calls == {"Query": 2, "BatchGetItem": 1}
+    calls.clear()
+    seen.search.versions("acme", where="run_id = 'unknown'", order_by=[], limit=10, token=None)
+    assert calls == {"Query": 1}
 
 
 def _pem() -> str:

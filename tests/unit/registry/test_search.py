@@ -2,12 +2,14 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
 from anfl.problems import Problem
 from anfl.registry.entities import PROMPT_TAG, Stage
 from anfl.registry.registry import Registry
+from tests.unit.registry.conftest import items
 from tests.unit.registry.test_models import version
 
 NAMES = [f"model-{letter}" for letter in "badcfehg"]
@@ -172,3 +174,42 @@ def test_a_large_tag_is_found(registry: Registry) -> None:
         for operator in ("=", "LIKE"):
             page = search("acme", where=f"tags.k {operator} '{value * 9_000}'", order_by=[], limit=9, token=None)
             assert len(getattr(page, "models", None) or getattr(page, "versions", [])) == 1
+
+
+def test_what_a_run_made_is_found_through_renames_and_deletions(registry: Registry) -> None:
+    def made_by(run: str) -> list[tuple[str, int]]:
+        return sorted(version_names(registry, f"run_id = '{run}'"))
+
+    for name in ("a", "b"):
+        registry.models.create("acme", name, by="ana")
+        for run in ("r", "r", "r" + "#" * 900, None):
+            version(registry, "acme", name, run_id=run)
+    assert made_by("r") == [("a", 1), ("a", 2), ("b", 1), ("b", 2)]
+    assert made_by("r" + "#" * 900) == [("a", 3), ("b", 3)]
+    registry.models.rename("acme", "a", "c", by="ana")
+    registry.models.rename("acme", "c", "d", by="ana")
+    registry.models.create("acme", "a", by="ana")  # the name is taken by one that the run did not make
+    assert made_by("r") == [("b", 1), ("b", 2), ("d", 1), ("d", 2)]
+    assert version_names(registry, "run_id = 'r' AND name = 'd' AND version_number > 1") == [("d", 2)]
+    registry.versions.delete("acme", "d", 1, by="ana")
+    registry.models.delete("acme", "b", by="ana")
+    assert made_by("r") == [("d", 2)]
+    registry.models.delete("acme", "d", by="ana")
+    assert made_by("r") == []
+    assert registry.search.versions("other", where="run_id = 'r'", order_by=[], limit=9, token=None).versions == []
+
+
+def test_no_trace_of_a_run_stays_when_its_versions_are_gone(registry: Registry, dynamodb: Any) -> None:
+    registry.models.create("acme", "a", by="ana")
+    for _ in range(2):
+        version(registry, "acme", "a", run_id="r")
+    assert len(runs(dynamodb)) == 2
+    registry.versions.delete("acme", "a", 1, by="ana")
+    assert len(runs(dynamodb)) == 1
+    registry.models.delete("acme", "a", by="ana")
+    assert runs(dynamodb) == []
+
+
+def runs(dynamodb: Any) -> list[str]:
+    """Sort keys of what runs made."""
+    return [item["sk"]["S"] for item in items(dynamodb) if item["pk"]["S"] == "acme#runs"]
