@@ -78,6 +78,7 @@ def test_it_waits_until_the_field_is_ready(
     def down(*_: Any, **__: Any) -> None:
         raise Problem(503, "storage_unavailable", "down")
 
+    store.hnsw.upkeep.stop()  # the one that goes on is called below, when it is waited for
     build = store.hnsw.build_fields
     monkeypatch.setattr("anfl.vectors.hnsw.HnswEngine.build_fields", down)
     assert "cannot be filtered by yet" in update.text("--field", "year=number", "--no-wait")
