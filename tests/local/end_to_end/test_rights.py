@@ -15,6 +15,7 @@ from tests.local.end_to_end.running import Run, operator
 
 API, FILES = "/api/2.0/mlflow", "/api/2.0/mlflow-artifacts"
 WAIT_SECONDS = 30
+AGAIN_SECONDS = 8
 
 
 def eventually(holds: Callable[[], bool]) -> None:
@@ -79,8 +80,16 @@ def test_a_message_that_makes_no_sense_comes_again_later(
     queues = operator(run, "sqs")
     body = "nonsense" if action.startswith("sqs:") else about_nobody(run.document["tenant"])
     url = queues.get_queue_url(QueueName=f"anfl-{run.document['environment']}-{queue}")["QueueUrl"]
-    queues.send_message(QueueUrl=url, MessageBody=body)
-    eventually(lambda: any(role in grant[0] and grant[2] == action for grant in permissions.used()))
+    sent_at = float("-inf")
+
+    def used() -> bool:
+        nonlocal sent_at
+        if time.monotonic() - sent_at > AGAIN_SECONDS:  # one may be with a reader that an earlier test has killed
+            queues.send_message(QueueUrl=url, MessageBody=body)
+            sent_at = time.monotonic()
+        return any(role in grant[0] and grant[2] == action for grant in permissions.used())
+
+    eventually(used)
 
 
 def about_nobody(tenant: str) -> str:
