@@ -8,9 +8,8 @@ import ctypes
 import sys
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
-_BLOCK_BYTES = 2**23
-"""From this size on a block is a mapping of its own, which goes when it is freed. Above a request's buffers: each new
-mapping is paid for page by page, and with the interpreter's lock held."""
+_BLOCK_BYTES = 2**20
+"""From this size on a block is a mapping of its own, which goes when it is freed."""
 _ARENAS = 2
 
 
