@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from local.gateway.policy import wildcard
 from local.gateway.responses import Answer
+from local.iam.patterns import wildcard
 from local.resolved import DeclarationError, Resource, Resources
 
 ELB = "AWS::ElasticLoadBalancingV2"

@@ -4,6 +4,8 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from local.iam.patterns import wildcard
+
 ACTION = "execute-api:Invoke"
 _VERDICTS = ("Allow", "Deny")
 
@@ -24,11 +26,6 @@ class Policy:
         if self.deny is not None and self.deny.fullmatch(arn):
             return False
         return self.allow is not None and self.allow.fullmatch(arn) is not None
-
-
-def wildcard(pattern: str) -> str:
-    """The regular expression of an IAM or load balancer pattern: ``*`` spans anything, ``?`` is one character."""
-    return re.escape(pattern).replace(r"\*", ".*").replace(r"\?", ".")
 
 
 def compile_policy(document: Any) -> Policy:  # noqa: ANN401 - whatever the authorizer returned

@@ -10,10 +10,14 @@ _VARIABLE = re.compile(r"\$\{([^}]*)\}")
 _ARN_PARTS = 6
 
 
+def wildcard(pattern: str) -> str:
+    """The regular expression of an IAM or load balancer pattern: ``*`` spans anything, ``?`` is one character."""
+    return re.escape(pattern).replace(r"\*", ".*").replace(r"\?", ".")
+
+
 @functools.lru_cache(maxsize=4096)
 def _compiled(pattern: str, *, ignore_case: bool) -> re.Pattern[str]:
-    spelled = re.escape(pattern).replace(r"\*", ".*").replace(r"\?", ".")
-    return re.compile(spelled, re.DOTALL | (re.IGNORECASE if ignore_case else re.NOFLAG))
+    return re.compile(wildcard(pattern), re.DOTALL | (re.IGNORECASE if ignore_case else re.NOFLAG))
 
 
 def like(pattern: str, text: str, *, ignore_case: bool = False) -> bool:
