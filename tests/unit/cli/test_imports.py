@@ -1,48 +1,13 @@
 """``anfl import``, ``imports`` and ``export``, against the real service."""
 
-import json
 from pathlib import Path
-from typing import Any
 
 import pytest
-from typer.testing import CliRunner, Result
 
-from anfl.cli.main import app
 from anfl.client import Client
-from tests.unit.client import conftest as serving
+from tests.unit.cli.commands import Commands
+from tests.unit.client.conftest import TOKEN
 from tests.unit.vectors.importing import Door, Place, npy_of, row, text_of
-
-TOKEN = serving.TOKEN
-session = serving.session
-catalogue = serving.catalogue
-s3 = serving.s3
-objects = serving.objects
-store = serving.store
-place = serving.place
-imports = serving.imports
-door = serving.door
-url = serving._url
-
-
-class Commands:
-    """``anfl`` at one address."""
-
-    def __init__(self, url: str) -> None:
-        self._where = ["--endpoint", url, "--token", TOKEN]
-
-    def run(self, *arguments: object) -> Result:
-        """Whatever comes of it."""
-        return CliRunner().invoke(app, [*map(str, arguments), *self._where])
-
-    def text(self, *arguments: object, code: int = 0) -> str:
-        """What a person reads."""
-        done = self.run(*arguments)
-        assert done.exit_code == code, (done.output, done.exception)
-        return " ".join(done.stdout.split())
-
-    def json(self, *arguments: object, code: int = 0) -> Any:
-        """What a program reads."""
-        return json.loads(self.text(*arguments, "--json", code=code))
 
 
 @pytest.fixture(name="anfl")

@@ -1,49 +1,20 @@
 """Aliases and snapshots from the command line, against the real service."""
 
-import json
-from typing import Any
-
 import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from anfl.cli.main import app
 from anfl.client import Client, new_rows
-from tests.unit.client import conftest as serving
-
-TOKEN = serving.TOKEN
-session = serving.session
-catalogue = serving.catalogue
-s3 = serving.s3
-objects = serving.objects
-store = serving.store
-place = serving.place
-imports = serving.imports
-url = serving._url
-
-
-class Commands:
-    """``anfl collections`` at one address."""
-
-    def __init__(self, url: str) -> None:
-        self._where = ["--endpoint", url, "--token", TOKEN]
-
-    def text(self, *arguments: str) -> str:
-        """What a person reads."""
-        done = CliRunner().invoke(app, ["collections", *arguments, *self._where])
-        assert done.exit_code == 0, (done.output, done.exception)
-        return " ".join(done.stdout.split())
-
-    def json(self, *arguments: str) -> Any:
-        """What a program reads."""
-        return json.loads(self.text(*arguments, "--json"))
+from tests.unit.cli.commands import Commands
+from tests.unit.client.conftest import TOKEN
 
 
 @pytest.fixture(name="anfl")
 def _anfl(url: str) -> Commands:
     with Client(url, token=TOKEN) as client:
         client.create_collection("words", dimension=2).upsert(new_rows(["a", "b"], np.eye(2)))
-    return Commands(url)
+    return Commands(url, "collections")
 
 
 def test_an_alias_is_set_listed_and_deleted(anfl: Commands) -> None:

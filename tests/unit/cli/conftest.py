@@ -1,0 +1,13 @@
+"""The real service of the client's tests, for whoever asks for its ``url``."""
+
+from tests.unit.client import conftest as serving
+
+session = serving.session
+catalogue = serving.catalogue
+s3 = serving.s3
+objects = serving.objects
+store = serving.store
+place = serving.place
+imports = serving.imports
+door = serving.door
+url = serving._url
