@@ -364,7 +364,7 @@ def test_at_once_is_as_fresh_as_any_read_and_looks_for_news_before_it_is_too_old
     assert rows() == 0
     other.write("demo", "words", upsert(("a", [1, 0])))
     time.advance(0.6)
-    assert rows() == 0  # allowed to be so old; the next look is on its way
+    assert rows() in (0, 1)  # allowed to be so old; the look that this begins may be quick
     eventually(lambda: rows() == 1)
     assert rows(Fetch(ids=["a"], min_sequence="1.1")) == 1
     assert rows(Fetch(ids=["a"], min_sequence="1.2")) is None
