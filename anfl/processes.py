@@ -35,6 +35,9 @@ class Process:
 
     name: str
     target: Callable[[], None]
+    niceness: int = 0
+    last: bool = False
+    """Others of the parent's need it: it is stopped once they have ended."""
 
 
 @dataclass(kw_only=True)
@@ -55,6 +58,8 @@ class Parent:
     processes: Sequence[Process]
     grace_seconds: float
     """From SIGTERM to SIGKILL for those that do not end."""
+    last_grace_seconds: float = 2.0
+    """As much as is left for those that are stopped last, at least."""
     before_stop: Callable[[], None] = lambda: None
     """Called once stopping begins, for example to close the listening socket."""
     on_end: Callable[[int], None] = lambda _pid: None
@@ -126,12 +131,16 @@ class Parent:
         self.before_stop()
         self._stopping = True
         deadline = time.monotonic() + self.grace_seconds
+        self._end([slot for slot in self._slots if not slot.process.last], deadline)
+        self._end(self._slots, max(deadline, time.monotonic() + self.last_grace_seconds))
+
+    def _end(self, slots: Sequence[_Slot], deadline: float) -> None:
         for number in (signal.SIGTERM, signal.SIGKILL):
-            for slot in self._slots:
+            for slot in slots:
                 if slot.pid is not None:
                     with contextlib.suppress(ProcessLookupError):
                         os.kill(slot.pid, number)
-            while any(slot.pid is not None for slot in self._slots):
+            while any(slot.pid is not None for slot in slots):
                 if number == signal.SIGTERM and time.monotonic() > deadline:
                     _log.error("processes do not end: killing them")
                     break
@@ -153,6 +162,7 @@ def _become(process: Process, parent: int) -> None:
         for number in _SIGNALS:
             signal.signal(number, signal.SIG_DFL)
         die_with(parent)
+        os.nice(process.niceness)
         process.target()
         status = 0
     except SystemExit as error:

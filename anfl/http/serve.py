@@ -19,7 +19,8 @@ from anfl.telemetry import logs, metrics
 
 DRAIN_SECONDS = 22
 """Longest wait for running requests once nothing is accepted any more; ECS kills a container 30 s after SIGTERM."""
-KILL_SECONDS = 28
+KILL_SECONDS = 26
+"""Longest wait for the workers to end; what is behind them (`Behind`) ends after them."""
 SWITCH_SECONDS = 0.0005
 """How long the event loop waits for a thread that computes: the interpreter's 5 ms are ten times a query."""
 BACKLOG = 2048
@@ -34,6 +35,23 @@ class Listen(msgspec.Struct, frozen=True, kw_only=True):
     """0: one for each processor that the process may use."""
     notice_seconds: float = msgspec.field(default=1.0, name="DRAIN_NOTICE_SECONDS")
     """After SIGTERM, how long connections are still accepted while health says that they should go elsewhere."""
+
+
+_LOOPBACK = Listen(host="127.0.0.1", port=0)
+
+
+class Behind:
+    """Where the workers reach a process of their own, and nobody outside this machine does."""
+
+    def __init__(self) -> None:
+        """:raises SystemExit: no address is free."""
+        self._listening = _bind(_LOOPBACK)
+        host, port = self._listening.getsockname()
+        self.address = f"{host}:{port}"
+
+    def process(self, name: str, create: Callable[[], Service], *, niceness: int) -> Process:
+        """One that serves what ``create`` makes until all workers have ended."""
+        return Process(name=name, target=partial(_work, create, self._listening, 0.0), niceness=niceness, last=True)
 
 
 class _Server(uvicorn.Server):

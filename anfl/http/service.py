@@ -91,6 +91,7 @@ class Service:
         render: ErrorRenderer,
         lifespan: Lifespan | None,
         metrics: Metrics,
+        inner: bool,
     ) -> None:
         self._metrics = metrics
         self._router = router
@@ -99,6 +100,7 @@ class Service:
         self._max_body = max_body
         self._render = render
         self._lifespan = lifespan
+        self._inner = inner
         self._run = secrets.token_hex(8)
         self._count = itertools.count(1)
         self.draining = False
@@ -134,7 +136,7 @@ class Service:
             path = path[len(self._stage) - 1 :]
         request = Request(scope, receive, path=path, max_body=self._max_body)
         request.id = _given_id(request) or f"{self._run}-{next(self._count):x}"
-        measured = path not in _UNMEASURED
+        measured = not self._inner and path not in _UNMEASURED
         if measured:
             self._metrics.began()
         status = _CLIENT_GONE
@@ -255,6 +257,7 @@ def build(
     render: ErrorRenderer = problem_response,
     lifespan: Lifespan | None = None,
     metrics: Metrics | None = None,
+    inner: bool = False,
 ) -> Service:
     """Assemble a service.
 
@@ -263,6 +266,7 @@ def build(
     :param ready: raises a `Problem` where the service cannot serve; may block.
     :param public: routes without a token, of `PUBLIC_ROUTES`.
     :param metrics: where requests are counted; ``GET /metrics`` shows them.
+    :param inner: serves other processes of its node, which count and note each request.
     :raises ValueError: a path that is neither in `ROUTES` nor public.
     """
     actions = {(route.method, route.path): route.action for route in ROUTES}
@@ -296,5 +300,6 @@ def build(
         render=render,
         lifespan=lifespan,
         metrics=measures,
+        inner=inner,
     )
     return service

@@ -63,6 +63,9 @@ class Metrics:
         self._forwards = Counter(
             "anfl_forwards", "Attempts to have another node answer a request.", ("outcome",), registry=registry
         )
+        self._handovers = Counter(
+            "anfl_handovers", "Writes handed over to the process that writes.", ("outcome",), registry=registry
+        )
         self._fallbacks = Counter(
             "anfl_forward_fallbacks", "Requests that the first choice did not answer.", ("to",), registry=registry
         )
@@ -90,6 +93,10 @@ class Metrics:
     def forwarded(self, outcome: str) -> None:
         """Another node has been asked to answer a request. :param outcome: see `anfl.nodes.forwarding.Figures`."""
         self._forwards.labels(outcome).inc()
+
+    def handed_over(self, outcome: str) -> None:
+        """The process that writes has been asked. :param outcome: see `anfl.nodes.sending.Attempt`."""
+        self._handovers.labels(outcome).inc()
 
     def fell_back(self, to: str) -> None:
         """A request went elsewhere than it should. :param to: see `anfl.nodes.forwarding.Figures`."""

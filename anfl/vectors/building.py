@@ -4,7 +4,6 @@ Of several on one node one works and the others wait.
 """
 
 import logging
-import os
 import random
 import time
 
@@ -22,15 +21,12 @@ IDLE_SECONDS = 0.05
 """How often an idle builder looks for work."""
 SWEEP_SECONDS = 3600.0
 """About how often a node looks through the whole bucket."""
-NICENESS = 5
-"""Whoever waits for an answer goes first."""
 _FOREVER = 10 * 365 * 24 * 3600.0
 _log = logging.getLogger(__name__)
 
 
 def run(settings: Settings, events: Events | None = None) -> None:
     """Build, for ever."""
-    os.nice(NICENESS)
     storage = storage_of(settings, aws.session(), events=events)
     builder = Builder(storage, threads=settings.build_threads or usable_cores())
     janitor = Janitor(storage, catalogue_of(settings, aws.session()))

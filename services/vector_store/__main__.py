@@ -1,18 +1,19 @@
 """``python -m services.vector_store``: serve until SIGTERM."""
 
 import os
+from functools import partial
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # a worker has one core; read when numpy is imported
 
 from anfl import allocator, environment
-from anfl.http.serve import Listen, serve
+from anfl.http.serve import Behind, Listen, serve
 from anfl.nodes.seen import NodesSeen
 from anfl.nodes.shared import SharedMembers
 from anfl.telemetry.metrics import Metrics
 from anfl.telemetry.vectors import VectorMetrics
 from anfl.vectors import build as vectors
 from anfl.vectors.tails import SharedTails
-from services.vector_store.app import building, creator, importers, publishing
+from services.vector_store.app import building, creator, importers, publishing, writing
 
 if __name__ == "__main__":
     allocator.give_back()
@@ -20,5 +21,11 @@ if __name__ == "__main__":
     listen, members = environment.load(Listen), SharedMembers()
     metrics = Metrics(collectors=[NodesSeen(members.now)])
     events, tails = VectorMetrics(metrics), SharedTails()
-    beside = [publishing(members, listen), building(stores, events), importers(stores, tails, events)]
-    serve(creator(stores, metrics, events, tails, members), listen, beside=beside)
+    create, behind = creator(stores, metrics, events, tails, members), Behind()
+    beside = [
+        writing(create, behind),
+        publishing(members, listen),
+        building(stores, events),
+        importers(stores, tails, events),
+    ]
+    serve(partial(create, behind.address), listen, beside=beside)

@@ -13,7 +13,9 @@ from anfl.http.admission import Admission, Room
 from anfl.http.answers import Answer, Response, Stream
 from anfl.http.requests import Claim, Request
 from anfl.http.service import Handler
-from anfl.nodes.forwarding import Forwarding, Repeatable, always, by_request_id, never
+from anfl.nodes.forwarding import Forwarding
+from anfl.nodes.handing_over import HandingOver
+from anfl.nodes.sending import Repeatable, always, by_request_id, never
 from anfl.problems import invalid
 from anfl.vectors.imports.imports import Imports
 from anfl.vectors.imports.operations import IMPORT_CALLS
@@ -28,6 +30,8 @@ REQUESTS = Room(requests=256, body_bytes=2 * MAX_BODY_BYTES)
 """Decoded, a body can take sixteen times its size."""
 FORWARDED = Room(requests=128, body_bytes=MAX_BODY_BYTES)
 """Requests whose answer is awaited from another node; the next ones are carried out here."""
+HANDED_OVER = REQUESTS
+"""Requests whose answer is awaited from the process that writes; it refuses what is more than it has room for."""
 STREAMED = Room(requests=8, body_bytes=0)
 """Exports under way at once: each holds a page of up to 32 MiB."""
 REPEATABLE: dict[Repetition, Repeatable] = {
@@ -55,6 +59,8 @@ class VectorApi:
     streams: Admission
     forwarding: Forwarding | None = None
     """None: this node answers everything itself."""
+    handing_over: HandingOver | None = None
+    """None: this process writes."""
 
     def handlers(self) -> dict[tuple[str, str], Handler]:
         """The routes, by (method, path)."""
@@ -67,10 +73,14 @@ class VectorApi:
         return {(call.method, call.path): self._forwarded(call, handler) for call, handler in found}
 
     def _forwarded(self, call: Call, handler: Handler) -> Handler:
-        if self.forwarding is None or not call.in_memory:
+        if not call.in_memory:
             return handler
-        writes = call.repetition is not Repetition.HARMLESS
-        return self.forwarding.around(handler, writes=writes, repeatable=REPEATABLE[call.repetition])
+        writes, repeatable = call.repetition is not Repetition.HARMLESS, REPEATABLE[call.repetition]
+        if writes and self.handing_over is not None:
+            handler = self.handing_over.around(handler, repeatable=repeatable)
+        if self.forwarding is not None:
+            handler = self.forwarding.around(handler, writes=writes, repeatable=repeatable)
+        return handler
 
     def _answered(self, call: Call, run: _Run, at_once: _AtOnce | None = None) -> Handler:
         async def handle(request: Request, principal: Principal) -> Response:

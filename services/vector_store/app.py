@@ -12,10 +12,11 @@ from anfl.auth.verifier import TokenSettings, verifier_from_settings
 from anfl.http.admission import Admission, Room
 from anfl.http.answers import Answer, Response
 from anfl.http.requests import Request
-from anfl.http.serve import Listen
+from anfl.http.serve import Behind, Listen
 from anfl.http.service import Service, Verifier, build
 from anfl.nodes import presence
 from anfl.nodes.forwarding import Forwarding
+from anfl.nodes.handing_over import HandingOver
 from anfl.nodes.routes import Routes
 from anfl.nodes.shared import Members, SharedMembers
 from anfl.processes import Process
@@ -31,9 +32,11 @@ from anfl.vectors.requests import MAX_BODY_BYTES
 from anfl.vectors.store import VectorStore
 from anfl.vectors.tails import SharedTails
 from services.vector_store import jobs
-from services.vector_store.api import FORWARDED, REQUESTS, STREAMED, VectorApi
+from services.vector_store.api import FORWARDED, HANDED_OVER, REQUESTS, STREAMED, VectorApi
 from services.vector_store.openapi import document
 
+NICENESS = 5
+"""Of the processes beside the workers: whoever waits for a query's answer goes first."""
 THREADS = 32
 """Requests at work at once; most of them wait for S3."""
 
@@ -55,10 +58,14 @@ def assemble(
     forwarded: Room = FORWARDED,
     max_body: int = MAX_BODY_BYTES,
     members: Callable[[], Members] | None = None,
+    writer: str | None = None,
+    inner: bool = False,
 ) -> Service:
     """The ASGI application over a given store and its imports.
 
     :param members: who else may answer, looked at for each request; None: nobody.
+    :param writer: address of the process of this node to which writes are handed over; None: they are done here.
+    :param inner: see `anfl.http.service.build`.
     """
     threads = ThreadPoolExecutor(THREADS, thread_name_prefix="request")
     metrics = metrics or Metrics()
@@ -66,6 +73,9 @@ def assemble(
     if members is not None:
         routes = Routes(members, Incarnations(catalogue=store.catalogue, names=store.names))
         forwarding = Forwarding(routes, admission=Admission(forwarded), figures=metrics)
+    handing_over = None
+    if writer is not None:
+        handing_over = HandingOver(writer, admission=Admission(HANDED_OVER), attempt=metrics.handed_over)
     api = VectorApi(
         store=store,
         imports=imports,
@@ -73,6 +83,7 @@ def assemble(
         requests=Admission(room),
         streams=Admission(STREAMED),
         forwarding=forwarding,
+        handing_over=handing_over,
     )
     description = msgspec.json.encode(document())
 
@@ -82,8 +93,9 @@ def assemble(
     @asynccontextmanager
     async def lifespan() -> AsyncIterator[None]:
         yield
-        if forwarding is not None:
-            forwarding.close()
+        for outward in (forwarding, handing_over):
+            if outward is not None:
+                outward.close()
         threads.shutdown(wait=True)
         store.close()
 
@@ -96,13 +108,18 @@ def assemble(
         stage_prefix=stage_prefix,
         lifespan=lifespan,
         metrics=metrics,
+        inner=inner,
     )
+
+
+Create = Callable[[str | None], Service]
+"""Given the address of the process that writes, makes the application of a worker; given None, that process's own."""
 
 
 def creator(
     vector_settings: vectors.Settings, metrics: Metrics, events: Events, tails: SharedTails, members: SharedMembers
-) -> Callable[[], Service]:
-    """Makes the application in each worker, from this process's environment and with what the workers share.
+) -> Create:
+    """Makes the application in each process, from this one's environment and with what they share.
 
     :param tails: memory of all processes that write.
     :raises MissingSettingError: a variable is absent or malformed.
@@ -113,21 +130,33 @@ def creator(
     region = environment.load(cache.Settings)
     session = stores.watch(aws.session(), metrics)
 
-    def create() -> Service:
+    def create(writer: str | None) -> Service:
         numbers = cache.numbers(region, session)
         store = vectors.build_store(vector_settings, session, tails=tails, events=events, numbers=numbers)
         imports = importing.build_imports(vector_settings, queues, session)
         verifier = verifier_from_settings(tokens)
         return assemble(
-            store, imports, verifier=verifier, stage_prefix=settings.stage_prefix, metrics=metrics, members=members.now
+            store,
+            imports,
+            verifier=verifier,
+            stage_prefix=settings.stage_prefix,
+            metrics=metrics,
+            members=None if writer is None else members.now,
+            writer=writer,
+            inner=writer is None,
         )
 
     return create
 
 
+def writing(create: Create, behind: Behind) -> Process:
+    """The process that carries out the writes of all workers."""
+    return behind.process("writer", partial(create, None), niceness=NICENESS)
+
+
 def building(stores: vectors.Settings, events: Events) -> Process:
     """The process that builds graphs, images and snapshots: one for all workers."""
-    return Process(name="builder", target=partial(builder.run, stores, events))
+    return Process(name="builder", target=partial(builder.run, stores, events), niceness=NICENESS)
 
 
 def publishing(members: SharedMembers, listen: Listen) -> Process:
@@ -152,4 +181,4 @@ def importers(stores: vectors.Settings, tails: SharedTails, events: Events) -> P
     :raises MissingSettingError: a variable is absent or malformed.
     """
     queues = environment.load(importing.Queues)
-    return Process(name="imports", target=partial(jobs.run, stores, queues, tails, events))
+    return Process(name="imports", target=partial(jobs.run, stores, queues, tails, events), niceness=NICENESS)

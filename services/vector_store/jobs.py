@@ -1,6 +1,5 @@
 """The process that takes the jobs of imports from their queue and carries them out, beside the workers of a node."""
 
-import os
 import signal
 from collections.abc import Iterator
 from functools import cached_property, partial
@@ -31,8 +30,6 @@ THREADS = 2
 """One reads and prepares while the other waits for S3."""
 UNUSED_SECONDS = 60.0
 """After so long without a chunk of it a collection leaves memory: nobody reads here."""
-NICENESS = 5
-"""Whoever waits for an answer goes first."""
 
 
 class FilesOfAnyFormat:
@@ -59,7 +56,6 @@ class FilesOfAnyFormat:
 
 def run(settings: vectors.Settings, queues: importing.Queues, tails: SharedTails, events: Events) -> None:
     """Take jobs until SIGTERM; what is being worked on then ends, or goes back to the queue."""
-    os.nice(NICENESS)
     session = aws.session()
     sqs = importing.sqs_of(session)
     store = vectors.build_store(settings, session, tails=tails, events=events)

@@ -33,6 +33,17 @@ def stubborn():
     while True:
         time.sleep(1)
 
+def leave(word):
+    def end(*_):
+        time.sleep(0.2)
+        os.write(1, word)
+        sys.exit(0)
+
+    signal.signal(signal.SIGTERM, end)
+    os.write(1, b"up %d\\n" % os.getpid())
+    while True:
+        time.sleep(1)
+
 def die():
     os.write(1, b"up %d\\n" % os.getpid())
     sys.exit(3)
@@ -40,8 +51,8 @@ def die():
 logs.configure()
 processes.LONGEST_DELAY_SECONDS = 0.05
 processes.FIRST_DELAY_SECONDS = 0.01
-named = {"sleep": sleep, "stubborn": stubborn, "die": die}
-found = [Process(name=name, target=named[name]) for name in sys.argv[1:]]
+named = {"sleep": sleep, "stubborn": stubborn, "die": die, "leave": partial(leave, b"left\\n"), "last": partial(leave, b"last\\n")}
+found = [Process(name=name, target=named[name], niceness=3, last=name == "last") for name in sys.argv[1:]]
 sys.exit(Parent(processes=found, grace_seconds=0.5).run())
 """
 
@@ -94,6 +105,21 @@ def test_a_stop_ends_all_and_the_parent_with_success() -> None:
         process.terminate()
         assert process.wait(PATIENCE) == 0
         assert all(map(gone, children))
+
+
+def test_what_others_need_is_stopped_once_they_have_ended() -> None:
+    with parent("last", "leave", "leave") as process:
+        started(process, 3)
+        process.terminate()
+        assert process.stdout is not None
+        assert process.stdout.read().split() == ["left", "left", "last"]
+        assert process.wait(PATIENCE) == 0
+
+
+def test_a_process_is_as_nice_as_it_is_said_to_be() -> None:
+    with parent("sleep") as process:
+        (child,) = started(process, 1)
+        assert psutil.Process(child).nice() == psutil.Process().nice() + 3
 
 
 def test_who_does_not_end_is_killed() -> None:

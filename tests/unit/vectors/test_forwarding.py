@@ -12,9 +12,9 @@ import httpx
 import pytest
 
 from anfl.http.admission import Room
-from anfl.nodes import forwarding
-from anfl.nodes.forwarding import HOP
+from anfl.nodes import forwarding, sending
 from anfl.nodes.rendezvous import owners
+from anfl.nodes.sending import HOP
 from anfl.nodes.shared import Members
 from anfl.problems import Problem
 from anfl.telemetry.metrics import Metrics
@@ -267,7 +267,7 @@ def test_a_write_whose_answer_got_lost_is_done_once_by_its_request_id(cluster: C
 
 
 def test_a_write_without_one_is_not_sent_to_anybody_else(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(forwarding, "SUSPECT_SECONDS", 0.0)
+    monkeypatch.setattr(sending, "SUSPECT_SECONDS", 0.0)
     asked, real = cluster.nodes[:2]
     with peer(dying_after(real.client)) as dying:
         cluster.believe(asked.address, dying.address, real.address)
