@@ -49,6 +49,10 @@ class Behind:
         host, port = self._listening.getsockname()
         self.address = f"{host}:{port}"
 
+    def close(self) -> None:
+        """Free the address; a running process keeps it."""
+        self._listening.close()
+
     def process(self, name: str, create: Callable[[], Service], *, niceness: int) -> Process:
         """One that serves what ``create`` makes until all workers have ended."""
         return Process(name=name, target=partial(_work, create, self._listening, 0.0), niceness=niceness, last=True)

@@ -51,7 +51,8 @@ def die():
 logs.configure()
 processes.LONGEST_DELAY_SECONDS = 0.05
 processes.FIRST_DELAY_SECONDS = 0.01
-named = {"sleep": sleep, "stubborn": stubborn, "die": die, "leave": partial(leave, b"left\\n"), "last": partial(leave, b"last\\n")}
+named = {"sleep": sleep, "stubborn": stubborn, "die": die, "leave": partial(leave, b"left\\n")}
+named["last"] = partial(leave, b"last\\n")
 found = [Process(name=name, target=named[name], niceness=3, last=name == "last") for name in sys.argv[1:]]
 sys.exit(Parent(processes=found, grace_seconds=0.5).run())
 """

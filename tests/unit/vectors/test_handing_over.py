@@ -126,6 +126,6 @@ def test_the_caller_is_checked_before_anything_is_handed_over(node: Node) -> Non
 
 
 def test_a_writer_listens_on_loopback_alone() -> None:
-    first, second = Behind(), Behind()
-    assert first.address.startswith("127.0.0.1:")
-    assert first.address != second.address
+    with contextlib.closing(Behind()) as first, contextlib.closing(Behind()) as second:
+        assert first.address.startswith("127.0.0.1:")
+        assert first.address != second.address
