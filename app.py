@@ -1,3 +1,7 @@
-from stacks.build import main
+from stacks import kernel
+
+with kernel.starting():
+    from stacks.build import main
 
 main()
+kernel.end()

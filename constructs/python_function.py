@@ -20,7 +20,6 @@ from anfl.resources import HANDLER, Caretaker, Function, Variable
 from bundling.functions import bundle_for
 from stacks.architecture import FunctionSize
 
-RUNTIME = lambda_.Runtime.PYTHON_3_13
 SMALLEST_STORAGE = 512
 """MiB of ephemeral storage, which every function gets."""
 _TRACE = Statement(sid="Trace", actions=["xray:PutTelemetryRecords", "xray:PutTraceSegments"], resources=["*"])
@@ -54,7 +53,7 @@ class PythonFunction(lambda_.Function):
             scope,
             id,
             function_name=name,
-            runtime=RUNTIME,
+            runtime=lambda_.Runtime.PYTHON_3_13,
             architecture=lambda_.Architecture.X86_64,
             handler=HANDLER,
             code=_code(function, scope),

@@ -27,8 +27,8 @@ RESOURCE = "Custom::BucketReplication"
 _NAMESPACE = "AWS/S3"
 _PERIODS = 5
 """Minutes in a row before an alarm."""
-_ANSWER_WITHIN = Duration.minutes(10)
-"""Of the custom resource: a multiple of its function's time-out, as Lambda calls a failed one again."""
+_ANSWER_MINUTES = 10
+"""Of the custom resource, at most: a multiple of its function's time-out, as Lambda calls a failed one again."""
 
 
 class ReplicationStack(AnflStack):
@@ -66,7 +66,7 @@ class ReplicationStack(AnflStack):
             "Rules",
             resource_type=RESOURCE,
             service_token=function.function_arn,
-            service_timeout=_ANSWER_WITHIN,
+            service_timeout=Duration.minutes(_ANSWER_MINUTES),
             properties={"Role": replication.role.role_arn, "Buckets": replication.configurations},
         )
         rules.node.add_dependency(replication.permissions)  # S3 begins at once
