@@ -40,6 +40,11 @@ def invalid(message: str) -> VaultError:
     return VaultError(400, message)
 
 
+def failed(message: str) -> VaultError:
+    """500, with the text of an error that Vault takes for its own."""
+    return VaultError(500, f"1 error occurred:\n\t* {message}\n\n")
+
+
 def denied(message: str = PERMISSION_DENIED) -> VaultError:
     """403."""
     return VaultError(403, message)

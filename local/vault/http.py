@@ -77,6 +77,9 @@ class Handler(BaseHTTPRequestHandler):
             operation = Operation.LIST
         if operation is Operation.PATCH and "application/merge-patch+json" not in self.headers.get("Content-Type", ""):
             raise VaultError(415, "PATCH requires Content-Type application/merge-patch+json")
+        if self.headers.get("X-Vault-Wrap-TTL"):
+            # Answered as if it had not been asked for, the secret would be in the clear.
+            raise invalid("this development server wraps no responses")
         data = _json(body) if operation in {Operation.UPDATE, Operation.PATCH} or body else query
         reply = self.core.handle(operation, path.removeprefix("/v1/"), data, self._token())
         return (204, None) if reply is None else (reply.status, _document(reply))

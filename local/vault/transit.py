@@ -5,12 +5,13 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from local.vault.api import Backend, Operation, Reply, Request, Route, VaultError, absent, invalid
-from local.vault.fields import Data, boolean, integer, seconds, text
-from local.vault.transit_keys import HASHES, KEY_TYPES, Key, decode64
+from local.vault.api import Backend, Operation, Reply, Request, Route, VaultError, invalid
+from local.vault.fields import Data, boolean, integer, text
+from local.vault.transit_admin import KeyAdministration
+from local.vault.transit_keys import HASHES, Key, decode64
+from local.vault.transit_transfer import KeyTransfer
 
-READ, UPDATE, LIST, DELETE = Operation.READ, Operation.UPDATE, Operation.LIST, Operation.DELETE
-_HOUR = 3600
+UPDATE = Operation.UPDATE
 
 
 class TransitBackend(Backend):
@@ -19,16 +20,10 @@ class TransitBackend(Backend):
     type_name = "transit"
 
     def __init__(self, *, clock: Callable[[], float]) -> None:
-        self._clock = clock
-        self._keys: dict[str, Key] = {}
-        self._disable_upsert = False
+        self._administration = KeyAdministration(clock=clock)
         self.routes = (
-            Route(path="keys", operations={LIST: self._list}),
-            Route(path="keys/", operations={LIST: self._list}),
-            Route(path="keys/{name}", operations={READ: self._read, UPDATE: self._create, DELETE: self._delete}),
-            Route(path="keys/{name}/config", operations={UPDATE: self._configure}),
-            Route(path="keys/{name}/rotate", operations={UPDATE: self._rotate}),
-            Route(path="config/keys", operations={READ: self._read_config, UPDATE: self._write_config}),
+            *self._administration.routes,
+            *KeyTransfer(self._administration, clock=clock).routes,
             Route(path="encrypt/{name}", operations={UPDATE: self._encrypt}, exists=self._exists),
             Route(path="decrypt/{name}", operations={UPDATE: self._decrypt}),
             Route(path="rewrap/{name}", operations={UPDATE: self._rewrap}),
@@ -39,114 +34,20 @@ class TransitBackend(Backend):
             Route(path="verify/{name}/{hash}", operations={UPDATE: self._verify}),
         )
 
-    # keys
-
     def _exists(self, request: Request) -> bool:
-        return request.params["name"] in self._keys
-
-    def _key(self, request: Request, message: str = "encryption key not found") -> Key:
-        key = self._keys.get(request.params["name"])
-        if key is None:
-            raise invalid(message)
-        return key
-
-    def _list(self, _request: Request) -> Reply:
-        if not self._keys:
-            raise absent()
-        return Reply(data={"keys": sorted(self._keys)})
-
-    def _read(self, request: Request) -> Reply:
-        key = self._keys.get(request.params["name"])
-        if key is None:
-            raise absent()
-        return Reply(data=key.shown())
-
-    def _create(self, request: Request) -> Reply:
-        name, data = request.params["name"], request.data
-        if name in self._keys:
-            return Reply(data=self._keys[name].shown(), warnings=(f"key {name} already existed",))
-        return Reply(data=self._new(name, data).shown())
-
-    def _new(self, name: str, data: Data) -> Key:
-        kind = text(data, "type", "aes256-gcm96")
-        if kind not in KEY_TYPES:
-            raise invalid(f"unknown key type {kind}")
-        derived, convergent = boolean(data, "derived"), boolean(data, "convergent_encryption")
-        if convergent and not derived:
-            raise invalid("convergent encryption requires derivation to be enabled")
-        if derived and kind == "ecdsa-p256":
-            raise invalid(f"key derivation and convergent encryption not supported for keys of type {kind}")
-        key = Key(
-            name=name,
-            type=kind,
-            derived=derived,
-            convergent=convergent,
-            exportable=boolean(data, "exportable"),
-            allow_plaintext_backup=boolean(data, "allow_plaintext_backup"),
-            auto_rotate_period=_rotation(data),
-        )
-        key.rotate(self._clock())
-        self._keys[name] = key
-        return key
-
-    def _delete(self, request: Request) -> None:
-        name = request.params["name"]
-        key = self._keys.get(name)
-        if key is None:
-            raise invalid(f"error deleting policy {name}: could not delete key; not found")
-        if not key.deletion_allowed:
-            raise invalid(f"error deleting policy {name}: deletion is not allowed for this key")
-        del self._keys[name]
-
-    def _configure(self, request: Request) -> Reply:
-        data = request.data
-        key = self._key(request, f"no existing key named {request.params['name']} could be found")
-        warnings = []
-        decryption = integer(data, "min_decryption_version", key.min_decryption_version)
-        if decryption == 0:
-            decryption = 1
-            warnings.append("since Vault 0.3, transit key numbering starts at 1; forcing minimum to 1")
-        encryption = integer(data, "min_encryption_version", key.min_encryption_version)
-        if not 0 < decryption <= key.latest:
-            raise invalid(f"cannot set min decryption version of {decryption}, latest key version is {key.latest}")
-        if not 0 <= encryption <= key.latest:
-            raise invalid(f"cannot set min encryption version of {encryption}, latest key version is {key.latest}")
-        if 0 < encryption < decryption:
-            raise invalid(
-                f"cannot set min encryption/decryption values; min encryption version of {encryption} "
-                f"must be greater than or equal to min decryption version of {decryption}"
-            )
-        rotation = _rotation(data) if "auto_rotate_period" in data else key.auto_rotate_period
-        key.min_decryption_version, key.min_encryption_version = decryption, encryption
-        key.deletion_allowed = boolean(data, "deletion_allowed", key.deletion_allowed)
-        key.exportable = key.exportable or boolean(data, "exportable")
-        key.allow_plaintext_backup = key.allow_plaintext_backup or boolean(data, "allow_plaintext_backup")
-        key.auto_rotate_period = rotation
-        return Reply(data=key.shown(), warnings=tuple(warnings))
-
-    def _rotate(self, request: Request) -> Reply:
-        key = self._key(request, "key not found")
-        key.rotate(self._clock())
-        return Reply(data=key.shown())
-
-    def _read_config(self, _request: Request) -> Reply:
-        return Reply(data={"disable_upsert": self._disable_upsert})
-
-    def _write_config(self, request: Request) -> Reply:
-        self._disable_upsert = boolean(request.data, "disable_upsert")
-        return Reply(data={"disable_upsert": self._disable_upsert})
+        return request.params["name"] in self._administration.keys
 
     # encryption
 
     def _encrypt(self, request: Request) -> Reply:
         _check_items(request.data, "plaintext")
-        key = self._keys.get(request.params["name"])
+        key = self._administration.keys.get(request.params["name"])
         if key is None:
-            if self._disable_upsert:
+            if self._administration.disable_upsert:
                 raise invalid("encryption key not found")
             # The policy check has required `create` here; a context asks for a derived key.
             derived = any(text(item, "context") for item in _items(request.data))
-            key = self._new(request.params["name"], {"derived": derived, **request.data})
+            key = self._administration.new(request.params["name"], {"derived": derived, **request.data})
 
         def one(item: Data) -> dict[str, Any]:
             if item.get("plaintext") is None:
@@ -157,7 +58,7 @@ class TransitBackend(Backend):
 
     def _decrypt(self, request: Request) -> Reply:
         _check_items(request.data, "ciphertext")
-        key = self._key(request)
+        key = self._administration.key(request)
         return _batch(
             request.data,
             lambda item: {"plaintext": base64.b64encode(_opened(key, item)).decode()},
@@ -166,14 +67,14 @@ class TransitBackend(Backend):
 
     def _rewrap(self, request: Request) -> Reply:
         _check_items(request.data, "ciphertext")
-        key = self._key(request)
+        key = self._administration.key(request)
         return _batch(request.data, lambda item: _sealed(key, _opened(key, item), item), status=200)
 
     def _data_key(self, request: Request) -> Reply:
         kind, data = request.params["kind"], request.data
         if kind not in {"plaintext", "wrapped"}:
             raise invalid("Invalid path, must be 'plaintext' or 'wrapped'")
-        key = self._key(request)
+        key = self._administration.key(request)
         bits = integer(data, "bits", 256)
         if bits not in {128, 256, 512}:
             raise invalid("invalid bit length")
@@ -186,7 +87,7 @@ class TransitBackend(Backend):
 
     def _sign(self, request: Request) -> Reply:
         _check_items(request.data, "input")
-        key = self._key(request, "signing key not found")
+        key = self._administration.key(request, "signing key not found")
         algorithm, jws, prehashed = _scheme(request)
 
         def one(item: Data) -> dict[str, Any]:
@@ -202,7 +103,7 @@ class TransitBackend(Backend):
 
     def _verify(self, request: Request) -> Reply:
         _check_items(request.data, "signature")
-        key = self._key(request, "signature verification key not found")
+        key = self._administration.key(request, "signature verification key not found")
         algorithm, jws, prehashed = _scheme(request)
 
         def one(item: Data) -> dict[str, Any]:
@@ -249,13 +150,6 @@ def _context(key: Key, item: Data) -> bytes:
 
 def _associated(item: Data) -> bytes:
     return decode64(text(item, "associated_data"))
-
-
-def _rotation(data: Data) -> int:
-    period = seconds(data, "auto_rotate_period")
-    if 0 < period < _HOUR:
-        raise invalid("auto rotate period must be 0 to disable or at least an hour")
-    return period
 
 
 def _scheme(request: Request) -> tuple[str, bool, bool]:

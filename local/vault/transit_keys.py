@@ -46,6 +46,10 @@ class AesMaterial:
         """As a key's read shows this version."""
         return created
 
+    def exported(self) -> str:
+        """The secret itself, as base64."""
+        return base64.b64encode(self.secret).decode()
+
     def encrypt(self, plaintext: bytes, *, derived: bool, convergent: bool, context: bytes, aad: bytes) -> bytes:
         """Nonce, ciphertext and tag."""
         key, nonce_key = self._derive(context, convergent=convergent) if derived else (self.secret, b"")
@@ -89,6 +93,12 @@ class EcMaterial:
         )
         return {"creation_time": timestamp(created), "name": "P-256", "public_key": public.decode()}
 
+    def exported(self) -> str:
+        """The private key as PEM (SEC 1)."""
+        return self.key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
+        ).decode()
+
     def sign(self, message: bytes, *, algorithm: str, prehashed: bool, jws: bool) -> str:
         """The signature as text: base64 of ASN.1, or for JWS base64url of r and s."""
         signature = self.key.sign(message, self._scheme(algorithm, prehashed=prehashed))
@@ -127,6 +137,11 @@ class EdMaterial:
         public = base64.b64encode(self.key.public_key().public_bytes_raw()).decode()
         return {"creation_time": timestamp(created), "name": "ed25519", "public_key": public}
 
+    def exported(self) -> str:
+        """Seed and public key (RFC 8032), as base64."""
+        seed, public = self.key.private_bytes_raw(), self.key.public_key().public_bytes_raw()
+        return base64.b64encode(seed + public).decode()
+
     def sign(self, message: bytes, *, algorithm: str, prehashed: bool, jws: bool) -> str:  # noqa: ARG002 - one interface
         """The signature as base64."""
         return base64.b64encode(self.key.sign(message)).decode()
@@ -161,19 +176,52 @@ class Key:
     allow_plaintext_backup: bool = False
     deletion_allowed: bool = False
     auto_rotate_period: int = 0
+    imported: bool = False
+    allow_rotation: bool = False
+    """Whether an imported key may have versions that were not imported."""
+    min_available_version: int = 0
+    """Versions below it were deleted for good; 0: none."""
     min_decryption_version: int = 1
     min_encryption_version: int = 0
-    versions: "list[tuple[AesMaterial | Signer, int]]" = field(default_factory=list)
-    """Material and time of creation; version n stands at n-1."""
+    versions: "dict[int, tuple[AesMaterial | Signer, int]]" = field(default_factory=dict)
+    """Material and time of creation."""
 
     @property
     def latest(self) -> int:
         """The newest version."""
-        return len(self.versions)
+        return max(self.versions, default=0)
+
+    @property
+    def live(self) -> "dict[int, tuple[AesMaterial | Signer, int]]":
+        """The versions that may be used; those below ``min_decryption_version`` are archived."""
+        return {version: held for version, held in self.versions.items() if version >= self.min_decryption_version}
 
     def rotate(self, now: float) -> None:
-        """Add a version."""
-        self.versions.append((_NEW[self.type](), int(now)))
+        """Add a version of new material."""
+        self.add(_NEW[self.type](), now)
+
+    def add(self, material: "AesMaterial | Signer", now: float) -> None:
+        """Add a version of this material."""
+        self.versions[self.latest + 1] = (material, int(now))
+
+    def trim(self, least: int) -> None:
+        """Delete every version below ``least`` for good.
+
+        :raises VaultError: 400 where one of them may still be used, or ``least`` is no version.
+        """
+        refusals = (
+            (least < self.min_available_version, "cannot be decremented"),
+            (self.min_encryption_version == 0, "cannot be set when minimum encryption version is not set"),
+            (least > self.min_encryption_version, "cannot be greater than minmum encryption version"),
+            (least > self.min_decryption_version, "cannot be greater than minimum decryption version"),
+            (least < 0, "cannot be negative"),
+            (least == 0, "should be positive"),
+        )
+        reason = next((text for refused, text in refusals if refused), None)
+        if reason:
+            raise invalid(f"minimum available version {reason}")
+        self.min_available_version = least
+        self.versions = {version: held for version, held in self.versions.items() if version >= least}
 
     def encryption_version(self, wanted: int) -> int:
         """The version to encrypt or sign with; 0 wants the latest.
@@ -209,14 +257,14 @@ class Key:
 
     def aes(self, version: int) -> AesMaterial:
         """Material for encryption."""
-        material = self.versions[version - 1][0]
+        material = self.versions[version][0]
         if not isinstance(material, AesMaterial):
             raise invalid(f"message encryption not supported for key type {self.type}")
         return material
 
     def signer(self, version: int) -> Signer:
         """Material for signatures."""
-        material = self.versions[version - 1][0]
+        material = self.versions[version][0]
         if isinstance(material, AesMaterial):
             raise invalid(f"key type {self.type} does not support signing")
         return material
@@ -231,12 +279,8 @@ class Key:
             "deletion_allowed": self.deletion_allowed,
             "exportable": self.exportable,
             "allow_plaintext_backup": self.allow_plaintext_backup,
-            "keys": {
-                str(version): material.shown(created)
-                for version, (material, created) in enumerate(self.versions, 1)
-                if version >= self.min_decryption_version
-            },
-            "min_available_version": 0,
+            "keys": {str(version): material.shown(created) for version, (material, created) in self.live.items()},
+            "min_available_version": self.min_available_version,
             "min_decryption_version": self.min_decryption_version,
             "min_encryption_version": self.min_encryption_version,
             "latest_version": self.latest,
@@ -245,8 +289,10 @@ class Key:
             "supports_derivation": symmetric or self.type == "ed25519",
             "supports_signing": not symmetric,
             "auto_rotate_period": self.auto_rotate_period,
-            "imported_key": False,
+            "imported_key": self.imported,
         }
+        if self.imported:
+            shown["imported_key_allow_rotation"] = self.allow_rotation
         if self.derived:
             shown |= {"kdf": "hkdf_sha256", "kdf_mode": "hkdf_sha256", "convergent_encryption": self.convergent}
         return shown
