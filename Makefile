@@ -50,8 +50,8 @@ run: $(BIN)/.ready node_modules/.ready bundle ## Serve the whole system on this 
 	@exec $(BIN)/anfl up $(if $(ENV),--env $(ENV)) $(if $(REGIONS),--regions $(REGIONS)) $(if $(PORT),--port $(PORT)) $(if $(NODES),--nodes $(NODES))
 
 .PHONY: test
-test: lint ## Everything CI checks: lint, types, unit, templates, one end-to-end run, MLflow's client
-	@$(MAKE) --no-print-directory test-unit test-infrastructure test-local test-mlflow
+test: lint ## Everything CI checks: lint, types, unit, templates, one end-to-end run, MLflow's and Vault's clients
+	@$(MAKE) --no-print-directory test-unit test-infrastructure test-local test-mlflow test-hvac
 
 .PHONY: test-unit
 test-unit: $(BIN)/.ready ## Unit tests
@@ -68,6 +68,11 @@ test-local: $(BIN)/.ready .venv-mlflow/.ready node_modules/.ready bundle ## The 
 .PHONY: test-mlflow
 test-mlflow: $(BIN)/.ready .venv-mlflow/.ready ## MLflow's real client against the model registry
 	@PYTHONPATH=. .venv-mlflow/bin/python -m pytest -q -c tests/mlflow_client/pytest.ini tests/mlflow_client
+
+.PHONY: test-hvac
+test-hvac: $(BIN)/.ready build/hvac/.ready ## The development Vault against the integration tests of Vault's client
+	@cd build/hvac && PATH="$(CURDIR)/local/vault/bin:$$PATH" PYTHONPATH="$(CURDIR)/tests/hvac_client" \
+	  "$(CURDIR)/.venv-hvac/bin/python" -m pytest -q -c "$(CURDIR)/tests/hvac_client/pytest.ini" --rootdir . tests/integration_tests
 
 .PHONY: lint
 lint: $(BIN)/.ready ## Formatting, lint and types
@@ -167,7 +172,7 @@ lock: $(UV) ## Compile the requirement files after a change to a .in file
 .PHONY: clean
 clean: ## Remove everything that make built (a running `make run` is stopped first)
 	@[ ! -x $(BIN)/anfl ] || $(BIN)/anfl down >/dev/null 2>&1 || true
-	@rm -rf .venv .venv-mlflow .venv-mlflow-server .tools node_modules build cdk.out .anfl anfl/vectors/engine/libnative.so .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
+	@rm -rf .venv .venv-hvac .venv-mlflow .venv-mlflow-server .tools node_modules build cdk.out .anfl anfl/vectors/engine/libnative.so .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
 
 .PHONY: which-env
 which-env:
@@ -197,6 +202,20 @@ $(BIN)/.ready: $(UV) requirements-dev.txt pyproject.toml .python-version anfl/ve
 	@echo "Setting up MLflow's client …"
 	@[ -x .venv-mlflow/bin/python ] || $(UV) venv --quiet --python $(PYTHON_VERSION) .venv-mlflow
 	@$(UV) pip sync --quiet --python .venv-mlflow/bin/python --require-hashes tests/mlflow_client/requirements.txt
+	@touch $@
+
+.venv-hvac/.ready: $(UV) tests/hvac_client/requirements.txt .python-version
+	@echo "Setting up what hvac's tests need …"
+	@[ -x .venv-hvac/bin/python ] || $(UV) venv --quiet --python $(PYTHON_VERSION) .venv-hvac
+	@$(UV) pip sync --quiet --python .venv-hvac/bin/python --require-hashes tests/hvac_client/requirements.txt
+	@touch $@
+
+# Its tests are in no wheel. Pip wants to know the metadata of a source, for which the environment has what builds it.
+build/hvac/.ready: .venv-hvac/.ready tests/hvac_client/source.txt
+	@rm -rf build/hvac && mkdir -p build/hvac
+	@.venv-hvac/bin/pip download --quiet --no-deps --no-build-isolation --no-binary hvac --require-hashes \
+	  --dest build/hvac --requirement tests/hvac_client/source.txt
+	@tar --extract --strip-components 1 --directory build/hvac --file build/hvac/hvac-*.tar.gz
 	@touch $@
 
 node_modules/.ready: package.json package-lock.json $(BIN)/.ready

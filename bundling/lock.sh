@@ -12,5 +12,6 @@ compile --python-version 3.11 requirements.in -o requirements.txt
 for source in lambda_src/*/requirements.in services/*/requirements.in; do
   compile --python-version 3.13 --constraints requirements-dev.txt "$source" -o "${source%.in}.txt"
 done
+compile --python-version 3.13 tests/hvac_client/requirements.in -o tests/hvac_client/requirements.txt
 compile --python-version 3.13 tests/mlflow_client/requirements.in -o tests/mlflow_client/requirements.txt
 compile --python-version 3.13 tests/benchmarks/registry/requirements.in -o tests/benchmarks/registry/requirements.txt

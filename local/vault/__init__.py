@@ -5,5 +5,5 @@ For development and tests only: plain HTTP on loopback, nothing sealed at rest. 
 
 Not there: KV and every other engine, identity entities, response wrapping, leases, token roles, backup of keys, import
 of other keys than aes256-gcm96. Accepted without effect: audit devices, CIDR bounds, wrapping TTLs in policies, unique
-ids of AWS principals, automatic rotation. `make test-vault` runs hvac's own integration tests against it.
+ids of AWS principals, automatic rotation. `make test-hvac` runs hvac's own integration tests against it.
 """

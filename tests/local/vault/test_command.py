@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import time
+from importlib.metadata import version
 from pathlib import Path
 
 import hvac
@@ -18,8 +19,14 @@ ENVIRONMENT = {"PATH": os.environ["PATH"], "ANFL_PYTHON": sys.executable}
 def test_version_has_the_shape_that_harnesses_parse() -> None:
     answer = subprocess.run([VAULT, "-version"], env=ENVIRONMENT, capture_output=True, text=True, check=True)
 
-    name, version, *_ = answer.stdout.split()
-    assert (name, version[0], version.count(".")) == ("Vault", "v", 2)
+    name, told, *_ = answer.stdout.split()
+    assert (name, told[0], told.count(".")) == ("Vault", "v", 2)
+
+
+def test_the_client_whose_tests_are_run_is_the_one_in_use() -> None:
+    pinned = (VAULT.parents[3] / "tests" / "hvac_client" / "source.txt").read_text()
+
+    assert f"hvac=={version('hvac')} " in pinned
 
 
 def test_unknown_command_explains_itself() -> None:

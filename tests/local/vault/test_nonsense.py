@@ -4,10 +4,12 @@ import random
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from local.vault.api import Operation, Route, VaultError
 from local.vault.build import build_open
 from local.vault.core import Core
+from local.vault.transit_transfer import KeyTransfer
 
 ROOT_TOKEN = "root-of-this-test"
 FIELDS = """
@@ -65,8 +67,14 @@ ANSWERED_500 = {"keys/{name}/import", "keys/{name}/import_version", "keys/{name}
 NAMES = ("x", "jwt", "default", "../x", "", "a b", "ü", "x/y", "%00", "*", "+")
 
 
+@pytest.fixture(scope="module")
+def wrapping_key() -> rsa.RSAPrivateKey:
+    return rsa.generate_private_key(public_exponent=65537, key_size=4096)
+
+
 @pytest.fixture
-def core() -> Core:
+def core(wrapping_key: rsa.RSAPrivateKey, monkeypatch: pytest.MonkeyPatch) -> Core:
+    monkeypatch.setattr(KeyTransfer, "_wrapping_key", wrapping_key)  # making one takes a moment
     core = build_open(root_token=ROOT_TOKEN)
     for path in ("mounts/transit", "auth/approle", "auth/jwt", "auth/aws"):
         core.handle(Operation.UPDATE, f"sys/{path}", {"type": path.split("/")[1]}, ROOT_TOKEN)
