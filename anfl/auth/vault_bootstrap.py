@@ -7,6 +7,7 @@ cluster        record                    what is done
 =============  ========================  ==============================================================
 empty          none, or with root token  initialise one node (the others join it), record, set up
 initialised    none                      nobody can ever open it: wipe it, unless it was in use; as above
+any            that it is being wiped    an earlier run stopped in the midst of it: wipe it again; as above
 initialised    with root token           an earlier run stopped halfway: set up
 initialised    without root token        log in by the own IAM role and reconcile
 empty          without root token        its data is lost: refuse; a snapshot must be restored
@@ -66,6 +67,8 @@ class Recovery(msgspec.Struct, frozen=True, kw_only=True):
     """One: a secret that holds them all would be no safer for several."""
     root_token: str | None = None
     """Until the cluster is set up."""
+    wiping: bool = False
+    """There are no keys: the nodes are being emptied, and may be at a standstill."""
 
 
 class RecoveryStore(Protocol):
@@ -123,11 +126,14 @@ class VaultBootstrap:
         :raises BootstrapError: a person must decide, or the nodes do not answer in time.
         """
         until = time.monotonic() + seconds
-        initialised = self._initialised(until)
         record = self._store.read()
+        if record is not None and record.wiping:
+            record, initialised = None, self._wipe(until)
+        else:
+            initialised = self._initialised(until)
         if record is None and initialised:
-            self._wipe(initialised[0], until)
-            initialised = ()
+            self._check_unused(initialised[0])
+            initialised = self._wipe(until)
         if not initialised:
             if record is not None and record.root_token is None:
                 raise BootstrapError(
@@ -164,16 +170,21 @@ class VaultBootstrap:
         _log.info("initialised", extra={"node": address})
         return record
 
-    def _wipe(self, address: str, until: float) -> None:
-        """A cluster whose keys nobody has: somebody stopped between initialising and recording."""
+    def _check_unused(self, address: str) -> None:
+        """Whether a cluster whose keys nobody has may go: somebody stopped between initialising and recording."""
         if self._in_use() or any(self._has_method(address, method) for method in _METHODS):
             raise BootstrapError(
                 "the cluster is in use, but the record of its recovery keys is gone: it is not wiped. Restore the "
                 "secret's earlier version, or generate a root token with the recovery keys kept elsewhere"
             )
+
+    def _wipe(self, until: float) -> tuple[str, ...]:
+        """Empty nodes. It is recorded first: one that was stopped and not started again answers nobody."""
         _log.warning("an initialised cluster that nobody can open is wiped")
+        self._store.write(Recovery(recovery_keys=(), wiping=True))
         self._nodes.wipe()
         self._wait(lambda: None if self._initialised(until) else True, until, "empty nodes after the wipe")
+        return ()
 
     def _has_method(self, address: str, method: str) -> bool:
         """Whether somebody set up this way to log in: only then does it answer those who have no token."""
@@ -222,7 +233,9 @@ class VaultBootstrap:
         try:
             own.attempt(self._ensure_autopilot)
             own.attempt(_check_audit)
-            self._setup(own).reconcile(iam_roles=iam_roles)
+            # Its own login is the root token's to change: who could bind it anew would be whoever they like.
+            others = {name: arn for name, arn in iam_roles.items() if name != Caretaker.VAULT_BOOTSTRAP}
+            self._setup(own).reconcile(iam_roles=others)
         except Forbidden as error:
             raise BootstrapError(
                 f"Vault refuses what the operator policy does not allow ({error}): apply the change with a root token "

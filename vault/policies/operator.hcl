@@ -1,13 +1,18 @@
-# Reconciles Vault's set-up after every deployment, and adds clients (anfl.auth.vault_setup). It reads no tenant's data,
-# signs no token, and cannot widen its own rights: this policy is written by the bootstrap, with the root token, only.
+# Reconciles Vault's set-up after every deployment, and adds clients (anfl.auth.vault_setup). It uses no key and reads no
+# secret. Its own policy and its own login are written by the bootstrap with the root token only; what it hands to others
+# are the policies below, to the names below. A test holds each line against a whole run: nothing is granted that no step
+# needs (tests/unit/auth/test_vault_grants.py).
+#
+# Vault asks for `create` only where it can tell that something is absent; elsewhere writing is `update`.
 
-# Which engines and methods are there; add those that are missing. Methods need sudo by Vault's own rule.
+# Which engines and methods are there; add those that are missing. Methods need sudo by Vault's own rule. Without `aws`
+# nobody logs in as the operator: that one is the root token's.
 path "sys/mounts" {
   capabilities = ["read"]
 }
 
 path "sys/mounts/transit" {
-  capabilities = ["create", "update"]
+  capabilities = ["update"]
 }
 
 path "sys/auth" {
@@ -15,54 +20,51 @@ path "sys/auth" {
 }
 
 path "sys/auth/approle" {
-  capabilities = ["create", "update", "sudo"]
+  capabilities = ["update", "sudo"]
 }
 
 path "sys/auth/jwt" {
-  capabilities = ["create", "update", "sudo"]
-}
-
-path "sys/auth/aws" {
-  capabilities = ["create", "update", "sudo"]
+  capabilities = ["update", "sudo"]
 }
 
 # The policies of functions and services; its own it may compare, not change.
 path "sys/policies/acl/auth-function" {
-  capabilities = ["create", "read", "update"]
+  capabilities = ["read", "update"]
 }
 
 path "sys/policies/acl/data-service" {
-  capabilities = ["create", "read", "update"]
+  capabilities = ["read", "update"]
 }
 
 path "sys/policies/acl/vault-node" {
-  capabilities = ["create", "read", "update"]
+  capabilities = ["read", "update"]
 }
 
 path "sys/policies/acl/operator" {
   capabilities = ["read"]
 }
 
-# Keys: create, read public halves and versions, rotate, retire old versions. Nothing that uses or exports them.
+# Keys: make them, read public halves and versions; new versions of the one that signs tokens, and an end for old ones.
+# Nothing that uses or exports them.
 path "transit/keys/jwt" {
-  capabilities = ["create", "read", "update"]
+  capabilities = ["read", "update"]
+}
+
+path "transit/keys/jwt/rotate" {
+  capabilities = ["update"]
+}
+
+path "transit/keys/jwt/config" {
+  capabilities = ["update"]
 }
 
 path "transit/keys/anfl" {
-  capabilities = ["create", "read", "update"]
+  capabilities = ["read", "update"]
 }
 
-path "transit/keys/+/rotate" {
-  capabilities = ["update"]
-}
-
-path "transit/keys/+/config" {
-  capabilities = ["update"]
-}
-
-# Who may log in: clients (AppRole), bearer tokens (jwt), functions and services (aws).
+# Who may log in: clients (AppRole; their names are anybody's), bearer tokens (jwt), functions, services and nodes (aws).
 path "auth/approle/role/+" {
-  capabilities = ["create", "read", "update", "delete"]
+  capabilities = ["create", "update", "delete"]
 }
 
 path "auth/approle/role/+/role-id" {
@@ -78,19 +80,35 @@ path "auth/approle/role/+/secret-id-accessor/destroy" {
 }
 
 path "auth/jwt/config" {
-  capabilities = ["read", "update"]
+  capabilities = ["update"]
 }
 
 path "auth/jwt/role/anfl" {
-  capabilities = ["create", "read", "update"]
+  capabilities = ["create", "update"]
 }
 
 path "auth/aws/config/client" {
-  capabilities = ["create", "read", "update"]
+  capabilities = ["update"]
 }
 
-path "auth/aws/role/+" {
-  capabilities = ["create", "read", "update", "delete"]
+path "auth/aws/role/auth" {
+  capabilities = ["create", "update"]
+}
+
+path "auth/aws/role/vector-store" {
+  capabilities = ["create", "update"]
+}
+
+path "auth/aws/role/vector-processing" {
+  capabilities = ["create", "update"]
+}
+
+path "auth/aws/role/model-registry" {
+  capabilities = ["create", "update"]
+}
+
+path "auth/aws/role/vault-node" {
+  capabilities = ["create", "update"]
 }
 
 # Which audit devices there are: none may be added, changed or removed without the root token.

@@ -1,8 +1,8 @@
 """From nothing to a cluster that is set up: whatever happened before, and wherever a run was interrupted."""
 
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+import random
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,53 +11,15 @@ import pytest
 
 from anfl import aws
 from anfl.auth.names import NODE_ROLE
-from anfl.auth.policies import load_policies
 from anfl.auth.table import AuthTable, PublishedKey
 from anfl.auth.vault import IamRole, VaultClient
-from anfl.auth.vault_bootstrap import AUDIT_DEVICES, BootstrapError, Recovery, VaultBootstrap
-from anfl.auth.vault_setup import VaultSetup
+from anfl.auth.vault_bootstrap import AUDIT_DEVICES, BootstrapError, VaultBootstrap
 from anfl.resources import Caretaker, Function
-from local.vault.build import build
-from local.vault.core import Core
-from local.vault.http import serve
-from tests.unit.auth.conftest import AUDIENCE, ISSUER, REGION, IamIdentity
-from tests.unit.auth.test_vault_setup import ProcessDiedError, interrupt_after
+from tests.unit.auth.cluster import Cluster, ProcessDiedError, Store, die_after, make
+from tests.unit.auth.conftest import REGION, IamIdentity
 
 NODE_ARN = "arn:aws:iam::123456789012:role/node"
 FUNCTION_ARN = "arn:aws:iam::123456789012:role/auth"
-
-
-@dataclass
-class Cluster:
-    """Nodes that have joined one another answer alike, so they share one server's state."""
-
-    exits: ExitStack
-    size: int = 3
-    wiped: int = 0
-    urls: list[str] = field(default_factory=list)
-
-    def addresses(self) -> Sequence[str]:
-        return self.urls
-
-    def wipe(self) -> None:
-        self.wiped += 1
-        self.start()
-
-    def start(self) -> None:
-        """New, empty nodes."""
-        core = build(auto_unseal=True)
-        self.urls = [self.exits.enter_context(listening(core)) for _ in range(self.size)]
-
-
-@contextmanager
-def listening(core: Core) -> Iterator[str]:
-    server = serve(core)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_address[1]}"
-    server.shutdown()
-    server.server_close()
-    thread.join()
 
 
 @pytest.fixture
@@ -68,21 +30,6 @@ def cluster() -> Iterator[Cluster]:
         yield found
 
 
-@dataclass
-class Store:
-    """A record that remembers what was ever in it."""
-
-    current: Recovery | None = None
-    written: list[Recovery] = field(default_factory=list)
-
-    def read(self) -> Recovery | None:
-        return self.current
-
-    def write(self, recovery: Recovery) -> None:
-        self.current = recovery
-        self.written.append(recovery)
-
-
 @pytest.fixture
 def store() -> Store:
     return Store()
@@ -91,30 +38,6 @@ def store() -> Store:
 @pytest.fixture
 def bootstrap(cluster: Cluster, store: Store, table: AuthTable, aws_endpoint: str) -> VaultBootstrap:
     return make(cluster, store, table, aws_endpoint)
-
-
-def make(cluster: Cluster, store: Store, table: AuthTable, aws_endpoint: str, **changes: Any) -> VaultBootstrap:
-    settings: dict[str, Any] = {"policies": load_policies()} | changes
-
-    def setup(vault: VaultClient) -> VaultSetup:
-        return VaultSetup(
-            vault,
-            region=REGION,
-            auth_table=table,
-            issuer=ISSUER,
-            audience=AUDIENCE,
-            sts_endpoint=aws_endpoint,
-            **settings,
-        )
-
-    return VaultBootstrap(
-        nodes=cluster,
-        size=3,
-        store=store,
-        setup=setup,
-        in_use=lambda: any(key.region == REGION for key in table.published_keys()),
-        pause=lambda _seconds: None,
-    )
 
 
 @pytest.fixture
@@ -129,21 +52,24 @@ def operator(cluster: Cluster) -> VaultClient:
 
 
 def state(cluster: Cluster) -> dict[str, Any]:
-    def look(client: hvac.Client) -> dict[str, Any]:
-        return {
-            "methods": sorted(client.sys.list_auth_methods()["data"]),
-            "engines": sorted(client.sys.list_mounted_secrets_engines()["data"]),
-            "audit": {
-                name: found["options"] for name, found in client.sys.list_enabled_audit_devices()["data"].items()
-            },
-            "autopilot": client.adapter.get("/v1/sys/storage/raft/autopilot/configuration")["data"],
-            "node": client.auth.aws.read_role(NODE_ROLE),
-            "own": client.auth.aws.read_role(Caretaker.VAULT_BOOTSTRAP),
-            "policies": {n: client.sys.read_acl_policy(n)["data"]["policy"] for n in ("operator", NODE_ROLE)},
-            "keys": {name: client.secrets.transit.read_key(name)["data"]["type"] for name in ("jwt", "anfl")},
-        }
-
-    return operator(cluster).attempt(look)
+    roots, client = cluster.root_tokens(), cluster.root()
+    audit = client.sys.list_enabled_audit_devices()["data"]
+    found = {
+        "root tokens": roots,
+        "methods": sorted(client.sys.list_auth_methods()["data"]),
+        "engines": sorted(client.sys.list_mounted_secrets_engines()["data"]),
+        "audit": {name: device["options"] for name, device in audit.items()},
+        "autopilot": client.adapter.get("/v1/sys/storage/raft/autopilot/configuration")["data"],
+        "node": client.auth.aws.read_role(NODE_ROLE),
+        "own": client.auth.aws.read_role(Caretaker.VAULT_BOOTSTRAP),
+        "caller": client.auth.jwt.read_role("anfl")["data"],
+        "policies": {
+            n: client.sys.read_acl_policy(n)["data"]["policy"] for n in client.sys.list_policies()["policies"]
+        },
+        "keys": {name: client.secrets.transit.read_key(name)["data"]["type"] for name in ("jwt", "anfl")},
+    }
+    client.auth.token.revoke_self()
+    return found
 
 
 def test_empty_nodes_become_a_cluster_that_is_set_up(
@@ -191,47 +117,87 @@ def test_a_later_deployment_needs_no_root_token_and_changes_what_has_changed_alo
     assert len(store.written) == 2
 
     bootstrap.run(iam_roles={Function.AUTH: FUNCTION_ARN}, seconds=5)
-    bound = operator(cluster).attempt(lambda client: client.adapter.get("/v1/auth/aws/role/auth")["data"])
+    bound = cluster.root().auth.aws.read_role("auth")
     assert bound["bound_iam_principal_arn"] == [FUNCTION_ARN]
     assert bound["token_policies"] == ["auth-function"]
 
 
-def test_interrupted_after_any_request_the_next_run_completes_it(
-    cluster: Cluster,
-    table: AuthTable,
-    aws_endpoint: str,
-    roles: dict[str, str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    make(cluster, Store(), table, aws_endpoint).run(iam_roles=roles, seconds=5)
-    undisturbed = state(cluster)
-    wipes = []
-    point = 0
-    while True:
-        for key in table.published_keys():
-            table.withdraw(key.kid)
-        cluster.start()
-        cluster.wiped = 0
-        store = Store()
-        bootstrap = make(cluster, store, table, aws_endpoint)
-        with monkeypatch.context() as patch:
-            interrupt_after(point, patch)
+@dataclass(kw_only=True)
+class Attempt:
+    """A bootstrap that is killed again and again."""
+
+    cluster: Cluster
+    table: AuthTable
+    aws_endpoint: str
+    roles: dict[str, str]
+    store: Store = field(default_factory=Store)
+
+    def begin_anew(self) -> None:
+        """A region in which nothing was ever done."""
+        for key in self.table.published_keys():
+            self.table.withdraw(key.kid)
+        self.cluster.start()
+        self.cluster.wiped = 0
+        self.store = Store()
+
+    def run(self, *, dying_after: int | None = None) -> bool:
+        """Whether it came to an end."""
+        bootstrap = make(self.cluster, self.store, self.table, self.aws_endpoint)
+        with pytest.MonkeyPatch.context() as patch:
+            if dying_after is not None:
+                die_after(dying_after, patch)
             try:
-                bootstrap.run(iam_roles=roles, seconds=5)
+                bootstrap.run(iam_roles=self.roles, seconds=5)
             except ProcessDiedError:
-                pass
-            else:
-                break
+                return False
+        return True
 
-        bootstrap.run(iam_roles=roles, seconds=5)
+    def result(self) -> dict[str, Any]:
+        """Everything that must not depend on what happened on the way."""
+        record = self.store.current
+        assert record is not None
+        return state(self.cluster) | {
+            "root token on record": record.root_token,
+            "recovery keys": (len(record.recovery_keys), self.cluster.is_opened_by(record.recovery_keys)),
+            "published": [key.kid for key in self.table.published_keys()],
+        }
 
-        wipes.append(cluster.wiped)
-        assert state(cluster) == undisturbed, f"interrupted after request {point}"
-        assert store.current is not None
-        assert store.current.root_token is None, f"interrupted after request {point}"
-        point += 1
-    assert point > 30
-    assert sum(wipes) == 1, "only what was initialised and not recorded is wiped"
+
+@pytest.fixture
+def attempt(cluster: Cluster, table: AuthTable, aws_endpoint: str, roles: dict[str, str]) -> Attempt:
+    return Attempt(cluster=cluster, table=table, aws_endpoint=aws_endpoint, roles=roles)
+
+
+def test_killed_after_any_write_and_once_more_on_the_way_the_next_run_completes_it(attempt: Attempt) -> None:
+    attempt.run()
+    undisturbed = attempt.result()
+    assert (undisturbed["root tokens"], undisturbed["root token on record"]) == (0, None)
+    assert undisturbed["recovery keys"] == (1, True)
+    first = 0
+    while True:
+        attempt.begin_anew()
+        if attempt.run(dying_after=first):
+            break
+        second = random.Random(first).randrange(12)
+        attempt.run(dying_after=second)
+        attempt.run()
+        assert attempt.result() == undisturbed, f"killed after write {first}, and then after {second}"
+        assert (attempt.cluster.wiped > 0) is (first == 0), "only what was initialised and not recorded is wiped"
+        first += 1
+    assert first > 25
+
+
+@pytest.mark.parametrize("second", range(6))
+def test_killed_in_the_midst_of_a_wipe_the_next_run_wipes_again(attempt: Attempt, second: int) -> None:
+    attempt.run()
+    undisturbed = attempt.result()
+    attempt.begin_anew()
+    attempt.run(dying_after=0)
+
+    assert not attempt.run(dying_after=second)
+    assert attempt.run()
+
+    assert attempt.result() == undisturbed
 
 
 def test_a_recorded_root_token_that_is_revoked_already_is_forgotten(

@@ -19,6 +19,7 @@ from anfl.problems import Problem
 from anfl.resources import Function, Service
 from local.vault.acl import Acl, parse
 from local.vault.api import Operation
+from tests.unit.auth.cluster import ProcessDiedError
 from tests.unit.auth.conftest import AUDIENCE, ISSUER, REGION, ROOT_TOKEN, IamIdentity, RunningVault, running_vault
 
 ROLES: dict[str, str] = {Function.AUTH: "arn:aws:iam::123456789012:role/auth"}
@@ -65,10 +66,6 @@ def test_twice_changes_nothing(setup: VaultSetup, vault: RunningVault, table: Au
     setup.reconcile(iam_roles=ROLES)
 
     assert state(vault, table) == first
-
-
-class ProcessDiedError(Exception):
-    """The process ends here."""
 
 
 def interrupt_after(calls: int, monkeypatch: pytest.MonkeyPatch) -> None:
