@@ -139,6 +139,62 @@ def test_batches_answer_in_order_with_an_error_each(transit: Any) -> None:
         transit.encrypt_data("k", batch_input=[])
 
 
+def test_a_batch_that_fails_in_part_has_the_status_that_was_asked_for(root: hvac.Client, transit: Any) -> None:
+    transit.create_key("k")
+    good = transit.encrypt_data("k", encoded("x"))["data"]["ciphertext"]
+    items = [{"ciphertext": good}, {"ciphertext": "x"}]
+
+    answer = root.adapter.post(
+        "/v1/transit/decrypt/k", json={"batch_input": items, "partial_failure_response_code": 200}
+    )
+    assert [one.get("error") for one in answer["data"]["batch_results"]] == [None, "invalid ciphertext: no prefix"]
+    with pytest.raises(InvalidRequest):  # where none succeeds, it is no part
+        root.adapter.post(
+            "/v1/transit/decrypt/k", json={"batch_input": items[1:], "partial_failure_response_code": 200}
+        )
+    moved = root.adapter.post("/v1/transit/rewrap/k", json={"batch_input": items})["data"]["batch_results"]
+    assert moved[0]["ciphertext"].startswith("vault:v1:")
+    assert moved[1]["error"] == "invalid ciphertext: no prefix"
+
+
+@pytest.mark.parametrize(
+    ("items", "reason"),
+    [
+        ([{"plaintext": "eA==", "context": "YQ=="}, {"plaintext": "eA=="}], "in all the request blocks or in none"),
+        ([{"context": "YQ=="}], "failed to parse batch input"),
+        ([{"plaintext": 1}], "failed to parse batch input"),
+        (["eA=="], "failed to parse batch input"),
+        ("eA==", "failed to parse batch input"),
+    ],
+)
+def test_a_batch_that_is_ill_formed_fails_as_a_whole(root: hvac.Client, transit: Any, items: Any, reason: str) -> None:
+    transit.create_key("k", derived=True)
+
+    with pytest.raises(InvalidRequest, match=reason):
+        root.adapter.post("/v1/transit/encrypt/k", json={"batch_input": items})
+
+
+def test_a_version_that_must_not_seal_any_more_is_refused(transit: Any) -> None:
+    transit.create_key("k")
+    transit.rotate_key("k")
+    transit.update_key_configuration("k", min_encryption_version=2)
+
+    for version, reason in ((1, "less than the minimum"), (3, "higher than the latest"), (-1, "negative")):
+        with pytest.raises(InvalidRequest, match=reason):
+            transit.encrypt_data("k", encoded("x"), key_version=version)
+    assert transit.encrypt_data("k", encoded("x"), key_version=2)["data"]["key_version"] == 2
+
+
+def test_encrypting_makes_no_key_where_that_is_forbidden(root: hvac.Client, transit: Any) -> None:
+    root.adapter.post("/v1/transit/config/keys", json={"disable_upsert": True})
+    assert root.adapter.get("/v1/transit/config/keys")["data"] == {"disable_upsert": True}
+
+    with pytest.raises(InvalidRequest, match="encryption key not found"):
+        transit.encrypt_data("new", encoded("x"))
+    with pytest.raises(InvalidPath):
+        transit.read_key("new")
+
+
 @pytest.mark.parametrize("bits", [128, 256, 512])
 def test_data_keys(transit: Any, bits: int) -> None:
     transit.create_key("k")

@@ -18,10 +18,10 @@ Grant = tuple[str, str, str]
 
 UNUSED: Mapping[Grant, str] = {
     (NODE_ROLE, "sys/storage/raft/autopilot/state", "read"): (
-        "`vault-ready` in vault/node/user-data.sh asks whether the cluster is well; a single server has no Raft"
+        "vault/node/user-data.sh asks whether the cluster is well; a single server has no Raft"
     ),
     (NODE_ROLE, "sys/storage/raft/snapshot", "read"): (
-        "`vault operator raft snapshot save` in vault/node/user-data.sh; a single server has no Raft"
+        "vault/node/user-data.sh calls `vault operator raft snapshot save`; a single server has no Raft"
     ),
 }
 """Grants that no step of the run uses, each with the reason."""
