@@ -46,6 +46,8 @@ def test_result(setup: VaultSetup, vault: RunningVault, table: AuthTable) -> Non
     assert set(load_policies()) <= set(found["policies"])
     assert found["keys"]["jwt"]["type"] == "ecdsa-p256"
     assert (found["keys"]["anfl"]["type"], found["keys"]["anfl"]["derived"]) == ("aes256-gcm96", True)
+    for key in found["keys"].values():
+        assert (key["exportable"], key["allow_plaintext_backup"], key["deletion_allowed"]) == (False, False, False)
     assert [key.kid for key in found["published"]] == [f"{REGION}.1"]
     config, role = found["jwt"]
     assert config["bound_issuer"] == ISSUER
