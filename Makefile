@@ -43,7 +43,7 @@ help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-20s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo "  Variables: ENV=prod|dev  REGION=us-west-1 (deploy, cleanup-failed, remove-region)  CONFIRM=prod (deploy, destroy, remove-region)  REGIONS=all (run)  PORT=8420 (run)  NODES=3 (run)  BENCH_DATA=folder (bench)"
-	@echo "             SEED=number  ROUNDS=10000  KILLS=200 (fault)"
+	@echo "             SEED=number  ROUNDS=10000  KILLS=200 (fault)  OSV=folder (audit)"
 
 .PHONY: run
 run: $(BIN)/.ready node_modules/.ready bundle ## Serve the whole system on this machine (ENV=dev, REGIONS=all, PORT=…, NODES=3); Ctrl-C stops it
@@ -168,6 +168,14 @@ openapi: $(BIN)/.ready ## Write docs/openapi.json and docs/validation_report.sch
 .PHONY: lock
 lock: $(UV) ## Compile the requirement files after a change to a .in file
 	@./bundling/lock.sh $(UV)
+
+.PHONY: sbom
+sbom: $(BIN)/.ready ## Write build/sbom: CycloneDX lists of components of every function, every service and the CDK app
+	@$(BIN)/python -m bundling.supply sbom
+
+.PHONY: audit
+audit: $(BIN)/.ready ## Check licences and known vulnerabilities of every locked package (OSV=folder with OSV's archives, for no network)
+	@$(BIN)/python -m bundling.supply audit $(if $(OSV),--advisories $(OSV))
 
 .PHONY: clean
 clean: ## Remove everything that make built (a running `make run` is stopped first)

@@ -1,0 +1,81 @@
+"""The packages that the locks name: the locks are what is installed, so nothing else has to be asked."""
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from bundling.sources import ROOT
+
+_PIN = re.compile(r"^([a-z0-9._-]+)==([^ ;\\\n]+)([^\\\n]*)((?:\\\n +--hash=\S+ ?)+)", re.MULTILINE)
+_HASH = re.compile(r"--hash=sha256:([0-9a-f]{64})")
+
+
+@dataclass(frozen=True, kw_only=True, order=True)
+class Package:
+    """One version of one package."""
+
+    ecosystem: str
+    """As package URLs have it: ``pypi`` or ``npm``."""
+    name: str
+    version: str
+    hashes: tuple[str, ...] = ()
+    """SHA-256 of each file that may be installed, in hexadecimal."""
+    licence: str | None = None
+    """What the lock itself says."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Product:
+    """Something that is shipped, or with which it is made."""
+
+    name: str
+    packages: tuple[Package, ...]
+    ships: bool = True
+
+
+def products(root: Path = ROOT) -> list[Product]:
+    """Every function, every service, what synthesizes and deploys them, and what develops and tests them."""
+    found = [
+        Product(name=f"{kind}-{lock.parent.name.replace('_', '-')}", packages=read(lock))
+        for kind, folder in (("function", "lambda_src"), ("service", "services"))
+        for lock in sorted(root.glob(f"{folder}/*/requirements.txt"))
+    ]
+    node = read_node(root / "package-lock.json")
+    found.append(Product(name="infrastructure", packages=(*read(root / "requirements.txt"), *node)))
+    found.append(Product(name="development", packages=read(root / "requirements-dev.txt"), ships=False))
+    return found
+
+
+def read(lock: Path) -> tuple[Package, ...]:
+    """The packages of one of pip's locks.
+
+    :raises ValueError: a line that names a package without a hash.
+    """
+    text = lock.read_text()
+    found = [
+        Package(ecosystem="pypi", name=name, version=version, hashes=tuple(_HASH.findall(hashes)))
+        for name, version, _, hashes in _PIN.findall(text)
+    ]
+    if len(found) != text.count("=="):  # markers compare with ==, too
+        named = {line.split("==")[0] for line in text.splitlines() if re.match(r"[a-z0-9._-]+==", line)}
+        if missing := named - {package.name for package in found}:
+            raise ValueError(f"{lock}: without a hash: {', '.join(sorted(missing))}")
+    return tuple(sorted(found))
+
+
+def read_node(lock: Path) -> tuple[Package, ...]:
+    """The packages of one of npm's locks."""
+    entries = json.loads(lock.read_text())["packages"]
+    return tuple(
+        sorted(
+            Package(
+                ecosystem="npm",
+                name=path.rpartition("node_modules/")[2],
+                version=entry["version"],
+                licence=entry.get("license"),
+            )
+            for path, entry in entries.items()
+            if path
+        )
+    )
