@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import statistics
 import tempfile
 import threading
 import time
@@ -251,22 +252,27 @@ def _raw_batch(bench: Bench, raw: Raw) -> float:
 def _while_loading(
     bench: Bench, running: Node, client: Client, metadata: Sequence[dict[str, object]], plain: Path
 ) -> tuple[float, float]:
-    """p99 of one connection: alone, and while another collection is loaded at full speed."""
+    """p99 of one connection, each the median of some runs: alone, and while another collection is loaded at full speed."""
     url, seconds = _query_url(running), max(bench.seconds, 2.0)
-    idle = wrk.run(url, plain, connections=1, seconds=seconds, token=running.token)
+
+    def p99() -> float:
+        runs = [wrk.run(url, plain, connections=1, seconds=seconds, token=running.token) for _ in range(ROUNDS)]
+        return statistics.median(run.p99 for run in runs)
+
+    idle = p99()
     client.create_collection("loading", dimension=bench.rows.shape[1])
     bodies = itertools.cycle(loading.bodies(bench.rows, metadata))
     loader = loading.Loader(running.url, running.token, "loading", bodies)
     loader.start()
     try:
-        busy = wrk.run(url, plain, connections=1, seconds=seconds, token=running.token)
+        busy = p99()
     finally:
         stopping = threading.Thread(target=loader.stop)
         stopping.start()
         stopping.join()
     client.collection("loading").delete_collection()
     bench.report("queries while loading", 1)
-    return idle.p99, busy.p99
+    return idle, busy
 
 
 def _cold(running: Node, bodies: Path) -> float:
