@@ -252,7 +252,7 @@ def _raw_batch(bench: Bench, raw: Raw) -> float:
 def _while_loading(
     bench: Bench, running: Node, client: Client, metadata: Sequence[dict[str, object]], plain: Path
 ) -> tuple[float, float]:
-    """p99 of one connection, each the median of some runs: alone, and while another collection is loaded at full speed."""
+    """p99 of one connection, medians of some runs: alone, and while another collection is loaded at full speed."""
     url, seconds = _query_url(running), max(bench.seconds, 2.0)
 
     def p99() -> float:
