@@ -81,6 +81,19 @@ class Filter:
         wanted = frozenset(operators)
         return [c for c in self.comparisons if not c.is_tag and c.key == attribute and c.operator in wanted]
 
+    def listed(self, attribute: str) -> set[str] | None:
+        """The only values of an attribute that can match; None where conditions do not enumerate them."""
+        listed: set[str] | None = None
+        for comparison in self.on(attribute, ("=", "IN")):
+            given = set(comparison.value) if isinstance(comparison.value, tuple) else {str(comparison.value)}
+            listed = given if listed is None else listed & given
+        return listed
+
+    def prefix(self, attribute: str) -> str:
+        """What every matching value of an attribute begins with, as far as patterns say."""
+        prefixes = (str(c.value).split("%")[0].split("_")[0] for c in self.on(attribute, ("LIKE",)))
+        return max(prefixes, key=len, default="")
+
     def holds(self, attributes: Mapping[str, str | int | None], tags: Mapping[str, str]) -> bool:
         """Whether all conditions hold."""
         return all(c.holds(tags.get(c.key) if c.is_tag else attributes[c.key]) for c in self.comparisons)

@@ -1,8 +1,9 @@
 """MLflow's ``order_by``: items ``key [ASC|DESC]``."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import TypeVar
 
 from anfl.registry.errors import invalid_parameter
@@ -57,11 +58,7 @@ def parse(
     return (*orders, *(tie for tie in ties if tie.field not in used))
 
 
-def sort(rows: list[Row], orders: Sequence[Order], value: Callable[[Row, str], str | int]) -> None:
-    """Sort in place; ``value(row, field)`` is what a field compares by."""
+def sort(rows: list[Row], orders: Sequence[Order]) -> None:
+    """Sort in place by attributes of the rows that are called like the orders' fields."""
     for order in reversed(orders):
-
-        def key(row: Row, field: str = order.field) -> str | int:
-            return value(row, field)
-
-        rows.sort(key=key, reverse=order.descending)
+        rows.sort(key=attrgetter(order.field), reverse=order.descending)

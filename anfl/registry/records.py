@@ -13,10 +13,13 @@ from anfl.registry import audit, keys, rules
 from anfl.registry.audit import Change, Entry, Head
 from anfl.registry.entities import Model, Version, VersionOf
 from anfl.registry.errors import model_not_found, version_not_found
+from anfl.registry.marks import MARKS, marks
 from anfl.registry.table import ABSENT, Action, Condition, Delete, Item, Put, Table, until_won
 from anfl.registry.tags import check_spilled, fits
 from anfl.resources import PARTITION_KEY, SORT_KEY
 
+DOCUMENT = "document"
+"""Attribute that holds a record."""
 _REMEMBERED = 10_000
 _STRIPES = 64
 _MODEL, _VERSION = msgspec.json.Decoder(Model), msgspec.json.Decoder(Version)
@@ -103,13 +106,20 @@ class Records:
             return None
         return VersionOf(model=model_of(found[0]), version=version_of(version))
 
-    def model_by_id(self, tenant: str, name: str, model_id: str) -> Item | None:
-        """A model's record by its id; None where it is gone.
+    def models_by_id(self, tenant: str, names: Mapping[str, str]) -> list[Item]:
+        """Records of models by id, those that are there: one batch, and one call for each that was renamed.
 
-        :param name: one that it had: it may have another one now.
+        :param names: id → a name that the model had: it may have another one now.
         """
-        found = self._found_by_id(tenant, name, model_id, beside=[])
-        return None if found is None else found[0]
+        moved = {model_id: keys.renamed(tenant, model_id) for model_id in names}
+        found = self.table.get_many([*(keys.model(tenant, name) for name in names.values()), *moved.values()])
+        records = {item["id"]: item for item in found.values() if "id" in item}
+        for model_id, pointer in moved.items():
+            if model_id not in records and (now := found.get(sort_of(pointer))) is not None:
+                again = self._found_by_id(tenant, now["name"], model_id, beside=[])
+                if again is not None:
+                    records[model_id] = again[0]
+        return [records[model_id] for model_id in names if model_id in records]
 
     def _found_by_id(
         self, tenant: str, name: str, model_id: str, *, beside: Sequence[keys.Key]
@@ -263,21 +273,32 @@ def sort_of(key: keys.Key) -> tuple[str, str]:
 
 def model_of(item: Item) -> Model:
     """The model in an item."""
-    return _MODEL.decode(item["document"])
+    return model_in(item[DOCUMENT])
 
 
 def version_of(item: Item) -> Version:
     """The version in an item."""
-    return _VERSION.decode(item["document"])
+    return version_in(item[DOCUMENT])
+
+
+def model_in(document: str) -> Model:
+    """A model as its document tells it."""
+    return _MODEL.decode(document)
+
+
+def version_in(document: str) -> Version:
+    """A version as its document tells it."""
+    return _VERSION.decode(document)
 
 
 def item_of(record: Model | Version) -> Item:
     """The attributes of a record: one document, as botocore takes ten times as long for as many attributes as members.
 
-    What conditions are about stands beside it.
+    What conditions of writes and of searches are about stands beside it.
     """
     about = {"id": record.id} if isinstance(record, Model) else {}
-    return about | {"revision": record.revision, "document": msgspec.json.encode(record).decode()}
+    document = msgspec.json.encode(record).decode()
+    return about | {"revision": record.revision, MARKS: marks(record), DOCUMENT: document}
 
 
 def head_of(model: Model | None) -> Head:

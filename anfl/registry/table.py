@@ -52,6 +52,51 @@ class Condition:
         return {"ConditionExpression": f"{function}({PARTITION_KEY})"}
 
 
+@dataclass(frozen=True, kw_only=True)
+class Containing:
+    """Which items of a query are handed over: those without the attribute, and those whose text contains one member at
+    least of each group."""
+
+    attribute: str
+    groups: Sequence[Sequence[str]]
+
+    def clause(self) -> tuple[str, dict[str, Any]]:
+        """DynamoDB's expression, in which ``#f`` is the attribute, and the values in it."""
+        texts = dict.fromkeys(text for group in self.groups for text in group)
+        names = {text: f":f{number}" for number, text in enumerate(texts)}
+        alternatives = ([f"contains(#f, {names[text]})" for text in group] for group in self.groups)
+        # DynamoDB refuses parentheses that say nothing, and AND binds before OR.
+        every = " AND ".join(f"({' OR '.join(either)})" if len(either) > 1 else either[0] for either in alternatives)
+        return f"attribute_not_exists(#f) OR {every}", {name: {"S": text} for text, name in names.items()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Range:
+    """Items of a partition whose sort keys begin alike, beyond one of them."""
+
+    partition: str
+    prefix: str
+    after: str | None
+    descending: bool
+
+    def clause(self) -> dict[str, Any]:
+        """DynamoDB's parameters."""
+        condition, names, values = "#p = :p", {"#p": PARTITION_KEY}, {":p": {"S": self.partition}}
+        if self.prefix:
+            condition += " AND begins_with(#s, :s)"
+            names["#s"] = SORT_KEY
+            values[":s"] = {"S": self.prefix}
+        found: dict[str, Any] = {
+            "KeyConditionExpression": condition,
+            "ExpressionAttributeNames": names,
+            "ExpressionAttributeValues": values,
+            "ScanIndexForward": not self.descending,
+        }
+        if self.after is not None:
+            found["ExclusiveStartKey"] = encode({PARTITION_KEY: self.partition, SORT_KEY: self.after})
+        return found
+
+
 ANY = Condition()
 EXISTS = Condition(exists=True)
 ABSENT = Condition(exists=False)
@@ -125,30 +170,53 @@ class Table:
         :param after: sort key beyond which to begin.
         :param limit: items a page; 0: as many as fit into 1 MB.
         """
-        condition = "#p = :p"
-        names = {"#p": PARTITION_KEY}
-        values: dict[str, Any] = {":p": {"S": partition}}
-        if prefix:
-            condition += " AND begins_with(#s, :s)"
-            names["#s"] = SORT_KEY
-            values[":s"] = {"S": prefix}
-        arguments: dict[str, Any] = {"Limit": limit} if limit else {}
-        if after is not None:
-            arguments["ExclusiveStartKey"] = encode({PARTITION_KEY: partition, SORT_KEY: after})
+        condition = _Range(partition=partition, prefix=prefix, after=after, descending=descending)
+        for page in self._pages(condition, {"Limit": limit} if limit else {}):
+            yield from map(_decode, page)
+
+    def texts(
+        self,
+        partition: str,
+        attribute: str,
+        *,
+        prefix: str = "",
+        only: Containing | None = None,
+        after: str | None = None,
+        descending: bool = False,
+    ) -> Iterator[tuple[str, str]]:
+        """Sort key and one attribute of the items, as `query` yields them; nothing else is handed over.
+
+        :param only: leaves others out; they are read, and paid for, all the same.
+        """
+        arguments: dict[str, Any] = {"ProjectionExpression": "#s, #t"}
+        names = {"#s": SORT_KEY, "#t": attribute}
+        values: dict[str, Any] = {}
+        if only is not None:
+            arguments["FilterExpression"], values = only.clause()
+            names["#f"] = only.attribute
+        condition = _Range(partition=partition, prefix=prefix, after=after, descending=descending)
+        for page in self._pages(condition, arguments, names=names, values=values):
+            for item in page:
+                yield item[SORT_KEY]["S"], item[attribute]["S"]
+
+    def _pages(
+        self,
+        condition: "_Range",
+        arguments: dict[str, Any],
+        *,
+        names: Mapping[str, str] | None = None,
+        values: Mapping[str, Any] | None = None,
+    ) -> Iterator[list[Any]]:
+        """The items of each page, as botocore has them."""
+        asked = condition.clause() | arguments
+        asked["ExpressionAttributeNames"] |= names or {}
+        asked["ExpressionAttributeValues"] |= values or {}
         while True:
-            page = self._client.query(
-                TableName=self._name,
-                KeyConditionExpression=condition,
-                ExpressionAttributeNames=names,
-                ExpressionAttributeValues=values,
-                ConsistentRead=True,
-                ScanIndexForward=not descending,
-                **arguments,
-            )
-            yield from map(_decode, page["Items"])
+            page = self._client.query(TableName=self._name, ConsistentRead=True, **asked)
+            yield page["Items"]
             if "LastEvaluatedKey" not in page:
                 return
-            arguments["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+            asked["ExclusiveStartKey"] = page["LastEvaluatedKey"]
 
     def write(self, *actions: Action) -> None:
         """All of ``actions`` or none (at most 100).

@@ -101,6 +101,14 @@ def searches(models: int) -> list[tuple[str, Request]]:
             ),
         ),
         (
+            "versions of a tag, latest first",
+            Request(
+                method="GET",
+                path="model-versions/search",
+                given={"filter": "tags.quality = '2'", "max_results": 100},
+            ),
+        ),
+        (
             "versions of a tag, by name",
             Request(
                 method="GET",

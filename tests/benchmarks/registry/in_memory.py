@@ -5,14 +5,17 @@ the service's own. The answers are those of botocore after it has parsed them.
 """
 
 import bisect
+import re
 import socket
 import sys
 from collections import defaultdict
+from collections.abc import Iterator
 from typing import Any
 
 from anfl.auth.principal import Principal, Role
 from anfl.http.serve import BACKLOG, configuration
 from anfl.problems import Problem
+from anfl.registry.marks import MARKS
 from anfl.registry.registry import build_registry
 from anfl.registry.table import encode
 from anfl.resources import PARTITION_KEY, SORT_KEY
@@ -42,6 +45,7 @@ class Memory:
     def __init__(self, models: int) -> None:
         self._keys: dict[str, list[str]] = defaultdict(list)
         self._items: dict[tuple[str, str], dict[str, Any]] = {}
+        self._answers: dict[str, dict[str, Any]] = {}
         for row in rows(models):
             self._keys[row[PARTITION_KEY]].append(row[SORT_KEY])
             self._items[row[PARTITION_KEY], row[SORT_KEY]] = encode(row)
@@ -49,13 +53,27 @@ class Memory:
             listed.sort()
 
     def query(self, **asked: Any) -> dict[str, Any]:
-        """One page, whatever its size."""
+        """One page, whatever its size. Looked for once: what DynamoDB takes is no time of the service."""
+        key = repr(asked)
+        if key not in self._answers:
+            self._answers[key] = {"Items": list(self._asked_for(asked))}
+        return self._answers[key]
+
+    def _asked_for(self, asked: dict[str, Any]) -> Iterator[dict[str, Any]]:
         values = asked["ExpressionAttributeValues"]
         partition, prefix = values[":p"]["S"], values.get(":s", {}).get("S", "")
         listed = self._keys[partition]
         found = listed[bisect.bisect_left(listed, prefix) : bisect.bisect_left(listed, prefix + "\U0010ffff")]
-        ordered = found if asked["ScanIndexForward"] else found[::-1]
-        return {"Items": [self._items[partition, sort] for sort in ordered]}
+        groups = [
+            [values[name]["S"] for name in re.findall(r"contains\(#f, (:f\d+)\)", either)]
+            for either in asked.get("FilterExpression", "").split(" AND ")
+        ]
+        names = asked["ExpressionAttributeNames"]
+        shown = {names[name] for name in asked.get("ProjectionExpression", "").split(", ") if name}
+        for sort in found if asked["ScanIndexForward"] else found[::-1]:
+            item = self._items[partition, sort]
+            if all(not group or any(mark in item[MARKS]["S"] for mark in group) for group in groups):
+                yield {name: value for name, value in item.items() if name in shown} if shown else item
 
     def get_item(self, **asked: Any) -> dict[str, Any]:
         """One item."""

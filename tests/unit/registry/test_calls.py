@@ -124,16 +124,23 @@ def test_versions_of_one_model_are_a_batch_and_a_query(seen: Registry, calls: Co
 
 
 def test_a_search_over_all_versions_is_two_queries(seen: Registry, calls: Counter[str]) -> None:
+    for where in ("", "source_path LIKE 's3://%'"):
+        calls.clear()
+        assert len(seen.search.versions("acme", where=where, order_by=[], limit=10, token=None).versions) == 3
+        assert calls == {"Query": 2}
+    calls.clear()
     seen.search.versions("acme", where="tags.a = 'r'", order_by=[], limit=10, token=None)
-    assert calls == {"Query": 2}
+    assert calls == {"Query": 1}, "where no version can match, no model is read"
 
 
 def test_versions_of_a_run_are_a_query_and_those_of_each_of_its_models(seen: Registry, calls: Counter[str]) -> None:
-    version(seen, "acme", "bert", run_id="r")
+    seen.models.create("acme", "gpt", by="ana")
+    for name in ("bert", "gpt"):
+        version(seen, "acme", name, run_id="r")
     calls.clear()
     page = seen.search.versions("acme", where="run_id = 'r'", order_by=[], limit=10, token=None)
-    assert len(page.versions) == 1
-    assert calls == {"Query": 2, "BatchGetItem": 1}
+    assert len(page.versions) == 2
+    assert calls == {"Query": 3, "BatchGetItem": 1}
     calls.clear()
     seen.search.versions("acme", where="run_id = 'unknown'", order_by=[], limit=10, token=None)
     assert calls == {"Query": 1}

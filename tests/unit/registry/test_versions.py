@@ -11,6 +11,8 @@ import pytest
 
 from anfl.problems import Problem
 from anfl.registry.entities import Model, Stage, Version
+from anfl.registry.marks import MARKS, marks
+from anfl.registry.records import DOCUMENT, model_in, version_in
 from anfl.registry.registry import Registry
 from tests.unit.registry.conftest import items, records
 from tests.unit.registry.test_models import SOURCE, refused, version
@@ -26,8 +28,11 @@ def consistent(dynamodb: Any) -> None:
             _, stage, number = item["sk"]["S"].split("#")
             members.setdefault(item["pk"]["S"].split("#")[2], []).append((stage, int(number)))
     for item in stored:
+        if item["pk"]["S"].endswith("#versions"):
+            assert item[MARKS]["S"] == marks(version_in(item[DOCUMENT]["S"]))
         if not item["pk"]["S"].endswith("#models"):
             continue
+        assert item[MARKS]["S"] == marks(model_in(item[DOCUMENT]["S"]))
         model_id, model = item["id"]["S"], json.loads(item["document"]["S"])
         numbers = {int(key.split("#")[1]) for key in versions if key.startswith(model_id)}
         assert {*model["aliases"].values()} <= numbers
