@@ -55,10 +55,10 @@ delete model                1 r + 1 T, then removal of what hung off it; interru
 letters                     part of the change's T; once sent 1 w for up to 25, in the background; webhooks of a tenant
                             1 r in ten seconds; what was left behind 1 r a process each 15-30 s, 2 r + 2 w if any
 search models               pages of 1 MB over the tenant's models by name, from the cursor; 1 r per 100 versions shown
-search versions             of named models: 1 r each + their versions; of runs: 1 r each + 1 r for all models that they made
-                            versions of (1 r more for each that was renamed) + those models' versions; else pages of 1 MB
-                            over all of the tenant's versions, then over its models (as far as the page reaches in the
-                            order of names, otherwise all, sorted in memory; none where no version can match)
+search versions             of named models: 1 r each + their versions; of runs: 1 r each + 1 r for all models of which
+                            they made versions (1 r more for each renamed one) + those models' versions; else pages of
+                            1 MB over all of the tenant's versions, then over its models (as far as the page reaches in
+                            the order of names, otherwise all, sorted in memory; none where no version can match)
 ==========================  ========================================================================================
 
 A search reads, and pays for, all records in its range; by their marks (`anfl.registry.marks`) DynamoDB hands over only

@@ -190,11 +190,12 @@ def _events_url(sqs: Any) -> str:
 
 
 @pytest.fixture(name="parts")
-def _parts(process: Any, dynamodb: Any, sqs: Any, events_url: str, queue_url: str) -> dict[str, Any]:
+def _parts(process: Any, dynamodb: Any, s3: Any, sqs: Any, events_url: str, queue_url: str) -> dict[str, Any]:
     """What a machine of `tests.unit.registry.mortality` runs on."""
     return {
         "process": staticmethod(process),
         "dynamodb": dynamodb,
+        "s3": s3,
         "sqs": sqs,
         "events_url": events_url,
         "queue_url": queue_url,

@@ -1,4 +1,4 @@
-"""A registry whose processes die, before or after any write of the table or a queue, and others that go on."""
+"""A registry whose processes die, before or after any write of table, bucket or queue, and others that go on."""
 
 import json
 from collections import Counter
@@ -13,12 +13,13 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant
 from anfl.problems import Problem
 from anfl.registry import audit
 from anfl.registry.audit import Entry
+from anfl.registry.entities import PROMPT_TAG
 from anfl.registry.outbox import GRACE_MS
 from anfl.registry.registry import Registry
 from tests.unit.registry.conftest import Time, items, past_the_registry, received
 from tests.unit.registry.test_artifact_store import upload
 
-WRITES = ("PutItem", "TransactWriteItems", "BatchWriteItem", "SendMessage")
+WRITES = ("PutItem", "TransactWriteItems", "BatchWriteItem", "SendMessage", "PutObject", "DeleteObjects", "CopyObject")
 PLACES = ("m/1", "m/2")
 EVENTS = {
     "model.created": "REGISTERED_MODEL.CREATED",
@@ -29,6 +30,17 @@ EVENTS = {
     "alias.deleted": "MODEL_VERSION_ALIAS.DELETED",
 }
 """What is told of an entry of the audit, by its action."""
+PROMPT_EVENTS = {
+    "model.created": "PROMPT.CREATED",
+    "model.tag.set": "PROMPT_TAG.SET",
+    "model.tag.deleted": "PROMPT_TAG.DELETED",
+    "version.created": "PROMPT_VERSION.CREATED",
+    "version.tag.set": "PROMPT_VERSION_TAG.SET",
+    "version.tag.deleted": "PROMPT_VERSION_TAG.DELETED",
+    "alias.set": "PROMPT_ALIAS.CREATED",
+    "alias.deleted": "PROMPT_ALIAS.DELETED",
+}
+"""The same of prompts."""
 
 
 class DiedError(BaseException):
@@ -63,6 +75,7 @@ class Mortal(RuleBasedStateMachine):
 
     process: Callable[[Time], Registry]
     dynamodb: Any
+    s3: Any
     sqs: Any
     events_url: str
     queue_url: str
@@ -82,9 +95,9 @@ class Mortal(RuleBasedStateMachine):
     def begin(self) -> None:
         registry = self.another()
         for place in PLACES:
-            registry.artifacts.delete("acme", place)
+            list(registry.artifacts.delete("acme", place))
             upload(registry, f"{place}/weights", b"x")
-        events = [tuple(name.split(".")) for name in EVENTS.values()]
+        events = [tuple(name.split(".")) for name in (*EVENTS.values(), *PROMPT_EVENTS.values())]
         registry.webhooks.create(
             "acme", by="ana", name="hook", url="https://hooks.example.com/", events=[(a, b) for a, b in events]
         )
@@ -151,7 +164,7 @@ class Mortal(RuleBasedStateMachine):
                 client.meta.events.unregister(event, hook)
 
     def _clients(self) -> list[tuple[Any, str]]:
-        return [(self.dynamodb, "dynamodb"), (self.sqs, "sqs")]
+        return [(self.dynamodb, "dynamodb"), (self.sqs, "sqs"), (self.s3, "s3")]
 
     def taken(self, url: str) -> list[dict[str, Any]]:
         """The messages of a queue, which are gone then."""
@@ -186,11 +199,13 @@ class Mortal(RuleBasedStateMachine):
         events: Counter[tuple[str, ...]] = Counter()
         requests: Counter[tuple[str, int | None]] = Counter()
         for entries in self.chains():
-            name = ""
+            name, names = "", EVENTS
             for entry in entries:
                 name = entry.after.get("name", name)
-                if entry.action in EVENTS:
-                    events[(EVENTS[entry.action], name, *_about(entry))] += 1
+                if entry.action == "model.created" and PROMPT_TAG in entry.after["tags"]:
+                    names = PROMPT_EVENTS
+                if entry.action in names:
+                    events[(names[entry.action], name, *_about(entry))] += 1
                 requests[entry.chain, entry.version] += entry.after.get("validation") == "PENDING"
         assert Counter(self.told.values()) == events
         assert Counter(self.asked.values()) == +requests

@@ -29,7 +29,13 @@ def upload(registry: Registry, path: str, content: bytes, *, tenant: str = "acme
 
 
 def register(
-    registry: Registry, path: str, *, name: str = "bert", tenant: str = "acme", check: Verdict | None = None
+    registry: Registry,
+    path: str,
+    *,
+    name: str = "bert",
+    tenant: str = "acme",
+    check: Verdict | None = None,
+    tags: dict[str, str] | None = None,
 ) -> int:
     created = registry.versions.create(
         tenant,
@@ -38,6 +44,7 @@ def register(
         location=f"mlflow-artifacts:/{path}",
         place=partial(registry.store.place, tenant, path),
         check=check,
+        tags=tags,
         by="ana",
     )
     return created.version.number

@@ -10,7 +10,7 @@ from hypothesis.stateful import invariant, precondition, rule, run_state_machine
 
 from anfl.registry import audit
 from anfl.registry.audit import Entry
-from anfl.registry.entities import Stage
+from anfl.registry.entities import PROMPT_TAG, Stage
 from anfl.registry.registry import Registry
 from anfl.registry.verdicts import pending
 from tests.unit.registry.conftest import items
@@ -32,6 +32,12 @@ class Expected:
     aliases: dict[str, int] = field(default_factory=dict)
     tags: dict[int, dict[str, str]] = field(default_factory=dict)
     """Of versions."""
+    own_tags: dict[str, str] = field(default_factory=dict)
+    descriptions: dict[int, str] = field(default_factory=dict)
+    """Of versions, and that of the model as 0."""
+
+    def is_prompt(self) -> bool:
+        return PROMPT_TAG in self.own_tags
 
 
 def replayed(entries: list[Entry]) -> tuple[str | None, Expected]:
@@ -50,34 +56,40 @@ def replayed(entries: list[Entry]) -> tuple[str | None, Expected]:
         if entry.action == "version.deleted":
             assert entry.version is not None
             del model.versions[entry.version]
+            model.descriptions.pop(entry.version, None)
+        if entry.action in ("model.described", "version.described"):
+            model.descriptions[entry.version or 0] = entry.after["description"]
         for number, stage in entry.after.get("stages", {}).items():
             model.versions[int(number)] = (Stage(stage), "")
     return name, model
 
 
 class Crashing(Mortal):
-    """Models, their versions, tags, stages and aliases."""
+    """Models and prompts, their versions, tags, descriptions, stages and aliases."""
 
     def __init__(self) -> None:
         super().__init__()
         self.expected: dict[str, Expected] = {}
 
-    @rule(name=NAMES, death=DEATHS)
-    def create_model(self, name: str, death: Death) -> None:
-        done = self.run(death, lambda r: r.models.create("acme", name, by="ana"))
+    @rule(name=NAMES, prompt=st.booleans(), death=DEATHS)
+    def create_model(self, name: str, prompt: bool, death: Death) -> None:
+        tags = {PROMPT_TAG: "true"} if prompt else {}
+        done = self.run(death, lambda r: r.models.create("acme", name, tags=tags, by="ana"))
         assert done.times == (name not in self.expected)
-        self.expected.setdefault(name, Expected())
+        self.expected.setdefault(name, Expected(own_tags=tags))
 
     @precondition(lambda self: self.expected)
     @rule(name=NAMES, place=st.sampled_from(PLACES), death=DEATHS)
     def create_version(self, name: str, place: str, death: Death) -> None:
         """No server can know that a request whose answer was lost is meant once: there are two versions then."""
-        done = self.run(death, lambda r: register(r, place, name=name, check=pending()))
+        tags = {PROMPT_TAG: "true"} if self.expected.get(name, Expected()).is_prompt() else {}
+        done = self.run(death, lambda r: register(r, place, name=name, check=pending(), tags=tags))
         assert (done.times > 0) == (name in self.expected)
         for _ in range(done.times):
             model = self.expected[name]
             model.last += 1
             model.versions[model.last] = (Stage.NONE, place)
+            model.tags[model.last] = dict(tags)
 
     @precondition(lambda self: self.expected)
     @rule(name=NAMES, number=NUMBERS, death=DEATHS)
@@ -87,6 +99,7 @@ class Crashing(Mortal):
         assert done.times == (number in model.versions)
         model.versions.pop(number, None)
         model.tags.pop(number, None)
+        model.descriptions.pop(number, None)
         model.aliases = {alias: target for alias, target in model.aliases.items() if target != number}
 
     @precondition(lambda self: self.expected)
@@ -138,6 +151,39 @@ class Crashing(Mortal):
         model.aliases.pop(alias, None)
 
     @precondition(lambda self: self.expected)
+    @rule(name=NAMES, value=st.sampled_from([None, "v", "w" * 5000]), death=DEATHS)
+    def tag_model(self, name: str, value: str | None, death: Death) -> None:
+        def tag(registry: Registry) -> None:
+            if value is None:
+                registry.model_tags.delete("acme", name, "k", by="ana")
+            else:
+                registry.model_tags.set("acme", name, "k", value, by="ana")
+
+        done = self.run(death, tag)
+        model = self.expected.get(name)
+        assert (done.refused is None) == (model is not None)
+        if model is not None:
+            model.own_tags.pop("k", None)
+            model.own_tags |= {} if value is None else {"k": value}
+
+    @precondition(lambda self: self.expected)
+    @rule(name=NAMES, number=st.integers(0, 2), text=st.sampled_from(["first", "second"]), death=DEATHS)
+    def describe(self, name: str, number: int, text: str, death: Death) -> None:
+        """The model, or one of its versions."""
+
+        def describe(registry: Registry) -> object:
+            if number == 0:
+                return registry.models.describe("acme", name, text, by="ana")
+            return registry.versions.describe("acme", name, number, text, by="ana")
+
+        done = self.run(death, describe)
+        model = self.expected.get(name)
+        possible = model is not None and number in {0, *model.versions}
+        assert (done.times > 0, done.refused is None) == (possible, possible)
+        if model is not None and possible:
+            model.descriptions[number] = text
+
+    @precondition(lambda self: self.expected)
     @rule(name=NAMES, new=NAMES, death=DEATHS)
     def rename(self, name: str, new: str, death: Death) -> None:
         possible = name in self.expected and (new == name or new not in self.expected)
@@ -156,13 +202,20 @@ class Crashing(Mortal):
     @invariant()
     def holds_what_is_expected(self) -> None:
         registry = self.another()
-        page = registry.search.models("acme", where=None, order_by=[], limit=100, token=None)
-        assert {model.name: model.aliases for model, _ in page.models} == {
-            name: model.aliases for name, model in self.expected.items()
+        models: dict[str, Any] = {}
+        versions: dict[tuple[str, int], Any] = {}
+        for where in (None, f"tags.`{PROMPT_TAG}` = 'true'"):
+            asked: dict[str, Any] = {"where": where, "order_by": [], "limit": 100, "token": None}
+            for model, _ in registry.search.models("acme", **asked).models:
+                models[model.name] = (model.aliases, model.tags, model.description)
+            for of in registry.search.versions("acme", **asked).versions:
+                one = of.version
+                versions[of.model.name, one.number] = (one.stage, one.tags, one.description)
+        assert models == {
+            name: (model.aliases, model.own_tags, model.descriptions.get(0)) for name, model in self.expected.items()
         }
-        found = registry.search.versions("acme", where=None, order_by=[], limit=100, token=None).versions
-        assert {(of.model.name, of.version.number): (of.version.stage, of.version.tags) for of in found} == {
-            (name, number): (stage, model.tags.get(number, {}))
+        assert versions == {
+            (name, number): (stage, model.tags.get(number, {}), model.descriptions.get(number))
             for name, model in self.expected.items()
             for number, (stage, _) in model.versions.items()
         }
@@ -181,6 +234,7 @@ class Crashing(Mortal):
                 versions={number: (stage, "") for number, (stage, _) in model.versions.items()},
                 last=model.last,
                 aliases=model.aliases,
+                descriptions=model.descriptions,
             )
             for name, model in self.expected.items()
         }
