@@ -1,9 +1,14 @@
-"""What API Gateway itself answers, as problem documents like those of the services."""
+"""What API Gateway itself answers, as problem documents like those of the services.
+
+A template is one for all paths, so each document also has the members by which MLflow's clients know an error
+(extension members are part of RFC 9457, section 3.2).
+"""
 
 import json
 from collections.abc import Mapping
 
 from anfl.problems import Problem
+from anfl.registry.errors import mlflow_members
 
 _RETRY_SECONDS = 1
 
@@ -56,5 +61,5 @@ def _response(problem: Problem) -> dict[str, object]:
     return {
         "statusCode": problem.status,
         "responseParameters": headers | {"gatewayresponse.header.x-request-id": "context.requestId"},
-        "responseTemplates": {"application/json": json.dumps(problem.document())},
+        "responseTemplates": {"application/json": json.dumps(problem.document() | mlflow_members(problem))},
     }

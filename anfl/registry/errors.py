@@ -8,6 +8,36 @@ from http import HTTPStatus
 
 from anfl.problems import Problem
 
+_MLFLOW_CODES = frozenset(
+    {
+        "INVALID_PARAMETER_VALUE",
+        "RESOURCE_ALREADY_EXISTS",
+        "RESOURCE_DOES_NOT_EXIST",
+        "RESOURCE_CONFLICT",
+        "TEMPORARILY_UNAVAILABLE",
+    }
+)
+_BY_STATUS = {
+    HTTPStatus.BAD_REQUEST: "BAD_REQUEST",
+    HTTPStatus.UNAUTHORIZED: "UNAUTHENTICATED",
+    HTTPStatus.FORBIDDEN: "PERMISSION_DENIED",
+    HTTPStatus.NOT_FOUND: "ENDPOINT_NOT_FOUND",
+    HTTPStatus.METHOD_NOT_ALLOWED: "ENDPOINT_NOT_FOUND",
+    HTTPStatus.CONFLICT: "RESOURCE_CONFLICT",
+    HTTPStatus.TOO_MANY_REQUESTS: "REQUEST_LIMIT_EXCEEDED",
+    HTTPStatus.SERVICE_UNAVAILABLE: "TEMPORARILY_UNAVAILABLE",
+    HTTPStatus.GATEWAY_TIMEOUT: "DEADLINE_EXCEEDED",
+}
+
+
+def mlflow_members(problem: Problem) -> dict[str, str]:
+    """What MLflow's clients read of a refusal: one of MLflow's error codes, and the message."""
+    code = problem.code.upper()
+    if code not in _MLFLOW_CODES:
+        default = "INTERNAL_ERROR" if problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR else "BAD_REQUEST"
+        code = _BY_STATUS.get(HTTPStatus(problem.status), default)
+    return {"error_code": code, "message": problem.detail}
+
 
 def invalid_parameter(message: str, *, field: str | None = None) -> Problem:
     """400 INVALID_PARAMETER_VALUE."""

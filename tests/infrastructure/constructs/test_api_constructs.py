@@ -110,6 +110,8 @@ def test_whatever_the_gateway_answers_is_a_problem_document(inspect_construct: I
         problem = json.loads(response["responseTemplates"]["application/json"])
         assert problem["status"] == response["statusCode"]
         assert problem["code"]
+        assert problem["message"] == problem["detail"]
+        assert problem["error_code"].isupper()
         headers = response["responseParameters"]
         assert headers["gatewayresponse.header.content-type"] == "'application/problem+json'"
         assert headers["gatewayresponse.header.x-request-id"] == "context.requestId"
