@@ -9,11 +9,16 @@ from urllib.parse import quote, unquote
 import httpx
 
 from anfl.cli.errors import CliError
+from anfl.cli.target import Target
 from anfl.client import Client
+from anfl.client.connection import options
 
 ARTIFACTS = "/api/2.0/mlflow-artifacts/artifacts"
+PRESIGNED = "/api/2.0/mlflow-artifacts/presigned"
+GATEWAY_LIMIT = 10_000_000
+"""Largest body in bytes that is sent or fetched through API Gateway (its own limit is 10 MB)."""
+_TIMEOUT = httpx.Timeout(10, read=60, write=60)
 _CHUNK = 1 << 20
-_TIMEOUT = httpx.Timeout(10, read=60)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,10 +56,34 @@ def _below(client: Client, place: str, relative: PurePosixPath) -> Iterator[Remo
             yield Remote(place=inside, relative=name, size=int(entry["file_size"]))
 
 
-def fetch(file: Remote, folder: Path, *, base: str, token: str | None, received: Callable[[int], None]) -> Path:
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """Where a file's bytes come from; ``sha256`` where it is known before they come."""
+
+    url: str
+    token: str | None
+    sha256: str | None = None
+
+
+def source(file: Remote, target: Target, client: Client) -> Source:
+    """The service; for what the gateway cannot pass, where there is no path for large requests, the object store."""
+    if target.ingest is None and (file.size is None or file.size > GATEWAY_LIMIT):
+        link = client.json("GET", f"{PRESIGNED}/{quote(file.place)}")
+        if int(link["file_size"]) > GATEWAY_LIMIT:
+            return Source(url=link["url"], token=None, sha256=link.get("sha256"))
+    base = target.ingest or target.endpoint
+    return Source(url=f"{base}{ARTIFACTS}/{quote(file.place)}", token=target.token)
+
+
+def plain(url: str) -> httpx.Client:
+    """A client for one address, which may be the object store's: it sends no token by itself."""
+    given = options(url, None, _TIMEOUT)
+    return httpx.Client(timeout=given["timeout"], trust_env=given["trust_env"])
+
+
+def fetch(file: Remote, folder: Path, *, source: Source, received: Callable[[int], None]) -> Path:
     """Download ``file`` below ``folder``.
 
-    :param base: the API's URL.
     :param received: told how many bytes arrived.
     :raises CliError: it did not arrive, or not with the recorded checksum.
     """
@@ -63,11 +92,12 @@ def fetch(file: Remote, folder: Path, *, base: str, token: str | None, received:
     target = folder / file.relative
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f"{target.name}.part")
-    headers = {"authorization": f"Bearer {token}"} if token else {}
+    headers = {"authorization": f"Bearer {source.token}"} if source.token else {}
     digest = hashlib.sha256()
     try:
         with (
-            httpx.stream("GET", f"{base}{ARTIFACTS}/{quote(file.place)}", headers=headers, timeout=_TIMEOUT) as answer,
+            plain(source.url) as client,
+            client.stream("GET", source.url, headers=headers) as answer,
             partial.open("wb") as out,
         ):
             if answer.status_code != httpx.codes.OK:
@@ -76,7 +106,7 @@ def fetch(file: Remote, folder: Path, *, base: str, token: str | None, received:
                 out.write(chunk)
                 digest.update(chunk)
                 received(len(chunk))
-        recorded = answer.headers.get("x-anfl-sha256")
+        recorded = source.sha256 or answer.headers.get("x-anfl-sha256")
         if recorded not in (None, digest.hexdigest()):
             raise CliError(f"{file.place} arrived with the sha256 {digest.hexdigest()} instead of {recorded}.")
         partial.replace(target)

@@ -1,7 +1,7 @@
 """``anfl models``: register, list, show, alias, download, inspect; governance stands in modules beside this one."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -13,11 +13,12 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 
 from anfl.cli import approvals, audit, policies, signing
 from anfl.cli.artefacts import artefacts_at
-from anfl.cli.downloads import ARTIFACTS, fetch, files_at, place_of
+from anfl.cli.downloads import ARTIFACTS, fetch, files_at, place_of, source
 from anfl.cli.errors import TOLD, CliError, ExitCode
 from anfl.cli.options import Endpoint, Json, Role, Token
 from anfl.cli.output import console, errors, print_json, print_table
-from anfl.cli.target import Target, resolve
+from anfl.cli.target import resolve
+from anfl.cli.uploads import upload
 from anfl.client import ApiError, Client
 
 app = typer.Typer(no_args_is_help=True, help="The model registry.")
@@ -33,9 +34,6 @@ Name = Annotated[str, typer.Argument(help="Name of the model.")]
 Version = Annotated[str, typer.Argument(help="Version number.")]
 
 _API = "/api/2.0/mlflow"
-_CHUNK = 1 << 20
-_GATEWAY_LIMIT = 10_000_000
-"""Largest body in bytes that is sent through API Gateway (its own limit is 10 MB)."""
 _COLUMNS = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
 _FINAL = {"VALIDATED", "REJECTED", "QUARANTINED"}
 
@@ -63,7 +61,10 @@ def register(
         if description:
             body["description"] = description
         with _removed_unless_registered(client, folder):
-            _upload(target, {f"{folder}/{relative}": file for relative, file in files.items()}, quiet=as_json)
+            with Progress(*_COLUMNS, console=errors, disable=as_json) as progress:
+                task = progress.add_task("upload", total=sum(file.stat().st_size for file in files.values()))
+                placed = {f"{folder}/{relative}": file for relative, file in files.items()}
+                upload(target, name, placed, sent=partial(progress.advance, task))
             version = client.json("POST", f"{_API}/model-versions/create", body=body)["model_version"]
         if not as_json:
             console.print(f"Registered {name} version {version['version']} ({len(files)} files).")
@@ -185,11 +186,10 @@ def download(
         parameters = {"name": name, "version": version}
         uri = client.json("GET", f"{_API}/model-versions/get-download-uri", params=parameters)["artifact_uri"]
         files = files_at(client, place_of(uri))
-    base = target.ingest or target.endpoint
-    with Progress(*_COLUMNS, console=errors, disable=as_json) as progress:
-        task = progress.add_task("download", total=sum(file.size or 0 for file in files) or None)
-        advance = partial(progress.advance, task)
-        written = [fetch(file, folder, base=base, token=target.token, received=advance) for file in files]
+        with Progress(*_COLUMNS, console=errors, disable=as_json) as progress:
+            task = progress.add_task("download", total=sum(file.size or 0 for file in files) or None)
+            advance = partial(progress.advance, task)
+            written = [fetch(file, folder, source=source(file, target, client), received=advance) for file in files]
     if as_json:
         print_json({"files": [str(file) for file in written]})
     else:
@@ -220,21 +220,6 @@ def _create_if_absent(client: Client, name: str) -> None:
             raise
 
 
-def _upload(target: Target, files: dict[str, Path], *, quiet: bool) -> None:
-    """Send each file to its place, the key; those too large for the gateway take the path for large requests."""
-    with (
-        target.connect() as small,
-        Client(target.ingest or target.endpoint, token=target.token) as large,
-        Progress(*_COLUMNS, console=errors, disable=quiet) as progress,
-    ):
-        task = progress.add_task("upload", total=sum(file.stat().st_size for file in files.values()))
-        for place, file in files.items():
-            size = file.stat().st_size
-            client = small if size <= _GATEWAY_LIMIT else large
-            content = _chunks(file, lambda sent: progress.advance(task, sent))
-            client.send("PUT", f"{ARTIFACTS}/{quote(place)}", content=content, headers={"content-length": str(size)})
-
-
 @contextmanager
 def _removed_unless_registered(client: Client, folder: str) -> Iterator[None]:
     """What was uploaded goes again where no version comes of it; what a version names the service keeps."""
@@ -247,13 +232,6 @@ def _removed_unless_registered(client: Client, folder: str) -> Iterator[None]:
             message = "Interrupted: what was uploaded is removed, unless its version was registered already."
             raise CliError(message, exit_code=ExitCode.INTERRUPTED) from None
         raise
-
-
-def _chunks(file: Path, sent: Callable[[int], None]) -> Iterator[bytes]:
-    with file.open("rb") as stream:
-        while chunk := stream.read(_CHUNK):
-            yield chunk
-            sent(len(chunk))
 
 
 def _verdict(client: Client, name: str, version: str) -> dict[str, Any]:

@@ -33,6 +33,15 @@ class Verified:
     sha256: str | None
 
 
+@dataclass(frozen=True, kw_only=True)
+class DownloadLink:
+    """A URL that downloads a file for 15 minutes; ``size`` in bytes, the sha256 None where it is not known."""
+
+    url: str
+    size: int
+    sha256: str | None
+
+
 class ArtifactStore:
     """All tenants' artefacts; every method takes the tenant first and reaches nothing of another's."""
 
@@ -103,15 +112,15 @@ class ArtifactStore:
         for paths in self._objects.delete(tenant, path):
             self._table.remove(keys.digest(tenant, gone) for gone in paths)
 
-    def link(self, tenant: str, path: str) -> tuple[str, int]:
-        """A URL that downloads a file for 15 minutes, and the file's size in bytes.
+    def link(self, tenant: str, path: str) -> DownloadLink:
+        """Where to download a file: in a frozen place exactly the one that was recorded.
 
         :raises Problem: 404, 400 for an impossible path.
         """
         frozen = self._frozen(tenant, path)
-        version = None if frozen is None else frozen.version
-        stored = self._objects.newest(tenant, path, version=version)
-        return self._objects.link(tenant, path, version=stored.version), stored.size
+        stored = self._objects.newest(tenant, path, version=None if frozen is None else frozen.version)
+        url = self._objects.link(tenant, path, version=stored.version)
+        return DownloadLink(url=url, size=stored.size, sha256=None if frozen is None else frozen.sha256)
 
     def upload_link(self, tenant: str, path: str, *, size: int, sha256: str) -> UploadLink:
         """Where to PUT a new file of exactly that size and checksum within 15 minutes; S3 refuses any other.

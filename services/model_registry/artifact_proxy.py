@@ -102,8 +102,9 @@ class ArtifactProxy:
         return json_response({})
 
     async def _link(self, request: Request, principal: Principal) -> Response:
-        url, size = await asyncio.to_thread(self._store.link, principal.tenant, request.path_params["path"])
-        return json_response({"url": url, "headers": {}, "file_size": size})
+        link = await asyncio.to_thread(self._store.link, principal.tenant, request.path_params["path"])
+        recorded = {} if link.sha256 is None else {"sha256": link.sha256}
+        return json_response({"url": link.url, "headers": {}, "file_size": link.size} | recorded)
 
     async def _begin_parts(self, request: Request, principal: Principal) -> Response:
         given = await read(request, {"path": Kind.REQUIRED, "num_parts": Kind.INTEGER})

@@ -10,8 +10,9 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import msgspec
 import pytest
 
-from anfl.cli.downloads import ARTIFACTS, Remote, fetch, files_at, place_of
+from anfl.cli.downloads import ARTIFACTS, Remote, Source, fetch, files_at, place_of, source
 from anfl.cli.errors import CliError
+from anfl.cli.target import Target
 from anfl.client import Client
 
 CONTENTS = {"m/1/weights": b"w" * 3_000_000, "m/1/sub/a b.txt": b"text"}
@@ -61,9 +62,14 @@ def _base(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     server.server_close()
 
 
+def at(file: Remote, base: str) -> Source:
+    with Client(base, token="t") as client:
+        return source(file, Target(endpoint=base, token="t", ingest=base), client)
+
+
 def get(place: str, folder: Path, base: str) -> Path:
     file = Remote(place=place, relative=PurePosixPath(place).relative_to("m/1"), size=None)
-    return fetch(file, folder, base=base, token="t", received=lambda _: None)
+    return fetch(file, folder, source=at(file, base), received=lambda _: None)
 
 
 def test_a_folder_arrives_with_everything_below_it(base: str, tmp_path: Path) -> None:
@@ -71,7 +77,7 @@ def test_a_folder_arrives_with_everything_below_it(base: str, tmp_path: Path) ->
         files = files_at(client, "m/1")
     assert {str(file.relative): file.size for file in files} == {"weights": 3_000_000, "sub/a b.txt": 4}
     for file in files:
-        written = fetch(file, tmp_path, base=base, token="t", received=lambda _: None)
+        written = fetch(file, tmp_path, source=at(file, base), received=lambda _: None)
         assert written.read_bytes() == CONTENTS[file.place]
 
 
@@ -98,7 +104,7 @@ def test_a_missing_file_is_said(base: str, tmp_path: Path) -> None:
 def test_nothing_is_written_elsewhere(base: str, tmp_path: Path) -> None:
     file = Remote(place="m/1/x", relative=PurePosixPath("../x"), size=1)
     with pytest.raises(CliError, match="outside"):
-        fetch(file, tmp_path, base=base, token="t", received=lambda _: None)
+        fetch(file, tmp_path, source=at(file, base), received=lambda _: None)
 
 
 def test_places_are_read_from_download_uris() -> None:

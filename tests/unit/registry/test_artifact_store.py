@@ -186,9 +186,9 @@ def test_an_upload_that_ends_just_before_its_place_is_frozen_stays(registry: Reg
 def test_links_last_fifteen_minutes_and_fix_version_length_and_checksum(registry: Registry) -> None:
     stored = upload(registry, "m/1/weights", b"x")
     register(registry, "m/1")
-    url, size = registry.store.link("acme", "m/1/weights")
-    query = parse_qs(urlsplit(url).query)
-    assert size == 1
+    frozen = registry.store.link("acme", "m/1/weights")
+    query = parse_qs(urlsplit(frozen.url).query)
+    assert (frozen.size, frozen.sha256) == (1, hashlib.sha256(b"x").hexdigest())
     assert query["versionId"] == [stored.version]
     link = registry.store.upload_link("acme", "m/2/weights", size=3, sha256=hashlib.sha256(b"abc").hexdigest())
     assert "/acme/m/2/weights" in link.url

@@ -1,14 +1,21 @@
 """``anfl models …`` of governance, against the service on loopback."""
 
+import base64
+import dataclasses
+import hashlib
 import json
+import threading
 from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import ModuleType
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import pytest
 from typer.testing import CliRunner, Result
 
-from anfl.cli import models
+from anfl.cli import models, uploads
 from anfl.cli.main import app
 from anfl.registry.registry import Registry
 from services.model_registry.app import assemble
@@ -18,6 +25,8 @@ from tests.unit.registry.test_models import version
 from tests.unit.vectors.serving import served
 
 Run = Callable[..., Result]
+LARGE = 10_000_001
+"""More bytes than the gateway passes."""
 
 
 @pytest.fixture(name="run")
@@ -96,24 +105,112 @@ def test_people_ask_approve_and_set_policies(run: Run, bert: Registry) -> None:
     assert document(run("policies", "list", "--json")) == {"policies": []}
 
 
-@pytest.mark.parametrize("place", ["_chunks", "_upload"], ids=["between two files", "after the last"])
+@pytest.mark.parametrize(
+    "place", [(uploads, "chunks"), (models, "upload")], ids=["between two files", "after the last"]
+)
 def test_an_interrupted_registration_leaves_no_artefact_behind(
-    run: Run, s3: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+    run: Run, s3: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: tuple[ModuleType, str]
 ) -> None:
     for name in ("a", "b"):
         (tmp_path / name).write_bytes(b"x")
-    original, calls = getattr(models, place), 0
+    original, calls = getattr(*place), 0
 
     def interrupted(*arguments: Any, **options: Any) -> Any:
         nonlocal calls
         calls += 1
-        if place == "_chunks" and calls == 1:
+        if place[1] == "chunks" and calls == 1:
             return original(*arguments)
-        if place == "_upload":
+        if place[1] == "upload":
             original(*arguments, **options)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(models, place, interrupted)
+    monkeypatch.setattr(*place, interrupted)
     result = run("register", "bert", str(tmp_path))
     assert (result.exit_code, "Interrupted" in str(result.exception)) == (1, True)
     assert "Contents" not in s3.list_objects_v2(Bucket=BUCKET)
+
+
+@pytest.fixture(name="store")
+def _store(registry: Registry, s3: Any) -> Iterator[dict[str, int]]:
+    """The object store on loopback, behind the registry's links; it counts what it was asked by method."""
+    asked: dict[str, int] = {}
+
+    class Store(BaseHTTPRequestHandler):
+        def do_PUT(self) -> None:
+            asked["PUT"] = asked.get("PUT", 0) + 1
+            content = self.rfile.read(int(self.headers["content-length"]))
+            wrong = self.headers["x-amz-checksum-sha256"] != base64.b64encode(hashlib.sha256(content).digest()).decode()
+            if not wrong:
+                s3.put_object(Bucket=BUCKET, Key=self._key(), Body=content)
+            self._answer(b"", 400 if wrong else 200)
+
+        def do_GET(self) -> None:
+            asked["GET"] = asked.get("GET", 0) + 1
+            self._answer(s3.get_object(Bucket=BUCKET, Key=self._key())["Body"].read())
+
+        def _key(self) -> str:
+            return unquote(urlsplit(self.path).path.lstrip("/").removeprefix(f"{BUCKET}/"))
+
+        def _answer(self, content: bytes, status: int = 200) -> None:
+            self.send_response(status)
+            self.send_header("content-length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *_: object) -> None:
+            """Nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Store)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    objects = registry.artifacts
+    here = f"http://127.0.0.1:{server.server_port}"
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("link", "upload_link"):
+            patch.setattr(objects, name, _moved(getattr(objects, name), here))
+        yield asked
+    server.shutdown()
+    server.server_close()
+
+
+def _moved(link: Callable[..., Any], here: str) -> Callable[..., Any]:
+    """The same links, to another host."""
+
+    def at(url: str) -> str:
+        parts = urlsplit(url)
+        return f"{here}{parts.path}?{parts.query}"
+
+    def moved(*arguments: Any, **options: Any) -> Any:
+        found = link(*arguments, **options)
+        return at(found) if isinstance(found, str) else dataclasses.replace(found, url=at(found.url))
+
+    return moved
+
+
+def test_what_the_gateway_cannot_pass_goes_by_links_where_there_is_no_other_way(
+    run: Run, store: dict[str, int], tmp_path: Path
+) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "large").write_bytes(b"x" * LARGE)
+    (tmp_path / "model" / "small").write_bytes(b"y")
+    registered = run("register", "bert", str(tmp_path / "model"), "--wait", "0")
+    assert registered.exit_code == 0, registered.output
+    assert store == {"PUT": 1}
+    downloaded = run("download", "bert", "1", str(tmp_path / "copy"))
+    assert downloaded.exit_code == 0, downloaded.output
+    assert store == {"PUT": 1, "GET": 1}
+    assert (tmp_path / "copy" / "large").read_bytes() == b"x" * LARGE
+    assert (tmp_path / "copy" / "small").read_bytes() == b"y"
+
+
+def test_what_came_by_a_link_and_is_not_what_was_registered_is_not_kept(
+    run: Run, store: dict[str, int], s3: Any, tmp_path: Path
+) -> None:
+    (tmp_path / "large").write_bytes(b"x" * LARGE)
+    assert run("register", "bert", str(tmp_path / "large"), "--wait", "0").exit_code == 0
+    (key,) = [one["Key"] for one in s3.list_objects_v2(Bucket=BUCKET)["Contents"]]
+    s3.put_object(Bucket=BUCKET, Key=key, Body=b"z" * LARGE)
+    downloaded = run("download", "bert", "1", str(tmp_path / "copy"))
+    assert downloaded.exit_code == 1
+    assert "instead of" in str(downloaded.exception)
+    assert store["GET"] == 1
+    assert not [*(tmp_path / "copy").iterdir()]

@@ -1,0 +1,61 @@
+"""Sends artefacts to their places: small files through the gateway, larger ones past it."""
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from urllib.parse import quote
+
+import httpx
+
+from anfl.cli.downloads import ARTIFACTS, GATEWAY_LIMIT, plain
+from anfl.cli.errors import CliError
+from anfl.cli.target import Target
+from anfl.client import Client
+
+_CHUNK = 1 << 20
+Sent = Callable[[int], None]
+"""Told how many bytes were sent."""
+
+
+def upload(target: Target, name: str, files: Mapping[str, Path], *, sent: Sent) -> None:
+    """Send artefacts of a model.
+
+    A file too large for the gateway takes the path for large requests, or where the environment has none a link, by
+    which the object store accepts exactly these bytes.
+
+    :param files: by their places in the artefact store.
+    :raises CliError: the object store refused one.
+    """
+    with target.connect() as client, Client(target.ingest or target.endpoint, token=target.token) as large:
+        for place, file in files.items():
+            size = file.stat().st_size
+            if size > GATEWAY_LIMIT and target.ingest is None:
+                _by_link(client, name, place, file, sent=sent)
+                continue
+            way = client if size <= GATEWAY_LIMIT else large
+            headers = {"content-length": str(size)}
+            way.send("PUT", f"{ARTIFACTS}/{quote(place)}", content=chunks(file, sent), headers=headers)
+
+
+def chunks(file: Path, sent: Sent) -> Iterator[bytes]:
+    """A file's content; ``sent`` is told as it is taken."""
+    with file.open("rb") as stream:
+        while chunk := stream.read(_CHUNK):
+            yield chunk
+            sent(len(chunk))
+
+
+def _by_link(client: Client, name: str, place: str, file: Path, *, sent: Sent) -> None:
+    with file.open("rb") as stream:
+        sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
+    size = file.stat().st_size
+    asked = {"path": place.removeprefix(f"models/{name}/"), "size": size, "sha256": sha256}
+    link = client.json("POST", f"/v1/models/{quote(name, safe='')}/uploads", body=asked)
+    headers = {"content-length": str(size)} | link["headers"]
+    try:
+        with plain(link["url"]) as store:
+            answer = store.put(link["url"], content=chunks(file, sent), headers=headers)
+    except httpx.HTTPError as error:
+        raise CliError(f"{file} could not be sent: {str(error) or type(error).__name__}.") from error
+    if not answer.is_success:
+        raise CliError(f"{file} was refused by the object store: {answer.status_code} {answer.text[:500]}")
