@@ -94,12 +94,8 @@ class ArtifactStore:
             self._objects.hide(tenant, stored.path)
         elif recorded.version == stored.version:
             return
-        elif recorded.size <= LARGEST_COPY:
-            # What was recorded is still served, but S3 would expire it one day, as a replaced version.
-            again = self._objects.restore(
-                tenant, Stored(path=recorded.path, size=recorded.size, version=recorded.version)
-            )
-            self._locations.renew(tenant, frozen.path, msgspec.structs.replace(recorded, version=again.version))
+        else:
+            self._put_back(tenant, frozen, recorded)
         self._locations.refuse_change(tenant, stored.path)
 
     def delete(self, tenant: str, path: str) -> None:
@@ -108,9 +104,31 @@ class ArtifactStore:
         :raises Problem: 400 for an impossible path, 409 where a frozen place would lose something.
         """
         self._objects.check(tenant, path)
-        self._locations.refuse_change(tenant, path.rstrip("/"), below=True)
+        self._refuse_to_delete(tenant, path.rstrip("/"))
         for paths in self._objects.delete(tenant, path):
             self._table.remove(keys.digest(tenant, gone) for gone in paths)
+        self._refuse_to_delete(tenant, path.rstrip("/"))  # what was frozen meanwhile comes back
+
+    def _refuse_to_delete(self, tenant: str, path: str) -> None:
+        for frozen in self._locations.touching(tenant, path):
+            self.keep(tenant, frozen)
+            self._locations.refuse_change(tenant, frozen.path)
+
+    def keep(self, tenant: str, frozen: Location) -> None:
+        """Put what was recorded of a frozen place on top again where something else stands there, or nothing.
+
+        A deletion or an upload may have passed its check before the place was frozen and come after its files were
+        read: what was recorded is still served then, but S3 would expire it one day, as a replaced version.
+        """
+        there = {stored.path: stored.version for stored in self._objects.walk(tenant, frozen.path)}
+        for file in frozen.files:
+            if there.get(file.path) != file.version:
+                self._put_back(tenant, frozen, file)
+
+    def _put_back(self, tenant: str, frozen: Location, file: FrozenFile) -> None:
+        if file.size <= LARGEST_COPY:
+            again = self._objects.restore(tenant, Stored(path=file.path, size=file.size, version=file.version))
+            self._locations.renew(tenant, frozen.path, msgspec.structs.replace(file, version=again.version))
 
     def link(self, tenant: str, path: str) -> DownloadLink:
         """Where to download a file: in a frozen place exactly the one that was recorded.

@@ -48,7 +48,7 @@ update, tag a version       1–2 r + 1 T
 validation asked, recorded  1–2 r + 1 T
 transition, delete version  1–4 r + 1 T (archiving others: 1 T per 30 versions)
 rename                      2 r + 1 T, whatever the number of versions
-upload, presigned upload    2 r + 1 w (1 r + 0 w); presigned download and download 1–2 r; delete an artefact 2 r + 1 w
+upload, presigned upload    2 r + 1 w (1 r + 0 w); presigned download and download 1–2 r; delete an artefact 4 r + 1 w
 webhooks                    get, list 1 r; create 2 r + 1 T; update, delete 1 r + 1 T
 audit                       2–3 r: whose name it is, the record, a page of 1 MB at most
 delete model                1 r + 1 T, then removal of what hung off it; interrupted, the tombstone's sweep finishes

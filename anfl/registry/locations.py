@@ -7,7 +7,7 @@ place are refused; downloads from it get exactly the recorded bytes.
 
 import hashlib
 import zlib
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from http import HTTPStatus
 from urllib.parse import unquote, urlsplit
 
@@ -76,6 +76,13 @@ class Locations:
         found = self._table.get_many(wanted).values()
         return max(map(_location, found), key=lambda location: len(location.path), default=None)
 
+    def touching(self, tenant: str, path: str) -> Iterator[Location]:
+        """The frozen places that ``path`` is or lies in (the innermost), and those that lie below it."""
+        around = self.around(tenant, path)
+        if around is not None:
+            yield around
+        yield from map(_location, self._table.query(keys.locations(tenant), prefix=f"{path}/"))
+
     def releases(self, tenant: str, path: str | None, holders: Collection[str]) -> list[Action]:
         """What makes ``holders`` no longer name ``path``; nothing where they do not (or ``path`` is None)."""
         frozen = None if path is None else self.at(tenant, path)
@@ -92,16 +99,12 @@ class Locations:
 
         until_won(attempt)
 
-    def refuse_change(self, tenant: str, path: str, *, below: bool = False) -> None:
+    def refuse_change(self, tenant: str, path: str) -> None:
         """Refuse to change what is frozen.
 
-        :param below: what lies below ``path`` would change too.
         :raises Problem: 409.
         """
         frozen = self.around(tenant, path)
-        if frozen is None and below:
-            inside = self._table.query(keys.locations(tenant), prefix=f"{path}/", limit=1)
-            frozen = next(map(_location, inside), None)
         if frozen is not None:
             raise Problem(
                 HTTPStatus.CONFLICT,

@@ -48,6 +48,7 @@ class Versions:
         tags: Mapping[str, str] | None = None,
         check: Verdict | None = None,
         place: Callable[[], Location] | None = None,
+        keep: Callable[[Location], None] | None = None,
     ) -> VersionOf:
         """The next version of a model.
 
@@ -55,6 +56,7 @@ class Versions:
         :param check: the state of its validation, stored with it; where that is pending, it is asked for.
         :param place: reads the place in the artefact store that this freezes (`ArtifactStore.place`); None where the
             artefacts lie elsewhere.
+        :param keep: told that place, if no version named it before, once it is frozen (`ArtifactStore.keep`).
         :raises Problem: 404 for the model, 400.
         """
         rules.model_name(name)
@@ -65,12 +67,14 @@ class Versions:
                 rules.limit_bytes(text, rules.MAX_REFERENCE_BYTES, field=field)
         rules.description(description)
         arranged = arrange(tags or {})
+        frozen: list[Location] = []
 
         def attempt() -> VersionOf:
             before = self._records.model(tenant, name)
             number = before.last_version + 1
             moment = self._clock()
             files = None if place is None else place()
+            frozen[:] = [] if files is None or files.holders else [files]
             version = Version(
                 model_id=before.id,
                 number=number,
@@ -118,7 +122,11 @@ class Versions:
             )
             return VersionOf(model=model, version=msgspec.structs.replace(version, tags=dict(tags or {})))
 
-        return self._records.in_turn(tenant, name, attempt)
+        created = self._records.in_turn(tenant, name, attempt)
+        if keep is not None:
+            for files in frozen:
+                keep(files)
+        return created
 
     def get(self, tenant: str, name: str, number: int) -> VersionOf:
         """A version and its model.

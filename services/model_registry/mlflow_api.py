@@ -196,6 +196,7 @@ class MlflowApi:
             tags=tags,
             check=self._validation.initial(location),
             place=None if path is None else partial(self._store.place, caller.tenant, path),
+            keep=partial(self._store.keep, caller.tenant),
             by=caller.subject,
         )
         return _version(created)

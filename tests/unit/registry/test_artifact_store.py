@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -12,7 +12,7 @@ import pytest
 from anfl.problems import Problem
 from anfl.registry.artifacts import LINK_SECONDS, PART_BYTES, Stored
 from anfl.registry.entities import Verdict
-from anfl.registry.locations import Locations
+from anfl.registry.locations import Location, Locations
 from anfl.registry.registry import Registry
 from tests.unit.registry.conftest import BUCKET, records
 from tests.unit.registry.test_models import refused
@@ -43,6 +43,7 @@ def register(
         source=f"mlflow-artifacts:/{path}",
         location=f"mlflow-artifacts:/{path}",
         place=partial(registry.store.place, tenant, path),
+        keep=partial(registry.store.keep, tenant),
         check=check,
         tags=tags,
         by="ana",
@@ -174,6 +175,61 @@ def test_an_upload_that_ends_after_its_place_was_frozen_is_taken_back(registry: 
     refused("resource_does_not_exist", registry.artifacts.newest, "acme", "m/1/extra")
 
 
+def still_there(registry: Registry, path: str, body: bytes) -> None:
+    """Seen by everybody, as the newest version: nothing expires."""
+    verified = registry.store.open("acme", path)
+    assert verified.opened.body.read() == body
+    assert verified.sha256 == hashlib.sha256(body).hexdigest()
+    assert registry.artifacts.newest("acme", path).version == verified.opened.version
+    folder, _, name = path.rpartition("/")
+    assert name in {entry.name for entry in registry.store.entries("acme", folder)}
+
+
+def test_a_deletion_that_passed_its_check_before_the_place_was_frozen_is_taken_back(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("weights", "sub/config"):
+        upload(registry, f"m/1/{name}", name.encode())
+    delete = registry.artifacts.delete
+
+    def late(tenant: str, path: str) -> Iterator[list[str]]:
+        register(registry, "m/1")
+        yield from delete(tenant, path)
+
+    monkeypatch.setattr(registry.artifacts, "delete", late)
+    assert "m/1" in refused("resource_conflict", registry.store.delete, "acme", "m")
+    for name in ("weights", "sub/config"):
+        still_there(registry, f"m/1/{name}", name.encode())
+
+
+@pytest.mark.parametrize("change", ["delete", "replace"])
+def test_what_changed_while_its_place_was_being_frozen_comes_back(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    upload(registry, "m/1/weights", b"read")
+    place = registry.store.place
+
+    def changed_after(tenant: str, path: str) -> Location:
+        found = place(tenant, path)
+        if change == "delete":
+            registry.store.delete(tenant, f"{path}/weights")
+        else:
+            upload(registry, f"{path}/weights", b"later")
+        return found
+
+    monkeypatch.setattr(registry.store, "place", changed_after)
+    register(registry, "m/1")
+    still_there(registry, "m/1/weights", b"read")
+
+
+def test_a_deletion_that_died_before_it_looked_again_is_mended_by_the_next(registry: Registry) -> None:
+    upload(registry, "m/1/weights", b"x")
+    register(registry, "m/1")
+    list(registry.artifacts.delete("acme", "m/1"))
+    refused("resource_conflict", registry.store.delete, "acme", "m/1")
+    still_there(registry, "m/1/weights", b"x")
+
+
 def test_an_upload_that_ends_just_before_its_place_is_frozen_stays(registry: Registry) -> None:
     writer = registry.store.writer("acme", "m/1/weights")
     writer.wants_flush(b"just in time")
@@ -250,7 +306,7 @@ def test_what_artefacts_cost(registry: Registry, calls: Counter[str]) -> None:
     assert cost(lambda: registry.store.link("acme", "m/1/weights")) == {"BatchGetItem": 1}
     upload(registry, "free", b"x")
     assert cost(lambda: registry.store.open("acme", "free")) == {"BatchGetItem": 2}
-    assert cost(lambda: registry.store.delete("acme", "free")) == {"BatchGetItem": 1, "Query": 1, "BatchWriteItem": 1}
+    assert cost(lambda: registry.store.delete("acme", "free")) == {"BatchGetItem": 2, "Query": 2, "BatchWriteItem": 1}
 
 
 def test_problems_name_the_field(registry: Registry) -> None:

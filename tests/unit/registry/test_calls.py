@@ -182,7 +182,7 @@ GOVERNED: dict[str, tuple[Operation, tuple[int, int]]] = {
     "version of an uploaded model": (lambda r: register(r, "m/1"), (3, 1)),
     "another version of it": (lambda r: register(r, "m/2"), (2, 1)),
     "download": (lambda r: r.store.open("acme", "m/2/weights"), (1, 0)),
-    "delete an artefact": (lambda r: r.store.delete("acme", "m/1/weights"), (2, 1)),
+    "delete an artefact": (lambda r: r.store.delete("acme", "m/1/weights"), (4, 1)),
 }
 """Reads and writes. One of the reads lists the webhooks, or reads the version, where the operation needs one."""
 
