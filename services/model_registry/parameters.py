@@ -16,6 +16,7 @@ from starlette.requests import Request
 
 from anfl.problems import Problem
 from anfl.registry.errors import invalid_parameter
+from services.model_registry.errors import MLFLOW_PREFIXES
 
 MAX_BODY_BYTES = 2 * 1024 * 1024
 """Of a JSON body. A transaction holds 4 MB; the largest single value that MLflow allows is 100,000 characters."""
@@ -120,6 +121,11 @@ async def _from_body(request: Request) -> dict[str, Any]:
             raise Problem(
                 HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too_large", f"A request has at most {MAX_BODY_BYTES} bytes."
             )
+    if not request.url.path.startswith(MLFLOW_PREFIXES):  # as the vector API has it: whatever calls itself JSON or not
+        given = _decoded(bytes(body)) if body else {}
+        if not isinstance(given, dict):
+            raise invalid_parameter("The body must be a JSON object.")
+        return given
     content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if body and content_type != "application/json":
         raise invalid_parameter(
@@ -132,7 +138,7 @@ async def _from_body(request: Request) -> dict[str, Any]:
 
 
 def _decoded(body: bytes) -> object:
-    """The JSON document; None for what is none, as MLflow's server takes it (a required parameter is then missing)."""
+    """The JSON document; None for what is none (MLflow's server then misses a required parameter)."""
     try:
         return msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

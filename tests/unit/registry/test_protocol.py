@@ -360,6 +360,16 @@ def test_a_body_encoded_twice_is_understood_and_another_type_refused(call: Calle
     assert response.json()["error_code"] == "INVALID_PARAMETER_VALUE"
 
 
+def test_own_calls_take_json_whatever_its_type_is_called(call: Caller) -> None:
+    """So ``curl -d`` does, as with the vector API; what is no object is said to be none."""
+    form = {"content-type": "application/x-www-form-urlencoded"}
+    asked = json.dumps({"path": "w", "size": 1, "sha256": "a" * 64})
+    assert call("POST", "/v1/models/bert/uploads", content=asked, headers=form).status_code == 201
+    for content in ("{", "[1]", "null", "name=x"):
+        response = call("POST", "/v1/models/bert/uploads", content=content, headers=form)
+        assert (response.status_code, response.json()["detail"]) == (400, "The body must be a JSON object.")
+
+
 def test_oversize_bodies_are_413(call: Caller) -> None:
     response = call("POST", f"{API}/registered-models/create", {"name": "x", "description": "y" * 3_000_000})
     assert response.status_code == 413
