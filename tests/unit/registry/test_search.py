@@ -1,7 +1,7 @@
 """Search: what is found, in which order, page by page, and at what cost."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -9,7 +9,7 @@ import pytest
 from anfl.problems import Problem
 from anfl.registry.entities import PROMPT_TAG, Stage
 from anfl.registry.registry import Registry
-from tests.unit.registry.conftest import items
+from tests.unit.registry.conftest import Time, items
 from tests.unit.registry.test_models import version
 
 NAMES = [f"model-{letter}" for letter in "badcfehg"]
@@ -118,6 +118,29 @@ def test_versions_come_latest_change_first(filled: Registry) -> None:
 )
 def test_filters_select_versions(filled: Registry, where: str, expected: list[tuple[str, int]]) -> None:
     assert version_names(filled, where, ["name"]) == expected
+
+
+def test_a_rename_is_the_latest_change_of_all_versions(process: Callable[[Time], Registry]) -> None:
+    registry = process(time := Time())
+    for name in ("a", "b"):
+        registry.models.create("acme", name, by="ana")
+        version(registry, "acme", name)
+        time.now += 1
+    for where in ("", "source_path LIKE '%'"):
+        assert version_names(registry, where) == [("b", 1), ("a", 1)]
+    registry.models.rename("acme", "a", "c", by="ana")
+    assert version_names(registry, "") == [("c", 1), ("b", 1)]
+
+
+def test_where_one_version_is_a_prompt_no_version_of_that_name_is_found(registry: Registry) -> None:
+    """MLflow leaves prompts out by their names, also where the version that tells is not one that the filter wants."""
+    registry.models.create("acme", "text", by="ana")
+    version(registry, "acme", "text", tags={"k": "v"})
+    assert version_names(registry, "tags.k = 'v'") == [("text", 1)]
+    version(registry, "acme", "text", tags={PROMPT_TAG: "true"})
+    for where in ("tags.k = 'v'", "tags.k LIKE 'v'", "name = 'text'", "source_path LIKE '%'"):
+        assert version_names(registry, where) == []
+    assert version_names(registry, f"tags.`{PROMPT_TAG}` = 'true'") == [("text", 2)]
 
 
 def test_large_tags_are_found_too(filled: Registry) -> None:
