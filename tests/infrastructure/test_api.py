@@ -177,7 +177,7 @@ def test_every_gateway_response_is_a_problem_document(assembly: Assembly) -> Non
             headers = response["responseParameters"]
             assert headers["gatewayresponse.header.content-type"] == "'application/problem+json'"
             problem = json.loads(response["responseTemplates"]["application/json"])
-            assert set(problem) == {"type", "title", "status", "code", "detail"}
+            assert set(problem) == {"type", "title", "status", "code", "detail", "error_code", "message"}
             assert problem["status"] == response["statusCode"]
             assert problem["type"] == f"urn:anfl:problem:{problem['code']}"
 
