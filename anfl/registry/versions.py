@@ -56,7 +56,8 @@ class Versions:
         :param check: the state of its validation, stored with it; where that is pending, it is asked for.
         :param place: reads the place in the artefact store that this freezes (`ArtifactStore.place`); None where the
             artefacts lie elsewhere.
-        :param keep: told that place, if no version named it before, once it is frozen (`ArtifactStore.keep`).
+        :param keep: told that place once it is frozen (`ArtifactStore.keep`), also where it was before: whoever froze
+            it may have died before this.
         :raises Problem: 404 for the model, 400.
         """
         rules.model_name(name)
@@ -74,7 +75,7 @@ class Versions:
             number = before.last_version + 1
             moment = self._clock()
             files = None if place is None else place()
-            frozen[:] = [] if files is None or files.holders else [files]
+            frozen[:] = [] if files is None else [files]
             version = Version(
                 model_id=before.id,
                 number=number,

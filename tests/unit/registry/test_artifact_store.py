@@ -222,11 +222,15 @@ def test_what_changed_while_its_place_was_being_frozen_comes_back(
     still_there(registry, "m/1/weights", b"read")
 
 
-def test_a_deletion_that_died_before_it_looked_again_is_mended_by_the_next(registry: Registry) -> None:
+@pytest.mark.parametrize("again", ["delete", "register"])
+def test_whoever_died_before_looking_again_is_made_good_for_by_the_next(registry: Registry, again: str) -> None:
     upload(registry, "m/1/weights", b"x")
     register(registry, "m/1")
     list(registry.artifacts.delete("acme", "m/1"))
-    refused("resource_conflict", registry.store.delete, "acme", "m/1")
+    if again == "delete":
+        refused("resource_conflict", registry.store.delete, "acme", "m/1")
+    else:
+        register(registry, "m/1")
     still_there(registry, "m/1/weights", b"x")
 
 
