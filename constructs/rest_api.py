@@ -33,6 +33,7 @@ _ACCESS_LOG = {
     "status": "$context.status",
     "error": "$context.error.responseType",
     "authorizerStatus": "$context.authorizer.status",
+    "authorizerRequestId": "$context.authorizer.requestId",
     "integrationStatus": "$context.integration.status",
     "latency": "$context.responseLatency",
     "integrationLatency": "$context.integration.latency",

@@ -90,8 +90,8 @@ NEEDS: Mapping[Part, Needs] = {
     ),
     Function.WEBHOOKS: Needs(tables={REGISTRY: ("GetItem",)}, consumes=(Variable.WEBHOOKS_QUEUE_URL,), delays=True),
     Function.AUTH: Needs(
-        tables={AUTH: ("Query",)},
-        tells=(*_TOKENS, Variable.TOKEN_TTL_SECONDS, Variable.VAULT_ADDR),
+        tables={AUTH: ("PutItem", "Query")},
+        tells=(*_TOKENS, Variable.TOKEN_TTL_SECONDS, Variable.TOKEN_SESSION_SECONDS, Variable.VAULT_ADDR),
     ),
     Function.AUTHORIZER: Needs(
         tables={AUTH: ("Query",)}, cache=CacheUse.DECISIONS, tells=(*_TOKENS, Variable.VAULT_ADDR)
@@ -116,6 +116,7 @@ class Parts:
             Variable.TOKEN_ISSUER: settings.issuer,
             Variable.TOKEN_AUDIENCE: deployment.tokens.audience,
             Variable.TOKEN_TTL_SECONDS: str(int(deployment.tokens.ttl.total_seconds())),
+            Variable.TOKEN_SESSION_SECONDS: str(int(deployment.tokens.session.total_seconds())),
             Variable.VAULT_ADDR: settings.vault_address(region),
             Variable.DEFAULT_TENANT: deployment.default_tenant,
             Variable.STAGE_PREFIX: f"/{STAGE}",

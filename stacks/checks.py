@@ -164,6 +164,8 @@ def _deployment(settings: Settings) -> Iterator[Problem]:
     if deployment.tokens.authorizer_cache > deployment.tokens.ttl:
         at: Location = ("deployment", "tokens", "authorizer_cache")
         yield at, deployment.tokens.authorizer_cache, f"at most ttl, {deployment.tokens.ttl}"
+    if deployment.tokens.session < deployment.tokens.ttl:
+        yield ("deployment", "tokens", "session"), deployment.tokens.session, f"at least ttl, {deployment.tokens.ttl}"
 
 
 def _once(at: Location, values: Sequence[str]) -> Iterator[Problem]:

@@ -16,6 +16,8 @@ class Tokens(Model):
     """``{domain}`` stands for the domain."""
     audience: Annotated[str, Field(pattern=r"^[a-z0-9-]+$")]
     ttl: Annotated[Duration, between("1m", "1 days")]
+    session: Annotated[Duration, between("1m", "7 days")]
+    """How long after a login its token can be refreshed, and at most live."""
     authorizer_cache: Annotated[Duration, between("0s", "1h")]
     """How long the gateway keeps the authorizer's answer; zero: not at all."""
 

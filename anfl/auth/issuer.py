@@ -12,11 +12,11 @@ import msgspec
 
 from anfl.auth.cached import Cached
 from anfl.auth.keys import KEYS_REFRESH_SECONDS
-from anfl.auth.names import JWT_KEY
-from anfl.auth.principal import Role
+from anfl.auth.names import CALLER_ROLE, JWT_KEY, granted
+from anfl.auth.principal import Principal, login_of
 from anfl.auth.table import PublishedKey
-from anfl.auth.vault import Login, VaultClient
-from anfl.auth.verifier import Claims
+from anfl.auth.vault import VaultClient
+from anfl.auth.verifier import Claims, principal_of
 from anfl.problems import Problem, unavailable
 
 ACTIVATION_SECONDS = 2 * KEYS_REFRESH_SECONDS
@@ -31,11 +31,29 @@ class IssuedToken(msgspec.Struct, frozen=True, kw_only=True):
     access_token: str
     expires_in: int
     """Seconds."""
+    principal: Principal
+    """Its bearer; no part of the answer."""
     token_type: str = "Bearer"  # noqa: S105 - the kind of token
+
+    def answer(self) -> dict[str, object]:
+        """What the client gets."""
+        return {"access_token": self.access_token, "token_type": self.token_type, "expires_in": self.expires_in}
+
+
+class Session(msgspec.Struct, frozen=True, kw_only=True):
+    """Whom a token is for, as a login has told."""
+
+    subject: str
+    tenant: str | None
+    roles: str
+    """Joined by spaces."""
+    login: str
+    """Its id; every token of it begins so, and is revoked with it."""
+    logged_in_at: int
 
 
 class TokenIssuer:
-    """Turns Vault logins into tokens."""
+    """Turns logins into tokens."""
 
     def __init__(
         self,
@@ -46,15 +64,19 @@ class TokenIssuer:
         issuer: str,
         audience: str,
         lifetime: int,
+        session: int,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """:param lifetime: seconds until a token expires."""
+        """:param lifetime: seconds until a token expires.
+        :param session: seconds after a login at which all its tokens have expired, refreshed or not.
+        """
         self._vault = vault
         self._keys = Cached(published_keys, clock=time.monotonic)
         self._region = region
         self._issuer = issuer
         self._audience = audience
         self._lifetime = lifetime
+        self._session = session
         self._clock = clock
 
     def jwks(self) -> dict[str, list[dict[str, str]]]:
@@ -71,41 +93,66 @@ class TokenIssuer:
         :raises Problem: 401 ``invalid_credentials``, 403 ``no_roles``, 503.
         """
         login = self._vault.login_approle(role_id=role_id, secret_id=secret_id)
-        return self._issue(login, subject=login.metadata["role_name"])
+        return self._issue(self._begun(login.metadata["role_name"], login.metadata))
 
-    def _issue(self, login: Login, *, subject: str) -> IssuedToken:
+    def exchange_iam(self, *, client: str, request: Mapping[str, str]) -> IssuedToken:
+        """A token for the ``client``, whose IAM role a signed request proves.
+
+        :raises Problem: 401 ``invalid_credentials``, 403 ``no_roles``, 503.
+        """
+        login = self._vault.login_client_iam(role=client, request=request)
+        return self._issue(self._begun(client, granted(login.policies)))
+
+    def refresh(self, token: str, principal: Principal) -> IssuedToken:
+        """A token that follows ``token``, for as long as the login lasts; Vault is asked about the one presented.
+
+        :raises Problem: 401 ``token_refused``, ``login_ended``; 503.
+        """
+        if self._clock() >= principal.logged_in_at + self._session:
+            raise Problem(HTTPStatus.UNAUTHORIZED, "login_ended", "the login is too long ago; log in again")
+        self._vault.login_jwt(role=CALLER_ROLE, token=token)
+        session = Session(
+            subject=principal.subject,
+            tenant=principal.tenant,
+            roles=" ".join(sorted(principal.roles)),
+            login=login_of(principal.token_id),
+            logged_in_at=principal.logged_in_at,
+        )
+        return self._issue(session, token_id=f"{session.login}.{uuid.uuid4().hex[:12]}")
+
+    def _begun(self, subject: str, metadata: Mapping[str, str]) -> Session:
+        return Session(
+            subject=subject,
+            tenant=metadata.get("tenant"),
+            roles=metadata.get("roles", ""),
+            login=str(uuid.uuid4()),
+            logged_in_at=int(self._clock()),
+        )
+
+    def _issue(self, session: Session, *, token_id: str | None = None) -> IssuedToken:
         now = int(self._clock())
+        lifetime = min(self._lifetime, session.logged_in_at + self._session - now)
         claims = {
             "iss": self._issuer,
             "aud": self._audience,
-            "sub": subject,
-            "tenant": login.metadata.get("tenant"),
-            "roles": login.metadata.get("roles", "").split(),
-            "scope": login.metadata.get("roles", ""),
-            "jti": str(uuid.uuid4()),
+            "sub": session.subject,
+            "tenant": session.tenant,
+            "roles": session.roles.split(),
+            "scope": session.roles,
+            "jti": token_id or session.login,
+            "auth_time": session.logged_in_at,
             "iat": now,
             "nbf": now,
-            "exp": now + self._lifetime,
+            "exp": now + lifetime,
         }
         try:
             checked = msgspec.convert(claims, Claims)
         except msgspec.ValidationError:
             # A login that the set-up did not make: let an operator see it, tell the caller what to ask for.
-            _log.error("client without tenant or roles", extra={"subject": subject})
-            detail = f"client {subject!r} has no tenant or roles of ANFL; ask an operator to set it up"
+            _log.error("client without tenant or roles", extra={"subject": session.subject})
+            detail = f"client {session.subject!r} has no tenant or roles of ANFL; ask an operator to set it up"
             raise Problem(HTTPStatus.FORBIDDEN, "no_roles", detail) from None
-        token = self._sign(claims)
-        _log.info(
-            "token issued",
-            extra={
-                "subject": subject,
-                "tenant": checked.tenant,
-                "roles": sorted(Role(role) for role in checked.roles),
-                "token_id": checked.jti,
-                "expires_at": checked.exp,
-            },
-        )
-        return IssuedToken(access_token=token, expires_in=self._lifetime)
+        return IssuedToken(access_token=self._sign(claims), expires_in=lifetime, principal=principal_of(checked))
 
     def _sign(self, claims: Mapping[str, Any]) -> str:
         key = self._signing_key()

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 import jwt
 
 from anfl.auth.cached import Cached, Clock
+from anfl.auth.principal import Principal
 from anfl.auth.table import PublishedKey
 from anfl.problems import unavailable
 
@@ -18,7 +19,10 @@ KEYS_REFRESH_SECONDS = 300.0
 UNKNOWN_KEY_REFRESH_SECONDS = 5.0
 """Unknown kids make a process read the table at most this often."""
 REVOCATION_LAG_SECONDS = 15.0
-"""A revoked token is refused after this long at the latest, while the table can be read."""
+"""A revoked token is refused after this long at the latest, by every function and service, while the table can be read.
+
+Another region's revocation comes later by what the global table takes to replicate, about a second.
+"""
 DENY_LIST_MAX_AGE_SECONDS = 3600.0
 """How long an unreadable table is bridged by the last deny-list; after that verification fails closed."""
 
@@ -44,28 +48,28 @@ class KeySet:
 
 
 class DenyList:
-    """Ids of revoked tokens."""
+    """Revoked logins, as `anfl.auth.principal.deny_entry` names them."""
 
     def __init__(self, load: Callable[[], frozenset[str]], *, clock: Clock = time.monotonic) -> None:
-        """:param load: reads the revoked ids, usually `AuthTable.revoked`."""
+        """:param load: reads the entries, usually `AuthTable.revoked`."""
         self._cached = Cached(load, clock=clock)
 
-    def contains(self, token_id: str) -> bool:
-        """Whether the token is revoked; may read the table.
+    def contains(self, principal: Principal) -> bool:
+        """Whether the principal's login is revoked; may read the table.
 
         :raises Problem: 503 ``auth_unavailable`` where the list could not be read for too long.
         """
         revoked, age = self._cached.get(max_age=REVOCATION_LAG_SECONDS)
         if age > DENY_LIST_MAX_AGE_SECONDS:
             raise unavailable("revoked tokens cannot be told apart at the moment; try again", code="auth_unavailable")
-        return token_id in revoked
+        return principal.deny_entry in revoked
 
-    def contains_cached(self, token_id: str) -> bool | None:
+    def contains_cached(self, principal: Principal) -> bool | None:
         """As `contains` without reading the table: None where the cached list is too old to tell."""
         found = self._cached.peek()
         if found is None or found[1] > REVOCATION_LAG_SECONDS:
             return None
-        return token_id in found[0]
+        return principal.deny_entry in found[0]
 
 
 def _parse(keys: tuple[PublishedKey, ...]) -> dict[str, jwt.PyJWK]:

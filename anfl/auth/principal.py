@@ -23,4 +23,22 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     tenant: str
     roles: frozenset[Role]
     token_id: str
+    """``<login>`` or ``<login>.<n>``: a refreshed token keeps the login of the one that it follows."""
     expires_at: int
+    logged_in_at: int = 0
+    """Seconds since the epoch; a refresh does not change it."""
+
+    @property
+    def deny_entry(self) -> str:
+        """What stands on the deny-list once this token's login is revoked."""
+        return deny_entry(tenant=self.tenant, token_id=self.token_id)
+
+
+def deny_entry(*, tenant: str, token_id: str) -> str:
+    """Names the login of a token on the deny-list. A tenant's name holds no slash, so nobody can name another's."""
+    return f"{tenant}/{login_of(token_id)}"
+
+
+def login_of(token_id: str) -> str:
+    """The id of the login that a token, or one that it follows, was issued for."""
+    return token_id.partition(".")[0]

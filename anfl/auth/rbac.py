@@ -31,6 +31,9 @@ class Action(StrEnum):
     """Say what others need: policies of aliases, keys of signatures."""
     AUDIT_READ = "audit:read"
     TOKENS_MANAGE = "tokens:manage"
+    """One's own token."""
+    TOKENS_REVOKE = "tokens:revoke"
+    """Anybody's of the tenant."""
 
 
 _READ = frozenset(
@@ -49,7 +52,7 @@ GRANTS: dict[Role, frozenset[Action]] = {
     Role.WRITER: _READ | {Action.COLLECTIONS_WRITE, Action.VECTORS_WRITE, Action.IMPORTS_WRITE},
     Role.REGISTRAR: _READ | {Action.MODELS_WRITE},
     Role.APPROVER: _READ | {Action.MODELS_APPROVE, Action.AUDIT_READ},
-    Role.OPERATOR: _READ | {Action.SNAPSHOTS_WRITE, Action.AUDIT_READ},
+    Role.OPERATOR: _READ | {Action.SNAPSHOTS_WRITE, Action.AUDIT_READ, Action.TOKENS_REVOKE},
     Role.ADMIN: frozenset(Action),
 }
 
@@ -195,7 +198,11 @@ _MODEL_ROUTES = (
     Route("GET", "/v1/models-audit/chains", Action.AUDIT_READ),
 )
 
-_AUTH_ROUTES = (Route("GET", "/v1/auth/whoami", Action.TOKENS_MANAGE),)
+_AUTH_ROUTES = (
+    Route("GET", "/v1/auth/whoami", Action.TOKENS_MANAGE),
+    # Of another's token: TOKENS_REVOKE, which the handler asks for, because the body tells whose it is.
+    Route("POST", "/v1/auth/revoke", Action.TOKENS_MANAGE),
+)
 
 ROUTES: tuple[Route, ...] = (*_VECTOR_ROUTES, *_registry_routes(), *_MODEL_ROUTES, *_AUTH_ROUTES)
 """Every route that needs a token."""

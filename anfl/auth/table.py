@@ -1,4 +1,4 @@
-"""The auth table: public keys of every region (``pk = jwks``) and revoked tokens (``pk = revoked``).
+"""The auth table: public keys of every region (``pk = jwks``) and revoked logins (``pk = revoked``).
 
 It is a global table, so each region sees what every other one published, about a second later.
 """
@@ -79,17 +79,20 @@ class AuthTable:
         self._client.delete_item(TableName=self._name, Key={PARTITION_KEY: {"S": _KEYS}, SORT_KEY: {"S": kid}})
 
     def revoked(self) -> frozenset[str]:
-        """Ids (``jti``) of revoked tokens that have not expired yet."""
+        """What `revoke` has put on the deny-list and has not expired yet, as `anfl.auth.principal.denied` names it."""
         now = int(time.time())
         return frozenset(item[SORT_KEY]["S"] for item in self._query(_REVOKED) if int(item["expires_at"]["N"]) >= now)
 
-    def revoke(self, token_id: str, *, expires_at: int) -> None:
-        """Put a token on the deny-list until it expires anyway (``expires_at``: seconds since the epoch)."""
+    def revoke(self, entry: str, *, expires_at: int) -> None:
+        """Put ``entry`` on the deny-list; once more is the same as once.
+
+        :param expires_at: when its tokens have expired anyway, in seconds since the epoch.
+        """
         self._client.put_item(
             TableName=self._name,
             Item={
                 PARTITION_KEY: {"S": _REVOKED},
-                SORT_KEY: {"S": token_id},
+                SORT_KEY: {"S": entry},
                 "expires_at": {"N": str(expires_at)},
             },
         )

@@ -1,6 +1,7 @@
 """A small typed client of Vault: logins, signatures, public keys. Time-outs and retries are bounded."""
 
 import base64
+import itertools
 import json
 import logging
 import random
@@ -9,6 +10,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from http import HTTPStatus
 from typing import Any, Protocol, TypeVar
 
@@ -21,21 +23,25 @@ from hvac.exceptions import Forbidden, InvalidPath, InvalidRequest, UnexpectedEr
 from requests.adapters import HTTPAdapter
 
 from anfl import aws
+from anfl.auth.breaker import Breaker, Deadline
 from anfl.auth.names import server_id
 from anfl.problems import Problem, unavailable
 
 T = TypeVar("T")
+_deadline: ContextVar[Deadline | None] = ContextVar("deadline", default=None)
+_STS_AWAY = re.compile(r"error making upstream request(?!.*received error code)", re.DOTALL)
 _WRONG_CREDENTIALS = re.compile(r"invalid (role|secret)", re.IGNORECASE)
 _log = logging.getLogger(__name__)
 
 _CONNECTIONS = 32
 _CONNECT_SECONDS = 0.5
-_READ_SECONDS = 1.5
-_LOGIN_READ_SECONDS = 5.0
+_READ_SECONDS = 1.3
+"""With the time to connect less than two seconds: so soon is an outage told, retries included (`Deadline`)."""
+_IAM_READ_SECONDS = 5.0
 """Vault itself asks STS during a login by IAM role."""
 _ATTEMPTS = 3
 _RETRY_WITHIN_SECONDS = 1.0
-"""No attempt starts later than this, so that an outage is told within about two seconds."""
+"""No attempt starts later than this."""
 _RENEW_AT = 2 / 3
 """Fraction of a token's life after which it is renewed."""
 
@@ -48,6 +54,7 @@ class Login(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds."""
     renewable: bool
     metadata: Mapping[str, str]
+    policies: tuple[str, ...] = ()
 
 
 class Credentials(Protocol):
@@ -80,7 +87,17 @@ class IamRole:
         return vault.login_iam(self._role)
 
 
-class _Tls13(HTTPAdapter):
+class _Bounded(HTTPAdapter):
+    """Lets no attempt outlast what is left of its call."""
+
+    def send(self, request: Any, **options: Any) -> Any:  # type: ignore[override]  # noqa: ANN401 - as the base class
+        """As the base class."""
+        if (deadline := _deadline.get()) is not None:
+            options["timeout"] = deadline.shorten(options["timeout"])
+        return super().send(request, **options)
+
+
+class _Tls13(_Bounded):
     """HTTPS by TLS 1.3 alone, if need be to a server that answers under another name than its address."""
 
     def __init__(self, server_name: str | None) -> None:
@@ -101,7 +118,7 @@ def session(server_name: str | None = None) -> requests.Session:
     """
     made = requests.Session()
     made.trust_env = False  # no proxy stands between this process and its Vault
-    made.mount("http://", HTTPAdapter(pool_maxsize=_CONNECTIONS))
+    made.mount("http://", _Bounded(pool_maxsize=_CONNECTIONS))
     made.mount("https://", _Tls13(server_name))
     return made
 
@@ -124,6 +141,8 @@ class VaultClient:
             url=address, token="", session=session(server_name), timeout=(_CONNECT_SECONDS, read_seconds)
         )
         self._credentials = credentials
+        self._read_seconds = read_seconds
+        self._breaker = Breaker()
         self._lock = threading.Lock()
         self._login: Login | None = None
         self._renew_at = float("inf")
@@ -162,19 +181,35 @@ class VaultClient:
         :raises Problem: 503 ``vault_unavailable``, also where Vault does not know the role.
         """
         try:
-            return self._log_in("aws", {"role": role, **_signed_identity_request()})
+            return self._log_in("aws", {"role": role, **signed_identity_request()}, seconds=_IAM_READ_SECONDS)
         except InvalidRequest as error:
             raise _misconfigured(error) from error
 
-    def _log_in(self, mount: str, body: Mapping[str, str]) -> Login:
+    def login_client_iam(self, *, role: str, request: Mapping[str, str]) -> Login:
+        """Log a client in by an IAM role that it proves with a signed ``request`` (see `signed_identity_request`).
+
+        :raises Problem: 401 ``invalid_credentials``; 503 ``vault_unavailable``.
+        """
+        try:
+            return self._log_in("aws", {"role": role, **request}, seconds=_IAM_READ_SECONDS)
+        except InvalidRequest as error:
+            if _STS_AWAY.search(str(error)):
+                raise _misconfigured(error) from error
+            _log.info("client's IAM login refused", extra={"role": role, "error": str(error)})
+            detail = "the signed request proves no IAM role of this client, is too old, or is for another region"
+            raise Problem(HTTPStatus.UNAUTHORIZED, "invalid_credentials", detail) from None
+
+    def _log_in(self, mount: str, body: Mapping[str, str], *, seconds: float | None = None) -> Login:
+        seconds = self._read_seconds if seconds is None else seconds
+
         def call() -> Mapping[str, Any]:
             answer: Mapping[str, Any] = self._hvac.adapter.post(
-                f"/v1/auth/{mount}/login", json=dict(body), timeout=(_CONNECT_SECONDS, _LOGIN_READ_SECONDS)
+                f"/v1/auth/{mount}/login", json=dict(body), timeout=(_CONNECT_SECONDS, seconds)
             )
             return answer
 
         try:
-            return _login_of(self._call(call))
+            return _login_of(self._call(call, seconds=seconds))
         except (Forbidden, InvalidPath, UnexpectedError) as error:  # the mount is not there
             raise _misconfigured(error) from error
 
@@ -252,18 +287,36 @@ class VaultClient:
             return None
         return renewed if renewed.lifetime >= self._login.lifetime else None
 
-    def _call(self, call: Callable[[], T]) -> T:
+    def _call(self, call: Callable[[], T], *, seconds: float | None = None) -> T:
         """Retry what an outage may explain; everything else passes."""
-        started = time.monotonic()
-        for attempt in range(1, _ATTEMPTS + 1):
+        if not self._breaker.lets_pass():
+            raise _outage()
+        deadline = Deadline(_CONNECT_SECONDS + (self._read_seconds if seconds is None else seconds))
+        outer = _deadline.set(deadline)
+        try:
+            answer = self._attempts(call, deadline)
+        except (Forbidden, InvalidRequest, InvalidPath, UnexpectedError):
+            self._breaker.answered()
+            raise
+        except (requests.RequestException, VaultError) as error:
+            self._breaker.failed()
+            raise _outage() from error
+        finally:
+            _deadline.reset(outer)
+        self._breaker.answered()
+        return answer
+
+    @staticmethod
+    def _attempts(call: Callable[[], T], deadline: Deadline) -> T:
+        for attempt in itertools.count(1):
             try:
                 return call()
             except (Forbidden, InvalidRequest, InvalidPath, UnexpectedError):
                 raise
-            except (requests.RequestException, VaultError) as error:
+            except (requests.RequestException, VaultError):
                 pause = random.uniform(0.02, 0.1) * 2**attempt  # noqa: S311 - jitter, no secret
-                if attempt == _ATTEMPTS or time.monotonic() + pause - started > _RETRY_WITHIN_SECONDS:
-                    raise _outage() from error
+                if attempt == _ATTEMPTS or deadline.passed() + pause > _RETRY_WITHIN_SECONDS:
+                    raise
                 time.sleep(pause)
         raise AssertionError("the last attempt returns or raises")
 
@@ -275,6 +328,7 @@ def _login_of(answer: Mapping[str, Any]) -> Login:
         lifetime=auth["lease_duration"],
         renewable=auth["renewable"],
         metadata=auth["metadata"] or {},
+        policies=tuple(auth["policies"] or ()),
     )
 
 
@@ -288,8 +342,8 @@ def _misconfigured(error: Exception) -> Problem:
     return unavailable("Vault is not ready for this request; try again", code="vault_unavailable")
 
 
-def _signed_identity_request() -> dict[str, str]:
-    """The fields of a login to Vault's aws mount.
+def signed_identity_request() -> dict[str, str]:
+    """The fields of a login to Vault's aws mount, which prove this process's IAM role for some minutes.
 
     Signed with botocore rather than by hvac's own signer: it follows the session's region and refreshes credentials.
     """

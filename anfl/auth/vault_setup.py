@@ -30,7 +30,7 @@ from hvac.exceptions import InvalidPath, InvalidRequest
 from jwt import PyJWK
 from jwt.algorithms import ECAlgorithm
 
-from anfl.auth.names import CALLER_ROLE, DATA_KEY, JWT_KEY, client_role, server_id
+from anfl.auth.names import CALLER_ROLE, DATA_KEY, JWT_KEY, client_role, granting_policies, server_id
 from anfl.auth.policies import POLICIES_OF, load_policies
 from anfl.auth.principal import Role
 from anfl.auth.table import AuthTable, PublishedKey
@@ -138,10 +138,7 @@ class VaultSetup:
         :param name: unique within the tenant; the subject of its tokens is ``<tenant>.<name>``.
         :raises ValueError: a tenant or roles that no token could carry.
         """
-        if not re.search(TENANT_PATTERN, tenant):
-            raise ValueError(f"tenant {tenant!r}: use up to 63 lower-case letters, digits and hyphens")
-        if not roles:
-            raise ValueError(f"client {name!r}: give it at least one of {', '.join(Role)}")
+        _check_client(name, tenant, roles)
         role = client_role(tenant=tenant, name=name)
         metadata = {"tenant": tenant, "roles": " ".join(sorted(set(roles)))}
 
@@ -164,6 +161,26 @@ class VaultSetup:
             return ClientCredentials(role_id=role_id, secret_id=made["secret_id"])
 
         return self._vault.attempt(ensure)
+
+    def ensure_iam_client(self, name: str, *, tenant: str, roles: Sequence[Role], role_arn: str) -> str:
+        """A client of the API that logs in by an IAM role of its own; the name of its role in Vault's aws mount.
+
+        :raises ValueError: see `ensure_client`.
+        """
+        _check_client(name, tenant, roles)
+        role = client_role(tenant=tenant, name=name)
+        self._vault.attempt(
+            lambda client: client.auth.aws.create_role(
+                role=role,
+                auth_type="iam",
+                bound_iam_principal_arn=[role_arn],
+                resolve_aws_unique_ids=False,
+                policies=granting_policies(tenant=tenant, roles=roles),
+                ttl=_CALLER_TOKEN_SECONDS,
+                max_ttl=_CALLER_TOKEN_SECONDS,
+            )
+        )
+        return role
 
     def remove_client(self, name: str, *, tenant: str) -> None:
         """Take a client's access away; tokens it holds live on until they expire or are revoked."""
@@ -235,6 +252,13 @@ class VaultSetup:
 
     def _kid(self, version: int) -> str:
         return f"{self._region}.{version}"
+
+
+def _check_client(name: str, tenant: str, roles: Sequence[Role]) -> None:
+    if not re.search(TENANT_PATTERN, tenant):
+        raise ValueError(f"tenant {tenant!r}: use up to 63 lower-case letters, digits and hyphens")
+    if not roles:
+        raise ValueError(f"client {name!r}: give it at least one of {', '.join(Role)}")
 
 
 def _unless_there(enable: Any) -> None:  # noqa: ANN401 - any call

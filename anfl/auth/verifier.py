@@ -45,6 +45,20 @@ class Claims(msgspec.Struct, frozen=True, kw_only=True):
     exp: _Moment
     scope: str = ""
     """``roles`` joined by spaces: Vault's jwt mount maps string claims only."""
+    auth_time: _Moment | None = None
+    """Of a refreshed token: when its bearer logged in (OpenID Connect Core section 2)."""
+
+
+def principal_of(claims: Claims) -> Principal:
+    """Whom the claims of a good token speak of."""
+    return Principal(
+        subject=claims.sub,
+        tenant=claims.tenant,
+        roles=frozenset(claims.roles),
+        token_id=claims.jti,
+        expires_at=claims.exp,
+        logged_in_at=claims.iat if claims.auth_time is None else claims.auth_time,
+    )
 
 
 class TokenSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,7 +102,7 @@ class TokenVerifier:
             if principal is None:
                 return None
             self._verified.move_to_end(token)
-        if principal.expires_at <= self._clock() or self._deny_list.contains_cached(principal.token_id) is not False:
+        if principal.expires_at <= self._clock() or self._deny_list.contains_cached(principal) is not False:
             return None
         return principal
 
@@ -97,16 +111,9 @@ class TokenVerifier:
 
         :raises Problem: 401 with a code ``token_*`` for a token that is not good; 503 ``auth_unavailable``.
         """
-        claims = self._decode(token)
-        if self._deny_list.contains(claims.jti):
+        principal = principal_of(self._decode(token))
+        if self._deny_list.contains(principal):
             raise _refused("token_revoked", "the token was revoked; get a new one")
-        principal = Principal(
-            subject=claims.sub,
-            tenant=claims.tenant,
-            roles=frozenset(claims.roles),
-            token_id=claims.jti,
-            expires_at=claims.exp,
-        )
         with self._lock:
             self._verified[token] = principal
             if len(self._verified) > _CACHED_TOKENS:

@@ -18,8 +18,9 @@ from typing import Protocol
 
 from starlette.types import Receive, Scope, Send
 
-from anfl.auth.principal import Principal
-from anfl.auth.rbac import PUBLIC_ROUTES, ROUTES, Action, is_allowed
+from anfl.auth import audit
+from anfl.auth.principal import Principal, Role
+from anfl.auth.rbac import GRANTS, PUBLIC_ROUTES, ROUTES, Action, is_allowed
 from anfl.http.answers import Answer, Response, json_response, problem_response
 from anfl.http.requests import ClientGoneError, Request
 from anfl.http.routing import Router
@@ -41,6 +42,8 @@ _METRICS = ("GET", "/metrics")
 """For the collector beside the service; no balancer and no gateway leads there."""
 _UNMEASURED = frozenset(path for _, path in (_LIVE, _READY, _METRICS))
 """Asked by machines every few seconds: among few requests they would hide that the others fail."""
+_ROUTINE = GRANTS[Role.READER]
+"""What is granted is noted only beyond this."""
 _REQUEST_ID = re.compile(rb"[\w.:/=+-]{1,128}", re.ASCII)
 _log = logging.getLogger(__name__)
 
@@ -202,22 +205,51 @@ class Service:
         if isinstance(endpoint, _Open):
             request.refuse_declared_oversize()
             return await endpoint.run(request)
-        principal = await self._authenticate(request)
-        if not is_allowed(principal, endpoint.action):
-            raise Problem(HTTPStatus.FORBIDDEN, "forbidden", f"None of your roles grants {endpoint.action}.")
+        principal = await self._authorised(request, endpoint.action)
         request.refuse_declared_oversize()
         return await endpoint.run(request, principal)
 
-    async def _authenticate(self, request: Request) -> Principal:
-        scheme, _, token = request.headers.get(b"authorization", b"").decode("latin-1").partition(" ")
-        token = token.strip()
-        if scheme.lower() != "bearer" or not token:
-            detail = "Send 'Authorization: Bearer <token>'; POST /v1/auth/token gives one."
-            raise Problem(HTTPStatus.UNAUTHORIZED, "token_missing", detail)
+    async def _authorised(self, request: Request, action: Action) -> Principal:
+        """Who asks, where its roles grant ``action``; what was decided is noted."""
+        principal = None
+        try:
+            principal = await self._authenticated(request, action)
+            if not is_allowed(principal, action):
+                raise Problem(HTTPStatus.FORBIDDEN, "forbidden", f"None of your roles grants {action}.")
+        except Problem as problem:
+            audit.refused(_asked(request, action), problem, principal)
+            raise
+        if action not in _ROUTINE:
+            audit.authorised(_asked(request, action), principal)
+        return principal
+
+    async def _authenticated(self, request: Request, action: Action) -> Principal:
+        token = _token(request)
         principal = self._verifier.cached(token)
         if principal is None:
             principal = await asyncio.to_thread(self._verifier.verify, token)
+            audit.authenticated(_asked(request, action), principal)
         return principal
+
+
+def _token(request: Request) -> str:
+    """The bearer token.
+
+    :raises Problem: 401 for none, and for several: whoever decided by another one than this service would be deceived.
+    """
+    scheme, _, token = request.headers.get(b"authorization", b"").decode("latin-1").partition(" ")
+    token = token.strip()
+    if scheme.lower() != "bearer" or not token:
+        detail = "Send 'Authorization: Bearer <token>'; POST /v1/auth/token gives one."
+        raise Problem(HTTPStatus.UNAUTHORIZED, "token_missing", detail)
+    given = request.scope["headers"]
+    if len(given) != len(request.headers) and sum(name == b"authorization" for name, _ in given) > 1:
+        raise Problem(HTTPStatus.UNAUTHORIZED, "token_ambiguous", "Send one Authorization header, not several.")
+    return token
+
+
+def _asked(request: Request, action: Action) -> audit.Asked:
+    return audit.Asked(request_id=request.id, method=request.method, path=request.path, action=action)
 
 
 def _other_method(request: Request, served: Mapping[str, object]) -> Response:

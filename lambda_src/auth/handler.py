@@ -1,4 +1,4 @@
-"""``/v1/auth/*`` behind API Gateway (Lambda proxy): tokens, public keys, and who a token's bearer is."""
+"""``/v1/auth/*`` behind API Gateway (Lambda proxy): tokens, public keys, who a token's bearer is, and revocation."""
 
 import base64
 import binascii
@@ -6,12 +6,17 @@ import logging
 from collections.abc import Callable, Mapping
 from functools import cache
 from http import HTTPStatus
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import msgspec
 
 from anfl import environment
-from anfl.auth.issuer import TokenIssuer
+from anfl.auth import audit
+from anfl.auth.grants import MAX_BODY, AppRole, AwsIam, Grant, Refresh, grant_in, revocation_in
+from anfl.auth.issuer import IssuedToken, TokenIssuer
+from anfl.auth.principal import Principal
+from anfl.auth.rbac import action_for
+from anfl.auth.revocation import Revoker
 from anfl.auth.table import AuthTable
 from anfl.auth.vault import IamRole, VaultClient
 from anfl.auth.verifier import TokenSettings, TokenVerifier, bearer_token, verifier_from_settings
@@ -22,9 +27,7 @@ from anfl.telemetry import embedded, logs
 logs.configure()
 _log = logging.getLogger(__name__)
 
-MAX_BODY = 4096
 Event = Mapping[str, Any]
-_Credential = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
 
 
 class Settings(TokenSettings, frozen=True, kw_only=True):
@@ -32,15 +35,8 @@ class Settings(TokenSettings, frozen=True, kw_only=True):
 
     vault_address: str = msgspec.field(name="VAULT_ADDR")
     token_lifetime: int = msgspec.field(name="TOKEN_TTL_SECONDS")
+    session: int = msgspec.field(name="TOKEN_SESSION_SECONDS")
     region: str = msgspec.field(name="AWS_REGION")
-
-
-class TokenRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Body of ``POST /v1/auth/token``."""
-
-    grant: Literal["approle"]
-    role_id: _Credential
-    secret_id: _Credential
 
 
 class Identity(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,15 +55,21 @@ def _settings() -> Settings:
 
 
 @cache
+def _table() -> AuthTable:
+    return AuthTable(name=_settings().auth_table)
+
+
+@cache
 def _issuer() -> TokenIssuer:
     settings = _settings()
     return TokenIssuer(
         VaultClient(address=settings.vault_address, credentials=IamRole(Function.AUTH)),
-        published_keys=AuthTable(name=settings.auth_table).published_keys,
+        published_keys=_table().published_keys,
         region=settings.region,
         issuer=settings.issuer,
         audience=settings.audience,
         lifetime=settings.token_lifetime,
+        session=settings.session,
     )
 
 
@@ -76,14 +78,31 @@ def _verifier() -> TokenVerifier:
     return verifier_from_settings(_settings())
 
 
+@cache
+def _revoker() -> Revoker:
+    return Revoker(_table(), session=_settings().session)
+
+
 def _token(event: Event) -> object:
     try:
-        request = msgspec.json.decode(_body(event), type=TokenRequest)
-    except msgspec.ValidationError as error:
-        raise invalid(f"{error}; send grant (approle), role_id and secret_id") from None
-    except msgspec.DecodeError:
-        raise invalid("the body is not JSON", code="malformed_json") from None
-    return _issuer().exchange_approle(role_id=request.role_id, secret_id=request.secret_id)
+        grant = grant_in(_body(event))
+        issued = _exchange(grant)
+    except Problem as problem:
+        audit.refused(_asked(event), problem)
+        raise
+    audit.issued(issued.principal, grant=str(grant.__struct_config__.tag), request_id=_request_id(event))
+    return issued.answer()
+
+
+def _exchange(grant: Grant) -> IssuedToken:
+    match grant:
+        case AppRole():
+            return _issuer().exchange_approle(role_id=grant.role_id, secret_id=grant.secret_id)
+        case AwsIam():
+            fields = msgspec.structs.asdict(grant)
+            return _issuer().exchange_iam(client=fields.pop("client"), request=fields)
+        case Refresh():
+            return _issuer().refresh(grant.token, _verifier().verify(grant.token))
 
 
 def _jwks(_event: Event) -> object:
@@ -91,8 +110,7 @@ def _jwks(_event: Event) -> object:
 
 
 def _whoami(event: Event) -> object:
-    headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
-    principal = _verifier().verify(bearer_token(headers.get("authorization")))
+    principal = _principal(event)
     return Identity(
         subject=principal.subject,
         tenant=principal.tenant,
@@ -100,6 +118,42 @@ def _whoami(event: Event) -> object:
         token_id=principal.token_id,
         expires_at=principal.expires_at,
     )
+
+
+def _revoke(event: Event) -> object:
+    principal = _principal(event)
+    request = revocation_in(_body(event))
+    try:
+        revocation = _revoker().revoke(principal, request.token_id)
+    except Problem as problem:
+        audit.refused(_asked(event), problem, principal)
+        raise
+    audit.revoked(principal, revocation.token_id, request_id=_request_id(event))
+    return revocation
+
+
+def _principal(event: Event) -> Principal:
+    try:
+        principal = _verifier().verify(bearer_token(_header(event, "authorization")))
+    except Problem as problem:
+        audit.refused(_asked(event), problem)
+        raise
+    audit.authenticated(_asked(event), principal)
+    return principal
+
+
+def _header(event: Event, name: str) -> str | None:
+    given = {key.lower(): value for key, value in (event.get("headers") or {}).items()}
+    return given.get(name)
+
+
+def _request_id(event: Event) -> str:
+    return str((event.get("requestContext") or {}).get("requestId", ""))
+
+
+def _asked(event: Event) -> audit.Asked:
+    method, path = event["httpMethod"], event.get("resource") or event["path"]
+    return audit.Asked(request_id=_request_id(event), method=method, path=path, action=action_for(method, path))
 
 
 def _body(event: Event) -> bytes:
@@ -117,6 +171,7 @@ _ROUTES: Mapping[tuple[str, str], tuple[Callable[[Event], object], str]] = {
     ("POST", "/v1/auth/token"): (_token, "no-store"),
     ("GET", "/v1/auth/jwks.json"): (_jwks, "public, max-age=60"),
     ("GET", "/v1/auth/whoami"): (_whoami, "no-store"),
+    ("POST", "/v1/auth/revoke"): (_revoke, "no-store"),
 }
 """What answers a route, and how long the answer may be kept."""
 
@@ -132,7 +187,8 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
             call.operation = f"{method} {path}"
             answer, caching = route[0](event), route[1]
     except Problem as problem:
-        _log.info("refused", extra={"code": problem.code, "status": problem.status, "path": path})
+        extra = {"code": problem.code, "status": problem.status, "path": path, "request_id": _request_id(event)}
+        _log.info("refused", extra=extra)
         return _response(problem.status, problem.document(), problem.headers() | {"cache-control": "no-store"})
     except Exception:
         _log.exception("unexpected error", extra={"path": path})

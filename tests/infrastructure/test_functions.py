@@ -112,6 +112,7 @@ VARIABLES = {
         "AUTH_TABLE",
         "TOKEN_AUDIENCE",
         "TOKEN_ISSUER",
+        "TOKEN_SESSION_SECONDS",
         "TOKEN_TTL_SECONDS",
         "VAULT_ADDR",
     },
@@ -145,6 +146,7 @@ def test_prods_tokens_live_a_quarter_of_an_hour(prod: Assembly) -> None:
     for stack in prod.regional("service").values():
         variables = function(stack, Function.AUTH)["Environment"]["Variables"]
         assert variables["TOKEN_TTL_SECONDS"] == "900"
+        assert variables["TOKEN_SESSION_SECONDS"] == "28800"
         assert variables["TOKEN_ISSUER"] == "https://api.lib.aeonova.com"
 
 

@@ -38,7 +38,9 @@ ROWS = ApiRoute(
 
 def tokens_kept(time: timedelta) -> Tokens:
     """Tokens about which the authorizer's answer is kept so long."""
-    return Tokens(issuer="https://a.org", audience="a", ttl=timedelta(hours=1), authorizer_cache=time)
+    return Tokens(
+        session=timedelta(hours=8), issuer="https://a.org", audience="a", ttl=timedelta(hours=1), authorizer_cache=time
+    )
 
 
 def api_of(stack: Stack, *routes: ApiRoute, **changes: Any) -> RestApi:

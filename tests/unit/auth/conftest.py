@@ -176,6 +176,7 @@ def settings_environment(vault: RunningVault, auth_role: IamIdentity, monkeypatc
         "TOKEN_ISSUER": ISSUER,
         "TOKEN_AUDIENCE": AUDIENCE,
         "TOKEN_TTL_SECONDS": "900",
+        "TOKEN_SESSION_SECONDS": "3600",
     }
     for name, value in settings.items():
         monkeypatch.setenv(name, value)

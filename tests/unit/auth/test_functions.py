@@ -12,15 +12,21 @@ from types import ModuleType
 from typing import Any
 
 import jwt
+import msgspec
 import pytest
+import requests
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from requests.adapters import HTTPAdapter
 
+from anfl.auth.keys import DenyList
 from anfl.auth.principal import Principal, Role
 from anfl.auth.rbac import ROUTES, is_allowed
 from anfl.auth.table import AuthTable
+from anfl.auth.vault import signed_identity_request
 from anfl.auth.vault_setup import ClientCredentials, VaultSetup
-from tests.unit.auth.conftest import AUDIENCE, ISSUER, REGION, RunningVault
+from anfl.auth.verifier import Claims, principal_of
+from tests.unit.auth.conftest import AUDIENCE, ISSUER, REGION, IamIdentity, RunningVault
 
 METHOD_ARN = "arn:aws:execute-api:us-west-1:123456789012:abcdef1234/live/GET/v1/collections"
 Handler = Callable[[dict[str, Any], object], dict[str, Any]]
@@ -138,7 +144,7 @@ def test_body_may_come_base64_encoded(ready: VaultSetup, auth: Handler) -> None:
         ('{"grant": "approle", "role_id": "", "secret_id": "s"}', 400, "invalid_request"),
         ('{"grant": "approle", "role_id": "r", "secret_id": "s", "tenant": "other"}', 400, "invalid_request"),
         ("[" * 3000, 400, "invalid_request"),
-        ("x" * 4097, 413, "too_large"),
+        ("x" * (16 * 1024 + 1), 413, "too_large"),
     ],
 )
 def test_token_requests_that_are_refused(auth: Handler, raw: str, status: int, code: str) -> None:
@@ -263,7 +269,7 @@ def test_vault_that_is_not_set_up_is_an_outage(
 def test_revoked_token_is_unauthorized(ready: VaultSetup, auth: Handler, authorizer: Handler, table: AuthTable) -> None:
     token = issue(auth, ready.ensure_client("client", tenant="demo", roles=[Role.ADMIN]))
     claims = jwt.decode(token, options={"verify_signature": False})
-    table.revoke(claims["jti"], expires_at=claims["exp"])
+    table.revoke(f"demo/{claims['jti']}", expires_at=claims["exp"])
 
     with pytest.raises(Exception, match=r"\AUnauthorized\Z"):
         authorise(authorizer, token)
@@ -297,3 +303,206 @@ def test_both_functions_measure_what_came_of_a_call(
         ("authorizer", "authorize", "refused"),
     ]
     assert token not in json.dumps(lines)
+
+
+def revoke(auth: Handler, token: str, body: object = None) -> dict[str, Any]:
+    return auth(event("POST", "/v1/auth/revoke", body=body, token=token), None)
+
+
+def whoami(auth: Handler, token: str) -> dict[str, Any]:
+    return answered(auth(event("GET", "/v1/auth/whoami", token=token), None), 200)
+
+
+def restarted(table: AuthTable, token: str) -> bool:
+    """Whether a process that starts now, with no list in its memory, takes the token for revoked."""
+    payload = jwt.decode(token, options={"verify_signature": False})
+    bearer = msgspec.convert(payload, Claims)
+    return DenyList(table.revoked).contains(principal_of(bearer))
+
+
+def test_a_bearer_revokes_its_own_token_and_may_do_so_again(ready: VaultSetup, auth: Handler, table: AuthTable) -> None:
+    client = ready.ensure_client("reader", tenant="demo", roles=[Role.READER])
+    token, other = issue(auth, client), issue(auth, client)
+
+    bodies: list[dict[str, str] | None] = [None, {}]
+    for body in bodies:
+        answer = answered(revoke(auth, token, body), 200)
+        assert answer == {"token_id": whoami(auth, token)["token_id"], "refused_within": 15}
+
+    assert restarted(table, token)
+    assert not restarted(table, other)
+
+
+@pytest.mark.parametrize("role", [Role.OPERATOR, Role.ADMIN])
+def test_who_operates_a_tenant_revokes_anybodys_token_of_it(
+    ready: VaultSetup, auth: Handler, table: AuthTable, role: Role
+) -> None:
+    boss = issue(auth, ready.ensure_client("boss", tenant="demo", roles=[role]))
+    stolen = issue(auth, ready.ensure_client("reader", tenant="demo", roles=[Role.READER]))
+
+    answered(revoke(auth, boss, {"token_id": whoami(auth, stolen)["token_id"]}), 200)
+
+    assert restarted(table, stolen)
+    assert not restarted(table, boss)
+
+
+def test_another_tenants_token_cannot_be_revoked_and_nothing_tells_whether_there_is_one(
+    ready: VaultSetup, auth: Handler, table: AuthTable
+) -> None:
+    boss = issue(auth, ready.ensure_client("boss", tenant="demo", roles=[Role.ADMIN]))
+    foreign = issue(auth, ready.ensure_client("reader", tenant="other", roles=[Role.READER]))
+    token_id = whoami(auth, foreign)["token_id"]
+
+    there = answered(revoke(auth, boss, {"token_id": token_id}), 200)
+    nowhere = answered(revoke(auth, boss, {"token_id": "no-such-token"}), 200)
+
+    assert there | {"token_id": ""} == nowhere | {"token_id": ""}
+    assert not restarted(table, foreign)
+    for sly in (f"other/{token_id}", f"../other/{token_id}"):
+        answered(revoke(auth, boss, {"token_id": sly}), 200)
+    assert not restarted(table, foreign)
+
+
+def test_others_tokens_take_the_role(ready: VaultSetup, auth: Handler, table: AuthTable) -> None:
+    victim = issue(auth, ready.ensure_client("victim", tenant="demo", roles=[Role.READER]))
+    for role in set(Role) - {Role.OPERATOR, Role.ADMIN}:
+        token = issue(auth, ready.ensure_client("client", tenant="demo", roles=[role]))
+        response = revoke(auth, token, {"token_id": whoami(auth, victim)["token_id"]})
+        assert answered(response, 403)["code"] == "forbidden"
+    assert not restarted(table, victim)
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        ("[]", "invalid_request"),
+        ('{"token_id": ""}', "invalid_request"),
+        ('{"jti": "x"}', "invalid_request"),
+        ("{", "malformed_json"),
+    ],
+)
+def test_revocations_that_make_no_sense(ready: VaultSetup, auth: Handler, body: str, code: str) -> None:
+    token = issue(auth, ready.ensure_client("reader", tenant="demo", roles=[Role.READER]))
+
+    response = auth(event("POST", "/v1/auth/revoke", raw=body, token=token), None)
+
+    assert answered(response, 400)["code"] == code
+
+
+def test_a_stranger_revokes_nothing(auth: Handler) -> None:
+    assert (
+        answered(auth(event("POST", "/v1/auth/revoke", body={"token_id": "x"}), None), 401)["code"] == "token_missing"
+    )
+
+
+def refresh(auth: Handler, token: str) -> dict[str, Any]:
+    return auth(event("POST", "/v1/auth/token", body={"grant": "refresh", "token": token}), None)
+
+
+def test_a_refreshed_token_is_the_same_bearers_and_is_revoked_with_its_login(
+    ready: VaultSetup, auth: Handler, authorizer: Handler, table: AuthTable
+) -> None:
+    first = issue(auth, ready.ensure_client("client", tenant="demo", roles=[Role.WRITER, Role.REGISTRAR]))
+    second = answered(refresh(auth, first), 200)["access_token"]
+    third = answered(refresh(auth, second), 200)["access_token"]
+
+    before, after = (whoami(auth, token) for token in (first, third))
+    assert {name: before[name] for name in ("subject", "tenant", "roles")} == {
+        name: after[name] for name in ("subject", "tenant", "roles")
+    }
+    assert len({whoami(auth, token)["token_id"] for token in (first, second, third)}) == 3
+    assert authorise(authorizer, third)["principalId"] == "demo.client"
+
+    answered(revoke(auth, second), 200)
+
+    assert [restarted(table, token) for token in (first, second, third)] == [True] * 3
+
+
+def test_a_login_ends_however_often_it_is_refreshed(
+    ready: VaultSetup, auth: Handler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = ready.ensure_client("client", tenant="demo", roles=[Role.READER])
+    token = issue(auth, client)
+    monkeypatch.setenv("TOKEN_SESSION_SECONDS", "60")
+    strict: Handler = _load("auth").handler
+
+    shorter = answered(refresh(strict, token), 200)
+
+    assert 0 < shorter["expires_in"] <= 60
+    begun = jwt.decode(token, options={"verify_signature": False})["auth_time"]
+    assert jwt.decode(shorter["access_token"], options={"verify_signature": False})["exp"] == begun + 60
+    monkeypatch.setenv("TOKEN_SESSION_SECONDS", "0")
+    over: Handler = _load("auth").handler
+    assert answered(refresh(over, token), 401)["code"] == "login_ended"
+
+
+def test_what_is_no_good_token_is_not_refreshed(ready: VaultSetup, auth: Handler, vault: RunningVault) -> None:
+    token = issue(auth, ready.ensure_client("client", tenant="demo", roles=[Role.READER]))
+    assert answered(refresh(auth, "a.b.c"), 401)["code"] == "token_malformed"
+    vault.client().attempt(lambda client: client.adapter.delete("/v1/auth/jwt/role/anfl"))
+    assert answered(refresh(auth, token), 503)["code"] == "vault_unavailable"
+
+
+def iam_request(name: str, **changes: str) -> dict[str, Any]:
+    body = {"grant": "aws_iam", "client": name, **signed_identity_request()}
+    return event("POST", "/v1/auth/token", body=body | changes)
+
+
+def test_an_iam_role_is_exchanged_for_its_clients_token(
+    ready: VaultSetup, auth: Handler, authorizer: Handler, auth_role: IamIdentity
+) -> None:
+    client = ready.ensure_iam_client("ci", tenant="demo", roles=[Role.WRITER, Role.READER], role_arn=auth_role.arn)
+
+    token = answered(auth(iam_request(client), None), 200)["access_token"]
+
+    identity = whoami(auth, token)
+    assert (identity["subject"], identity["tenant"], identity["roles"]) == ("demo.ci", "demo", ["reader", "writer"])
+    assert authorise(authorizer, token)["principalId"] == "demo.ci"
+
+
+def test_an_iam_role_is_nobody_elses_client(
+    ready: VaultSetup, auth: Handler, iam_role: Callable[[str], IamIdentity]
+) -> None:
+    stranger = iam_role("anfl-test-stranger")
+    client = ready.ensure_iam_client("ci", tenant="demo", roles=[Role.ADMIN], role_arn=stranger.arn)
+    code = "invalid_credentials"
+    assert answered(auth(iam_request(client), None), 401)["code"] == code
+    assert answered(auth(iam_request("demo.absent"), None), 401)["code"] == code
+    for changes in (
+        {"iam_request_url": base64.b64encode(b"https://evil.example.test/").decode()},
+        {"iam_request_headers": base64.b64encode(b"{}").decode()},
+        {"iam_request_headers": "%%%"},
+        {"iam_request_body": base64.b64encode(b"Action=DeleteUser&Version=2011-06-15").decode()},
+    ):
+        assert answered(auth(iam_request(client, **changes), None), 401)["code"] == code
+
+
+@pytest.mark.parametrize("client", ["auth", "vector-store", "demo", "Demo.ci", "demo.ci/../auth", "demo.ci\n", ".ci"])
+@pytest.mark.usefixtures("ready")
+def test_roles_of_functions_are_no_clients(auth: Handler, client: str) -> None:
+    """The function's own role may log in to Vault, and gets no token for it."""
+    assert answered(auth(iam_request(client), None), 400)["code"] == "invalid_request"
+
+
+def test_an_outage_of_vault_is_told_without_asking_it_each_time_and_ends_by_itself(
+    ready: VaultSetup, auth: Handler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = ready.ensure_client("reader", tenant="demo", roles=[Role.READER])
+    issue(auth, client)
+    sent: list[object] = []
+
+    def failing(_adapter: HTTPAdapter, request: Any, **_options: Any) -> Any:
+        sent.append(request)
+        raise requests.ConnectionError("nobody there")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(HTTPAdapter, "send", failing)
+        assert answered(auth(token_request(client), None), 503)["code"] == "vault_unavailable"
+        asked = len(sent)
+        for _ in range(50):
+            assert answered(auth(token_request(client), None), 503)["code"] == "vault_unavailable"
+        assert len(sent) <= asked + 3
+    deadline = time.monotonic() + 20
+    while auth(token_request(client), None)["statusCode"] != 200:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)

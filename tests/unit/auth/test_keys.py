@@ -8,12 +8,17 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 
 from anfl.auth.keys import DenyList, KeySet
+from anfl.auth.principal import Principal
 from anfl.auth.table import AuthTable, PublishedKey
 from anfl.problems import Problem
 from tests.unit.auth.tokens import KID, new_key, published
 
 KEY = new_key()
 T = TypeVar("T")
+
+
+def bearer(token_id: str, *, tenant: str = "demo") -> Principal:
+    return Principal(subject="s", tenant=tenant, roles=frozenset(), token_id=token_id, expires_at=2**33)
 
 
 class Source:
@@ -137,7 +142,7 @@ def test_nobody_waits_for_a_slow_table_who_has_an_older_answer(source: Source, k
 
 def test_cold_and_failing_is_an_outage_that_ends(source: Source, keys: KeySet, deny_list: DenyList) -> None:
     source.failing = True
-    for look_up in (lambda: keys.find(KID), lambda: deny_list.contains("t")):
+    for look_up in (lambda: keys.find(KID), lambda: deny_list.contains(bearer("t"))):
         with pytest.raises(Problem) as caught:
             look_up()
         assert (caught.value.status, caught.value.code) == (503, "auth_unavailable")
@@ -145,7 +150,7 @@ def test_cold_and_failing_is_an_outage_that_ends(source: Source, keys: KeySet, d
     source.failing = False
     source.now += 1
     assert keys.find(KID) is not None
-    assert deny_list.contains("t") is False
+    assert deny_list.contains(bearer("t")) is False
 
 
 def test_one_unusable_key_does_not_take_the_others(source: Source, keys: KeySet) -> None:
@@ -157,17 +162,25 @@ def test_one_unusable_key_does_not_take_the_others(source: Source, keys: KeySet)
 
 
 def test_stale_deny_list_bridges_an_outage_for_a_bounded_time(source: Source, deny_list: DenyList) -> None:
-    source.revoked = frozenset({"bad"})
-    assert deny_list.contains("bad")
+    source.revoked = frozenset({"demo/bad"})
+    assert deny_list.contains(bearer("bad"))
     source.failing = True
 
     source.now += 3599
-    assert deny_list.contains("bad")
-    assert not deny_list.contains("good")
-    assert deny_list.contains_cached("good") is None
+    assert deny_list.contains(bearer("bad"))
+    assert not deny_list.contains(bearer("good"))
+    assert deny_list.contains_cached(bearer("good")) is None
     source.now += 2
     with pytest.raises(Problem, match="auth_unavailable"):
-        deny_list.contains("good")
+        deny_list.contains(bearer("good"))
+
+
+def test_a_login_is_denied_with_all_its_tokens_and_in_its_own_tenant_alone(source: Source, deny_list: DenyList) -> None:
+    source.revoked = frozenset({"demo/login"})
+    assert deny_list.contains(bearer("login"))
+    assert deny_list.contains(bearer("login.5f0c"))
+    assert not deny_list.contains(bearer("login", tenant="other"))
+    assert not deny_list.contains(bearer("login2"))
 
 
 def test_table_keeps_keys_and_revocations(table: AuthTable) -> None:
@@ -181,6 +194,7 @@ def test_table_keeps_keys_and_revocations(table: AuthTable) -> None:
     table.withdraw(KID)
     assert table.published_keys() == (second,)
 
-    table.revoke("long-expired", expires_at=1)
-    table.revoke("revoked", expires_at=2**33)
-    assert table.revoked() == {"revoked"}
+    table.revoke("demo/long-expired", expires_at=1)
+    for _ in range(2):
+        table.revoke("demo/revoked", expires_at=2**33)
+    assert table.revoked() == {"demo/revoked"}

@@ -310,6 +310,7 @@ def test_rotation_signs_with_the_new_version_only_when_everybody_knows_it(
             issuer=ISSUER,
             audience=AUDIENCE,
             lifetime=900,
+            session=3600,
             clock=lambda: time.time() + offset,
         )
         token = issuer.exchange_approle(role_id=credentials.role_id, secret_id=credentials.secret_id).access_token

@@ -236,7 +236,7 @@ class TestCache:
         )
         token = signed(KEY)
         by.verify(token)
-        revoked = frozenset({"token-1"})
+        revoked = frozenset({"demo/token-1"})
         assert by.cached(token) is not None
 
         ticks += 15.1

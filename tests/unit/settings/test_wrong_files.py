@@ -92,6 +92,13 @@ ARCHITECTURE = "architecture.yaml"
             id="time-out beyond Lambda",
         ),
         pytest.param(
+            "environments/prod.yaml",
+            "session: 8h",
+            "session: 5m",
+            "prod.yaml: deployment.tokens.session: 0:05:00 is not allowed: at least ttl, 0:15:00",
+            id="a login shorter than its token",
+        ),
+        pytest.param(
             ARCHITECTURE,
             "90 days}",
             "30 days}",

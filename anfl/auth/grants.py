@@ -1,0 +1,72 @@
+"""What clients send to ``/v1/auth/token`` and ``/v1/auth/revoke``."""
+
+from typing import Annotated, TypeVar
+
+import msgspec
+
+from anfl.auth.verifier import MAX_TOKEN_BYTES, TENANT_PATTERN
+from anfl.problems import invalid
+
+T = TypeVar("T")
+
+MAX_BODY = 16 * 1024
+"""A signed request carries a session token of AWS, whose size has no stated limit."""
+_Credential = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
+_Signed = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_BODY)]
+_CLIENT = TENANT_PATTERN.removesuffix(r"\Z") + r"\.[\w.-]+\Z"
+
+
+class _Grant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="grant"):
+    """Body of ``POST /v1/auth/token``."""
+
+
+class AppRole(_Grant, frozen=True, kw_only=True, tag="approle"):
+    """The credentials of an AppRole of Vault."""
+
+    role_id: _Credential
+    secret_id: _Credential
+
+
+class AwsIam(_Grant, frozen=True, kw_only=True, tag="aws_iam"):
+    """A signed GetCallerIdentity request, in the fields of Vault's aws method, for the client ``<tenant>.<name>``."""
+
+    client: Annotated[str, msgspec.Meta(pattern=_CLIENT, max_length=256)]
+    iam_http_request_method: _Credential
+    iam_request_url: _Signed
+    iam_request_body: _Signed
+    iam_request_headers: _Signed
+
+
+class Refresh(_Grant, frozen=True, kw_only=True, tag="refresh"):
+    """A token that is still good."""
+
+    token: Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_TOKEN_BYTES)]
+
+
+Grant = AppRole | AwsIam | Refresh
+
+
+class RevokeRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Body of ``POST /v1/auth/revoke``; without an id, or without a body, it is about the caller's own token."""
+
+    token_id: Annotated[str, msgspec.Meta(min_length=1, max_length=128)] | None = None
+
+
+def grant_in(body: bytes) -> Grant:
+    """:raises Problem: 400 ``malformed_json``, ``invalid_request``."""
+    return _decoded(body, Grant, "send grant (approle, aws_iam or refresh) and what belongs to it")
+
+
+def revocation_in(body: bytes) -> RevokeRequest:
+    """:raises Problem: 400 ``malformed_json``, ``invalid_request``."""
+    return _decoded(body, RevokeRequest, "send token_id, or nothing for your own token") if body else RevokeRequest()
+
+
+def _decoded(body: bytes, kind: type[T] | object, advice: str) -> T:
+    try:
+        decoded: T = msgspec.json.decode(body, type=kind)
+    except msgspec.ValidationError as error:
+        raise invalid(f"{error}; {advice}") from None
+    except msgspec.DecodeError:
+        raise invalid("the body is not JSON", code="malformed_json") from None
+    return decoded

@@ -1,0 +1,62 @@
+"""Takes tokens back before they expire."""
+
+import time
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Protocol
+
+import msgspec
+from botocore.exceptions import BotoCoreError, ClientError
+
+from anfl.auth.keys import REVOCATION_LAG_SECONDS
+from anfl.auth.principal import Principal, deny_entry, login_of
+from anfl.auth.rbac import Action, is_allowed
+from anfl.problems import Problem, unavailable
+
+
+class Denials(Protocol):
+    """Where the deny-list stands (see `anfl.auth.table.AuthTable`)."""
+
+    def revoke(self, entry: str, *, expires_at: int) -> None: ...
+
+
+class Revocation(msgspec.Struct, frozen=True, kw_only=True):
+    """Answer of ``POST /v1/auth/revoke``."""
+
+    token_id: str
+    refused_within: int = int(REVOCATION_LAG_SECONDS)
+    """Seconds, after which nobody takes the token any more."""
+
+
+class Revoker:
+    """Puts logins on the deny-list."""
+
+    def __init__(self, denials: Denials, *, session: int, clock: Callable[[], float] = time.time) -> None:
+        """:param session: seconds after a login at which all its tokens have expired."""
+        self._denials = denials
+        self._session = session
+        self._clock = clock
+
+    def revoke(self, by: Principal, token_id: str | None) -> Revocation:
+        """Revoke a token of the caller's tenant, and every other one of the same login.
+
+        Nobody is told whether there is such a token: another tenant's is never met, an unknown one makes no difference.
+
+        :param token_id: None for the caller's own.
+        :raises Problem: 403 for another's without the role; 503 where it could not be noted.
+        """
+        token_id = token_id or by.token_id
+        own = login_of(token_id) == login_of(by.token_id)
+        if not own and not is_allowed(by, Action.TOKENS_REVOKE):
+            detail = f"None of your roles grants {Action.TOKENS_REVOKE}, which another's token takes."
+            raise Problem(HTTPStatus.FORBIDDEN, "forbidden", detail)
+        begun = by.logged_in_at if own else self._clock()
+        try:
+            self._denials.revoke(
+                deny_entry(tenant=by.tenant, token_id=token_id),
+                expires_at=max(int(begun) + self._session, by.expires_at if own else 0),
+            )
+        except (BotoCoreError, ClientError) as error:
+            detail = "the token could not be revoked; try again"
+            raise unavailable(detail, code="auth_unavailable") from error
+        return Revocation(token_id=token_id)
