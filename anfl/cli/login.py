@@ -1,4 +1,4 @@
-"""``anfl login``: exchange a Vault credential for a token and keep it."""
+"""``anfl login`` and ``anfl auth``: exchange a Vault credential for a token and keep it, or take it back."""
 
 from typing import Annotated
 
@@ -7,7 +7,7 @@ import typer
 from anfl.cli.errors import CliError, ExitCode
 from anfl.cli.options import Endpoint, Json, Role, Token
 from anfl.cli.output import console, print_json
-from anfl.cli.target import resolve, save_token
+from anfl.cli.target import forget_token, resolve, save_token
 from anfl.client import Client
 
 
@@ -37,6 +37,9 @@ def login(
         console.print(f"Logged in to {target.endpoint} for {answer['expires_in']} s (token in {place}).")
 
 
+auth = typer.Typer(no_args_is_help=True, help="Tokens: whose they are, longer ones, and taking them back.")
+
+
 def whoami(endpoint: Endpoint = None, token: Token = None, role: Role = None, as_json: Json = False) -> None:
     """Who the current token says you are."""
     with resolve(endpoint, token, role=role).connect() as client:
@@ -45,3 +48,43 @@ def whoami(endpoint: Endpoint = None, token: Token = None, role: Role = None, as
         print_json(answer)
     else:
         console.print(f"{answer['subject']} of tenant {answer['tenant']}: {', '.join(answer['roles'])}")
+
+
+@auth.command()
+def refresh(endpoint: Endpoint = None, token: Token = None, role: Role = None, as_json: Json = False) -> None:
+    """Exchange the current token for one that lives longer, and keep that; a login as a whole has an end."""
+    target = resolve(endpoint, token, role=role)
+    body = {"grant": "refresh", "token": target.token or ""}
+    with Client(target.endpoint) as client:
+        answer = client.json("POST", "/v1/auth/token", body=body)
+    place = save_token(target, answer["access_token"], lifetime=answer["expires_in"])
+    if as_json:
+        print_json({"endpoint": target.endpoint, "expires_in": answer["expires_in"], "saved_in": str(place)})
+    else:
+        console.print(f"Logged in to {target.endpoint} for {answer['expires_in']} s (token in {place}).")
+
+
+@auth.command()
+def revoke(
+    token_id: Annotated[
+        str | None, typer.Argument(help="Id of another's token, as whoami or the audit log tells it. Default: yours.")
+    ] = None,
+    endpoint: Endpoint = None,
+    token: Token = None,
+    role: Role = None,
+    as_json: Json = False,
+) -> None:
+    """Take a token back, and every other one of the same login; again is the same as once."""
+    target = resolve(endpoint, token, role=role)
+    with target.connect() as client:
+        answer = client.json("POST", "/v1/auth/revoke", body={} if token_id is None else {"token_id": token_id})
+    if token_id is None:
+        forget_token(target)
+    if as_json:
+        print_json(answer)
+    else:
+        console.print(f"{answer['token_id']} is revoked; nobody takes it any more in {answer['refused_within']} s.")
+
+
+auth.command("login")(login)
+auth.command("whoami")(whoami)

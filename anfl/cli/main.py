@@ -13,7 +13,7 @@ from anfl.cli import collections, imports, local_commands, models, operations, o
 from anfl.cli.errors import TOLD, ExitCode, as_document, exit_code_of
 from anfl.cli.exporting import export
 from anfl.cli.invoke import invoke
-from anfl.cli.login import login, whoami
+from anfl.cli.login import auth, login, whoami
 from anfl.cli.output import console, errors, print_json
 from anfl.cli.target import TOKEN_VARIABLE, local_state
 from anfl.client import ApiError, UnreachableError
@@ -29,6 +29,7 @@ app.add_typer(collections.app, name="collections")
 app.add_typer(vectors.app, name="vectors")
 app.add_typer(imports.app, name="imports")
 app.add_typer(models.app, name="models")
+app.add_typer(auth, name="auth")
 app.command("import")(imports.import_files)
 app.command()(export)
 app.command()(login)

@@ -88,9 +88,23 @@ def save_token(target: Target, token: str, *, lifetime: float) -> Path:
     :param lifetime: how long the token is good, in seconds.
     :raises CliError: the file cannot be written, or is damaged.
     """
-    path = credentials_file()
     found = SavedToken(token=token, expires_at=time.time() + lifetime, run=target.run)
-    content = msgspec.json.encode(saved_tokens() | {target.endpoint: found})
+    return _keep(saved_tokens() | {target.endpoint: found})
+
+
+def forget_token(target: Target) -> None:
+    """Drop the kept token where it is the target's.
+
+    :raises CliError: the file cannot be written, or is damaged.
+    """
+    kept = saved_tokens()
+    found = kept.get(target.endpoint)
+    if found is not None and found.token == target.token:
+        _keep({endpoint: saved for endpoint, saved in kept.items() if endpoint != target.endpoint})
+
+
+def _keep(tokens: dict[str, SavedToken]) -> Path:
+    path, content = credentials_file(), msgspec.json.encode(tokens)
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         draft = path.with_suffix(".new")

@@ -1,6 +1,7 @@
 """A development Vault and an auth table, both real servers on loopback, brought up by the real set-up."""
 
 import json
+import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from anfl.auth.vault_setup import VaultSetup
 from anfl.resources import PARTITION_KEY, SORT_KEY, Function
 from local.vault.build import build_open
 from local.vault.http import serve
+from tests.unit.auth.functions import Handler, load
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -180,3 +182,27 @@ def settings_environment(vault: RunningVault, auth_role: IamIdentity, monkeypatc
     }
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
+
+
+@pytest.fixture
+def auth(settings_environment: None) -> Handler:  # noqa: ARG001
+    """The function `auth`."""
+    handler: Handler = load("auth").handler
+    return handler
+
+
+@pytest.fixture
+def authorizer(settings_environment: None) -> Handler:  # noqa: ARG001
+    """The function `authorizer`."""
+    handler: Handler = load("authorizer").handler
+    return handler
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> Iterator[None]:
+    """The handlers configure logging when imported; put it back for the other tests."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)

@@ -1,14 +1,10 @@
 """The functions `auth` and `authorizer`, as API Gateway invokes them, against a running Vault and table."""
 
 import base64
-import importlib.util
 import json
-import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from fnmatch import fnmatchcase
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import jwt
@@ -27,70 +23,7 @@ from anfl.auth.vault import signed_identity_request
 from anfl.auth.vault_setup import ClientCredentials, VaultSetup
 from anfl.auth.verifier import Claims, principal_of
 from tests.unit.auth.conftest import AUDIENCE, ISSUER, REGION, IamIdentity, RunningVault
-
-METHOD_ARN = "arn:aws:execute-api:us-west-1:123456789012:abcdef1234/live/GET/v1/collections"
-Handler = Callable[[dict[str, Any], object], dict[str, Any]]
-
-
-def _load(function: str) -> ModuleType:
-    path = Path(__file__).parents[3] / "lambda_src" / function / "handler.py"
-    spec = importlib.util.spec_from_file_location(f"handler_of_{function}", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture
-def auth(settings_environment: None) -> Handler:  # noqa: ARG001
-    handler: Handler = _load("auth").handler
-    return handler
-
-
-@pytest.fixture
-def authorizer(settings_environment: None) -> Handler:  # noqa: ARG001
-    handler: Handler = _load("authorizer").handler
-    return handler
-
-
-@pytest.fixture(autouse=True)
-def quiet() -> Iterator[None]:
-    """The handlers configure logging when imported; put it back for the other tests."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
-
-
-def event(
-    method: str, path: str, *, body: object = None, raw: str | None = None, token: str | None = None
-) -> dict[str, Any]:
-    return {
-        "resource": path,
-        "path": path,
-        "httpMethod": method,
-        "headers": {"Authorization": f"Bearer {token}"} if token else None,
-        "body": raw if raw is not None else json.dumps(body) if body is not None else None,
-        "isBase64Encoded": False,
-    }
-
-
-def token_request(client: ClientCredentials, **changes: object) -> dict[str, Any]:
-    body = {"grant": "approle", "role_id": client.role_id, "secret_id": client.secret_id}
-    return event("POST", "/v1/auth/token", body=body | changes)
-
-
-def answered(response: dict[str, Any], status: int) -> dict[str, Any]:
-    assert response["statusCode"] == status, response["body"]
-    document: dict[str, Any] = json.loads(response["body"])
-    return document
-
-
-def issue(auth: Handler, client: ClientCredentials) -> str:
-    token: str = answered(auth(token_request(client), None), 200)["access_token"]
-    return token
+from tests.unit.auth.functions import METHOD_ARN, Handler, answered, authorise, event, issue, load, token_request
 
 
 def test_exchange_gives_a_short_token_that_the_published_keys_verify(ready: VaultSetup, auth: Handler) -> None:
@@ -204,10 +137,6 @@ def test_whoami_without_token_and_unknown_route(auth: Handler) -> None:
     assert answered(auth(event("GET", "/v1/auth/whoami"), None), 401)["code"] == "token_missing"
     assert answered(auth(event("GET", "/v1/auth/whoami", token="a.b.c"), None), 401)["code"] == "token_malformed"
     assert answered(auth(event("DELETE", "/v1/auth/token"), None), 404)["code"] == "no_such_route"
-
-
-def authorise(authorizer: Handler, token: str) -> dict[str, Any]:
-    return authorizer({"type": "TOKEN", "authorizationToken": f"Bearer {token}", "methodArn": METHOD_ARN}, None)
 
 
 def test_policy_allows_exactly_the_routes_of_the_role(ready: VaultSetup, auth: Handler, authorizer: Handler) -> None:
@@ -424,7 +353,7 @@ def test_a_login_ends_however_often_it_is_refreshed(
     client = ready.ensure_client("client", tenant="demo", roles=[Role.READER])
     token = issue(auth, client)
     monkeypatch.setenv("TOKEN_SESSION_SECONDS", "60")
-    strict: Handler = _load("auth").handler
+    strict: Handler = load("auth").handler
 
     shorter = answered(refresh(strict, token), 200)
 
@@ -432,7 +361,7 @@ def test_a_login_ends_however_often_it_is_refreshed(
     begun = jwt.decode(token, options={"verify_signature": False})["auth_time"]
     assert jwt.decode(shorter["access_token"], options={"verify_signature": False})["exp"] == begun + 60
     monkeypatch.setenv("TOKEN_SESSION_SECONDS", "0")
-    over: Handler = _load("auth").handler
+    over: Handler = load("auth").handler
     assert answered(refresh(over, token), 401)["code"] == "login_ended"
 
 
