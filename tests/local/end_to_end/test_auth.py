@@ -1,0 +1,234 @@
+"""Who may do what through gateway and services: the table and nothing else, whatever is tried, and until revoked."""
+
+import contextlib
+import json
+import os
+import random
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import pytest
+
+from anfl.auth.keys import REVOCATION_LAG_SECONDS
+from anfl.auth.principal import Role
+from anfl.auth.rbac import GRANTS, ROUTES, Route
+from local import sample
+from tests.fuzz.judge import fuzz
+from tests.local.end_to_end import test_registry
+from tests.local.end_to_end.running import Run, cli
+from tests.local.end_to_end.test_rights import eventually
+from tests.local.end_to_end.walk import Names, send
+
+SEED = int(os.environ.get("SEED") or random.randrange(2**32))
+FUZZED = 250
+"""Requests for each server; `make fuzz` sends more."""
+_ABSENT = Names(collection="nowhere-to-be-found", model="nowhere-to-be-found", path="nowhere/a", other="nowhere")
+
+
+def token_of(run: Run, role: str) -> str:
+    """A new token, of a login of its own."""
+    with run.client() as client:
+        answer = client.post("/v1/auth/token", json={"grant": "approle", **run.document["clients"][role]})
+    assert answer.status_code == 200, answer.text
+    token: str = answer.json()["access_token"]
+    return token
+
+
+def doors(run: Run) -> dict[str, str]:
+    """The ways in: the gateway, and each service as the accelerator's balancer reaches it."""
+    return {"gateway": run.document["api"], **run.document["services"]}
+
+
+def bearer(base: str, token: str) -> httpx.Client:
+    return httpx.Client(base_url=base, headers={"authorization": f"Bearer {token}"}, timeout=40, trust_env=False)
+
+
+def served_by(door: str, route: Route) -> bool:
+    if route.path.startswith("/v1/auth/"):
+        return door == "gateway"
+    vectors = route.path.startswith(("/v1/collections", "/v1/aliases", "/v1/imports"))
+    return door == "gateway" or (door == "vector-store") is vectors
+
+
+@dataclass(frozen=True, kw_only=True)
+class Revoked:
+    """A token that was good everywhere, and when it was revoked."""
+
+    token: str
+    by_operator: str
+    """Another one, of somebody else."""
+    since: float
+
+    def statuses(self, run: Run) -> set[int]:
+        """What every way in says to both."""
+        found = set()
+        for token in (self.token, self.by_operator):
+            for door, base in doors(run).items():
+                path = (
+                    f"{test_registry.API}/registered-models/search" if door == "model-registry" else "/v1/collections"
+                )
+                with bearer(base, token) as client:
+                    found.add(client.get(path).status_code)
+        return found
+
+
+@pytest.fixture(scope="module", autouse=True)
+def revoked(run: Run) -> Revoked:
+    """Revoked before the others here begin, so that nobody waits for it."""
+    own, stolen = token_of(run, "reader"), token_of(run, "writer")
+    before = Revoked(token=own, by_operator=stolen, since=0)
+    assert before.statuses(run) == {200}
+    with run.client("writer") as writer:
+        assert writer.get("/v1/auth/whoami").status_code == 200
+    with bearer(run.document["api"], stolen) as client:
+        token_id = client.get("/v1/auth/whoami").json()["token_id"]
+    since = time.monotonic()
+    assert anfl(run, "revoke", token=own)["refused_within"] == REVOCATION_LAG_SECONDS
+    assert anfl(run, "revoke", token_id, token=run.document["tokens"]["operator"])["token_id"] == token_id
+    return Revoked(token=own, by_operator=stolen, since=since)
+
+
+def anfl(run: Run, *words: str, token: str) -> Any:
+    [program, flag, main, *_] = cli(run.state, "auth")
+    done = subprocess.run(
+        [program, flag, main, "auth", *words, "--endpoint", run.document["api"], "--token", token, "--json"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+        env=os.environ | {"XDG_CONFIG_HOME": str(run.state / "config")},
+    )
+    return json.loads(done.stdout)
+
+
+def test_every_route_answers_every_role_as_the_table_says(run: Run) -> None:
+    """403 for a role without the action and for nobody else, by the gateway and by the services alone."""
+    wrong = []
+    for door, base in doors(run).items():
+        routes = [route for route in ROUTES if served_by(door, route)]
+        for role in Role:
+            with bearer(base, run.document["tokens"][role]) as client:
+                for route in routes:
+                    if (route.method, route.path) == ("POST", "/v1/auth/revoke"):
+                        continue  # its own tests revoke
+                    status = send(client, route, _ABSENT).status_code
+                    granted = route.action in GRANTS[role]
+                    if status in {401, 405} or status >= 500 or (status == 403) is granted:
+                        wrong.append((door, role.value, route.method, route.path, status))
+    assert wrong == []
+
+
+def test_what_is_anothers_is_as_if_it_were_not_there(run: Run) -> None:
+    """An administrator of another tenant is told of each thing the same as of one that nobody has."""
+    names = there(run)
+    foreign = foreign_token(run)
+    different = []
+    for door, base in doors(run).items():
+        if door == "gateway":
+            continue
+        with bearer(base, foreign) as client:
+            for route in ROUTES:
+                if served_by(door, route) and not route.path.startswith("/v1/auth/"):
+                    theirs, nobodys = (seen(send(client, route, each), each) for each in (names, _ABSENT))
+                    if theirs != nobodys:
+                        different.append((route.method, route.path, theirs, nobodys))
+    assert different == []
+    with run.client("reader") as reader:  # and nothing has happened to it
+        assert reader.get(f"/v1/collections/{names.collection}").status_code == 200
+        got = reader.get(f"{test_registry.API}/model-versions/get", params={"name": names.model, "version": "1"})
+        assert got.status_code == 200, got.text
+        assert reader.get(f"/api/2.0/mlflow-artifacts/artifacts/{names.path}").status_code == 200
+
+
+def there(run: Run) -> Names:
+    model = f"theirs-{time.time_ns():x}"
+    with run.client("registrar") as registrar:
+        test_registry.register(registrar, model, "a.txt", b"content")
+    return Names(collection=sample.COLLECTION, model=model, path=f"models/{model}/1/a.txt", other="nowhere")
+
+
+def foreign_token(run: Run) -> str:
+    """Of an administrator of a tenant that has nothing. Vault's root makes the client, as `local.accounts` does."""
+    with httpx.Client(
+        base_url=f"{run.document['vault']}/v1/auth/approle/role/elsewhere.admin",
+        headers={"x-vault-token": run.document["vault_token"]},
+        trust_env=False,
+    ) as vault:
+        vault.post("", json={"token_type": "batch", "token_ttl": 60}).raise_for_status()
+        metadata = json.dumps({"tenant": "elsewhere", "roles": "admin"})
+        secret_id = vault.post("/secret-id", json={"metadata": metadata}).json()["data"]["secret_id"]
+        role_id = vault.get("/role-id").json()["data"]["role_id"]
+    with run.client() as client:
+        body = {"grant": "approle", "role_id": role_id, "secret_id": secret_id}
+        token: str = client.post("/v1/auth/token", json=body).json()["access_token"]
+    return token
+
+
+def seen(response: httpx.Response, names: Names) -> tuple[int, str]:
+    """What a caller can tell, but for the names it asked for, and for what is made anew for each request."""
+    text = response.text
+    for name in (names.path, names.collection, names.model):
+        text = text.replace(name, "…")
+    text = re.sub(r'"(request_id|creation_timestamp|last_updated_timestamp|created_at|upload_id|id)":[^,}]+', "", text)
+    return response.status_code, re.sub(r"\d{10,}|[0-9a-f]{16,}", "#", text)
+
+
+@pytest.mark.parametrize("door", ["gateway", "vector-store", "model-registry"])
+def test_strange_requests_find_no_way_round_and_break_nothing(run: Run, door: str) -> None:
+    port = httpx.URL(doors(run)[door]).port
+    assert port is not None
+    tokens = {role: run.document["tokens"][role] for role in (Role.READER,)}
+    faults, answered = fuzz(port, seed=SEED, requests=FUZZED, tokens=tokens, names=[sample.COLLECTION])
+    assert faults == [], f"SEED={SEED}"
+    assert answered > FUZZED * 0.6
+
+
+@contextlib.contextmanager
+def hanging(run: Run, program: str) -> Iterator[None]:
+    """While it accepts connections and answers nothing."""
+    victim = run.current()["pids"][program]
+    os.kill(victim, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(victim, signal.SIGCONT)
+
+
+def test_while_vault_hangs_who_was_known_goes_on_and_nobody_new_comes_in(run: Run) -> None:
+    known, fresh = token_of(run, "writer"), token_of(run, "writer")
+    with bearer(run.document["api"], known) as client:
+        assert client.get("/v1/collections").status_code == 200
+    with hanging(run, "vault"):
+        started = time.monotonic()
+        assert ask_for_a_token(run) == (503, "vault_unavailable")
+        assert time.monotonic() - started < 2
+        for token, status in ((known, 200), (fresh, 503)):
+            with bearer(run.document["api"], token) as client:
+                answer = client.get("/v1/collections")
+                assert (answer.status_code, "retry-after" in answer.headers) == (status, status == 503), answer.text
+        with bearer(run.document["services"]["vector-store"], fresh) as client:
+            assert client.get("/v1/collections").status_code == 200, "the service proves a token by itself"
+    eventually(lambda: ask_for_a_token(run)[0] == 200)
+    with bearer(run.document["api"], fresh) as client:
+        eventually(lambda: client.get("/v1/collections").status_code == 200)
+
+
+def ask_for_a_token(run: Run) -> tuple[int, str]:
+    with run.client() as client:
+        answer = client.post("/v1/auth/token", json={"grant": "approle", **run.document["clients"]["reader"]})
+    document: Mapping[str, str] = answer.json()
+    return answer.status_code, document.get("code", "")
+
+
+def test_a_revoked_token_is_refused_by_every_way_in_after_the_stated_time(run: Run, revoked: Revoked) -> None:
+    left = revoked.since + REVOCATION_LAG_SECONDS + 1 - time.monotonic()
+    time.sleep(max(0.0, left))
+    assert revoked.statuses(run) == {401}
+    with run.client("writer") as writer:
+        assert writer.get("/v1/auth/whoami").status_code == 200, "others of the client stay"
