@@ -14,14 +14,13 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from anfl.cli.output import console, errors, print_json
 from bundling.errors import BundlingError
-from tests.benchmarks import imports, tables, vectors
+from tests.benchmarks import authorizer, imports, tables, vectors
 from tests.benchmarks.embeddings import load
 from tests.benchmarks.errors import BenchmarkError
 from tests.benchmarks.http import measure as over_http
 from tests.benchmarks.http.figures import HttpFigures
 from tests.benchmarks.http.plot import draw
 from tests.benchmarks.progress import Report
-from tests.benchmarks.registry.figures import RegistryFigures
 from tests.benchmarks.registry.measure import MODELS
 from tests.benchmarks.registry.measure import measure as of_registries
 
@@ -32,6 +31,7 @@ class Benchmark(StrEnum):
     """What can be measured, in the order in which it is."""
 
     IMPORTS = "imports"
+    AUTHORIZER = "authorizer"
     VECTORS = "vectors"
     HTTP = "http"
     REGISTRY = "registry"
@@ -41,7 +41,7 @@ class Benchmark(StrEnum):
 def run(
     only: Annotated[
         list[Benchmark] | None,
-        typer.Option(metavar="NAME", help="imports, vectors, http or registry; repeatable. Default: all."),
+        typer.Option(metavar="NAME", help="imports, authorizer, vectors, http or registry; repeatable. Default: all."),
     ] = None,
     data: Annotated[
         Path | None,
@@ -57,7 +57,7 @@ def run(
     plot: Annotated[Path | None, typer.Option(dir_okay=False, help="Draw what http found into this PNG.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """Import times of the functions from their bundles; the vector store beside hnswlib, the registry beside MLflow."""
+    """The functions from their bundles, the vector store beside hnswlib, the registry beside MLflow."""
     document: dict[str, Any] = {"machine": _machine()}
     if not as_json:
         console.print("{system}, {processors} processors, Python {python}".format_map(document["machine"]))
@@ -82,10 +82,12 @@ def run(
 
 def _measure(
     name: Benchmark, data: Path | None, rows: int | None, models: int, threads: int, report: Report
-) -> imports.ImportTimes | vectors.Comparison | HttpFigures | RegistryFigures:
+) -> tables.Found:
     match name:
         case Benchmark.IMPORTS:
             return imports.measure(report)
+        case Benchmark.AUTHORIZER:
+            return authorizer.measure(report)
         case Benchmark.VECTORS:
             return vectors.measure(load(data).first(rows), threads=threads, report=report)
         case Benchmark.HTTP:

@@ -3,18 +3,23 @@
 from rich.table import Table
 
 from anfl.cli.output import console
+from tests.benchmarks.authorizer import CALLS_LIMIT, WARM_LIMIT_MS, AuthorizerFigures
 from tests.benchmarks.http.figures import HttpFigures, verdicts
 from tests.benchmarks.imports import ImportTimes
 from tests.benchmarks.registry import figures as registries
 from tests.benchmarks.registry.figures import RegistryFigures
 from tests.benchmarks.vectors import Comparison
 
+Found = ImportTimes | AuthorizerFigures | Comparison | HttpFigures | RegistryFigures
 
-def show(found: ImportTimes | Comparison | HttpFigures | RegistryFigures) -> None:
+
+def show(found: Found) -> None:
     """Print one benchmark's findings."""
     match found:
         case ImportTimes():
             _show_imports(found)
+        case AuthorizerFigures():
+            _show_authorizer(found)
         case Comparison():
             _show_comparison(found)
         case HttpFigures():
@@ -33,6 +38,18 @@ def _show_imports(found: ImportTimes) -> None:
             f"{function.unzipped_bytes / 2**20:.1f} MiB",
         )
     console.print(table)
+
+
+def _show_authorizer(found: AuthorizerFigures) -> None:
+    table = _table("", "", "limit", title="The authorizer, from its bundle")
+    table.add_row("import", f"{found.imported:.0f} ms", "")
+    table.add_row("first call", f"{found.first:.0f} ms", "")
+    table.add_row("warm, decided, p50", f"{found.warm:.3f} ms", f"{WARM_LIMIT_MS:.0f} ms")
+    table.add_row("warm, decided, p99", f"{found.warm_p99:.3f} ms", "")
+    table.add_row("not decided yet, p50", f"{found.miss:.1f} ms", "")
+    table.add_row("calls of Vault for it", str(found.vault_calls), str(CALLS_LIMIT))
+    console.print(table)
+    console.print("Within the limits." if found.passed else "[red]Over a limit.[/]")
 
 
 def _show_comparison(found: Comparison) -> None:
