@@ -129,11 +129,12 @@ conformance: $(BIN)/.ready node_modules/.ready ## Print which resources realise 
 	@$(BIN)/python -m stacks.conformance cdk.out
 
 .PHONY: docs
-docs: $(BIN)/.ready node_modules/.ready ## Refresh what docs/ shows of the templates: conformance and drawings
+docs: $(BIN)/.ready node_modules/.ready ## Refresh what docs/ shows of the templates and of the access table: conformance, drawings, roles and routes
 	@$(MAKE) --no-print-directory synth ENV=prod
 	@$(BIN)/python -m stacks.conformance cdk.out --markdown > build/conformance.md
 	@mv build/conformance.md docs/conformance.md
 	@$(BIN)/python -m stacks.diagrams cdk.out docs/aws_architecture.md
+	@$(BIN)/python -m documentation.access
 
 .PHONY: docs-site
 docs-site: $(BIN)/.ready ## Build the documentation's site into build/site

@@ -28,7 +28,7 @@ from tests.local.end_to_end.walk import Names, send
 SEED = int(os.environ.get("SEED") or random.randrange(2**32))
 FUZZED = 800
 """Requests for each server; `make fuzz` sends more."""
-_ABSENT = Names(collection="nowhere", model="not-there", path="models/not-there/1/a.txt", other="nowhere")
+_ABSENT = Names(collection="not-to-be-found", model="not-there", path="models/not-there/1/a.txt", other="nowhere")
 
 
 def token_of(run: Run, role: str) -> str:
@@ -176,7 +176,7 @@ def seen(response: httpx.Response, names: Names) -> tuple[int, str]:
     for name in (names.path, names.collection, names.model):
         text = text.replace(name, "…")
     text = re.sub(r'"(request_id|creation_timestamp|last_updated_timestamp|created_at|upload_id|id)":[^,}]+', "", text)
-    return response.status_code, re.sub(r"\d{10,}|[0-9a-f]{16,}", "#", text)
+    return response.status_code, re.sub(r"[0-9a-f-]{36}|\d{10,}|[0-9a-f]{16,}", "#", text)
 
 
 @pytest.mark.parametrize("door", ["gateway", "vector-store", "model-registry"])
