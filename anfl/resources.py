@@ -33,6 +33,8 @@ class Variable(StrEnum):
     TOKEN_TTL_SECONDS = "TOKEN_TTL_SECONDS"  # noqa: S105 - the name of a variable
     TOKEN_SESSION_SECONDS = "TOKEN_SESSION_SECONDS"  # noqa: S105 - the name of a variable
     """How long after a login its token can be refreshed."""
+    TOKEN_ISSUERS = "TOKEN_ISSUERS"  # noqa: S105 - the name of a variable
+    """JSON: OpenID Connect issuers whose tokens are exchanged."""
     DEFAULT_TENANT = "DEFAULT_TENANT"
     """Tenant of direct invocations that name none; unset in prod."""
     STAGE_PREFIX = "STAGE_PREFIX"

@@ -11,7 +11,7 @@ from stacks.settings import ROOT
 PAGE = ROOT / "docs" / "access_control.md"
 _HEAD = f"""# Access control
 
-Written by `make docs` from `anfl/auth/rbac.py`, the one table by which the authorizer, the services and the tests decide.
+Written by `make docs` from `anfl/auth/rbac.py`, the one table by which authorizer, services and tests decide.
 A role holds within its own tenant, which the token names; another tenant's resource is answered as if it did not exist
 (404). 403 says that none of the caller's roles has the action, and nothing else. A revoked token is refused everywhere
 after {REVOCATION_LAG_SECONDS:.0f} s at the latest (`anfl.auth.keys.REVOCATION_LAG_SECONDS`).

@@ -54,6 +54,7 @@ class Needs:
 _ITEMS = ("DeleteItem", "GetItem", "PutItem", "Query", "UpdateItem")
 _MODELS = ("BatchGetItem", "BatchWriteItem", "ConditionCheckItem", "DeleteItem", "GetItem", "PutItem", "Query")
 _TOKENS = (Variable.TOKEN_ISSUER, Variable.TOKEN_AUDIENCE)
+_ISSUING = (Variable.TOKEN_TTL_SECONDS, Variable.TOKEN_SESSION_SECONDS, Variable.TOKEN_ISSUERS)
 _NODES = (Variable.NODE_HEARTBEAT_SECONDS, Variable.NODE_TIMEOUT_SECONDS)
 _SCALING = (Variable.ECS_CLUSTER, Variable.ECS_SERVICE, Variable.JOBS_PER_TASK)
 
@@ -91,7 +92,7 @@ NEEDS: Mapping[Part, Needs] = {
     Function.WEBHOOKS: Needs(tables={REGISTRY: ("GetItem",)}, consumes=(Variable.WEBHOOKS_QUEUE_URL,), delays=True),
     Function.AUTH: Needs(
         tables={AUTH: ("PutItem", "Query")},
-        tells=(*_TOKENS, Variable.TOKEN_TTL_SECONDS, Variable.TOKEN_SESSION_SECONDS, Variable.VAULT_ADDR),
+        tells=(*_TOKENS, *_ISSUING, Variable.VAULT_ADDR),
     ),
     Function.AUTHORIZER: Needs(
         tables={AUTH: ("Query",)}, cache=CacheUse.DECISIONS, tells=(*_TOKENS, Variable.VAULT_ADDR)
@@ -117,6 +118,7 @@ class Parts:
             Variable.TOKEN_AUDIENCE: deployment.tokens.audience,
             Variable.TOKEN_TTL_SECONDS: str(int(deployment.tokens.ttl.total_seconds())),
             Variable.TOKEN_SESSION_SECONDS: str(int(deployment.tokens.session.total_seconds())),
+            Variable.TOKEN_ISSUERS: deployment.tokens.issuers_as_json(),
             Variable.VAULT_ADDR: settings.vault_address(region),
             Variable.DEFAULT_TENANT: deployment.default_tenant,
             Variable.STAGE_PREFIX: f"/{STAGE}",

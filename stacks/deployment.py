@@ -5,8 +5,25 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from anfl.auth.principal import Role
 from stacks.architecture import FunctionSize
 from stacks.units import Count, Duration, Instance, Model, Region, Retention, between
+
+
+class ExternalIssuer(Model):
+    """An OpenID Connect issuer whose tokens are exchanged for ours; it speaks for one tenant."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,32}$")]
+    """Stands before the subject of its people's tokens."""
+    issuer: Annotated[str, Field(pattern=r"^https://[^\s?#]+$")]
+    audience: Annotated[str, Field(min_length=1)]
+    keys: Annotated[str, Field(pattern=r"^https://[^\s@#]+$")]
+    """Where its keys are (``jwks_uri``): a public host, and no redirect."""
+    tenant: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
+    claim: str = "roles"
+    """Of its tokens: a list, or words, that ``roles`` translates."""
+    roles: Annotated[dict[str, Role], Field(min_length=1)]
+    """Value of the claim → role."""
 
 
 class Tokens(Model):
@@ -20,6 +37,11 @@ class Tokens(Model):
     """How long after a login its token can be refreshed, and at most live."""
     authorizer_cache: Annotated[Duration, between("0s", "1h")]
     """How long the gateway keeps the authorizer's answer; zero: not at all."""
+    issuers: tuple[ExternalIssuer, ...] = ()
+
+    def issuers_as_json(self) -> str:
+        """``issuers`` as the auth function reads them."""
+        return json.dumps([issuer.model_dump() for issuer in self.issuers], sort_keys=True)
 
 
 PrefixList = Annotated[str, Field(pattern=r"^pl-[0-9a-f]{8,17}$")]

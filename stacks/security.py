@@ -117,6 +117,8 @@ class SecurityStack(AnflStack):
             group.add_egress_rule(ec2.Peer.any_ipv4(), https, "to AWS")
             return
         group.add_egress_rule(self._endpoints, https, "to AWS")
+        if group is self.functions and self.settings.deployment.tokens.issuers:
+            group.add_egress_rule(ec2.Peer.any_ipv4(), https, "to the keys of OpenID Connect issuers")
         self._endpoints.add_ingress_rule(group, https, f"from {name}")
         lists = self.settings.deployment.endpoints.prefix_lists[self._region]
         for service, prefix_list in (("S3", lists.s3), ("DynamoDB", lists.dynamodb)):

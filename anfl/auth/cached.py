@@ -13,15 +13,23 @@ T = TypeVar("T")
 Clock = Callable[[], float]
 
 _RETRY_SECONDS = 1.0
+_OF_THE_TABLE = (BotoCoreError, ClientError)
 _log = logging.getLogger(__name__)
 
 
 class Cached(Generic[T]):
     """The last answer of ``load``. One thread loads at a time, and a failing source is asked once a second."""
 
-    def __init__(self, load: Callable[[], T], *, clock: Clock) -> None:
-        """:param load: reads from the auth table; botocore's errors count as failures."""
+    def __init__(
+        self,
+        load: Callable[[], T],
+        *,
+        clock: Clock,
+        failures: tuple[type[Exception], ...] = _OF_THE_TABLE,
+    ) -> None:
+        """:param load: reads from the auth table, or from what raises ``failures`` where it cannot be read."""
         self._load = load
+        self._failures = failures
         self._clock = clock
         self._lock = threading.Lock()
         self._entry: tuple[T, float] | None = None
@@ -60,7 +68,7 @@ class Cached(Generic[T]):
         started = self._clock()
         try:
             self._entry = (self._load(), started)
-        except (BotoCoreError, ClientError) as error:
-            _log.warning("auth table cannot be read", extra={"error": str(error), "stale": found is not None})
+        except self._failures as error:
+            _log.warning("source cannot be read", extra={"error": str(error), "stale": found is not None})
         # Counted from the end: whoever waited for a slow failure shares it instead of repeating it.
         self._attempted = self._clock()

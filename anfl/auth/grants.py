@@ -43,7 +43,13 @@ class Refresh(_Grant, frozen=True, kw_only=True, tag="refresh"):
     token: Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_TOKEN_BYTES)]
 
 
-Grant = AppRole | AwsIam | Refresh
+class Oidc(_Grant, frozen=True, kw_only=True, tag="oidc"):
+    """A token of an OpenID Connect issuer that the environment names."""
+
+    token: Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_BODY)]
+
+
+Grant = AppRole | AwsIam | Refresh | Oidc
 
 
 class RevokeRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -54,7 +60,7 @@ class RevokeRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
 def grant_in(body: bytes) -> Grant:
     """:raises Problem: 400 ``malformed_json``, ``invalid_request``."""
-    return _decoded(body, Grant, "send grant (approle, aws_iam or refresh) and what belongs to it")
+    return _decoded(body, Grant, "send grant (approle, aws_iam, oidc or refresh) and what belongs to it")
 
 
 def revocation_in(body: bytes) -> RevokeRequest:

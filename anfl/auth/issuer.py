@@ -13,6 +13,7 @@ import msgspec
 from anfl.auth.cached import Cached
 from anfl.auth.keys import KEYS_REFRESH_SECONDS
 from anfl.auth.names import CALLER_ROLE, JWT_KEY, granted
+from anfl.auth.oidc import Person
 from anfl.auth.principal import Principal, login_of
 from anfl.auth.table import PublishedKey
 from anfl.auth.vault import VaultClient
@@ -102,6 +103,15 @@ class TokenIssuer:
         """
         login = self._vault.login_client_iam(role=client, request=request)
         return self._issue(self._begun(client, granted(login.policies)))
+
+    def exchange_oidc(self, person: Person) -> IssuedToken:
+        """A token for whom an OpenID Connect issuer has vouched.
+
+        :raises Problem: 503.
+        """
+        return self._issue(
+            self._begun(person.subject, {"tenant": person.tenant, "roles": " ".join(sorted(person.roles))})
+        )
 
     def refresh(self, token: str, principal: Principal) -> IssuedToken:
         """A token that follows ``token``, for as long as the login lasts; Vault is asked about the one presented.

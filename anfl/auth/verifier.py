@@ -120,7 +120,7 @@ class TokenVerifier:
         """
         principal = principal_of(self._decode(token))
         if self._deny_list.contains(principal):
-            raise _refused("token_revoked", "the token was revoked; get a new one")
+            raise refused("token_revoked", "the token was revoked; get a new one")
         with self._lock:
             self._verified[token] = principal
             if len(self._verified) > _CACHED_TOKENS:
@@ -128,35 +128,35 @@ class TokenVerifier:
         return principal
 
     def _decode(self, token: str) -> Claims:
-        key = self._key(_header(token))
+        key = self._key(header_of(token))
         try:
             payload = jwt.PyJWS().decode(token, key, algorithms=[key.algorithm_name])
         except jwt.InvalidSignatureError:
-            raise _refused("token_signature", "the token's signature is wrong") from None
+            raise refused("token_signature", "the token's signature is wrong") from None
         except (jwt.PyJWTError, ValueError):
-            raise _refused("token_malformed", "the token is not a well-formed JWT") from None
+            raise refused("token_malformed", "the token is not a well-formed JWT") from None
         try:
-            claims = msgspec.convert(_members(payload), Claims)
+            claims = msgspec.convert(members_of(payload), Claims)
         except msgspec.ValidationError as error:
-            raise _refused("token_claims", f"the token's claims are not those of an access token: {error}") from None
+            raise refused("token_claims", f"the token's claims are not those of an access token: {error}") from None
         if (claims.iss, claims.aud) != (self._issuer, self._audience):
-            raise _refused("token_audience", "the token was issued by or for somebody else")
+            raise refused("token_audience", "the token was issued by or for somebody else")
         now = self._clock()
         if claims.exp <= now:
-            raise _refused("token_expired", "the token has expired; get a new one")
+            raise refused("token_expired", "the token has expired; get a new one")
         if max(claims.nbf, claims.iat) > now + CLOCK_SKEW_SECONDS:
-            raise _refused("token_not_yet_valid", "the token is not valid yet; check the clock that issued it")
+            raise refused("token_not_yet_valid", "the token is not valid yet; check the clock that issued it")
         return claims
 
     def _key(self, header: dict[str, object]) -> jwt.PyJWK:
         algorithm, kid = header.get("alg"), header.get("kid")
         if algorithm not in self._algorithms:
-            raise _refused("token_algorithm", f"sign tokens with one of: {', '.join(sorted(self._algorithms))}")
+            raise refused("token_algorithm", f"sign tokens with one of: {', '.join(sorted(self._algorithms))}")
         if header.get("typ", "JWT") not in _TYPES or not header.keys() <= _HEADER_MEMBERS:
-            raise _refused("token_malformed", "the token's header may hold alg, kid and typ (JWT) only")
+            raise refused("token_malformed", "the token's header may hold alg, kid and typ (JWT) only")
         key = self._keys.find(kid) if isinstance(kid, str) else None
         if key is None or key.algorithm_name != algorithm:
-            raise _refused("token_unknown_key", "the token is signed by a key that is not (or no longer) published")
+            raise refused("token_unknown_key", "the token is signed by a key that is not (or no longer) published")
         return key
 
 
@@ -167,24 +167,29 @@ def bearer_token(authorization: str | None) -> str:
     """
     scheme, _, token = (authorization or "").partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
-        raise _refused("token_missing", "send 'Authorization: Bearer <token>'; POST /v1/auth/token gives one")
+        raise refused("token_missing", "send 'Authorization: Bearer <token>'; POST /v1/auth/token gives one")
     return token.strip()
 
 
-def _header(token: str) -> dict[str, object]:
-    """The JOSE header, not yet trustworthy."""
-    if len(token) > MAX_TOKEN_BYTES:
-        raise _refused("token_too_large", f"a token has at most {MAX_TOKEN_BYTES} bytes")
+def header_of(
+    token: str, *, largest: int = MAX_TOKEN_BYTES, largest_header: int = MAX_HEADER_CHARACTERS
+) -> dict[str, object]:
+    """The JOSE header, not yet trustworthy.
+
+    :raises Problem: 401.
+    """
+    if len(token) > largest:
+        raise refused("token_too_large", f"a token has at most {largest} bytes")
     encoded = token.partition(".")[0]
-    if _COMPACT.fullmatch(token) is None or len(encoded) > MAX_HEADER_CHARACTERS:
-        raise _refused("token_malformed", "a token is a JWT: three base64url parts joined by dots")
+    if _COMPACT.fullmatch(token) is None or len(encoded) > largest_header:
+        raise refused("token_malformed", "a token is a JWT: three base64url parts joined by dots")
     try:
-        return _members(base64.urlsafe_b64decode(f"{encoded}{'=' * (-len(encoded) % 4)}"))
+        return members_of(base64.urlsafe_b64decode(f"{encoded}{'=' * (-len(encoded) % 4)}"))
     except ValueError:
-        raise _refused("token_malformed", "the token is not a well-formed JWT") from None
+        raise refused("token_malformed", "the token is not a well-formed JWT") from None
 
 
-def _members(document: bytes) -> dict[str, object]:
+def members_of(document: bytes) -> dict[str, object]:
     """A JSON object, in which no name stands twice: readers that differ in which one counts would be deceived.
 
     :raises Problem: 401 ``token_malformed``.
@@ -196,7 +201,7 @@ def _members(document: bytes) -> dict[str, object]:
     except ValueError:
         found = None
     if not isinstance(found, dict):
-        raise _refused("token_malformed", "a token's header and payload are JSON objects, and no name stands twice")
+        raise refused("token_malformed", "a token's header and payload are JSON objects, and no name stands twice")
     return found
 
 
@@ -211,7 +216,8 @@ def _no_number(name: str) -> object:
     raise ValueError(f"{name} is no JSON")
 
 
-def _refused(code: str, detail: str) -> Problem:
+def refused(code: str, detail: str) -> Problem:
+    """401."""
     return Problem(HTTPStatus.UNAUTHORIZED, code, detail)
 
 

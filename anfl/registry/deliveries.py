@@ -16,9 +16,10 @@ from typing import Protocol
 import msgspec
 import urllib3
 
+from anfl import public_hosts
 from anfl.problems import Problem
+from anfl.public_hosts import Resolver
 from anfl.registry import webhook_rules
-from anfl.registry.webhook_rules import Resolver
 from anfl.registry.webhooks import Webhook
 
 TIMEOUT_SECONDS = 10.0
@@ -107,7 +108,7 @@ class Deliveries:
     def __init__(
         self,
         *,
-        resolver: Resolver = webhook_rules.resolve,
+        resolver: Resolver = public_hosts.resolve,
         sender: Sender = post,
         clock: Callable[[], float] = time.time,
     ) -> None:

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from anfl.registry import webhook_rules
+from anfl import public_hosts
+from anfl.public_hosts import Resolver
 from anfl.registry.aliases import Aliases
 from anfl.registry.approvals import Approvals
 from anfl.registry.artifact_store import ArtifactStore
@@ -27,7 +28,6 @@ from anfl.registry.tagging import ModelTags, VersionTags
 from anfl.registry.trails import Trails
 from anfl.registry.verdicts import Verdicts
 from anfl.registry.versions import Versions
-from anfl.registry.webhook_rules import Resolver
 from anfl.registry.webhooks import Webhooks
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def build_registry(
     dynamodb: "DynamoDBClient",
     bucket: str,
     s3: "S3Client",
-    resolver: Resolver = webhook_rules.resolve,
+    resolver: Resolver = public_hosts.resolve,
     clock: Clock = now,
     policies: Defaults | None = None,
     courier: Callable[[Webhooks], Courier] | None = None,

@@ -1,20 +1,16 @@
 """What webhooks may look like: MLflow's rules and messages, and where their requests may go."""
 
-import ipaddress
 import re
-import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from urllib.parse import SplitResult, urlsplit
 
 from anfl.problems import Problem
+from anfl.public_hosts import Resolver, is_public
 from anfl.registry.errors import invalid_parameter
 
 MAX_URL_BYTES = 2048
 MAX_SECRET_BYTES = 1000
 MAX_DESCRIPTION_BYTES = 4000
-
-Resolver = Callable[[str], Sequence[str]]
-"""Host name → its IP addresses. Raises OSError where there are none."""
 
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
 _ACTIONS: dict[str, tuple[str, ...]] = {
@@ -31,14 +27,6 @@ _ACTIONS: dict[str, tuple[str, ...]] = {
 }
 """Entity → what can happen to it, as the protocol names both."""
 _STATUSES = ("ACTIVE", "DISABLED")
-
-
-def resolve(host: str) -> list[str]:
-    """The addresses of ``host`` as this machine's resolver knows them.
-
-    :raises OSError: it knows none.
-    """
-    return sorted({str(found[4][0]) for found in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)})
 
 
 def name(text: str) -> str:
@@ -121,22 +109,12 @@ def public_address(host: str, resolver: Resolver) -> str:
         message = f"Cannot resolve webhook URL hostname {host!r}: {error}"
         raise invalid_parameter(message, field="url") from None
     for address in addresses:
-        if not _is_public(address):
+        if not is_public(address):
             message = f"Webhook URL must not resolve to a non-public IP address. {host!r} resolves to {address}."
             raise invalid_parameter(message, field="url")
     if not addresses:
         raise invalid_parameter(f"Cannot resolve webhook URL hostname {host!r}", field="url")
     return addresses[0]
-
-
-def _is_public(address: str) -> bool:
-    try:
-        ip = ipaddress.ip_address(address)
-    except ValueError:
-        return False
-    if isinstance(ip, ipaddress.IPv6Address) and (inner := ip.ipv4_mapped or ip.sixtofour) is not None:
-        return inner.is_global
-    return ip.is_global and not ip.is_multicast
 
 
 def _invalid_url(text: str, reason: str) -> Problem:

@@ -7,14 +7,15 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from anfl import public_hosts
 from anfl.problems import Problem
+from anfl.public_hosts import Resolver
 from anfl.registry import keys, rules, webhook_rules
 from anfl.registry.audit import Change, Head
 from anfl.registry.clock import Clock, now
 from anfl.registry.errors import does_not_exist, invalid_parameter
 from anfl.registry.journal import Journal
 from anfl.registry.table import ABSENT, Condition, Delete, Put, Table, until_won
-from anfl.registry.webhook_rules import Resolver
 
 MAX_WEBHOOKS = 500
 """Of one tenant: all of them fit one page of a query."""
@@ -43,7 +44,7 @@ class Webhook(msgspec.Struct, frozen=True, kw_only=True):
 class Webhooks:
     """Webhooks of all tenants; every method takes the tenant first and reaches nothing of another's."""
 
-    def __init__(self, table: Table, *, resolver: Resolver = webhook_rules.resolve, clock: Clock = now) -> None:
+    def __init__(self, table: Table, *, resolver: Resolver = public_hosts.resolve, clock: Clock = now) -> None:
         self._table = table
         self._journal = Journal(table)
         self._resolver = resolver

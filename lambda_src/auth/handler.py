@@ -12,8 +12,9 @@ import msgspec
 
 from anfl import environment
 from anfl.auth import audit
-from anfl.auth.grants import MAX_BODY, AppRole, AwsIam, Grant, Refresh, grant_in, revocation_in
+from anfl.auth.grants import MAX_BODY, AppRole, AwsIam, Grant, Oidc, Refresh, grant_in, revocation_in
 from anfl.auth.issuer import IssuedToken, TokenIssuer
+from anfl.auth.oidc import ExternalIssuer, ExternalVerifier
 from anfl.auth.principal import Principal
 from anfl.auth.rbac import action_for
 from anfl.auth.revocation import Revoker
@@ -37,6 +38,8 @@ class Settings(TokenSettings, frozen=True, kw_only=True):
     token_lifetime: int = msgspec.field(name="TOKEN_TTL_SECONDS")
     session: int = msgspec.field(name="TOKEN_SESSION_SECONDS")
     region: str = msgspec.field(name="AWS_REGION")
+    issuers: str = msgspec.field(name="TOKEN_ISSUERS")
+    """JSON: a list of `ExternalIssuer`."""
 
 
 class Identity(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,6 +82,12 @@ def _verifier() -> TokenVerifier:
 
 
 @cache
+def _people() -> ExternalVerifier:
+    issuers = _settings().issuers
+    return ExternalVerifier(msgspec.json.decode(issuers, type=list[ExternalIssuer]))
+
+
+@cache
 def _revoker() -> Revoker:
     return Revoker(_table(), session=_settings().session)
 
@@ -101,6 +110,8 @@ def _exchange(grant: Grant) -> IssuedToken:
         case AwsIam():
             fields = msgspec.structs.asdict(grant)
             return _issuer().exchange_iam(client=fields.pop("client"), request=fields)
+        case Oidc():
+            return _issuer().exchange_oidc(_people().verify(grant.token))
         case Refresh():
             return _issuer().refresh(grant.token, _verifier().verify(grant.token))
 

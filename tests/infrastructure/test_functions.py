@@ -112,6 +112,7 @@ VARIABLES = {
         "AUTH_TABLE",
         "TOKEN_AUDIENCE",
         "TOKEN_ISSUER",
+        "TOKEN_ISSUERS",
         "TOKEN_SESSION_SECONDS",
         "TOKEN_TTL_SECONDS",
         "VAULT_ADDR",

@@ -179,6 +179,7 @@ def settings_environment(vault: RunningVault, auth_role: IamIdentity, monkeypatc
         "TOKEN_AUDIENCE": AUDIENCE,
         "TOKEN_TTL_SECONDS": "900",
         "TOKEN_SESSION_SECONDS": "3600",
+        "TOKEN_ISSUERS": "[]",
     }
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
