@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from anfl.client import Client, Collection
 from local.iam.ledger import read
-from tests.local.end_to_end import test_api, test_functions, test_imports, test_registry, test_rights
+from tests.local.end_to_end import test_api, test_auth, test_functions, test_imports, test_registry, test_rights
 from tests.local.end_to_end.permissions import Permissions
 from tests.local.end_to_end.running import Run, operator
 
@@ -122,6 +122,11 @@ def newcomer(run: Run) -> None:
         assert client.get("/v1/collections", headers=headers).is_success
 
 
+def leaver(run: Run) -> None:
+    """A token that is taken back."""
+    test_auth.anfl(run, "revoke", token=test_auth.token_of(run, "reader"))
+
+
 def models(run: Run) -> None:
     test_rights.test_a_file_is_listed_fetched_by_a_link_and_removed(run)
     test_rights.test_a_file_is_sent_in_parts_by_links_or_given_up(run)
@@ -138,7 +143,7 @@ PROBES: Mapping[str, tuple[Callable[[Run], None], ...]] = {
     "VectorProcessingFunctionRole": (fresh("vector-processing"), functions, imports, nonsense("chunks")),
     "ModelValidationFunctionRole": (fresh("model-validation"), verdicts),
     "WebhooksFunctionRole": (fresh("webhooks"), nonsense("webhooks")),
-    "AuthFunctionRole": (fresh("auth"), newcomer),
+    "AuthFunctionRole": (fresh("auth"), newcomer, leaver),
     "AuthorizerFunctionRole": (fresh("authorizer"), newcomer),
 }
 """What has a role use all its rights."""
