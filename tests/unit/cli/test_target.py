@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from anfl.cli.errors import CliError
-from anfl.cli.target import credentials_file, resolve, save_token
+from anfl.cli.target import credentials_file, forget_token, resolve, save_token
 
 API = "http://127.0.0.1:8000"
 
@@ -110,3 +110,16 @@ def test_damaged_credentials_say_what_to_do(content: str) -> None:
     credentials_file().write_text(content)
     with pytest.raises(CliError, match="log in again"):
         resolve("https://one.example", None)
+
+
+def test_a_token_that_is_revoked_is_forgotten_and_no_other() -> None:
+    other = resolve("https://other.example.org", None)
+    save_token(other, "kept", lifetime=60)
+    save_token(resolve(API, None), "old", lifetime=60)
+
+    forget_token(resolve(API, "somebody-else's"))
+    assert resolve(API, None).token == "old"
+    forget_token(resolve(API, None))
+
+    assert resolve(API, None).token is None
+    assert resolve(other.endpoint, None).token == "kept"
