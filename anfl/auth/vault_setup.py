@@ -165,6 +165,8 @@ class VaultSetup:
     def ensure_iam_client(self, name: str, *, tenant: str, roles: Sequence[Role], role_arn: str) -> str:
         """A client of the API that logs in by an IAM role of its own; the name of its role in Vault's aws mount.
 
+        It takes a root token: the operator policy names the roles of that mount that it may write.
+
         :raises ValueError: see `ensure_client`.
         """
         _check_client(name, tenant, roles)
