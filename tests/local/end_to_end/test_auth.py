@@ -175,7 +175,9 @@ def seen(response: httpx.Response, names: Names) -> tuple[int, str]:
     text = response.text
     for name in (names.path, names.collection, names.model):
         text = text.replace(name, "…")
-    text = re.sub(r'"(request_id|creation_timestamp|last_updated_timestamp|created_at|at|upload_id|id)":[^,}]+', "", text)
+    text = re.sub(
+        r'"(request_id|creation_timestamp|last_updated_timestamp|created_at|at|upload_id|id)":[^,}]+', "", text
+    )
     return response.status_code, re.sub(r"[0-9a-f-]{36}|\d{10,}|[0-9a-f]{16,}", "#", text)
 
 

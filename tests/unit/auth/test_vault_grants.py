@@ -81,6 +81,7 @@ class Life:
             issuer=ISSUER,
             audience=AUDIENCE,
             lifetime=900,
+            session=3600,
         )
         issued = issuer.exchange_approle(role_id=credentials.role_id, secret_id=credentials.secret_id)
         login = VaultClient(address=cluster.urls[0]).login_jwt(role=CALLER_ROLE, token=issued.access_token)

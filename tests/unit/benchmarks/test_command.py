@@ -9,7 +9,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from bundling.errors import BundleMissingError
-from tests.benchmarks import command, embeddings, imports, vectors
+from tests.benchmarks import authorizer, command, embeddings, imports, vectors
+from tests.benchmarks.authorizer import AuthorizerFigures
 from tests.benchmarks.command import app
 from tests.benchmarks.embeddings import Embeddings
 from tests.benchmarks.http import measure as http_measure
@@ -24,6 +25,9 @@ IMPORTS = ImportTimes(
 )
 
 
+AUTHORIZER = AuthorizerFigures(imported=640.0, first=155.0, warm=0.07, warm_p99=0.3, miss=2.5, vault_calls=1)
+
+
 @pytest.fixture(name="asked", autouse=True)
 def _asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Any]:
     """What the benchmarks were asked for; they answer at once. Vectors are compared for real, on few rows."""
@@ -33,6 +37,10 @@ def _asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Any]:
     def import_times(_report: object) -> ImportTimes:
         asked["imports"] = True
         return IMPORTS
+
+    def of_the_authorizer(_report: object) -> AuthorizerFigures:
+        asked["authorizer"] = True
+        return AUTHORIZER
 
     def compare(found: Embeddings, **options: Any) -> Comparison:
         asked["vectors"] = found.source
@@ -50,6 +58,7 @@ def _asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Any]:
     monkeypatch.setattr(command, "of_registries", of_registries)
     monkeypatch.setattr(http_measure, "measure", over_http)
     monkeypatch.setattr(imports, "measure", import_times)
+    monkeypatch.setattr(authorizer, "measure", of_the_authorizer)
     monkeypatch.setattr(vectors, "measure", compare)
     monkeypatch.setattr(command, "load", lambda folder: embeddings.load(folder, sample=tmp_path / "sample"))
     folder = tmp_path / "sample"
@@ -75,7 +84,9 @@ def run(*arguments: str, data: str | None = None) -> Result:
 def test_everything_runs_by_default(asked: dict[str, Any]) -> None:
     result = run()
     assert result.exit_code == 0, result.output
-    assert {"imports", "vectors", "http", "registry"} <= asked.keys()
+    assert {"imports", "authorizer", "vectors", "http", "registry"} <= asked.keys()
+    assert "0.070 ms" in result.stdout
+    assert "Within the limits." in result.stdout
     assert "auth" in result.stdout
     assert "19 to 31 ms" in result.stdout
     assert "3.0 MiB" in result.stdout
@@ -84,15 +95,21 @@ def test_everything_runs_by_default(asked: dict[str, Any]) -> None:
     assert "the repository's sample: glosses.npy, 5 rows of it as queries" in result.stdout
 
 
-@pytest.mark.parametrize("name", ["imports", "vectors", "http", "registry"])
+@pytest.mark.parametrize("name", ["imports", "authorizer", "vectors", "http", "registry"])
 def test_one_can_be_chosen(name: str, asked: dict[str, Any]) -> None:
     assert run("--only", name).exit_code == 0
-    assert asked.keys() & {"imports", "vectors", "http", "registry"} == {name}
+    assert asked.keys() & {"imports", "authorizer", "vectors", "http", "registry"} == {name}
 
 
 def test_a_choice_can_be_repeated(asked: dict[str, Any]) -> None:
     assert run("--only", "vectors", "--only", "imports").exit_code == 0
     assert {"imports", "vectors"} <= asked.keys()
+
+
+@pytest.mark.parametrize(("warm", "calls", "passed"), [(2.0, 3, True), (2.1, 1, False), (0.1, 4, False)])
+def test_the_authorizer_has_limits(warm: float, calls: int, passed: bool) -> None:
+    found = AuthorizerFigures(imported=1, first=1, warm=warm, warm_p99=1, miss=1, vault_calls=calls)
+    assert found.passed is passed
 
 
 def test_an_unknown_name_is_refused_with_those_that_exist(asked: dict[str, Any]) -> None:
@@ -104,7 +121,7 @@ def test_an_unknown_name_is_refused_with_those_that_exist(asked: dict[str, Any])
 
 def test_json_is_one_document_and_nothing_else_on_standard_output() -> None:
     document = json.loads(run("--json").stdout)
-    assert document.keys() == {"machine", "imports", "vectors", "http", "registry"}
+    assert document.keys() == {"machine", "imports", "authorizer", "vectors", "http", "registry"}
     assert document["imports"]["functions"][0]["milliseconds"] == 20.0
     compared = document["vectors"]
     assert (compared["rows"], compared["queries"], compared["dimension"], compared["k"]) == (45, 5, 8, 10)
