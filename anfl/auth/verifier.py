@@ -160,12 +160,14 @@ class TokenVerifier:
         return key
 
 
-def bearer_token(authorization: str | None) -> str:
-    """The token in an ``Authorization`` header.
+def bearer_token(*authorization: str | None) -> str:
+    """The token in a request's ``Authorization`` headers, of which there must be one.
 
-    :raises Problem: 401 ``token_missing``.
+    :raises Problem: 401 ``token_missing``, ``token_ambiguous``.
     """
-    scheme, _, token = (authorization or "").partition(" ")
+    if len(authorization) > 1:
+        raise refused("token_ambiguous", "send one Authorization header, not several")
+    scheme, _, token = (next(iter(authorization), None) or "").partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
         raise refused("token_missing", "send 'Authorization: Bearer <token>'; POST /v1/auth/token gives one")
     return token.strip()

@@ -145,7 +145,7 @@ def _revoke(event: Event) -> object:
 
 def _principal(event: Event) -> Principal:
     try:
-        principal = _verifier().verify(bearer_token(_header(event, "authorization")))
+        principal = _verifier().verify(bearer_token(*_headers(event, "authorization")))
     except Problem as problem:
         audit.refused(_asked(event), problem)
         raise
@@ -153,9 +153,11 @@ def _principal(event: Event) -> Principal:
     return principal
 
 
-def _header(event: Event, name: str) -> str | None:
-    given = {key.lower(): value for key, value in (event.get("headers") or {}).items()}
-    return given.get(name)
+def _headers(event: Event, name: str) -> list[str]:
+    """Every value of the header ``name``."""
+    multiple: Mapping[str, list[str]] = event.get("multiValueHeaders") or {}
+    single = {key: [value] for key, value in (event.get("headers") or {}).items()}
+    return [value for key, values in (multiple or single).items() if key.lower() == name for value in values]
 
 
 def _request_id(event: Event) -> str:

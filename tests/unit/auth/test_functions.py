@@ -435,3 +435,12 @@ def test_an_outage_of_vault_is_told_without_asking_it_each_time_and_ends_by_itse
     while auth(token_request(client), None)["statusCode"] != 200:
         assert time.monotonic() < deadline
         time.sleep(0.1)
+
+
+def test_two_authorization_headers_are_refused(ready: VaultSetup, auth: Handler) -> None:
+    token = issue(auth, ready.ensure_client("client", tenant="demo", roles=[Role.READER]))
+    asked = event("GET", "/v1/auth/whoami", token=token)
+    for values in ([f"Bearer {token}", "Bearer a.b.c"], ["Bearer a.b.c", f"Bearer {token}"]):
+        response = auth(asked | {"multiValueHeaders": {"authorization": values}}, None)
+        assert answered(response, 401)["code"] == "token_ambiguous"
+    answered(auth(asked | {"multiValueHeaders": {"Authorization": [f"Bearer {token}"]}}, None), 200)
