@@ -152,7 +152,7 @@ def told_to_a_stranger(run: Run, tenant: str, names: Names) -> dict[str, tuple[i
         with bearer(base, token) as client:
             for route in ROUTES:
                 if served_by(door, route):
-                    found[f"{route.method} {route.path}"] = seen(send(client, route, names), names)
+                    found[f"{route.method} {route.path}"] = seen(send(client, route, names), names, tenant)
     return found
 
 
@@ -170,10 +170,10 @@ def foreign_token(run: Run, tenant: str) -> str:
     return token
 
 
-def seen(response: httpx.Response, names: Names) -> tuple[int, str]:
-    """What a caller can tell, but for the names it asked for, and for what is made anew for each request."""
+def seen(response: httpx.Response, names: Names, tenant: str) -> tuple[int, str]:
+    """What a caller can tell, but for its own name, those it asked for, and what is made anew for each request."""
     text = response.text
-    for name in (names.path, names.collection, names.model):
+    for name in (names.path, names.collection, names.model, tenant):
         text = text.replace(name, "…")
     text = re.sub(
         r'"(request_id|creation_timestamp|last_updated_timestamp|created_at|at|upload_id|id)":[^,}]+', "", text
