@@ -163,7 +163,7 @@ TABLE_WRITES = {"dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"
 RIGHTS = {
     Function.VECTOR_PROCESSING: ({"catalogue"}, set(), {"Vectors": "rw"}, {"Chunks"}),
     Function.MODEL_VALIDATION: ({"registry"}, set(), {"Artifacts": "r"}, {"Validation"}),
-    Function.AUTH: (set(), {"auth"}, {}, set()),
+    Function.AUTH: ({"auth"}, set(), {}, set()),
     Function.AUTHORIZER: (set(), {"auth"}, {}, set()),
     Function.WEBHOOKS: (set(), {"registry"}, {}, {"Webhooks"}),
 }
