@@ -35,7 +35,7 @@ _log = logging.getLogger(__name__)
 
 _CONNECTIONS = 32
 _CONNECT_SECONDS = 0.5
-_READ_SECONDS = 1.0
+_READ_SECONDS = 1.3
 """With the time to connect less than two seconds: so soon is an outage told, retries included (`Deadline`)."""
 _IAM_READ_SECONDS = 5.0
 """Vault itself asks STS during a login by IAM role."""
