@@ -7,7 +7,7 @@ Entered as an IAM identity: the password is a request that AWS's signature makes
 import logging
 import ssl
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from urllib.parse import urlencode
 
 import boto3
@@ -26,8 +26,29 @@ TIMEOUT_SECONDS = 0.2
 PAUSE_SECONDS = 5.0
 """After a failure nobody asks: what is slow must not slow every request."""
 _TOKEN_SECONDS = 900
+_BUCKETS = "throttle:"
+"""Before the keys of buckets; no user of the cache but one may touch them."""
+_SPEND = """
+local clock = redis.call('TIME')
+local now = clock[1] * 1000000 + clock[2]
+local token, most = tonumber(ARGV[1]), tonumber(ARGV[2])
+local left = {}
+for place, key in ipairs(KEYS) do
+  local spent = tonumber(ARGV[place + 2])
+  local full = tonumber(redis.call('GET', key) or '0') or 0
+  if not (full >= now) then full = now end
+  full = math.min(full + spent * token, now + most)
+  if spent > 0 then
+    redis.call('SET', key, string.format('%.0f', full), 'PX', math.ceil((full - now) / 1000) + 1)
+  end
+  left[place] = math.ceil(full - now)
+end
+return left
+"""
+"""Each key holds when its bucket is full again, by the cache's own clock; all numbers are microseconds, or tokens."""
 _DIGITS = 18
 """Of the largest numbers, so that they fit 64 bits."""
+_MICRO = 1_000_000
 _log = logging.getLogger(__name__)
 
 
@@ -38,6 +59,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     port: int = msgspec.field(default=6379, name="CACHE_PORT")
     name: str = msgspec.field(default="", name="CACHE_NAME")
     user: str = msgspec.field(default="", name="CACHE_USER")
+    throttle_user: str = msgspec.field(default="", name="CACHE_THROTTLE_USER")
+    """Whose keys are buckets alone; empty where nobody is throttled."""
 
 
 class IamLogin(CredentialProvider):
@@ -128,29 +151,48 @@ class SharedNumbers(_Asked):
         self._ask(lambda: self._client.set(key, b"%d" % number, px=int(seconds * 1000)))
 
 
+class SharedBuckets(_Asked):
+    """Buckets of tokens, spent from by every process of the region (see `anfl.http.throttle.Region`)."""
+
+    def spend(self, spent: Mapping[str, int], *, token_seconds: float, most_seconds: float) -> list[float] | None:
+        """See `anfl.http.throttle.Region.spend`."""
+        keys = [_BUCKETS + key for key in spent]
+        given = (token_seconds * _MICRO, most_seconds * _MICRO, *spent.values())
+        found = self._ask(lambda: self._client.eval(_SPEND, len(keys), *keys, *map(str, given)))
+        if not isinstance(found, list) or len(found) != len(keys) or not all(isinstance(each, int) for each in found):
+            return None
+        return [min(max(0.0, each / _MICRO), most_seconds) for each in found]
+
+
 def _number(found: object) -> int:
     return int(found) if isinstance(found, bytes) and found.isdigit() and len(found) <= _DIGITS else 0
 
 
 def connect(settings: Settings, session: boto3.session.Session) -> SharedMarks | None:
     """Marks in the cache of ``settings``; None where there is none. Nothing is asked yet."""
-    client = _client(settings, session)
+    client = _client(settings, session, settings.user)
     return None if client is None else SharedMarks(client)
 
 
 def numbers(settings: Settings, session: boto3.session.Session) -> SharedNumbers | None:
     """Numbers in the cache of ``settings``; None where there is none. Nothing is asked yet."""
-    client = _client(settings, session)
+    client = _client(settings, session, settings.user)
     return None if client is None else SharedNumbers(client)
 
 
-def _client(settings: Settings, session: boto3.session.Session) -> "valkey.Valkey | None":
-    if settings.host is None:
+def buckets(settings: Settings, session: boto3.session.Session) -> SharedBuckets | None:
+    """Buckets in the cache of ``settings``; None where there is none. Nothing is asked yet."""
+    client = _client(settings, session, settings.throttle_user)
+    return None if client is None else SharedBuckets(client)
+
+
+def _client(settings: Settings, session: boto3.session.Session, user: str) -> "valkey.Valkey | None":
+    if settings.host is None or not user:
         return None
     return valkey.Valkey(
         host=settings.host,
         port=settings.port,
-        credential_provider=IamLogin(name=settings.name, user=settings.user, session=session),
+        credential_provider=IamLogin(name=settings.name, user=user, session=session),
         ssl=True,
         ssl_cert_reqs="required",
         ssl_check_hostname=True,

@@ -66,6 +66,11 @@ class Variable(StrEnum):
     CACHE_NAME = "CACHE_NAME"
     """Of the replication group, which the password of an IAM identity names."""
     CACHE_USER = "CACHE_USER"
+    CACHE_THROTTLE_USER = "CACHE_THROTTLE_USER"
+    """As whom a service spends from the region's buckets (`CacheUse.THROTTLE`)."""
+    THROTTLE_RATE = "THROTTLE_RATE"
+    THROTTLE_BURST = "THROTTLE_BURST"
+    """Requests a second of one caller, and at once."""
     ACCELERATOR_ARN = "ACCELERATOR_ARN"
     LISTENER_ARN = "LISTENER_ARN"
     """Of Global Accelerator; the region that its function takes away or brings back is `WATCHED_REGION`."""
@@ -116,6 +121,8 @@ class CacheUse(StrEnum):
     """That Vault has agreed to a token (`anfl.auth.decisions`)."""
     HINTS = "hints"
     """Where logs of the vector store were seen to end."""
+    THROTTLE = "throttle"
+    """What callers have spent of what they may ask (`anfl.http.throttle`)."""
 
 
 class Function(StrEnum):

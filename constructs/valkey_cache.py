@@ -19,6 +19,7 @@ _VERSION = "8.0"
 ACCESS: Mapping[CacheUse, str] = {
     CacheUse.DECISIONS: "on ~decision:* -@all +@connection -@dangerous +set +pttl",
     CacheUse.HINTS: "on ~hint:* -@all +@connection -@dangerous +get +set +mget",
+    CacheUse.THROTTLE: "on ~throttle:* -@all +@connection -@dangerous +eval +get +set +time",
 }
 """What each user may: a few commands on keys of its own, and nothing that looks at all keys, flushes, or configures."""
 _SNAPSHOTS = "03:00-04:00"
@@ -106,15 +107,18 @@ class ValkeyCache(Construct):
         """As whom to connect."""
         return f"{self._name}-{use}"
 
-    def connect(self, use: CacheUse) -> list[Statement]:
-        """Connecting as the user for ``use``."""
+    def connect(self, *uses: CacheUse) -> list[Statement]:
+        """Connecting as the users for ``uses``."""
         return [
             Statement(
                 sid="CacheConnect",
                 actions=["elasticache:Connect"],
                 resources=[
-                    here(self).arn("elasticache", f"{resource}:{name}")
-                    for resource, name in (("replicationgroup", self.group.ref), ("user", self.user_name(use)))
+                    here(self).arn("elasticache", resource)
+                    for resource in (
+                        f"replicationgroup:{self.group.ref}",
+                        *(f"user:{self.user_name(use)}" for use in uses),
+                    )
                 ],
             )
         ]

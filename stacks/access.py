@@ -46,7 +46,7 @@ class Needs:
     """It looks which parts of an upload have come that clients send by links."""
     scales: bool = False
     """Counts its own tasks and publishes how far behind they are."""
-    cache: CacheUse | None = None
+    cache: Sequence[CacheUse] = ()
     tells: Sequence[Variable] = ()
     """Further variables."""
 
@@ -56,6 +56,12 @@ _MODELS = ("BatchGetItem", "BatchWriteItem", "ConditionCheckItem", "DeleteItem",
 _TOKENS = (Variable.TOKEN_ISSUER, Variable.TOKEN_AUDIENCE)
 _ISSUING = (Variable.TOKEN_TTL_SECONDS, Variable.TOKEN_SESSION_SECONDS, Variable.TOKEN_ISSUERS)
 _NODES = (Variable.NODE_HEARTBEAT_SECONDS, Variable.NODE_TIMEOUT_SECONDS)
+_LIMITS = (Variable.THROTTLE_RATE, Variable.THROTTLE_BURST)
+_CACHE_USERS = {
+    CacheUse.DECISIONS: Variable.CACHE_USER,
+    CacheUse.HINTS: Variable.CACHE_USER,
+    CacheUse.THROTTLE: Variable.CACHE_THROTTLE_USER,
+}
 _SCALING = (Variable.ECS_CLUSTER, Variable.ECS_SERVICE, Variable.JOBS_PER_TASK)
 
 NEEDS: Mapping[Part, Needs] = {
@@ -66,15 +72,16 @@ NEEDS: Mapping[Part, Needs] = {
         sends=(Variable.JOBS_QUEUE_URL, Variable.CHUNKS_QUEUE_URL),
         consumes=(Variable.JOBS_QUEUE_URL,),
         delays=True,
-        cache=CacheUse.HINTS,
+        cache=(CacheUse.HINTS, CacheUse.THROTTLE),
         scales=True,
-        tells=(*_TOKENS, Variable.VAULT_ADDR, Variable.STAGE_PREFIX, *_SCALING, *_NODES),
+        tells=(*_TOKENS, Variable.VAULT_ADDR, Variable.STAGE_PREFIX, *_SCALING, *_NODES, *_LIMITS),
     ),
     Service.MODEL_REGISTRY: Needs(
         tables={REGISTRY: _MODELS, AUTH: ("Query",)},
         artifacts=Access.WRITE,
         sends=(Variable.VALIDATION_QUEUE_URL, Variable.WEBHOOKS_QUEUE_URL),
-        tells=(*_TOKENS, Variable.VAULT_ADDR, Variable.STAGE_PREFIX, Variable.ALIAS_POLICIES),
+        cache=(CacheUse.THROTTLE,),
+        tells=(*_TOKENS, Variable.VAULT_ADDR, Variable.STAGE_PREFIX, Variable.ALIAS_POLICIES, *_LIMITS),
     ),
     Function.VECTOR_PROCESSING: Needs(
         tables={CATALOGUE: _ITEMS},
@@ -95,7 +102,7 @@ NEEDS: Mapping[Part, Needs] = {
         tells=(*_TOKENS, *_ISSUING, Variable.VAULT_ADDR),
     ),
     Function.AUTHORIZER: Needs(
-        tables={AUTH: ("Query",)}, cache=CacheUse.DECISIONS, tells=(*_TOKENS, Variable.VAULT_ADDR)
+        tables={AUTH: ("Query",)}, cache=(CacheUse.DECISIONS,), tells=(*_TOKENS, Variable.VAULT_ADDR)
     ),
 }
 """By function and service."""
@@ -127,6 +134,8 @@ class Parts:
             Variable.ECS_SERVICE: settings.name(Service.VECTOR_STORE),
             Variable.JOBS_PER_TASK: str(deployment.queues.jobs_per_task),
             Variable.NODE_HEARTBEAT_SECONDS: str(int(deployment.nodes.heartbeat.total_seconds())),
+            Variable.THROTTLE_RATE: str(deployment.throttle.rate),
+            Variable.THROTTLE_BURST: str(deployment.throttle.burst),
             Variable.NODE_TIMEOUT_SECONDS: str(int(deployment.nodes.timeout.total_seconds())),
         }
         self._queues = {
@@ -174,18 +183,18 @@ class Parts:
             statements += grants.count_tasks(self._stack, f"{cluster}/{service}")
             statements += grants.publish_metrics(METRICS_NAMESPACE)
         if needs.cache and self._storage.cache:
-            statements += self._storage.cache.connect(needs.cache)
+            statements += self._storage.cache.connect(*needs.cache)
         return [*statements, *grants.data_key(self._stack, self._key_arn, sorted(services))]
 
-    def _cache(self, use: CacheUse | None) -> dict[Variable, str]:
+    def _cache(self, uses: Sequence[CacheUse]) -> dict[Variable, str]:
         cache = self._storage.cache
-        if cache is None or use is None:
+        if cache is None or not uses:
             return {}
         return {
             Variable.CACHE_HOST: cache.group.attr_primary_end_point_address,
             Variable.CACHE_PORT: str(cache.port),
             Variable.CACHE_NAME: cache.group.ref,
-            Variable.CACHE_USER: cache.user_name(use),
+            **{_CACHE_USERS[use]: cache.user_name(use) for use in uses},
         }
 
     def _buckets(self, needs: Needs) -> list[tuple[Variable, SecureBucket, Access | None]]:

@@ -161,6 +161,9 @@ def _deployment(settings: Settings) -> Iterator[Problem]:
     nodes = deployment.nodes
     if nodes.timeout < 3 * nodes.heartbeat:
         yield ("deployment", "nodes", "timeout"), nodes.timeout, f"at least three heartbeats, {3 * nodes.heartbeat}"
+    throttle = deployment.throttle
+    if throttle.burst < throttle.rate:
+        yield ("deployment", "throttle", "burst"), throttle.burst, f"at least a second's, rate: {throttle.rate}"
     if deployment.tokens.authorizer_cache > deployment.tokens.ttl:
         at: Location = ("deployment", "tokens", "authorizer_cache")
         yield at, deployment.tokens.authorizer_cache, f"at most ttl, {deployment.tokens.ttl}"

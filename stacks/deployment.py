@@ -122,6 +122,15 @@ class Api(Model):
     """Of an integration; more than 29 s needs a raised quota."""
 
 
+class Throttle(Model):
+    """What each caller, a tenant's subject, may send to the services of a region; above it 429."""
+
+    rate: Count
+    """Requests a second, sustained."""
+    burst: Count
+    """At once, after a while without any; at least ``rate``."""
+
+
 class Edge(Model):
     """When a region is left out."""
 
@@ -258,13 +267,14 @@ class Deployment(Model):
     firewall: Firewall | None
     """None: what a firewall would stand before is open to whatever may reach it."""
     api: Api
+    throttle: Throttle
     edge: Edge
     queues: Queues
     nodes: Nodes
     storage: Storage
     registry: Registry
     cache: Cache | None
-    """None: the environment has none. It holds nothing but hints."""
+    """None: the environment has none. It holds nothing that would be missed."""
     functions: ExtraFunctions
     collector: Collector
     restore_test: RestoreTest | None

@@ -32,6 +32,8 @@ PublicHandler = Callable[[Request], Awaitable[Response]]
 ErrorRenderer = Callable[[Problem, str], Response]
 """Renders a problem for the path it happened on."""
 Lifespan = Callable[[], AbstractAsyncContextManager[None]]
+Spend = Callable[[Request, Principal], None]
+"""Raises 429 where the caller asks too much."""
 
 _CLIENT_GONE = 499
 """As other servers note it; nobody gets it."""
@@ -95,8 +97,10 @@ class Service:
         lifespan: Lifespan | None,
         metrics: Metrics,
         inner: bool,
+        spend: Spend | None,
     ) -> None:
         self._metrics = metrics
+        self._spend = spend
         self._router = router
         self._verifier = verifier
         self._stage = f"{stage_prefix}/" if stage_prefix else ""
@@ -210,25 +214,28 @@ class Service:
         return await endpoint.run(request, principal)
 
     async def _authorised(self, request: Request, action: Action) -> Principal:
-        """Who asks, where its roles grant ``action``; what was decided is noted."""
-        principal = None
-        try:
-            principal = await self._authenticated(request, action)
-            if not is_allowed(principal, action):
-                raise Problem(HTTPStatus.FORBIDDEN, "forbidden", f"None of your roles grants {action}.")
-        except Problem as problem:
+        """Who asks, where it may ask so much and its roles grant ``action``; what was decided is noted."""
+        principal = await self._authenticated(request, action)
+        if self._spend is not None:
+            self._spend(request, principal)
+        if not is_allowed(principal, action):
+            problem = Problem(HTTPStatus.FORBIDDEN, "forbidden", f"None of your roles grants {action}.")
             audit.refused(_asked(request, action), problem, principal)
-            raise
+            raise problem
         if action not in _ROUTINE:
             audit.authorised(_asked(request, action), principal)
         return principal
 
     async def _authenticated(self, request: Request, action: Action) -> Principal:
-        token = _token(request)
-        principal = self._verifier.cached(token)
-        if principal is None:
-            principal = await asyncio.to_thread(self._verifier.verify, token)
-            audit.authenticated(_asked(request, action), principal)
+        try:
+            token = _token(request)
+            principal = self._verifier.cached(token)
+            if principal is None:
+                principal = await asyncio.to_thread(self._verifier.verify, token)
+                audit.authenticated(_asked(request, action), principal)
+        except Problem as problem:
+            audit.refused(_asked(request, action), problem)
+            raise
         return principal
 
 
@@ -290,6 +297,7 @@ def build(
     lifespan: Lifespan | None = None,
     metrics: Metrics | None = None,
     inner: bool = False,
+    spend: Spend | None = None,
 ) -> Service:
     """Assemble a service.
 
@@ -299,6 +307,7 @@ def build(
     :param public: routes without a token, of `PUBLIC_ROUTES`.
     :param metrics: where requests are counted; ``GET /metrics`` shows them.
     :param inner: serves other processes of its node, which count and note each request.
+    :param spend: called for each request with a token, before its body is read; None: callers may ask what they like.
     :raises ValueError: a path that is neither in `ROUTES` nor public.
     """
     actions = {(route.method, route.path): route.action for route in ROUTES}
@@ -333,5 +342,6 @@ def build(
         lifespan=lifespan,
         metrics=measures,
         inner=inner,
+        spend=spend,
     )
     return service

@@ -39,7 +39,7 @@ class Forwarding:
         self._routes = routes
         self._admission = admission
         self._figures = figures
-        self._sender = Sender(figures.forwarded)
+        self._sender = Sender(figures.forwarded, key_of=routes.key_of)
         self._turns = itertools.count()
 
     def close(self) -> None:

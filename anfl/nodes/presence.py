@@ -2,6 +2,7 @@
 
 import logging
 import random
+import secrets
 import signal
 import threading
 import time
@@ -53,6 +54,7 @@ class Presence:
         self._settings = settings
         self._now = now
         self._own: str | None = None
+        self._key = secrets.token_urlsafe(16)
         self._attendance = Attendance(timeout=settings.timeout_seconds)
 
     def beat(self) -> None:
@@ -62,10 +64,13 @@ class Presence:
         """
         if self._own is None:
             self._own = self._find_address()
-        self._roll.renew(self._own)
+        self._roll.renew(self._own, key=self._key)
         asked = self._now()
-        self._attendance.observe(self._roll.beats(), asked)
-        self._members.publish(self._own, self._attendance.present(asked), seconds=self._settings.timeout_seconds)
+        entries = self._roll.entries()
+        self._attendance.observe({address: entry.beat for address, entry in entries.items()}, asked)
+        present = self._attendance.present(asked)
+        keys = tuple(entries[address].key for address in present)
+        self._members.publish(self._own, present, keys=keys, seconds=self._settings.timeout_seconds)
         for address, beat in self._attendance.forgotten(asked).items():
             self._roll.remove(address, beat=beat)
 

@@ -85,6 +85,10 @@ class Routes:
         self._known[tenant, name] = _Known(members.version, self._now() + KNOWN_SECONDS, route)
         return route
 
+    def key_of(self, address: str) -> str:
+        """See `Members.key_of`."""
+        return self._members().key_of(address)
+
     def _for_few(self, members: Members) -> Route:
         if self._few.version != members.version:
             self._few = _Known(members.version, 0.0, _route(members, members.present))

@@ -3,6 +3,7 @@
 The answer passes as it is, whatever it says.
 """
 
+import hmac
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -16,7 +17,8 @@ from anfl.nodes.connections import Connections, LostError, Reply, UnreachableErr
 from anfl.problems import MEDIA_TYPE, Problem, unavailable
 
 HOP = b"x-anfl-hop"
-"""Says that a request was sent on."""
+"""Says that a request was sent on; its value is the key of the node that it was sent to, where that is known."""
+_NO_KEY = "1"
 SUSPECT_SECONDS = 5.0
 """Who did not answer is left alone for so long; after a few times either it is there again, or off the roll."""
 LOADING = "collection_loading"
@@ -48,8 +50,10 @@ Repeatable = Callable[[Request], Awaitable[bool]]
 class Sender:
     """Of one event loop."""
 
-    def __init__(self, attempt: Attempt) -> None:
+    def __init__(self, attempt: Attempt, *, key_of: Callable[[str], str] = lambda _: "") -> None:
+        """:param key_of: see `anfl.nodes.shared.Members.key_of`."""
         self._attempt = attempt
+        self._key_of = key_of
         self._connections = Connections()
         self._suspects: dict[str, float] = {}
 
@@ -93,7 +97,8 @@ class Sender:
     async def _ask(self, address: str, request: Request, seconds: float) -> tuple[Response, bool]:
         """An answer, and whether it had the collection in memory."""
         body = await request.raw()
-        reply = await self._connections.send(address, _head(address, request, len(body)), body, seconds=seconds)
+        head = _head(address, request, len(body), self._key_of(address) or _NO_KEY)
+        reply = await self._connections.send(address, head, body, seconds=seconds)
         if not any(name == b"content-length" for name, _ in reply.headers):
             return _streamed(reply), True
         content = await reply.read()
@@ -103,6 +108,12 @@ class Sender:
         self._suspects[address] = time.monotonic() + SUSPECT_SECONDS
         self._attempt(outcome)
         _log.warning("another node did not answer", extra={"node": address, "outcome": outcome, "reason": str(error)})
+
+
+def is_from_a_node(request: Request, own_key: str) -> bool:
+    """Whether another node sent ``request`` on, and no client that says so. :param own_key: empty: not known."""
+    given = request.headers.get(HOP)
+    return given is not None and own_key != "" and hmac.compare_digest(given, own_key.encode())
 
 
 async def always(_request: Request) -> bool:
@@ -127,7 +138,7 @@ async def by_request_id(request: Request) -> bool:
         return True  # it is refused wherever it is read
 
 
-def _head(address: str, request: Request, length: int) -> bytes:
+def _head(address: str, request: Request, length: int, key: str) -> bytes:
     """The request's line and headers, for another node."""
     scope = request.scope
     left_out = _HOP_BY_HOP | _MADE_ANEW | _named_by_connection(request)
@@ -137,7 +148,7 @@ def _head(address: str, request: Request, length: int) -> bytes:
         b"host: " + address.encode(),
         b"content-length: %d" % length,
         b"x-request-id: " + request.id.encode(),
-        HOP + b": 1",
+        HOP + b": " + key.encode(),
         *(name + b": " + value for name, value in scope["headers"] if name not in left_out),
     ]
     return b"\r\n".join([*lines, b"", b""])

@@ -26,6 +26,12 @@ class Members(msgspec.Struct, frozen=True, array_like=True):
     """Addresses of all that are there, this one included once others can see it."""
     version: int = 0
     """Another one after each change."""
+    keys: tuple[str, ...] = ()
+    """Of each in ``present``: what it knows a request by that another node sent on. Nobody else can know it."""
+
+    def key_of(self, address: str) -> str:
+        """The key of the node at ``address``; empty where it is not known."""
+        return next((key for each, key in zip(self.present, self.keys, strict=False) if each == address), "")
 
 
 NOBODY = Members()
@@ -40,10 +46,10 @@ class SharedMembers:
         self._read = NOBODY
         self._given = NOBODY
 
-    def publish(self, own: str, present: tuple[str, ...], *, seconds: float) -> None:
+    def publish(self, own: str, present: tuple[str, ...], *, seconds: float, keys: tuple[str, ...] = ()) -> None:
         """From now on, and for so many seconds, these are there."""
-        if (own, present) != (self._given.own, self._given.present):
-            self._given = Members(own, present, self._version() + 1)  # also after a process that published before
+        if (own, present, keys) != (self._given.own, self._given.present, self._given.keys):
+            self._given = Members(own, present, self._version() + 1, keys)  # also after a process that published before
         content = msgspec.msgpack.encode(self._given)
         if _HEAD.size + len(content) > _SIZE:
             raise ValueError(f"{len(present)} nodes are more than there is room for")

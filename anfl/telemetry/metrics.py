@@ -69,6 +69,9 @@ class Metrics:
         self._fallbacks = Counter(
             "anfl_forward_fallbacks", "Requests that the first choice did not answer.", ("to",), registry=registry
         )
+        self._throttled = Counter(
+            "anfl_throttled", "Requests refused because their caller sent too many.", registry=registry
+        )
 
     def began(self) -> None:
         """A request is at work."""
@@ -101,6 +104,10 @@ class Metrics:
     def fell_back(self, to: str) -> None:
         """A request went elsewhere than it should. :param to: see `anfl.nodes.forwarding.Figures`."""
         self._fallbacks.labels(to).inc()
+
+    def throttled(self) -> None:
+        """A caller had spent what it may."""
+        self._throttled.inc()
 
     def exposition(self) -> bytes:
         """Everything, of every process, as of now."""

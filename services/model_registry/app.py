@@ -8,12 +8,14 @@ from functools import partial
 import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
 
-from anfl import aws, environment
+from anfl import aws, cache, environment
 from anfl.auth.verifier import TokenSettings, verifier_from_settings
 from anfl.http.adapters import from_starlette
 from anfl.http.answers import Response, json_response
 from anfl.http.requests import Request
 from anfl.http.service import Service, Verifier, build
+from anfl.http.throttle import Settings as Limits
+from anfl.http.throttle import Throttle
 from anfl.problems import unavailable
 from anfl.registry import sources
 from anfl.registry.artifacts import MAX_FILE_BYTES
@@ -61,8 +63,13 @@ def assemble(
     stage_prefix: str = "",
     metrics: Metrics | None = None,
     check_source: SourceCheck = sources.check_source,
+    throttle: Throttle | None = None,
 ) -> Service:
-    """The ASGI application over given parts; ``check_source`` says which sources versions may have."""
+    """The ASGI application over given parts.
+
+    :param check_source: says which sources versions may have.
+    :param throttle: None: callers may ask what they like.
+    """
     validation = Validation(registry)
 
     def ready() -> None:
@@ -78,6 +85,8 @@ def assemble(
     async def lifespan() -> AsyncIterator[None]:
         postman.start()
         yield
+        if throttle is not None:
+            throttle.close()
         await asyncio.to_thread(postman.stop, LAST_POST_SECONDS)
 
     async def describe(_request: Request) -> Response:
@@ -108,6 +117,7 @@ def assemble(
         render=render,
         lifespan=lifespan,
         metrics=metrics,
+        spend=None if throttle is None else lambda _request, principal: throttle.spend(principal),
     )
 
 
@@ -117,6 +127,7 @@ def creator() -> Callable[[], Service]:
     :raises MissingSettingError: a variable is absent or malformed.
     """
     settings, tokens = environment.load(Settings), environment.load(TokenSettings)
+    limits, region = environment.load(Limits), environment.load(cache.Settings)
     policies = msgspec.json.decode(settings.alias_policies, type=dict[str, Policy])
     metrics = Metrics()
     session = stores.watch(aws.session(), metrics)
@@ -134,6 +145,9 @@ def creator() -> Callable[[], Service]:
             ),
         )
         verifier = verifier_from_settings(tokens)
-        return assemble(registry, verifier=verifier, stage_prefix=settings.stage_prefix, metrics=metrics)
+        throttle = Throttle(limits, region=cache.buckets(region, session), refused=metrics.throttled)
+        return assemble(
+            registry, verifier=verifier, stage_prefix=settings.stage_prefix, metrics=metrics, throttle=throttle
+        )
 
     return create

@@ -8,16 +8,20 @@ from functools import partial
 import msgspec
 
 from anfl import aws, cache, environment
+from anfl.auth.principal import Principal
 from anfl.auth.verifier import TokenSettings, verifier_from_settings
 from anfl.http.admission import Admission, Room
 from anfl.http.answers import Answer, Response
 from anfl.http.requests import Request
 from anfl.http.serve import Behind, Listen
-from anfl.http.service import Service, Verifier, build
+from anfl.http.service import Service, Spend, Verifier, build
+from anfl.http.throttle import Settings as Limits
+from anfl.http.throttle import Throttle
 from anfl.nodes import presence
 from anfl.nodes.forwarding import Forwarding
 from anfl.nodes.handing_over import HandingOver
 from anfl.nodes.routes import Routes
+from anfl.nodes.sending import HOP, is_from_a_node
 from anfl.nodes.shared import Members, SharedMembers
 from anfl.processes import Process
 from anfl.telemetry import backlog, stores
@@ -60,12 +64,14 @@ def assemble(
     members: Callable[[], Members] | None = None,
     writer: str | None = None,
     inner: bool = False,
+    throttle: Throttle | None = None,
 ) -> Service:
     """The ASGI application over a given store and its imports.
 
     :param members: who else may answer, looked at for each request; None: nobody.
     :param writer: address of the process of this node to which writes are handed over; None: they are done here.
     :param inner: see `anfl.http.service.build`.
+    :param throttle: None: callers may ask what they like, or somebody before has counted it already.
     """
     threads = ThreadPoolExecutor(THREADS, thread_name_prefix="request")
     metrics = metrics or Metrics()
@@ -96,6 +102,8 @@ def assemble(
         for outward in (forwarding, handing_over):
             if outward is not None:
                 outward.close()
+        if throttle is not None:
+            throttle.close()
         threads.shutdown(wait=True)
         store.close()
 
@@ -109,7 +117,21 @@ def assemble(
         lifespan=lifespan,
         metrics=metrics,
         inner=inner,
+        spend=None if throttle is None else spending(throttle, members),
     )
+
+
+def spending(throttle: Throttle, members: Callable[[], Members] | None) -> Spend:
+    """Counts what clients send. What another node sends on it has counted itself."""
+
+    def spend(request: Request, principal: Principal) -> None:
+        if members is not None and HOP in request.headers:
+            seen = members()
+            if is_from_a_node(request, seen.key_of(seen.own)):
+                return
+        throttle.spend(principal)
+
+    return spend
 
 
 Create = Callable[[str | None], Service]
@@ -128,7 +150,11 @@ def creator(
     tokens = environment.load(TokenSettings)
     queues = environment.load(importing.Queues)
     region = environment.load(cache.Settings)
+    limits = environment.load(Limits)
     session = stores.watch(aws.session(), metrics)
+
+    def throttle() -> Throttle:
+        return Throttle(limits, region=cache.buckets(region, session), refused=metrics.throttled)
 
     def create(writer: str | None) -> Service:
         numbers = cache.numbers(region, session)
@@ -144,6 +170,7 @@ def creator(
             members=None if writer is None else members.now,
             writer=writer,
             inner=writer is None,
+            throttle=None if writer is None else throttle(),
         )
 
     return create

@@ -78,7 +78,7 @@ _GUARDED: dict[str, Meaning] = {
     "token_revoked": Meaning(401, "The token was revoked."),
     "forbidden": Meaning(403, "None of the token's roles grants the action."),
     "too_large": Meaning(413, "The body is over its limit."),
-    "too_many_requests": Meaning(429, "The node has its hands full."),
+    "too_many_requests": Meaning(429, "The caller sends more than it may, or the node has its hands full."),
     "auth_unavailable": Meaning(503, "Tokens cannot be verified at the moment."),
 }
 _WITH_BODY: dict[str, Meaning] = {

@@ -10,11 +10,13 @@ import pytest
 import yaml
 from constructs.container_service import minimum_healthy_percent
 
+from anfl import environment
+from anfl.http.throttle import Settings as Limits
 from anfl.registry.policies import Policy, Requirement
 from anfl.resources import Service
 from tests.infrastructure.conftest import Assembly, Properties, Template
 from tests.infrastructure.test_api import routes
-from tests.infrastructure.test_functions import CACHED, actions, allowed
+from tests.infrastructure.test_functions import actions, allowed
 
 CLUSTER_OF = {Service.VECTOR_STORE: "vector-processing", Service.MODEL_REGISTRY: "model-registry"}
 
@@ -177,12 +179,19 @@ COMMON = {
     "PORT",
     "PROMETHEUS_MULTIPROC_DIR",
     "STAGE_PREFIX",
+    "THROTTLE_BURST",
+    "THROTTLE_RATE",
     "TOKEN_AUDIENCE",
     "TOKEN_ISSUER",
     "VAULT_ADDR",
 }
 SCALING = {"ECS_CLUSTER", "ECS_SERVICE", "JOBS_PER_TASK"}
 NODES = {"NODE_HEARTBEAT_SECONDS", "NODE_TIMEOUT_SECONDS"}
+CACHED = {
+    Service.VECTOR_STORE: {"CACHE_HOST", "CACHE_NAME", "CACHE_PORT", "CACHE_THROTTLE_USER", "CACHE_USER"},
+    Service.MODEL_REGISTRY: {"CACHE_HOST", "CACHE_NAME", "CACHE_PORT", "CACHE_THROTTLE_USER"},
+}
+"""Where there is a cache."""
 VARIABLES = {
     Service.VECTOR_STORE: COMMON
     | SCALING
@@ -214,12 +223,20 @@ def test_services_are_told_what_they_need_and_no_more(assembly: Assembly, servic
     for region, stack in assembly.regional("service").items():
         found = container(stack, service)
         variables = {entry["Name"]: entry["Value"] for entry in found["Environment"]}
-        cached = service is Service.VECTOR_STORE and stack.name.startswith("anfl-prod-")
-        assert set(variables) == VARIABLES[service] | (CACHED if cached else set())
+        cached = CACHED[service] if stack.name.startswith("anfl-prod-") else set()
+        assert set(variables) == VARIABLES[service] | cached
         assert variables["PORT"] == "8080"
         assert variables["STAGE_PREFIX"] == "/live"
         assert variables["AWS_REGION"] == region
         assert "Secrets" not in found
+
+
+@pytest.mark.parametrize("service", Service)
+def test_services_are_told_what_each_caller_may_send(assembly: Assembly, service: Service) -> None:
+    for stack in assembly.regional("service").values():
+        told = {entry["Name"]: entry["Value"] for entry in container(stack, service)["Environment"]}
+        limits = environment.load(Limits, told)
+        assert 0 < limits.rate <= limits.burst
 
 
 def test_prod_takes_a_verdict_and_two_people(assembly: Assembly) -> None:

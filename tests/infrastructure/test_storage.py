@@ -195,8 +195,12 @@ def test_only_an_iam_identity_enters_the_cache(prod: Assembly) -> None:
         assert stack.only(CACHE)["UserGroupIds"] == [{"Ref": users}]
 
 
-def test_who_uses_the_cache_connects_as_the_user_for_it_and_is_told_where(prod: Assembly) -> None:
-    uses = {"VectorStoreServiceTaskRole": CacheUse.HINTS, "AuthorizerFunctionRole": CacheUse.DECISIONS}
+def test_who_uses_the_cache_connects_as_the_users_for_it_and_is_told_where(prod: Assembly) -> None:
+    uses = {
+        "AuthorizerFunctionRole": {"CACHE_USER": CacheUse.DECISIONS},
+        "VectorStoreServiceTaskRole": {"CACHE_USER": CacheUse.HINTS, "CACHE_THROTTLE_USER": CacheUse.THROTTLE},
+        "ModelRegistryServiceTaskRole": {"CACHE_THROTTLE_USER": CacheUse.THROTTLE},
+    }
     for stack in prod.regional("service").values():
         may = {
             name: statement
@@ -205,20 +209,24 @@ def test_who_uses_the_cache_connects_as_the_user_for_it_and_is_told_where(prod: 
             if "elasticache" in json.dumps(statement["Action"])
         }
         assert len(may) == len(uses)
-        for role, use in uses.items():
+        for role, users in uses.items():
             (statement,) = (statement for name, statement in may.items() if name.startswith(role))
             assert statement["Action"] == "elasticache:Connect"
-            group, user = (json.dumps(resource) for resource in statement["Resource"])
+            group, *found = (json.dumps(resource) for resource in statement["Resource"])
             assert ":replicationgroup:" in group
-            assert f":user:anfl-prod-cache-{use}" in user
+            for resource, use in zip(found, users.values(), strict=True):
+                assert f":user:anfl-prod-cache-{use}" in resource
         told = [stack.only("AWS::Lambda::Function", FunctionName="anfl-prod-authorizer")["Environment"]["Variables"]]
         told += [
             {entry["Name"]: entry["Value"] for entry in definition["ContainerDefinitions"][0]["Environment"]}
+            for family in ("anfl-prod-vector-store", "anfl-prod-model-registry")
             for definition in stack.properties("AWS::ECS::TaskDefinition")
-            if definition["Family"] == "anfl-prod-vector-store"
+            if definition["Family"] == family
         ]
-        for variables, use in zip(told, reversed(uses.values()), strict=True):
-            assert variables["CACHE_USER"] == f"anfl-prod-cache-{use}"
+        for variables, users in zip(told, uses.values(), strict=True):
+            for variable in ("CACHE_USER", "CACHE_THROTTLE_USER"):
+                expected = f"anfl-prod-cache-{users[variable]}" if variable in users else None
+                assert variables.get(variable) == expected
             assert variables["CACHE_PORT"] == "6380"
             assert "PrimaryEndPointAddress" in json.dumps(variables["CACHE_HOST"])
             assert "RefCacheNodes" in json.dumps(variables["CACHE_NAME"])

@@ -103,6 +103,8 @@ def node(aws: Aws, folder: Path, *, workers: int) -> Iterator[Node]:
         "PORT": str(port),
         "WORKERS": str(workers),
         "DRAIN_NOTICE_SECONDS": "0",
+        "THROTTLE_RATE": "1000000",
+        "THROTTLE_BURST": "1000000",
     }
     command = (sys.executable, "-m", "services.vector_store")
     with started(command, environment, folder / f"node-{workers}.log") as process:

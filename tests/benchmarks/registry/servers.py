@@ -62,6 +62,8 @@ def service(aws: Aws, folder: Path, *, workers: int) -> Iterator[Server]:
         "PORT": str(port),
         "WORKERS": str(workers),
         "DRAIN_NOTICE_SECONDS": "0",
+        "THROTTLE_RATE": "1000000",
+        "THROTTLE_BURST": "1000000",
     }
     command = (str(REPOSITORY / ".venv" / "bin" / "python"), "-m", "services.model_registry")
     with started(command, environment, folder / f"service-{workers}.log") as process:

@@ -50,6 +50,17 @@ def test_nodes_find_one_another_and_miss_those_that_die(session: boto3.session.S
     assert first.members.now().present == (A,)
 
 
+def test_nodes_know_each_others_keys(session: boto3.session.Session) -> None:
+    clock = Time()
+    first, second = Node(session, clock, A), Node(session, clock, B)
+    for node in (first, second, first):
+        node.presence.beat()
+    known = [(members.key_of(A), members.key_of(B)) for members in (first.members.now(), second.members.now())]
+    assert known[0] == known[1]
+    assert len({*known[0], ""}) == 3
+    assert first.members.now().key_of("10.0.10.3:8080") == ""
+
+
 def test_a_node_that_leaves_is_missed_by_nobody(session: boto3.session.Session) -> None:
     clock = Time()
     first, second = Node(session, clock, A), Node(session, clock, B)
@@ -107,7 +118,7 @@ def test_what_has_been_dead_for_long_is_taken_off_the_roll(session: boto3.sessio
     for _ in range(40):
         first.presence.beat()
         clock.now += 5
-    assert first.roll.beats().keys() == {A}
+    assert first.roll.entries().keys() == {A}
 
 
 def test_a_task_learns_its_address_from_ecs() -> None:

@@ -1,5 +1,7 @@
 """The roll in the catalogue's table."""
 
+import secrets
+
 import boto3
 import pytest
 
@@ -12,6 +14,10 @@ from tests.unit.vectors.test_hints import Away
 A, B = "10.0.10.1:8080", "10.0.10.2:8080"
 
 
+def beats(roll: Roll) -> dict[str, str]:
+    return {address: entry.beat for address, entry in roll.entries().items()}
+
+
 @pytest.fixture(name="roll")
 def _roll(session: boto3.session.Session) -> Roll:
     return Roll(session.resource("dynamodb").Table(TABLE))
@@ -20,30 +26,30 @@ def _roll(session: boto3.session.Session) -> Roll:
 def test_every_renewal_is_another_beat_until_the_node_leaves(roll: Roll) -> None:
     roll.renew(A)
     roll.renew(B)
-    first = roll.beats()
+    first = beats(roll)
     roll.renew(A)
-    second = roll.beats()
+    second = beats(roll)
     assert first.keys() == second.keys() == {A, B}
     assert (first[A] == second[A], first[B] == second[B]) == (False, True)
     roll.remove(A)
-    assert roll.beats().keys() == {B}
+    assert beats(roll).keys() == {B}
 
 
 def test_a_node_that_beats_again_is_not_taken_off_by_those_who_missed_it(roll: Roll) -> None:
     roll.renew(A)
-    stale = roll.beats()[A]
+    stale = beats(roll)[A]
     roll.renew(A)
     roll.remove(A, beat=stale)
-    assert roll.beats().keys() == {A}
-    roll.remove(A, beat=roll.beats()[A])
-    assert roll.beats() == {}
+    assert beats(roll).keys() == {A}
+    roll.remove(A, beat=beats(roll)[A])
+    assert beats(roll) == {}
 
 
 def test_other_regions_have_rolls_of_their_own(roll: Roll, session: boto3.session.Session) -> None:
     roll.renew(A)
     item = {"pk": "N#eu-west-1", "sk": f"N#{B}", "beat": "1"}  # as replication brings it
     session.resource("dynamodb").Table(TABLE).put_item(Item=item)
-    assert roll.beats().keys() == {A}
+    assert beats(roll).keys() == {A}
 
 
 @pytest.mark.parametrize(
@@ -52,7 +58,7 @@ def test_other_regions_have_rolls_of_their_own(roll: Roll, session: boto3.sessio
 def test_what_is_no_address_inside_is_nobody(roll: Roll, session: boto3.session.Session, address: str) -> None:
     item = {"pk": "N#us-east-1", "sk": f"N#{address}", "beat": "1"}
     session.resource("dynamodb").Table(TABLE).put_item(Item=item)
-    assert roll.beats() == {}
+    assert beats(roll) == {}
 
 
 def test_no_entry_gets_between_a_tenant_and_its_names(roll: Roll, session: boto3.session.Session) -> None:
@@ -63,8 +69,18 @@ def test_no_entry_gets_between_a_tenant_and_its_names(roll: Roll, session: boto3
     assert catalogue.list("demo") == [made]
 
 
+def test_a_node_tells_its_key_and_nothing_else_is_one(roll: Roll, session: boto3.session.Session) -> None:
+    key = secrets.token_urlsafe(16)
+    roll.renew(A, key=key)
+    for forged in ("", "1\r\nx: y", "ä" * 22, key + "x"):
+        session.resource("dynamodb").Table(TABLE).put_item(
+            Item={"pk": "N#us-east-1", "sk": f"N#{B}", "beat": "1", "hop_key": forged}
+        )
+        assert {address: entry.key for address, entry in roll.entries().items()} == {A: key, B: ""}
+
+
 def test_a_table_that_is_away_says_so(roll: Roll, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(roll, "_table", Away())
-    for call in (lambda: roll.renew(A), roll.beats, lambda: roll.remove(A)):
+    for call in (lambda: roll.renew(A), roll.entries, lambda: roll.remove(A)):
         with pytest.raises(RollError):
             call()

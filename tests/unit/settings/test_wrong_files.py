@@ -37,6 +37,13 @@ ARCHITECTURE = "architecture.yaml"
             id="gone at one lost heartbeat",
         ),
         pytest.param(
+            "environments/common.yaml",
+            "burst: 2000}",
+            "burst: 999}",
+            "common.yaml: deployment.throttle.burst: 999 is not allowed: at least a second's, rate: 1000",
+            id="a burst below the rate",
+        ),
+        pytest.param(
             ARCHITECTURE,
             "min_size: 3",
             "min_size: 12",

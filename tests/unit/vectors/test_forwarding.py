@@ -11,7 +11,9 @@ from typing import Any
 import httpx
 import pytest
 
+from anfl.auth.principal import Principal
 from anfl.http.admission import Room
+from anfl.http.throttle import Settings, Throttle
 from anfl.nodes import forwarding, sending
 from anfl.nodes.rendezvous import owners
 from anfl.nodes.sending import HOP
@@ -38,6 +40,19 @@ QUERY = {"vector": [1, 0], "k": 2, "consistency": "strong"}
 HOPPED = {HOP.decode(): "1"}
 
 
+class Counting(Throttle):
+    """Refuses nobody, and counts."""
+
+    def __init__(self) -> None:
+        super().__init__(Settings(rate=10**6, burst=10**6), region=None)
+        self.counted = 0
+
+    def spend(self, principal: Principal) -> None:
+        """See `Throttle.spend`."""
+        self.counted += 1
+        super().spend(principal)
+
+
 class Node:
     """A running service; it believes what the test lets it."""
 
@@ -45,6 +60,7 @@ class Node:
         self.store = store
         self.metrics = Metrics()
         self.members = Members()
+        self.throttle = Counting()
         self.client: httpx.Client
 
     @property
@@ -61,6 +77,11 @@ class Node:
         return next((float(line.split()[-1]) for line in lines if line.startswith(f"{figure} ")), 0.0)
 
 
+def key_of(address: str) -> str:
+    """By which a node knows what others send on to it."""
+    return f"key-of-{address}"
+
+
 class Cluster:
     """Nodes over one catalogue and one bucket."""
 
@@ -71,8 +92,9 @@ class Cluster:
     def believe(self, *present: str) -> None:
         """All nodes see these."""
         self.present = present
+        keys = tuple(map(key_of, present))
         for node in self.nodes:
-            node.members = Members(node.address, present, node.members.version + 1)
+            node.members = Members(node.address, present, node.members.version + 1, keys)
 
     def collection(self, *owning: str) -> str:
         """Make collections until one has these owners, in this order."""
@@ -96,6 +118,7 @@ def running(catalogue: Catalogue, objects: S3ObjectStore, imports: Imports, forw
         metrics=node.metrics,
         forwarded=forwarded,
         members=lambda: node.members,
+        throttle=node.throttle,
     )
     headers = {"authorization": "Bearer demo.admin"}
     with (
@@ -135,6 +158,37 @@ def calls(name: str) -> list[tuple[str, str, dict[str, Any]]]:
         ("POST", f"{base}/query", {"content": b"no gzip", "headers": {"content-encoding": "gzip"}}),
         ("POST", f"{base}/query", {"content": b"<a/>", "headers": {"content-type": "text/xml"}}),
     ]
+
+
+def test_a_request_that_goes_through_two_nodes_is_counted_once(cluster: Cluster) -> None:
+    first, second, outside = cluster.nodes
+    name = cluster.collection(first.address, second.address)
+    for node in cluster.nodes:
+        node.throttle.counted = 0
+    for method, target, given in calls(name):
+        outside.client.request(method, target, **given)
+    assert [node.throttle.counted for node in (outside, first, second)] == [len(calls(name)), 0, 0]
+
+
+def test_no_client_gets_around_being_counted_by_saying_that_it_is_a_node(cluster: Cluster) -> None:
+    first, *_ = cluster.nodes
+    name = cluster.collection(first.address, cluster.nodes[1].address)
+    first.throttle.counted = 0
+    claims = [
+        ["1"],
+        [""],
+        [key_of(cluster.nodes[1].address)],
+        [key_of(first.address), "1"],
+        [key_of(first.address)[:-1]],
+    ]
+    for claim in claims:
+        headers = httpx.Headers([("x-anfl-hop", each) for each in claim])
+        first.client.post(f"/v1/collections/{name}/count", json={}, headers=headers)
+    assert first.throttle.counted == len(claims)
+    first.members = Members(first.address, first.members.present, 100)  # as long as it does not know its own key
+    for claimed in ("", "1", key_of(first.address)):
+        first.client.post(f"/v1/collections/{name}/count", json={}, headers={"x-anfl-hop": claimed})
+    assert first.throttle.counted == len(claims) + 3
 
 
 def test_whichever_node_is_asked_answers_alike_and_two_have_the_collection(cluster: Cluster) -> None:
@@ -214,7 +268,7 @@ def test_the_caller_is_checked_at_both_ends_and_the_request_keeps_its_id(cluster
     assert lines[0] == f"POST {base}/count HTTP/1.1"
     assert "authorization: Bearer demo.admin" in lines
     assert "x-request-id: mine" in lines
-    assert "x-anfl-hop: 1" in lines
+    assert {f"x-anfl-hop: {key_of(each.address)}" for each in (one, other)} & {*lines}
     assert "content-encoding: gzip" in lines
     assert "x-kept: 2" in lines
     assert not [line for line in lines if line.startswith(("x-private", "connection"))]
