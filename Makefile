@@ -12,6 +12,7 @@ REGION ?=
 REGIONS ?=
 PORT ?=
 NODES ?=
+TLS ?=
 ENV ?=
 PREFLIGHT ?=
 CONFIRM ?=
@@ -43,12 +44,12 @@ LOCKED := $(wildcard lambda_src/*/requirements.in services/*/requirements.in)
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-20s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
-	@echo "  Variables: ENV=prod|dev  REGION=us-west-1 (deploy, cleanup-failed, remove-region)  CONFIRM=prod (deploy, destroy, remove-region)  REGIONS=all (run)  PORT=8420 (run)  NODES=3 (run)  BENCH_DATA=folder (bench)"
+	@echo "  Variables: ENV=prod|dev  REGION=us-west-1 (deploy, cleanup-failed, remove-region)  CONFIRM=prod (deploy, destroy, remove-region)  REGIONS=all (run)  PORT=8420 (run)  NODES=3 (run)  TLS=1 (run)  BENCH_DATA=folder (bench)"
 	@echo "             SEED=number  ROUNDS=10000  KILLS=200 (fault)  REQUESTS=100000 (fuzz)  OSV=folder (audit)"
 
 .PHONY: run
-run: $(BIN)/.ready node_modules/.ready bundle ## Serve the whole system on this machine (ENV=dev, REGIONS=all, PORT=…, NODES=3); Ctrl-C stops it
-	@exec $(BIN)/anfl up $(if $(ENV),--env $(ENV)) $(if $(REGIONS),--regions $(REGIONS)) $(if $(PORT),--port $(PORT)) $(if $(NODES),--nodes $(NODES))
+run: $(BIN)/.ready node_modules/.ready bundle ## Serve the whole system on this machine (ENV=dev, REGIONS=all, PORT=…, NODES=3, TLS=1); Ctrl-C stops it
+	@exec $(BIN)/anfl up $(if $(ENV),--env $(ENV)) $(if $(REGIONS),--regions $(REGIONS)) $(if $(PORT),--port $(PORT)) $(if $(NODES),--nodes $(NODES)) $(if $(TLS),--tls)
 
 .PHONY: test
 test: lint ## Everything CI checks: lint, types, unit, templates, one end-to-end run, MLflow's and Vault's clients

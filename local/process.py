@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import signal
+import ssl
 import sys
 import time
 from collections import deque
@@ -40,6 +41,8 @@ class Program:
     log: Path
     health: str
     """URL that answers below 400 as soon as the program serves."""
+    ca: Path | None = None
+    """Whom ``health`` is vouched for by, where it is HTTPS."""
     restarts: bool
     """Whether its end is repaired; otherwise it is fatal, because the program's state went with it."""
     start_seconds: float = 60
@@ -131,7 +134,8 @@ class Supervisor:
 
     async def _serves(self, program: Program, process: asyncio.subprocess.Process) -> bool:
         deadline = time.monotonic() + program.start_seconds
-        async with httpx.AsyncClient(trust_env=False, timeout=2) as client:
+        verify = True if program.ca is None else ssl.create_default_context(cafile=program.ca)
+        async with httpx.AsyncClient(trust_env=False, timeout=2, verify=verify) as client:
             while process.returncode is None and time.monotonic() < deadline:
                 with contextlib.suppress(httpx.HTTPError):
                     if (await client.get(program.health)).status_code < 400:

@@ -1,6 +1,8 @@
 """One region of a local run: its addresses, clients and tokens."""
 
+import ssl
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -19,6 +21,8 @@ class Region:
     name: str
     gateway: int
     vault: int
+    ca: Path | None = None
+    """Certificate of the authority that vouches for the gateway; None: the gateway speaks plain HTTP."""
     ports: dict[str, list[int]] = field(default_factory=dict)
     """Of each container, one a task."""
     clients: dict[str, dict[str, str]] = field(default_factory=dict)
@@ -27,7 +31,7 @@ class Region:
     @property
     def api(self) -> str:
         """Base URL of its gateway."""
-        return f"http://127.0.0.1:{self.gateway}"
+        return f"{'http' if self.ca is None else 'https'}://127.0.0.1:{self.gateway}"
 
     @property
     def vault_url(self) -> str:
@@ -51,7 +55,8 @@ class Region:
         :raises TokenError: the API does not give one.
         """
         lifetime = 0
-        async with httpx.AsyncClient(base_url=self.api, timeout=30, trust_env=False) as client:
+        verify = True if self.ca is None else ssl.create_default_context(cafile=self.ca)
+        async with httpx.AsyncClient(base_url=self.api, timeout=30, trust_env=False, verify=verify) as client:
             for role, credentials in self.clients.items():
                 try:
                     response = await client.post("/v1/auth/token", json={"grant": "approle", **credentials})

@@ -15,9 +15,10 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.status import Status
 
+from anfl.client import CA_VARIABLE
 from local import sample
 
-_PUBLIC = ("environment", "region", "api", "services", "vault", "aws_endpoint", "pids")
+_PUBLIC = ("environment", "region", "api", "ca", "services", "vault", "aws_endpoint", "pids")
 
 
 class Step:
@@ -98,6 +99,8 @@ def _places(document: Mapping[str, Any], place: Path) -> Iterator[tuple[str, str
         yield "API (gateway)", addresses["api"]
         yield from addresses["services"].items()
         yield "Vault", addresses["vault"]
+    if document["ca"]:
+        yield "CA (TLS 1.3)", f"{document['ca']} (curl --cacert, {CA_VARIABLE})"
     yield "AWS endpoint", document["aws_endpoint"]
     yield "logs", str(place.parent / "logs")
     yield "tokens, pids", f"{place} (for {', '.join(document['tokens'])})"
@@ -117,7 +120,8 @@ def _commands(document: Mapping[str, Any], place: Path, *, with_sample: bool) ->
     yield "\nA model, inspected before anyone can use it:"
     yield f"  {anfl} models register gloss-vectors {shlex.quote(str(_relative(sample.DATA / 'glosses.npy')))}"
     yield "\nThe API itself:"
-    yield f'  curl -s {api}/v1/collections -H "Authorization: Bearer $TOKEN"'
+    trust = f" --cacert {shlex.quote(str(_relative(Path(document['ca']))))}" if document["ca"] else ""
+    yield f'  curl -s{trust} {api}/v1/collections -H "Authorization: Bearer $TOKEN"'
 
 
 def _relative(path: Path) -> Path:

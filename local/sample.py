@@ -26,13 +26,13 @@ def rows() -> list[NewRow]:
     return [NewRow(values=row, **json.loads(line)) for line, row in zip(lines, values, strict=True)]
 
 
-async def load(api: str, token: str, progress: Callable[[int], None]) -> None:
+async def load(api: str, token: str, progress: Callable[[int], None], *, ca: Path | None = None) -> None:
     """Create the collection and upsert every row; ``progress`` is told how many rows are in.
 
     :raises SampleError: the API refused, or did not answer in time.
     """
     try:
-        async with AsyncClient(api, token=token, timeout=30) as client:
+        async with AsyncClient(api, token=token, timeout=30, ca=ca) as client:
             collection = await client.create_collection(COLLECTION, dimension=384)
             await collection.load(rows(), batch_rows=BATCH, progress=progress)
     except (ApiError, UnreachableError) as error:

@@ -1,5 +1,6 @@
 """``anfl status``: what of a local run is there and answers."""
 
+import ssl
 from collections.abc import Iterator
 from typing import Any
 
@@ -51,14 +52,15 @@ def _addresses(document: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
 
 def _program(document: dict[str, Any], name: str, url: str, health: str) -> dict[str, Any]:
     pid = document["pids"].get(name)
-    return {"program": name, "pid": pid, "address": url, "state": _state(pid, url + health)}
+    return {"program": name, "pid": pid, "address": url, "state": _state(pid, url + health, document.get("ca"))}
 
 
-def _state(pid: int | None, health: str) -> str:
+def _state(pid: int | None, health: str, ca: str | None) -> str:
     if pid is None or not psutil.pid_exists(pid):
         return "ended"
     try:
-        answer = httpx.get(health, timeout=3, trust_env=False)
-    except httpx.HTTPError:
+        verify = ssl.create_default_context(cafile=ca) if ca and health.startswith("https:") else True
+        answer = httpx.get(health, timeout=3, trust_env=False, verify=verify)
+    except (httpx.HTTPError, OSError):  # the authority's file may be gone
         return "silent"
     return "serving" if answer.is_success else f"answers {answer.status_code}"

@@ -23,6 +23,7 @@ from anfl.resources import Service
 from local import accounts, sample
 from local.addresses import AddressBook
 from local.aws.deploy import deploy
+from local.certificates import CERTIFICATE, CertificateError, authority
 from local.environment import free_ports, is_free, isolate, isolated
 from local.iam.credentials import role_environment
 from local.process import Program, ProgramFailedError, Supervisor
@@ -52,6 +53,7 @@ class StartError(RuntimeError):
 
 EXPECTED = (
     AlreadyRunningError,
+    CertificateError,
     DeclarationError,
     OperationError,
     ProgramFailedError,
@@ -76,6 +78,8 @@ class Options:
     nodes: int = 1
     """Tasks of the vector store in each region."""
     sample: bool = True
+    tls: bool = False
+    """The gateways serve TLS 1.3 alone, vouched for by an authority of the state directory's."""
     state: Path = DEFAULT_DIRECTORY
     as_json: bool = False
 
@@ -110,7 +114,11 @@ class _Run:
         self._settings = settings.load(options.environment, regions=options.regions)
         names = self._settings.regions
         *vaults, self._aws_port = free_ports(len(names) + 1)
-        self._regions = [Region(name=name, gateway=options.port + i, vault=vaults[i]) for i, name in enumerate(names)]
+        self._tls = self._state.path / "tls" if options.tls else None
+        self._ca = None if self._tls is None else self._tls / CERTIFICATE
+        self._regions = [
+            Region(name=name, gateway=options.port + i, vault=vaults[i], ca=self._ca) for i, name in enumerate(names)
+        ]
         self._aws = f"http://127.0.0.1:{self._aws_port}"
         self._tenant = self._settings.deployment.default_tenant or DEFAULT_TENANT
         self._root_token = secrets.token_urlsafe(24)
@@ -171,6 +179,8 @@ class _Run:
 
     async def _up(self) -> None:
         self._check_ports()
+        if self._tls is not None:
+            authority(self._tls)
         shutil.rmtree(self._state.logs, ignore_errors=True)
         context = {"env": self._options.environment}
         if self._options.regions:
@@ -274,13 +284,14 @@ class _Run:
         )
         renamed = [replace(program, name=self._named(program.name, region)) for program in programs]
         arguments = ("--aws", self._aws, "--region", region.name, "--services", json.dumps(region.targets))
+        tls = () if self._tls is None else ("--tls", str(self._tls))
         gateway = self._program(
             self._named("gateway", region),
-            (sys.executable, "-m", "local.gateway", "--port", str(region.gateway), *arguments),
+            (sys.executable, "-m", "local.gateway", "--port", str(region.gateway), *arguments, *tls),
             health=f"{region.api}/_anfl/health",
             restarts=True,
         )
-        await self._supervisor.start(gateway)
+        await self._supervisor.start(replace(gateway, ca=self._ca))
         # The functions behind the first token start cold, which takes about as long as the services do.
         async with meanwhile(region.get_tokens()) as lifetime:
             await asyncio.gather(*map(self._supervisor.start, renamed))
@@ -289,7 +300,7 @@ class _Run:
     async def _load_sample(self) -> None:
         first = self._regions[0]
         with self._report.counting("Load the sample glosses", len(sample.rows())) as count:
-            await sample.load(first.api, first.tokens[Role.WRITER], count)
+            await sample.load(first.api, first.tokens[Role.WRITER], count, ca=self._ca)
 
     def _program(
         self,
@@ -328,6 +339,7 @@ class _Run:
         return {
             "environment": self._options.environment,
             **first,
+            "ca": None if self._ca is None else str(self._ca),
             "tenant": self._tenant,
             "vault_token": self._root_token,
             "aws_endpoint": self._aws,

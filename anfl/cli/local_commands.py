@@ -31,6 +31,9 @@ def up(
     nodes: Annotated[
         int, typer.Option(min=1, max=8, help="Tasks of the vector store, which share its collections out.")
     ] = 1,
+    tls: Annotated[
+        bool, typer.Option("--tls", help="The gateway serves TLS 1.3 alone, by an authority of its own.")
+    ] = False,
     sample: Annotated[bool, typer.Option(help="Load 2,000 sample embeddings through the API.")] = True,
     state_dir: StateDir = None,
     as_json: Json = False,
@@ -43,6 +46,7 @@ def up(
         regions=regions,
         environment=environment,
         nodes=nodes,
+        tls=tls,
         sample=sample,
         state=_directory(state_dir),
         as_json=as_json,

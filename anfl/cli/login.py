@@ -26,7 +26,7 @@ def login(
     role_id = role_id or typer.prompt("AppRole role id", err=True)
     secret_id = secret_id or typer.prompt("AppRole secret id", hide_input=True, err=True)
     body = {"grant": "approle", "role_id": role_id, "secret_id": secret_id}
-    with Client(target.endpoint) as client:
+    with Client(target.endpoint, ca=target.ca) as client:
         answer = client.json("POST", "/v1/auth/token", body=body)
     if answer.get("token_type") != "Bearer":
         raise CliError(f"{target.endpoint} answered no bearer token; is it ANFL's API?", exit_code=ExitCode.FAILED)
@@ -55,7 +55,7 @@ def refresh(endpoint: Endpoint = None, token: Token = None, role: Role = None, a
     """Exchange the current token for one that lives longer, and keep that; a login as a whole has an end."""
     target = resolve(endpoint, token, role=role)
     body = {"grant": "refresh", "token": target.token or ""}
-    with Client(target.endpoint) as client:
+    with Client(target.endpoint, ca=target.ca) as client:
         answer = client.json("POST", "/v1/auth/token", body=body)
     place = save_token(target, answer["access_token"], lifetime=answer["expires_in"])
     if as_json:

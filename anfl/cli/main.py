@@ -5,6 +5,7 @@ import sys
 import traceback
 from http import HTTPStatus
 from importlib.metadata import version
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -16,7 +17,7 @@ from anfl.cli.invoke import invoke
 from anfl.cli.login import auth, login, whoami
 from anfl.cli.output import console, errors, print_json
 from anfl.cli.target import TOKEN_VARIABLE, local_state
-from anfl.client import ApiError, UnreachableError
+from anfl.client import CA_VARIABLE, ApiError, UnreachableError
 
 app = typer.Typer(
     name="anfl",
@@ -51,8 +52,19 @@ def _root(
     _version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
+    ca: Annotated[
+        Path | None,
+        typer.Option(
+            "--ca",
+            dir_okay=False,
+            exists=True,
+            help=f"Certificates to trust beside all others. Default: ${CA_VARIABLE}.",
+        ),
+    ] = None,
 ) -> None:
     """ANFL: a multi-region vector store and model registry."""
+    if ca is not None:
+        os.environ[CA_VARIABLE] = str(ca)
 
 
 def main() -> None:

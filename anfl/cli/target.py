@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from anfl.cli.errors import CliError, ExitCode
-from anfl.client import Client
+from anfl.client import CA_VARIABLE, Client
 from anfl.resources import Service
 
 ENDPOINT_VARIABLE = "ANFL_ENDPOINT"
@@ -28,12 +28,14 @@ class Target:
     token: str | None
     ingest: str | None = None
     """Base URL for artefacts too large for the gateway; None where none is known."""
+    ca: str | None = None
+    """File of certificates to trust beside all others; None: what `anfl.client.CA_VARIABLE` names."""
     run: str | None = None
     """What tells a local run from others before and after it at the same address; None for what is not local."""
 
     def connect(self) -> Client:
         """A client for it; use as a context manager."""
-        return Client(self.endpoint, token=self.token)
+        return Client(self.endpoint, token=self.token, ca=self.ca)
 
 
 def local_state(directory: Path | None = None) -> dict[str, Any] | None:
@@ -142,10 +144,11 @@ def resolve(endpoint: str | None, token: str | None, *, role: str | None = None)
         endpoint = str(local["api"])
     endpoint = endpoint.rstrip("/")
     ingest = os.environ.get(INGEST_VARIABLE)
-    run, offered = None, dict[str, str]()
+    run, ca, offered = None, None, dict[str, str]()
     if local is not None and endpoint.replace("//localhost:", "//127.0.0.1:") == str(local["api"]).rstrip("/"):
         ingest = ingest or local["services"][Service.MODEL_REGISTRY]
         run, offered = str(local["vault"]), local["tokens"]
+        ca = os.environ.get(CA_VARIABLE) or local.get("ca")
     if role is not None and offered and role not in offered:
         raise CliError(
             f"The local run has no role {role!r}; it has {', '.join(sorted(offered))}.", exit_code=ExitCode.USAGE
@@ -156,4 +159,4 @@ def resolve(endpoint: str | None, token: str | None, *, role: str | None = None)
         saved = saved_tokens().get(endpoint)
         good = saved is not None and saved.expires_at > time.time() and _issued_by(run, saved)
         token = saved.token if saved is not None and good else offered.get(DEFAULT_ROLE)
-    return Target(endpoint=endpoint, token=token, ingest=ingest, run=run)
+    return Target(endpoint=endpoint, token=token, ingest=ingest, ca=ca, run=run)

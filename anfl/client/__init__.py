@@ -3,6 +3,7 @@
 from anfl.client.asynchronous import AsyncClient, AsyncCollection
 from anfl.client.calls import Patch
 from anfl.client.client import Client, Collection
+from anfl.client.connection import CA_VARIABLE
 from anfl.client.errors import (
     ApiError,
     BusyError,
@@ -16,6 +17,7 @@ from anfl.client.import_calls import ImportFailedError
 from anfl.client.rows import Match, NewRow, Row, new_rows
 
 __all__ = [
+    "CA_VARIABLE",
     "ApiError",
     "AsyncClient",
     "AsyncCollection",

@@ -1,5 +1,6 @@
 """The same client for programs that do something else meanwhile."""
 
+import os
 from asyncio import sleep
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import Any, Self, TypeVar
@@ -34,13 +35,15 @@ class AsyncClient:
         *,
         token: str | None = None,
         timeout: httpx.Timeout | float = TIMEOUT,
+        ca: str | os.PathLike[str] | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         """:param timeout: seconds of silence after which an attempt is given up.
 
-        :raises UnsendableError: ``endpoint`` or ``token`` is none.
+        :param ca: file of certificates to trust beside those that everybody trusts; by default ``ANFL_CA`` names it.
+        :raises UnsendableError: ``endpoint`` or ``token`` is none, or ``ca`` holds none.
         """
-        self._http = httpx.AsyncClient(transport=transport, **options(endpoint, token, timeout))
+        self._http = httpx.AsyncClient(transport=transport, **options(endpoint, token, timeout, ca))
         self.endpoint = endpoint
         self.session = Session()
         self.imports = AsyncImports(self)

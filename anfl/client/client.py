@@ -1,5 +1,6 @@
 """The client for programs that wait."""
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from time import sleep
 from typing import Any, TypeVar
@@ -34,13 +35,15 @@ class Client(Connection):
         *,
         token: str | None = None,
         timeout: httpx.Timeout | float = TIMEOUT,
+        ca: str | os.PathLike[str] | None = None,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         """:param timeout: seconds of silence after which an attempt is given up.
 
-        :raises UnsendableError: ``endpoint`` or ``token`` is none.
+        :param ca: file of certificates to trust beside those that everybody trusts; by default ``ANFL_CA`` names it.
+        :raises UnsendableError: ``endpoint`` or ``token`` is none, or ``ca`` holds none.
         """
-        super().__init__(endpoint, token=token, timeout=timeout, transport=transport)
+        super().__init__(endpoint, token=token, timeout=timeout, ca=ca, transport=transport)
         self.session = Session()
         self.imports = Imports(self)
 

@@ -1,6 +1,8 @@
 """A connection to one endpoint with one token: reused connections, time-outs, retries."""
 
+import os
 import re
+import ssl
 from collections.abc import Iterable, Mapping
 from time import sleep
 from typing import Any, Self
@@ -15,12 +17,18 @@ _REPEATABLE_METHODS = frozenset({"GET", "HEAD", "PUT", "DELETE"})
 _TOKEN = re.compile(r"[!-~]+")
 """Visible ASCII, which a header can hold."""
 TIMEOUT = httpx.Timeout(60, connect=5)
+CA_VARIABLE = "ANFL_CA"
+"""File of certificates (PEM) that are trusted beside those that everybody trusts."""
 
 
-def options(endpoint: str, token: str | None, timeout: httpx.Timeout | float) -> dict[str, Any]:
+def options(
+    endpoint: str, token: str | None, timeout: httpx.Timeout | float, ca: str | os.PathLike[str] | None = None
+) -> dict[str, Any]:
     """What httpx's clients, sync or async, are made with.
 
-    :raises UnsendableError: ``endpoint`` is no HTTP address, or ``token`` is nothing that a header can hold.
+    :param ca: see `CA_VARIABLE`, which is asked where this is None.
+    :raises UnsendableError: ``endpoint`` is no HTTP address, ``token`` is nothing that a header can hold, or ``ca``
+        no file of certificates.
     """
     if token and not _TOKEN.fullmatch(token):
         raise UnsendableError("The token holds characters that no token has; is it complete, and in one line?")
@@ -30,7 +38,18 @@ def options(endpoint: str, token: str | None, timeout: httpx.Timeout | float) ->
         "headers": {"accept": "application/json"} | ({"authorization": f"Bearer {token}"} if token else {}),
         "timeout": timeout,
         "trust_env": not local,  # a proxy of the user's must not see, or break, requests to this machine
-    }
+    } | _trust(endpoint, ca or os.environ.get(CA_VARIABLE), local=local)
+
+
+def _trust(endpoint: str, ca: str | os.PathLike[str] | None, *, local: bool) -> dict[str, ssl.SSLContext]:
+    if not ca or not endpoint.startswith("https:"):
+        return {}
+    context = httpx.create_ssl_context(trust_env=not local)
+    try:
+        context.load_verify_locations(cafile=ca)
+    except OSError as error:  # also of what is no certificate
+        raise UnsendableError(f"{os.fspath(ca)} holds no certificates to trust: {error.strerror or error}.") from error
+    return {"verify": context}
 
 
 class Connection:
@@ -42,10 +61,11 @@ class Connection:
         *,
         token: str | None = None,
         timeout: httpx.Timeout | float = TIMEOUT,
+        ca: str | os.PathLike[str] | None = None,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         """:raises UnsendableError: see `options`."""
-        self._http = httpx.Client(transport=transport, **options(endpoint, token, timeout))
+        self._http = httpx.Client(transport=transport, **options(endpoint, token, timeout, ca))
         self.endpoint = endpoint
 
     def __enter__(self) -> Self:

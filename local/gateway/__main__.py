@@ -3,12 +3,12 @@
 import argparse
 import itertools
 import json
-
-import uvicorn
+from pathlib import Path
 
 from anfl.telemetry import logs
 from local.gateway.app import Gateway
 from local.gateway.declared import RestApi, build_api
+from local.gateway.serving import serve
 from local.guard import require_loopback
 from local.resolved import Resources, fetch
 
@@ -20,6 +20,7 @@ def main() -> None:
     parser.add_argument("--aws", required=True, type=require_loopback, help="endpoint of the embedded AWS")
     parser.add_argument("--region", required=True)
     parser.add_argument("--services", required=True, type=json.loads, help="JSON: container name -> base URLs")
+    parser.add_argument("--tls", type=Path, help="folder of the authority that vouches for the gateway; TLS 1.3 alone")
     options = parser.parse_args()
     for address in itertools.chain.from_iterable(options.services.values()):
         require_loopback(address)
@@ -28,18 +29,7 @@ def main() -> None:
     def load() -> RestApi:
         return build_api(Resources(fetch(options.aws), region=options.region), options.services)
 
-    uvicorn.run(
-        Gateway(load, endpoint=options.aws),
-        host="127.0.0.1",
-        port=options.port,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        lifespan="on",
-        proxy_headers=False,  # a client may not choose its own address
-        timeout_keep_alive=75,
-        timeout_graceful_shutdown=5,
-    )
+    serve(Gateway(load, endpoint=options.aws), port=options.port, tls=options.tls)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import ssl
 import subprocess
 import sys
 import time
@@ -36,7 +37,9 @@ class Run:
     def client(self, role: str | None = None) -> httpx.Client:
         """A client of the gateway with the role's token, or without one."""
         headers = {} if role is None else {"authorization": f"Bearer {self.document['tokens'][role]}"}
-        return httpx.Client(base_url=self.document["api"], headers=headers, timeout=40, trust_env=False)
+        ca = self.document["ca"]
+        verify = True if ca is None else ssl.create_default_context(cafile=ca)
+        return httpx.Client(base_url=self.document["api"], headers=headers, timeout=40, trust_env=False, verify=verify)
 
     def current(self) -> dict[str, Any]:
         """``local.json`` as it is now."""

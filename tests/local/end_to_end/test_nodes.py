@@ -5,6 +5,8 @@ import json
 import os
 import re
 import signal
+import socket
+import ssl
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -136,7 +138,7 @@ def kill(pid: int) -> None:
 @pytest.fixture(name="nodes", scope="module")
 def _nodes(tmp_path_factory: pytest.TempPathFactory, permissions: Permissions) -> Iterator[Nodes]:
     folder = tmp_path_factory.mktemp("nodes")
-    run = running.start(folder, "--nodes", str(NODES), "--no-sample")
+    run = running.start(folder, "--nodes", str(NODES), "--no-sample", "--tls")
     permissions.follow(run)
     nodes = Nodes(run=run, folder=folder)
     try:
@@ -147,6 +149,19 @@ def _nodes(tmp_path_factory: pytest.TempPathFactory, permissions: Permissions) -
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
         running.end(run)
+
+
+def test_where_the_gateway_serves_tls_nothing_before_1_3_gets_in(nodes: Nodes) -> None:
+    run = nodes.run
+    told = subprocess.run(running.cli(run.state, "status", "--json"), capture_output=True, text=True, check=False)
+    assert {program["state"] for program in json.loads(told.stdout)["programs"]} == {"serving"}
+    context = ssl.create_default_context(cafile=run.document["ca"])
+    plain = socket.create_connection(("127.0.0.1", run.port))
+    with context.wrap_socket(plain, server_hostname="localhost") as secured:
+        assert secured.version() == "TLSv1.3"
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    with socket.create_connection(("127.0.0.1", run.port)) as plain, pytest.raises(ssl.SSLError):
+        context.wrap_socket(plain, server_hostname="localhost")
 
 
 def test_nothing_is_lost_and_nothing_is_wrong_while_nodes_come_and_die(nodes: Nodes) -> None:

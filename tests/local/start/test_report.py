@@ -11,6 +11,7 @@ DOCUMENT = {
     "environment": "dev",
     "region": "us-west-1",
     "api": "http://127.0.0.1:1",
+    "ca": None,
     "services": {},
     "vault": "http://127.0.0.1:2",
     "aws_endpoint": "http://127.0.0.1:3",

@@ -17,6 +17,7 @@ def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.delenv("ANFL_ENDPOINT", raising=False)
     monkeypatch.delenv("ANFL_TOKEN", raising=False)
+    monkeypatch.delenv("ANFL_CA", raising=False)
     monkeypatch.chdir(tmp_path)
 
 
@@ -42,6 +43,16 @@ def test_a_local_run_is_found_from_a_folder_below(tmp_path: Path, monkeypatch: p
     monkeypatch.chdir(below)
     target = resolve(None, None, role="reader")
     assert (target.endpoint, target.token, target.ingest) == (API, "r", "http://127.0.0.1:2")
+
+
+@pytest.mark.usefixtures("local_run")
+def test_the_authority_of_a_local_run_is_trusted_there_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = tmp_path / ".anfl" / "local.json"
+    place.write_text(json.dumps(json.loads(place.read_text()) | {"ca": "/somewhere/ca.pem"}))
+    assert resolve(None, None).ca == "/somewhere/ca.pem"
+    assert resolve("https://api.example.org", None).ca is None
+    monkeypatch.setenv("ANFL_CA", "mine.pem")
+    assert resolve(None, None).ca == "mine.pem"
 
 
 @pytest.mark.usefixtures("local_run")

@@ -1,0 +1,213 @@
+"""The local gateway's certificate, and the authority behind it: a key of this machine's own, good for loopback alone.
+
+The authority is made on first use and kept, so that whoever trusts it need not do so again after each start. The
+gateway's certificate lasts a day, and is made anew long before its end.
+"""
+
+import datetime
+import ipaddress
+import os
+import ssl
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+AUTHORITY_LIFE = datetime.timedelta(days=3650)
+AUTHORITY_RENEWAL = datetime.timedelta(days=30)
+"""Before its end another one is made: what trusted it has to trust the next one."""
+LEAF_LIFE = datetime.timedelta(days=1)
+SKEW = datetime.timedelta(minutes=5)
+"""Between clocks: so much earlier is a certificate valid."""
+CERTIFICATE = "ca.pem"
+_KEY = "ca.key"
+_LEAF = "gateway.pem"
+_NAMES = ("localhost",)
+_ADDRESSES = (ipaddress.ip_address("127.0.0.1"), ipaddress.ip_address("::1"))
+_NETWORKS = (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128"))
+
+Now = Callable[[], datetime.datetime]
+
+
+class CertificateError(RuntimeError):
+    """The folder of the certificates cannot be used; the message says what to do."""
+
+
+def _utc() -> datetime.datetime:
+    return datetime.datetime.now(datetime.UTC)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Authority:
+    """Signs for this machine's own names and addresses, and can sign for no others (RFC 5280, name constraints)."""
+
+    folder: Path
+    certificate: x509.Certificate
+    key: ec.EllipticCurvePrivateKey
+
+    @property
+    def path(self) -> Path:
+        """The certificate's file, for clients that are to trust it."""
+        return self.folder / CERTIFICATE
+
+    def sign(
+        self, key: ec.EllipticCurvePublicKey, now: datetime.datetime, names: Sequence[x509.GeneralName]
+    ) -> x509.Certificate:
+        """A certificate for a server of these ``names``, from ``now`` on."""
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "ANFL's gateway")])
+        own = self.key.public_key()
+        return (
+            _builder(key, now, LEAF_LIFE, subject=subject, issuer=self.certificate.subject)
+            .add_extension(x509.SubjectAlternativeName(names), critical=False)
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(_usage(signs=False), critical=True)
+            .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(own), critical=False)
+            .sign(self.key, hashes.SHA256())
+        )
+
+    def server(self, now: Now = _utc) -> "ServerCertificate":
+        """A certificate for a server on loopback, fresh."""
+        made = ServerCertificate(authority=self, context=_context(), now=now)
+        made.renew()
+        return made
+
+
+class ServerCertificate:
+    """A server's certificate, and the context in which it serves: TLS 1.3 and nothing before."""
+
+    def __init__(self, *, authority: Authority, context: ssl.SSLContext, now: Now) -> None:
+        self.context = context
+        self._authority = authority
+        self._now = now
+        self._renew_at = now()
+
+    def renew(self) -> bool:
+        """Make another one where half of its life is over; whether that was so. Open connections stay as they are."""
+        now = self._now()
+        if now < self._renew_at:
+            return False
+        key = ec.generate_private_key(ec.SECP256R1())
+        certificate = self._authority.sign(
+            key.public_key(), now, [*map(x509.DNSName, _NAMES), *map(x509.IPAddress, _ADDRESSES)]
+        )
+        place = self._authority.folder / _LEAF
+        _write_private(place, _pem(key) + certificate.public_bytes(serialization.Encoding.PEM))
+        self.context.load_cert_chain(place)
+        self._renew_at = now + LEAF_LIFE / 2
+        return True
+
+
+def authority(folder: Path, *, now: Now = _utc) -> Authority:
+    """The authority kept in ``folder``; made where there is none yet, or its end is near.
+
+    :raises CertificateError: the folder cannot be used, or what is in it is no authority of ours.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        found = _kept(folder)
+        if found is None or found.certificate.not_valid_after_utc - now() < AUTHORITY_RENEWAL:
+            found = _made(folder, now())
+    except (OSError, ValueError, TypeError) as error:
+        raise CertificateError(f"{folder} holds no usable authority ({error}); remove it, and start again.") from error
+    return found
+
+
+def _kept(folder: Path) -> Authority | None:
+    try:
+        content = (folder / _KEY).read_bytes()
+    except FileNotFoundError:
+        return None
+    key = serialization.load_pem_private_key(content, password=None)
+    certificate = x509.load_pem_x509_certificate(content)
+    if not isinstance(key, ec.EllipticCurvePrivateKey) or key.public_key() != certificate.public_key():
+        raise ValueError("its key is another one's")
+    kept = Authority(folder=folder, certificate=certificate, key=key)
+    _publish(kept)
+    return kept
+
+
+def _made(folder: Path, now: datetime.datetime) -> Authority:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "ANFL on this machine")])
+    permitted = [*map(x509.DNSName, _NAMES), *map(x509.IPAddress, _NETWORKS)]
+    certificate = (
+        _builder(key.public_key(), now, AUTHORITY_LIFE, subject=name, issuer=name)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(_usage(signs=True), critical=True)
+        .add_extension(x509.NameConstraints(permitted_subtrees=permitted, excluded_subtrees=None), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    # Both in one file, which appears whole or not at all; the certificate is then published from it.
+    _write_private(folder / _KEY, _pem(key) + certificate.public_bytes(serialization.Encoding.PEM))
+    made = Authority(folder=folder, certificate=certificate, key=key)
+    _publish(made)
+    return made
+
+
+def _builder(
+    key: ec.EllipticCurvePublicKey,
+    now: datetime.datetime,
+    life: datetime.timedelta,
+    *,
+    subject: x509.Name,
+    issuer: x509.Name,
+) -> x509.CertificateBuilder:
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(key)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - SKEW)
+        .not_valid_after(now + life)
+    )
+
+
+def _usage(*, signs: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=not signs,
+        key_cert_sign=signs,
+        crl_sign=signs,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
+def _context() -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    return context
+
+
+def _pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+
+
+def _publish(authority: Authority) -> None:
+    content = authority.certificate.public_bytes(serialization.Encoding.PEM)
+    draft = authority.path.with_suffix(".new")
+    draft.write_bytes(content)
+    draft.replace(authority.path)
+
+
+def _write_private(place: Path, content: bytes) -> None:
+    """Replace ``place`` at once; nobody else may read it."""
+    draft = place.with_name(f"{place.name}.new")
+    draft.unlink(missing_ok=True)
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+    draft.replace(place)
