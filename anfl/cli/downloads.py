@@ -63,6 +63,8 @@ class Source:
     url: str
     token: str | None
     sha256: str | None = None
+    ca: str | None = None
+    """See `Target.ca`."""
 
 
 def source(file: Remote, target: Target, client: Client) -> Source:
@@ -72,13 +74,13 @@ def source(file: Remote, target: Target, client: Client) -> Source:
         if int(link["file_size"]) > GATEWAY_LIMIT:
             return Source(url=link["url"], token=None, sha256=link.get("sha256"))
     base = target.ingest or target.endpoint
-    return Source(url=f"{base}{ARTIFACTS}/{quote(file.place)}", token=target.token)
+    return Source(url=f"{base}{ARTIFACTS}/{quote(file.place)}", token=target.token, ca=target.ca)
 
 
-def plain(url: str) -> httpx.Client:
+def plain(url: str, *, ca: str | None = None) -> httpx.Client:
     """A client for one address, which may be the object store's: it sends no token by itself."""
-    given = options(url, None, _TIMEOUT)
-    return httpx.Client(timeout=given["timeout"], trust_env=given["trust_env"])
+    given = options(url, None, _TIMEOUT, ca)
+    return httpx.Client(**{name: given[name] for name in ("timeout", "trust_env", "verify") if name in given})
 
 
 def fetch(file: Remote, folder: Path, *, source: Source, received: Callable[[int], None]) -> Path:
@@ -96,7 +98,7 @@ def fetch(file: Remote, folder: Path, *, source: Source, received: Callable[[int
     digest = hashlib.sha256()
     try:
         with (
-            plain(source.url) as client,
+            plain(source.url, ca=source.ca) as client,
             client.stream("GET", source.url, headers=headers) as answer,
             partial.open("wb") as out,
         ):

@@ -26,7 +26,10 @@ def upload(target: Target, name: str, files: Mapping[str, Path], *, sent: Sent) 
     :param files: by their places in the artefact store.
     :raises CliError: the object store refused one.
     """
-    with target.connect() as client, Client(target.ingest or target.endpoint, token=target.token, ca=target.ca) as large:
+    with (
+        target.connect() as client,
+        Client(target.ingest or target.endpoint, token=target.token, ca=target.ca) as large,
+    ):
         for place, file in files.items():
             size = file.stat().st_size
             if size > GATEWAY_LIMIT and target.ingest is None:
