@@ -8,6 +8,7 @@ import json
 from collections.abc import Mapping
 
 from anfl.problems import Problem
+from anfl.protection import CACHING, PRIVATE, PROTECTION
 from anfl.registry.errors import mlflow_members
 
 _RETRY_SECONDS = 1
@@ -57,7 +58,8 @@ def gateway_responses() -> dict[str, object]:
 
 
 def _response(problem: Problem) -> dict[str, object]:
-    headers = {f"gatewayresponse.header.{name}": f"'{value}'" for name, value in problem.headers().items()}
+    given = problem.headers() | PROTECTION | {CACHING: PRIVATE}
+    headers = {f"gatewayresponse.header.{name}": f"'{value}'" for name, value in given.items()}
     return {
         "statusCode": problem.status,
         "responseParameters": headers | {"gatewayresponse.header.x-request-id": "context.requestId"},

@@ -8,6 +8,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from anfl.http.joined import Joined
 from anfl.problems import Problem, invalid
+from anfl.protection import CACHING, PRIVATE, PROTECTION
 
 MAX_TARGET_BYTES = 16 * 2**10
 """Of a request's path and query string; a filter in it may be long."""
@@ -49,7 +50,8 @@ class Protocol(HttpToolsProtocol):
         """Answer what cannot be read any further, and close the connection."""
         problem = self._refusal or invalid(msg, code="malformed_http")
         body = msgspec.json.encode(problem.document())
-        headers = problem.headers() | {"content-length": str(len(body)), "connection": "close"}
+        own = {"content-length": str(len(body)), "connection": "close", CACHING: PRIVATE}
+        headers = problem.headers() | own | PROTECTION
         lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
         self.transport.write(STATUS_LINE[problem.status] + lines.encode("latin-1") + b"\r\n" + body)
         self.transport.close()

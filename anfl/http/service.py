@@ -25,6 +25,7 @@ from anfl.http.answers import Answer, Response, json_response, problem_response
 from anfl.http.requests import ClientGoneError, Request
 from anfl.http.routing import Router
 from anfl.problems import Problem, not_found, unavailable
+from anfl.protection import protect
 from anfl.telemetry.metrics import CONTENT_TYPE, UNKNOWN_ROUTE, Metrics
 
 Handler = Callable[[Request, Principal], Awaitable[Response]]
@@ -151,6 +152,7 @@ class Service:
             response = await self._response(request)
             status = response.status_code
             response.raw_headers.append((b"x-request-id", request.id.encode()))
+            protect(response.raw_headers)
             if self.draining:
                 response.raw_headers.append((b"connection", b"close"))
             await response(scope, receive, send)

@@ -15,6 +15,7 @@ from anfl.http.answers import Answer, RawHeaders, Response, Stream
 from anfl.http.requests import Request
 from anfl.nodes.connections import Connections, LostError, Reply, UnreachableError
 from anfl.problems import MEDIA_TYPE, Problem, unavailable
+from anfl.protection import NAMES
 
 HOP = b"x-anfl-hop"
 """Says that a request was sent on; its value is the key of the node that it was sent to, where that is known."""
@@ -165,7 +166,7 @@ def _passed(reply: Reply) -> tuple[bytes, RawHeaders]:
     for name, value in reply.headers:
         if name == b"content-type":
             media_type = value
-        elif name not in _HOP_BY_HOP and name not in _MADE_ANEW:
+        elif name not in _HOP_BY_HOP and name not in _MADE_ANEW and name not in NAMES:
             headers.append((name, value))
     return media_type, headers
 

@@ -22,6 +22,7 @@ from anfl.auth.table import AuthTable
 from anfl.auth.vault import IamRole, VaultClient
 from anfl.auth.verifier import TokenSettings, TokenVerifier, bearer_token, verifier_from_settings
 from anfl.problems import Problem, invalid, not_found, too_large
+from anfl.protection import CACHING, PRIVATE, PROTECTION
 from anfl.resources import Function
 from anfl.telemetry import embedded, logs
 
@@ -181,10 +182,10 @@ def _body(event: Event) -> bytes:
 
 
 _ROUTES: Mapping[tuple[str, str], tuple[Callable[[Event], object], str]] = {
-    ("POST", "/v1/auth/token"): (_token, "no-store"),
+    ("POST", "/v1/auth/token"): (_token, PRIVATE),
     ("GET", "/v1/auth/jwks.json"): (_jwks, "public, max-age=60"),
-    ("GET", "/v1/auth/whoami"): (_whoami, "no-store"),
-    ("POST", "/v1/auth/revoke"): (_revoke, "no-store"),
+    ("GET", "/v1/auth/whoami"): (_whoami, PRIVATE),
+    ("POST", "/v1/auth/revoke"): (_revoke, PRIVATE),
 }
 """What answers a route, and how long the answer may be kept."""
 
@@ -202,18 +203,18 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     except Problem as problem:
         extra = {"code": problem.code, "status": problem.status, "path": path, "request_id": _request_id(event)}
         _log.info("refused", extra=extra)
-        return _response(problem.status, problem.document(), problem.headers() | {"cache-control": "no-store"})
+        return _response(problem.status, problem.document(), problem.headers() | {CACHING: PRIVATE})
     except Exception:
         _log.exception("unexpected error", extra={"path": path})
         failure = Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", "something went wrong on our side")
-        return _response(failure.status, failure.document(), failure.headers())
-    return _response(HTTPStatus.OK, answer, {"content-type": "application/json", "cache-control": caching})
+        return _response(failure.status, failure.document(), failure.headers() | {CACHING: PRIVATE})
+    return _response(HTTPStatus.OK, answer, {"content-type": "application/json", CACHING: caching})
 
 
 def _response(status: int, document: object, headers: Mapping[str, str]) -> dict[str, Any]:
     return {
         "statusCode": int(status),
-        "headers": dict(headers),
+        "headers": dict(headers) | PROTECTION,
         "body": msgspec.json.encode(document).decode(),
         "isBase64Encoded": False,
     }

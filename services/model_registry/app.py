@@ -11,7 +11,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from anfl import aws, cache, environment
 from anfl.auth.verifier import TokenSettings, verifier_from_settings
 from anfl.http.adapters import from_starlette
-from anfl.http.answers import Response, json_response
+from anfl.http.answers import Answer, Response
 from anfl.http.requests import Request
 from anfl.http.service import Service, Verifier, build
 from anfl.http.throttle import Settings as Limits
@@ -78,7 +78,7 @@ def assemble(
         except (BotoCoreError, ClientError):
             raise unavailable("The registry table cannot be read.", code="store_unavailable") from None
 
-    description = json_response(document())
+    description = msgspec.json.encode(document())
     postman = Postman(registry.outbox)
 
     @asynccontextmanager
@@ -90,7 +90,7 @@ def assemble(
         await asyncio.to_thread(postman.stop, LAST_POST_SECONDS)
 
     async def describe(_request: Request) -> Response:
-        return description
+        return Answer(description)
 
     return build(
         from_starlette(

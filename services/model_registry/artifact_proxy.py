@@ -66,7 +66,6 @@ class ArtifactProxy:
         headers = {
             "content-length": str(opened.length),
             "content-disposition": f"attachment; filename*=UTF-8''{quote(name, safe='')}",
-            "x-content-type-options": "nosniff",
             "accept-ranges": "bytes",
         }
         if verified.sha256 is not None:

@@ -117,6 +117,9 @@ def test_whatever_the_gateway_answers_is_a_problem_document(inspect_construct: I
         headers = response["responseParameters"]
         assert headers["gatewayresponse.header.content-type"] == "'application/problem+json'"
         assert headers["gatewayresponse.header.x-request-id"] == "context.requestId"
+        assert headers["gatewayresponse.header.cache-control"] == "'no-store'"
+        assert headers["gatewayresponse.header.x-content-type-options"] == "'nosniff'"
+        assert headers["gatewayresponse.header.strict-transport-security"] == "'max-age=63072000; includeSubDomains'"
 
 
 @pytest.mark.parametrize("kind", ["THROTTLED", "AUTHORIZER_FAILURE", "INTEGRATION_FAILURE"])

@@ -8,6 +8,7 @@ from types import ModuleType
 from typing import Any
 
 from anfl.auth.vault_setup import ClientCredentials
+from anfl.protection import PROTECTION
 
 METHOD_ARN = "arn:aws:execute-api:us-west-1:123456789012:abcdef1234/live/GET/v1/collections"
 Handler = Callable[[dict[str, Any], object], dict[str, Any]]
@@ -47,6 +48,8 @@ def token_request(client: ClientCredentials, **changes: object) -> dict[str, Any
 def answered(response: dict[str, Any], status: int) -> dict[str, Any]:
     """The document of an answer, which must have this status."""
     assert response["statusCode"] == status, response["body"]
+    assert PROTECTION.items() <= response["headers"].items()
+    assert response["headers"]["cache-control"] in ("no-store", "public, max-age=60")
     document: dict[str, Any] = json.loads(response["body"])
     return document
 

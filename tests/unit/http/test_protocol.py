@@ -54,6 +54,8 @@ def test_what_is_no_request_gets_a_problem_document(
     assert (answered, json.loads(body)["code"]) == (status, code)
     assert headers[b"content-type"] == b"application/problem+json"
     assert headers[b"connection"] == b"close"
+    assert (headers[b"cache-control"], headers[b"x-content-type-options"]) == (b"no-store", b"nosniff")
+    assert headers[b"strict-transport-security"].startswith(b"max-age=")
 
 
 def test_while_it_drains_it_is_alive_not_ready_and_closes_connections(

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from anfl.auth.principal import Principal, Role
-from anfl.http.answers import Response, json_response
+from anfl.http.answers import Answer, Response, json_response
 from anfl.http.requests import Request
 from anfl.http.service import Service, build
 from anfl.problems import Problem
@@ -127,6 +127,42 @@ def test_an_unexpected_error_says_nothing_of_its_cause(service: Service) -> None
     assert response.status_code == 500
     assert "secret" not in response.text
     assert response.headers["x-request-id"] in response.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "headers", "status"),
+    [
+        ("PUT", "/v1/collections/a/vectors", bearer(Role.WRITER), 200),
+        ("HEAD", "/v1/collections/a/vectors", bearer(Role.READER), 200),
+        ("OPTIONS", "/v1/collections/a/vectors", {}, 204),
+        ("GET", "/v1/openapi.json", {}, 200),
+        ("GET", "/health/ready", {}, 200),
+        ("GET", "/metrics", {}, 200),
+        ("GET", "/v1/collections/a/vectors", {}, 401),
+        ("PUT", "/v1/collections/a/vectors", bearer(Role.READER), 403),
+        ("GET", "/v1/nothing", {}, 404),
+        ("DELETE", "/v1/collections/a/vectors", {}, 405),
+        ("GET", "/v1/collections", bearer(Role.READER), 500),
+    ],
+)
+def test_every_answer_says_once_how_it_may_be_taken_and_that_nobody_keeps_it(
+    service: Service, method: str, path: str, headers: dict[str, str], status: int
+) -> None:
+    for _ in range(2):
+        response = call(service, method, path, headers=headers)
+        assert response.status_code == status
+        assert response.headers.get_list("cache-control") == ["no-store"]
+        assert response.headers.get_list("x-content-type-options") == ["nosniff"]
+        assert response.headers.get_list("strict-transport-security") == ["max-age=63072000; includeSubDomains"]
+        assert len(response.headers.get_list("x-request-id")) == 1
+
+
+def test_a_handler_may_say_how_long_its_answer_is_good() -> None:
+    async def kept(_request: Request) -> Response:
+        return Answer(b"{}", headers=[(b"cache-control", b"public, max-age=60")])
+
+    service = build({}, public={("GET", "/v1/openapi.json"): kept}, verifier=OneToken(), max_body=1, ready=ready)
+    assert call(service, "GET", "/v1/openapi.json").headers.get_list("cache-control") == ["public, max-age=60"]
 
 
 def test_health_needs_no_token(service: Service) -> None:

@@ -677,6 +677,13 @@ def test_a_registered_place_is_frozen_in_mlflows_form(call: Caller) -> None:
     assert (answer.status_code, answer.json()["error_code"]) == (409, "RESOURCE_CONFLICT")
 
 
+def test_no_answer_bears_headers_of_an_earlier_one(call: Caller) -> None:
+    for _ in range(3):
+        answer = call("GET", "/v1/models/openapi.json", token=None)
+        assert len(answer.headers.get_list("x-request-id")) == 1
+        assert answer.headers.get_list("x-content-type-options") == ["nosniff"]
+
+
 def test_the_description_names_every_route_of_v1(call: Caller) -> None:
     described = call("GET", "/v1/models/openapi.json", token=None).json()
     wanted = {(route.path, route.method.lower()) for route in ROUTES if route.path.startswith("/v1/models")}
