@@ -21,16 +21,39 @@ class Protocol(HttpToolsProtocol):
 
     _refusal: Problem | None = None
     _header_bytes = 0
+    _in_head = False
+    _too_late: asyncio.TimerHandle | None = None
+    """When the connection is given up unless a whole head has come; None: none is waited for."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """See asyncio."""
         super().connection_made(transport)
         self.transport = Joined(transport)  # type: ignore[assignment]  # what uvicorn uses of one
+        self._wait_for_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """See asyncio."""
+        self._head_has_come()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """See asyncio. Less than a head ends uvicorn's own wait for the next request, so it needs another one."""
+        super().data_received(data)
+        if self._too_late is None and (self._in_head or self._is_idle()) and not self.transport.is_closing():
+            self._wait_for_head()
 
     def on_message_begin(self) -> None:
         """See httptools."""
         self._header_bytes = 0
+        self._in_head = True
         super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        """See httptools."""
+        self._in_head = False
+        if self._too_late is not None:
+            self._head_has_come()
+        super().on_headers_complete()
 
     def on_url(self, url: bytes) -> None:
         """See httptools."""
@@ -55,6 +78,32 @@ class Protocol(HttpToolsProtocol):
         lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
         self.transport.write(STATUS_LINE[problem.status] + lines.encode("latin-1") + b"\r\n" + body)
         self.transport.close()
+
+    def _is_idle(self) -> bool:
+        """Whether nothing is answered, and nobody waits for what comes next."""
+        return not self._is_answering() and self.timeout_keep_alive_task is None
+
+    def _is_answering(self) -> bool:
+        return not getattr(self.cycle, "response_complete", True)  # no cycle before the first request
+
+    def _wait_for_head(self) -> None:
+        self._too_late = self.loop.call_later(self.timeout_keep_alive, self._give_up)
+
+    def _head_has_come(self) -> None:
+        if self._too_late is not None:
+            self._too_late.cancel()
+            self._too_late = None
+
+    def _give_up(self) -> None:
+        self._too_late = None
+        if self._is_answering():
+            self._wait_for_head()  # an answer is under way, and may not be broken into
+        elif self._in_head:
+            limit = f"A request's head comes within {self.timeout_keep_alive} s"
+            self._refusal = Problem(HTTPStatus.REQUEST_TIMEOUT, "request_timeout", f"{limit}.")
+            self.send_400_response("")
+        else:
+            self.transport.close()
 
     def _refuse(self, status: HTTPStatus, code: str, limit: str) -> None:
         self._refusal = Problem(status, code, f"{limit} at most.")

@@ -24,6 +24,8 @@ KILL_SECONDS = 26
 SWITCH_SECONDS = 0.0005
 """How long the event loop waits for a thread that computes: the interpreter's 5 ms are ten times a query."""
 BACKLOG = 2048
+KEEP_ALIVE_SECONDS = 75
+"""Above the load balancer's 60 s, which may not reuse a closed connection. So long a request's head may take, too."""
 
 
 class Listen(msgspec.Struct, frozen=True, kw_only=True):
@@ -122,7 +124,7 @@ def configuration(service: Service) -> uvicorn.Config:
         http=Protocol,
         ws="none",
         backlog=BACKLOG,
-        timeout_keep_alive=75,  # above the load balancer's 60 s, which may not reuse a closed connection
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=DRAIN_SECONDS,
     )
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
+from anfl.http import serve
 from anfl.http.protocol import MAX_HEADER_BYTES, MAX_HEADERS, MAX_TARGET_BYTES
 from anfl.http.service import Service, build
 from tests.unit.vectors.serving import PlainTokens, served
@@ -96,3 +97,47 @@ def test_head_is_get_without_its_body(address: tuple[str, int]) -> None:
     answer = httpx.head(url)
     assert (answer.status_code, answer.content) == (200, b"")
     assert answer.headers["content-length"] == httpx.get(url).headers["content-length"]
+
+
+@pytest.fixture(name="impatient")
+def _impatient(service: Service, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, int]]:
+    """The address of a service that waits for a head a fifth of a second."""
+    monkeypatch.setattr(serve, "KEEP_ALIVE_SECONDS", 0.2)
+    with served(service) as url:
+        yield "127.0.0.1", int(url.rpartition(":")[2])
+
+
+WHOLE = b"GET /health/live HTTP/1.1\r\nhost: x\r\n\r\n"
+
+
+@pytest.mark.parametrize("begun", [b"G", b"GET /health/live HTTP/1.1\r\nx: y", WHOLE + b"GET /he"])
+def test_a_head_that_does_not_come_to_its_end_is_408(impatient: tuple[str, int], begun: bytes) -> None:
+    with socket.create_connection(impatient, timeout=10) as connection:
+        connection.sendall(begun)
+        answers = b"".join(iter(lambda: connection.recv(65536), b""))
+    assert answers.count(b"HTTP/1.1 200 ") == begun.count(WHOLE)
+    head, _, body = answers[answers.rindex(b"HTTP/1.1 ") :].partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 408 ")
+    assert json.loads(body)["code"] == "request_timeout"
+
+
+@pytest.mark.parametrize("said", [b"", b"\r\n", WHOLE + b"\r\n", WHOLE])
+def test_a_connection_on_which_nothing_comes_is_closed(impatient: tuple[str, int], said: bytes) -> None:
+    with socket.create_connection(impatient, timeout=10) as connection:
+        connection.sendall(said)
+        answers = b"".join(iter(lambda: connection.recv(65536), b""))
+    assert answers.count(b"HTTP/1.1 ") == said.count(WHOLE)
+
+
+def test_a_head_that_comes_in_drops_is_not_waited_for_anew_with_each(impatient: tuple[str, int]) -> None:
+    with socket.create_connection(impatient, timeout=10) as connection:
+        connection.sendall(b"GET /health/live HTTP/1.1\r\n")
+        connection.settimeout(0.05)
+        answer = b""
+        for _ in range(200):
+            try:
+                answer = connection.recv(65536)
+                break
+            except TimeoutError:
+                connection.sendall(b"x: y\r\n")
+    assert answer.startswith(b"HTTP/1.1 408 ")
