@@ -83,9 +83,13 @@ def publish(files: Mapping[str, bytes], place: Place, session: Session) -> Publi
     return Published(uploaded=uploaded, deleted=deleted, kept=tuple(sorted(files.keys() - set(uploaded))))
 
 
+_TYPES = mimetypes.MimeTypes().types_map[True]
+"""Python's own, whatever files the machine has: what `mimetypes.types_map` holds depends on who used it before."""
+
+
 def content_type(path: str) -> str:
     """As browsers need it: nothing is guessed, because the site forbids them to guess."""
-    kind = mimetypes.types_map.get(f".{path.rpartition('.')[2]}", "application/octet-stream")
+    kind = _TYPES.get(f".{path.rpartition('.')[2]}", "application/octet-stream")
     return f"{kind}; charset=utf-8" if kind.startswith("text/") else kind
 
 
