@@ -8,9 +8,9 @@ from pathlib import Path
 from anfl.telemetry import logs
 from local.gateway.app import Gateway
 from local.gateway.declared import RestApi, build_api
-from local.gateway.serving import serve
 from local.guard import require_loopback
 from local.resolved import Resources, fetch
+from local.serving import serve
 
 
 def main() -> None:

@@ -28,7 +28,7 @@ from local.certificates import (
     _pem,
     authority,
 )
-from local.gateway.serving import configuration
+from local.serving import configuration
 
 
 class Time:
