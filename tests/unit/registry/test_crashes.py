@@ -115,7 +115,8 @@ class Crashing(Mortal):
         done = self.run(death, tag)
         assert (done.refused is None) == (number in model.versions)
         if done.refused is None:
-            model.tags[number] = {} if value is None else {"k": value}
+            others = {key: given for key, given in model.tags.get(number, {}).items() if key != "k"}
+            model.tags[number] = others if value is None else others | {"k": value}
 
     @precondition(lambda self: self.expected)
     @rule(name=NAMES, number=NUMBERS, stage=st.sampled_from(list(Stage)), archive=st.booleans(), death=DEATHS)
