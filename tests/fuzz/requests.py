@@ -15,6 +15,8 @@ Turn = Callable[[random.Random, str], str]
 OPEN = frozenset({("GET", "/health/live"), ("GET", "/health/ready"), ("GET", "/metrics"), *PUBLIC_ROUTES})
 """What answers without a token."""
 _LINES = [(route.method, route.path) for route in ROUTES] + sorted(OPEN)
+_REVOKES = "/v1/auth/revoke"
+"""Never with a good token: those that come after it would be refused for nothing."""
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "get", "Get", "PROPFIND", "X" * 40)
 
 
@@ -45,12 +47,12 @@ class Attempt:
 def any_attempt(chance: random.Random, *, tokens: Mapping[Role, str], names: Sequence[str]) -> Attempt:
     """:param tokens: of roles that cannot harm what is there. :param names: of what is there."""
     method, path = chance.choice(_LINES)
+    role = None if path == _REVOKES else chance.choice([None, *tokens])
     path = re.sub(r"\{\w+\+?\}", lambda _: chance.choice([*names, "x", "..", "%2e%2e", "a%2Fb"]), path)
     for _ in range(chance.randrange(4)):
         path = chance.choice(_TURNS)(chance, path)
     if chance.random() < 0.2:
         method = chance.choice(_METHODS)
-    role = chance.choice([None, *tokens])
     headers = [("Host", "127.0.0.1"), ("Connection", "close"), *_authorization(chance, role, tokens)]
     for _ in range(chance.randrange(3)):
         headers.insert(chance.randrange(len(headers) + 1), chance.choice(_HEADERS)(chance))
