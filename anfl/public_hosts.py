@@ -2,7 +2,9 @@
 
 import ipaddress
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+
+import urllib3
 
 Resolver = Callable[[str], Sequence[str]]
 """Host name → its IP addresses. Raises OSError where there are none."""
@@ -25,3 +27,37 @@ def is_public(address: str) -> bool:
     if isinstance(ip, ipaddress.IPv6Address) and (inner := ip.ipv4_mapped or ip.sixtofour) is not None:
         return inner.is_global
     return ip.is_global and not ip.is_multicast
+
+
+def request(
+    method: str,
+    target: str,
+    *,
+    address: str,
+    host: str,
+    port: int,
+    headers: Mapping[str, str],
+    seconds: float,
+    most_bytes: int,
+    body: bytes | None = None,
+) -> tuple[int, bytes]:
+    """Ask ``address`` over TLS, whose certificate must be for ``host``; no redirect is followed, nothing tried again.
+
+    Returns the status and so much of the answer at most, as it was sent.
+
+    :raises urllib3.exceptions.HTTPError: no answer came.
+    """
+    pool = urllib3.HTTPSConnectionPool(
+        address,
+        port,
+        cert_reqs="CERT_REQUIRED",
+        server_hostname=host,
+        assert_hostname=host,
+        timeout=urllib3.Timeout(total=seconds),
+        retries=False,
+    )
+    with pool:
+        answer = pool.urlopen(method, target, body=body, headers=headers, redirect=False, preload_content=False)
+        content = answer.read(most_bytes, decode_content=False)
+        answer.close()
+    return answer.status, content

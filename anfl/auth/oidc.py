@@ -12,13 +12,12 @@ from urllib.parse import urlsplit
 
 import jwt
 import msgspec
-import urllib3
 from urllib3.exceptions import HTTPError
 
 from anfl import public_hosts
 from anfl.auth.cached import Cached
 from anfl.auth.principal import Role
-from anfl.auth.verifier import CLOCK_SKEW_SECONDS, header_of, members_of, refused
+from anfl.auth.verifier import check_times, header_of, members_of, refused
 from anfl.problems import unavailable
 
 ALGORITHMS = frozenset({"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA"})
@@ -102,11 +101,7 @@ class ExternalVerifier:
         audiences = [claims.aud] if isinstance(claims.aud, str) else claims.aud
         if claims.iss != issuer.issuer or issuer.audience not in audiences:
             raise refused("token_audience", "the token was issued by or for somebody else")
-        now = self._clock()
-        if claims.exp <= now:
-            raise refused("token_expired", "the token has expired; get a new one")
-        if max(claims.nbf, claims.iat) > now + CLOCK_SKEW_SECONDS:
-            raise refused("token_not_yet_valid", "the token is not valid yet; check the clock that issued it")
+        check_times(self._clock(), exp=claims.exp, nbf=claims.nbf, iat=claims.iat)
         roles = frozenset(issuer.roles[value] for value in _values(payload, issuer.claim) if value in issuer.roles)
         if not roles:
             raise refused("token_claims", f"nothing in the token's {issuer.claim!r} stands for a role here")
@@ -199,23 +194,19 @@ def fetch_public(url: str, *, resolver: public_hosts.Resolver = public_hosts.res
 
 def _get(address: str, host: str, port: int, target: str) -> bytes:
     """From ``address``, whose certificate must be for ``host``."""
-    pool = urllib3.HTTPSConnectionPool(
-        address,
-        port,
-        cert_reqs="CERT_REQUIRED",
-        server_hostname=host,
-        assert_hostname=host,
-        timeout=urllib3.Timeout(total=FETCH_SECONDS),
-        retries=False,
-    )
-    headers = {"host": host, "accept": "application/json"}
     try:
-        with pool:
-            answer = pool.urlopen("GET", target, headers=headers, redirect=False, preload_content=False)
-            document = answer.read(_MAX_KEYS_BYTES + 1, decode_content=False)
-            answer.close()
+        status, document = public_hosts.request(
+            "GET",
+            target,
+            address=address,
+            host=host,
+            port=port,
+            headers={"host": host, "accept": "application/json"},
+            seconds=FETCH_SECONDS,
+            most_bytes=_MAX_KEYS_BYTES + 1,
+        )
     except HTTPError as error:
         raise UnreachableError(f"{host} does not answer: {error}") from error
-    if answer.status != 200 or len(document) > _MAX_KEYS_BYTES:
-        raise UnreachableError(f"{host} answered {answer.status} with {len(document)} bytes")
+    if status != 200 or len(document) > _MAX_KEYS_BYTES:
+        raise UnreachableError(f"{host} answered {status} with {len(document)} bytes")
     return document

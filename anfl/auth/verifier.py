@@ -56,6 +56,17 @@ class Claims(msgspec.Struct, frozen=True, kw_only=True):
     """Of a refreshed token: when its bearer logged in (OpenID Connect Core section 2)."""
 
 
+def check_times(now: float, *, exp: float, nbf: float, iat: float) -> None:
+    """Refuse what has expired, or is not valid yet: claims of RFC 7519, section 4.1.
+
+    :raises Problem: 401.
+    """
+    if exp <= now:
+        raise refused("token_expired", "the token has expired; get a new one")
+    if max(nbf, iat) > now + CLOCK_SKEW_SECONDS:
+        raise refused("token_not_yet_valid", "the token is not valid yet; check the clock that issued it")
+
+
 def principal_of(claims: Claims) -> Principal:
     """Whom the claims of a good token speak of."""
     return Principal(
@@ -141,11 +152,7 @@ class TokenVerifier:
             raise refused("token_claims", f"the token's claims are not those of an access token: {error}") from None
         if (claims.iss, claims.aud) != (self._issuer, self._audience):
             raise refused("token_audience", "the token was issued by or for somebody else")
-        now = self._clock()
-        if claims.exp <= now:
-            raise refused("token_expired", "the token has expired; get a new one")
-        if max(claims.nbf, claims.iat) > now + CLOCK_SKEW_SECONDS:
-            raise refused("token_not_yet_valid", "the token is not valid yet; check the clock that issued it")
+        check_times(self._clock(), exp=claims.exp, nbf=claims.nbf, iat=claims.iat)
         return claims
 
     def _key(self, header: dict[str, object]) -> jwt.PyJWK:

@@ -12,13 +12,11 @@ from anfl.http.answers import Response
 from anfl.http.requests import Request
 from anfl.http.service import Handler
 from anfl.nodes.routes import Route, Routes
-from anfl.nodes.sending import HOP, LOADING, Repeatable, Sender
+from anfl.nodes.sending import HOP, LOADING, WRITE_SECONDS, Repeatable, Sender
 from anfl.problems import Problem
 
 READ_SECONDS = 10.0
 """Longest wait for an answer that another node can be asked for as well."""
-WRITE_SECONDS = 25.0
-"""And for one that nobody may be asked for again: a little less than the gateway waits."""
 
 
 class Figures(Protocol):

@@ -8,10 +8,7 @@ from anfl.http.admission import Admission
 from anfl.http.answers import Response
 from anfl.http.requests import Request
 from anfl.http.service import Handler
-from anfl.nodes.sending import Attempt, Repeatable, Sender
-
-SECONDS = 25.0
-"""Longest wait for an answer: a little less than the gateway waits."""
+from anfl.nodes.sending import WRITE_SECONDS, Attempt, Repeatable, Sender
 
 
 class HandingOver:
@@ -33,7 +30,7 @@ class HandingOver:
         async def handle(request: Request, principal: Principal) -> Response:
             with self._admission.admitted(request.declared_size):
                 addresses = self._sender.unsuspected([self._address])
-                answer, _ = await self._sender.send(request, addresses, repeatable, seconds=SECONDS)
+                answer, _ = await self._sender.send(request, addresses, repeatable, seconds=WRITE_SECONDS)
             return await handler(request, principal) if answer is None else answer
 
         return handle

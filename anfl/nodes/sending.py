@@ -20,6 +20,8 @@ from anfl.protection import NAMES
 HOP = b"x-anfl-hop"
 """Says that a request was sent on; its value is the key of the node that it was sent to, where that is known."""
 _NO_KEY = "1"
+WRITE_SECONDS = 25.0
+"""Longest wait for an answer that nobody may be asked for again: a little less than the gateway waits."""
 SUSPECT_SECONDS = 5.0
 """Who did not answer is left alone for so long; after a few times either it is there again, or off the roll."""
 LOADING = "collection_loading"
@@ -38,7 +40,8 @@ _HOP_BY_HOP = frozenset(
         b"upgrade",
     }
 )
-_MADE_ANEW = frozenset({b"host", b"content-length", b"x-request-id", HOP})
+_NOT_PASSED = _HOP_BY_HOP | {b"host", b"content-length", b"x-request-id", HOP}
+"""The latter every hop makes anew."""
 _log = logging.getLogger(__name__)
 
 
@@ -142,7 +145,7 @@ async def by_request_id(request: Request) -> bool:
 def _head(address: str, request: Request, length: int, key: str) -> bytes:
     """The request's line and headers, for another node."""
     scope = request.scope
-    left_out = _HOP_BY_HOP | _MADE_ANEW | _named_by_connection(request)
+    left_out = _NOT_PASSED | _named_by_connection(request)
     query = b"?" + scope["query_string"] if scope["query_string"] else b""
     lines = [
         b"%s %s%s HTTP/1.1" % (request.method.encode(), scope["raw_path"], query),
@@ -166,7 +169,7 @@ def _passed(reply: Reply) -> tuple[bytes, RawHeaders]:
     for name, value in reply.headers:
         if name == b"content-type":
             media_type = value
-        elif name not in _HOP_BY_HOP and name not in _MADE_ANEW and name not in NAMES:
+        elif name not in _NOT_PASSED and name not in NAMES:
             headers.append((name, value))
     return media_type, headers
 

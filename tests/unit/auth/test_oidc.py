@@ -212,7 +212,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
         assert (options["cert_reqs"], options["server_hostname"]) == ("CERT_REQUIRED", "keys.example.test")
         return urllib3.HTTPConnectionPool(address, http.server_address[1], retries=False)
 
-    monkeypatch.setattr("anfl.auth.oidc.urllib3.HTTPSConnectionPool", pool)
+    monkeypatch.setattr("anfl.public_hosts.urllib3.HTTPSConnectionPool", pool)
     yield paths
     http.shutdown()
     http.server_close()

