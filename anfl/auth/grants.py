@@ -1,13 +1,12 @@
 """What clients send to ``/v1/auth/token`` and ``/v1/auth/revoke``."""
 
-from typing import Annotated, TypeVar
+from typing import Annotated, Any
 
 import msgspec
 
 from anfl.auth.verifier import MAX_TOKEN_BYTES, TENANT_PATTERN
-from anfl.problems import invalid
-
-T = TypeVar("T")
+from anfl.decoding import parse
+from anfl.problems import Problem, invalid
 
 MAX_BODY = 16 * 1024
 """A signed request carries a session token of AWS, whose size has no stated limit."""
@@ -60,19 +59,20 @@ class RevokeRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
 def grant_in(body: bytes) -> Grant:
     """:raises Problem: 400 ``malformed_json``, ``invalid_request``."""
-    return _decoded(body, Grant, "send grant (approle, aws_iam, oidc or refresh) and what belongs to it")
+    grant: Grant = _decoded(body, Grant, "Send grant (approle, aws_iam, oidc or refresh) and what belongs to it.")
+    return grant
 
 
 def revocation_in(body: bytes) -> RevokeRequest:
     """:raises Problem: 400 ``malformed_json``, ``invalid_request``."""
-    return _decoded(body, RevokeRequest, "send token_id, or nothing for your own token") if body else RevokeRequest()
+    if not body:
+        return RevokeRequest()
+    request: RevokeRequest = _decoded(body, RevokeRequest, "Send token_id, or nothing for your own token.")
+    return request
 
 
-def _decoded(body: bytes, kind: type[T] | object, advice: str) -> T:
+def _decoded(body: bytes, kind: Any, advice: str) -> Any:  # noqa: ANN401 - a union is no type
     try:
-        decoded: T = msgspec.json.decode(body, type=kind)
-    except msgspec.ValidationError as error:
-        raise invalid(f"{error}; {advice}") from None
-    except msgspec.DecodeError:
-        raise invalid("the body is not JSON", code="malformed_json") from None
-    return decoded
+        return parse(body, kind)
+    except Problem as problem:
+        raise invalid(f"{problem.detail} {advice}", field=problem.field, code=problem.code) from None

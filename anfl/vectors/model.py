@@ -15,6 +15,13 @@ Metadata = dict[str, Scalar | list[Scalar]]
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$(?!\n)"
 """Python's ``$`` also stands before a last newline; ECMAScript, which OpenAPI means, reads this the same way."""
+Name = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=NAME_PATTERN,
+        description="Names are up to 63 letters, digits, hyphens and underscores, a letter or digit first",
+    ),
+]
 TENANT_PATTERN = r"^[a-z0-9][a-z0-9-]{0,62}$(?!\n)"
 MAX_DIMENSION = 4096
 MAX_ID_BYTES = 512
@@ -57,7 +64,7 @@ class IndexSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 class CollectionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a caller chooses for a collection."""
 
-    name: Annotated[str, msgspec.Meta(pattern=NAME_PATTERN)]
+    name: Name
     dimension: Annotated[int, msgspec.Meta(ge=1, le=MAX_DIMENSION)]
     metric: Metric = Metric.COSINE
     index: IndexSettings = IndexSettings()

@@ -1,13 +1,9 @@
 """What callers send and get about further names: aliases of collections, and snapshots that have one."""
 
-from typing import Annotated
-
 import msgspec
 
-from anfl.vectors.model import NAME_PATTERN
+from anfl.vectors.model import Name
 from anfl.vectors.requests import Request
-
-Name = Annotated[str, msgspec.Meta(pattern=NAME_PATTERN)]
 
 
 class Alias(Request, frozen=True, kw_only=True):

@@ -1,10 +1,6 @@
-"""What callers send and get: typed, strict, shared by the HTTP service and the function.
-
-`parse` turns a decoding error into a problem that names the field.
-"""
+"""What callers send and get: typed, strict, shared by the HTTP service and the function."""
 
 import binascii
-import re
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -12,7 +8,7 @@ import msgspec
 import numpy as np
 import pybase64
 
-from anfl.problems import Problem, invalid, too_large
+from anfl.problems import invalid, too_large
 from anfl.vectors.model import (
     LONGEST,
     MAX_ID_BYTES,
@@ -310,37 +306,6 @@ def describe(collection: Collection) -> Described:
             for name, field in collection.pending.items()
         },
     )
-
-
-def parse(body: bytes, model: type[T]) -> T:
-    """Decode a JSON body.
-
-    :raises Problem: 400 naming the field.
-    """
-    try:
-        return msgspec.json.decode(body or b"{}", type=model)
-    except msgspec.ValidationError as error:
-        raise _named(error) from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise invalid(f"The body is not JSON: {error}", code="malformed_json") from None
-    except RecursionError:
-        raise invalid("The body nests too deeply.", code="malformed_json") from None
-
-
-def convert(document: object, model: type[T], *, text: bool = False) -> T:
-    """Like `parse`, from decoded JSON.
-
-    :param text: numbers and booleans may be text, as in a query string.
-    """
-    try:
-        return msgspec.convert(document, model, strict=not text)
-    except msgspec.ValidationError as error:
-        raise _named(error) from None
-
-
-def _named(error: msgspec.ValidationError) -> Problem:
-    detail, _, path = str(error).partition(" - at `")
-    return invalid(f"{detail}.", field=re.sub(r"^\$\.?", "", path.rstrip("`")) or None)
 
 
 def vector_of(values: VectorValues, collection: Collection, *, field: str) -> Values:

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Protocol
 import msgspec
 
 from anfl import aws, environment, resources
+from anfl.decoding import convert, parse
 from anfl.problems import Problem, invalid
 from anfl.telemetry import embedded, logs
 from anfl.vectors.build import Settings, build_store
@@ -21,7 +22,6 @@ from anfl.vectors.imports.build import build_chunk_worker, sqs_of
 from anfl.vectors.imports.deliveries import Deliveries
 from anfl.vectors.model import TENANT_PATTERN
 from anfl.vectors.operations import named
-from anfl.vectors.requests import convert, parse
 from anfl.vectors.store import VectorStore
 
 logs.configure()

@@ -9,6 +9,7 @@ from functools import partial
 import msgspec
 
 from anfl.auth.principal import Principal
+from anfl.decoding import convert, parse
 from anfl.http.admission import Admission, Room
 from anfl.http.answers import Answer, Response, Stream
 from anfl.http.requests import Claim, Request
@@ -20,7 +21,7 @@ from anfl.problems import invalid
 from anfl.vectors.imports.imports import Imports
 from anfl.vectors.imports.operations import IMPORT_CALLS
 from anfl.vectors.operations import OPERATIONS, STREAMS, Call, Outcome, Repetition, Streamed
-from anfl.vectors.requests import MAX_BODY_BYTES, Rows, convert, parse
+from anfl.vectors.requests import MAX_BODY_BYTES, Rows
 from anfl.vectors.store import VectorStore
 
 NDJSON = b"application/x-ndjson"

@@ -6,10 +6,11 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from anfl.decoding import parse
 from anfl.problems import Problem, invalid
 from anfl.vectors.imports.model import RowError, short
 from anfl.vectors.model import Metadata, Values
-from anfl.vectors.requests import NewRow, Packed, Request, parse
+from anfl.vectors.requests import NewRow, Packed, Request
 
 
 class Candidate(NamedTuple):

@@ -5,11 +5,12 @@ from typing import Annotated
 import msgspec
 
 from anfl.vectors.imports.model import Failure, Format, Record, RowError, State
-from anfl.vectors.model import NAME_PATTERN
+from anfl.vectors.model import Name
 from anfl.vectors.requests import MAX_ROWS, Request
 
 MAX_FILE_BYTES = 100 * 2**30
 ID_PATTERN = r"^[0-9a-f]{32}$(?!\n)"
+Id = Annotated[str, msgspec.Meta(pattern=ID_PATTERN, description="Imports have ids of 32 hexadecimal digits")]
 
 
 class NewFile(Request, frozen=True, kw_only=True):
@@ -28,15 +29,15 @@ class NewImport(Request, frozen=True, kw_only=True):
 class ImportId(Request, frozen=True, kw_only=True):
     """What stands in the path of a call about one import."""
 
-    id: Annotated[str, msgspec.Meta(pattern=ID_PATTERN)]
+    id: Id
 
 
 class ImportPage(Request, frozen=True, kw_only=True):
     """``GET /v1/imports``: the newest first."""
 
     limit: Annotated[int, msgspec.Meta(ge=1, le=MAX_ROWS)] = 100
-    cursor: Annotated[str, msgspec.Meta(pattern=ID_PATTERN)] | None = None
-    collection: Annotated[str, msgspec.Meta(pattern=NAME_PATTERN)] | None = None
+    cursor: Id | None = None
+    collection: Name | None = None
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True):

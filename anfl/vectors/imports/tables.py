@@ -14,13 +14,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from anfl.decoding import convert
 from anfl.problems import Problem, invalid
 from anfl.vectors.imports.files import Files
 from anfl.vectors.imports.lines import Candidate, packed, row_error
 from anfl.vectors.imports.model import Chunk, Format, Record, Span
 from anfl.vectors.imports.ranges import RangeFile
 from anfl.vectors.model import Collection, Values
-from anfl.vectors.requests import NewRow, convert
+from anfl.vectors.requests import NewRow
 
 CHUNK_ROWS = 50_000
 """Of a chunk. A row group is decoded from its beginning, so small chunks of a large one cost more than they save."""

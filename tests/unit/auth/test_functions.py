@@ -68,7 +68,7 @@ def test_body_may_come_base64_encoded(ready: VaultSetup, auth: Handler) -> None:
     ("raw", "status", "code"),
     [
         ("{", 400, "malformed_json"),
-        ("", 400, "malformed_json"),
+        ("", 400, "invalid_request"),
         ("\x00\xff", 400, "malformed_json"),
         ("[]", 400, "invalid_request"),
         ("{}", 400, "invalid_request"),

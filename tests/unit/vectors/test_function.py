@@ -119,7 +119,7 @@ def test_every_operation_by_direct_event(function: Called) -> None:
         ({"operation": "drop"}, 400, "operation"),
         ({"operation": "query", "vector": [1]}, 400, "collection"),
         ({"operation": "list_collections", "collection": "words"}, 400, "collection"),
-        ({"operation": "set_alias", "alias": "live"}, 400, None),
+        ({"operation": "set_alias", "alias": "live"}, 400, "collection"),
         ({"operation": "delete_snapshot", "collection": "words", "snapshot": "a/b"}, 400, "snapshot"),
         ({"operation": "stats", "collection": "words", "verbose": True}, 400, "verbose"),
         ({"operation": "query", "collection": "words", "k": "5"}, 400, "k"),

@@ -84,7 +84,7 @@ def test_rows_that_are_wrong_are_named_and_the_others_stored(store: VectorStore,
         (101, None),
         (102, "values"),
         (103, "if_version"),
-        (105, None),
+        (105, "values"),
     ]
 
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from anfl.decoding import convert, parse
 from anfl.problems import Problem
 from anfl.vectors.changes import prepare
 from anfl.vectors.model import CollectionSettings, FieldType, Metric
@@ -21,8 +22,6 @@ from anfl.vectors.requests import (
     Query,
     Scroll,
     Upsert,
-    convert,
-    parse,
     vector_of,
     vectors_of,
 )
@@ -41,7 +40,7 @@ def upsert(**row: Any) -> bytes:
         (b"{", Upsert, None),
         (b"\xff", Upsert, None),
         (b"[]", Upsert, None),
-        (b"{}", Upsert, None),
+        (b"{}", Upsert, "vectors"),
         (b'{"filter":{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}}", Count, None),
         (b'{"vectors": []}', Upsert, "vectors"),
         (b'{"vectors": [{"id": 1, "values": [1]}]}', Upsert, "vectors[0].id"),
@@ -49,7 +48,7 @@ def upsert(**row: Any) -> bytes:
         (b'{"vectors": [{"id": "a", "values": "x"}]}', Upsert, "vectors[0].values"),
         (b'{"vectors": [{"id": "a", "values": [1, null]}]}', Upsert, "vectors[0].values[1]"),
         (b'{"vectors": [{"id": "a", "values": [1], "metadata": {"a": {}}}]}', Upsert, "vectors[0].metadata[...]"),
-        (b'{"vectors": [{"id": "a", "values": [1], "meta": {}}]}', Upsert, "vectors[0]"),
+        (b'{"vectors": [{"id": "a", "values": [1], "meta": {}}]}', Upsert, "vectors[0].meta"),
         (b'{"vector": [1], "k": 0}', Query, "k"),
         (b'{"vector": [1], "k": 1001}', Query, "k"),
         (b'{"vector": [1], "include": ["score"]}', Query, "include[0]"),

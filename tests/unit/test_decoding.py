@@ -1,0 +1,65 @@
+"""A request that does not fit is told which field is wrong, and what would have been right."""
+
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+import msgspec
+import pytest
+
+from anfl.decoding import convert, parse
+from anfl.problems import Problem
+
+
+class Colour(StrEnum):
+    RED = "red"
+    BLUE = "blue"
+
+
+class Inner(msgspec.Struct, forbid_unknown_fields=True):
+    colour: Colour = Colour.RED
+    size: Literal["s", "m"] = "s"
+
+
+class Outer(msgspec.Struct, forbid_unknown_fields=True):
+    name: Annotated[str, msgspec.Meta(pattern="^[a-z]+$", description="Names are small letters")]
+    count: int = 0
+    inner: Inner | None = None
+    rows: list[Inner] = []
+    by_name: dict[str, Colour] = {}
+
+
+@pytest.mark.parametrize(
+    ("body", "field", "detail"),
+    [
+        ({"name": "a", "nam": 1}, "nam", "There is no field nam; there are by_name, count, inner, name, rows."),
+        ({"name": "a", "inner": {"x": 1}}, "inner.x", "There is no field x; there are colour, size."),
+        ({"name": "a", "rows": [{}, {"x": 1}]}, "rows[1].x", "There is no field x; there are colour, size."),
+        ({}, "name", "name is missing."),
+        ({"name": "a", "inner": {"colour": "green"}}, "inner.colour", "'green' is none of red, blue."),
+        ({"name": "a", "rows": [{"size": "xl"}]}, "rows[0].size", "'xl' is none of m, s."),
+        ({"name": "a", "by_name": {"x": "green"}}, "by_name[...]", "'green' is none of red, blue."),
+        ({"name": "A"}, "name", "Names are small letters."),
+        ({"name": "a", "count": "1"}, "count", "Expected `int`, got `str`."),
+        ([], None, "Expected `object`, got `array`."),
+    ],
+)
+def test_what_is_wrong_is_named(body: Any, field: str | None, detail: str) -> None:
+    with pytest.raises(Problem) as refused:
+        convert(body, Outer)
+    assert (refused.value.status, refused.value.field, refused.value.detail) == (400, field, detail)
+    with pytest.raises(Problem) as encoded:
+        parse(msgspec.json.encode(body), Outer)
+    assert str(encoded.value) == str(refused.value)
+
+
+@pytest.mark.parametrize("body", [b"{", b"\xff", b'{"name": NaN}'])
+def test_what_is_no_json_is_malformed(body: bytes) -> None:
+    with pytest.raises(Problem) as refused:
+        parse(body, Outer)
+    assert (refused.value.status, refused.value.code) == (400, "malformed_json")
+
+
+def test_what_nests_too_deeply_is_malformed() -> None:
+    with pytest.raises(Problem) as refused:
+        parse(b"[" * 100_000, list[Any])
+    assert refused.value.code == "malformed_json"
