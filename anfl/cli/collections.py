@@ -10,7 +10,7 @@ from anfl.cli import naming
 from anfl.cli.errors import CliError, ExitCode
 from anfl.cli.given import parse_json
 from anfl.cli.options import Endpoint, Json, Role, Token
-from anfl.cli.output import console, errors, print_json, print_table
+from anfl.cli.output import console, counted, errors, print_json, print_table
 from anfl.cli.target import resolve
 from anfl.client.calls import is_building
 from anfl.vectors.requests import Described
@@ -159,7 +159,8 @@ def _tell(described: Described) -> None:
         if pending.state == "building":
             console.print(f"  {name} ({pending.type}) cannot be filtered by yet: its rows are being looked through.")
         else:
-            console.print(f"  {name} is no {pending.type} in {pending.contradicting_rows} rows, so it is not declared.")
+            rows = counted(pending.contradicting_rows or 0, "row")
+            console.print(f"  {name} is no {pending.type} in {rows}, so it is not declared.")
 
 
 def path_of(name: str) -> str:

@@ -14,7 +14,7 @@ from anfl.cli.collections import path_of
 from anfl.cli.errors import CliError, ExitCode
 from anfl.cli.given import parse_json
 from anfl.cli.options import Endpoint, Json, Role, Token
-from anfl.cli.output import console, errors, print_json
+from anfl.cli.output import console, counted, errors, print_json
 from anfl.cli.target import resolve
 from anfl.client import Client, UnreachableError
 
@@ -49,7 +49,7 @@ def export(
     if as_json:
         print_json({"rows": rows, "file": file})
     elif file != _TEXT:
-        console.print(f"{rows} rows of {collection} are in {file}.")
+        console.print(f"{counted(rows, 'row')} of {collection} written to {file}.")
 
 
 def _copy(
@@ -66,7 +66,7 @@ def _copy(
             rows += part.count(b"\n")
             progress(rows)
     except httpx.TransportError as error:
-        raise UnreachableError(f"The export was cut off after {rows} rows: {error!r}") from error
+        raise UnreachableError(f"The export was cut off after {counted(rows, 'row')}: {error!r}") from error
     finally:
         response.close()
     return rows

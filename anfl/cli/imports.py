@@ -13,7 +13,7 @@ from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progres
 
 from anfl.cli.errors import CliError, ExitCode
 from anfl.cli.options import Endpoint, Json, Role, Token
-from anfl.cli.output import console, errors, print_json, print_table
+from anfl.cli.output import console, counted, errors, print_json, print_table
 from anfl.cli.rows import count, load_array
 from anfl.cli.target import resolve
 from anfl.client import Client
@@ -130,7 +130,7 @@ def cancel(
     if as_json:
         print_json(msgspec.to_builtins(found))
     else:
-        console.print(f"Cancelled {found.id}; {found.stored} rows of it are stored.")
+        console.print(f"Cancelled {found.id}; {counted(found.stored, 'row')} of it stored.")
 
 
 def _sources(files: Sequence[Path]) -> list[Source]:

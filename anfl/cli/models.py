@@ -16,7 +16,7 @@ from anfl.cli.artefacts import artefacts_at
 from anfl.cli.downloads import ARTIFACTS, fetch, files_at, place_of, source
 from anfl.cli.errors import TOLD, CliError, ExitCode
 from anfl.cli.options import Endpoint, Json, Role, Token
-from anfl.cli.output import console, errors, print_json, print_table
+from anfl.cli.output import console, counted, errors, print_json, print_table
 from anfl.cli.target import resolve
 from anfl.cli.uploads import upload
 from anfl.client import ApiError, Client
@@ -67,7 +67,7 @@ def register(
                 upload(target, name, placed, sent=partial(progress.advance, task))
             version = client.json("POST", f"{_API}/model-versions/create", body=body)["model_version"]
         if not as_json:
-            console.print(f"Registered {name} version {version['version']} ({len(files)} files).")
+            console.print(f"Registered {name} version {version['version']} ({counted(len(files), 'file')}).")
         verdict = _await_verdict(client, name, version["version"], wait) if wait else None
     if as_json:
         print_json({"model_version": version, "validation": verdict})
@@ -193,7 +193,7 @@ def download(
     if as_json:
         print_json({"files": [str(file) for file in written]})
     else:
-        console.print(f"{len(written)} files of {name} version {version} are in {folder}.")
+        console.print(f"{counted(len(written), 'file')} of {name} version {version} written to {folder}.")
 
 
 @app.command()

@@ -8,7 +8,7 @@ import typer
 
 from anfl.cli.errors import CliError, ExitCode
 from anfl.cli.options import Endpoint, Json, Role, Token
-from anfl.cli.output import console, print_json, print_table
+from anfl.cli.output import console, counted, print_json, print_table
 from anfl.cli.target import resolve
 
 aliases = typer.Typer(no_args_is_help=True, help="Further names of collections.")
@@ -74,7 +74,7 @@ def create_snapshot(
     if as_json:
         print_json(msgspec.to_builtins(made))
     else:
-        console.print(f"Kept {made.rows} rows of {collection} as {snapshot} (position {made.sequence}).")
+        console.print(f"Kept {counted(made.rows, 'row')} of {collection} as {snapshot} (position {made.sequence}).")
 
 
 @snapshots.command("list")

@@ -11,6 +11,11 @@ console = Console(highlight=False, markup=False, soft_wrap=not sys.stdout.isatty
 errors = Console(stderr=True, highlight=False, markup=False, soft_wrap=not sys.stderr.isatty())
 
 
+def counted(number: int, noun: str) -> str:
+    """``1 file``, ``2 files``."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def print_json(document: object) -> None:
     """``document`` as indented JSON on standard output, without colours."""
     sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False) + "\n")

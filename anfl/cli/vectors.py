@@ -11,7 +11,7 @@ from anfl.cli.collections import path_of
 from anfl.cli.errors import CliError, ExitCode
 from anfl.cli.given import parse_json, read_text
 from anfl.cli.options import Endpoint, Json, Role, Token
-from anfl.cli.output import console, errors, print_json, print_table
+from anfl.cli.output import console, counted, errors, print_json, print_table
 from anfl.cli.rows import count, load_array
 from anfl.cli.rows import rows as read_rows
 from anfl.cli.target import resolve
@@ -56,7 +56,7 @@ def upsert(
     if as_json:
         print_json({"upserted": total, "sequence": position})
     else:
-        console.print(f"Stored {total} rows (position {position})." if total else f"{rows} holds no rows.")
+        console.print(f"Stored {counted(total, 'row')} (position {position})." if total else f"{rows} holds no rows.")
 
 
 @app.command()
@@ -138,7 +138,7 @@ def delete(
     if as_json:
         print_json(answer)
     else:
-        console.print(f"Deleted {answer['deleted']} rows (position {answer['sequence']}).")
+        console.print(f"Deleted {counted(answer['deleted'], 'row')} (position {answer['sequence']}).")
 
 
 def _read_vector(text: str) -> object:

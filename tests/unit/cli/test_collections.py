@@ -62,4 +62,4 @@ def test_what_came_of_nothing_is_said(update: Commands, store: VectorStore) -> N
     patch = CollectionPatch(fields={"tag": FieldType.STRING, "year": FieldType.STRING})
     store.catalogue.change("demo", "words", lambda before: patched(before, patch))
     store.hnsw.build_fields(store.describe("demo", "words"))
-    assert "year is no string in 1 rows" in update.text("--ef-search", "99")
+    assert "year is no string in 1 row" in update.text("--ef-search", "99")

@@ -30,7 +30,7 @@ def _lines(tmp_path: Path) -> Path:
 def test_a_file_is_imported_and_exported_again(anfl: Commands, lines: Path, tmp_path: Path) -> None:
     assert anfl.text("import", "words", lines).endswith("into words: DONE, 9 of 9 rows stored.")
     out = tmp_path / "out.jsonl"
-    assert anfl.text("export", "words", out) == f"9 rows of words are in {out}."
+    assert anfl.text("export", "words", out) == f"9 rows of words written to {out}."
     assert anfl.json("export", "words", out, "--packed") == {"rows": 9, "file": str(out)}
     assert anfl.json("import", "words", out)["stored"] == 9
     assert len(anfl.run("export", "words", "-", "--where", '{"n": 1}').stdout.splitlines()) == 0
@@ -85,7 +85,7 @@ def test_a_command_that_is_interrupted_says_how_to_go_on(
 def test_without_waiting_and_cancelled(anfl: Commands, lines: Path) -> None:
     started = anfl.json("import", "words", lines, "--no-wait")
     assert started["state"] == "RUNNING"
-    assert anfl.text("imports", "cancel", started["id"]) == f"Cancelled {started['id']}; 0 rows of it are stored."
+    assert anfl.text("imports", "cancel", started["id"]) == f"Cancelled {started['id']}; 0 rows of it stored."
     assert anfl.run("imports", "redrive", started["id"]).exit_code != 0
     assert anfl.text("import", "words", lines, "--no-wait").startswith("Import ")
 
