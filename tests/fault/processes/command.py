@@ -148,6 +148,9 @@ class _Fleet:
         self.kills = 0
         self.reports = folder / "reports"
         self.reports.mkdir()
+        self._crashes = folder / "crashes"
+        self._crashes.mkdir()
+        self._names: dict[str, str] = {}
 
     def start(self) -> None:
         """Writers, and on each node a reader and a builder."""
@@ -161,7 +164,7 @@ class _Fleet:
         """Kill one to three of them at once, and start others in their place."""
         for key in self._dice.sample(sorted(self._running), self._dice.randint(1, 3)):
             process = self._running.pop(key)
-            expect(process.exitcode is None, f"{key} has ended by itself with {process.exitcode}")
+            self._expect_alive(key, process)
             os.kill(process.pid or 0, signal.SIGKILL)
             process.join()
             self.kills += 1
@@ -174,6 +177,11 @@ class _Fleet:
             process.kill()
             process.join()
 
+    def _expect_alive(self, key: str, process: "ForkServerProcess") -> None:
+        if process.exitcode is not None:
+            where = (self._crashes / self._names[key]).read_text()
+            raise DivergenceError(f"{key} has ended by itself with {process.exitcode}\n{where}")
+
     def _start(self, role: str, number: int, node: int) -> None:
         self._lives += 1
         name = f"{role}{number}.{self._lives}"
@@ -183,12 +191,14 @@ class _Fleet:
             endpoint=self._endpoint,
             folder=self._folder / f"node{node}",
             report=self.reports / name,
+            crash=self._crashes / name,
             seed=self._dice.getrandbits(32),
             careless=self._careless,
         )
         process = self._context.Process(target=worker.run, args=(spec,), daemon=True)
         process.start()
-        self._running[f"{role} {number} {node}"] = process
+        key = f"{role} {number} {node}"
+        self._running[key], self._names[key] = process, name
 
 
 def kill(seed: int, rounds: int, *, careless: bool = False) -> Outcome:

@@ -4,6 +4,7 @@ Each process writes what it is about to ask for, and what it was answered, into 
 was written when the process is killed.
 """
 
+import faulthandler
 import logging
 import os
 import random
@@ -50,6 +51,8 @@ class Spec:
     endpoint: str
     folder: Path
     report: Path
+    crash: Path
+    """Where a process that dies of a signal says what it was doing."""
     seed: int
     careless: bool = False
     """Whether it overwrites slots that are taken: the suite must notice."""
@@ -119,6 +122,7 @@ def storage(endpoint: str, folder: Path, *, careless: bool = False) -> Storage:
 def run(spec: Spec) -> None:
     """Until somebody kills it."""
     logging.disable(logging.CRITICAL)
+    faulthandler.enable(spec.crash.open("w"))
     tiers.GRAPH_FROM = 20
     dice = random.Random(spec.seed)
     where = storage(spec.endpoint, spec.folder, careless=spec.careless)
