@@ -6,7 +6,6 @@ modules, and whatever memory it makes for them to share.
 
 import contextlib
 import ctypes
-import faulthandler
 import gc
 import logging
 import os
@@ -162,7 +161,6 @@ def _become(process: Process, parent: int) -> None:
         signal.set_wakeup_fd(-1)
         for number in _SIGNALS:
             signal.signal(number, signal.SIG_DFL)
-        faulthandler.enable()  # who dies of SIGSEGV says where, on standard error
         die_with(parent)
         os.nice(process.niceness)
         process.target()

@@ -15,6 +15,7 @@ from anfl.client.errors import (
 )
 from anfl.client.import_calls import ImportFailedError
 from anfl.client.rows import Match, NewRow, Row, new_rows
+from anfl.start import settle
 
 __all__ = [
     "CA_VARIABLE",
@@ -36,3 +37,5 @@ __all__ = [
     "UnsendableError",
     "new_rows",
 ]
+
+settle()  # programs use clients in threads

@@ -12,10 +12,11 @@ from functools import partial
 import msgspec
 import uvicorn
 
+from anfl import start
 from anfl.http.protocol import Protocol
 from anfl.http.service import Service
 from anfl.processes import Parent, Process, usable_cores
-from anfl.telemetry import logs, metrics
+from anfl.telemetry import metrics
 
 DRAIN_SECONDS = 22
 """Longest wait for running requests once nothing is accepted any more; ECS kills a container 30 s after SIGTERM."""
@@ -80,7 +81,7 @@ def serve(create: Callable[[], Service], listen: Listen, *, beside: Sequence[Pro
 
     :raises SystemExit: the address cannot be bound, or a process cannot be kept alive.
     """
-    logs.configure()
+    start.begin()
     metrics.forget()
     listening = _bind(listen)
     workers = [

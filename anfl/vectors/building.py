@@ -7,10 +7,9 @@ import logging
 import random
 import time
 
-from anfl import aws, environment
+from anfl import aws, environment, start
 from anfl.problems import Problem
 from anfl.processes import usable_cores
-from anfl.telemetry import logs
 from anfl.vectors.build import Settings, catalogue_of, storage_of
 from anfl.vectors.builder import Builder
 from anfl.vectors.events import Events
@@ -49,5 +48,5 @@ def _work(builder: Builder, janitor: Janitor, storage: Storage) -> None:
 
 
 if __name__ == "__main__":
-    logs.configure()
+    start.begin()
     run(environment.load(Settings))

@@ -5,11 +5,10 @@ from typing import Any
 
 import msgspec
 
-from anfl import environment
+from anfl import environment, start
 from anfl.accelerator import Dial, Request, Settings, build_dial
-from anfl.telemetry import logs
 
-logs.configure()
+start.begin()
 
 
 @cache

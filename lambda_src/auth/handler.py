@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from anfl import environment
+from anfl import environment, start
 from anfl.auth import audit
 from anfl.auth.grants import MAX_BODY, AppRole, AwsIam, Grant, Oidc, Refresh, grant_in, revocation_in
 from anfl.auth.issuer import IssuedToken, TokenIssuer
@@ -24,9 +24,9 @@ from anfl.auth.verifier import TokenSettings, TokenVerifier, bearer_token, verif
 from anfl.problems import Problem, invalid, not_found, too_large
 from anfl.protection import CACHING, PRIVATE, PROTECTION
 from anfl.resources import Function
-from anfl.telemetry import embedded, logs
+from anfl.telemetry import embedded
 
-logs.configure()
+start.begin()
 _log = logging.getLogger(__name__)
 
 Event = Mapping[str, Any]

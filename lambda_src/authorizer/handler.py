@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from anfl import aws, environment
+from anfl import aws, environment, start
 from anfl import cache as shared
 from anfl.auth import audit
 from anfl.auth.authorizer import Authorizer
@@ -15,9 +15,9 @@ from anfl.auth.vault import VaultClient
 from anfl.auth.verifier import TokenSettings, bearer_token, verifier_from_settings
 from anfl.problems import Problem
 from anfl.resources import Function
-from anfl.telemetry import embedded, logs
+from anfl.telemetry import embedded
 
-logs.configure()
+start.begin()
 
 
 class Settings(TokenSettings, frozen=True, kw_only=True):

@@ -3,11 +3,10 @@
 from functools import cache
 from typing import Any
 
-from anfl import aws, custom_resource
+from anfl import aws, custom_resource, start
 from anfl.replication import Replication, mesh
-from anfl.telemetry import logs
 
-logs.configure()
+start.begin()
 
 
 @cache

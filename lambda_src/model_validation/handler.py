@@ -14,16 +14,16 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from anfl import aws, environment, resources
+from anfl import aws, environment, resources, start
 from anfl.problems import Problem, invalid
 from anfl.registry import rules
 from anfl.registry.entities import VerdictStatus
 from anfl.registry.inspections import Inspections
 from anfl.registry.letters import ValidationRequest
 from anfl.registry.registry import Registry, build_registry
-from anfl.telemetry import embedded, logs
+from anfl.telemetry import embedded
 
-logs.configure()
+start.begin()
 _log = logging.getLogger(__name__)
 
 _Text = Annotated[str, msgspec.Meta(min_length=1, max_length=2048)]

@@ -5,15 +5,14 @@ from typing import Any
 
 import msgspec
 
-from anfl import aws, custom_resource, environment
+from anfl import aws, custom_resource, environment, start
 from anfl.auth.table import AuthTable
 from anfl.auth.vault import VaultClient
 from anfl.auth.vault_bootstrap import VaultBootstrap
 from anfl.auth.vault_nodes import Ec2Nodes, SecretRecoveryStore
 from anfl.auth.vault_setup import VaultSetup
-from anfl.telemetry import logs
 
-logs.configure()
+start.begin()
 
 _SPARE_SECONDS = 60
 """For the work after the last wait, and the answer."""

@@ -13,10 +13,10 @@ from typing import Annotated, Any, Protocol
 
 import msgspec
 
-from anfl import aws, environment, resources
+from anfl import aws, environment, resources, start
 from anfl.decoding import convert, parse
 from anfl.problems import Problem, invalid
-from anfl.telemetry import embedded, logs
+from anfl.telemetry import embedded
 from anfl.vectors.build import Settings, build_store
 from anfl.vectors.imports.build import build_chunk_worker, sqs_of
 from anfl.vectors.imports.deliveries import Deliveries
@@ -24,7 +24,7 @@ from anfl.vectors.model import TENANT_PATTERN
 from anfl.vectors.operations import named
 from anfl.vectors.store import VectorStore
 
-logs.configure()
+start.begin()
 _log = logging.getLogger(__name__)
 
 

@@ -2,11 +2,10 @@
 
 from functools import cache
 
-from anfl import environment
-from anfl.telemetry import logs
+from anfl import environment, start
 from anfl.watch import Settings, Watch, build_watch
 
-logs.configure()
+start.begin()
 
 
 @cache

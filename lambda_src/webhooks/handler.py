@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from anfl import aws, environment, resources
+from anfl import aws, environment, resources, start
 from anfl.problems import Problem
 from anfl.registry.deliveries import Deliveries
 from anfl.registry.queues import Delivery
 from anfl.registry.table import Table
 from anfl.registry.webhooks import Webhooks
-from anfl.telemetry import embedded, logs
+from anfl.telemetry import embedded
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 FIRST_PAUSE_SECONDS = 15
 LONGEST_PAUSE_SECONDS = 900
 
-logs.configure()
+start.begin()
 _log = logging.getLogger(__name__)
 
 

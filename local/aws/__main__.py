@@ -17,6 +17,7 @@ isolate()  # before moto is imported, because that looks for the user's AWS prof
 from moto.core.models import DEFAULT_ACCOUNT_ID  # noqa: E402
 from moto.sts.models import sts_backends  # noqa: E402
 
+from anfl.start import settle  # noqa: E402
 from local.addresses import AddressBook  # noqa: E402
 from local.aws import moto_patches  # noqa: E402
 from local.aws.functions import Functions  # noqa: E402
@@ -51,6 +52,7 @@ def main() -> None:
         addresses=addresses,
         role_environment=lambda role, region, session: _assume(endpoint, role, region, session),
     )
+    settle()
     workflows.apply(endpoint)
     moto_patches.apply(invoke=functions.api, control=f"{endpoint}{CONTROL}")
     guard = Guard(Application(), ledger=Ledger(arguments.log.resolve().with_name("permissions.jsonl")))

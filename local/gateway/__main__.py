@@ -5,7 +5,7 @@ import itertools
 import json
 from pathlib import Path
 
-from anfl.telemetry import logs
+from anfl import start
 from local.gateway.app import Gateway
 from local.gateway.declared import RestApi, build_api
 from local.guard import require_loopback
@@ -24,7 +24,7 @@ def main() -> None:
     options = parser.parse_args()
     for address in itertools.chain.from_iterable(options.services.values()):
         require_loopback(address)
-    logs.configure()
+    start.begin()
 
     def load() -> RestApi:
         return build_api(Resources(fetch(options.aws), region=options.region), options.services)

@@ -22,6 +22,7 @@ from anfl.registry import sources
 from anfl.registry.clock import now
 from anfl.registry.registry import build_registry
 from anfl.resources import PARTITION_KEY, SORT_KEY
+from anfl.start import settle
 from local.aws import moto_patches
 from local.aws.server import listen
 from services.model_registry.app import assemble
@@ -72,6 +73,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m local.registry", description=__doc__)
     parser.add_argument("--any-source", action="store_true", help="take local paths as sources of versions")
     options = parser.parse_args()
+    settle()
     moto_patches.apply(invoke=_no_function, control="")
     aws = listen(0)
     threading.Thread(target=aws.serve_forever, daemon=True).start()

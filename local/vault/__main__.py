@@ -6,7 +6,7 @@ import signal
 import sys
 import threading
 
-from anfl.telemetry import logs
+from anfl import start
 from local.vault.build import build_open
 from local.vault.http import serve
 
@@ -19,7 +19,7 @@ def main() -> int:
     parser.add_argument("--port", type=int, required=True, help="TCP port on 127.0.0.1")
     parser.add_argument("--sts-endpoint", help="where signed GetCallerIdentity requests are replayed (loopback)")
     options = parser.parse_args()
-    logs.configure()
+    start.begin()
     root_token = os.environ.get(ROOT_TOKEN_VARIABLE)
     if not root_token:
         print(f"set {ROOT_TOKEN_VARIABLE} to the root token that this server shall accept", file=sys.stderr)  # noqa: T201

@@ -13,7 +13,7 @@ from typing import Any
 
 import hcl2
 
-from anfl.telemetry import logs
+from anfl import start
 from local.vault.build import build
 from local.vault.http import serve
 from local.vault.system import VERSION
@@ -43,7 +43,7 @@ def _configuration(path: Path) -> dict[str, Any]:
 
 
 def _serve(configuration: dict[str, Any]) -> None:
-    logs.configure()
+    start.begin()
     listener = _only(configuration["listener"])["tcp"]
     tcp = _only(listener)
     host, _, port = str(tcp["address"]).rpartition(":")

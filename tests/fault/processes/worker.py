@@ -18,6 +18,7 @@ import msgspec
 from botocore.config import Config
 
 from anfl.problems import Problem
+from anfl.start import settle
 from anfl.vectors.builder import Builder, SnapshotPolicy
 from anfl.vectors.changes import Change
 from anfl.vectors.engine import tiers
@@ -123,6 +124,7 @@ def run(spec: Spec) -> None:
     """Until somebody kills it."""
     logging.disable(logging.CRITICAL)
     faulthandler.enable(spec.crash.open("w"))
+    settle()
     tiers.GRAPH_FROM = 20
     dice = random.Random(spec.seed)
     where = storage(spec.endpoint, spec.folder, careless=spec.careless)
