@@ -111,7 +111,7 @@ class Sender:
     def _suspect(self, address: str, outcome: str, error: Exception) -> None:
         self._suspects[address] = time.monotonic() + SUSPECT_SECONDS
         self._attempt(outcome)
-        _log.warning("another node did not answer", extra={"node": address, "outcome": outcome, "reason": str(error)})
+        _log.warning("no answer", extra={"address": address, "outcome": outcome, "reason": str(error)})
 
 
 def is_from_a_node(request: Request, own_key: str) -> bool:
