@@ -21,7 +21,8 @@ Worth giving upstream:
    Each function holds a copy of its code in memory (`_shared_code`).
 8. CloudFormation: custom resources can be updated and deleted, and fail (`custom_resources`). Health checks cannot be
    changed (`_route53`); several types are not deleted, a protected load balancer is (`deletions`).
-9. Server: DynamoDB loses concurrent updates (`local.aws.server` serialises its requests).
+9. S3: ``ListObjectVersions`` copies the content of every object of the bucket (`_listed`).
+10. Server: DynamoDB loses concurrent updates (`local.aws.server` serialises its requests).
 """
 
 import base64
@@ -48,6 +49,7 @@ from moto.dynamodb.models.table import Table
 from moto.kms.models import Key, kms_backends
 from moto.kms.responses import KmsResponse
 from moto.route53.models import HealthCheck
+from moto.s3.models import FakeKey
 from moto.sqs.models import Queue
 
 from local.aws import deletions, intrinsics, lifecycle
@@ -75,6 +77,7 @@ def apply(*, invoke: Invoke, control: str) -> None:
     _dynamodb()
     _kms()
     _route53()
+    _patch(FakeKey, "__deepcopy__", _listed)
     deletions.apply(_patch)
     _patch(Queue, "lambda_event_source_mappings", _Unpolled())
     _patch(LambdaResponse, "invoke", lambda response: _invoke(response, invoke))
@@ -199,6 +202,14 @@ def _route53() -> None:
         return original_resource
 
     _patch(HealthCheck, "update_from_cloudformation_json", classmethod(change))
+
+
+def _listed(key: FakeKey, _memo: object) -> FakeKey:
+    """For ListObjectVersions, which would copy the content of every object of the bucket: all but the content."""
+    listed: FakeKey = object.__new__(FakeKey)
+    listed.__dict__ |= key.__dict__ | {"_etag": key.etag.strip('"'), "_value_buffer": None, "multipart": None}
+    listed.disposed = True
+    return listed
 
 
 def _rename(key: Key, key_id: str, region: str) -> None:

@@ -165,6 +165,13 @@ def test_bucket_keeps_versions_where_it_is_declared(aws: Aws) -> None:
     s3 = aws.client("s3")
     versions = {s3.put_object(Bucket="versioned", Key="a", Body=body)["VersionId"] for body in (b"1", b"2")}
     assert len(versions) == 2
+    for _ in range(2):
+        listed = s3.list_object_versions(Bucket="versioned")["Versions"]
+        assert [(each["VersionId"] in versions, each["IsLatest"], each["Size"]) for each in listed] == [
+            (True, True, 1),
+            (True, False, 1),
+        ]
+    assert s3.get_object(Bucket="versioned", Key="a")["Body"].read() == b"2"
     assert "VersionId" not in s3.put_object(Bucket="blocked", Key="a", Body=b"1")
     blocks = s3.get_public_access_block(Bucket="blocked")["PublicAccessBlockConfiguration"]
     assert (blocks["BlockPublicAcls"], blocks["BlockPublicPolicy"]) == (True, False)
