@@ -1,6 +1,7 @@
 """Sends requests, and says what is wrong with an answer."""
 
 import random
+import re
 import socket
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,20 +14,23 @@ from tests.fuzz.requests import OPEN, Attempt, any_attempt
 SILENCE_SECONDS = 1.0
 """A server that waits for what a request announced may wait longer; that is no answer, and no fault."""
 _AT_ONCE = 8
+_FINAL = re.compile(rb"(?:HTTP/1\.1 1\d\d .*?\r\n\r\n)*HTTP/1\.1 ([2-5]\d\d) ", re.DOTALL)
+"""A status behind those that only say "go on" (1xx), RFC 9110 section 15.2."""
 
 
 def status_of(port: int, attempt: Attempt) -> int | None:
     """The answer's status; None where the server closes or waits instead."""
     answer = b""
+    status = None
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=SILENCE_SECONDS) as connection:
             connection.sendall(attempt.raw())
-            while b"\r\n" not in answer and (part := connection.recv(4096)):
+            while status is None and (part := connection.recv(4096)):
                 answer += part
+                status = _FINAL.match(answer)
     except OSError:
         pass
-    words = answer.split(b" ", 2)
-    return int(words[1]) if len(words) > 1 and words[1][:3].isdigit() else None
+    return None if status is None else int(status[1])
 
 
 def fault(attempt: Attempt, status: int | None) -> str | None:

@@ -33,8 +33,8 @@ class Attempt:
 
     def raw(self) -> bytes:
         """As it is sent."""
-        lines = [f"{self.method} {self.target} HTTP/1.1", *(f"{name}: {value}" for name, value in self.headers)]
-        return "\r\n".join([*lines, "", ""]).encode("latin-1", "replace") + self.body
+        head = "\r\n".join([*(f"{name}: {value}" for name, value in self.headers), "", ""])
+        return f"{self.method} {self.target} HTTP/1.1\r\n".encode() + head.encode("latin-1") + self.body
 
     @property
     def path(self) -> str:
