@@ -1,0 +1,1 @@
+"""Application encryption: keys that Vault keeps, and what is sealed with them."""
