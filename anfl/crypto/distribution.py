@@ -7,7 +7,7 @@ key, the leader makes the version the active one, the one to seal with.
 
 Nobody calls another region: all of this goes by the global table, where each item is written in one region only, so
 that conditions hold (`wrapping_versions`). A region takes part from the moment that its agent registers. One that is
-away keeps a version from becoming active, and nothing else. A run may be interrupted anywhere, and repeated at any time.
+away keeps a version from becoming active, and nothing else. A run may be interrupted anywhere, and repeated any time.
 """
 
 import contextlib
@@ -146,31 +146,36 @@ class Agent:
         return self._versions.state()
 
     def _pull(self) -> None:
-        state = self._versions.state()
-        newest, held = state.complete, self._key.held()
-        if not newest and not held.latest:
+        held, state = self._look()
+        newest = state.complete
+        if not newest:
             return
         if held.latest < newest:
             with self._alone():
-                check = self._catch_up(state)
+                newest, check = self._catch_up()
         else:
-            self._refuse_unknown(held, newest)
             check = self._prove(state.versions[newest], held)
         if not self._versions.acknowledge(self._region, held=newest, check=check, now=self._now()):
-            _log.info("somebody else has acknowledged more", extra={"version": newest})
+            _log.info("another run has acknowledged more", extra={"version": newest})
 
-    def _catch_up(self, state: State) -> str:
-        """Fingerprint of the newest version, when Vault holds all of them."""
-        held = self._key.held()  # whoever had the lease before may have imported
-        self._refuse_unknown(held, state.complete)
+    def _look(self) -> tuple[Held, State]:
+        """Vault first: what stands there came from the table, which only grows."""
+        held = self._key.held()
+        state = self._versions.state()
+        if held.latest > state.complete:
+            raise self._mismatch(f"it holds version {held.latest}, and the table knows {state.complete}")
+        return held, state
+
+    def _catch_up(self) -> tuple[int, str]:
+        """The newest version and its fingerprint, when Vault holds all of them."""
+        held, state = self._look()  # again: whoever had the lease before may have imported
         check = ""
         for number in range(1, state.complete + 1):
             version = state.versions[number]
             if number > held.latest:
                 self._import(version)
-                held = Held(latest=number, least=held.least)
             check = self._prove(version, held)
-        return check
+        return state.complete, check
 
     def _import(self, version: WrappingVersion) -> None:
         with self._material.opened(version) as secret:
@@ -186,10 +191,6 @@ class Agent:
             if version.number >= held.least and not self._key.opens(version.number, secret):
                 raise self._mismatch(f"its version {version.number} is another key than the table's")
             return fingerprint(secret)
-
-    def _refuse_unknown(self, held: Held, newest: int) -> None:
-        if held.latest > newest:
-            raise self._mismatch(f"it holds version {held.latest}, and the table knows {newest}")
 
     def _mismatch(self, what: str) -> DistributionError:
         return DistributionError(
