@@ -14,7 +14,7 @@ from anfl.crypto.errors import BusyError, DistributionError, UnknownOutcomeError
 from tests.unit.key_distribution.regions import HOME, REGIONS, ROTATION, DiedError, World
 
 SEED = int(os.environ.get("SEED") or random.randrange(2**32))
-ROUNDS = 400
+ROUNDS = 300
 LONGEST_REQUEST = 90
 """Seconds: Vault ends what takes longer."""
 EXPECTED = (BusyError, UnknownOutcomeError)
@@ -242,6 +242,21 @@ def test_a_region_without_all_versions_in_its_replica_imports_those_before_the_g
     world.agent("eu-west-1").run()
 
     assert world.state("eu-west-1").participants["eu-west-1"].held == 1
+
+
+def test_a_version_that_arrives_and_is_imported_during_a_look_is_not_taken_for_somebodys_own() -> None:
+    world = World()
+    world.agent(HOME).run()
+    world.leader().run()
+
+    def overtaken(what: str, call: Callable[[], Any]) -> Any:
+        answer = call()
+        if what in ("held", "state") and world.table.under_way:
+            world.table.deliver_all()
+            world.agent("eu-west-1").run()
+        return answer
+
+    assert world.agent("eu-west-1", overtaken).run().participants["eu-west-1"].problem is None
 
 
 def test_a_removed_region_is_not_waited_for() -> None:

@@ -1,0 +1,71 @@
+"""A real table and real Vaults."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from moto import mock_aws
+
+from anfl.resources import PARTITION_KEY, SORT_KEY
+from local.vault.transit_transfer import KeyTransfer
+from tests.unit.auth.conftest import RunningVault, running_vault
+from tests.unit.key_distribution.regions import REGIONS
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+TABLE = "auth-of-this-test"
+
+
+@pytest.fixture
+def dynamodb(monkeypatch: pytest.MonkeyPatch) -> "Iterator[DynamoDBClient]":
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    with mock_aws():
+        client = boto3.session.Session(region_name=REGIONS[0]).client("dynamodb")
+        client.create_table(
+            TableName=TABLE,
+            KeySchema=[
+                {"AttributeName": PARTITION_KEY, "KeyType": "HASH"},
+                {"AttributeName": SORT_KEY, "KeyType": "RANGE"},
+            ],
+            AttributeDefinitions=[
+                {"AttributeName": PARTITION_KEY, "AttributeType": "S"},
+                {"AttributeName": SORT_KEY, "AttributeType": "S"},
+            ],
+            BillingMode="PAY_PER_REQUEST",
+        )
+        yield client
+
+
+@pytest.fixture(scope="session")
+def _import_key() -> rsa.RSAPrivateKey:
+    """One for all Vaults here: making it takes seconds, and it is not what is tested."""
+    return rsa.generate_private_key(public_exponent=65537, key_size=4096)
+
+
+@pytest.fixture(scope="session")
+def vaults(_import_key: rsa.RSAPrivateKey) -> Iterator[dict[str, RunningVault]]:
+    """One in each region, with transit and nothing in it."""
+    with pytest.MonkeyPatch.context() as patch, ExitStack() as exits:
+        transfer: Any = KeyTransfer
+        patch.setattr(transfer, "_wrapping_key", _import_key)
+        running = {region: exits.enter_context(running_vault()) for region in REGIONS}
+        for vault in running.values():
+            vault.client().attempt(lambda client: client.sys.enable_secrets_engine("transit"))
+        yield running
+
+
+def empty(vault: RunningVault) -> None:
+    """Take the key away, as only a root token can."""
+
+    def run(client: Any) -> None:
+        if "anfl" in (client.secrets.transit.list_keys()["data"]["keys"]):
+            client.secrets.transit.update_key_configuration("anfl", deletion_allowed=True)
+            client.secrets.transit.delete_key("anfl")
+
+    vault.client().attempt(lambda client: client.secrets.transit.create_key("placeholder"))
+    vault.client().attempt(run)
