@@ -56,6 +56,12 @@ class Variable(StrEnum):
     VAULT_RECOVERY_SECRET = "VAULT_RECOVERY_SECRET"  # noqa: S105 - the name of a variable
     VAULT_WIPE_DOCUMENT = "VAULT_WIPE_DOCUMENT"
     """SSM document that empties a node."""
+    WRAPPING_KEY_ARN = "WRAPPING_KEY_ARN"
+    """Of the KMS key, in the region itself, that wraps material of wrapping keys."""
+    ROTATION_SECONDS = "ROTATION_SECONDS"
+    """How old a version of the wrapping key may be before the next one is begun."""
+    TRANSIT_KEY_TYPE = "TRANSIT_KEY_TYPE"
+    """What Vault calls the kind of the wrapping key."""
     WATCHED_REGION = "WATCHED_REGION"
     WATCHED_HOST = "WATCHED_HOST"
     """Name under which the watched region's API answers."""
@@ -102,7 +108,7 @@ CATALOGUE = Table(name="catalogue", variable=Variable.CATALOGUE_TABLE, ttl_attri
 REGISTRY = Table(name="registry", variable=Variable.REGISTRY_TABLE, indexed=True)
 """Registered models, versions, aliases, verdicts."""
 AUTH = Table(name="auth", variable=Variable.AUTH_TABLE, ttl_attribute="expires_at")
-"""Public keys of every region, and the deny-list of revoked tokens."""
+"""Public keys of every region, the deny-list of revoked tokens, versions of the wrapping key."""
 
 TABLES = (CATALOGUE, REGISTRY, AUTH)
 
@@ -147,6 +153,10 @@ class Caretaker(StrEnum):
     """Takes another region away from Global Accelerator, and brings it back."""
     WATCH = "watch"
     """Looks at another region, from outside."""
+    KEY_LEADER = "key-leader"
+    """Begins versions of the wrapping key, and makes those active that every region holds."""
+    KEY_AGENT = "key-agent"
+    """Brings a region's Vault to hold them."""
 
 
 IMPORTS_PREFIX = "_imports/"
@@ -184,6 +194,11 @@ ANSWERS_METRIC = "RegionAnswers"
 """1 where the watched region's API answers, 0 where it does not; kept in another region."""
 DRAINED_METRIC = "RegionDrained"
 """1 while nobody is to be sent to the watched region, else 0; kept in another region."""
+
+PENDING_METRIC = "WrappingKeyPendingHours"
+"""For how long a version of the wrapping key has been on its way to the regions; 0: none is."""
+BEHIND_METRIC = "WrappingKeyRegionsBehind"
+"""How many regions lack the newest version."""
 
 HANDLER = "handler.handler"
 """Every function's entry point: ``handler.py`` at the root of its bundle."""

@@ -13,6 +13,7 @@ POLICIES_OF: Mapping[str, tuple[str, ...]] = {
     Service.VECTOR_STORE: ("data-service",),
     Service.MODEL_REGISTRY: ("data-service",),
     Caretaker.VAULT_BOOTSTRAP: ("operator",),
+    Caretaker.KEY_AGENT: ("key-agent",),
     NODE_ROLE: ("vault-node",),
 }
 """By function or service. Who is not named (the authorizer, for one) never logs in for itself."""

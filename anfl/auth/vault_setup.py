@@ -30,7 +30,7 @@ from hvac.exceptions import InvalidPath, InvalidRequest
 from jwt import PyJWK
 from jwt.algorithms import ECAlgorithm
 
-from anfl.auth.names import CALLER_ROLE, DATA_KEY, JWT_KEY, client_role, granting_policies, server_id
+from anfl.auth.names import CALLER_ROLE, JWT_KEY, client_role, granting_policies, server_id
 from anfl.auth.policies import POLICIES_OF, load_policies
 from anfl.auth.principal import Role
 from anfl.auth.table import AuthTable, PublishedKey
@@ -65,11 +65,8 @@ class VaultSetup:
         audience: str,
         sts_endpoint: str | None = None,
         policies: Mapping[str, str] | None = None,
-        data_key_type: str = "aes256-gcm96",
     ) -> None:
-        """:param policies: HCL texts by name; by default those of the repository.
-        :param data_key_type: Transit's name for the kind of key that wraps data keys.
-        """
+        """:param policies: HCL texts by name; by default those of the repository."""
         self._vault = vault
         self._region = region
         self._table = auth_table
@@ -77,15 +74,14 @@ class VaultSetup:
         self._audience = audience
         self._sts_endpoint = sts_endpoint or f"https://sts.{region}.amazonaws.com"
         self._policies = load_policies() if policies is None else policies
-        self._data_key_type = data_key_type
 
     def reconcile(self, *, iam_roles: Mapping[str, str]) -> None:
-        """Everything: mounts, keys, policies, methods and roles.
+        """Everything: mounts, the key of tokens, policies, methods and roles.
 
         :param iam_roles: ARN of the IAM role by name of the function or service.
         """
         self._ensure_mounts()
-        self._ensure_keys()
+        self._ensure_signing_key()
         for name, text in self._policies.items():
             self._ensure_policy(name, text)
         self._configure_aws()
@@ -200,16 +196,14 @@ class VaultSetup:
 
         self._vault.attempt(ensure)
 
-    def _ensure_keys(self) -> None:
+    def _ensure_signing_key(self) -> None:
+        """The one that wraps data keys is equal in all regions, and comes from outside (`anfl.crypto.leader`)."""
+
         def ensure(client: hvac.Client) -> None:
-            for name, settings in (
-                (JWT_KEY, {"key_type": "ecdsa-p256"}),
-                (DATA_KEY, {"key_type": self._data_key_type, "derived": True}),
-            ):
-                try:
-                    client.secrets.transit.read_key(name=name)
-                except InvalidPath:
-                    client.secrets.transit.create_key(name=name, **settings)
+            try:
+                client.secrets.transit.read_key(name=JWT_KEY)
+            except InvalidPath:
+                client.secrets.transit.create_key(name=JWT_KEY, key_type="ecdsa-p256")
 
         self._vault.attempt(ensure)
 

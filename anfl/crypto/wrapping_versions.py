@@ -1,7 +1,7 @@
 """Versions of the wrapping key, Transit's ``anfl``, in the auth table (partition ``wrapping-key``).
 
 The table is a global one: a condition holds against the replica that is written to, and of two writes to one item in
-two regions the later one stays. So every item has one region that writes it, by its own replica (`distribution`):
+two regions the later one stays. So every item has one region that writes it, by its own replica (`leader`):
 
 ================  ================================================  ==============
 sort key          what it says                                      written in

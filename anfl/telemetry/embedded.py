@@ -7,13 +7,13 @@ https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedd
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 from http import HTTPStatus
 
 from anfl.problems import Problem
-from anfl.resources import CALL_TIME_METRIC, CALLS_METRIC, METRICS_NAMESPACE, Function
+from anfl.resources import CALL_TIME_METRIC, CALLS_METRIC, ENVIRONMENT_DIMENSION, METRICS_NAMESPACE, Function
 
 
 class Outcome(StrEnum):
@@ -54,24 +54,33 @@ def call(function: Function) -> Iterator[Call]:
         _write(function, measured.operation, outcome, (time.perf_counter() - started) * 1000)
 
 
+def figures(values: Mapping[str, float], *, environment: str) -> None:
+    """Say how high something stands at the moment, by the metric's name."""
+    _print(
+        metrics=[{"Name": name, "Unit": "None"} for name in values],
+        dimensions=[[ENVIRONMENT_DIMENSION]],
+        values={ENVIRONMENT_DIMENSION: environment, **values},
+    )
+
+
 def _write(function: Function, operation: str, outcome: Outcome, milliseconds: float) -> None:
-    metrics = [{"Name": CALLS_METRIC, "Unit": "Count"}, {"Name": CALL_TIME_METRIC, "Unit": "Milliseconds"}]
-    line = {
-        "_aws": {
-            "Timestamp": int(time.time() * 1000),
-            "CloudWatchMetrics": [
-                {
-                    "Namespace": METRICS_NAMESPACE,
-                    "Dimensions": [["Function", "Outcome"], ["Function", "Operation", "Outcome"]],
-                    "Metrics": metrics,
-                }
-            ],
+    _print(
+        metrics=[{"Name": CALLS_METRIC, "Unit": "Count"}, {"Name": CALL_TIME_METRIC, "Unit": "Milliseconds"}],
+        dimensions=[["Function", "Outcome"], ["Function", "Operation", "Outcome"]],
+        values={
+            "Function": function.value,
+            "Operation": operation,
+            "Outcome": outcome.value,
+            CALLS_METRIC: 1,
+            CALL_TIME_METRIC: round(milliseconds, 3),
         },
-        "Function": function.value,
-        "Operation": operation,
-        "Outcome": outcome.value,
-        CALLS_METRIC: 1,
-        CALL_TIME_METRIC: round(milliseconds, 3),
-    }
+    )
+
+
+def _print(
+    *, metrics: Sequence[Mapping[str, str]], dimensions: Sequence[Sequence[str]], values: Mapping[str, str | float]
+) -> None:
+    directive = {"Namespace": METRICS_NAMESPACE, "Dimensions": dimensions, "Metrics": metrics}
+    line = {"_aws": {"Timestamp": int(time.time() * 1000), "CloudWatchMetrics": [directive]}, **values}
     sys.stdout.write(json.dumps(line) + "\n")
     sys.stdout.flush()

@@ -39,7 +39,6 @@ class Properties(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
     """ARN by name of the function, service or node."""
     policies: Mapping[str, str] = {}
     """HCL texts by name."""
-    transit_key_type: str
 
 
 def handler(event: dict[str, Any], context: Any) -> None:  # noqa: ANN401 - Lambda's own object
@@ -81,5 +80,4 @@ def _setup(vault: VaultClient, settings: Settings, table: AuthTable, properties:
         issuer=settings.issuer,
         audience=settings.audience,
         policies=properties.policies,
-        data_key_type=properties.transit_key_type,
     )

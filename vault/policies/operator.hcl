@@ -36,6 +36,10 @@ path "sys/policies/acl/data-service" {
   capabilities = ["read", "update"]
 }
 
+path "sys/policies/acl/key-agent" {
+  capabilities = ["read", "update"]
+}
+
 path "sys/policies/acl/vault-node" {
   capabilities = ["read", "update"]
 }
@@ -44,8 +48,8 @@ path "sys/policies/acl/operator" {
   capabilities = ["read"]
 }
 
-# Keys: make them, read public halves and versions; new versions of the one that signs tokens, and an end for old ones.
-# Nothing that uses or exports them.
+# The key that signs tokens: make it, read its public halves and versions, add new versions, end old ones. Nothing that
+# uses or exports it, and nothing at all about the one that wraps data keys.
 path "transit/keys/jwt" {
   capabilities = ["read", "update"]
 }
@@ -56,10 +60,6 @@ path "transit/keys/jwt/rotate" {
 
 path "transit/keys/jwt/config" {
   capabilities = ["update"]
-}
-
-path "transit/keys/anfl" {
-  capabilities = ["read", "update"]
 }
 
 # Who may log in: clients (AppRole; their names are anybody's), bearer tokens (jwt), functions, services and nodes (aws).
@@ -104,6 +104,10 @@ path "auth/aws/role/vector-processing" {
 }
 
 path "auth/aws/role/model-registry" {
+  capabilities = ["create", "update"]
+}
+
+path "auth/aws/role/key-agent" {
   capabilities = ["create", "update"]
 }
 

@@ -10,8 +10,9 @@ from typing import Any
 
 import msgspec
 
-from anfl.crypto.distribution import Agent, Leader
+from anfl.crypto.agent import Agent
 from anfl.crypto.errors import UnknownOutcomeError
+from anfl.crypto.leader import Leader
 from anfl.crypto.material import Material
 from anfl.crypto.transit_key import Held
 from anfl.crypto.wrapping_versions import Participant, State, WrappingVersion

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from anfl.crypto.distribution import Agent
+from anfl.crypto.agent import Agent
 from anfl.crypto.transit_key import TransitKey
 from anfl.crypto.wrapping_versions import State
 from tests.unit.auth.conftest import RunningVault

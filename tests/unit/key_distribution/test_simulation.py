@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from anfl.crypto.distribution import LEASE_SECONDS
+from anfl.crypto.agent import LEASE_SECONDS
 from anfl.crypto.errors import BusyError, DistributionError, UnknownOutcomeError
 from tests.unit.key_distribution.regions import HOME, REGIONS, ROTATION, DiedError, World
 
