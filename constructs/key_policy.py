@@ -50,6 +50,11 @@ def seal_key_policy(stack: Stack) -> list[Statement]:
     return [_identities(place), *_disks(place)]
 
 
+def wrapping_key_policy(stack: Stack) -> list[Statement]:
+    """Who may use the key of the wrapping keys: identities as IAM says, and no service of AWS for itself."""
+    return [_identities(here(stack))]
+
+
 def _disks(place: Location) -> list[Statement]:
     """EC2 Auto Scaling starts instances with encrypted disks; without these it cannot, and only its activity says so.
 

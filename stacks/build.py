@@ -16,9 +16,11 @@ from stacks.edge import EdgeStack
 from stacks.global_data import GlobalData
 from stacks.global_dns import GlobalDns
 from stacks.global_edge import GlobalEdge
+from stacks.global_key_leader import GlobalKeyLeader
 from stacks.global_keys import GlobalKeys, GlobalReplicaKey
 from stacks.global_people import GlobalPeople
 from stacks.global_watch import GlobalWatch
+from stacks.key_agent import KeyAgentStack
 from stacks.models import Settings
 from stacks.monitoring import MonitoringStack
 from stacks.names import PublicNames
@@ -65,6 +67,8 @@ def build(app: App, settings: Settings) -> None:
     data = GlobalData(app, settings=settings, key=keys.key, replica_keys=tuple(replicas.values()))
     key_arns = dict.fromkeys(settings.regions, keys.key.key_arn)
     key_arns |= {region: replica.key_arn for region, replica in replicas.items()}
+    leader = GlobalKeyLeader(app, settings=settings, wrapping_arn=keys.wrapping.key_arn, key_arn=keys.key.key_arn)
+    leader.add_stack_dependency(data, "versions of the wrapping key stand in the auth table")
     edge = GlobalEdge(app, settings=settings, names=names) if names else None
     built = {}
     for region in settings.regions:
@@ -98,6 +102,7 @@ class _Keys:
     """ARNs of one region's keys, and the id of the seal's, which is the same in every region."""
 
     data: str
+    wrapping: str
     seal: str | None
     seal_id: str | None
 
@@ -105,8 +110,14 @@ class _Keys:
 def _keys_of(region: Region, primary: GlobalKeys, replicas: Mapping[Region, GlobalReplicaKey]) -> _Keys:
     seal_id = primary.seal.key_id if primary.seal else None
     if region in replicas:
-        return _Keys(data=replicas[region].key_arn, seal=replicas[region].seal_arn, seal_id=seal_id)
-    return _Keys(data=primary.key.key_arn, seal=primary.seal.key_arn if primary.seal else None, seal_id=seal_id)
+        replica = replicas[region]
+        return _Keys(data=replica.key_arn, wrapping=replica.wrapping_arn, seal=replica.seal_arn, seal_id=seal_id)
+    return _Keys(
+        data=primary.key.key_arn,
+        wrapping=primary.wrapping.key_arn,
+        seal=primary.seal.key_arn if primary.seal else None,
+        seal_id=seal_id,
+    )
 
 
 def _region(
@@ -133,6 +144,17 @@ def _region(
     vault = _vault(
         app, settings, region, keys=keys, names=edge.names if edge else None, network=network, security=security
     )
+    agent = KeyAgentStack(
+        app,
+        settings=settings,
+        region=region,
+        network=network.network,
+        security=security,
+        vault=vault,
+        wrapping_arn=keys.wrapping,
+        key_arn=key_arn,
+    )
+    agent.add_stack_dependency(data, "versions of the wrapping key stand in the region's replica of the auth table")
     storage = StorageStack(
         app, settings=settings, region=region, network=network.network, security=security, key_arn=key_arn
     )
@@ -163,7 +185,8 @@ def _region(
     recovery.add_stack_dependency(data, "the plan for databases selects the region's replica of every table by name")
     if vault:
         vault.add_stack_dependency(data, "the bootstrap publishes keys in the region's replica of the auth table")
-    chain = (network, security, *([vault] if vault else []), storage, telemetry, service, *way_in, monitoring, recovery)
+    own = [vault] if vault else []
+    chain = (network, security, *own, agent, storage, telemetry, service, *way_in, monitoring, recovery)
     for earlier, later in pairwise(chain):
         later.add_stack_dependency(earlier)
     return RegionStacks(network=network, security=security, storage=storage, last=recovery)

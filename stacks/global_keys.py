@@ -1,10 +1,10 @@
-"""The data key and the key that opens Vault: each one multi-region key, and its replicas."""
+"""The keys of the data, of Vault's seal and of the wrapping keys: each a multi-region key, and its replicas."""
 
 from aws_cdk import CrossStackReferences, ReferenceStrength, RemovalPolicy
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 from constructs.durations import days
-from constructs.key_policy import data_key_policy, seal_key_policy
+from constructs.key_policy import data_key_policy, seal_key_policy, wrapping_key_policy
 from constructs.statements import Statement, document, policy
 
 from stacks.base import AnflStack
@@ -15,6 +15,7 @@ PENDING_WINDOW_DAYS = 30
 """How long a key that was deleted can still be brought back."""
 _DATA = ("DataKey", "data", "data at rest")
 _SEAL = ("SealKey", "vault-seal", "seal of Vault")
+_WRAPPING = ("WrappingKey", "wrapping", "material of wrapping keys")
 """Construct id, end of the alias, end of the description."""
 
 
@@ -29,6 +30,8 @@ class GlobalKeys(AnflStack):
         self.key = self._key(*_DATA, data_key_policy(self))
         self.seal = self._key(*_SEAL, seal_key_policy(self)) if settings.deployment.vault.cluster else None
         """Opens Vault in every region, so that a snapshot of one can be restored in another."""
+        self.wrapping = self._key(*_WRAPPING, wrapping_key_policy(self))
+        """Whoever may use the data key, or be a node of Vault, does not come by a wrapping key."""
 
     def _key(self, id: str, alias: str, description: str, statements: list[Statement]) -> kms.Key:  # noqa: A002
         key = kms.Key(
@@ -56,6 +59,7 @@ class GlobalReplicaKey(AnflStack):
         super().__init__(scope, name, settings=settings, region=region, description="replicas of the keys")
         self.key_arn = self._replica(*_DATA, primary.key, data_key_policy(self))
         self.seal_arn = None if primary.seal is None else self._replica(*_SEAL, primary.seal, seal_key_policy(self))
+        self.wrapping_arn = self._replica(*_WRAPPING, primary.wrapping, wrapping_key_policy(self))
 
     def _replica(self, id: str, alias: str, description: str, primary: kms.IKey, statements: list[Statement]) -> str:  # noqa: A002
         replica = kms.CfnReplicaKey(

@@ -1,13 +1,13 @@
 """A region seen from another one: does it answer, and is it drained? An alarm inside it would die with it."""
 
 from aws_cdk import aws_cloudwatch as cloudwatch
-from aws_cdk import aws_events as events
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_ssm as ssm
 from constructs import Construct, grants
 from constructs.location import here
 from constructs.python_function import PythonFunction
+from constructs.schedule import call_every
 from constructs.statements import Statement
 
 from anfl.resources import (
@@ -51,7 +51,15 @@ class GlobalWatch(AnflStack):
             allowed_pattern="^(true|false)$",
             description=f"true: nobody is sent to {watched}",
         )
-        self._every_minute(self._function(host, parameter.ref, kms.Key.from_key_arn(self, "DataKey", key_arn)))
+        # A look that is late is worth nothing: the next one follows.
+        call_every(
+            self,
+            "EveryMinute",
+            self._function(host, parameter.ref, kms.Key.from_key_arn(self, "DataKey", key_arn)),
+            minutes=1,
+            target="watch",
+            description=f"Looks at {watched}",
+        )
         failures = settings.deployment.edge.failures
         self.answers_alarm = self._alarm(
             "answers",
@@ -92,35 +100,6 @@ class GlobalWatch(AnflStack):
         name = drain_parameter(self.settings, self._watched).removeprefix("/")
         arn = here(self).arn("ssm", f"parameter/{name}")
         return Statement(sid="Drained", actions=["ssm:GetParameter"], resources=[arn])
-
-    def _every_minute(self, function: lambda_.Function) -> None:
-        rule = events.CfnRule(
-            self,
-            "EveryMinute",
-            description=f"Looks at {self._watched}",
-            schedule_expression="rate(1 minute)",
-            targets=[
-                events.CfnRule.TargetProperty(
-                    id="watch",
-                    arn=function.function_arn,
-                    # A look that is late is worth nothing: the next one follows.
-                    retry_policy=events.CfnRule.RetryPolicyProperty(
-                        maximum_event_age_in_seconds=_PERIOD_SECONDS, maximum_retry_attempts=0
-                    ),
-                )
-            ],
-        )
-        lambda_.CfnEventInvokeConfig(
-            self, "OneAttempt", function_name=function.function_name, qualifier="$LATEST", maximum_retry_attempts=0
-        )
-        lambda_.CfnPermission(
-            self,
-            "MayBeCalled",
-            action="lambda:InvokeFunction",
-            function_name=function.function_arn,
-            principal="events.amazonaws.com",
-            source_arn=rule.attr_arn,
-        )
 
     def _alarm(
         self, label: str, metric: str, *, severity: Severity, statistic: str, comparison: str, periods: int

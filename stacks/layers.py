@@ -9,11 +9,13 @@ FUNCTIONS = (
     "service/AuthorizerFunction",
     "replication/Function",
     "vault/Bootstrap",
+    "key-agent/Function",
 )
 WATCH = "global-watch/Watch"
 DIAL = "recovery/Dial"
 WEBHOOKS = "service/WebhooksFunction"
-OUTSIDE = (WATCH, DIAL, WEBHOOKS)
+KEY_LEADER = "global-key-leader/Function"
+OUTSIDE = (WATCH, DIAL, WEBHOOKS, KEY_LEADER)
 """Functions too, outside any network."""
 SERVICES = ("service/VectorStoreService", "service/ModelRegistryService")
 CLUSTERS = ("service/VectorProcessingCluster", "service/ModelRegistryCluster")

@@ -9,7 +9,7 @@ from constructs.statements import Statement
 from anfl.resources import VAULT_TAG, Caretaker, Function
 from stacks.models import Settings
 
-INVOKED = (*Function, Caretaker.ACCELERATOR_DIAL)
+INVOKED = (*Function, Caretaker.ACCELERATOR_DIAL, Caretaker.KEY_LEADER, Caretaker.KEY_AGENT)
 """Functions that operators call by themselves."""
 LOOK: Mapping[str, tuple[str, ...]] = {
     "AutoScaling": ("autoscaling:DescribeAutoScalingGroups", "autoscaling:DescribeScalingActivities"),

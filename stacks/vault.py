@@ -111,8 +111,6 @@ class VaultStack(AnflStack):
         resource.add_property_override("IamRoles", dict(iam_roles))
         if policies:
             resource.add_property_override("Policies", dict(policies))
-        key_type = self.settings.encryption.application.key_type
-        resource.add_property_override("TransitKeyType", TRANSIT_TYPES[key_type])
         return resource
 
     def _bucket(self) -> SecureBucket:

@@ -51,6 +51,8 @@ def _rotation(look: Inspection) -> None:
     for key in look.templates.of("AWS::KMS::Key"):
         look.show(key, "EnableKeyRotation", equals(True))
         look.show(key, "RotationPeriodInDays", equals(days))
+    for leader in look.in_stack(look.name("global", "key-leader"), "AWS::Lambda::Function"):
+        look.show(leader, "Environment.Variables.ROTATION_SECONDS", equals(str(days * 86_400)))
     for replica in look.templates.of("AWS::KMS::ReplicaKey"):  # rotates when its primary does, which is one of these
         primaries = look.templates.targets(replica, "PrimaryKeyArn")
         agrees = [primary.kind for primary in primaries] == ["AWS::KMS::Key"]
@@ -127,11 +129,9 @@ def _application_method(look: Inspection) -> None:
 
 
 def _application_key(look: Inspection) -> None:
-    if look.settings.deployment.vault.cluster is None:
-        look.waive(_ELSEWHERE)
-        return
-    for configuration in look.in_every_region("vault", "AWS::CloudFormation::CustomResource"):
-        look.show(configuration, "TransitKeyType", equals(_TRANSIT_TYPES[str(look.figure.value)]))
+    """Vault's key is of the kind that its agent asks for when it imports the first version."""
+    for agent in look.in_every_region("key-agent", "AWS::Lambda::Function"):
+        look.show(agent, "Environment.Variables.TRANSIT_KEY_TYPE", equals(_TRANSIT_TYPES[str(look.figure.value)]))
 
 
 RULES: Rules = {

@@ -1,0 +1,181 @@
+"""What the functions that distribute wrapping keys have in common: table and key, schedule, deployment, alarms."""
+
+from collections.abc import Mapping, Sequence
+
+from aws_cdk import CfnCustomResource, Stack
+from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_kms as kms
+from constructs import grants
+from constructs.location import here
+from constructs.metrics import result
+from constructs.python_function import PythonFunction
+from constructs.schedule import call_every
+from constructs.statements import Statement
+
+from anfl.crypto.material import PURPOSE, PURPOSE_VALUE
+from anfl.resources import AUTH, ENVIRONMENT_DIMENSION, METRICS_NAMESPACE, PENDING_METRIC, Caretaker, Variable
+from stacks.architecture import FunctionSize, Severity
+from stacks.base import AnflStack
+from stacks.telemetry import topic_name
+
+MINUTES = 5
+"""Between two runs."""
+_PENDING_HOURS = 24
+"""A version that has been under way for so long waits for a region that needs somebody."""
+_FAILING_PERIODS = 3
+_FAILING_SECONDS = 600
+
+
+def key_function(
+    stack: AnflStack,
+    *,
+    function: Caretaker,
+    size: FunctionSize,
+    environment: Mapping[Variable, str],
+    key_action: str,
+    table_actions: Sequence[str],
+    wrapping_arn: str,
+    key_arn: str,
+    vpc: ec2.IVpc | None = None,
+    group: ec2.ISecurityGroup | None = None,
+) -> PythonFunction:
+    """``function``, which a schedule calls.
+
+    :param key_action: what it does with the wrapping key (``wrapping_arn``). :param key_arn: the data key.
+    """
+    settings = stack.settings
+    made = PythonFunction(
+        stack,
+        "Function",
+        function=function,
+        name=settings.name(function),
+        size=size,
+        environment={
+            Variable.ENVIRONMENT: settings.environment,
+            Variable.AUTH_TABLE: settings.name(AUTH.name),
+            Variable.WRAPPING_KEY_ARN: wrapping_arn,
+            **environment,
+        },
+        statements=[
+            Statement(
+                sid="WrappingKey",
+                actions=[key_action],
+                resources=[wrapping_arn],
+                conditions={"StringEquals": {f"kms:EncryptionContext:{PURPOSE}": PURPOSE_VALUE}},
+            ),
+            *grants.table(stack, settings.name(AUTH.name), sorted(table_actions)),
+            *grants.data_key(stack, key_arn, ["dynamodb"]),
+        ],
+        log_group=stack.log_group("FunctionLogs", kms.Key.from_key_arn(stack, "DataKey", key_arn)),
+        vpc=vpc,
+        security_group=group,
+    )
+    call_every(
+        stack,
+        "EveryFewMinutes",
+        made,
+        minutes=MINUTES,
+        target=function,
+        description="Distribution of wrapping keys",
+        event={"operation": "run"},
+    )
+    return made
+
+
+def run_at_deployment(stack: AnflStack, function: PythonFunction, *, version: str, seconds: int) -> CfnCustomResource:
+    """Call ``function`` when ``version`` is another than before; what it says makes or breaks the deployment.
+
+    :param seconds: the function's time-out.
+    """
+    resource = CfnCustomResource(stack, "Run", service_token=function.function_arn, service_timeout=seconds)
+    resource.add_property_override("Version", version)
+    resource.node.add_dependency(function)
+    return resource
+
+
+def failing_alarm(stack: AnflStack, function: PythonFunction) -> cloudwatch.CfnAlarm:
+    """No run came to a good end for half an hour, be it that all fail or that nobody begins one."""
+    name = function.function_name
+    return _alarm(
+        stack,
+        "Failing",
+        description="no run of the distribution of wrapping keys succeeds here",
+        metrics=[
+            result("succeeded", "FILL(invocations, 0) - FILL(errors, 0)"),
+            *(
+                _query(key, "AWS/Lambda", key.capitalize(), "Sum", {"FunctionName": name}, _FAILING_SECONDS)
+                for key in ("invocations", "errors")
+            ),
+        ],
+        comparison="LessThanThreshold",
+        threshold=1,
+        periods=_FAILING_PERIODS,
+        missing="breaching",
+    )
+
+
+def pending_alarm(stack: AnflStack) -> cloudwatch.CfnAlarm:
+    """A version does not become active: some region has not acknowledged it."""
+    dimensions = {ENVIRONMENT_DIMENSION: stack.settings.environment}
+    return _alarm(
+        stack,
+        "Pending",
+        description=f"a version of the wrapping key has waited for a region for {_PENDING_HOURS} h: anfl keys status",
+        metrics=[
+            result("hours", "pending"),
+            _query("pending", METRICS_NAMESPACE, PENDING_METRIC, "Maximum", dimensions, 60 * MINUTES),
+        ],
+        comparison="GreaterThanThreshold",
+        threshold=_PENDING_HOURS,
+        periods=1,
+        missing="notBreaching",
+    )
+
+
+def _query(
+    key: str, namespace: str, name: str, statistic: str, dimensions: Mapping[str, str], seconds: int
+) -> cloudwatch.CfnAlarm.MetricDataQueryProperty:
+    alarm = cloudwatch.CfnAlarm
+    return alarm.MetricDataQueryProperty(
+        id=key,
+        return_data=False,
+        metric_stat=alarm.MetricStatProperty(
+            metric=alarm.MetricProperty(
+                namespace=namespace,
+                metric_name=name,
+                dimensions=[alarm.DimensionProperty(name=k, value=v) for k, v in dimensions.items()],
+            ),
+            period=seconds,
+            stat=statistic,
+        ),
+    )
+
+
+def _alarm(
+    stack: AnflStack,
+    label: str,
+    *,
+    description: str,
+    metrics: Sequence[cloudwatch.CfnAlarm.MetricDataQueryProperty],
+    comparison: str,
+    threshold: float,
+    periods: int,
+    missing: str,
+) -> cloudwatch.CfnAlarm:
+    # By name: the function stands before its region's topics.
+    topic = here(stack).arn("sns", topic_name(stack.settings, Severity.WARNING))
+    return cloudwatch.CfnAlarm(
+        stack,
+        label,
+        alarm_name=f"{Stack.of(stack).stack_name}-{label.lower()}",
+        alarm_description=f"{Severity.WARNING}: {description} (docs/security_architecture.md)",
+        metrics=list(metrics),
+        comparison_operator=comparison,
+        threshold=threshold,
+        evaluation_periods=periods,
+        datapoints_to_alarm=periods,
+        treat_missing_data=missing,
+        alarm_actions=[topic],
+        ok_actions=[topic],
+    )
