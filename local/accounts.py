@@ -4,6 +4,7 @@ Reads a `Request` as JSON from standard input and writes ``{region: {role: {"rol
 its own, so that an interrupted start can end it at once.
 """
 
+import json
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -16,8 +17,10 @@ from anfl.auth.principal import Role
 from anfl.auth.table import AuthTable
 from anfl.auth.vault import StaticToken, VaultClient
 from anfl.auth.vault_setup import VaultSetup
+from anfl.crypto.errors import DistributionError
+from anfl.crypto.rounds import Answer, Rounds
 from anfl.problems import Problem
-from anfl.resources import Function, Variable
+from anfl.resources import Caretaker, Function, Variable
 from local.resolved import Resource, Resources, fetch
 
 
@@ -40,12 +43,16 @@ def main() -> int:
         setups = {region: _setup(request, Resources(deployed, region=region)) for region in request.vaults}
         for setup in setups.values():
             setup.push_validation_keys()  # again: now every region has published its own
+        _distribute(request, deployed)
         clients = {
             region: {role: setup.ensure_client(role, tenant=request.tenant, roles=[role]) for role in Role}
             for region, setup in setups.items()
         }
     except Problem as problem:
         print(f"{problem}: {problem.__cause__!r}", file=sys.stderr)  # noqa: T201
+        return 1
+    except DistributionError as error:
+        print(error, file=sys.stderr)  # noqa: T201
         return 1
     sys.stdout.buffer.write(msgspec.json.encode(clients))
     return 0
@@ -72,10 +79,33 @@ def _setup(request: Request, resources: Resources) -> VaultSetup:
     return setup
 
 
+def _distribute(request: Request, deployed: list[Resource]) -> None:
+    """Give the Vaults their wrapping key, as schedules do it where something runs for longer."""
+    names = {
+        (resource.region, _short_name(resource)): str(resource.properties["FunctionName"])
+        for resource in deployed
+        if resource.type == "AWS::Lambda::Function"
+    }
+    (home,) = (region for region, name in names if name == Caretaker.KEY_LEADER)
+
+    def invoke(region: str, function: Caretaker, event: dict[str, str]) -> Answer:
+        client = boto3.session.Session(region_name=region).client(
+            "lambda", endpoint_url=request.endpoint, config=aws.config(read_timeout=120)
+        )
+        response = client.invoke(FunctionName=names[region, function], Payload=json.dumps(event).encode())
+        answer: Answer = json.loads(response["Payload"].read())
+        if response.get("FunctionError"):
+            raise DistributionError(f"{function} in {region}: {answer.get('errorMessage', answer)}")
+        return answer
+
+    Rounds(invoke, home=home, regions=list(request.vaults)).go()
+
+
 def _short_name(function: Resource) -> str:
     """``anfl-dev-auth`` → ``auth``; another function's name as it is."""
     name = str(function.properties.get("FunctionName", function.physical_id))
-    return next((known for known in Function if name.endswith(f"-{known}")), name)
+    known = (*Function, Caretaker.KEY_LEADER, Caretaker.KEY_AGENT)
+    return next((one for one in known if name.endswith(f"-{one}")), name)
 
 
 def _task_roles(resources: Resources) -> Iterator[tuple[str, str]]:

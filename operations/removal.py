@@ -12,6 +12,7 @@ from pathlib import Path
 from botocore.exceptions import ClientError
 
 from anfl.auth.table import AuthTable
+from anfl.crypto.wrapping_versions import WrappingVersions
 from anfl.resources import AUTH, TABLES
 from operations import homes, retained, stacks, toolkit
 from operations.assembly import Assembly, Difference, Place, difference
@@ -126,6 +127,7 @@ class Removal:
         await self._deploy([place for place in deployed if place[0] == data])
         await self._destroy(destroyed)
         self._withdraw_keys()
+        self._wait_for_it_no_more()
 
     async def _drain(self) -> None:
         drained_at = drain(self._cloud, self.before, self._region)
@@ -166,6 +168,12 @@ class Removal:
             for key in table.published_keys():
                 if key.region == self._region:
                     table.withdraw(key.kid)
+
+    def _wait_for_it_no_more(self) -> None:
+        """A version of the wrapping key need not come to a Vault that is gone."""
+        client = self._cloud.client("dynamodb", self.after.primary_region)
+        with told(f"Taking {self._region} from those that a wrapping key must come to"):
+            WrappingVersions(table=self.after.name(AUTH.name), client=client).remove(self._region)
 
     def _unprotect_replicas(self) -> None:
         """A replica refuses to be deleted as its table does; its items stand in the other regions."""

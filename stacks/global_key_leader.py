@@ -31,5 +31,5 @@ class GlobalKeyLeader(AnflStack):
         )
         seconds = settings.deployment.functions.key_leader.timeout
         run_at_deployment(self, self.function, version=bundle_for(Caretaker.KEY_LEADER).content_hash, seconds=seconds)
-        failing_alarm(self, self.function)
+        failing_alarm(self, Caretaker.KEY_LEADER)
         pending_alarm(self)

@@ -54,7 +54,7 @@ class KeyAgentStack(AnflStack):
         )
         if vault:
             self._at_deployment(vault)
-        failing_alarm(self, self.function)
+        failing_alarm(self, Caretaker.KEY_AGENT)
 
     def _at_deployment(self, vault: VaultStack) -> None:
         role = self.function.role

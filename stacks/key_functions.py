@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from aws_cdk import CfnCustomResource, Stack
+from aws_cdk import CustomResource, Duration
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_kms as kms
@@ -19,6 +19,7 @@ from stacks.architecture import FunctionSize, Severity
 from stacks.base import AnflStack
 from stacks.telemetry import topic_name
 
+RESOURCE = "Custom::WrappingKey"
 MINUTES = 5
 """Between two runs."""
 _PENDING_HOURS = 24
@@ -83,23 +84,30 @@ def key_function(
     return made
 
 
-def run_at_deployment(stack: AnflStack, function: PythonFunction, *, version: str, seconds: int) -> CfnCustomResource:
+def run_at_deployment(stack: AnflStack, function: PythonFunction, *, version: str, seconds: int) -> CustomResource:
     """Call ``function`` when ``version`` is another than before; what it says makes or breaks the deployment.
 
     :param seconds: the function's time-out.
     """
-    resource = CfnCustomResource(stack, "Run", service_token=function.function_arn, service_timeout=seconds)
-    resource.add_property_override("Version", version)
+    resource = CustomResource(
+        stack,
+        "Run",
+        resource_type=RESOURCE,
+        service_token=function.function_arn,
+        service_timeout=Duration.seconds(seconds),
+        properties={"Version": version},
+    )
     resource.node.add_dependency(function)
     return resource
 
 
-def failing_alarm(stack: AnflStack, function: PythonFunction) -> cloudwatch.CfnAlarm:
+def failing_alarm(stack: AnflStack, function_name: Caretaker) -> cloudwatch.CfnAlarm:
     """No run came to a good end for half an hour, be it that all fail or that nobody begins one."""
-    name = function.function_name
+    name = stack.settings.name(function_name)
     return _alarm(
         stack,
         "Failing",
+        name=f"{function_name.replace('-', '_')}_failing",
         description="no run of the distribution of wrapping keys succeeds here",
         metrics=[
             result("succeeded", "FILL(invocations, 0) - FILL(errors, 0)"),
@@ -121,6 +129,7 @@ def pending_alarm(stack: AnflStack) -> cloudwatch.CfnAlarm:
     return _alarm(
         stack,
         "Pending",
+        name="wrapping_key_pending",
         description=f"a version of the wrapping key has waited for a region for {_PENDING_HOURS} h: anfl keys status",
         metrics=[
             result("hours", "pending"),
@@ -156,6 +165,7 @@ def _alarm(
     stack: AnflStack,
     label: str,
     *,
+    name: str,
     description: str,
     metrics: Sequence[cloudwatch.CfnAlarm.MetricDataQueryProperty],
     comparison: str,
@@ -168,8 +178,8 @@ def _alarm(
     return cloudwatch.CfnAlarm(
         stack,
         label,
-        alarm_name=f"{Stack.of(stack).stack_name}-{label.lower()}",
-        alarm_description=f"{Severity.WARNING}: {description} (docs/security_architecture.md)",
+        alarm_name=stack.settings.name(name),
+        alarm_description=f"{Severity.WARNING}: {description}; docs/monitoring_architecture.md says what to do",
         metrics=list(metrics),
         comparison_operator=comparison,
         threshold=threshold,

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from anfl.cli import collections, imports, local_commands, models, operations, operator, vectors
+from anfl.cli import collections, imports, keys, local_commands, models, operations, operator, vectors
 from anfl.cli.errors import TOLD, ExitCode, as_document, exit_code_of
 from anfl.cli.exporting import export
 from anfl.cli.invoke import invoke
@@ -31,6 +31,7 @@ app.add_typer(vectors.app, name="vectors")
 app.add_typer(imports.app, name="imports")
 app.add_typer(models.app, name="models")
 app.add_typer(auth, name="auth")
+app.add_typer(keys.app, name="keys")
 app.command("import")(imports.import_files)
 app.command()(export)
 app.command()(login)

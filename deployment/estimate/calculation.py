@@ -10,7 +10,7 @@ from stacks.figures.templates import Resource
 from stacks.units import Region
 
 LAYERS = ("global", "network", "security", "storage", "telemetry", "service", "edge", "monitoring", "recovery")
-_PART_OF = {"vault": "security", "replication": "storage"}
+_PART_OF = {"vault": "security", "key-agent": "security", "replication": "storage"}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,7 +1,7 @@
 """Custom resources of CloudFormation: their function is called, and what it answers decides.
 
-One is a placeholder: no instance boots here, so there are no Vault nodes that Vault's bootstrap could set up; the
-development Vault is set up by `local.accounts`.
+Those of Vault's bootstrap and of the key agent are placeholders: no instance boots here, so there are no Vault nodes
+that they could set up; the development Vault is set up by `local.accounts`.
 
 moto calls the function in a thread, knows creation alone, and waits for ever for an answer of failure.
 """
@@ -64,7 +64,7 @@ class CustomResource(CloudFormationModel):
 
         :raises RuntimeError: it failed, or did not answer.
         """
-        if properties["ServiceToken"].endswith(f"-{Caretaker.VAULT_BOOTSTRAP}"):
+        if properties["ServiceToken"].endswith((f"-{Caretaker.VAULT_BOOTSTRAP}", f"-{Caretaker.KEY_AGENT}")):
             self._properties, self.physical_resource_id = properties, "placeholder"
             return
         token = uuid.uuid4().hex

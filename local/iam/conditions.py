@@ -23,6 +23,7 @@ KEYS = frozenset(
         "cloudwatch:namespace",
         "iam:passedtoservice",
         "kms:calleraccount",
+        "kms:encryptioncontext:anfl-purpose",
         "kms:encryptioncontext:aws:s3:arn",
         "kms:resourcealiases",
         "kms:viaservice",

@@ -15,7 +15,7 @@ from stacks.settings import ROOT
 from tests.infrastructure.conftest import CONTEXT, Assembly, Template
 
 REGIONS = {"us-west-1", "us-east-1", "eu-west-1"}
-LAYERS = ["network", "security", "storage", "telemetry", "service", "edge", "monitoring", "recovery"]
+LAYERS = ["network", "security", "key-agent", "storage", "telemetry", "service", "edge", "monitoring", "recovery"]
 WITHOUT_DOMAIN = [layer for layer in LAYERS if layer != "edge"]
 
 
@@ -29,6 +29,7 @@ def test_prod_has_every_layer_in_every_region(prod: Assembly) -> None:
         "anfl-prod-global-replica-keys-us-west-1",
         "anfl-prod-global-replica-keys-eu-west-1",
         "anfl-prod-global-data",
+        "anfl-prod-global-key-leader",
         "anfl-prod-global-edge",
         *(f"anfl-prod-global-watch-{region}" for region in REGIONS),
     }
@@ -38,6 +39,7 @@ def test_dev_is_one_region_without_zones_or_replicas(dev: Assembly) -> None:
     assert set(dev.stacks) == {f"anfl-dev-us-west-1-{layer}" for layer in WITHOUT_DOMAIN} | {
         "anfl-dev-global-keys",
         "anfl-dev-global-data",
+        "anfl-dev-global-key-leader",
     }
 
 
@@ -98,7 +100,7 @@ def test_replicas_of_tables_wait_for_their_keys(prod: Assembly) -> None:
 
 
 def test_global_stacks_stand_in_us_east_1(prod: Assembly) -> None:
-    for name in ("dns", "keys", "data", "edge"):
+    for name in ("dns", "keys", "data", "key-leader", "edge"):
         assert prod.region_of(f"anfl-prod-global-{name}") == "us-east-1"
 
 
@@ -129,7 +131,7 @@ def test_a_plain_reference_to_another_region_is_found(tmp_path: Path) -> None:
     assert exports_across_regions(doctored["Here"])
 
 
-CUSTOM = {"Custom::BucketReplication"}
+CUSTOM = {"Custom::BucketReplication", "Custom::WrappingKey"}
 """Custom resources of this project's own; the CDK's bring functions and rights of theirs."""
 
 

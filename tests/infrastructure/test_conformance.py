@@ -126,7 +126,6 @@ def test_dev_has_no_names_and_so_no_certificate(dev: Assembly) -> None:
         "recovery.rto",
         "recovery.steps",
         "encryption.application.method",
-        "encryption.application.key_type",
     }
 
 
@@ -189,8 +188,8 @@ DISAGREEMENTS: dict[str, tuple[str, Change]] = {
         changed(FUNCTION, "AuthFunction", "Environment.Variables.VAULT_ADDR", "https://vault.example.org:8200"),
     ),
     "encryption.application.key_type": (
-        f"{WEST}-vault",
-        changed("AWS::CloudFormation::CustomResource", "Configuration", "TransitKeyType", "chacha20-poly1305"),
+        f"{WEST}-key-agent",
+        changed(FUNCTION, "Function", "Environment.Variables.TRANSIT_KEY_TYPE", "chacha20-poly1305"),
     ),
     "encryption.in_transit.method": (
         f"{WEST}-service",

@@ -1,4 +1,4 @@
-"""Zones, the data key and its replicas, global tables."""
+"""Zones, keys and their replicas, global tables."""
 
 import json
 from typing import Any
@@ -22,7 +22,7 @@ def test_zones_of_the_architecture_with_the_lower_one_delegated_by_the_upper(pro
     assert zones[delegation["HostedZoneId"]["Ref"]]["Properties"]["Name"] == "aeonova.com"
 
 
-PURPOSES = ("data at rest", "seal of Vault")
+PURPOSES = ("data at rest", "seal of Vault", "material of wrapping keys")
 
 
 @pytest.mark.parametrize("purpose", PURPOSES)
@@ -34,7 +34,8 @@ def test_the_keys_are_multi_region_and_rotate_every_90_days(prod: Assembly, purp
 
 
 def test_dev_has_no_vault_and_so_no_key_that_would_open_it(dev: Assembly) -> None:
-    assert dev["anfl-dev-global-keys"].only("AWS::KMS::Key")["Description"] == "ANFL dev: data at rest"
+    described = {key["Description"] for key in dev["anfl-dev-global-keys"].properties("AWS::KMS::Key")}
+    assert described == {"ANFL dev: data at rest", "ANFL dev: material of wrapping keys"}
 
 
 @pytest.mark.parametrize("region", REPLICAS)

@@ -10,11 +10,13 @@ import yaml
 from anfl.resources import (
     ANSWERS_METRIC,
     BACKLOG_METRIC,
+    BEHIND_METRIC,
     CALL_TIME_METRIC,
     CALLS_METRIC,
     DRAINED_METRIC,
     ENVIRONMENT_DIMENSION,
     METRICS_NAMESPACE,
+    PENDING_METRIC,
     REGION_DIMENSION,
     SERVICE_DIMENSION,
     TABLES,
@@ -343,6 +345,7 @@ def test_metrics_of_our_own_that_alarms_and_dashboards_name_are_ones_that_code_p
         (BACKLOG_METRIC, frozenset({SERVICE_DIMENSION})),
         ("AuthUnavailable", frozenset()),
         *((name, frozenset({ENVIRONMENT_DIMENSION, REGION_DIMENSION})) for name in (ANSWERS_METRIC, DRAINED_METRIC)),
+        *((name, frozenset({ENVIRONMENT_DIMENSION})) for name in (PENDING_METRIC, BEHIND_METRIC)),
         *((name, frozenset({"Function", "Outcome"})) for name in (CALLS_METRIC, CALL_TIME_METRIC)),
     }
     asked: set[tuple[str, frozenset[str]]] = set()

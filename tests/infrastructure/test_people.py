@@ -117,7 +117,7 @@ def test_keys_are_used_by_way_of_one_purpose_each(people: Template) -> None:
 
 def test_the_alias_that_the_emergency_names_is_that_of_the_seal(prod: Assembly) -> None:
     names = {alias["AliasName"] for alias in prod["anfl-prod-global-keys"].properties("AWS::KMS::Alias")}
-    assert {"alias/anfl-prod-vault-seal", "alias/anfl-prod-data"} == names
+    assert {"alias/anfl-prod-vault-seal", "alias/anfl-prod-data", "alias/anfl-prod-wrapping"} == names
 
 
 def test_what_changes_something_is_scoped_to_the_environment(people: Template) -> None:

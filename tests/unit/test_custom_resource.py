@@ -131,7 +131,7 @@ def test_a_bootstrap_that_is_set_up_wrongly_fails_the_deployment_at_once(
     cloudformation: CloudFormation, bootstrap: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("VAULT_CLUSTER", raising=False)
-    properties = {"ServiceToken": "arn", "IamRoles": {}, "TransitKeyType": "aes256-gcm96"}
+    properties = {"ServiceToken": "arn", "IamRoles": {}}
     bootstrap.handler(cloudformation.event(ResourceProperties=properties), Context())
 
     (answer,) = cloudformation.taken

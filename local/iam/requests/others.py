@@ -44,7 +44,18 @@ def _task_services(request: Request) -> tuple[str, ...]:
 
 
 _TABLES: Mapping[str, Mapping[str, Resource]] = {
-    "kms": dict.fromkeys(("Decrypt", "DescribeKey", "Encrypt", "GenerateDataKey", "GenerateMac", "Sign"), _key),
+    "kms": dict.fromkeys(
+        (
+            "Decrypt",
+            "DescribeKey",
+            "Encrypt",
+            "GenerateDataKey",
+            "GenerateDataKeyWithoutPlaintext",
+            "GenerateMac",
+            "Sign",
+        ),
+        _key,
+    ),
     "secretsmanager": dict.fromkeys(("DescribeSecret", "GetSecretValue", "PutSecretValue"), _secret),
     "sns": {"Publish": _named("TopicArn")},
     "ssm": dict.fromkeys(("GetParameter", "PutParameter"), _parameter),
@@ -61,7 +72,7 @@ def _tabled(request: Request) -> tuple[Call, ...]:
     resource = _TABLES[request.service].get(request.operation)
     if resource is None:
         raise _unknown(request)
-    told = {"kms:CallerAccount": deployed.ACCOUNT} if request.service == "kms" else {}
+    told = _told_to_kms(request) if request.service == "kms" else {}
     return (
         Call(
             action=f"{request.service}:{request.operation}",
@@ -69,6 +80,14 @@ def _tabled(request: Request) -> tuple[Call, ...]:
             context=context(told),
         ),
     )
+
+
+def _told_to_kms(request: Request) -> dict[str, str]:
+    bound = dict(request.parameters.get("EncryptionContext") or {})
+    return {
+        "kms:CallerAccount": deployed.ACCOUNT,
+        **{f"kms:EncryptionContext:{name}": str(value) for name, value in bound.items()},
+    }
 
 
 def _sts(request: Request) -> tuple[Call, ...]:

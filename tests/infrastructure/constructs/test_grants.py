@@ -9,7 +9,7 @@ from aws_cdk import aws_sqs as sqs
 from constructs import grants
 from constructs.camel import camel
 from constructs.container_service import minimum_healthy_percent
-from constructs.key_policy import NOTIFIERS, data_key_policy, key_policy, seal_key_policy
+from constructs.key_policy import NOTIFIERS, data_key_policy, key_policy, seal_key_policy, wrapping_key_policy
 from constructs.location import bucket_arn
 from constructs.metrics import result
 from constructs.rest_routes import invocation_uri
@@ -111,6 +111,10 @@ def test_the_seal_lets_auto_scaling_open_disks_and_no_service_of_the_data_key(st
         assert condition["StringEquals"] == {"kms:CallerAccount": ACCOUNT}
         assert "AWSServiceRoleForAutoScaling" in json.dumps(condition["ArnEquals"])
     assert found["DisksOfNodesAttached"]["Condition"]["Bool"] == {"kms:GrantIsForAWSResource": "true"}
+
+
+def test_the_key_of_wrapping_keys_lets_no_service_in(stack: Stack) -> None:
+    assert set(policy_of(stack, wrapping_key_policy(stack))) == {"AccountIdentitiesAsIamAllows"}
 
 
 @pytest.mark.parametrize(
