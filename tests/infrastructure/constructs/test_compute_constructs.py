@@ -22,6 +22,7 @@ from constructs.internal_balancer import InternalBalancer
 from constructs.prometheus_workspace import PrometheusWorkspace
 from constructs.python_function import PythonFunction
 from constructs.region_network import RegionNetwork
+from constructs.schedule import call_every
 from constructs.statements import Statement
 
 from anfl.resources import Function, Service, Variable
@@ -46,6 +47,22 @@ def vpc_of(stack: Stack) -> ec2.IVpc:
         private_subnet_ids=["subnet-1"],
         private_subnet_route_table_ids=["rtb-1"],
     )
+
+
+def test_a_schedule_calls_its_function_with_what_it_is_told_and_repeats_no_call(inspect_construct: Inspect) -> None:
+    def fill(stack: Stack) -> None:
+        call_every(stack, "Rule", _function(stack), minutes=5, target="f", description="d", event={"operation": "run"})
+
+    found = inspect_construct(fill)
+    rule = found.only("AWS::Events::Rule")
+    assert rule["ScheduleExpression"] == "rate(5 minutes)"
+    (target,) = rule["Targets"]
+    assert json.loads(target["Input"]) == {"operation": "run"}
+    assert target["RetryPolicy"] == {"MaximumEventAgeInSeconds": 60, "MaximumRetryAttempts": 0}
+    assert found.only("AWS::Lambda::EventInvokeConfig")["MaximumRetryAttempts"] == 0
+    permission = found.only("AWS::Lambda::Permission")
+    assert permission["Principal"] == "events.amazonaws.com"
+    assert permission["SourceArn"] == {"Fn::GetAtt": ["Rule", "Arn"]}
 
 
 def _function(stack: Stack, **changes: Any) -> PythonFunction:

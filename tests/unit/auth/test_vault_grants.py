@@ -18,10 +18,12 @@ from anfl.auth.principal import Role
 from anfl.auth.table import AuthTable
 from anfl.auth.vault import IamRole, VaultClient
 from anfl.auth.vault_setup import VaultSetup
+from anfl.crypto.transit_key import TransitKey
 from anfl.resources import Caretaker, Function, Service
 from tests.unit.auth.cluster import Cluster, Store, make
 from tests.unit.auth.conftest import AUDIENCE, ISSUER, REGION, IamIdentity
 from tests.unit.auth.grants import UNUSED, Ledger, granted, without
+from tests.unit.key_distribution.conftest import share_the_import_key
 
 TAKEN = 10
 SEED = int(os.environ.get("SEED") or random.randrange(2**32))
@@ -45,10 +47,12 @@ class Life:
             self.table.withdraw(key.kid)
         with self.patch.context() as patch, ExitStack() as exits:
             ledger.watch(patch)
+            share_the_import_key(patch)
             cluster = Cluster(exits=exits)
             cluster.start()
             try:
                 self._deploy_and_again(cluster)
+                self._bring_keys(cluster)
                 self._serve(cluster)
                 self._rotate(cluster)
             except Exception as error:
@@ -65,6 +69,17 @@ class Life:
         lose(cluster.root())
         for _ in range(2):
             bootstrap.run(iam_roles=arns, seconds=5)
+
+    def _bring_keys(self, cluster: Cluster) -> None:
+        """The wrapping key and its second version come from outside."""
+        self._become(Caretaker.KEY_AGENT)
+        vault = VaultClient(address=cluster.urls[0], credentials=IamRole(Caretaker.KEY_AGENT))
+        key = TransitKey(vault, key_type="aes256-gcm96")
+        for number in (1, 2):
+            secret = bytearray(os.urandom(32))
+            key.add(secret, first=number == 1)
+            assert key.held().latest == number
+            assert key.opens(number, secret)
 
     def _serve(self, cluster: Cluster) -> None:
         """A client gets a token, presents it, and its data are sealed; nodes log in."""

@@ -32,11 +32,16 @@ def state(vault: RunningVault, table: AuthTable) -> dict[str, Any]:
         "engines": sorted(client.sys.list_mounted_secrets_engines()["data"]),
         "methods": sorted(client.sys.list_auth_methods()["data"]),
         "policies": {n: client.sys.read_policy(n)["data"]["rules"] for n in client.sys.list_policies()["policies"]},
-        "keys": {name: client.secrets.transit.read_key(name)["data"] for name in ("jwt", "anfl")},
+        "keys": {name: client.secrets.transit.read_key(name)["data"] for name in _keys(client)},
         "jwt": [client.auth.jwt.read_config()["data"], client.auth.jwt.read_role("anfl")["data"]],
         "aws": [client.auth.aws.read_config(), client.auth.aws.read_role("auth")],
         "published": table.published_keys(),
     }
+
+
+def _keys(client: hvac.Client) -> list[str]:
+    names: list[str] = client.secrets.transit.list_keys()["data"]["keys"]
+    return names
 
 
 def test_result(setup: VaultSetup, vault: RunningVault, table: AuthTable) -> None:
@@ -45,7 +50,7 @@ def test_result(setup: VaultSetup, vault: RunningVault, table: AuthTable) -> Non
     found = state(vault, table)
     assert set(load_policies()) <= set(found["policies"])
     assert found["keys"]["jwt"]["type"] == "ecdsa-p256"
-    assert (found["keys"]["anfl"]["type"], found["keys"]["anfl"]["derived"]) == ("aes256-gcm96", True)
+    assert list(found["keys"]) == ["jwt"], "the key that wraps data keys is imported, not made here"
     for key in found["keys"].values():
         assert (key["exportable"], key["allow_plaintext_backup"], key["deletion_allowed"]) == (False, False, False)
     assert [key.kid for key in found["published"]] == [f"{REGION}.1"]
@@ -159,6 +164,9 @@ def test_operator_policy_suffices_after_the_bootstrap(
         lambda c: c.secrets.transit.encrypt_data("anfl", "eA==", context="eA=="),
         lambda c: c.secrets.transit.decrypt_data("anfl", "vault:v1:eA==", context="eA=="),
         lambda c: c.secrets.transit.delete_key("jwt"),
+        lambda c: c.secrets.transit.create_key("anfl", derived=True),
+        lambda c: c.secrets.transit.read_key("anfl"),
+        lambda c: c.adapter.post("/v1/transit/keys/anfl/import", json={"ciphertext": "eA=="}),
         lambda c: c.sys.disable_secrets_engine("transit"),
         lambda c: c.sys.disable_auth_method("jwt"),
         lambda c: c.sys.seal(),
@@ -198,7 +206,17 @@ def test_every_bound_policy_exists_and_parses() -> None:
         ("data-service", Operation.UPDATE, "transit/decrypt/anfl", True),
         ("data-service", Operation.UPDATE, "transit/datakey/plaintext/anfl", True),
         ("data-service", Operation.UPDATE, "transit/sign/jwt", False),
+        ("data-service", Operation.UPDATE, "transit/keys/anfl/import_version", False),
         ("data-service", Operation.READ, "transit/keys/anfl", False),
+        ("key-agent", Operation.UPDATE, "transit/keys/anfl/import", True),
+        ("key-agent", Operation.UPDATE, "transit/keys/anfl/import_version", True),
+        ("key-agent", Operation.UPDATE, "transit/keys/anfl/rotate", False),
+        ("key-agent", Operation.UPDATE, "transit/keys/anfl/config", False),
+        ("key-agent", Operation.DELETE, "transit/keys/anfl", False),
+        ("key-agent", Operation.UPDATE, "transit/keys/anfl", False),
+        ("key-agent", Operation.UPDATE, "transit/keys/jwt/import", False),
+        ("key-agent", Operation.UPDATE, "transit/encrypt/anfl", False),
+        ("key-agent", Operation.READ, "transit/export/encryption-key/anfl", False),
         ("data-service", Operation.READ, "transit/export/encryption-key/anfl", False),
     ],
 )
@@ -273,6 +291,7 @@ def test_only_the_bound_iam_role_logs_in(
 def test_service_role_gets_its_policies(ready: VaultSetup, vault: RunningVault, auth_role: IamIdentity) -> None:
     ready.bind(Service.VECTOR_STORE, auth_role.arn, POLICIES_OF[Service.VECTOR_STORE])
     client = VaultClient(address=vault.address, credentials=IamRole(Service.VECTOR_STORE))
+    vault.client().attempt(lambda c: c.secrets.transit.create_key("anfl", derived=True))
 
     sealed = client.operate(lambda c: c.secrets.transit.encrypt_data("anfl", "eA==", context="eA=="))
 

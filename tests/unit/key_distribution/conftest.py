@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -41,18 +42,22 @@ def dynamodb(monkeypatch: pytest.MonkeyPatch) -> "Iterator[DynamoDBClient]":
         yield client
 
 
-@pytest.fixture(scope="session")
+@cache
 def _import_key() -> rsa.RSAPrivateKey:
-    """One for all Vaults here: making it takes seconds, and it is not what is tested."""
     return rsa.generate_private_key(public_exponent=65537, key_size=4096)
 
 
+def share_the_import_key(patch: pytest.MonkeyPatch) -> None:
+    """Every Vault unwraps imports by one key: making it takes seconds, and it is not what is tested."""
+    transfer: Any = KeyTransfer
+    patch.setattr(transfer, "_wrapping_key", _import_key())
+
+
 @pytest.fixture(scope="session")
-def vaults(_import_key: rsa.RSAPrivateKey) -> Iterator[dict[str, RunningVault]]:
+def vaults() -> Iterator[dict[str, RunningVault]]:
     """One in each region, with transit and nothing in it."""
     with pytest.MonkeyPatch.context() as patch, ExitStack() as exits:
-        transfer: Any = KeyTransfer
-        patch.setattr(transfer, "_wrapping_key", _import_key)
+        share_the_import_key(patch)
         running = {region: exits.enter_context(running_vault()) for region in REGIONS}
         for vault in running.values():
             vault.client().attempt(lambda client: client.sys.enable_secrets_engine("transit"))
