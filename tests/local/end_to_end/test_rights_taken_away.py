@@ -19,7 +19,15 @@ import pyarrow.parquet as pq
 
 from anfl.client import Client, Collection
 from local.iam.ledger import read
-from tests.local.end_to_end import test_api, test_auth, test_functions, test_imports, test_registry, test_rights
+from tests.local.end_to_end import (
+    test_api,
+    test_auth,
+    test_functions,
+    test_imports,
+    test_keys,
+    test_registry,
+    test_rights,
+)
 from tests.local.end_to_end.permissions import Permissions
 from tests.local.end_to_end.running import Run, operator
 
@@ -145,6 +153,8 @@ PROBES: Mapping[str, tuple[Callable[[Run], None], ...]] = {
     "WebhooksFunctionRole": (fresh("webhooks"), nonsense("webhooks")),
     "AuthFunctionRole": (fresh("auth"), newcomer, leaver),
     "AuthorizerFunctionRole": (fresh("authorizer"), newcomer),
+    "key-leader-FunctionRole": (test_keys.rotated,),
+    "key-agent-FunctionRole": (test_keys.rotated,),
 }
 """What has a role use all its rights."""
 

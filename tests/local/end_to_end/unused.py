@@ -38,7 +38,8 @@ def covers(cell: tuple[str, str, str], grant: Grant) -> bool:
 
 
 _INSIDE = tuple(f"{name}FunctionRole" for name in ("VectorProcessing", "ModelValidation", "Auth", "Authorizer"))
-_FUNCTIONS = (*_INSIDE, "WebhooksFunctionRole")
+_AGENT, _LEADER = "key-agent-FunctionRole", "global-key-leader-FunctionRole"
+_FUNCTIONS = (*_INSIDE, "WebhooksFunctionRole", _AGENT, _LEADER)
 _SERVICES = tuple(f"{name}ServiceTaskRole" for name in ("VectorStore", "ModelRegistry"))
 _VECTORS = ("VectorProcessingFunctionRole", "VectorStoreServiceTaskRole")
 _TABLE_KEY = (
@@ -54,7 +55,7 @@ UNUSED = (
         reason="Lambda writes what a function prints; here it goes to a file",
     ),
     Unused(
-        roles=_INSIDE,
+        roles=(*_INSIDE, _AGENT),
         statement="NetworkInterfaces",
         actions=("ec2:*",),
         reason="Lambda attaches functions to subnets; here there are none",
@@ -96,7 +97,11 @@ UNUSED = (
         reason=_TABLE_KEY,
     ),
     Unused(
-        roles=tuple(f"{name}FunctionRole" for name in ("ModelValidation", "Auth", "Authorizer", "Webhooks")),
+        roles=(
+            *(f"{name}FunctionRole" for name in ("ModelValidation", "Auth", "Authorizer", "Webhooks")),
+            _AGENT,
+            _LEADER,
+        ),
         statement="DataKey",
         actions=("kms:GenerateDataKey",),
         reason=_TABLE_KEY,
