@@ -74,7 +74,14 @@ def build(app: App, settings: Settings) -> None:
     for region in settings.regions:
         watch = _watch(app, settings, region, key_arns=key_arns, names=names)
         built[region] = _region(
-            app, settings, region, keys=_keys_of(region, keys, replicas), edge=edge, watch=watch, data=data
+            app,
+            settings,
+            region,
+            keys=_keys_of(region, keys, replicas),
+            edge=edge,
+            watch=watch,
+            data=data,
+            leader=leader,
         )
     if len(built) > 1:
         _replication(app, settings, key_id=keys.key.key_id, key_arns=key_arns, built=built)
@@ -129,6 +136,7 @@ def _region(
     edge: GlobalEdge | None,
     watch: GlobalWatch | None,
     data: GlobalData,
+    leader: GlobalKeyLeader,
 ) -> RegionStacks:
     """The stacks of one region, which depend on one another and on global ones, never on another region's."""
     key_arn = keys.data
@@ -154,6 +162,7 @@ def _region(
         wrapping_arn=keys.wrapping,
         key_arn=key_arn,
     )
+    agent.add_stack_dependency(leader, "an agent imports what the leader has begun")
     agent.add_stack_dependency(data, "versions of the wrapping key stand in the region's replica of the auth table")
     storage = StorageStack(
         app, settings=settings, region=region, network=network.network, security=security, key_arn=key_arn

@@ -79,6 +79,7 @@ def test_an_agent_stands_in_every_region_beside_its_vault(prod: Assembly, region
     table = next(s for s in of_function(stack) if s["Sid"].startswith("Table"))
     assert actions(table) == [f"dynamodb:{one}" for one in ("DeleteItem", "PutItem", "Query", "UpdateItem")]
     assert "anfl-prod-global-data" in prod.dependencies(stack.name)
+    assert "anfl-prod-global-key-leader" in prod.dependencies(stack.name), "so that a region can be the first one"
     assert f"anfl-prod-{region}-vault" in prod.dependencies(stack.name)
 
 

@@ -14,6 +14,7 @@ import boto3
 import pytest
 
 from anfl.auth.table import AuthTable, PublishedKey
+from anfl.crypto.wrapping_versions import WrappingVersions
 from anfl.vectors.catalogue import Catalogue
 from anfl.vectors.model import CollectionSettings
 from operations.errors import OperationError
@@ -25,7 +26,7 @@ REMOVED = "us-west-1"
 """Its neighbours in the ring: eu-west-1, whose guardian it is, and us-east-1, which is its guardian."""
 REMAIN = ("us-east-1", "eu-west-1")
 TABLES = ("anfl-prod-catalogue", "anfl-prod-registry", "anfl-prod-auth")
-LAYERS = 9
+LAYERS = 10
 PLACEHOLDERS = ROOT / "docs" / "placeholders.md"
 CHANGED = {
     "anfl-prod-global-data",
@@ -206,6 +207,9 @@ def test_a_region_is_not_removed_while_something_has_its_home_there(account: Acc
     keys = AuthTable(name="anfl-prod-auth", client=account.aws.client("dynamodb", "eu-west-1"))
     for kid in (f"{REMOVED}.1", "eu-west-1.1"):
         keys.publish(PublishedKey(kid=kid, jwk={"kty": "EC"}, published_at=1))
+    versions = WrappingVersions(table="anfl-prod-auth", client=account.aws.client("dynamodb", "eu-west-1"))
+    for region in (REMOVED, "eu-west-1"):
+        versions.register(region, now=1)
     queue = account.aws.client("sqs").get_queue_url(QueueName="anfl-prod-validation-dead-letters")["QueueUrl"]
     account.aws.client("sqs").send_message(QueueUrl=queue, MessageBody="{}")
     before = account.stacks()
@@ -284,12 +288,15 @@ def test_the_other_regions_and_the_global_layer_stand(account: Account) -> None:
         assert tables_in(account, region) >= set(TABLES)
         functions = account.aws.client("lambda", region).list_functions()["Functions"]
         assert {"anfl-prod-auth", "anfl-prod-watch"} <= {function["FunctionName"] for function in functions}
-    for name in ("dns", "people", "keys", "data", "edge"):
+    for name in ("dns", "people", "keys", "data", "key-leader", "edge"):
         assert stacks[f"anfl-prod-global-{name}", "us-east-1"] in ("CREATE_COMPLETE", "UPDATE_COMPLETE")
     for table in account.resources("AWS::DynamoDB::GlobalTable"):
         assert {replica["Region"] for replica in table["properties"]["Replicas"]} == set(REMAIN)
     keys = AuthTable(name="anfl-prod-auth", client=account.aws.client("dynamodb", "us-east-1"))
     assert [key.kid for key in keys.published_keys()] == ["eu-west-1.1"], "nobody believes the removed region's tokens"
+    versions = WrappingVersions(table="anfl-prod-auth", client=account.aws.client("dynamodb", "us-east-1")).state()
+    assert versions.participants.keys() == {"eu-west-1"}, "no wrapping key waits for the removed region"
+    assert versions.versions.keys() == {1}, "the leader has begun with the first deployment"
     catalogue = account.aws.client("dynamodb", "us-east-1").scan(TableName="anfl-prod-catalogue")
     assert [item["sk"]["S"] for item in catalogue["Items"]] == ["C#pictures"], "what lives elsewhere is untouched"
 

@@ -17,7 +17,7 @@ CONTEXT = base64.b64encode(b"demo/glosses").decode()
 def rounds(run: Run) -> Rounds:
     invoke = invoker(run)
 
-    def call(_region: str, function: Caretaker, event: dict[str, str]) -> Answer:
+    def call(region: str, function: Caretaker, event: dict[str, str]) -> Answer:  # noqa: ARG001 - there is one
         answer: Answer = invoke(function, event)
         return answer
 
