@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from deployment.estimate.billing import BILLED, UNBILLED, Bill
 from deployment.estimate.prices import EstimateError, PriceTable
 from deployment.rollout import Rollout
+from stacks import layers
 from stacks.figures.templates import Resource
-from stacks.units import Region
 
 LAYERS = ("global", "network", "security", "storage", "telemetry", "service", "edge", "monitoring", "recovery")
 _PART_OF = {"vault": "security", "key-agent": "security", "replication": "storage"}
@@ -94,11 +94,8 @@ def _lines(rollout: Rollout, table: PriceTable) -> Iterator[Line]:
 
 def layer_of(resource: Resource) -> str:
     """The layer of the architecture to which a resource's stack belongs."""
-    parts = resource.stack.split("-")[2:]  # after the project and the environment
-    if parts[0] == "global":
-        return "global"
-    name = parts[0] if "-".join(parts[1:]) in set(Region) else parts[-1]
-    return _PART_OF.get(name, name)
+    name = layers.layer_of(resource.stack, resource.stack.split("-")[1])
+    return "global" if name.startswith("global-") else _PART_OF.get(name, name)
 
 
 def _summed(lines: Iterable[Line], regions: tuple[str, ...]) -> list[Line]:
