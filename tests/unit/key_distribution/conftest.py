@@ -1,13 +1,14 @@
 """A real table and real Vaults."""
 
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
+from hvac.exceptions import InvalidRequest
 from moto import mock_aws
 
 from anfl.resources import PARTITION_KEY, SORT_KEY
@@ -68,9 +69,8 @@ def empty(vault: RunningVault) -> None:
     """Take the key away, as only a root token can."""
 
     def run(client: Any) -> None:
-        if "anfl" in (client.secrets.transit.list_keys()["data"]["keys"]):
+        with suppress(InvalidRequest):  # there is none
             client.secrets.transit.update_key_configuration("anfl", deletion_allowed=True)
             client.secrets.transit.delete_key("anfl")
 
-    vault.client().attempt(lambda client: client.secrets.transit.create_key("placeholder"))
     vault.client().attempt(run)

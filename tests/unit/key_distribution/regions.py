@@ -301,13 +301,13 @@ class World:
                 held = self.vaults[region].secrets[: home.active]
                 assert held == secrets[: home.active], f"{region} lacks {home.active}, which is active"
 
-    def settle(self, *regions: str) -> State:
+    def settle(self, *regions: str, rounds: int = 2) -> State:
         """Everybody runs until nothing changes, and nothing goes wrong.
 
         :param regions: that run beside those that take part already.
         """
         self.pass_time(1000)
-        for _ in range(2):
+        for _ in range(rounds):
             self.leader().run()
             self.table.deliver_all()
             for region in {*regions, *self.state().participants}:

@@ -95,7 +95,7 @@ def test_a_run_that_is_killed_at_any_call_is_completed_by_the_next(vaults: dict[
             state = world.life(mortal)
         except DiedError:
             world.check()
-            again = world.settle(*REGIONS)
+            again = world.settle(*REGIONS, rounds=1)
             assert again.active == max(again.versions), at
             assert {one.held for one in again.participants.values()} == {again.active}, at
         else:
