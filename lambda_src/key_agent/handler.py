@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from anfl import aws, environment
+from anfl import aws, environment, start
 from anfl.auth.vault import IamRole, VaultClient
 from anfl.crypto.agent import Agent, patiently
 from anfl.crypto.material import Material
@@ -13,9 +13,8 @@ from anfl.crypto.operation import Operation, answer
 from anfl.crypto.transit_key import TransitKey
 from anfl.crypto.wrapping_versions import State, WrappingVersions
 from anfl.resources import Caretaker
-from anfl.telemetry import logs
 
-logs.configure()
+start.begin()
 
 _VAULT_SECONDS = 10.0
 _KMS_SECONDS = 5

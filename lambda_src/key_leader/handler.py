@@ -5,14 +5,13 @@ from typing import Any
 
 import msgspec
 
-from anfl import aws, environment
+from anfl import aws, environment, start
 from anfl.crypto.leader import Leader
 from anfl.crypto.material import Material
 from anfl.crypto.operation import Operation, answer
 from anfl.crypto.wrapping_versions import State, WrappingVersions
-from anfl.telemetry import logs
 
-logs.configure()
+start.begin()
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
