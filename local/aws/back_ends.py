@@ -10,6 +10,8 @@ from moto.dynamodb.models.table import Table
 from moto.kms.models import Key, kms_backends
 from moto.sqs.models import sqs_backends
 
+from local.aws.vectors.definitions import definitions
+from local.aws.vectors.patches import add_indexes
 from local.iam.attached import AttachedPolicy
 
 Json = dict[str, Any]
@@ -68,6 +70,8 @@ class GlobalTable(_BackEnd):
         """Called by moto."""
         properties = cloudformation_json["Properties"]
         name = properties.get("TableName", resource_name)
+        vectors = properties.get("VectorIndexes", [])
+        definitions(vectors, properties["AttributeDefinitions"], billing_mode=properties.get("BillingMode", ""))
         made = {
             replica["Region"]: _table(name, properties, replica, account_id, replica["Region"])
             for replica in properties["Replicas"]
@@ -75,6 +79,7 @@ class GlobalTable(_BackEnd):
         home = made[region_name]
         for table in made.values():
             table.items = home.items
+        add_indexes(list(made.values()), vectors)
         return cls(home=home, regions=tuple(made))
 
     @classmethod
@@ -100,6 +105,8 @@ class GlobalTable(_BackEnd):
             if region not in self._regions:
                 _table(self._home.name, properties, replica, account, region).items = self._home.items
         self._regions = tuple(wanted)
+        tables = [dynamodb_backends[account][region].tables[str(self._home.name)] for region in self._regions]
+        add_indexes(tables, properties.get("VectorIndexes", []))
 
     def delete(self, account_id: str, _region: str) -> None:
         """Called by moto."""

@@ -22,7 +22,9 @@ Worth giving upstream:
 8. CloudFormation: custom resources can be updated and deleted, and fail (`custom_resources`). Health checks cannot be
    changed (`_route53`); several types are not deleted, a protected load balancer is (`deletions`).
 9. S3: ``ListObjectVersions`` copies the content of every object of the bucket (`_listed`).
-10. Server: DynamoDB loses concurrent updates (`local.aws.server` serialises its requests).
+10. DynamoDB: transactions ignore ``ClientRequestToken`` (`local.aws.transactions`); there are no vector indexes and no
+    ``SearchVectors`` (`local.aws.vectors`).
+11. Server: DynamoDB loses concurrent updates (`local.aws.server` serialises its requests).
 """
 
 import base64
@@ -46,6 +48,7 @@ from moto.core.serialize import BaseJSONSerializer
 from moto.dynamodb.models import DynamoDBBackend
 from moto.dynamodb.models.dynamo_type import DynamoType
 from moto.dynamodb.models.table import Table
+from moto.dynamodb.responses import DynamoHandler
 from moto.kms.models import Key, kms_backends
 from moto.kms.responses import KmsResponse
 from moto.route53.models import HealthCheck
@@ -57,6 +60,8 @@ from local.aws.back_ends import BACK_ENDS
 from local.aws.completions import complete
 from local.aws.custom_resources import CustomResource
 from local.aws.generic_resource import GenericResource
+from local.aws.transactions import Tokens
+from local.aws.vectors import patches
 
 Invoke = Callable[[str, str, bytes, dict[str, str]], tuple[int, dict[str, str], bytes]]
 """(region, function name or ARN, payload, headers) → status, headers, body."""
@@ -79,6 +84,7 @@ def apply(*, invoke: Invoke, control: str) -> None:
     _route53()
     _patch(FakeKey, "__deepcopy__", _listed)
     deletions.apply(_patch)
+    patches.apply(_patch)
     _patch(Queue, "lambda_event_source_mappings", _Unpolled())
     _patch(LambdaResponse, "invoke", lambda response: _invoke(response, invoke))
     _patch(awslambda, "_s3_content", _shared_code(awslambda._s3_content))
@@ -256,6 +262,7 @@ def _dynamodb() -> None:
 
     _patch(DynamoDBBackend, "transact_write_items", transact_in_place)
     _patch(DynamoDBBackend, "update_item", update_copy)
+    _patch(DynamoHandler, "transact_write_items", Tokens().once(DynamoHandler.transact_write_items))
     _patch(Table, "__deepcopy__", backup)
     _patch(BaseJSONSerializer, "_serialize_type_structure", _attribute(BaseJSONSerializer._serialize_type_structure))
 

@@ -5,11 +5,14 @@ import threading
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import msgspec
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import BaseWSGIServer, make_server
 
 from local.aws.custom_resources import ANSWERS, PATH
 from local.aws.resources import deployed, placeholders
+from local.aws.vectors.content import Delays
+from local.aws.vectors.patches import DELAYS
 
 CONTROL = "/_anfl/"
 Environ = dict[str, Any]
@@ -48,6 +51,10 @@ def _control(name: str, environ: Environ, start_response: StartResponse) -> list
         body = list(deployed())
     elif name == "placeholders":
         body = placeholders()
+    elif name == "vector-delays" and environ["REQUEST_METHOD"] == "PUT":
+        delays = msgspec.json.decode(environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"])), type=Delays)
+        DELAYS.indexing, DELAYS.serving = delays.indexing, delays.serving
+        body = {}
     elif name.startswith(PATH) and environ["REQUEST_METHOD"] == "PUT":
         ANSWERS.put(name.removeprefix(PATH), environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"])))
         body = {}

@@ -14,7 +14,17 @@ from local.iam.requests.keys import through
 from local.iam.requests.request import Request
 
 _ON_A_TABLE = frozenset(
-    {"DeleteItem", "DescribeTable", "DescribeTimeToLive", "GetItem", "PutItem", "Query", "Scan", "UpdateItem"}
+    {
+        "DeleteItem",
+        "DescribeTable",
+        "DescribeTimeToLive",
+        "GetItem",
+        "PutItem",
+        "Query",
+        "Scan",
+        "SearchVectors",
+        "UpdateItem",
+    }
 )
 _IN_TRANSACTIONS = {
     "ConditionCheck": "ConditionCheckItem",
