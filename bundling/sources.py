@@ -65,11 +65,17 @@ def _named(members: str) -> list[str]:
 
 @cache
 def _files_of(name: str, root: Path) -> tuple[Path, ...]:
-    """Cached, as the bundles import the same names: asking the file system was a twentieth of synthesis."""
-    parts = name.split(".")
-    folders = [root.joinpath(*parts[:depth]) for depth in range(1, len(parts) + 1)]
-    candidates = [path for folder in folders for path in (folder / "__init__.py", folder.with_suffix(".py"))]
-    return tuple(path for path in candidates if path.is_file())
+    """Of the packages around ``name`` and of itself. Cached by package, as asking the file system takes long.
+
+    Nothing is looked for below a module: there are only its members.
+    """
+    parent = name.rpartition(".")[0]
+    around = _files_of(parent, root) if parent else ()
+    if around and around[-1].name != "__init__.py":
+        return around
+    folder = root.joinpath(*name.split("."))
+    own = next((path for path in (folder / "__init__.py", folder.with_suffix(".py")) if path.is_file()), None)
+    return (*around, own) if own else around
 
 
 def digest(files: Iterable[Path], *facts: str, root: Path = ROOT) -> str:
