@@ -1,6 +1,5 @@
 """The app: every stack of one environment, in the order in which they can be deployed."""
 
-import gc
 import os
 import sys
 from collections.abc import Mapping
@@ -294,7 +293,6 @@ def main() -> None:
 
     ``-c settings=…`` names another folder with the settings.
     """
-    gc.disable()  # one run that ends soon: a tenth of its time would go into looking for garbage
     try:
         check_toolkit(os.environ)
         app = App(tree_metadata=False)  # of a file that no command reads

@@ -2,11 +2,13 @@
 // every question and every answer; and there are thousands.
 "use strict";
 const fs = require("fs");
+const { enableCompileCache, flushCompileCache } = require("module");
 const os = require("os");
 const path = require("path");
 
 const [STDIN, STDOUT, STDERR, KERNEL] = [0, 1, 2, 3]; // the kernel reads from and writes to one descriptor
-const { fstatSync, openSync, readSync, writeSync } = fs;
+const [, , program, compiled] = process.argv;
+const { fstatSync, mkdtempSync, openSync, readSync, writeSync } = fs;
 try {
   fstatSync(KERNEL);
 } catch {
@@ -24,4 +26,21 @@ for (const name of ["stdout", "stderr"]) {
     return true;
   };
 }
-require(path.resolve(process.argv[2]));
+
+// Node keeps what it has compiled by the names of files, and the kernel links the CDK into a folder of a new name each
+// time: node found none of it, and kept all of it once more. Relative to that folder the names are always the same.
+fs.mkdtempSync = (...rest) => {
+  const folder = mkdtempSync(...rest);
+  if (compiled) {
+    const directory = path.join(folder, "compiled");
+    fs.symlinkSync(path.resolve(compiled), directory);
+    try {
+      enableCompileCache({ directory, portable: true });
+      process.once("exit", () => flushCompileCache()); // before the kernel removes the folder
+    } catch {
+      // This node has no such cache.
+    }
+  }
+  return folder;
+};
+require(path.resolve(program));

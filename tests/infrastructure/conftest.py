@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 # jsii starts whatever `node` stands first on PATH; the environment brings the right one.
 os.environ["PATH"] = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
 os.environ["CDK_VALIDATION"] = "false"
+os.environ.pop("NODE_COMPILE_CACHE", None)  # jsii's own kernel finds nothing there, and keeps all of it once more
 
 CONTEXT: dict[str, Any] = json.loads((ROOT / "cdk.json").read_text())["context"] | {"aws:cdk:bundling-stacks": []}
 """The app's own flags, and no bundles: nothing here runs them."""
