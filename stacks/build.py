@@ -36,6 +36,9 @@ from stacks.toolkit import ToolkitError, check_toolkit
 from stacks.units import Region
 from stacks.vault import VaultStack
 
+WITHOUT_TRACES = {"aws:cdk:disable-creation-stack-traces": True}
+"""None is taken of the creation of every resource: they end before they reach Python."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class RegionStacks:
@@ -295,7 +298,7 @@ def main() -> None:
     """
     try:
         check_toolkit(os.environ)
-        app = App(tree_metadata=False)  # of a file that no command reads
+        app = App(tree_metadata=False, post_cli_context=WITHOUT_TRACES)  # the tree is of a file that no command reads
         asked = app.node.try_get_context
         settings = load(
             asked("env") or DEFAULT_ENVIRONMENT,
