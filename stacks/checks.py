@@ -6,6 +6,7 @@ from datetime import timedelta
 from enum import StrEnum
 from itertools import combinations
 
+from anfl.nodes.private import PRIVATE_NETWORKS
 from stacks.architecture import AlertName, ClusterName, FunctionName, RecoveryStep
 from stacks.documents import Location
 from stacks.models import Settings
@@ -47,6 +48,9 @@ def _network(settings: Settings) -> Iterator[Problem]:
     ]
     if not 16 <= vpc.cidr.prefixlen <= 28:
         yield ("network", "vpc", "cidr"), vpc.cidr, "a VPC has a mask from /16 to /28"
+    if not any(vpc.cidr.subnet_of(network) for network in PRIVATE_NETWORKS):
+        allowed = f"nodes believe addresses of {', '.join(map(str, PRIVATE_NETWORKS))} alone"
+        yield ("network", "vpc", "cidr"), vpc.cidr, allowed
     for at, subnet in subnets:
         if not subnet.subnet_of(vpc.cidr):
             yield at, subnet, f"it must lie inside network.vpc.cidr, {vpc.cidr}"

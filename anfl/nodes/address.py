@@ -7,11 +7,12 @@ from collections.abc import Callable
 
 import msgspec
 
+from anfl.nodes.private import PRIVATE_NETWORKS
+
 WAIT_SECONDS = 2.0
 """For ECS's own endpoint, which is on the same machine."""
 _LAST_PORT = 65_535
-_INSIDE = [ipaddress.IPv4Network(each) for each in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "127.0.0.0/8")]
-"""RFC 1918, and loopback."""
+_INSIDE = (*PRIVATE_NETWORKS, ipaddress.IPv4Network("127.0.0.0/8"))
 
 
 class _Network(msgspec.Struct):

@@ -60,6 +60,14 @@ ARCHITECTURE = "architecture.yaml"
         ),
         pytest.param(
             ARCHITECTURE,
+            "cidr: 10.0.0.0/16",
+            "cidr: 100.64.0.0/16",
+            "architecture.yaml: network.vpc.cidr: 100.64.0.0/16 is not allowed: "
+            "nodes believe addresses of 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16 alone",
+            id="VPC outside private networks",
+        ),
+        pytest.param(
+            ARCHITECTURE,
             "10.0.11.0/24",
             "10.1.11.0/24",
             "architecture.yaml: network.vpc.subnets.private[1]: 10.1.11.0/24 is not allowed: "
