@@ -24,8 +24,10 @@ _ATTEMPTS = 5
 class Catalogue:
     """The collections of every tenant. Every call raises `Problem` 503 ``catalogue_unavailable``, but `every`."""
 
-    def __init__(self, table: "Table") -> None:
+    def __init__(self, table: "Table", *, seals: bool = False) -> None:
+        """:param seals: whether collections that are made here are sealed."""
         self._entries = Entries(table)
+        self.seals = seals
         self.region: str = table.meta.client.meta.region_name
         """Where this replica of the table stands, which becomes the home of what is made here."""
 
@@ -44,6 +46,7 @@ class Catalogue:
             created_at=round(time.time(), 3),
             epoch=first_epoch(incarnation),
             home=self.region,
+            sealed=self.seals,
         )
         if self._put_new(collection):
             return collection, True

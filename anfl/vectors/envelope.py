@@ -1,10 +1,11 @@
 """The one place through which the bytes of every object pass on their way to the store and back.
 
 Format 1: ``ANFL``, one byte of format version, SHA-256 of what follows, the body. Parts of snapshots, whose digests
-stand in a manifest, carry no second one: ``ANFL``, version, body.
+stand in a manifest, carry no second one: ``ANFL``, version, body. Format 2 is sealed: `anfl.vectors.sealing`.
 """
 
 import hashlib
+from collections.abc import Iterator
 from typing import Protocol
 
 _MAGIC = b"ANFL"
@@ -18,9 +19,13 @@ class DamagedError(Exception):
 
 
 class Envelope(Protocol):
-    """Turns bodies into objects and back. What it is told as ``key`` binds an object to its place."""
+    """Turns bodies of one collection into objects and back. ``key`` binds an object to its place, ``identity`` says
+    whose body it is (a batch's id, a part's name), ``at`` when it was made, in seconds since the epoch.
 
-    def seal(self, key: str, body: bytes) -> bytes:
+    Every method raises `Problem` 503 where it cannot be done now, and nothing has been done then.
+    """
+
+    def seal(self, key: str, body: bytes, *, identity: str, at: float) -> bytes:
         """The object that holds ``body`` under ``key``."""
 
     def open(self, key: str, data: bytes) -> bytes:
@@ -29,17 +34,18 @@ class Envelope(Protocol):
         :raises DamagedError: it is not what was sealed.
         """
 
-    def seal_part(self, key: str, body: bytes) -> bytes:
-        """Like `seal`, for a body whose digest is kept elsewhere."""
+    def seal_part(self, key: str, body: bytes | bytearray, *, identity: str, at: float) -> bytes | bytearray:
+        """Like `seal`, for a large body whose digest is kept elsewhere."""
 
-    def open_part(self, key: str, data: bytes) -> memoryview:
-        """Like `open`, for what `seal_part` made; the caller compares the digest."""
+    def open_part(self, key: str, data: bytes) -> Iterator[memoryview]:
+        """Like `open`, for what `seal_part` made: the body in pieces, each of which is gone when the next one is asked
+        for. The caller compares the digest; where the last piece does not come, the others do not count."""
 
 
 class Checksummed:
     """An `Envelope` that notices damage."""
 
-    def seal(self, _key: str, body: bytes) -> bytes:
+    def seal(self, _key: str, body: bytes, *, identity: str = "", at: float = 0.0) -> bytes:  # noqa: ARG002 - one interface
         """See `Envelope.seal`."""
         return _PREFIX + hashlib.sha256(body).digest() + body
 
@@ -52,14 +58,14 @@ class Checksummed:
             raise DamagedError("checksum")
         return body
 
-    def seal_part(self, _key: str, body: bytes) -> bytes:
+    def seal_part(self, _key: str, body: bytes | bytearray, *, identity: str = "", at: float = 0.0) -> bytes:  # noqa: ARG002
         """See `Envelope.seal_part`."""
         return _PREFIX + body
 
-    def open_part(self, _key: str, data: bytes) -> memoryview:
+    def open_part(self, _key: str, data: bytes) -> Iterator[memoryview]:
         """See `Envelope.open_part`."""
         _check_format(data)
-        return memoryview(data)[len(_PREFIX) :]
+        yield memoryview(data)[len(_PREFIX) :]
 
 
 def _check_format(data: bytes) -> None:

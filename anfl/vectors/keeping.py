@@ -80,8 +80,15 @@ class Keeping:
         snapshots = self._storage.snapshots(source)
         try:
             manifest = snapshots.manifests.read(path)
-            home, now = self._catalogue.region, self._storage.clock.wall()
-            return named.restore(snapshots, manifest, into, home=home, now=now)
+            return named.restore(
+                snapshots,
+                manifest,
+                into,
+                home=self._catalogue.region,
+                seals=self._catalogue.seals,
+                now=self._storage.clock.wall(),
+                snapshots=self._storage.snapshots,
+            )
         except DamagedError as damage:
             _log.error("damaged snapshot", extra={"key": snapshots.manifests.key(path), "reason": str(damage)})
             raise named.damaged(snapshot) from damage

@@ -15,7 +15,7 @@ import msgspec
 
 from anfl.problems import unavailable
 from anfl.vectors.batch import Batch
-from anfl.vectors.envelope import Checksummed, DamagedError, Envelope
+from anfl.vectors.envelope import DamagedError, Envelope
 from anfl.vectors.listing import key_of, taken, windows
 from anfl.vectors.model import Collection, Position
 from anfl.vectors.objects import AlreadyExistsError, ObjectStore, StoreUnavailableError, answering
@@ -37,7 +37,7 @@ class Log:
         objects: ObjectStore,
         collection: Collection,
         *,
-        envelope: Envelope | None = None,
+        envelope: Envelope,
         cache: SlotCache | None = None,
         repairs: Repairs | None = None,
         readers: int = READERS,
@@ -46,7 +46,7 @@ class Log:
         """:param readers: objects that `tail` reads at a time; 1 starts no thread."""
         self.collection = collection
         self._objects = objects
-        self._envelope: Envelope = envelope or Checksummed()
+        self._envelope = envelope
         self._cache: SlotCache = cache or NoCache()
         self._repairs = repairs or Repairs(objects)
         self._readers = readers
@@ -92,10 +92,11 @@ class Log:
     def append(self, batch: Batch) -> Batch:
         """Put ``batch`` into its slot and return what stands there afterwards: ``batch``, or the winner's.
 
+        :raises CorruptLogError: the key to seal it by is damaged; nothing was written.
         :raises Problem: 503, the outcome stays unknown. The slot must then be read again before it is passed.
         """
         key = self.key(batch.sequence)
-        data = self._envelope.seal(key, msgspec.msgpack.encode(batch))
+        data = self.encode(batch)
         for attempt in range(_ATTEMPTS):
             try:
                 self._objects.put_if_absent(key, data)
@@ -113,6 +114,14 @@ class Log:
             detail = "The object store does not say whether it has written; try again."
             raise unavailable(detail, code="storage_unavailable")
         return self._standing(batch, found, data)
+
+    def encode(self, batch: Batch) -> bytes:
+        """The object of ``batch``.
+
+        :raises Problem: 503.
+        """
+        body = msgspec.msgpack.encode(batch)
+        return self._envelope.seal(self.key(batch.sequence), body, identity=batch.batch_id, at=batch.ts)
 
     def modified(self, sequence: int) -> float | None:
         """When slot ``sequence`` was written, by the store's time; None where it is free.

@@ -133,13 +133,14 @@ class Manifests:
             raise DamagedError("belongs elsewhere")
         return manifest
 
-    def write(self, manifest: Manifest) -> None:
-        """Write a manifest whose parts are all there.
+    def write(self, manifest: Manifest, *, at: float) -> None:
+        """Write a manifest whose parts are all there; ``at``: now, in seconds since the epoch.
 
         :raises StoreUnavailableError: it is not known whether it was written.
         """
         key = self.key(manifest.path)
-        self._objects.put_if_absent(key, self._envelope.seal(key, msgspec.msgpack.encode(manifest)))
+        body = msgspec.msgpack.encode(manifest)
+        self._objects.put_if_absent(key, self._envelope.seal(key, body, identity=manifest.uuid, at=at))
 
     def mark_verified(self, manifest: Manifest) -> None:
         """Note that every part of a snapshot has been read back.

@@ -112,6 +112,8 @@ class Collection(msgspec.Struct, frozen=True, kw_only=True):
     """How often its owner has changed the settings."""
     pending: dict[FieldName, PendingField] = {}
     """Fields that are declared, and not among the ``fields`` of the settings yet."""
+    sealed: bool = False
+    """Whether its objects are sealed (`anfl.vectors.sealing`), from its creation on and for ever."""
 
     @property
     def name(self) -> str:

@@ -4,11 +4,12 @@
 """
 
 import uuid
+from collections.abc import Callable
 
 import msgspec
 
 from anfl.problems import Problem, conflict, not_found
-from anfl.vectors.envelope import Checksummed, DamagedError, Envelope
+from anfl.vectors.envelope import DamagedError, Envelope
 from anfl.vectors.manifests import Manifest
 from anfl.vectors.model import Collection, first_epoch
 from anfl.vectors.naming import NamedSnapshot
@@ -27,9 +28,9 @@ class _Pointer(msgspec.Struct, frozen=True, kw_only=True):
 class NamedSnapshots:
     """The named snapshots of one incarnation."""
 
-    def __init__(self, objects: ObjectStore, collection: Collection, *, envelope: Envelope | None = None) -> None:
+    def __init__(self, objects: ObjectStore, collection: Collection, *, envelope: Envelope) -> None:
         self._objects = objects
-        self._envelope: Envelope = envelope or Checksummed()
+        self._envelope = envelope
         self._prefix = f"{collection.prefix}named/"
 
     def create(self, name: str, manifest: Manifest) -> NamedSnapshot:
@@ -48,7 +49,8 @@ class NamedSnapshots:
         body = msgspec.msgpack.encode(_Pointer(described=described, path=manifest.path))
         try:
             with answering():
-                self._objects.put_if_absent(key, self._envelope.seal(key, body))
+                sealed = self._envelope.seal(key, body, identity=manifest.uuid, at=manifest.created_at)
+                self._objects.put_if_absent(key, sealed)
         except AlreadyExistsError:
             if self._pointer(name).path == manifest.path:  # our own, whose answer got lost
                 return described
@@ -109,13 +111,24 @@ class NamedSnapshots:
             raise damaged(name) from error
 
 
-def restore(source: Snapshots, manifest: Manifest, name: str, *, home: str, now: float) -> Collection:
+def restore(
+    source: Snapshots,
+    manifest: Manifest,
+    name: str,
+    *,
+    home: str,
+    seals: bool,
+    now: float,
+    snapshots: Callable[[Collection], Snapshots],
+) -> Collection:
     """A new collection ``name``, which no catalogue knows yet, with what ``manifest`` of ``source`` holds.
 
     It is all there before anybody can see it, and begins with the settings, versions and request ids of that moment.
     Its own log goes on behind the snapshot's sequence.
 
     :param home: region in which it is made.
+    :param seals: whether it is sealed; what comes from a sealed one always is.
+    :param snapshots: those of a collection.
     :raises DamagedError: a part is not what it was.
     :raises Problem: 503.
     """
@@ -127,8 +140,9 @@ def restore(source: Snapshots, manifest: Manifest, name: str, *, home: str, now:
         created_at=round(now, 3),
         epoch=first_epoch(incarnation),
         home=home,
+        sealed=seals or source.collection.sealed,
     )
-    source.copy_to(made, manifest)
+    source.copy_to(snapshots(made), manifest, at=now)
     return made
 
 

@@ -63,7 +63,7 @@ class ObjectStore(Protocol):
         :raises StoreUnavailableError: it is not known whether the object was written.
         """
 
-    def put(self, key: str, body: bytes) -> None:
+    def put(self, key: str, body: bytes | bytearray) -> None:
         """Write ``body`` whatever is there: for objects whose key decides their content, and for repairs.
 
         :raises StoreUnavailableError: it is not known whether the object was written.
@@ -117,10 +117,10 @@ class S3ObjectStore:
         except BotoCoreError as error:
             raise StoreUnavailableError(f"put {key}: {error}") from error
 
-    def put(self, key: str, body: bytes) -> None:
+    def put(self, key: str, body: bytes | bytearray) -> None:
         """See `ObjectStore.put`."""
         try:
-            self._client.put_object(Bucket=self._bucket, Key=key, Body=body)
+            self._client.put_object(Bucket=self._bucket, Key=key, Body=body)  # type: ignore[arg-type]  # it may be a bytearray
         except (BotoCoreError, ClientError) as error:
             raise StoreUnavailableError(f"put {key}: {error}") from error
 

@@ -1,12 +1,14 @@
-"""The bytes of snapshots: ``parts/{sha256}-{nonce}``, each of which is compared with its digest whenever it is read.
+"""The bytes of snapshots: ``parts/{name}``, each of which is compared with its digest whenever it is read.
 
-No name is ever used twice, so that whoever found a part to be nobody's may remove it however much later.
+No name is ever used twice, so that whoever found a part to be nobody's may remove it however much later. Nor does a
+name say anything about what it names.
 """
 
 import hashlib
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 from anfl.vectors.envelope import DamagedError, Envelope
 from anfl.vectors.manifests import Part
@@ -17,6 +19,7 @@ from anfl.vectors.transfers import Transfers
 
 PART_BYTES = 16 * 2**20
 """Most bytes of one part."""
+T = TypeVar("T")
 
 
 class Parts:
@@ -48,51 +51,71 @@ class Parts:
         """
         return {entry.key.removeprefix(self._prefix) for entry in self._objects.list(self._prefix)}
 
-    def upload(self, pieces: Iterable[bytes], known: Mapping[str, Part]) -> tuple[Part, ...]:
+    def upload(self, pieces: Iterable[bytes], known: Mapping[str, Part], *, at: float) -> tuple[Part, ...]:
         """Write what ``known``, by digest, has not; returns a part for each of ``pieces``.
 
+        :param at: now, in seconds since the epoch.
         :raises StoreUnavailableError: the store does not answer.
+        :raises Problem: 503, they cannot be sealed.
         """
-        return tuple(self._transfers.each(lambda piece: self._upload(piece, known), pieces))
+        return tuple(self._transfers.each(lambda piece: self._upload(piece, known, at), pieces))
 
-    def write(self, part: Part, body: bytes) -> None:
+    def write(self, part: Part, body: bytes | bytearray, *, at: float) -> None:
         """Write a part under its name.
 
         :raises StoreUnavailableError: it is not known whether it was written.
+        :raises Problem: 503, it cannot be sealed.
         """
         key = self.key(part.name)
-        self._objects.put(key, self._envelope.seal_part(key, body))
+        self._objects.put(key, self._envelope.seal_part(key, body, identity=part.name, at=at))
 
-    def read(self, part: Part) -> memoryview:
-        """The bytes of a part; a damaged one is put right from an earlier version or another region.
+    def read(self, part: Part, take: Callable[[Iterator[memoryview]], T]) -> T:
+        """What ``take`` makes of the bytes of a part, which it gets in pieces; each is gone when it asks for the next.
+        A damaged part is put right from an earlier version or another region, of which ``take`` then begins anew.
 
         :raises DamagedError: it is not what it was, and no whole copy of it is to be found.
-        :raises Problem: 503, the store does not answer.
+        :raises Problem: 503, the store does not answer, or the key cannot be had.
         """
         key = self.key(part.name)
+
+        def taken(data: bytes) -> tuple[T] | None:
+            try:
+                return (take(self._pieces(key, data, part)),)
+            except DamagedError:
+                return None
+
         with answering():
             data = self._objects.get(key)
-            body = None if data is None else self._opened(key, data, part)
-            if body is None:
-                body = self._repairs.repair(key, lambda copy: self._opened(key, copy, part))
-        if body is None:
+            found = None if data is None else taken(data)
+            if found is None:
+                found = self._repairs.repair(key, taken)
+        if found is None:
             raise DamagedError(f"part {part.name}")
-        return body
+        return found[0]
 
-    def _upload(self, piece: bytes, known: Mapping[str, Part]) -> Part:
+    def _upload(self, piece: bytes, known: Mapping[str, Part], at: float) -> Part:
         digest = hashlib.sha256(piece).hexdigest()
         if digest in known:
             return known[digest]
-        part = Part(name=f"{digest}-{uuid.uuid4().hex[:16]}", sha256=digest, size=len(piece))
-        self.write(part, piece)
+        part = Part(name=uuid.uuid4().hex, sha256=digest, size=len(piece))
+        self.write(part, piece, at=at)
         return part
 
-    def _opened(self, key: str, data: bytes, part: Part) -> memoryview | None:
-        try:
-            body = self._envelope.open_part(key, data)
-        except DamagedError:
-            return None
-        return body if hashlib.sha256(body).hexdigest() == part.sha256 else None
+    def _pieces(self, key: str, data: bytes, part: Part) -> Iterator[memoryview]:
+        digest = hashlib.sha256()
+        for piece in self._envelope.open_part(key, data):
+            digest.update(piece)
+            yield piece
+        if digest.hexdigest() != part.sha256:
+            raise DamagedError("digest")
+
+
+def whole(pieces: Iterator[memoryview]) -> bytearray:
+    """All of them in one."""
+    body = bytearray()
+    for piece in pieces:
+        body += piece
+    return body
 
 
 def cut(data: bytes) -> Iterator[bytes]:

@@ -23,10 +23,11 @@ class Repairs:
         self._events: Events = events or NoEvents()
         self._lost: set[str] = set()
 
-    def repair(self, key: str, opened: Callable[[bytes], T | None]) -> T | None:
+    def repair(self, key: str, opened: Callable[[bytes], T | None], *, expected: bool = True) -> T | None:
         """What ``opened`` makes of a whole copy, which is put in the place of ``key``; None where there is none.
 
         :param opened: returns None for a copy that is damaged, too.
+        :param expected: whether it is a loss where there is none.
         :raises StoreUnavailableError: a store does not answer.
         """
         for data in self._copies(key):
@@ -36,7 +37,7 @@ class Repairs:
                 _log.warning("a damaged object was put right from a copy", extra={"key": key})
                 self._events.damaged(repaired=True)
                 return found
-        if key not in self._lost:  # whoever needs it asks again and again
+        if expected and key not in self._lost:  # whoever needs it asks again and again
             self._lost.add(key)
             self._events.damaged(repaired=False)
         return None

@@ -7,19 +7,19 @@ and only while every one of its parts is what the manifest says.
 import logging
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
 
 from anfl.problems import unavailable
 from anfl.vectors.engine.images import Image
-from anfl.vectors.envelope import Checksummed, DamagedError, Envelope
+from anfl.vectors.envelope import DamagedError, Envelope
 from anfl.vectors.manifests import File, Manifest, Manifests, Part, SegmentFiles
 from anfl.vectors.model import Collection, Position
 from anfl.vectors.node import CollectionFolder
 from anfl.vectors.objects import ObjectStore, answering
-from anfl.vectors.parts import Parts, cut, cut_file
+from anfl.vectors.parts import Parts, cut, cut_file, whole
 from anfl.vectors.repair import Repairs
 from anfl.vectors.transfers import Transfers
 
@@ -36,22 +36,20 @@ class Snapshots:
         objects: ObjectStore,
         collection: Collection,
         *,
-        envelope: Envelope | None = None,
+        envelope: Envelope,
         repairs: Repairs | None = None,
         transfers: Transfers | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.collection = collection
-        self._objects = objects
-        self._envelope: Envelope = envelope or Checksummed()
         self._transfers = transfers or Transfers()
         self._monotonic = monotonic
         self._described: dict[str, SegmentFiles] = {}
-        self.manifests = Manifests(objects, collection, envelope=self._envelope)
+        self.manifests = Manifests(objects, collection, envelope=envelope)
         self.parts = Parts(
             objects,
             collection,
-            envelope=self._envelope,
+            envelope=envelope,
             repairs=repairs or Repairs(objects),
             transfers=self._transfers,
         )
@@ -66,7 +64,7 @@ class Snapshots:
             known = self._reusable()
             for segment in image.segments:
                 if not self._is_there(segment.name, known):
-                    self._described[segment.name] = self._upload_segment(segment, known)
+                    self._described[segment.name] = self._upload_segment(segment, known, at=now)
             self._described = {segment.name: self._described[segment.name] for segment in image.segments}
             manifest = Manifest(
                 uuid=uuid.uuid4().hex,
@@ -76,12 +74,12 @@ class Snapshots:
                 rows=rows,
                 created_at=now,
                 segments=tuple(self._described[segment.name] for segment in image.segments),
-                rest=self.parts.upload(cut(image.rest), known),
+                rest=self.parts.upload(cut(image.rest), known, at=now),
             )
             if self._monotonic() - started > PUBLISH_SECONDS:
                 detail = "Writing the snapshot took so long that a part of it may have been removed; try again."
                 raise unavailable(detail, code="storage_unavailable")
-            self.manifests.write(manifest)
+            self.manifests.write(manifest, at=now)
         return manifest
 
     def fetch(self, manifest: Manifest, folder: CollectionFolder) -> Image:
@@ -103,26 +101,27 @@ class Snapshots:
                     pieces.append((part, path, offset))
                     offset += part.size
         self._transfers.all(self._fetch_into, pieces)
-        rest = b"".join(self._transfers.each(lambda part: bytes(self.parts.read(part)), manifest.rest))
+        rest = b"".join(self._transfers.each(lambda part: self.parts.read(part, whole), manifest.rest))
         self._described = {described.name: described for described in manifest.segments}
         return Image(tuple(segments), rest)
 
-    def copy_to(self, other: Collection, manifest: Manifest) -> None:
-        """Write a snapshot again as one of ``other``. Every part is compared with its digest.
+    def copy_to(self, target: "Snapshots", manifest: Manifest, *, at: float) -> None:
+        """Write a snapshot again as one of ``target``'s collection, under the same names of parts. Every part is
+        compared with its digest. ``at``: now, in seconds since the epoch.
 
         :raises DamagedError: a part is not what it was.
         :raises Problem: 503, the store does not answer.
         """
-        target = Snapshots(self._objects, other, envelope=self._envelope)
+        other = target.collection
 
         def copy(part: Part) -> None:
-            body = bytes(self.parts.read(part))
+            body = self.parts.read(part, whole)
             with answering():
-                target.parts.write(part, body)
+                target.parts.write(part, body, at=at)
 
         self._transfers.all(copy, manifest.parts().values())
         with answering():
-            target.manifests.write(msgspec.structs.replace(manifest, collection=other, epoch=other.epoch))
+            target.manifests.write(msgspec.structs.replace(manifest, collection=other, epoch=other.epoch), at=at)
 
     def verify(self, manifest: Manifest) -> None:
         """Read every part back, and note that all of them are right.
@@ -130,7 +129,7 @@ class Snapshots:
         :raises DamagedError: one is not.
         :raises Problem: 503, the store does not answer.
         """
-        self._transfers.all(lambda part: len(self.parts.read(part)), manifest.parts().values())
+        self._transfers.all(lambda part: self.parts.read(part, _seen), manifest.parts().values())
         self.manifests.mark_verified(manifest)
 
     def _reusable(self) -> dict[str, Part]:
@@ -153,14 +152,24 @@ class Snapshots:
             known.get(part.sha256) == part for file in described.files for part in file.parts
         )
 
-    def _upload_segment(self, folder: Path, known: dict[str, Part]) -> SegmentFiles:
+    def _upload_segment(self, folder: Path, known: dict[str, Part], *, at: float) -> SegmentFiles:
         files = [
-            File(name=path.name, parts=self.parts.upload(cut_file(path), known)) for path in sorted(folder.iterdir())
+            File(name=path.name, parts=self.parts.upload(cut_file(path), known, at=at))
+            for path in sorted(folder.iterdir())
         ]
         return SegmentFiles(name=folder.name, files=tuple(files))
 
     def _fetch_into(self, piece: tuple[Part, Path, int]) -> None:
         part, path, offset = piece
-        with path.open("r+b") as file:
-            file.seek(offset)
-            file.write(self.parts.read(part))
+
+        def write(pieces: Iterator[memoryview]) -> None:
+            with path.open("r+b") as file:
+                file.seek(offset)
+                file.writelines(pieces)
+
+        self.parts.read(part, write)
+
+
+def _seen(pieces: Iterator[memoryview]) -> None:
+    for _ in pieces:
+        pass

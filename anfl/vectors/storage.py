@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from anfl.vectors.clock import Clock
-from anfl.vectors.envelope import Checksummed, Envelope
 from anfl.vectors.events import Events, NoEvents
 from anfl.vectors.hints import Hints, NoHints
 from anfl.vectors.log import READERS, Log
@@ -16,6 +15,7 @@ from anfl.vectors.regional import NoRegion, Region
 from anfl.vectors.repair import Repairs
 from anfl.vectors.replica import Replica
 from anfl.vectors.retention import Retention
+from anfl.vectors.sealing import Envelopes, Unsealed
 from anfl.vectors.snapshots import Snapshots
 from anfl.vectors.transfers import TRANSFERS, Transfers
 
@@ -30,7 +30,7 @@ class Storage:
     region: Region = field(default_factory=NoRegion)
     replicas: Sequence[ObjectStore] = ()
     """Other regions' copies of the objects, asked for what is damaged here."""
-    envelope: Envelope = field(default_factory=Checksummed)
+    envelopes: Envelopes = field(default_factory=Unsealed)
     events: Events = field(default_factory=NoEvents)
     clock: Clock = field(default_factory=Clock)
     threads: bool = True
@@ -42,7 +42,7 @@ class Storage:
         log = Log(
             self.objects,
             collection,
-            envelope=self.envelope,
+            envelope=self.envelopes.of(collection),
             cache=folder,
             repairs=self._repairs(),
             readers=READERS if self.threads else 1,
@@ -55,7 +55,7 @@ class Storage:
         return Snapshots(
             self.objects,
             collection,
-            envelope=self.envelope,
+            envelope=self.envelopes.of(collection),
             repairs=self._repairs(),
             transfers=Transfers(TRANSFERS if self.threads else 1),
             monotonic=self.clock.monotonic,
@@ -63,7 +63,7 @@ class Storage:
 
     def named(self, collection: Collection) -> NamedSnapshots:
         """A collection's named snapshots."""
-        return NamedSnapshots(self.objects, collection, envelope=self.envelope)
+        return NamedSnapshots(self.objects, collection, envelope=self.envelopes.of(collection))
 
     def retention(self, collection: Collection) -> Retention:
         """What removes a collection's old objects."""

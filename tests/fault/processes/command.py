@@ -21,6 +21,7 @@ import msgspec
 
 from anfl.problems import Problem
 from anfl.vectors.changes import Change
+from anfl.vectors.envelope import Checksummed
 from anfl.vectors.log import Log
 from anfl.vectors.model import Position
 from anfl.vectors.objects import S3ObjectStore
@@ -212,7 +213,9 @@ def kill(seed: int, rounds: int, *, careless: bool = False) -> Outcome:
             Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "us-west-1"}
         )
         fleet = _Fleet(endpoint, Path(folder), dice, careless=careless)
-        judge = _Judge(Log(S3ObjectStore(worker.client(endpoint), BUCKET), COLLECTION), fleet.reports)
+        judge = _Judge(
+            Log(S3ObjectStore(worker.client(endpoint), BUCKET), COLLECTION, envelope=Checksummed()), fleet.reports
+        )
         played, started = 0, time.monotonic()
         failure = None
         try:

@@ -43,9 +43,9 @@ class Bucket:
         """See `ObjectStore.put_if_absent`."""
         self._write("put_if_absent", key, lambda: self._create(key, body))
 
-    def put(self, key: str, body: bytes) -> None:
+    def put(self, key: str, body: bytes | bytearray) -> None:
         """See `ObjectStore.put`."""
-        self._write("put", key, lambda: self._replace(key, body))
+        self._write("put", key, lambda: self._replace(key, bytes(body)))
 
     def list(self, prefix: str, *, after: str = "") -> Iterator[Entry]:
         """See `ObjectStore.list`. In pages, as S3 has them: between two of them others write."""

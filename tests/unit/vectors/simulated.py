@@ -49,12 +49,12 @@ class SimulatedStore:
             self.objects[key] = body
             self.modified[key] = self._now()
 
-    def put(self, key: str, body: bytes) -> None:
+    def put(self, key: str, body: bytes | bytearray) -> None:
         """See `ObjectStore.put`."""
         with self._lock:
             if key in self.objects:
                 self.replaced.setdefault(key, []).append(self.objects[key])
-            self.objects[key] = body
+            self.objects[key] = bytes(body)
             self.modified[key] = self._now()
 
     def list(self, prefix: str, *, after: str = "") -> Iterator[Entry]:

@@ -30,7 +30,7 @@ def batch(sequence: int, batch_id: str = "mine") -> Batch:
 
 
 def log(store: SimulatedStore) -> Log:
-    return Log(store, collection(), sleep=lambda _: None)
+    return Log(store, collection(), envelope=Checksummed(), sleep=lambda _: None)
 
 
 def seal(made: Batch) -> bytes:
@@ -75,7 +75,7 @@ def test_a_damaged_object_is_put_right_from_another_region() -> None:
     store.objects[log(store).key(1)] = seal(batch(2))
     noted = Noted()
     repairs = Repairs(store, replicas=[elsewhere], events=noted)
-    assert Log(store, collection(), repairs=repairs).read(1) == batch(1)
+    assert Log(store, collection(), envelope=Checksummed(), repairs=repairs).read(1) == batch(1)
     assert store.objects == elsewhere.objects
     assert noted.damages == [True]
 
@@ -84,7 +84,7 @@ def test_operators_hear_once_of_an_object_that_is_lost_however_often_it_is_asked
     store, noted = SimulatedStore(), Noted()
     for sequence in (1, 2):
         store.objects[log(store).key(sequence)] = b"ANFL damaged"
-    asked = Log(store, collection(), repairs=Repairs(store, events=noted))
+    asked = Log(store, collection(), envelope=Checksummed(), repairs=Repairs(store, events=noted))
     for sequence in (1, 1, 2, 1):
         with pytest.raises(CorruptLogError):
             asked.read(sequence)
@@ -151,7 +151,7 @@ def test_after_a_fork_the_old_branch_is_history_up_to_there() -> None:
         log(store).append(batch(sequence))
     fork = Fork(epoch=2, parent_epoch=1, fork_sequence=3)
     forked = msgspec.structs.replace(collection(), epoch=2, forks=(fork,))
-    after = Log(store, forked)
+    after = Log(store, forked, envelope=Checksummed())
     for sequence in (4, 5, 6):
         after.append(msgspec.structs.replace(batch(sequence), epoch=2))
     found = [(each.epoch, each.sequence) for each in after.tail(0)]

@@ -265,13 +265,13 @@ def test_parts_that_wait_for_their_manifest_for_hours_stay(time: SimulatedTime, 
     one.write("later")
     snapshots = one.storage.snapshots(collection())
     waiting: list[Manifest] = []
-    snapshots.manifests.write = waiting.append  # type: ignore[assignment, method-assign]
+    snapshots.manifests.write = lambda manifest, at: waiting.append(manifest)  # type: ignore[misc, method-assign]  # noqa: ARG005
     image, position = one.replica.view(lambda state: (state.image(), state.position))
     snapshots.publish(image, position, rows=4, now=time.seconds)
     time.advance(20 * 3600.0)
     one.storage.retention(collection()).clean(now=time.seconds)
     other = one.storage.snapshots(collection())
-    other.manifests.write(waiting[0])
+    other.manifests.write(waiting[0], at=time.seconds)
     other.verify(waiting[0])
 
 
@@ -428,9 +428,9 @@ def test_snapshots_are_of_the_history_that_counts(store: SimulatedStore, one: No
     one.write("a")
     one.snapshot()
     forked = msgspec.structs.replace(collection(), epoch=2, forks=(Fork(epoch=2, parent_epoch=1, fork_sequence=0),))
-    assert Snapshots(store, forked).manifests.newest_first() == []
+    assert Snapshots(store, forked, envelope=Checksummed()).manifests.newest_first() == []
     at_one = msgspec.structs.replace(collection(), epoch=2, forks=(Fork(epoch=2, parent_epoch=1, fork_sequence=1),))
-    assert len(Snapshots(store, at_one).manifests.newest_first()) == 1
+    assert len(Snapshots(store, at_one, envelope=Checksummed()).manifests.newest_first()) == 1
 
 
 def test_what_was_loaded_becomes_a_snapshot_once_nobody_writes(store: SimulatedStore, time: SimulatedTime) -> None:

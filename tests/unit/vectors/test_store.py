@@ -16,6 +16,7 @@ from anfl.vectors.builder import Builder
 from anfl.vectors.catalogue import Catalogue
 from anfl.vectors.clock import Clock
 from anfl.vectors.engine import selection, tiers
+from anfl.vectors.envelope import Checksummed
 from anfl.vectors.log import Log
 from anfl.vectors.model import Collection, CollectionSettings, FieldType, Metric, Position
 from anfl.vectors.objects import S3ObjectStore
@@ -214,7 +215,7 @@ def test_a_damaged_log_can_be_read_as_far_as_it_is_whole(
     monkeypatch.setattr(replica_module, "TROUBLE_SECONDS", 0)
     collection, _ = store.create("demo", WORDS)
     position = store.write("demo", "words", upsert(("a", (1, 1)))).sequence
-    key = Log(objects, collection).key(2)
+    key = Log(objects, collection, envelope=Checksummed()).key(2)
     s3.put_object(Bucket="vectors", Key=key, Body=b"damaged")
     for node in (store, VectorStore(catalogue, storage(objects, clock=Clock()))):
         assert code_of(partial(node.write, "demo", "words", upsert(("b", (2, 2))))) == (503, "log_corrupt")
@@ -280,7 +281,7 @@ def test_operators_are_told_what_is_in_memory(catalogue: Catalogue, objects: S3O
     assert 0 < found.memory_bytes < found.memory_limit_bytes == 2**20
     assert found.stuck_logs == 0
     broken = store.describe("demo", "one")
-    s3.put_object(Bucket="vectors", Key=Log(objects, broken).key(2), Body=b"damaged")
+    s3.put_object(Bucket="vectors", Key=Log(objects, broken, envelope=Checksummed()).key(2), Body=b"damaged")
     with pytest.raises(Problem):
         store.count("demo", "one", Count(consistency="strong"))
     assert store.hnsw.upkeep.holdings().stuck_logs == 1

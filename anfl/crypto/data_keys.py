@@ -1,0 +1,154 @@
+"""Data keys in this process's memory, for a while; wrapped, each stands at a place of its own."""
+
+import logging
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from anfl.crypto.transit import Transit
+from anfl.crypto.trouble import TamperedError
+from anfl.problems import Problem
+
+KEPT_KEYS = 4096
+"""Most keys in memory; those used last are kept."""
+KEPT_SECONDS = 3600.0
+"""How long a key stays there that Vault has not opened again."""
+RENEWED_SECONDS = KEPT_SECONDS / 2
+"""At this age it is opened again. So an outage of Vault of up to half an hour goes unnoticed by what is in use."""
+RETRY_SECONDS = 5.0
+"""How long a renewal that failed is not tried again."""
+_log = logging.getLogger(__name__)
+Load = Callable[[], bytes]
+
+
+class WrappedKeys(Protocol):
+    """Where wrapped keys stand. A place says whose key it is, and is its context."""
+
+    def read(self, place: str, unwrap: Callable[[str], bytes]) -> bytes | None:
+        """What ``unwrap`` makes of the key at ``place``; None where there is none, nor a copy of one.
+
+        :raises TamperedError: it is damaged, and so is every copy.
+        :raises Problem: 503, the store does not answer.
+        """
+
+    def put_if_absent(self, place: str, wrapped: str) -> bool:
+        """Write a new key; False where somebody else was faster.
+
+        :raises Problem: 503, it is not known whether it was written.
+        """
+
+
+@dataclass
+class _Entry:
+    key: bytes
+    opened_at: float
+    tried_at: float
+
+
+class DataKeys:
+    """Safe for threads: whoever wants the same key waits for the one who brings it."""
+
+    def __init__(
+        self,
+        transit: Transit,
+        wrapped: WrappedKeys,
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+        most: int = KEPT_KEYS,
+    ) -> None:
+        self._transit = transit
+        self._wrapped = wrapped
+        self._monotonic = monotonic
+        self._most = most
+        self._entries: OrderedDict[str, _Entry] = OrderedDict()
+        self._flights: dict[str, threading.Lock] = {}
+        self._lock = threading.Lock()
+
+    def to_seal(self, place: str) -> bytes:
+        """The key at ``place``, which is made where there is none.
+
+        :raises TamperedError: there is one, and it is damaged.
+        :raises Problem: 503.
+        """
+        return self._get(place, lambda: self._opened(place) or self._made(place))
+
+    def to_open(self, place: str) -> bytes:
+        """The key at ``place``.
+
+        :raises TamperedError: it is damaged, or missing.
+        :raises Problem: 503.
+        """
+
+        def load() -> bytes:
+            key = self._opened(place)
+            if key is None:
+                raise TamperedError(f"{place} is missing")
+            return key
+
+        return self._get(place, load)
+
+    def _opened(self, place: str) -> bytes | None:
+        return self._wrapped.read(place, lambda wrapped: self._transit.unwrap(wrapped, place))
+
+    def _made(self, place: str) -> bytes:
+        made = self._transit.generate(place)
+        if self._wrapped.put_if_absent(place, made.wrapped):
+            return made.plaintext
+        winners = self._opened(place)
+        if winners is None:
+            raise TamperedError(f"{place} has gone")
+        return winners
+
+    def _get(self, place: str, load: Load) -> bytes:
+        while True:
+            with self._lock:
+                entry = self._usable(place)
+                if entry is not None and not self._is_due(entry):
+                    return entry.key
+                flight = self._flights.setdefault(place, threading.Lock())
+            if not flight.acquire(blocking=entry is None):
+                assert entry is not None  # noqa: S101 - for the type checker
+                return entry.key
+            try:
+                if self._flights.get(place) is not flight:  # it has landed meanwhile
+                    continue
+                return self._load(place, load, entry)
+            finally:
+                with self._lock:
+                    if self._flights.get(place) is flight:
+                        del self._flights[place]
+                flight.release()
+
+    def _load(self, place: str, load: Load, entry: _Entry | None) -> bytes:
+        started = self._monotonic()
+        try:
+            key = load()
+        except (Problem, TamperedError) as error:
+            if entry is None:
+                raise
+            entry.tried_at = self._monotonic()
+            _log.warning("a data key could not be opened again", extra={"place": place, "reason": str(error)})
+            return entry.key
+        with self._lock:
+            self._entries[place] = _Entry(key, started, started)
+            self._entries.move_to_end(place)
+            while len(self._entries) > self._most:
+                self._entries.popitem(last=False)
+        return key
+
+    def _usable(self, place: str) -> _Entry | None:
+        entry = self._entries.get(place)
+        if entry is None:
+            return None
+        if self._monotonic() - entry.opened_at >= KEPT_SECONDS:
+            del self._entries[place]
+            return None
+        self._entries.move_to_end(place)
+        return entry
+
+    def _is_due(self, entry: _Entry) -> bool:
+        now = self._monotonic()
+        return now - entry.opened_at >= RENEWED_SECONDS and now - entry.tried_at >= RETRY_SECONDS

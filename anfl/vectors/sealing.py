@@ -1,0 +1,187 @@
+"""Objects of a collection under data keys of its own: one for each epoch and day.
+
+``{tenant}/{collection}/{incarnation}/keys/{epoch}/{day}`` holds a key as Vault has wrapped it, with that very place as
+the context, so that it opens for no other collection and no other day. It is written once, if absent (an epoch is
+written in one region only, so nobody elsewhere makes another one of that name), and only ever replaced by the same key
+under a newer version of the wrapping key. What is sealed names its key in its header.
+
+Whether a collection is sealed stands in the catalogue, from its creation on (`Collection.sealed`). In one that is,
+format 1 is damage: nobody gets an object in by leaving the seal off.
+"""
+
+import re
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+from anfl.crypto import sealed
+from anfl.crypto.data_keys import DataKeys
+from anfl.crypto.transit import Transit
+from anfl.crypto.trouble import TamperedError, key_unavailable
+from anfl.vectors.envelope import Checksummed, DamagedError, Envelope
+from anfl.vectors.model import Collection
+from anfl.vectors.objects import AlreadyExistsError, ObjectStore, answering
+from anfl.vectors.repair import Repairs
+from anfl.vectors.trouble import CorruptLogError
+
+KEYS = "keys/"
+"""Of a collection's keys, below its prefix."""
+_NAME = re.compile(r"[0-9]{8,20}/[0-9]{4}-[0-9]{2}-[0-9]{2}")
+
+
+class Envelopes(Protocol):
+    """Which envelope a collection's objects have."""
+
+    @property
+    def seals(self) -> bool:
+        """Whether collections that are made from now on are sealed."""
+
+    def of(self, collection: Collection) -> Envelope:
+        """The envelope of a collection's objects."""
+
+
+class Unsealed:
+    """Seals nothing, and opens nothing that is."""
+
+    seals = False
+
+    def of(self, collection: Collection) -> Envelope:
+        """See `Envelopes.of`.
+
+        :raises Problem: 503 ``key_unavailable``, the collection is sealed.
+        """
+        if collection.sealed:
+            raise key_unavailable("this process has no Vault")
+        return Checksummed()
+
+
+class Sealing:
+    """Seals what is made from now on, and opens what was sealed."""
+
+    def __init__(self, keys: DataKeys, *, seals: bool = True) -> None:
+        self._keys = keys
+        self.seals = seals
+
+    def of(self, collection: Collection) -> Envelope:
+        """See `Envelopes.of`."""
+        return Sealed(collection, self._keys) if collection.sealed else Checksummed()
+
+
+class Sealed:
+    """The `Envelope` of one sealed collection."""
+
+    def __init__(self, collection: Collection, keys: DataKeys) -> None:
+        self._place = f"{collection.prefix}{KEYS}"
+        self._epoch = collection.epoch
+        self._keys = keys
+
+    def seal(self, key: str, body: bytes, *, identity: str, at: float) -> bytes:
+        """See `Envelope.seal`.
+
+        :raises CorruptLogError: the key of that day is damaged.
+        """
+        name = self._name(at)
+        return sealed.seal(body, key=self._to_seal(name), key_name=name, place=key, identity=identity)
+
+    def open(self, key: str, data: bytes) -> bytes:
+        """See `Envelope.open`."""
+        with _damage():
+            return sealed.unseal(data, key_of=self._to_open, place=key)
+
+    def seal_part(self, key: str, body: bytes | bytearray, *, identity: str, at: float) -> bytearray:
+        """See `Envelope.seal_part`.
+
+        :raises CorruptLogError: the key of that day is damaged.
+        """
+        name = self._name(at)
+        return sealed.seal_framed(body, key=self._to_seal(name), key_name=name, place=key, identity=identity)
+
+    def open_part(self, key: str, data: bytes) -> Iterator[memoryview]:
+        """See `Envelope.open_part`."""
+        with _damage():
+            yield from sealed.unseal_framed(data, key_of=self._to_open, place=key)
+
+    def _name(self, at: float) -> str:
+        return f"{self._epoch:08d}/{time.strftime('%Y-%m-%d', time.gmtime(at))}"
+
+    def _to_seal(self, name: str) -> bytes:
+        place = self._place + name
+        try:
+            return self._keys.to_seal(place)
+        except TamperedError as error:
+            raise CorruptLogError(place, str(error)) from error
+
+    def _to_open(self, name: str) -> bytes:
+        if not _NAME.fullmatch(name):
+            raise TamperedError("no key's name")
+        return self._keys.to_open(self._place + name)
+
+
+class ObjectKeys:
+    """`anfl.crypto.data_keys.WrappedKeys` in the object store. Their own envelope notices damage; Vault, forgery."""
+
+    def __init__(self, objects: ObjectStore, repairs: Repairs) -> None:
+        self._objects = objects
+        self._repairs = repairs
+
+    def read(self, place: str, unwrap: Callable[[str], bytes]) -> bytes | None:
+        """See `WrappedKeys.read`. One that is gone comes back if the store or another region has it still: what was
+        sealed under it must not meet a new key of that name."""
+        with answering():
+            data = self._objects.get(place)
+            reason = "missing"
+            if data is not None:
+                try:
+                    return unwrap(unpacked(place, data))
+                except TamperedError as error:
+                    reason = str(error)
+
+            def opened(copy: bytes) -> bytes | None:
+                try:
+                    return unwrap(unpacked(place, copy))
+                except TamperedError:
+                    return None
+
+            key = self._repairs.repair(place, opened, expected=data is not None)
+        if key is None and data is not None:
+            raise TamperedError(f"{place}: {reason}")
+        return key
+
+    def put_if_absent(self, place: str, wrapped: str) -> bool:
+        """See `WrappedKeys.put_if_absent`."""
+        try:
+            with answering():
+                self._objects.put_if_absent(place, packed(place, wrapped))
+        except AlreadyExistsError:
+            return False
+        return True
+
+
+def sealing(objects: ObjectStore, transit: Transit, *, repairs: Repairs, monotonic: Callable[[], float]) -> Sealing:
+    """Seals the objects of one store by keys that ``transit`` wraps."""
+    return Sealing(DataKeys(transit, ObjectKeys(objects, repairs), monotonic=monotonic))
+
+
+def packed(place: str, wrapped: str) -> bytes:
+    """The object that holds a wrapped key."""
+    return Checksummed().seal(place, wrapped.encode())
+
+
+def unpacked(place: str, data: bytes) -> str:
+    """The wrapped key that an object holds.
+
+    :raises TamperedError: it holds none.
+    """
+    try:
+        return Checksummed().open(place, data).decode()
+    except (DamagedError, UnicodeDecodeError) as error:
+        raise TamperedError(f"wrapped key: {error}") from error
+
+
+@contextmanager
+def _damage() -> Iterator[None]:
+    try:
+        yield
+    except TamperedError as error:
+        raise DamagedError(str(error)) from error
