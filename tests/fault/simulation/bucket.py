@@ -26,7 +26,7 @@ class Bucket:
 
     def __init__(self, world: World, *, versioned: bool, replica: "Bucket | None" = None) -> None:
         self._world = world
-        self._versioned = versioned
+        self.versioned = versioned
         self._replica = replica
         self.objects: dict[str, Held] = {}
         self.history: dict[str, bytes] = {}
@@ -71,7 +71,7 @@ class Bucket:
 
     def damage(self, key: str, body: bytes, *, keep_version: bool) -> None:
         """Somebody, or a disk, changes an object."""
-        if keep_version and self._versioned:
+        if keep_version and self.versioned:
             self._versions.setdefault(key, []).append(self.objects[key].body)
         self.objects[key] = Held(body, self.objects[key].modified)
 
@@ -89,7 +89,7 @@ class Bucket:
         self._replace(key, body)
 
     def _replace(self, key: str, body: bytes) -> None:
-        if self._versioned and key in self.objects:
+        if self.versioned and key in self.objects:
             self._versions.setdefault(key, []).append(self.objects[key].body)
         self.objects[key] = Held(body, self._world.seconds)
         self.history.setdefault(key, body)
@@ -99,7 +99,7 @@ class Bucket:
 
     def _remove(self, key: str) -> None:
         held = self.objects.pop(key, None)
-        if held is not None and self._versioned:
+        if held is not None and self.versioned:
             self._versions.setdefault(key, []).append(held.body)
 
     def _write(self, what: str, key: str, effect: Effect) -> None:

@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from anfl.problems import Problem
-from anfl.vectors.envelope import Checksummed
 from anfl.vectors.janitor import Janitor
 from anfl.vectors.requests import NewRow, Upsert
 from anfl.vectors.writer import Writer
@@ -32,7 +31,8 @@ class Judge:
             int(key.removeprefix(prefix)): body for key, body in round_.home.history.items() if key.startswith(prefix)
         }
         expect(sorted(bodies) == list(range(1, len(bodies) + 1)), f"slots {sorted(bodies)} have a gap")
-        oracle.play(decode_batch(Checksummed().open("", bodies[number])) for number in sorted(bodies))
+        envelope = round_.envelope(round_.home.history)
+        oracle.play(decode_batch(envelope.open(f"{prefix}{number:020d}", bodies[number])) for number in sorted(bodies))
         self._writes(oracle)
         self._reads(oracle)
         self._catalogue(len(bodies))

@@ -8,8 +8,9 @@ import random
 import shutil
 import tempfile
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -17,16 +18,20 @@ from unittest import mock
 
 import msgspec
 
+from anfl.crypto.data_keys import DataKeys
+from anfl.crypto.trouble import key_unavailable
 from anfl.vectors import local_copy
 from anfl.vectors import parts as parts_module
 from anfl.vectors.catalogue import Catalogue
 from anfl.vectors.clock import Clock
 from anfl.vectors.engine import tiers
-from anfl.vectors.envelope import Checksummed, DamagedError
+from anfl.vectors.envelope import DamagedError, Envelope
 from anfl.vectors.hints import DynamoHints
 from anfl.vectors.manifests import Manifest
 from anfl.vectors.model import Collection, CollectionSettings, Metric
 from anfl.vectors.node import NodeFolder
+from anfl.vectors.repair import Repairs
+from anfl.vectors.sealing import Sealing, sealing
 from anfl.vectors.storage import Storage
 from anfl.vectors.store import VectorStore
 from anfl.vectors.tails import SharedTails, Tails
@@ -34,11 +39,13 @@ from tests.fault.simulation import typed
 from tests.fault.simulation.actors import BuilderProcess, Follower, Process, Sweeper
 from tests.fault.simulation.bucket import Bucket
 from tests.fault.simulation.judge import Judge
+from tests.fault.simulation.keys import Peeked
 from tests.fault.simulation.owner import Owner
 from tests.fault.simulation.table import Table
 from tests.fault.simulation.typed import Declarer, Typist
 from tests.fault.simulation.world import Weather, World
 from tests.fault.strict import Strict
+from tests.unit.crypto.wrapping import FakeTransit
 
 if TYPE_CHECKING:
     from anfl.vectors.changes import Change
@@ -66,6 +73,8 @@ class Round:
         """Whether this round is about processes that sleep while the log is cut off."""
         self.typed = random.Random(f"{seed} typed").random() < 0.15
         """Whether somebody declares a field of another collection. Drawn apart: other rounds are what they were."""
+        self.sealed = random.Random(f"{seed} sealed").random() < 0.3
+        """Whether collections are sealed. Drawn apart, too."""
         weather = Weather(
             faults=dice.choice([0.0, 0.05, 0.3]),
             outages=dice.choice([0.0, 0.05, 0.3]),
@@ -80,11 +89,12 @@ class Round:
             )
         self.world = World(seed, Weather())
         self.table = Table(self.world)
-        self.collection = COLLECTION
-        self.catalogue = Catalogue(cast("Any", self.table))
-        self.catalogue.add(COLLECTION)
+        self.transit = FakeTransit(called=self._ask_vault)
+        self.collection = msgspec.structs.replace(COLLECTION, sealed=self.sealed)
+        self.catalogue = Catalogue(cast("Any", self.table), seals=self.sealed)
+        self.catalogue.add(self.collection)
         if self.typed:
-            self.catalogue.add(typed.COLLECTION)
+            self.catalogue.add(msgspec.structs.replace(typed.COLLECTION, sealed=self.sealed))
         self.world.weather = only or weather
         versioned = dice.random() < 0.7
         self.far = Bucket(self.world, versioned=versioned) if dice.random() < 0.5 else None
@@ -132,11 +142,32 @@ class Round:
             clock=clock,
             threads=False,
             events=Strict(),
+            envelopes=self._envelopes(bucket or self.home),
         )
 
+    def envelope(self, history: Mapping[str, bytes] | None = None) -> Envelope:
+        """Opens objects of the collection without being of this world.
+
+        :param history: what was first put under each key; None: what stands there now.
+        """
+        held = {key: each.body for key, each in self.home.objects.items()} if history is None else history
+        return Sealing(DataKeys(self.transit, Peeked(held, self.transit))).of(self.collection)
+
     def store(self, storage: Storage, tails: Tails | None = None) -> VectorStore:
-        """The store of a process that begins."""
-        return VectorStore(self.catalogue, storage, builds=True, tails=tails)
+        """The store of a process that begins: with no key in its memory."""
+        own = replace(storage, envelopes=self._envelopes(self.home))
+        return VectorStore(self.catalogue, own, builds=True, tails=tails)
+
+    def _envelopes(self, bucket: Bucket) -> Sealing:
+        replicas = [self.far] if self.far is not None and bucket is self.home else []
+        repairs = Repairs(bucket, replicas=replicas, events=Strict())
+        return sealing(bucket, self.transit, repairs=repairs, monotonic=lambda: self.world.seconds)
+
+    def _ask_vault(self) -> None:
+        self.world.pause()
+        if self.world.random.random() < self.world.weather.outages / 2:
+            self.world.note(f"{self.world.name}: Vault does not answer")
+            raise key_unavailable("Vault does not answer")
 
     def has(self, name: str) -> bool:
         """Whether the catalogue has something under a name."""
@@ -184,17 +215,23 @@ class Round:
             log = [key for key in self.home.objects if key.startswith(f"{COLLECTION.prefix}log/")]
             # One snapshot, and that the newest: the loss of two nobody promises to survive.
             snapshot = [] if spoiled else self._newest_snapshot()
-            keys = sorted(log) + 3 * snapshot
+            keys = sorted(log) + 3 * snapshot + self._wrapped_keys()
             if not keys:
                 continue
             key = dice.choice(keys)
             spoiled = spoiled or key in snapshot
+            lost = key in log + snapshot  # a key opens more than one thing: its loss nobody promises to survive
             body = self.home.objects[key].body
             place = dice.randrange(max(1, len(body)))
             rotten = body[:place] + bytes(byte ^ 1 for byte in body[place : place + 1]) + body[place + 1 :]
             broken = dice.choice([body[: len(body) // 2], b"", rotten, rotten])
             self.world.note(f"{key} is damaged")
-            self.home.damage(key, broken, keep_version=dice.random() < 0.5)
+            self.home.damage(key, broken, keep_version=dice.random() < 0.5 or not lost)
+
+    def _wrapped_keys(self) -> list[str]:
+        """Keys of wrapped keys that come back whatever befalls them."""
+        prefix = f"{COLLECTION.prefix}keys/"
+        return sorted(key for key in self.home.objects if key.startswith(prefix)) if self.home.versioned else []
 
     def _newest_snapshot(self) -> list[str]:
         """Keys of its manifest and of what only it holds."""
@@ -202,7 +239,7 @@ class Round:
         manifests: dict[str, Manifest] = {}
         for key in sorted(key for key in self.home.objects if key.startswith(prefix)):
             with suppress(DamagedError):
-                body = Checksummed().open(key, self.home.objects[key].body)
+                body = self.envelope().open(key, self.home.objects[key].body)
                 manifests[key] = msgspec.msgpack.decode(body, type=Manifest)
         if not manifests:
             return []

@@ -26,6 +26,7 @@ from anfl.vectors.catalogue import Catalogue
 from anfl.vectors.declarations import patched
 from anfl.vectors.engine import tiers
 from anfl.vectors.model import CollectionSettings, FieldType, Metric
+from anfl.vectors.repair import Repairs
 from anfl.vectors.requests import (
     Answer,
     CollectionPatch,
@@ -40,8 +41,10 @@ from anfl.vectors.requests import (
     StoredRow,
     Upsert,
 )
+from anfl.vectors.sealing import sealing
 from anfl.vectors.storage import Storage
 from anfl.vectors.store import VectorStore
+from tests.unit.crypto.wrapping import FakeTransit
 from tests.unit.vectors.builders import node
 from tests.unit.vectors.conftest import create_table
 from tests.unit.vectors.importing import TABLE
@@ -96,7 +99,8 @@ class Store(RuleBasedStateMachine):
         self.objects = SimulatedStore(now=lambda: self.time.seconds)
         session = boto3.session.Session(aws_access_key_id="a", aws_secret_access_key="b", region_name="us-east-1")
         create_table(session, name := f"{TABLE}-{next(_NUMBERS)}")
-        self.catalogue = Catalogue(session.resource("dynamodb").Table(name))
+        self.catalogue = Catalogue(session.resource("dynamodb").Table(name), seals=True)
+        self.transit = FakeTransit()
         self.nodes = [self.node() for _ in range(2)]
         self.nodes[0].create("demo", CollectionSettings(name="main", dimension=2, metric=Metric.L2))
         self.collections: dict[str, dict[str, Row]] = {"main": {}}
@@ -108,7 +112,9 @@ class Store(RuleBasedStateMachine):
         self.number = 0
 
     def node(self) -> VectorStore:
-        storage = Storage(objects=self.objects, node=node(), clock=self.time.clock(), threads=False)
+        clock = self.time.clock()
+        envelopes = sealing(self.objects, self.transit, repairs=Repairs(self.objects), monotonic=clock.monotonic)
+        storage = Storage(objects=self.objects, node=node(), clock=clock, threads=False, envelopes=envelopes)
         return VectorStore(self.catalogue, storage)
 
     def teardown(self) -> None:
