@@ -28,6 +28,8 @@ class Variable(StrEnum):
     ALIAS_POLICIES = "ALIAS_POLICIES"
     """JSON: what a version must have before an alias may name it, by alias."""
     VAULT_ADDR = "VAULT_ADDR"
+    SEALING = "SEALING"
+    """``true``: collections that are made are sealed (`anfl.vectors.sealing`)."""
     TOKEN_ISSUER = "TOKEN_ISSUER"  # noqa: S105 - the name of a variable
     TOKEN_AUDIENCE = "TOKEN_AUDIENCE"  # noqa: S105 - the name of a variable
     TOKEN_TTL_SECONDS = "TOKEN_TTL_SECONDS"  # noqa: S105 - the name of a variable

@@ -55,6 +55,7 @@ _ITEMS = ("DeleteItem", "GetItem", "PutItem", "Query", "UpdateItem")
 _MODELS = ("BatchGetItem", "BatchWriteItem", "ConditionCheckItem", "DeleteItem", "GetItem", "PutItem", "Query")
 _TOKENS = (Variable.TOKEN_ISSUER, Variable.TOKEN_AUDIENCE)
 _ISSUING = (Variable.TOKEN_TTL_SECONDS, Variable.TOKEN_SESSION_SECONDS, Variable.TOKEN_ISSUERS)
+_SEALING = (Variable.VAULT_ADDR, Variable.SEALING)
 _NODES = (Variable.NODE_HEARTBEAT_SECONDS, Variable.NODE_TIMEOUT_SECONDS)
 _LIMITS = (Variable.THROTTLE_RATE, Variable.THROTTLE_BURST)
 _CACHE_USERS = {
@@ -66,7 +67,7 @@ _SCALING = (Variable.ECS_CLUSTER, Variable.ECS_SERVICE, Variable.JOBS_PER_TASK)
 
 NEEDS: Mapping[Part, Needs] = {
     Service.VECTOR_STORE: Needs(
-        tables={CATALOGUE: _ITEMS, AUTH: ("Query",)},
+        tables={CATALOGUE: _ITEMS, AUTH: ("GetItem", "Query")},
         vectors=Access.WRITE,
         sees_parts=True,
         sends=(Variable.JOBS_QUEUE_URL, Variable.CHUNKS_QUEUE_URL),
@@ -74,7 +75,7 @@ NEEDS: Mapping[Part, Needs] = {
         delays=True,
         cache=(CacheUse.HINTS, CacheUse.THROTTLE),
         scales=True,
-        tells=(*_TOKENS, Variable.VAULT_ADDR, Variable.STAGE_PREFIX, *_SCALING, *_NODES, *_LIMITS),
+        tells=(*_TOKENS, *_SEALING, Variable.STAGE_PREFIX, *_SCALING, *_NODES, *_LIMITS),
     ),
     Service.MODEL_REGISTRY: Needs(
         tables={REGISTRY: _MODELS, AUTH: ("Query",)},
@@ -84,11 +85,11 @@ NEEDS: Mapping[Part, Needs] = {
         tells=(*_TOKENS, Variable.VAULT_ADDR, Variable.STAGE_PREFIX, Variable.ALIAS_POLICIES, *_LIMITS),
     ),
     Function.VECTOR_PROCESSING: Needs(
-        tables={CATALOGUE: _ITEMS},
+        tables={CATALOGUE: _ITEMS, AUTH: ("GetItem",)},
         vectors=Access.WRITE,
         consumes=(Variable.CHUNKS_QUEUE_URL,),
         delays=True,
-        tells=(Variable.VAULT_ADDR, Variable.DEFAULT_TENANT),
+        tells=(*_SEALING, Variable.DEFAULT_TENANT),
     ),
     Function.MODEL_VALIDATION: Needs(
         tables={REGISTRY: ("BatchGetItem", "ConditionCheckItem", "GetItem", "PutItem")},
@@ -127,6 +128,7 @@ class Parts:
             Variable.TOKEN_SESSION_SECONDS: str(int(deployment.tokens.session.total_seconds())),
             Variable.TOKEN_ISSUERS: deployment.tokens.issuers_as_json(),
             Variable.VAULT_ADDR: settings.vault_address(region),
+            Variable.SEALING: str(deployment.sealing).lower(),
             Variable.DEFAULT_TENANT: deployment.default_tenant,
             Variable.STAGE_PREFIX: f"/{STAGE}",
             Variable.ALIAS_POLICIES: deployment.registry.policies_as_json(),

@@ -270,6 +270,8 @@ class Deployment(Model):
     """None: what a firewall would stand before is open to whatever may reach it."""
     api: Api
     throttle: Throttle
+    sealing: bool
+    """Whether collections that are made from now on are sealed under keys that Vault wraps."""
     edge: Edge
     queues: Queues
     nodes: Nodes

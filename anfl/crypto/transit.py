@@ -1,26 +1,12 @@
-"""Wrapping data keys by Vault's Transit, derived by a context each, at the version that is active."""
+"""What wraps data keys: Vault's Transit, as far as those who use it need to know."""
 
-import base64
-import logging
 import re
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
-import hvac
-from botocore.exceptions import BotoCoreError, ClientError
-from hvac.exceptions import Forbidden, InvalidPath, InvalidRequest, UnexpectedError
-
-from anfl.auth.names import DATA_KEY
-from anfl.auth.vault import VaultClient
-from anfl.crypto.sealed import KEY_BYTES
-from anfl.crypto.trouble import TamperedError, key_unavailable
-from anfl.problems import Problem
+from anfl.crypto.trouble import TamperedError
 
 _WRAPPED = re.compile(r"vault:v([1-9][0-9]{0,8}):[A-Za-z0-9+/]+={0,2}")
-_VERSION = re.compile(r"version is (too new|disallowed)|too (new|old)")
-_DAMAGED = re.compile(r"authentication failed|invalid ciphertext|illegal base64|could not decode")
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, repr=False)
@@ -61,72 +47,6 @@ class Versions(Protocol):
         """The version that every region's Vault has; None before the first."""
 
 
-class VaultTransit:
-    """`Transit` in the region's Vault. Safe for threads; retries and outages are `VaultClient`'s."""
-
-    def __init__(self, vault: VaultClient, versions: Versions) -> None:
-        self._vault = vault
-        self._versions = versions
-
-    def generate(self, context: str) -> DataKey:
-        """See `Transit.generate`."""
-        body = {"bits": 8 * KEY_BYTES, "context": _base64(context), "key_version": active_version(self._versions)}
-        try:
-            made = self._ask(lambda client: client.adapter.post(f"/v1/transit/datakey/plaintext/{DATA_KEY}", json=body))
-        except TamperedError as error:  # nothing was presented that could be
-            raise _refused(error) from error
-        return DataKey(base64.b64decode(made["plaintext"]), str(made["ciphertext"]))
-
-    def unwrap(self, wrapped: str, context: str) -> bytes:
-        """See `Transit.unwrap`."""
-        version_of(wrapped)
-        decrypted = self._ask(
-            lambda client: client.secrets.transit.decrypt_data(DATA_KEY, wrapped, context=_base64(context))
-        )
-        key = base64.b64decode(decrypted["plaintext"])
-        if len(key) != KEY_BYTES:
-            raise TamperedError("no data key")
-        return key
-
-    def rewrap(self, wrapped: str, context: str, *, version: int) -> str:
-        """See `Transit.rewrap`."""
-        version_of(wrapped)
-        return str(
-            self._ask(
-                lambda client: client.secrets.transit.rewrap_data(
-                    DATA_KEY, wrapped, context=_base64(context), key_version=version
-                )
-            )["ciphertext"]
-        )
-
-    def _ask(self, call: Callable[[hvac.Client], Any]) -> Mapping[str, Any]:
-        try:
-            answer: Mapping[str, Any] = self._vault.attempt(call)["data"]
-        except Problem as outage:
-            raise key_unavailable("Vault does not answer") from outage
-        except InvalidRequest as error:
-            if _DAMAGED.search(str(error)) and not _VERSION.search(str(error)):
-                raise TamperedError("wrapped key") from error
-            raise _refused(error) from error
-        except (Forbidden, InvalidPath, UnexpectedError) as error:
-            raise _refused(error) from error
-        return answer
-
-
-def active_version(versions: Versions) -> int:
-    """The version by which keys are wrapped now.
-
-    :raises Problem: 503 ``key_unavailable``.
-    """
-    try:
-        version = versions.active()
-    except (BotoCoreError, ClientError) as error:
-        raise key_unavailable("the table that says which version is active does not answer") from error
-    if version is None:
-        raise key_unavailable("no wrapping key has come to every region yet")
-    return version
-
-
 def version_of(wrapped: str) -> int:
     """By which version of the wrapping key a data key is wrapped.
 
@@ -136,13 +56,3 @@ def version_of(wrapped: str) -> int:
     if found is None:
         raise TamperedError("no wrapped key")
     return int(found[1])
-
-
-def _refused(error: Exception) -> Problem:
-    """Vault answers and has not what is asked for: a version that has not come yet, a grant that is missing."""
-    _log.error("Vault does not wrap or unwrap a data key", extra={"error": str(error)})
-    return key_unavailable("Vault refuses it")
-
-
-def _base64(text: str) -> str:
-    return base64.b64encode(text.encode()).decode()

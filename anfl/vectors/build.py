@@ -10,20 +10,29 @@ from typing import TYPE_CHECKING
 import boto3
 import msgspec
 
-from anfl import aws
+from anfl import aws, environment
+from anfl.auth.vault import IamRole, VaultClient
+from anfl.crypto.vault_transit import VaultTransit
+from anfl.crypto.wrapping_versions import WrappingVersions
+from anfl.resources import Function, Service
 from anfl.vectors.catalogue import Catalogue
+from anfl.vectors.clock import Clock
 from anfl.vectors.events import Events, NoEvents
 from anfl.vectors.hints import DynamoHints
 from anfl.vectors.node import NodeFolder
-from anfl.vectors.objects import S3ObjectStore
+from anfl.vectors.objects import ObjectStore, S3ObjectStore
 from anfl.vectors.opened import MEMORY_BYTES
 from anfl.vectors.regional import CachedRegion, NoRegion, Numbers
+from anfl.vectors.repair import Repairs
+from anfl.vectors.sealing import Envelopes, Unsealed, sealing
 from anfl.vectors.storage import Storage
 from anfl.vectors.store import VectorStore
 from anfl.vectors.tails import Tails
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.service_resource import Table
+
+Part = Function | Service
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,6 +45,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     memory_bytes: int = msgspec.field(default=MEMORY_BYTES, name="VECTORS_MEMORY_BYTES")
     build_threads: int | None = msgspec.field(default=None, name="BUILD_THREADS")
     """That build a graph; None: one a processor."""
+    seals: bool = msgspec.field(default=False, name="SEALING")
+    """Whether collections that are made are sealed."""
+    vault_address: str | None = msgspec.field(default=None, name="VAULT_ADDR")
+    auth_table: str | None = msgspec.field(default=None, name="AUTH_TABLE")
+    """What says by which version keys are wrapped. Without it and a Vault, nothing sealed can be opened."""
 
 
 def on_a_node(settings: Settings) -> Settings:
@@ -54,15 +68,17 @@ def build_store(
     tails: Tails | None = None,
     events: Events | None = None,
     numbers: Numbers | None = None,
+    part: Part = Service.VECTOR_STORE,
 ) -> VectorStore:
     """A vector store over the table and bucket of ``settings``.
 
     :param tails: where it is one of several of its node.
     :param numbers: the region's cache, where it has one.
+    :param part: as whom this process logs in to Vault.
     """
     return VectorStore(
         catalogue_of(settings, session),
-        storage_of(settings, session, events=events, numbers=numbers),
+        storage_of(settings, session, events=events, numbers=numbers, part=part),
         memory_bytes=settings.memory_bytes,
         builds=settings.node_folder is not None,
         tails=tails,
@@ -71,7 +87,7 @@ def build_store(
 
 def catalogue_of(settings: Settings, session: boto3.session.Session) -> Catalogue:
     """The catalogue in the table of ``settings``."""
-    return Catalogue(table_of(settings, session))
+    return Catalogue(table_of(settings, session), seals=settings.seals)
 
 
 def storage_of(
@@ -80,10 +96,12 @@ def storage_of(
     *,
     events: Events | None = None,
     numbers: Numbers | None = None,
+    part: Part = Service.VECTOR_STORE,
 ) -> Storage:
-    """The bucket of ``settings``, and the folder of this process or its node."""
+    """The bucket of ``settings``, and the folder of this process or its node; ``part`` as for `build_store`."""
     root = settings.node_folder or tempfile.mkdtemp(prefix="anfl-vectors-")
     objects = S3ObjectStore(session.client("s3", config=aws.config(read_timeout=10)), settings.bucket)
+    repairs = Repairs(objects, events=events)
     hints = DynamoHints(table_of(settings, session), now=time.monotonic)
     return Storage(
         objects=objects,
@@ -91,7 +109,22 @@ def storage_of(
         hints=hints,
         region=NoRegion() if numbers is None else CachedRegion(numbers),
         events=events or NoEvents(),
+        envelopes=envelopes_of(settings, objects, repairs=repairs, part=part),
     )
+
+
+def envelopes_of(settings: Settings, objects: ObjectStore, *, repairs: Repairs, part: Part) -> Envelopes:
+    """What seals the objects of sealed collections, by keys that the region's Vault wraps. Nothing is asked of it yet.
+
+    :raises MissingSettingError: collections are to be sealed, and there is no Vault.
+    """
+    if settings.vault_address is None or settings.auth_table is None:
+        if settings.seals:
+            raise environment.MissingSettingError("SEALING takes VAULT_ADDR and AUTH_TABLE")
+        return Unsealed()
+    vault = VaultClient(address=settings.vault_address, credentials=IamRole(part))
+    transit = VaultTransit(vault, WrappingVersions(table=settings.auth_table))
+    return sealing(objects, transit, repairs=repairs, monotonic=Clock().monotonic)
 
 
 def table_of(settings: Settings, session: boto3.session.Session) -> "Table":

@@ -180,7 +180,7 @@ def _export(store: VectorStore, tenant: str, name: str, request: Export) -> Iter
 _CATALOGUE = frozenset({Refusal.CATALOGUE_UNAVAILABLE})
 _GIVEN = frozenset({Refusal.INVALID_REQUEST, Refusal.MALFORMED_JSON, Refusal.TOO_LARGE})
 _NAMED = _CATALOGUE | {Refusal.COLLECTION_NOT_FOUND}
-_IN_MEMORY = _NAMED | {Refusal.STORAGE_UNAVAILABLE, Refusal.LOG_CORRUPT, Refusal.LOG_GAP}
+_IN_MEMORY = _NAMED | {Refusal.STORAGE_UNAVAILABLE, Refusal.KEY_UNAVAILABLE, Refusal.LOG_CORRUPT, Refusal.LOG_GAP}
 _LOADED = _IN_MEMORY | {Refusal.COLLECTION_LOADING}
 _READ = _LOADED | _GIVEN | {Refusal.HISTORY_LOST, Refusal.POSITION_NOT_REACHED}
 _SHOWN = _READ | {Refusal.ANSWER_TOO_LARGE}
@@ -193,6 +193,7 @@ _KEPT = frozenset(
         Refusal.SNAPSHOT_NOT_FOUND,
         Refusal.SNAPSHOT_DAMAGED,
         Refusal.STORAGE_UNAVAILABLE,
+        Refusal.KEY_UNAVAILABLE,
     }
 )
 
@@ -388,7 +389,7 @@ OPERATIONS: tuple[Operation, ...] = (
         path=f"{_COLLECTION}/snapshots",
         summary="A collection's named snapshots by name",
         answers={200: (NamedSnapshotList,)},
-        refusals=_NAMED | {Refusal.STORAGE_UNAVAILABLE, Refusal.SNAPSHOT_DAMAGED},
+        refusals=_NAMED | {Refusal.STORAGE_UNAVAILABLE, Refusal.KEY_UNAVAILABLE, Refusal.SNAPSHOT_DAMAGED},
         run=lambda store, tenant, name, _: Outcome(NamedSnapshotList(snapshots=store.snapshots(tenant, name))),
     ),
     Operation(

@@ -40,6 +40,7 @@ class Refusal(StrEnum):
     BUILDER_BEHIND = "builder_behind"
     CATALOGUE_UNAVAILABLE = "catalogue_unavailable"
     STORAGE_UNAVAILABLE = "storage_unavailable"
+    KEY_UNAVAILABLE = "key_unavailable"
     LOG_CORRUPT = "log_corrupt"
     LOG_GAP = "log_gap"
     SNAPSHOT_DAMAGED = "snapshot_damaged"
@@ -79,6 +80,7 @@ MEANINGS: dict[Refusal, Meaning] = {
     Refusal.STORAGE_UNAVAILABLE: Meaning(
         503, "The log cannot be read or written; a write may or may not be committed."
     ),
+    Refusal.KEY_UNAVAILABLE: Meaning(503, "The key of the collection's data cannot be had: Vault does not answer."),
     Refusal.LOG_CORRUPT: Meaning(503, "The collection's log is damaged and must be restored."),
     Refusal.LOG_GAP: Meaning(503, "An object of the collection's log is missing, or not here yet."),
     Refusal.SNAPSHOT_DAMAGED: Meaning(503, "The snapshot cannot be read as it was made."),

@@ -115,7 +115,7 @@ def _function() -> Function:
     settings, own = environment.load(Settings), environment.load(Environment)
     settings = msgspec.structs.replace(settings, memory_bytes=min(settings.memory_bytes, MEMORY_BYTES))
     session = aws.session()
-    store = build_store(settings, session)
+    store = build_store(settings, session, part=resources.Function.VECTOR_PROCESSING)
     worker = build_chunk_worker(store, settings, session)
     deliveries = Deliveries(worker, client=sqs_of(session), url=own.chunks_url)
     return Function(store, deliveries, default_tenant=own.default_tenant)

@@ -94,8 +94,10 @@ def test_each_function_has_a_role_and_a_log_group_of_its_own(assembly: Assembly)
 VARIABLES = {
     Function.VECTOR_PROCESSING: {
         "ANFL_ENVIRONMENT",
+        "AUTH_TABLE",
         "CATALOGUE_TABLE",
         "CHUNKS_QUEUE_URL",
+        "SEALING",
         "VAULT_ADDR",
         "VECTORS_BUCKET",
     },

@@ -9,8 +9,9 @@ from botocore.exceptions import ConnectTimeoutError
 
 from anfl.auth.names import DATA_KEY
 from anfl.auth.vault import StaticToken, VaultClient
-from anfl.crypto.transit import VaultTransit, version_of
+from anfl.crypto.transit import version_of
 from anfl.crypto.trouble import TamperedError
+from anfl.crypto.vault_transit import VaultTransit
 from anfl.problems import Problem
 from tests.unit.auth.conftest import RunningVault, running_vault
 
