@@ -23,6 +23,7 @@ from tests.benchmarks.http.plot import draw
 from tests.benchmarks.progress import Report
 from tests.benchmarks.registry.measure import MODELS
 from tests.benchmarks.registry.measure import measure as of_registries
+from tests.benchmarks.sealing.measure import measure as of_sealing
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -35,13 +36,16 @@ class Benchmark(StrEnum):
     VECTORS = "vectors"
     HTTP = "http"
     REGISTRY = "registry"
+    SEALING = "sealing"
 
 
 @app.command()
 def run(
     only: Annotated[
         list[Benchmark] | None,
-        typer.Option(metavar="NAME", help="imports, authorizer, vectors, http or registry; repeatable. Default: all."),
+        typer.Option(
+            metavar="NAME", help="imports, authorizer, vectors, http, registry or sealing; repeatable. Default: all."
+        ),
     ] = None,
     data: Annotated[
         Path | None,
@@ -94,6 +98,8 @@ def _measure(
             return over_http.measure(load(data).first(rows), report=report)
         case Benchmark.REGISTRY:
             return of_registries(report=report, models=models)
+        case Benchmark.SEALING:
+            return of_sealing(load(data).first(rows), report=report)
 
 
 def _machine() -> dict[str, object]:

@@ -1,5 +1,7 @@
 """What people see."""
 
+import statistics
+
 from rich.table import Table
 
 from anfl.cli.output import console
@@ -8,9 +10,10 @@ from tests.benchmarks.http.figures import HttpFigures, verdicts
 from tests.benchmarks.imports import ImportTimes
 from tests.benchmarks.registry import figures as registries
 from tests.benchmarks.registry.figures import RegistryFigures
+from tests.benchmarks.sealing.figures import COLD_LIMIT, LOAD_LIMIT, QUERY_LIMIT, Pair, SealingFigures, middle
 from tests.benchmarks.vectors import Comparison
 
-Found = ImportTimes | AuthorizerFigures | Comparison | HttpFigures | RegistryFigures
+Found = ImportTimes | AuthorizerFigures | Comparison | HttpFigures | RegistryFigures | SealingFigures
 
 
 def show(found: Found) -> None:
@@ -26,6 +29,8 @@ def show(found: Found) -> None:
             _show_http(found)
         case RegistryFigures():
             _show_registry(found)
+        case SealingFigures():
+            _show_sealing(found)
 
 
 def _show_imports(found: ImportTimes) -> None:
@@ -110,6 +115,23 @@ def _show_registry(found: RegistryFigures) -> None:
         f"MLflow {processor.mlflow:.2f} ms. Searches over {found.models:,} models with three versions each."
     )
     console.print("Every limit holds." if not missed else f"Limits that do not hold: {', '.join(missed)}.")
+
+
+def _show_sealing(found: SealingFigures) -> None:
+    title = f"Sealed beside not sealed: {found.rows:,} rows, {found.dimension} dimensions; medians"
+    table = _table("", "plain", "sealed", "ratio", "limit", title=title)
+
+    def row(name: str, pairs: list[Pair], digits: int, limit: str = "") -> None:
+        plain, sealed = (statistics.median(getattr(pair, side) for pair in pairs) for side in ("plain", "sealed"))
+        table.add_row(name, f"{plain:,.{digits}f}", f"{sealed:,.{digits}f}", f"{middle(pairs):.3f}", limit)
+
+    row("load, rows/s", found.loads, 0, f"≥ {LOAD_LIMIT}")
+    row("load, µs of the processor a row", found.load_processor, 0)
+    row("queries/s", found.queries, 0, f"≥ {QUERY_LIMIT}")
+    row("query, µs of the processor", found.query_processor, 0)
+    row("cold load, s", found.colds, 2, f"≤ {COLD_LIMIT} s")
+    console.print(table)
+    console.print("Within the limits." if found.passed else "[red]Over a limit.[/]")
 
 
 def _table(*columns: str, title: str) -> Table:

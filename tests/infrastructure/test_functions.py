@@ -163,7 +163,7 @@ def test_functions_code_may_not_use_the_network_permissions_of_lambda(assembly: 
 
 TABLE_WRITES = {"dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem", "dynamodb:BatchWriteItem"}
 RIGHTS = {
-    Function.VECTOR_PROCESSING: ({"catalogue"}, set(), {"Vectors": "rw"}, {"Chunks"}),
+    Function.VECTOR_PROCESSING: ({"catalogue"}, {"auth"}, {"Vectors": "rw"}, {"Chunks"}),
     Function.MODEL_VALIDATION: ({"registry"}, set(), {"Artifacts": "r"}, {"Validation"}),
     Function.AUTH: ({"auth"}, set(), {}, set()),
     Function.AUTHORIZER: (set(), {"auth"}, {}, set()),

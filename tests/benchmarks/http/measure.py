@@ -118,11 +118,11 @@ def _one_worker(bench: Bench, storage: Aws, raw: Raw, rounds: int) -> dict[str, 
 def _all_workers(bench: Bench, storage: Aws, workers: int, rounds: int) -> dict[str, Any]:
     plain = bench.folder / "plain.txt"
     with node(storage, bench.folder, workers=workers) as running:
-        cold = _cold(running, plain)
+        cold = cold_load(running, plain)
         with node(storage, bench.folder, workers=1) as single:
-            _cold(single, plain)
+            cold_load(single, plain)
             for each in (running, single):  # every worker has to load
-                wrk.run(_query_url(each), plain, connections=4 * workers, seconds=bench.seconds, token=each.token)
+                wrk.run(query_url(each), plain, connections=4 * workers, seconds=bench.seconds, token=each.token)
             rates = [
                 [_rate(bench, each, plain, connections=CONNECTIONS) for each in (running, single)]
                 for _ in range(rounds)
@@ -174,12 +174,12 @@ def _bodies(bench: Bench, name: str, queries: Values, **members: object) -> Path
     return wrk.write_bodies(bench.folder / f"{name}.txt", encoded)
 
 
-def _query_url(running: Node) -> str:
+def query_url(running: Node) -> str:
     return f"{running.url}/v1/collections/{COLLECTION}/query"
 
 
 def _rate(bench: Bench, running: Node, bodies: Path, *, connections: int) -> float:
-    run = wrk.run(_query_url(running), bodies, connections=connections, seconds=bench.seconds, token=running.token)
+    run = wrk.run(query_url(running), bodies, connections=connections, seconds=bench.seconds, token=running.token)
     return run.rate
 
 
@@ -253,7 +253,7 @@ def _while_loading(
     bench: Bench, running: Node, client: Client, metadata: Sequence[dict[str, object]], plain: Path
 ) -> tuple[float, float]:
     """p99 of one connection, medians of some runs: alone, and while another collection is loaded at full speed."""
-    url, seconds = _query_url(running), max(bench.seconds, 2.0)
+    url, seconds = query_url(running), max(bench.seconds, 2.0)
 
     def p99() -> float:
         runs = [wrk.run(url, plain, connections=1, seconds=seconds, token=running.token) for _ in range(ROUNDS)]
@@ -275,14 +275,14 @@ def _while_loading(
     return idle, busy
 
 
-def _cold(running: Node, bodies: Path) -> float:
+def cold_load(running: Node, bodies: Path) -> float:
     """Seconds until a node that has just started answers the first query."""
     body = bodies.read_bytes().partition(b"\n")[0]
     headers = {"authorization": f"Bearer {running.token}"}
     started = time.perf_counter()
     with httpx.Client(trust_env=False, timeout=30, headers=headers) as client:
         while time.perf_counter() - started < PATIENCE_SECONDS:
-            answer = client.post(_query_url(running), content=body)
+            answer = client.post(query_url(running), content=body)
             if answer.status_code == 200:
                 return time.perf_counter() - started
             if answer.status_code != 503:

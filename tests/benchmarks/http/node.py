@@ -23,7 +23,7 @@ from tests.benchmarks.errors import BenchmarkError
 
 REGION = "us-east-1"
 _KID = f"{REGION}.1"
-_NAMES = {"CATALOGUE_TABLE": "catalogue", "AUTH_TABLE": "auth", "VECTORS_BUCKET": "vectors"}
+NAMES = {"CATALOGUE_TABLE": "catalogue", "AUTH_TABLE": "auth", "VECTORS_BUCKET": "vectors"}
 REGISTRY = {"REGISTRY_TABLE": "registry", "ARTIFACTS_BUCKET": "artifacts"}
 """Names of what the model registry's service needs, beside the table for tokens."""
 _START_SECONDS = 30
@@ -91,7 +91,7 @@ def node(aws: Aws, folder: Path, *, workers: int) -> Iterator[Node]:
     port, *_ = free_ports(1)
     environment = {
         **aws.environment,
-        **_NAMES,
+        **NAMES,
         "TOKEN_ISSUER": "https://bench",
         "TOKEN_AUDIENCE": "bench",
         "JOBS_QUEUE_URL": "http://127.0.0.1:1/none",
@@ -167,7 +167,7 @@ def until(
 
 def _create(session: boto3.session.Session, endpoint: str) -> None:
     dynamodb = session.client("dynamodb", endpoint_url=endpoint)
-    for table in (_NAMES["CATALOGUE_TABLE"], _NAMES["AUTH_TABLE"], REGISTRY["REGISTRY_TABLE"]):
+    for table in (NAMES["CATALOGUE_TABLE"], NAMES["AUTH_TABLE"], REGISTRY["REGISTRY_TABLE"]):
         dynamodb.create_table(
             TableName=table,
             BillingMode="PAY_PER_REQUEST",
@@ -177,7 +177,7 @@ def _create(session: boto3.session.Session, endpoint: str) -> None:
                 {"AttributeName": "sk", "AttributeType": "S"},
             ],
         )
-    for bucket in (_NAMES["VECTORS_BUCKET"], REGISTRY["ARTIFACTS_BUCKET"]):
+    for bucket in (NAMES["VECTORS_BUCKET"], REGISTRY["ARTIFACTS_BUCKET"]):
         session.client("s3", endpoint_url=endpoint).create_bucket(Bucket=bucket)
 
 
@@ -186,7 +186,7 @@ def _token(session: boto3.session.Session, endpoint: str) -> str:
     key = ec.generate_private_key(ec.SECP256R1())
     public: dict[str, str] = ECAlgorithm.to_jwk(key.public_key(), as_dict=True)
     jwk = {name: public[name] for name in ("kty", "crv", "x", "y")} | {"kid": _KID, "alg": "ES256", "use": "sig"}
-    table = AuthTable(name=_NAMES["AUTH_TABLE"], client=session.client("dynamodb", endpoint_url=endpoint))
+    table = AuthTable(name=NAMES["AUTH_TABLE"], client=session.client("dynamodb", endpoint_url=endpoint))
     table.publish(PublishedKey(kid=_KID, jwk=jwk, published_at=int(time.time())))
     now = int(time.time())
     claims = {

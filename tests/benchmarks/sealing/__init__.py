@@ -1,0 +1,1 @@
+"""What sealing costs: a node that seals beside one that does not."""
