@@ -28,6 +28,7 @@ from tests.local.end_to_end import running
 from tests.local.end_to_end.permissions import Permissions
 from tests.local.end_to_end.running import Run
 from tests.local.end_to_end.traffic import DIMENSION, Traffic, judge
+from tests.local.end_to_end.unsealing import envelopes
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.service_resource import Table
@@ -102,7 +103,8 @@ class Nodes:
         """Of a collection."""
         s3 = self.session().client("s3", endpoint_url=self.run.document["aws_endpoint"])
         objects = S3ObjectStore(s3, self.environment()["VECTORS_BUCKET"])
-        return Log(objects, Catalogue(self.table()).get(self.run.document["tenant"], name))
+        collection = Catalogue(self.table()).get(self.run.document["tenant"], name)
+        return Log(objects, collection, envelope=envelopes(self.run, objects).of(collection))
 
     @staticmethod
     def _sees(address: str, count: int) -> bool:
