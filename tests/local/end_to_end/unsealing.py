@@ -2,6 +2,8 @@
 
 import time
 
+import psutil
+
 from anfl.auth.vault import StaticToken, VaultClient
 from anfl.crypto.vault_transit import VaultTransit
 from anfl.vectors.objects import ObjectStore
@@ -21,3 +23,8 @@ def envelopes(run: Run, objects: ObjectStore) -> Envelopes:
     """Of the collections of a run's (first) region."""
     vault = VaultClient(address=run.document["vault"], credentials=StaticToken(run.document["vault_token"]))
     return sealing(objects, VaultTransit(vault, _Reader()), repairs=Repairs(objects), monotonic=time.monotonic)
+
+
+def environment(run: Run, service: str) -> dict[str, str]:
+    """What a service of the run is told."""
+    return psutil.Process(run.current()["pids"][service]).environ()
