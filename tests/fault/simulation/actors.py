@@ -119,7 +119,7 @@ class BuilderProcess:
 
     def live(self) -> None:
         """From a start to the end, or to a crash."""
-        builder = Builder(self._storage, policy=SnapshotPolicy(batches=1))
+        builder = Builder(self._round.begun(self._storage), policy=SnapshotPolicy(batches=1))
         dice = self._round.world.random
         while self._left > 0:
             self._left -= 1
@@ -139,7 +139,7 @@ class Sweeper:
     def live(self) -> None:
         """From a start to the end, or to a crash."""
         world = self._round.world
-        janitor = Janitor(self._storage, self._round.catalogue)
+        janitor = Janitor(self._round.begun(self._storage), self._round.catalogue)
         while self._left > 0:
             self._left -= 1
             world.sleep(world.random.choice([20.0, 700.0, 7200.0, DAY, 8 * DAY]))
@@ -169,7 +169,7 @@ class Follower:
                 _look(round_, "far", life, replica, round_.world.seconds, 0, "far")
 
     def _load(self) -> Replica:
-        replica = self._storage.replica(self._round.collection)
+        replica = self._round.begun(self._storage).replica(self._round.collection)
         replica.load()
         return replica
 

@@ -44,7 +44,7 @@ class Judge:
             self._round.registered(self._round.collection.name) == self._round.collection,
             "the catalogue has lost the collection",
         )
-        storage = self._round.storage(self._folder / "judge")
+        storage = self._round.begun(self._round.storage(self._folder / "judge"))
         expect(storage.hints.last(self._round.collection) <= written, "a hint goes beyond the log")
         if self._round.owner is not None:
             self._round.owner.judge(self._round.store(storage), Janitor(storage, self._round.catalogue))
@@ -80,7 +80,7 @@ class Judge:
     def _rest(self, oracle: Oracle, bodies: dict[int, bytes]) -> None:
         """A node that comes now finds everything, unless a part of the log is damaged beyond repair."""
         prefix = f"{self._round.collection.prefix}log/00000001/"
-        storage = self._round.storage(self._folder / "last")
+        storage = self._round.begun(self._round.storage(self._folder / "last"))
         replica = storage.replica(self._round.collection)
         replica.load()
         sequence = replica.view(lambda state: state.sequence)

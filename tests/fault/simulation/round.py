@@ -142,7 +142,6 @@ class Round:
             clock=clock,
             threads=False,
             events=Strict(),
-            envelopes=self._envelopes(bucket or self.home),
         )
 
     def envelope(self, history: Mapping[str, bytes] | None = None) -> Envelope:
@@ -154,9 +153,12 @@ class Round:
         return Sealing(DataKeys(self.transit, Peeked(held, self.transit))).of(self.collection)
 
     def store(self, storage: Storage, tails: Tails | None = None) -> VectorStore:
-        """The store of a process that begins: with no key in its memory."""
-        own = replace(storage, envelopes=self._envelopes(self.home))
-        return VectorStore(self.catalogue, own, builds=True, tails=tails)
+        """The store of a process that begins."""
+        return VectorStore(self.catalogue, self.begun(storage), builds=True, tails=tails)
+
+    def begun(self, storage: Storage) -> Storage:
+        """``storage`` for a process that begins: it has no key in its memory yet."""
+        return replace(storage, envelopes=self._envelopes(cast("Bucket", storage.objects)))
 
     def _envelopes(self, bucket: Bucket) -> Sealing:
         replicas = [self.far] if self.far is not None and bucket is self.home else []
