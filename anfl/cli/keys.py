@@ -10,7 +10,7 @@ from anfl.cli.functions import call, local_run
 from anfl.cli.options import Json
 from anfl.cli.output import console, errors, print_json, print_table
 from anfl.crypto.rounds import Answer, Rounds
-from anfl.resources import Caretaker
+from anfl.resources import Caretaker, Function
 
 Environment = Annotated[
     str | None, typer.Option("--env", help="Environment deployed in your AWS account; default: the local run.")
@@ -40,6 +40,42 @@ def rotate(environment: Environment = None, as_json: Json = False) -> None:
     answer = _rounds(environment).go(rotate=True, told=told)
     _show(answer, as_json=as_json)
     if failures:
+        raise typer.Exit(ExitCode.FAILED)
+
+
+@app.command()
+def rewrap(
+    environment: Environment = None,
+    region: Annotated[
+        str | None,
+        typer.Option(help="Whose bucket; repeat it for each. Default: the local run's, else your profile's."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Move the wrapped keys of a region's bucket to the active version; repeat it where it was interrupted."""
+    moved = kept = remaining = 0
+    damaged: list[str] = []
+    active = 0
+    after: str | None = ""
+    while after is not None:
+        event = {"operation": "rewrap_keys", "after": after}
+        answer, failed = call(Function.VECTOR_PROCESSING, event, environment=environment, region=region)
+        if failed:
+            raise CliError(f"{answer.get('problem', answer).get('detail', answer)} Repeat it: what is done stays done.")
+        turn = answer["result"]
+        active, after = turn["active"], turn["after"]
+        moved, kept, remaining = moved + turn["moved"], kept + turn["kept"], remaining + turn["remaining"]
+        damaged += turn["damaged"]
+        if not as_json:
+            errors.print(f"{moved + kept} keys are under version {active} …")
+    if as_json:
+        print_json({"active": active, "moved": moved, "kept": kept, "remaining": remaining, "damaged": damaged})
+    else:
+        console.print(f"{moved} keys were moved to version {active}; {kept} were under it already.")
+        console.print(f"Under earlier versions remain {remaining + len(damaged)}, of which {len(damaged)} are damaged.")
+        for place in damaged:
+            console.print(f"  {place}", soft_wrap=True)
+    if remaining or damaged:
         raise typer.Exit(ExitCode.FAILED)
 
 

@@ -4,7 +4,9 @@ import re
 from dataclasses import dataclass
 from typing import Protocol
 
-from anfl.crypto.trouble import TamperedError
+from botocore.exceptions import BotoCoreError, ClientError
+
+from anfl.crypto.trouble import TamperedError, key_unavailable
 
 _WRAPPED = re.compile(r"vault:v([1-9][0-9]{0,8}):[A-Za-z0-9+/]+={0,2}")
 
@@ -56,3 +58,17 @@ def version_of(wrapped: str) -> int:
     if found is None:
         raise TamperedError("no wrapped key")
     return int(found[1])
+
+
+def active_version(versions: Versions) -> int:
+    """The version by which keys are wrapped now.
+
+    :raises Problem: 503 ``key_unavailable``.
+    """
+    try:
+        version = versions.active()
+    except (BotoCoreError, ClientError) as error:
+        raise key_unavailable("the table that says which version is active does not answer") from error
+    if version is None:
+        raise key_unavailable("no wrapping key has come to every region yet")
+    return version

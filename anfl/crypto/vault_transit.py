@@ -7,13 +7,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import hvac
-from botocore.exceptions import BotoCoreError, ClientError
 from hvac.exceptions import Forbidden, InvalidPath, InvalidRequest, UnexpectedError
 
 from anfl.auth.names import DATA_KEY
 from anfl.auth.vault import VaultClient
 from anfl.crypto.sealed import KEY_BYTES
-from anfl.crypto.transit import DataKey, Versions, version_of
+from anfl.crypto.transit import DataKey, Versions, active_version, version_of
 from anfl.crypto.trouble import TamperedError, key_unavailable
 from anfl.problems import Problem
 
@@ -72,20 +71,6 @@ class VaultTransit:
         except (Forbidden, InvalidPath, UnexpectedError) as error:
             raise _refused(error) from error
         return answer
-
-
-def active_version(versions: Versions) -> int:
-    """The version by which keys are wrapped now.
-
-    :raises Problem: 503 ``key_unavailable``.
-    """
-    try:
-        version = versions.active()
-    except (BotoCoreError, ClientError) as error:
-        raise key_unavailable("the table that says which version is active does not answer") from error
-    if version is None:
-        raise key_unavailable("no wrapping key has come to every region yet")
-    return version
 
 
 def _refused(error: Exception) -> Problem:

@@ -24,6 +24,7 @@ from anfl.vectors.objects import ObjectStore, S3ObjectStore
 from anfl.vectors.opened import MEMORY_BYTES
 from anfl.vectors.regional import CachedRegion, NoRegion, Numbers
 from anfl.vectors.repair import Repairs
+from anfl.vectors.rewrapping import Rewrapping
 from anfl.vectors.sealing import Envelopes, Unsealed, sealing
 from anfl.vectors.storage import Storage
 from anfl.vectors.store import VectorStore
@@ -100,7 +101,7 @@ def storage_of(
 ) -> Storage:
     """The bucket of ``settings``, and the folder of this process or its node; ``part`` as for `build_store`."""
     root = settings.node_folder or tempfile.mkdtemp(prefix="anfl-vectors-")
-    objects = S3ObjectStore(session.client("s3", config=aws.config(read_timeout=10)), settings.bucket)
+    objects = objects_of(settings, session)
     repairs = Repairs(objects, events=events)
     hints = DynamoHints(table_of(settings, session), now=time.monotonic)
     return Storage(
@@ -122,9 +123,25 @@ def envelopes_of(settings: Settings, objects: ObjectStore, *, repairs: Repairs, 
         if settings.seals:
             raise environment.MissingSettingError("SEALING takes VAULT_ADDR and AUTH_TABLE")
         return Unsealed()
-    vault = VaultClient(address=settings.vault_address, credentials=IamRole(part))
-    transit = VaultTransit(vault, WrappingVersions(table=settings.auth_table))
+    transit = VaultTransit(
+        VaultClient(address=settings.vault_address, credentials=IamRole(part)),
+        WrappingVersions(table=settings.auth_table),
+    )
     return sealing(objects, transit, repairs=repairs, monotonic=Clock().monotonic)
+
+
+def rewrapping_of(settings: Settings, session: boto3.session.Session, *, part: Part) -> Rewrapping | None:
+    """What moves wrapped keys to the active version; None where there is no Vault. ``part`` as for `build_store`."""
+    if settings.vault_address is None or settings.auth_table is None:
+        return None
+    versions = WrappingVersions(table=settings.auth_table)
+    vault = VaultClient(address=settings.vault_address, credentials=IamRole(part))
+    return Rewrapping(objects_of(settings, session), VaultTransit(vault, versions), versions)
+
+
+def objects_of(settings: Settings, session: boto3.session.Session) -> S3ObjectStore:
+    """The objects in the bucket of ``settings``."""
+    return S3ObjectStore(session.client("s3", config=aws.config(read_timeout=10)), settings.bucket)
 
 
 def table_of(settings: Settings, session: boto3.session.Session) -> "Table":

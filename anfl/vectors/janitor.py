@@ -4,11 +4,10 @@ Also has snapshots made of logs that grow unattended.
 """
 
 import logging
-import re
-from collections.abc import Iterator
 
 from anfl.problems import Problem
 from anfl.vectors.catalogue import Catalogue
+from anfl.vectors.listing import incarnations
 from anfl.vectors.local_copy import IMAGE_BATCHES
 from anfl.vectors.log import delete_all
 from anfl.vectors.model import Collection
@@ -16,9 +15,6 @@ from anfl.vectors.named import ORPHAN_SECONDS
 from anfl.vectors.objects import answering
 from anfl.vectors.storage import Storage
 
-_INCARNATION = re.compile(r"^([a-z0-9][^/]*)/([^/]+)/([0-9a-f]{32})/")
-"""No tenant begins with an underscore: files of imports are none of its business."""
-_LAST = "\U0010ffff"
 _log = logging.getLogger(__name__)
 
 
@@ -36,7 +32,7 @@ class Janitor:
         :raises Problem: 503, the store or the catalogue does not answer.
         """
         removed = 0
-        for tenant, name, incarnation in self._incarnations():
+        for tenant, name, incarnation in incarnations(self._objects):
             prefix = f"{tenant}/{name}/{incarnation}/"
             with answering():
                 newest = max((entry.modified for entry in self._objects.list(prefix)), default=now)
@@ -65,18 +61,3 @@ class Janitor:
             if problem.code == "collection_not_found":
                 return None
             raise
-
-    def _incarnations(self) -> Iterator[tuple[str, str, str]]:
-        """Every incarnation that has objects. One look at a listing each: it goes on behind all of them."""
-        after = ""
-        while True:
-            with answering():
-                entry = next(iter(self._objects.list("", after=after)), None)
-            if entry is None:
-                return
-            found = _INCARNATION.match(entry.key)
-            if found is None:
-                after = "/".join(entry.key.split("/")[:2]) + _LAST  # somebody else's
-                continue
-            yield found[1], found[2], found[3]
-            after = found[0] + _LAST

@@ -1,13 +1,38 @@
-"""Where the slots of a log stand in the object store, and which of them a listing shows to be taken."""
+"""Where things stand in the object store: incarnations, slots of a log, and which of them a listing shows."""
 
+import re
 from collections.abc import Iterable, Iterator
 
 from anfl.vectors.model import Collection
 from anfl.vectors.objects import ObjectStore, answering
 from anfl.vectors.trouble import CorruptLogError
 
+_INCARNATION = re.compile(r"^([a-z0-9][^/]*)/([^/]+)/([0-9a-f]{32})/")
+"""No tenant begins with an underscore: files of imports are none of anybody's business here."""
+_LAST = "\U0010ffff"
 READ_BYTES = 32 * 2**20
 """About the most bytes of slots that are read at a time."""
+
+
+def incarnations(objects: ObjectStore, *, after: str = "") -> Iterator[tuple[str, str, str]]:
+    """Tenant, name and incarnation of every one that has objects, in the order of their keys. One look at a listing
+    each: it goes on behind all of them.
+
+    :param after: the prefix of one; only those behind it.
+    :raises Problem: 503, the store does not answer.
+    """
+    after = after and after + _LAST
+    while True:
+        with answering():
+            entry = next(iter(objects.list("", after=after)), None)
+        if entry is None:
+            return
+        found = _INCARNATION.match(entry.key)
+        if found is None:
+            after = "/".join(entry.key.split("/")[:2]) + _LAST  # somebody else's
+            continue
+        yield found[1], found[2], found[3]
+        after = found[0] + _LAST
 
 
 def key_of(collection: Collection, sequence: int) -> str:

@@ -22,6 +22,10 @@ class AlreadyExistsError(Exception):
     """The key holds an object; nothing was written."""
 
 
+class ChangedError(Exception):
+    """The object is not the one that was read; nothing was written."""
+
+
 class StoreUnavailableError(Exception):
     """No answer, or an error of the store's own: the outcome of a write is unknown."""
 
@@ -69,6 +73,19 @@ class ObjectStore(Protocol):
         :raises StoreUnavailableError: it is not known whether the object was written.
         """
 
+    def get_tagged(self, key: str) -> tuple[bytes, str] | None:
+        """The object and a tag by which `put_if_same` knows it, or None.
+
+        :raises StoreUnavailableError: the store did not answer.
+        """
+
+    def put_if_same(self, key: str, body: bytes, tag: str) -> None:
+        """Write ``body`` only in the place of the object that has this tag.
+
+        :raises ChangedError: another one is there, or none.
+        :raises StoreUnavailableError: it is not known whether the object was written.
+        """
+
     def list(self, prefix: str, *, after: str = "") -> Iterator[Entry]:
         """Objects whose keys begin with ``prefix`` and sort behind ``after``, in order.
 
@@ -97,8 +114,14 @@ class S3ObjectStore:
 
     def get(self, key: str) -> bytes | None:
         """See `ObjectStore.get`."""
+        found = self.get_tagged(key)
+        return None if found is None else found[0]
+
+    def get_tagged(self, key: str) -> tuple[bytes, str] | None:
+        """See `ObjectStore.get_tagged`."""
         try:
-            return self._client.get_object(Bucket=self._bucket, Key=key)["Body"].read()
+            answer = self._client.get_object(Bucket=self._bucket, Key=key)
+            return answer["Body"].read(), answer["ETag"]
         except ClientError as error:
             if error.response["Error"]["Code"] in {"NoSuchKey", "404"}:
                 return None
@@ -122,6 +145,17 @@ class S3ObjectStore:
         try:
             self._client.put_object(Bucket=self._bucket, Key=key, Body=body)  # type: ignore[arg-type]  # it may be a bytearray
         except (BotoCoreError, ClientError) as error:
+            raise StoreUnavailableError(f"put {key}: {error}") from error
+
+    def put_if_same(self, key: str, body: bytes, tag: str) -> None:
+        """See `ObjectStore.put_if_same`."""
+        try:
+            self._client.put_object(Bucket=self._bucket, Key=key, Body=body, IfMatch=tag)
+        except ClientError as error:
+            if error.response["ResponseMetadata"]["HTTPStatusCode"] in {404, 412}:
+                raise ChangedError(key) from error
+            raise StoreUnavailableError(f"put {key}: {error}") from error
+        except BotoCoreError as error:
             raise StoreUnavailableError(f"put {key}: {error}") from error
 
     def list(self, prefix: str, *, after: str = "") -> Iterator[Entry]:

@@ -1,8 +1,10 @@
 """The vector store's operations without HTTP, and chunks of imports.
 
 Direct events: ``{"operation": "query", "tenant"?, "collection"?, …}`` with the members of the operation's request
-beside them; the answer is ``{"status": 200, "result": …}`` or ``{"status": 4xx, "problem": …}``. A message of the queue
-is an `anfl.vectors.imports.model.Chunk`; one that fails returns to the queue, and in the end to its dead letters.
+beside them; the answer is ``{"status": 200, "result": …}`` or ``{"status": 4xx, "problem": …}``.
+``{"operation": "rewrap_keys", "after"?: …}`` moves wrapped keys to the active version (`anfl keys rewrap`), and is
+answered with an `anfl.vectors.rewrapping.Rewrapped`. A message of the queue is an `anfl.vectors.imports.model.Chunk`;
+one that fails returns to the queue, and in the end to its dead letters.
 """
 
 import json
@@ -14,14 +16,16 @@ from typing import Annotated, Any, Protocol
 import msgspec
 
 from anfl import aws, environment, resources, start
+from anfl.crypto.trouble import key_unavailable
 from anfl.decoding import convert, parse
 from anfl.problems import Problem, invalid
 from anfl.telemetry import embedded
-from anfl.vectors.build import Settings, build_store
+from anfl.vectors.build import Settings, build_store, rewrapping_of
 from anfl.vectors.imports.build import build_chunk_worker, sqs_of
 from anfl.vectors.imports.deliveries import Deliveries
 from anfl.vectors.model import TENANT_PATTERN
 from anfl.vectors.operations import named
+from anfl.vectors.rewrapping import Rewrapping
 from anfl.vectors.store import VectorStore
 
 start.begin()
@@ -30,6 +34,9 @@ _log = logging.getLogger(__name__)
 
 MEMORY_BYTES = 384 * 2**20
 """Most bytes of collections that stay in the function's memory."""
+REWRAP = "rewrap_keys"
+REWRAP_MARGIN_SECONDS = 60.0
+"""Before the end of an invocation no other collection's keys are begun with."""
 CHUNK = "import_chunk"
 """What a message of the queue is called among the operations that are measured."""
 
@@ -55,12 +62,28 @@ class Addressed(msgspec.Struct, frozen=True, kw_only=True):
     collection: str | None = None
 
 
+class Rewrap(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An event of that operation; ``after`` is what the answer to the one before it said."""
+
+    operation: str
+    after: str = ""
+
+
 class Function:
     """The function over a store."""
 
-    def __init__(self, store: VectorStore, deliveries: Deliveries, *, default_tenant: str | None = None) -> None:
+    def __init__(
+        self,
+        store: VectorStore,
+        deliveries: Deliveries,
+        *,
+        rewrapping: Rewrapping | None = None,
+        default_tenant: str | None = None,
+    ) -> None:
+        """:param rewrapping: None where there is no Vault."""
         self._store = store
         self._deliveries = deliveries
+        self._rewrapping = rewrapping
         self._default_tenant = default_tenant
 
     def answer(self, event: object, context: Context) -> dict[str, Any]:
@@ -68,17 +91,29 @@ class Function:
         if isinstance(event, dict) and "Records" in event:
             return self._batch(event["Records"], context)
         try:
-            return self._direct(json.dumps(event).encode())
+            return self._direct(json.dumps(event).encode(), context)
         except Problem as problem:
             return {"status": problem.status, "problem": problem.document()}
 
-    def _direct(self, text: bytes) -> dict[str, Any]:
+    def _direct(self, text: bytes, context: Context) -> dict[str, Any]:
         """Carry out an event. As text, so that what JSON over HTTP may not hold (NaN, lone surrogates) is refused."""
         with embedded.call(resources.Function.VECTOR_PROCESSING) as call:
-            return self._carry_out(text, call)
+            event = parse(text, dict[str, Any])
+            if event.get("operation") == REWRAP:
+                call.operation = REWRAP
+                return self._rewrap(convert(event, Rewrap), context)
+            return self._carry_out(event, call)
 
-    def _carry_out(self, text: bytes, call: embedded.Call) -> dict[str, Any]:
-        event = parse(text, dict[str, Any])
+    def _rewrap(self, event: Rewrap, context: Context) -> dict[str, Any]:
+        if self._rewrapping is None:
+            raise key_unavailable("this environment has no Vault")
+        moved = self._rewrapping.turn(
+            after=event.after,
+            enough=lambda: context.get_remaining_time_in_millis() < 1000 * REWRAP_MARGIN_SECONDS,
+        )
+        return {"status": 200, "result": msgspec.to_builtins(moved)}
+
+    def _carry_out(self, event: dict[str, Any], call: embedded.Call) -> dict[str, Any]:
         operation = named(event.get("operation"))
         call.operation = operation.name
         addressed = convert(event, Addressed)
@@ -118,7 +153,8 @@ def _function() -> Function:
     store = build_store(settings, session, part=resources.Function.VECTOR_PROCESSING)
     worker = build_chunk_worker(store, settings, session)
     deliveries = Deliveries(worker, client=sqs_of(session), url=own.chunks_url)
-    return Function(store, deliveries, default_tenant=own.default_tenant)
+    rewrapping = rewrapping_of(settings, session, part=resources.Function.VECTOR_PROCESSING)
+    return Function(store, deliveries, rewrapping=rewrapping, default_tenant=own.default_tenant)
 
 
 def handler(event: object, context: Context) -> dict[str, Any]:

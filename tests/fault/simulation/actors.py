@@ -10,6 +10,7 @@ from anfl.vectors.janitor import Janitor
 from anfl.vectors.model import Position
 from anfl.vectors.replica import STALE_SECONDS, Replica
 from anfl.vectors.requests import Read
+from anfl.vectors.rewrapping import Rewrapping
 from anfl.vectors.storage import Storage
 from anfl.vectors.store import VectorStore
 from tests.fault.changes import Habits
@@ -126,6 +127,26 @@ class BuilderProcess:
             self._round.world.sleep(dice.choice([0.1, 2.0, 20.0, 700.0, 7200.0, DAY, 8 * DAY]))
             self._storage.node.ask(self._round.collection)
             builder.turn()
+
+
+class Rewrapper:
+    """Lets new versions of the wrapping key become active, and moves keys to them."""
+
+    def __init__(self, round_: "Round", storage: Storage) -> None:
+        self._round = round_
+        self._storage = storage
+        self._left = 4
+
+    def live(self) -> None:
+        """From a start to the end, or to a crash."""
+        round_ = self._round
+        while self._left > 0:
+            self._left -= 1
+            round_.world.sleep(round_.world.random.choice([2.0, 20.0, 700.0, DAY]))
+            round_.transit.version += 1
+            with outages():
+                found = Rewrapping(self._storage.objects, round_.transit, round_.transit).turn()
+                round_.world.note(f"{found.moved} keys were moved to version {found.active}")
 
 
 class Sweeper:

@@ -1,13 +1,14 @@
 """A simulated region's bucket: every call can fail, be lost, come late, and take the turn away."""
 
+import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from anfl.vectors.objects import AlreadyExistsError, Entry, StoreUnavailableError
+from anfl.vectors.objects import AlreadyExistsError, ChangedError, Entry, StoreUnavailableError
 from tests.fault.simulation.world import DAY, World
 
 Effect = Callable[[], None]
-"""What a write does; it raises `AlreadyExistsError` where its condition does not hold."""
+"""What a write does; it raises `AlreadyExistsError` or `ChangedError` where its condition does not hold."""
 _LATE_SECONDS = 600.0
 _LATE_DELETION_SECONDS = 60.0
 _REPLICATION_SECONDS = 120.0
@@ -46,6 +47,22 @@ class Bucket:
     def put(self, key: str, body: bytes | bytearray) -> None:
         """See `ObjectStore.put`."""
         self._write("put", key, lambda: self._replace(key, bytes(body)))
+
+    def get_tagged(self, key: str) -> tuple[bytes, str] | None:
+        """See `ObjectStore.get_tagged`."""
+        data = self.get(key)
+        return None if data is None else (data, hashlib.sha256(data).hexdigest())
+
+    def put_if_same(self, key: str, body: bytes, tag: str) -> None:
+        """See `ObjectStore.put_if_same`."""
+
+        def effect() -> None:
+            held = self.objects.get(key)
+            if held is None or hashlib.sha256(held.body).hexdigest() != tag:
+                raise ChangedError(key)
+            self._replace(key, body)
+
+        self._write("put_if_same", key, effect)
 
     def list(self, prefix: str, *, after: str = "") -> Iterator[Entry]:
         """See `ObjectStore.list`. In pages, as S3 has them: between two of them others write."""
@@ -134,5 +151,5 @@ class Bucket:
 def _quietly(effect: Effect) -> None:
     try:
         effect()
-    except AlreadyExistsError:
+    except (AlreadyExistsError, ChangedError):
         return

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from anfl.problems import Problem
 from anfl.vectors.janitor import Janitor
 from anfl.vectors.requests import NewRow, Upsert
+from anfl.vectors.rewrapping import Rewrapping
 from anfl.vectors.writer import Writer
 from tests.fault.oracle import Oracle, compare, content_of, decode_batch, expect
 from tests.fault.simulation import typed
@@ -35,8 +36,19 @@ class Judge:
         oracle.play(decode_batch(envelope.open(f"{prefix}{number:020d}", bodies[number])) for number in sorted(bodies))
         self._writes(oracle)
         self._reads(oracle)
+        if round_.rewrapped:
+            self._retire()
         self._catalogue(len(bodies))
         self._rest(oracle, bodies)
+
+    def _retire(self) -> None:
+        """Once nothing remains under earlier versions of the wrapping key, nobody needs these."""
+        round_ = self._round
+        found = Rewrapping(round_.home, round_.transit, round_.transit).turn()
+        expect(not found.remaining and found.after is None, f"keys remain: {found}")
+        if not found.damaged and round_.far is None:
+            for version in range(1, found.active):
+                round_.transit.forget(version)
 
     def _catalogue(self, written: int) -> None:
         """Nobody has touched what the catalogue says, and hints say no more than is true."""

@@ -36,7 +36,7 @@ from anfl.vectors.storage import Storage
 from anfl.vectors.store import VectorStore
 from anfl.vectors.tails import SharedTails, Tails
 from tests.fault.simulation import typed
-from tests.fault.simulation.actors import BuilderProcess, Follower, Process, Sweeper
+from tests.fault.simulation.actors import BuilderProcess, Follower, Process, Rewrapper, Sweeper
 from tests.fault.simulation.bucket import Bucket
 from tests.fault.simulation.judge import Judge
 from tests.fault.simulation.keys import Peeked
@@ -75,6 +75,8 @@ class Round:
         """Whether somebody declares a field of another collection. Drawn apart: other rounds are what they were."""
         self.sealed = random.Random(f"{seed} sealed").random() < 0.3
         """Whether collections are sealed. Drawn apart, too."""
+        self.rewrapped = self.sealed and random.Random(f"{seed} rewrapped").random() < 0.5
+        """Whether the wrapping key is rotated, and keys are moved to new versions."""
         weather = Weather(
             faults=dice.choice([0.0, 0.05, 0.3]),
             outages=dice.choice([0.0, 0.05, 0.3]),
@@ -193,6 +195,8 @@ class Round:
                 self.world.spawn(name, Process(self, name, begins[-1], self.operations).live)
             if self.asleep or dice.random() < 0.6:
                 self.world.spawn(f"builder {node}", BuilderProcess(self, storage).live)
+            if node == 0 and self.rewrapped:
+                self.world.spawn("rewrapper", Rewrapper(self, storage).live)
             if node == 0 and self.swept:
                 self.world.spawn("sweeper", Sweeper(self, storage).live)
         if self._owned:

@@ -21,7 +21,7 @@ from local.state import REPOSITORY
 
 START_SECONDS = 240
 STOP_SECONDS = 60
-_MAIN = "from anfl.cli.main import main; main()"
+MAIN = "from anfl.cli.main import main; main()"
 
 
 @dataclass(kw_only=True)
@@ -68,7 +68,7 @@ def operator(run: Run, service: Any) -> Any:
 
 def cli(state: Path, command: str, *options: str) -> list[str]:
     """The command line ``anfl <command>`` for the run in ``state``."""
-    return [sys.executable, "-c", _MAIN, command, "--state-dir", str(state), *options]
+    return [sys.executable, "-c", MAIN, command, "--state-dir", str(state), *options]
 
 
 def hostile_environment(folder: Path) -> dict[str, str]:

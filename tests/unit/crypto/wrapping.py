@@ -16,17 +16,22 @@ class FakeTransit:
 
     def __init__(self, *, called: Callable[[], None] = lambda: None) -> None:
         """:param called: is asked before every call, and may raise."""
-        self.active = 1
+        self.version = 1
+        """The active one."""
         self.away = False
         self.calls: list[str] = []
         self._called = called
         self._keys: dict[int, bytes] = {}
 
+    def active(self) -> int:
+        """See `anfl.crypto.transit.Versions.active`."""
+        return self.version
+
     def generate(self, context: str) -> DataKey:
         """See `Transit.generate`."""
         self._begin("generate")
         plaintext = os.urandom(32)
-        return DataKey(plaintext, self._wrap(plaintext, context, self.active))
+        return DataKey(plaintext, self._wrap(plaintext, context, self.version))
 
     def unwrap(self, wrapped: str, context: str) -> bytes:
         """See `Transit.unwrap`."""

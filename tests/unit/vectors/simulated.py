@@ -1,11 +1,12 @@
 """An object store and a clock under a test's control."""
 
+import hashlib
 import random
 import threading
 from collections.abc import Callable, Iterable, Iterator
 
 from anfl.vectors.clock import Clock
-from anfl.vectors.objects import AlreadyExistsError, Entry, StoreUnavailableError
+from anfl.vectors.objects import AlreadyExistsError, ChangedError, Entry, StoreUnavailableError
 
 
 class SimulatedStore:
@@ -56,6 +57,18 @@ class SimulatedStore:
                 self.replaced.setdefault(key, []).append(self.objects[key])
             self.objects[key] = bytes(body)
             self.modified[key] = self._now()
+
+    def get_tagged(self, key: str) -> tuple[bytes, str] | None:
+        """See `ObjectStore.get_tagged`."""
+        data = self.get(key)
+        return None if data is None else (data, hashlib.sha256(data).hexdigest())
+
+    def put_if_same(self, key: str, body: bytes, tag: str) -> None:
+        """See `ObjectStore.put_if_same`."""
+        with self._lock:
+            if hashlib.sha256(self.objects.get(key, b"")).hexdigest() != tag:
+                raise ChangedError(key)
+        self.put(key, body)
 
     def list(self, prefix: str, *, after: str = "") -> Iterator[Entry]:
         """See `ObjectStore.list`."""

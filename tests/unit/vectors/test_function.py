@@ -12,8 +12,11 @@ import boto3
 import pytest
 
 from anfl.vectors.operations import OPERATIONS
+from anfl.vectors.rewrapping import Rewrapping
 from anfl.vectors.store import VectorStore
+from tests.unit.vectors.builders import upsert
 from tests.unit.vectors.importing import BUCKET, TABLE
+from tests.unit.vectors.test_sealing import WORDS, World
 
 SOURCE = Path(__file__).resolve().parents[3] / "lambda_src" / "vector_processing" / "handler.py"
 
@@ -57,9 +60,16 @@ class Carried:
 class Called:
     """The function as tests call it."""
 
-    def __init__(self, module: ModuleType, store: VectorStore, *, default_tenant: str | None = None) -> None:
+    def __init__(
+        self,
+        module: ModuleType,
+        store: VectorStore,
+        *,
+        default_tenant: str | None = None,
+        rewrapping: Rewrapping | None = None,
+    ) -> None:
         self.carried = Carried()
-        self._function = module.Function(store, self.carried, default_tenant=default_tenant)
+        self._function = module.Function(store, self.carried, default_tenant=default_tenant, rewrapping=rewrapping)
 
     def answer(self, event: Any) -> Any:
         """Answer ``event``."""
@@ -69,6 +79,23 @@ class Called:
 @pytest.fixture(name="function")
 def _function(module: ModuleType, store: VectorStore) -> Called:
     return Called(module, store, default_tenant="demo")
+
+
+def test_keys_are_moved_to_the_active_version_by_direct_event(
+    module: ModuleType, session: boto3.session.Session, store: VectorStore
+) -> None:
+    world = World(session)
+    node = world.node()
+    node.create("acme", WORDS)
+    node.write("acme", "words", upsert(("a", (1, 1))))
+    world.transit.version = 2
+    function = Called(module, store, rewrapping=Rewrapping(world.objects, world.transit, world.transit))
+    found = {"active": 2, "moved": 1, "kept": 0, "remaining": 0, "damaged": [], "after": None}
+    assert function.answer({"operation": "rewrap_keys"}) == {"status": 200, "result": found}
+    refused = function.answer({"operation": "rewrap_keys", "tenant": "acme"})
+    assert (refused["status"], refused["problem"]["code"]) == (400, "invalid_request")
+    away = Called(module, store).answer({"operation": "rewrap_keys"})
+    assert (away["status"], away["problem"]["code"]) == (503, "key_unavailable")
 
 
 def test_every_operation_by_direct_event(function: Called) -> None:

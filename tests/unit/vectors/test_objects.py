@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ConnectTimeoutError
 
-from anfl.vectors.objects import AlreadyExistsError, S3ObjectStore, StoreUnavailableError
+from anfl.vectors.objects import AlreadyExistsError, ChangedError, S3ObjectStore, StoreUnavailableError
 from tests.unit.vectors.importing import BUCKET
 
 
@@ -33,6 +33,21 @@ def test_an_absent_object_is_none(objects: S3ObjectStore) -> None:
     assert objects.get("a/1") is None
 
 
+def test_an_object_is_replaced_only_while_it_is_the_one_that_was_read(objects: S3ObjectStore) -> None:
+    objects.put_if_absent("a/1", b"first")
+    assert objects.get_tagged("a/2") is None
+    body, tag = objects.get_tagged("a/1") or (b"", "")
+    assert body == b"first"
+    objects.put_if_same("a/1", b"second", tag)
+    assert objects.get("a/1") == b"second"
+    with pytest.raises(ChangedError):
+        objects.put_if_same("a/1", b"third", tag)
+    objects.delete(["a/1"])
+    with pytest.raises(ChangedError):
+        objects.put_if_same("a/1", b"third", tag)
+    assert objects.get("a/1") is None
+
+
 def test_lists_begin_behind_a_key(objects: S3ObjectStore, s3: Any) -> None:
     for key in ("a/1", "a/2", "a/3", "b/1"):
         s3.put_object(Bucket=BUCKET, Key=key, Body=b"")
@@ -53,6 +68,8 @@ def test_no_answer_is_an_outage() -> None:
         objects.get("a")
     with pytest.raises(StoreUnavailableError):
         objects.put_if_absent("a", b"")
+    with pytest.raises(StoreUnavailableError):
+        objects.put_if_same("a", b"", "tag")
     with pytest.raises(StoreUnavailableError):
         list(objects.list("a"))
     with pytest.raises(StoreUnavailableError):
