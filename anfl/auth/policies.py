@@ -11,7 +11,6 @@ POLICIES_OF: Mapping[str, tuple[str, ...]] = {
     Function.AUTH: ("auth-function",),
     Function.VECTOR_PROCESSING: ("data-service",),
     Service.VECTOR_STORE: ("data-service",),
-    Service.MODEL_REGISTRY: ("data-service",),
     Caretaker.VAULT_BOOTSTRAP: ("operator",),
     Caretaker.KEY_AGENT: ("key-agent",),
     NODE_ROLE: ("vault-node",),

@@ -1,10 +1,5 @@
-# The services and the function that read and write tenants' data. They wrap and unwrap data keys, derived by a context
-# that names tenant and collection, and never see the wrapping key itself.
-
-# `update` without `create`: a mistyped key name is an error, not a new key.
-path "transit/encrypt/anfl" {
-  capabilities = ["update"]
-}
+# The service and the function that read and write tenants' vectors. They have data keys made, wrapped and unwrapped,
+# derived by a context that names tenant, collection and day, and never see the wrapping key itself.
 
 path "transit/decrypt/anfl" {
   capabilities = ["update"]

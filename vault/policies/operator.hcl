@@ -103,10 +103,6 @@ path "auth/aws/role/vector-processing" {
   capabilities = ["create", "update"]
 }
 
-path "auth/aws/role/model-registry" {
-  capabilities = ["create", "update"]
-}
-
 path "auth/aws/role/key-agent" {
   capabilities = ["create", "update"]
 }

@@ -1,6 +1,5 @@
 """Whether Vault's policies grant what the system needs, and nothing else: a whole life of it, each role by itself."""
 
-import base64
 import os
 import random
 from collections.abc import Callable, Iterator, Mapping
@@ -12,13 +11,14 @@ import pytest
 
 from anfl import aws
 from anfl.auth.issuer import TokenIssuer
-from anfl.auth.names import CALLER_ROLE, DATA_KEY, JWT_KEY, NODE_ROLE
+from anfl.auth.names import CALLER_ROLE, JWT_KEY, NODE_ROLE
 from anfl.auth.policies import POLICIES_OF, load_policies
 from anfl.auth.principal import Role
 from anfl.auth.table import AuthTable
 from anfl.auth.vault import IamRole, VaultClient
 from anfl.auth.vault_setup import VaultSetup
 from anfl.crypto.transit_key import TransitKey
+from anfl.crypto.vault_transit import VaultTransit
 from anfl.resources import Caretaker, Function, Service
 from tests.unit.auth.cluster import Cluster, Store, make
 from tests.unit.auth.conftest import AUDIENCE, ISSUER, REGION, IamIdentity
@@ -27,7 +27,7 @@ from tests.unit.key_distribution.conftest import share_the_import_key
 
 TAKEN = 10
 SEED = int(os.environ.get("SEED") or random.randrange(2**32))
-DATA_USERS = (Service.VECTOR_STORE, Service.MODEL_REGISTRY, Function.VECTOR_PROCESSING)
+DATA_USERS = (Service.VECTOR_STORE, Function.VECTOR_PROCESSING)
 
 
 @dataclass(kw_only=True)
@@ -152,19 +152,20 @@ def lose(root: hvac.Client) -> None:
     root.adapter.post("/v1/sys/storage/raft/autopilot/configuration", json={"min_quorum": 0})
 
 
+class First:
+    """Says that the first version is active."""
+
+    def active(self) -> int:
+        """See `anfl.crypto.transit.Versions`."""
+        return 1
+
+
 def seal_and_open(vault: VaultClient) -> None:
     """What sealing data asks of Vault: a data key, wrapped; it is opened, and moved to another version."""
-    context = base64.b64encode(b"demo/glosses").decode()
-
-    def run(client: hvac.Client) -> None:
-        transit = client.secrets.transit
-        made = transit.generate_data_key(DATA_KEY, key_type="plaintext", context=context)["data"]
-        moved = transit.rewrap_data(DATA_KEY, made["ciphertext"], context=context)["data"]["ciphertext"]
-        opened = transit.decrypt_data(DATA_KEY, moved, context=context)["data"]["plaintext"]
-        assert opened == made["plaintext"]
-        transit.encrypt_data(DATA_KEY, opened, context=context)
-
-    vault.operate(run)
+    transit = VaultTransit(vault, First())
+    made = transit.generate("demo/glosses")
+    moved = transit.rewrap(made.wrapped, "demo/glosses", version=1)
+    assert transit.unwrap(moved, "demo/glosses") == made.plaintext
 
 
 @pytest.fixture(name="life")

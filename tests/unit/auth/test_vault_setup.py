@@ -201,7 +201,7 @@ def test_every_bound_policy_exists_and_parses() -> None:
         ("auth-function", Operation.UPDATE, "transit/sign/anfl", False),
         ("auth-function", Operation.READ, "transit/keys/jwt", False),
         ("auth-function", Operation.UPDATE, "transit/decrypt/anfl", False),
-        ("data-service", Operation.UPDATE, "transit/encrypt/anfl", True),
+        ("data-service", Operation.UPDATE, "transit/encrypt/anfl", False),
         ("data-service", Operation.CREATE, "transit/encrypt/anfl", False),
         ("data-service", Operation.UPDATE, "transit/decrypt/anfl", True),
         ("data-service", Operation.UPDATE, "transit/datakey/plaintext/anfl", True),
@@ -293,9 +293,9 @@ def test_service_role_gets_its_policies(ready: VaultSetup, vault: RunningVault, 
     client = VaultClient(address=vault.address, credentials=IamRole(Service.VECTOR_STORE))
     vault.client().attempt(lambda c: c.secrets.transit.create_key("anfl", derived=True))
 
-    sealed = client.operate(lambda c: c.secrets.transit.encrypt_data("anfl", "eA==", context="eA=="))
+    made = client.operate(lambda c: c.secrets.transit.generate_data_key("anfl", "plaintext", context="eA=="))
 
-    assert sealed["data"]["ciphertext"].startswith("vault:v1:")
+    assert made["data"]["ciphertext"].startswith("vault:v1:")
     with pytest.raises(Problem, match="vault_unavailable"):
         client.sign_jws(key="jwt", version=1, signing_input=b"x")
 
