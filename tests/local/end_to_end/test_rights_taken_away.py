@@ -115,6 +115,10 @@ def functions(run: Run) -> None:
     test_functions.test_vector_processing_lists_collections(invoke)
 
 
+def rewrapped(run: Run) -> None:
+    assert test_functions.invoker(run)("vector-processing", {"operation": "rewrap_keys"})["status"] == 200
+
+
 def verdicts(run: Run) -> None:
     expected = {"VALIDATED"}
     test_registry.test_verdict_arrives_through_the_queue(run, "weights.npy", test_registry.array(), expected)
@@ -148,7 +152,7 @@ PROBES: Mapping[str, tuple[Callable[[Run], None], ...]] = {
         test_registry.test_prod_takes_a_verdict_and_two_people_and_the_audit_tells_of_it,
         restarted("model-registry"),
     ),
-    "VectorProcessingFunctionRole": (fresh("vector-processing"), functions, imports, nonsense("chunks")),
+    "VectorProcessingFunctionRole": (fresh("vector-processing"), functions, imports, nonsense("chunks"), rewrapped),
     "ModelValidationFunctionRole": (fresh("model-validation"), verdicts),
     "WebhooksFunctionRole": (fresh("webhooks"), nonsense("webhooks")),
     "AuthFunctionRole": (fresh("auth"), newcomer, leaver),

@@ -109,7 +109,7 @@ UNUSED = (
     Unused(
         roles=_VECTORS,
         statement="BucketVectors*",
-        actions=("s3:ListBucketVersions", "s3:GetObjectVersion"),
+        actions=("s3:GetObjectVersion",),
         reason="older versions are read where an object is damaged (tests/unit/vectors/test_log.py)",
     ),
     Unused(

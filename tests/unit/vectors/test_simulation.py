@@ -26,6 +26,7 @@ from anfl.vectors.objects import AlreadyExistsError, StoreUnavailableError, answ
 from anfl.vectors.parts import Parts
 from anfl.vectors.repair import Repairs
 from anfl.vectors.replica import Replica
+from anfl.vectors.sealing import ObjectKeys, packed
 from anfl.vectors.state import State
 from anfl.vectors.trouble import CorruptLogError, LogGapError
 from anfl.vectors.upkeep import Upkeep
@@ -89,6 +90,12 @@ def _overwrite(log: Log, batch: Batch) -> Batch:
     with answering():
         log._objects.put(log.key(batch.sequence), log.encode(batch))
     return batch
+
+
+def _overwrite_key(keys: ObjectKeys, place: str, wrapped: str) -> bool:
+    with answering():
+        keys._objects.put(place, packed(place, wrapped))
+    return True
 
 
 def _pass_gaps(log: Log, sequence: int) -> Iterator[Batch]:
@@ -166,7 +173,7 @@ CALM = Weather()
         pytest.param(CALM, Table, "get_item", _any_moment, 0, id="DynamoDB: reads are not consistent"),
         pytest.param(CALM, State, "now", lambda state: state._clock(), 2, id="skew: clocks are believed"),
         pytest.param(None, Log, "tail", _pass_gaps, 177, id="replication: gaps are passed over"),
-        pytest.param(CALM, Checksummed, "open", lambda *given: given[2][37:], 589, id="damage: no checksum of the log"),
+        pytest.param(CALM, Checksummed, "open", lambda *given: given[2][37:], 929, id="damage: no checksum of the log"),
         pytest.param(
             CALM,
             Parts,
@@ -177,9 +184,12 @@ CALM = Weather()
         ),
         pytest.param(CALM, Repairs, "_copies", lambda *_: iter(()), 39, id="damage: copies are not looked for"),
         pytest.param(None, retention, "KEPT_VERIFIED", 1, 633, id="damage: one verified snapshot is kept"),
+        pytest.param(
+            CALM, ObjectKeys, "put_if_absent", _overwrite_key, 226, id="writers: a wrapped key is overwritten"
+        ),
         pytest.param(CALM, Replica, "level_with", lambda *_: None, 0, id="writers: nobody looks at the log"),
-        pytest.param(CALM, Log, "append", _take_any_answer, 3, id="writers: a taken slot counts as ours"),
-        pytest.param(CALM, Log, "append", _overwrite, 3, id="writers: a taken slot is overwritten"),
+        pytest.param(CALM, Log, "append", _take_any_answer, 14, id="writers: a taken slot counts as ours"),
+        pytest.param(CALM, Log, "append", _overwrite, 14, id="writers: a taken slot is overwritten"),
     ],
 )
 def test_the_simulator_notices_when(
