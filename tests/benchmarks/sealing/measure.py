@@ -67,7 +67,7 @@ def measure(embeddings: Embeddings, *, report: Report) -> SealingFigures:
                 _start(nodes, storage, Path(name) / side, queries)
                 for side, storage in (("plain", plain_aws), ("sealed", sealed_aws))
             ]
-            loads = [_in_turns(both, round_, lambda side: _load(side, bodies)) for round_ in range(LOADS)]
+            loads = [_in_turns(both, round_, lambda side: _load(side, bodies, embeddings)) for round_ in range(LOADS)]
             report("loads", 1)
             rates, costs = [], []
             for round_ in range(QUERIES):
@@ -107,11 +107,11 @@ def _in_turns(both: Sequence[Side], round_: int, work: Callable[[Side], T]) -> t
     return (first, second) if round_ % 2 == 0 else (second, first)
 
 
-def _load(side: Side, bodies: Sequence[bytes]) -> Loaded:
+def _load(side: Side, bodies: Sequence[bytes], embeddings: Embeddings) -> Loaded:
     """Into a new collection, until all is acknowledged; then until it is all in graphs, and in a snapshot."""
     for each in side.client.collections():
         side.client.collection(each.name).delete_collection()
-    dimension = len(json.loads(side.queries.read_bytes().partition(b"\n")[0])["vector"]["f32"]) * 3 // 4 // 4
+    rows, dimension = embeddings.rows.shape
     collection = side.client.create_collection(COLLECTION, dimension=dimension)
     before, started = _processor(side.running), time.perf_counter()
     loader = loading.Loader(side.running.url, side.running.token, collection.name, iter(bodies))
@@ -119,7 +119,6 @@ def _load(side: Side, bodies: Sequence[bytes]) -> Loaded:
     loader.join()
     seconds = time.perf_counter() - started
     _settle(collection)
-    rows = len(bodies) * loading.BATCH
     return Loaded(rate=rows / seconds, processor=1e6 * (_processor(side.running) - before) / rows)
 
 

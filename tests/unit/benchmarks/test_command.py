@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
@@ -17,6 +18,7 @@ from tests.benchmarks.http import measure as http_measure
 from tests.benchmarks.http.figures import HttpFigures
 from tests.benchmarks.imports import ImportTime, ImportTimes
 from tests.benchmarks.registry.figures import Call, Memory, Processor, RegistryFigures
+from tests.benchmarks.sealing.figures import Pair, SealingFigures
 from tests.benchmarks.vectors import Comparison
 from tests.unit.benchmarks.test_http import GOOD
 
@@ -55,7 +57,12 @@ def _asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Any]:
         asked["registry"] = True
         return REGISTRIES
 
+    def of_sealing(_found: object, **_options: object) -> SealingFigures:
+        asked["sealing"] = True
+        return SEALING
+
     monkeypatch.setattr(command, "of_registries", of_registries)
+    monkeypatch.setattr(command, "of_sealing", of_sealing)
     monkeypatch.setattr(http_measure, "measure", over_http)
     monkeypatch.setattr(imports, "measure", import_times)
     monkeypatch.setattr(authorizer, "measure", of_the_authorizer)
@@ -77,6 +84,18 @@ REGISTRIES = RegistryFigures(
 )
 
 
+SEALING = SealingFigures(
+    source="random",
+    rows=50,
+    dimension=8,
+    loads=[Pair(plain=100.0, sealed=95.0)],
+    load_processor=[Pair(plain=400.0, sealed=410.0)],
+    queries=[Pair(plain=1000.0, sealed=990.0)],
+    query_processor=[Pair(plain=300.0, sealed=300.0)],
+    colds=[Pair(plain=0.3, sealed=0.4)],
+)
+
+
 def run(*arguments: str, data: str | None = None) -> Result:
     return CliRunner().invoke(app, list(arguments), env={"BENCH_DATA": data})
 
@@ -84,7 +103,7 @@ def run(*arguments: str, data: str | None = None) -> Result:
 def test_everything_runs_by_default(asked: dict[str, Any]) -> None:
     result = run()
     assert result.exit_code == 0, result.output
-    assert {"imports", "authorizer", "vectors", "http", "registry"} <= asked.keys()
+    assert {"imports", "authorizer", "vectors", "http", "registry", "sealing"} <= asked.keys()
     assert "0.070 ms" in result.stdout
     assert "Within the limits." in result.stdout
     assert "auth" in result.stdout
@@ -95,10 +114,10 @@ def test_everything_runs_by_default(asked: dict[str, Any]) -> None:
     assert "the repository's sample: glosses.npy, 5 rows of it as queries" in result.stdout
 
 
-@pytest.mark.parametrize("name", ["imports", "authorizer", "vectors", "http", "registry"])
+@pytest.mark.parametrize("name", ["imports", "authorizer", "vectors", "http", "registry", "sealing"])
 def test_one_can_be_chosen(name: str, asked: dict[str, Any]) -> None:
     assert run("--only", name).exit_code == 0
-    assert asked.keys() & {"imports", "authorizer", "vectors", "http", "registry"} == {name}
+    assert asked.keys() & {"imports", "authorizer", "vectors", "http", "registry", "sealing"} == {name}
 
 
 def test_a_choice_can_be_repeated(asked: dict[str, Any]) -> None:
@@ -112,6 +131,20 @@ def test_the_authorizer_has_limits(warm: float, calls: int, passed: bool) -> Non
     assert found.passed is passed
 
 
+@pytest.mark.parametrize(
+    ("load", "query", "cold", "passed"),
+    [(0.9, 0.98, 1.5, True), (0.89, 1.0, 0.3, False), (1.0, 0.97, 0.3, False), (1.0, 1.0, 1.6, False)],
+)
+def test_sealing_has_limits(load: float, query: float, cold: float, passed: bool) -> None:
+    found = msgspec.structs.replace(
+        SEALING,
+        loads=[Pair(plain=1.0, sealed=ratio) for ratio in (0.1, load, 3.0)],
+        queries=[Pair(plain=1.0, sealed=query)],
+        colds=[Pair(plain=1.0, sealed=cold)],
+    )
+    assert found.passed is passed
+
+
 def test_an_unknown_name_is_refused_with_those_that_exist(asked: dict[str, Any]) -> None:
     result = run("--only", "speed")
     assert result.exit_code == 2
@@ -121,7 +154,7 @@ def test_an_unknown_name_is_refused_with_those_that_exist(asked: dict[str, Any])
 
 def test_json_is_one_document_and_nothing_else_on_standard_output() -> None:
     document = json.loads(run("--json").stdout)
-    assert document.keys() == {"machine", "imports", "authorizer", "vectors", "http", "registry"}
+    assert document.keys() == {"machine", "imports", "authorizer", "vectors", "http", "registry", "sealing"}
     assert document["imports"]["functions"][0]["milliseconds"] == 20.0
     compared = document["vectors"]
     assert (compared["rows"], compared["queries"], compared["dimension"], compared["k"]) == (45, 5, 8, 10)

@@ -8,6 +8,9 @@ import boto3
 import msgspec
 import pytest
 
+from anfl.environment import MissingSettingError
+from anfl.resources import Service
+from anfl.vectors import build
 from anfl.vectors import catalogue as catalogue_module
 from anfl.vectors import parts as parts_module
 from anfl.vectors.builder import Builder, SnapshotPolicy
@@ -393,3 +396,12 @@ def test_counts_and_cleaning_work_on_sealed_snapshots(world: World, store: Vecto
     assert len(world.keys(words, "snapshots")) == 2
     assert world.keys(words, "keys")
     assert world.node().count("demo", "words", Count(consistency="strong")).count == 6
+
+
+def test_a_process_that_is_to_seal_needs_a_vault(world: World) -> None:
+    settings = build.Settings(table="catalogue", bucket="vectors", seals=True, auth_table="auth")
+    with pytest.raises(MissingSettingError, match="VAULT_ADDR"):
+        build.envelopes_of(settings, world.objects, repairs=Repairs(world.objects), part=Service.VECTOR_STORE)
+    off = msgspec.structs.replace(settings, seals=False)
+    envelopes = build.envelopes_of(off, world.objects, repairs=Repairs(world.objects), part=Service.VECTOR_STORE)
+    assert isinstance(envelopes, Unsealed)
