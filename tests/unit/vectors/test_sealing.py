@@ -15,7 +15,7 @@ from anfl.vectors import catalogue as catalogue_module
 from anfl.vectors import parts as parts_module
 from anfl.vectors.builder import Builder, SnapshotPolicy
 from anfl.vectors.catalogue import Catalogue
-from anfl.vectors.envelope import Checksummed
+from anfl.vectors.envelope import Checksummed, DamagedError
 from anfl.vectors.model import Collection, CollectionSettings, Metric
 from anfl.vectors.repair import Repairs
 from anfl.vectors.requests import Count, Fetch
@@ -171,14 +171,17 @@ def test_parts_and_manifests_that_are_moved_do_not_open(
     world.snapshot(words)
     store.write("demo", "words", upsert(("c", (3, 3))))
     world.snapshot(words)
-    for folder in ("parts", "snapshots"):
-        one, other, *_ = world.keys(words, folder)
-        objects = world.objects.objects
-        objects[one], objects[other] = objects[other], objects[one]
-        other_node = world.node()
-        assert ids(other_node) == ["a", "b", "c"], "the log is there still"
-        assert world.events.damages
-        objects[one], objects[other] = objects[other], objects[one]
+    snapshots = store.storage.snapshots(words)
+    one, other, *_ = (snapshots.parts.key(name) for name in newest(store, words).parts())
+    objects = world.objects.objects
+    objects[one], objects[other] = objects[other], objects[one]
+    with pytest.raises(DamagedError):
+        snapshots.verify(newest(store, words))
+    older, newer = world.keys(words, "snapshots")
+    objects[older], objects[newer] = objects[newer], objects[older]
+    with pytest.raises(DamagedError):
+        newest(store, words)
+    assert ids(world.node()) == ["a", "b", "c"], "the log is there still"
 
 
 def test_in_a_sealed_collection_an_object_that_is_not_is_damage(
