@@ -109,8 +109,9 @@ class DataKeys:
                 if entry is not None and not self._is_due(entry):
                     return entry.key
                 flight = self._flights.setdefault(place, threading.Lock())
-            if not flight.acquire(blocking=entry is None):
-                assert entry is not None  # noqa: S101 - for the type checker
+            if entry is None:
+                flight.acquire()
+            elif not flight.acquire(blocking=False):  # somebody is renewing it
                 return entry.key
             try:
                 if self._flights.get(place) is not flight:  # it has landed meanwhile

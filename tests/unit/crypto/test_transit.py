@@ -1,6 +1,7 @@
 """Wrapping by a real (development) Vault: which answer is damage, and which is an outage."""
 
 import base64
+import socket
 from collections.abc import Iterator
 from typing import Any
 
@@ -151,6 +152,16 @@ def test_no_vault_is_an_outage_and_no_damage(active: Active) -> None:
         with pytest.raises(Problem) as caught:
             use()
         assert unavailable(caught.value)
+
+
+def test_a_vault_that_hangs_is_an_outage_and_no_damage(active: Active) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as hanging:
+        address = f"http://127.0.0.1:{hanging.getsockname()[1]}"
+        transit = VaultTransit(VaultClient(address=address, credentials=StaticToken("any")), active)
+        for _ in range(2):  # the second time nobody waits for it
+            with pytest.raises(Problem) as caught:
+                transit.unwrap("vault:v1:AAAA", CONTEXT)
+            assert unavailable(caught.value)
 
 
 def test_a_key_moves_to_another_version_and_stays_the_same(transit: VaultTransit, vault: RunningVault) -> None:
