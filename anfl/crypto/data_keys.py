@@ -81,26 +81,22 @@ class DataKeys:
         :raises TamperedError: it is damaged, or missing.
         :raises Problem: 503.
         """
-
-        def load() -> bytes:
-            key = self._opened(place)
-            if key is None:
-                raise TamperedError(f"{place} is missing")
-            return key
-
-        return self._get(place, load)
+        return self._get(place, lambda: self._found(place))
 
     def _opened(self, place: str) -> bytes | None:
         return self._wrapped.read(place, lambda wrapped: self._transit.unwrap(wrapped, place))
+
+    def _found(self, place: str) -> bytes:
+        key = self._opened(place)
+        if key is None:
+            raise TamperedError(f"{place} is missing")
+        return key
 
     def _made(self, place: str) -> bytes:
         made = self._transit.generate(place)
         if self._wrapped.put_if_absent(place, made.wrapped):
             return made.plaintext
-        winners = self._opened(place)
-        if winners is None:
-            raise TamperedError(f"{place} has gone")
-        return winners
+        return self._found(place)
 
     def _get(self, place: str, load: Load) -> bytes:
         while True:
@@ -116,23 +112,25 @@ class DataKeys:
             try:
                 if self._flights.get(place) is not flight:  # it has landed meanwhile
                     continue
-                return self._load(place, load, entry)
+                return self._load(place, load) if entry is None else self._renewed(place, entry)
             finally:
                 with self._lock:
                     if self._flights.get(place) is flight:
                         del self._flights[place]
                 flight.release()
 
-    def _load(self, place: str, load: Load, entry: _Entry | None) -> bytes:
-        started = self._monotonic()
+    def _renewed(self, place: str, entry: _Entry) -> bytes:
+        """The key, opened again if that can be: never a new one, for something is sealed under this."""
         try:
-            key = load()
+            return self._load(place, lambda: self._found(place))
         except (Problem, TamperedError) as error:
-            if entry is None:
-                raise
             entry.tried_at = self._monotonic()
             _log.warning("a data key could not be opened again", extra={"place": place, "reason": str(error)})
             return entry.key
+
+    def _load(self, place: str, load: Load) -> bytes:
+        started = self._monotonic()
+        key = load()
         with self._lock:
             self._entries[place] = _Entry(key, started, started)
             self._entries.move_to_end(place)

@@ -118,6 +118,17 @@ def test_a_key_in_use_is_opened_again_in_time(one: Process, transit: FakeTransit
     assert transit.calls == ["generate", *["unwrap"] * 5]
 
 
+def test_no_renewal_puts_a_new_key_in_the_place_of_one_that_has_gone(
+    one: Process, transit: FakeTransit, wrapped: DictKeys
+) -> None:
+    key = one.keys.to_seal(PLACE)
+    del wrapped.standing[PLACE]
+    one.seconds = RENEWED_SECONDS
+    assert one.keys.to_seal(PLACE) == one.keys.to_open(PLACE) == key
+    assert transit.calls.count("generate") == 1
+    assert wrapped.standing == {}
+
+
 def test_a_renewal_that_failed_is_not_tried_again_at_once(one: Process, transit: FakeTransit) -> None:
     one.keys.to_seal(PLACE)
     transit.away = True
