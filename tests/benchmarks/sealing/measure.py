@@ -23,7 +23,7 @@ from tests.benchmarks.sealing.figures import Pair, SealingFigures
 from tests.benchmarks.sealing.vault import vault_for
 
 T = TypeVar("T")
-LOADS = 3
+LOADS = 5
 QUERIES = 15
 COLDS = 3
 QUERY_SECONDS = 2.0
