@@ -101,7 +101,7 @@ def test_rows_that_are_wrong_are_named_and_an_export_comes_back(
     path.write_text("".join(json.dumps(row) + "\n" for row in [*good[:20], *wrong, *good[20:]]))
     ended = client.imports.run(collection.name, [path])
     assert (ended.stored, ended.refused) == (50, 3)
-    assert [(error.row, error.field) for error in ended.errors] == [(20, "values"), (21, None), (22, None)]
+    assert [(error.row, error.field) for error in ended.errors] == [(20, "values"), (21, "id"), (22, None)]
     buffer = io.StringIO()
     for exported in collection.export():
         assert exported.values is not None

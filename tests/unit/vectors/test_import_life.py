@@ -55,8 +55,8 @@ def test_lines_with_values_and_what_is_wrong_with_some(place: Place) -> None:
     assert [(error.row, error.field) for error in shown.errors] == [
         (1, "values"),
         (2, None),
-        (3, None),
-        (4, None),
+        (3, "values"),
+        (4, "colour"),
         (5, "id"),
     ]
     [listed] = place.imports.page("demo", ImportPage()).imports

@@ -95,7 +95,7 @@ def test_rows_that_are_wrong_are_named(place: Place) -> None:
     assert [(error.row, error.field) for error in shown.errors] == [
         (1, "id"),
         (2, "id"),
-        (3, None),
+        (3, "values"),
         (4, "values"),
         (5, "values"),
         (6, "values"),

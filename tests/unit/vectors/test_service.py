@@ -127,7 +127,7 @@ async def test_snapshots_are_the_operators_and_aliases_the_writers(client: httpx
         ("GET", "/v1/collections/words/vectors?filter=" + "[" * 10_000 + "]" * 10_000, b"", 400, "filter"),
         ("GET", "/v1/collections/words/vectors?filter=" + quote('{"a": NaN}'), b"", 400, "filter"),
         ("GET", "/v1/collections/words/vectors?limit=no", b"", 400, "limit"),
-        ("GET", "/v1/collections/words/vectors?nonsense=1", b"", 400, None),
+        ("GET", "/v1/collections/words/vectors?nonsense=1", b"", 400, "nonsense"),
         ("PUT", "/v1/collections/words/query", b"{}", 405, None),
         ("GET", "/v1/nothing", b"", 404, None),
     ],
