@@ -13,8 +13,12 @@ _USE = [
     "kms:ReEncryptFrom",
     "kms:ReEncryptTo",
 ]
-NOTIFIERS = ("aps.amazonaws.com", "backup.amazonaws.com", "cloudwatch.amazonaws.com", "events.amazonaws.com")
+NOTIFIERS = ("aps.amazonaws.com", "backup.amazonaws.com", "cloudwatch.amazonaws.com")
 """Services that publish to encrypted topics: without the key their messages are dropped silently."""
+EVENTS = "events.amazonaws.com"
+"""Another one. It sends no source with its calls (SNS Developer Guide, "Managing Amazon SNS encryption keys": for
+EventBridge ``aws:SourceAccount`` and the like are not supported), so what binds it is the topic that it is about."""
+_NOTIFY = ["kms:Decrypt", "kms:GenerateDataKey", "kms:GenerateDataKeyWithoutPlaintext"]
 
 
 def key_policy(stack: Stack) -> list[Statement]:
@@ -32,9 +36,16 @@ def key_policy(stack: Stack) -> list[Statement]:
         Statement(
             sid="Notifications",
             principal=services(*NOTIFIERS),
-            actions=["kms:Decrypt", "kms:GenerateDataKey", "kms:GenerateDataKeyWithoutPlaintext"],
+            actions=_NOTIFY,
             resources=["*"],
             conditions={"StringEquals": {"aws:SourceAccount": place.account}},
+        ),
+        Statement(
+            sid="Events",
+            principal=services(EVENTS),
+            actions=_NOTIFY,
+            resources=["*"],
+            conditions={"ArnLike": {"kms:EncryptionContext:aws:sns:topicArn": place.arn("sns", "*")}},
         ),
     ]
 

@@ -85,7 +85,7 @@ class RegionNetwork(Construct):
 
     def _public_subnets(self, networks: list[str]) -> list[Subnet]:
         internet = ec2.CfnInternetGateway(self, "Internet", tags=self._tags())
-        attachment = ec2.CfnVPCGatewayAttachment(
+        self._internet = ec2.CfnVPCGatewayAttachment(
             self, "InternetAttachment", vpc_id=self.vpc_id, internet_gateway_id=internet.ref
         )
         table = ec2.CfnRouteTable(self, "PublicRoutes", vpc_id=self.vpc_id, tags=self._tags("public"))
@@ -96,7 +96,7 @@ class RegionNetwork(Construct):
             destination_cidr_block="0.0.0.0/0",
             gateway_id=internet.ref,
         )
-        route.add_resource_dependency(attachment)
+        route.add_resource_dependency(self._internet)
         return [
             self._subnet(f"Public{position + 1}", zone, network, table.ref)
             for position, (zone, network) in enumerate(zip(self._zones, networks, strict=True))
@@ -106,6 +106,7 @@ class RegionNetwork(Construct):
         gateways = []
         for position, subnet in enumerate(self.public[:count], start=1):
             address = ec2.CfnEIP(self, f"NatAddress{position}", domain="vpc", tags=self._tags(f"nat-{position}"))
+            address.add_resource_dependency(self._internet)
             gateway = ec2.CfnNatGateway(
                 self,
                 f"Nat{position}",
@@ -113,6 +114,7 @@ class RegionNetwork(Construct):
                 allocation_id=address.attr_allocation_id,
                 tags=self._tags(f"nat-{position}"),
             )
+            gateway.add_resource_dependency(self._internet)
             gateways.append(gateway.ref)
         return gateways
 

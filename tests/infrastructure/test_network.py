@@ -40,6 +40,16 @@ def test_private_subnets_leave_by_nat(request: pytest.FixtureRequest, environmen
         assert len({route["NatGatewayId"]["Ref"] for route in defaults}) == gateways
 
 
+def test_what_needs_the_internet_gateway_waits_until_it_is_attached(assembly: Assembly) -> None:
+    """CloudFormation sees no reference: an address or a NAT gateway that is made first fails with NotAttached."""
+    for _, stack in layer(assembly, "network"):
+        (attachment,) = stack.resources("AWS::EC2::VPCGatewayAttachment")
+        for kind in ("AWS::EC2::EIP", "AWS::EC2::NatGateway"):
+            found = stack.resources(kind)
+            assert found
+            assert all(attachment in resource.get("DependsOn", []) for resource in found.values())
+
+
 def test_only_public_subnets_reach_the_internet_gateway(assembly: Assembly) -> None:
     for _, stack in layer(assembly, "network"):
         (route,) = (route for route in stack.properties("AWS::EC2::Route") if "GatewayId" in route)

@@ -9,7 +9,7 @@ from aws_cdk import aws_sqs as sqs
 from constructs import grants
 from constructs.camel import camel
 from constructs.container_service import minimum_healthy_percent
-from constructs.key_policy import NOTIFIERS, data_key_policy, key_policy, seal_key_policy, wrapping_key_policy
+from constructs.key_policy import EVENTS, NOTIFIERS, data_key_policy, key_policy, seal_key_policy, wrapping_key_policy
 from constructs.location import bucket_arn
 from constructs.metrics import result
 from constructs.rest_routes import invocation_uri
@@ -96,6 +96,10 @@ def test_the_data_key_lets_logs_and_notifiers_of_this_account_in(stack: Stack) -
     assert f":logs:eu-west-1:{ACCOUNT}:" in json.dumps(found["LogGroups"]["Condition"])
     assert set(found["Notifications"]["Principal"]["Service"]) == set(NOTIFIERS)
     assert found["Notifications"]["Condition"] == {"StringEquals": {"aws:SourceAccount": ACCOUNT}}
+    assert found["Events"]["Principal"]["Service"] == EVENTS
+    assert found["Events"]["Action"] == found["Notifications"]["Action"]
+    assert f":sns:eu-west-1:{ACCOUNT}:*" in json.dumps(found["Events"]["Condition"]), "it names no source"
+    assert "aws:Source" not in json.dumps(found["Events"])
 
 
 def test_the_data_key_lets_auto_scaling_open_the_disks_of_instances_too(stack: Stack) -> None:
