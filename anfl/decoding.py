@@ -44,7 +44,7 @@ def convert(document: object, model: type[T], *, text: bool = False) -> T:
 
 def _named(error: msgspec.ValidationError, model: Any) -> Problem:  # noqa: ANN401 - any type
     detail, _, path = str(error).partition(" - at `")
-    path = path.rstrip("`")
+    path = path.rstrip("`").rpartition("`")[2]  # of a wrong key it says "key` in `$.fields`"
     field = re.sub(r"^\$\.?", "", path)
     places = list(_places(inspect.type_info(model), path))
     if found := _UNKNOWN.fullmatch(detail):

@@ -25,7 +25,7 @@ class Outer(msgspec.Struct, forbid_unknown_fields=True):
     count: int = 0
     inner: Inner | None = None
     rows: list[Inner] = []
-    by_name: dict[str, Colour] = {}
+    by_name: dict[Annotated[str, msgspec.Meta(min_length=1)], Colour] = {}
 
 
 @pytest.mark.parametrize(
@@ -38,6 +38,7 @@ class Outer(msgspec.Struct, forbid_unknown_fields=True):
         ({"name": "a", "inner": {"colour": "green"}}, "inner.colour", "'green' is none of red, blue."),
         ({"name": "a", "rows": [{"size": "xl"}]}, "rows[0].size", "'xl' is none of m, s."),
         ({"name": "a", "by_name": {"x": "green"}}, "by_name[...]", "'green' is none of red, blue."),
+        ({"name": "a", "by_name": {"": "red"}}, "by_name", "Expected `str` of length >= 1."),
         ({"name": "A"}, "name", "Names are small letters."),
         ({"name": "a", "count": "1"}, "count", "Expected `int`, got `str`."),
         ([], None, "Expected `object`, got `array`."),
