@@ -1,16 +1,20 @@
 """What a handler returns: plain ASGI, because a query of 0.2 ms should not pay for more."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 from http import HTTPStatus
 from typing import Protocol
 
 import msgspec
 from starlette.types import Receive, Scope, Send
 
+from anfl.http.requests import ClientGoneError
 from anfl.problems import Problem
 
 JSON = b"application/json"
+STALLED_SECONDS = 60.0
+"""How long a part of a body may wait for its reader: a node sends few such bodies at a time, to all its callers."""
 RawHeaders = list[tuple[bytes, bytes]]
 _encode = msgspec.json.Encoder().encode
 
@@ -64,7 +68,10 @@ class Stream:
         self.raw_headers: RawHeaders = [(b"content-type", media_type)]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """See `Response`. An error of the source cuts the body off, which no client takes for its end."""
+        """See `Response`. An error of the source cuts the body off, which no client takes for its end.
+
+        :raises ClientGoneError: nobody takes the parts, although the connection is open.
+        """
         gone = asyncio.ensure_future(_disconnection(receive))
         try:
             await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
@@ -72,11 +79,21 @@ class Stream:
                 async for part in self._parts:
                     if gone.done():
                         return
-                    await send({"type": "http.response.body", "body": part, "more_body": True})
+                    async with _taken():
+                        await send({"type": "http.response.body", "body": part, "more_body": True})
             await send({"type": "http.response.body", "body": b""})
         finally:
             gone.cancel()
             await self._parts.aclose()
+
+
+@asynccontextmanager
+async def _taken() -> AsyncIterator[None]:
+    try:
+        async with asyncio.timeout(STALLED_SECONDS):
+            yield
+    except TimeoutError:
+        raise ClientGoneError from None
 
 
 def json_response(document: object, status: int = HTTPStatus.OK) -> Answer:
