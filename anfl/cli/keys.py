@@ -8,7 +8,7 @@ import typer
 from anfl.cli.errors import CliError, ExitCode
 from anfl.cli.functions import call, local_run
 from anfl.cli.options import Json
-from anfl.cli.output import console, errors, print_json, print_table
+from anfl.cli.output import console, counted, errors, print_json, print_table
 from anfl.crypto.rounds import Answer, Rounds
 from anfl.resources import Caretaker, Function
 
@@ -124,4 +124,4 @@ def _ago(moment: int) -> str:
     for unit, size in (("days", 1440), ("hours", 60)):
         if minutes >= 2 * size:
             return f"{minutes // size} {unit} ago"
-    return f"{minutes} minutes ago"
+    return f"{counted(minutes, 'minute')} ago"
