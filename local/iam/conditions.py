@@ -34,7 +34,13 @@ KEYS = frozenset(
 )
 """What calls tell where they have it (`local.iam.requests`, `local.iam.callers`)."""
 OF_SERVICES = frozenset(
-    {"aws:sourceaccount", "aws:sourcearn", "kms:encryptioncontext:aws:logs:arn", "kms:grantisforawsresource"}
+    {
+        "aws:sourceaccount",
+        "aws:sourcearn",
+        "kms:encryptioncontext:aws:logs:arn",
+        "kms:encryptioncontext:aws:sns:topicarn",
+        "kms:grantisforawsresource",
+    }
 )
 """What only AWS's own services tell when they call for themselves, so that no caller here has it."""
 

@@ -60,11 +60,12 @@ def test_the_key_serves_the_account_its_logs_notifiers_and_disks_alone(assembly:
     (stack,) = (stack for stack in assembly if stack.name.endswith("global-keys"))
     purpose = f"ANFL {stack.name.split('-')[1]}: data at rest"
     statements = {s["Sid"]: s for s in stack.only("AWS::KMS::Key", Description=purpose)["KeyPolicy"]["Statement"]}
-    assert set(statements) == {"AccountIdentitiesAsIamAllows", "LogGroups", "Notifications", *DISKS}
+    assert set(statements) == {"AccountIdentitiesAsIamAllows", "LogGroups", "Notifications", "Events", *DISKS}
     assert "kms:EncryptionContext:aws:logs:arn" in statements["LogGroups"]["Condition"]["ArnLike"]
     assert statements["Notifications"]["Condition"] == {
         "StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}
     }
+    assert set(statements["Events"]["Condition"]["ArnLike"]) == {"kms:EncryptionContext:aws:sns:topicArn"}
     _serves_disks_by_way_of_auto_scaling(statements)
 
 

@@ -144,7 +144,8 @@ def test_whoever_publishes_to_an_encrypted_topic_may_use_its_key(assembly: Assem
     assert data_keys
     for statements in data_keys:
         (notifications,) = (s for s in statements if s.get("Sid") == "Notifications")
-        assert publishers <= set(notifications["Principal"]["Service"])
+        (events,) = (s for s in statements if s.get("Sid") == "Events")
+        assert publishers <= {*notifications["Principal"]["Service"], events["Principal"]["Service"]}
 
 
 def test_an_unchecked_token_is_counted_from_the_access_log_and_rings_at_once(assembly: Assembly) -> None:
