@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from aws_cdk import aws_cloudwatch as cloudwatch
 
 PERIOD_SECONDS = 60
-"""Of every metric that an alarm looks at: the finest that AWS services publish."""
+"""Of a metric that an alarm looks at, where it does not say otherwise: the finest that AWS services publish."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,8 +19,8 @@ class Metric:
     """``Average``, ``Sum``, ``p95`` …"""
     dimensions: Mapping[str, str] = field(default_factory=dict)
 
-    def query(self, key: str) -> cloudwatch.CfnAlarm.MetricDataQueryProperty:
-        """As an operand, named ``key``, of an alarm's expression."""
+    def query(self, key: str, *, seconds: int = PERIOD_SECONDS) -> cloudwatch.CfnAlarm.MetricDataQueryProperty:
+        """As an operand, named ``key``, of the expression of an alarm that looks at periods of ``seconds``."""
         alarm = cloudwatch.CfnAlarm
         return alarm.MetricDataQueryProperty(
             id=key,
@@ -31,7 +31,7 @@ class Metric:
                     metric_name=self.name,
                     dimensions=[alarm.DimensionProperty(name=k, value=v) for k, v in self.dimensions.items()],
                 ),
-                period=PERIOD_SECONDS,
+                period=seconds,
                 stat=self.statistic,
             ),
         )

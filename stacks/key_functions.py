@@ -8,7 +8,7 @@ from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_kms as kms
 from constructs import grants
 from constructs.location import here
-from constructs.metrics import result
+from constructs.metrics import Metric, result
 from constructs.python_function import PythonFunction
 from constructs.schedule import call_every
 from constructs.statements import Statement
@@ -112,7 +112,9 @@ def failing_alarm(stack: AnflStack, function_name: Caretaker) -> cloudwatch.CfnA
         metrics=[
             result("succeeded", "FILL(invocations, 0) - FILL(errors, 0)"),
             *(
-                _query(key, "AWS/Lambda", key.capitalize(), "Sum", {"FunctionName": name}, _FAILING_SECONDS)
+                Metric(
+                    namespace="AWS/Lambda", name=key.capitalize(), statistic="Sum", dimensions={"FunctionName": name}
+                ).query(key, seconds=_FAILING_SECONDS)
                 for key in ("invocations", "errors")
             ),
         ],
@@ -125,7 +127,12 @@ def failing_alarm(stack: AnflStack, function_name: Caretaker) -> cloudwatch.CfnA
 
 def pending_alarm(stack: AnflStack) -> cloudwatch.CfnAlarm:
     """A version does not become active: some region has not acknowledged it."""
-    dimensions = {ENVIRONMENT_DIMENSION: stack.settings.environment}
+    pending = Metric(
+        namespace=METRICS_NAMESPACE,
+        name=PENDING_METRIC,
+        statistic="Maximum",
+        dimensions={ENVIRONMENT_DIMENSION: stack.settings.environment},
+    )
     return _alarm(
         stack,
         "Pending",
@@ -133,31 +140,12 @@ def pending_alarm(stack: AnflStack) -> cloudwatch.CfnAlarm:
         description=f"a version of the wrapping key has waited for a region for {_PENDING_HOURS} h: anfl keys status",
         metrics=[
             result("hours", "pending"),
-            _query("pending", METRICS_NAMESPACE, PENDING_METRIC, "Maximum", dimensions, 60 * MINUTES),
+            pending.query("pending", seconds=60 * MINUTES),
         ],
         comparison="GreaterThanThreshold",
         threshold=_PENDING_HOURS,
         periods=1,
         missing="notBreaching",
-    )
-
-
-def _query(
-    key: str, namespace: str, name: str, statistic: str, dimensions: Mapping[str, str], seconds: int
-) -> cloudwatch.CfnAlarm.MetricDataQueryProperty:
-    alarm = cloudwatch.CfnAlarm
-    return alarm.MetricDataQueryProperty(
-        id=key,
-        return_data=False,
-        metric_stat=alarm.MetricStatProperty(
-            metric=alarm.MetricProperty(
-                namespace=namespace,
-                metric_name=name,
-                dimensions=[alarm.DimensionProperty(name=k, value=v) for k, v in dimensions.items()],
-            ),
-            period=seconds,
-            stat=statistic,
-        ),
     )
 
 
