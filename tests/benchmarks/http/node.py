@@ -52,6 +52,10 @@ class Node:
         """Bytes of memory of all its processes, shared pages divided among those that share them."""
         return pss(self.process.pid)
 
+    def processor_seconds(self) -> float:
+        """Processor time of all its processes so far."""
+        return processor_seconds(self.process.pid)
+
     def workers(self) -> int:
         """Its processes but the parent."""
         return len(psutil.Process(self.process.pid).children(recursive=True))
@@ -59,8 +63,18 @@ class Node:
 
 def pss(pid: int) -> int:
     """Bytes of memory of a process and all below it, shared pages divided among those that share them."""
+    return sum(each.memory_full_info().pss for each in _family(pid))
+
+
+def processor_seconds(pid: int) -> float:
+    """Processor time of a process and all below it so far."""
+    times = [each.cpu_times() for each in _family(pid)]
+    return sum(each.user + each.system for each in times)
+
+
+def _family(pid: int) -> tuple[psutil.Process, ...]:
     parent = psutil.Process(pid)
-    return sum(each.memory_full_info().pss for each in (parent, *parent.children(recursive=True)))
+    return (parent, *parent.children(recursive=True))
 
 
 @contextlib.contextmanager

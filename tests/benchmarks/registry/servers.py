@@ -8,11 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
-import psutil
 
 from local.environment import free_ports, isolated
 from tests.benchmarks.errors import BenchmarkError
-from tests.benchmarks.http.node import REGISTRY, Aws, pss, started, until
+from tests.benchmarks.http.node import REGISTRY, Aws, processor_seconds, pss, started, until
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 PYTHON = REPOSITORY / ".venv-mlflow-server" / "bin" / "python"
@@ -32,9 +31,7 @@ class Server:
 
     def processor_seconds(self) -> float:
         """Processor time of all its processes so far."""
-        parent = psutil.Process(self.process.pid)
-        times = [each.cpu_times() for each in (parent, *parent.children(recursive=True))]
-        return sum(each.user + each.system for each in times)
+        return processor_seconds(self.process.pid)
 
     def store_seconds(self) -> float:
         """Time in calls of AWS so far, as its metrics tell (of one worker: its metrics are one process's)."""

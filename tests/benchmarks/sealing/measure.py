@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-import psutil
-
 from anfl.client import Client, Collection
 from anfl.client.rows import packed
 from tests.benchmarks.embeddings import Embeddings
@@ -113,13 +111,13 @@ def _load(side: Side, bodies: Sequence[bytes], embeddings: Embeddings) -> Loaded
         side.client.collection(each.name).delete_collection()
     rows, dimension = embeddings.rows.shape
     collection = side.client.create_collection(COLLECTION, dimension=dimension)
-    before, started = _processor(side.running), time.perf_counter()
+    before, started = side.running.processor_seconds(), time.perf_counter()
     loader = loading.Loader(side.running.url, side.running.token, collection.name, iter(bodies))
     loader.start()
     loader.join()
     seconds = time.perf_counter() - started
     _settle(collection)
-    return Loaded(rate=rows / seconds, processor=1e6 * (_processor(side.running) - before) / rows)
+    return Loaded(rate=rows / seconds, processor=1e6 * (side.running.processor_seconds() - before) / rows)
 
 
 def _settle(collection: Collection) -> None:
@@ -135,7 +133,7 @@ def _settle(collection: Collection) -> None:
 
 
 def _query(side: Side) -> Loaded:
-    before = _processor(side.running)
+    before = side.running.processor_seconds()
     run = wrk.run(
         query_url(side.running),
         side.queries,
@@ -143,16 +141,9 @@ def _query(side: Side) -> Loaded:
         seconds=QUERY_SECONDS,
         token=side.running.token,
     )
-    return Loaded(rate=run.rate, processor=1e6 * (_processor(side.running) - before) / run.requests)
+    return Loaded(rate=run.rate, processor=1e6 * (side.running.processor_seconds() - before) / run.requests)
 
 
 def _cold(side: Side) -> float:
     with node(side.storage, side.folder, workers=1) as running:
         return cold_load(running, side.queries)
-
-
-def _processor(running: Node) -> float:
-    """Seconds that the processes of a node have computed."""
-    parent = psutil.Process(running.process.pid)
-    times = [each.cpu_times() for each in (parent, *parent.children(recursive=True))]
-    return sum(each.user + each.system for each in times)
