@@ -119,24 +119,28 @@ def envelopes_of(settings: Settings, objects: ObjectStore, *, repairs: Repairs, 
 
     :raises MissingSettingError: collections are to be sealed, and there is no Vault.
     """
-    if settings.vault_address is None or settings.auth_table is None:
+    wrapping = _wrapping(settings, part)
+    if wrapping is None:
         if settings.seals:
             raise environment.MissingSettingError("SEALING takes VAULT_ADDR and AUTH_TABLE")
         return Unsealed()
-    transit = VaultTransit(
-        VaultClient(address=settings.vault_address, credentials=IamRole(part)),
-        WrappingVersions(table=settings.auth_table),
-    )
+    transit, _ = wrapping
     return sealing(objects, transit, repairs=repairs, monotonic=Clock().monotonic)
 
 
 def rewrapping_of(settings: Settings, session: boto3.session.Session, *, part: Part) -> Rewrapping | None:
     """What moves wrapped keys to the active version; None where there is no Vault. ``part`` as for `build_store`."""
+    wrapping = _wrapping(settings, part)
+    return None if wrapping is None else Rewrapping(objects_of(settings, session), *wrapping)
+
+
+def _wrapping(settings: Settings, part: Part) -> tuple[VaultTransit, WrappingVersions] | None:
+    """What wraps keys, and what says by which version; None where there is no Vault."""
     if settings.vault_address is None or settings.auth_table is None:
         return None
     versions = WrappingVersions(table=settings.auth_table)
     vault = VaultClient(address=settings.vault_address, credentials=IamRole(part))
-    return Rewrapping(objects_of(settings, session), VaultTransit(vault, versions), versions)
+    return VaultTransit(vault, versions), versions
 
 
 def objects_of(settings: Settings, session: boto3.session.Session) -> S3ObjectStore:

@@ -9,8 +9,8 @@ one that fails returns to the queue, and in the end to its dead letters.
 
 import json
 import logging
-from collections.abc import Mapping
-from functools import cache
+from collections.abc import Callable, Mapping
+from functools import cache, partial
 from typing import Annotated, Any, Protocol
 
 import msgspec
@@ -77,10 +77,10 @@ class Function:
         store: VectorStore,
         deliveries: Deliveries,
         *,
-        rewrapping: Rewrapping | None = None,
+        rewrapping: Callable[[], Rewrapping | None] = lambda: None,
         default_tenant: str | None = None,
     ) -> None:
-        """:param rewrapping: None where there is no Vault."""
+        """:param rewrapping: called when it is asked for, which is seldom; None where there is no Vault."""
         self._store = store
         self._deliveries = deliveries
         self._rewrapping = rewrapping
@@ -105,9 +105,10 @@ class Function:
             return self._carry_out(event, call)
 
     def _rewrap(self, event: Rewrap, context: Context) -> dict[str, Any]:
-        if self._rewrapping is None:
+        rewrapping = self._rewrapping()
+        if rewrapping is None:
             raise key_unavailable("this environment has no Vault")
-        moved = self._rewrapping.turn(
+        moved = rewrapping.turn(
             after=event.after,
             enough=lambda: context.get_remaining_time_in_millis() < 1000 * REWRAP_MARGIN_SECONDS,
         )
@@ -153,7 +154,7 @@ def _function() -> Function:
     store = build_store(settings, session, part=resources.Function.VECTOR_PROCESSING)
     worker = build_chunk_worker(store, settings, session)
     deliveries = Deliveries(worker, client=sqs_of(session), url=own.chunks_url)
-    rewrapping = rewrapping_of(settings, session, part=resources.Function.VECTOR_PROCESSING)
+    rewrapping = cache(partial(rewrapping_of, settings, session, part=resources.Function.VECTOR_PROCESSING))
     return Function(store, deliveries, rewrapping=rewrapping, default_tenant=own.default_tenant)
 
 

@@ -69,7 +69,9 @@ class Called:
         rewrapping: Rewrapping | None = None,
     ) -> None:
         self.carried = Carried()
-        self._function = module.Function(store, self.carried, default_tenant=default_tenant, rewrapping=rewrapping)
+        self._function = module.Function(
+            store, self.carried, default_tenant=default_tenant, rewrapping=lambda: rewrapping
+        )
 
     def answer(self, event: Any) -> Any:
         """Answer ``event``."""
