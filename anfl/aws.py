@@ -23,3 +23,8 @@ def session() -> boto3.session.Session:
 def config(**overrides: Any) -> Config:  # noqa: ANN401 - whatever botocore takes
     """The project's client configuration with some values replaced (for example ``read_timeout``)."""
     return _CONFIG.merge(Config(**overrides)) if overrides else _CONFIG
+
+
+def soon(*, attempts: int = 3) -> Config:
+    """The configuration of clients whose answer somebody waits for: they fail within seconds."""
+    return config(connect_timeout=1, read_timeout=2, retries={"mode": "standard", "total_max_attempts": attempts})

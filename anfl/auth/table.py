@@ -6,11 +6,12 @@ It is a global table, so each region sees what every other one published, about 
 import json
 import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from anfl import aws
+from anfl.items import Attributes, Items
 from anfl.resources import PARTITION_KEY, SORT_KEY
 
 if TYPE_CHECKING:
@@ -45,21 +46,18 @@ class AuthTable:
 
     def __init__(self, *, name: str, client: "DynamoDBClient | None" = None) -> None:
         self._name = name
-        self._client: DynamoDBClient = client or aws.session().client(
-            "dynamodb",
-            # A request waits for these reads only when nothing is cached: fail soon, the caller answers 503.
-            config=aws.config(connect_timeout=1, read_timeout=2, retries={"mode": "standard", "total_max_attempts": 3}),
-        )
+        # A request waits for these reads only when nothing is cached; the caller answers 503 where they fail.
+        self._client: DynamoDBClient = client or aws.session().client("dynamodb", config=aws.soon())
 
     def published_keys(self) -> tuple[PublishedKey, ...]:
         """Every region's public keys, ordered by kid."""
         return tuple(
             PublishedKey(
-                kid=item[SORT_KEY]["S"],
+                kid=kid,
                 jwk=msgspec.json.decode(item["jwk"]["S"], type=dict[str, str]),
                 published_at=int(item["published_at"]["N"]),
             )
-            for item in self._query(_KEYS)
+            for kid, item in self._all(_KEYS)
         )
 
     def publish(self, key: PublishedKey) -> None:
@@ -81,7 +79,7 @@ class AuthTable:
     def revoked(self) -> frozenset[str]:
         """What `revoke` has put on the deny-list and has not expired yet, as `anfl.auth.principal.denied` names it."""
         now = int(time.time())
-        return frozenset(item[SORT_KEY]["S"] for item in self._query(_REVOKED) if int(item["expires_at"]["N"]) >= now)
+        return frozenset(entry for entry, item in self._all(_REVOKED) if int(item["expires_at"]["N"]) >= now)
 
     def revoke(self, entry: str, *, expires_at: int) -> None:
         """Put ``entry`` on the deny-list; once more is the same as once.
@@ -97,13 +95,5 @@ class AuthTable:
             },
         )
 
-    def _query(self, partition: str) -> Iterator[dict[str, Any]]:
-        pages = self._client.get_paginator("query").paginate(
-            TableName=self._name,
-            KeyConditionExpression="#p = :p",
-            ExpressionAttributeNames={"#p": PARTITION_KEY},
-            ExpressionAttributeValues={":p": {"S": partition}},
-            ConsistentRead=True,
-        )
-        for page in pages:
-            yield from page["Items"]
+    def _all(self, partition: str) -> Iterator[tuple[str, Attributes]]:
+        return Items(self._client, table=self._name, partition=partition).all()

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from anfl import aws
-from anfl.crypto.items import Attributes, Items
+from anfl.items import Attributes, Items
 from anfl.resources import SORT_KEY
 
 if TYPE_CHECKING:
@@ -86,9 +86,8 @@ class WrappingVersions:
 
     def __init__(self, *, table: str, client: "DynamoDBClient | None" = None) -> None:
         """:param table: name of the auth table."""
-        # Requests may wait for `active`, so fail soon (as `anfl.auth.table`).
-        config = aws.config(connect_timeout=1, read_timeout=2, retries={"mode": "standard", "total_max_attempts": 3})
-        client = client or aws.session().client("dynamodb", config=config)
+        # Requests may wait for `active`.
+        client = client or aws.session().client("dynamodb", config=aws.soon())
         self._items = Items(client, table=table, partition=_PARTITION)
 
     def active(self) -> int | None:

@@ -112,9 +112,7 @@ def build(
     settings: Settings, session: boto3.session.Session, members: SharedMembers, *, address: Callable[[], str]
 ) -> Presence:
     """A node's presence over the table of ``settings``. No call takes longer than a heartbeat should."""
-    retries = {"mode": "standard", "total_max_attempts": 2}
-    config = aws.config(connect_timeout=1, read_timeout=2, retries=retries)
-    roll = Roll(session.resource("dynamodb", config=config).Table(settings.table))
+    roll = Roll(session.resource("dynamodb", config=aws.soon(attempts=2)).Table(settings.table))
     return Presence(roll, members, address=address, settings=settings)
 
 

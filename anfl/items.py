@@ -1,4 +1,4 @@
-"""Conditional writes to one partition of a table."""
+"""One partition of a table: consistent reads, conditional writes."""
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
