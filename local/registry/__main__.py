@@ -21,10 +21,10 @@ from anfl.problems import Problem
 from anfl.registry import sources
 from anfl.registry.clock import now
 from anfl.registry.registry import build_registry
-from anfl.resources import PARTITION_KEY, SORT_KEY
 from anfl.start import settle
 from local.aws import moto_patches
 from local.aws.server import listen
+from local.tables import create_table
 from services.model_registry.app import assemble
 
 TABLE, BUCKET = "registry", "artifacts"
@@ -81,15 +81,7 @@ def main() -> None:
     endpoint = f"http://127.0.0.1:{aws.server_port}"
     dynamodb = session.client("dynamodb", endpoint_url=endpoint)
     s3 = session.client("s3", endpoint_url=endpoint)
-    dynamodb.create_table(
-        TableName=TABLE,
-        BillingMode="PAY_PER_REQUEST",
-        KeySchema=[
-            {"AttributeName": PARTITION_KEY, "KeyType": "HASH"},
-            {"AttributeName": SORT_KEY, "KeyType": "RANGE"},
-        ],
-        AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in (PARTITION_KEY, SORT_KEY)],
-    )
+    create_table(dynamodb, TABLE)
     s3.create_bucket(Bucket=BUCKET)
     s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
     clock = Clock()

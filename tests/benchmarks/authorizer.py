@@ -22,8 +22,9 @@ from anfl.auth.principal import Role
 from anfl.auth.table import AuthTable
 from anfl.auth.vault import StaticToken, VaultClient
 from anfl.auth.vault_setup import VaultSetup
-from anfl.resources import PARTITION_KEY, SORT_KEY, Function
+from anfl.resources import Function
 from bundling.functions import bundle_for
+from local.tables import create_table
 from local.vault.build import build_open
 from local.vault.http import serve
 from tests.benchmarks.errors import BenchmarkError
@@ -176,15 +177,7 @@ def _environment(endpoint: str, address: str) -> dict[str, str]:
 def _issuing(endpoint: str, address: str) -> Any:
     session = boto3.session.Session(aws_access_key_id="bench", aws_secret_access_key="bench", region_name=_REGION)
     client = session.client("dynamodb", endpoint_url=endpoint)
-    client.create_table(
-        TableName=_TABLE,
-        BillingMode="PAY_PER_REQUEST",
-        KeySchema=[
-            {"AttributeName": PARTITION_KEY, "KeyType": "HASH"},
-            {"AttributeName": SORT_KEY, "KeyType": "RANGE"},
-        ],
-        AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in (PARTITION_KEY, SORT_KEY)],
-    )
+    create_table(client, _TABLE)
     table = AuthTable(name=_TABLE, client=client)
     vault = VaultClient(address=address, credentials=StaticToken(_ROOT))
     setup = VaultSetup(

@@ -19,6 +19,7 @@ from jwt.algorithms import ECAlgorithm
 
 from anfl.auth.table import AuthTable, PublishedKey
 from local.environment import free_ports, isolated
+from local.tables import create_table
 from tests.benchmarks.errors import BenchmarkError
 
 REGION = "us-east-1"
@@ -182,15 +183,7 @@ def until(
 def _create(session: boto3.session.Session, endpoint: str) -> None:
     dynamodb = session.client("dynamodb", endpoint_url=endpoint)
     for table in (NAMES["CATALOGUE_TABLE"], NAMES["AUTH_TABLE"], REGISTRY["REGISTRY_TABLE"]):
-        dynamodb.create_table(
-            TableName=table,
-            BillingMode="PAY_PER_REQUEST",
-            KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
-            AttributeDefinitions=[
-                {"AttributeName": "pk", "AttributeType": "S"},
-                {"AttributeName": "sk", "AttributeType": "S"},
-            ],
-        )
+        create_table(dynamodb, table)
     for bucket in (NAMES["VECTORS_BUCKET"], REGISTRY["ARTIFACTS_BUCKET"]):
         session.client("s3", endpoint_url=endpoint).create_bucket(Bucket=bucket)
 

@@ -11,8 +11,8 @@ import pytest
 
 from anfl.problems import Problem
 from anfl.registry.registry import Registry, build_registry
-from anfl.resources import PARTITION_KEY, SORT_KEY
 from local.aws.server import listen
+from local.tables import create_table
 
 TABLE, BUCKET = "registry", "artifacts"
 WRITERS, VERSIONS_EACH = 16, 3
@@ -70,15 +70,7 @@ def _endpoint() -> Iterator[str]:
 
 
 def test_sixteen_processes_get_every_number_once_and_one_alias_wins(endpoint: str) -> None:
-    client("dynamodb", endpoint).create_table(
-        TableName=TABLE,
-        BillingMode="PAY_PER_REQUEST",
-        KeySchema=[
-            {"AttributeName": PARTITION_KEY, "KeyType": "HASH"},
-            {"AttributeName": SORT_KEY, "KeyType": "RANGE"},
-        ],
-        AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key in (PARTITION_KEY, SORT_KEY)],
-    )
+    create_table(client("dynamodb", endpoint), TABLE)
     mine = registry(endpoint)
     mine.models.create("acme", "bert", by="ana")
     with ProcessPoolExecutor(WRITERS, mp_context=get_context("spawn")) as pool:

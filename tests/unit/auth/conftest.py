@@ -16,7 +16,8 @@ from anfl import aws
 from anfl.auth.table import AuthTable
 from anfl.auth.vault import StaticToken, VaultClient
 from anfl.auth.vault_setup import VaultSetup
-from anfl.resources import PARTITION_KEY, SORT_KEY, Function
+from anfl.resources import Function
+from local.tables import create_table
 from local.vault.build import build_open
 from local.vault.http import serve
 from tests.unit.auth.functions import Handler, load
@@ -44,18 +45,7 @@ def aws_endpoint() -> Iterator[str]:
 @pytest.fixture
 def dynamodb(aws_endpoint: str) -> "Iterator[DynamoDBClient]":
     client = _ADMIN.client("dynamodb", endpoint_url=aws_endpoint)
-    client.create_table(
-        TableName=TABLE,
-        KeySchema=[
-            {"AttributeName": PARTITION_KEY, "KeyType": "HASH"},
-            {"AttributeName": SORT_KEY, "KeyType": "RANGE"},
-        ],
-        AttributeDefinitions=[
-            {"AttributeName": PARTITION_KEY, "AttributeType": "S"},
-            {"AttributeName": SORT_KEY, "AttributeType": "S"},
-        ],
-        BillingMode="PAY_PER_REQUEST",
-    )
+    create_table(client, TABLE)
     yield client
     client.delete_table(TableName=TABLE)
 

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from hvac.exceptions import InvalidRequest
 from moto import mock_aws
 
-from anfl.resources import PARTITION_KEY, SORT_KEY
+from local.tables import create_table
 from local.vault.transit_transfer import KeyTransfer
 from tests.unit.auth.conftest import RunningVault, running_vault
 from tests.unit.key_distribution.regions import REGIONS
@@ -28,18 +28,7 @@ def dynamodb(monkeypatch: pytest.MonkeyPatch) -> "Iterator[DynamoDBClient]":
         monkeypatch.setenv(name, "testing")
     with mock_aws():
         client = boto3.session.Session(region_name=REGIONS[0]).client("dynamodb")
-        client.create_table(
-            TableName=TABLE,
-            KeySchema=[
-                {"AttributeName": PARTITION_KEY, "KeyType": "HASH"},
-                {"AttributeName": SORT_KEY, "KeyType": "RANGE"},
-            ],
-            AttributeDefinitions=[
-                {"AttributeName": PARTITION_KEY, "AttributeType": "S"},
-                {"AttributeName": SORT_KEY, "AttributeType": "S"},
-            ],
-            BillingMode="PAY_PER_REQUEST",
-        )
+        create_table(client, TABLE)
         yield client
 
 

@@ -6,7 +6,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from tests.unit.vectors.conftest import create_table
+from local.tables import create_table
 from tests.unit.vectors.importing import TABLE
 
 
@@ -17,5 +17,5 @@ def _session(monkeypatch: pytest.MonkeyPatch) -> Iterator[boto3.session.Session]
         session = boto3.session.Session(
             aws_access_key_id="testing", aws_secret_access_key="testing", region_name="us-east-1"
         )
-        create_table(session, TABLE)
+        create_table(session.client("dynamodb"), TABLE)
         yield session

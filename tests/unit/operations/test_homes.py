@@ -8,6 +8,7 @@ from boto3.dynamodb.conditions import Key
 
 from anfl.vectors.catalogue import Catalogue
 from anfl.vectors.model import CollectionSettings
+from local.tables import create_table
 from operations import homes
 from operations.cloud import Cloud
 from stacks.settings import load
@@ -21,12 +22,7 @@ BUCKET = f"anfl-prod-vectors-123456789012-{HERE}"
 @pytest.fixture(name="table")
 def _table(cloud: Cloud) -> Any:
     for region in PROD.regions:
-        cloud.client("dynamodb", region).create_table(
-            TableName="anfl-prod-catalogue",
-            BillingMode="PAY_PER_REQUEST",
-            KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
-            AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")],
-        )
+        create_table(cloud.client("dynamodb", region), "anfl-prod-catalogue")
     place = {"LocationConstraint": HERE}
     cloud.client("s3", HERE).create_bucket(Bucket=BUCKET, CreateBucketConfiguration=place)
     return cloud.table("anfl-prod-catalogue", HERE)

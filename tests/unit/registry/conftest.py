@@ -15,6 +15,7 @@ from moto import mock_aws
 from anfl.registry.clock import now
 from anfl.registry.queues import Queues
 from anfl.registry.registry import Registry, build_registry
+from local.tables import create_table
 
 TABLE = "registry"
 BUCKET = "artifacts"
@@ -107,15 +108,7 @@ def _partition(write: dict[str, Any]) -> str:
 def _dynamodb(clients: dict[str, Any]) -> Any:
     client = clients["dynamodb"]
     client.meta.events.register(_BEFORE, _every_change_has_one_entry, unique_id=_BEFORE)
-    client.create_table(
-        TableName=TABLE,
-        BillingMode="PAY_PER_REQUEST",
-        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
-        AttributeDefinitions=[
-            {"AttributeName": "pk", "AttributeType": "S"},
-            {"AttributeName": "sk", "AttributeType": "S"},
-        ],
-    )
+    create_table(client, TABLE)
     return OneAtATime(client)
 
 

@@ -13,21 +13,9 @@ from anfl.vectors.clock import Clock
 from anfl.vectors.imports.imports import Imports
 from anfl.vectors.objects import S3ObjectStore
 from anfl.vectors.store import VectorStore
+from local.tables import create_table
 from tests.unit.vectors.builders import storage
 from tests.unit.vectors.importing import BUCKET, TABLE, Door, Place
-
-
-def create_table(session: boto3.session.Session, name: str) -> None:
-    """A catalogue's table."""
-    session.client("dynamodb").create_table(
-        TableName=name,
-        BillingMode="PAY_PER_REQUEST",
-        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
-        AttributeDefinitions=[
-            {"AttributeName": "pk", "AttributeType": "S"},
-            {"AttributeName": "sk", "AttributeType": "S"},
-        ],
-    )
 
 
 @pytest.fixture(name="session")
@@ -37,7 +25,7 @@ def _session(monkeypatch: pytest.MonkeyPatch) -> Iterator[boto3.session.Session]
         session = boto3.session.Session(
             aws_access_key_id="testing", aws_secret_access_key="testing", region_name="us-east-1"
         )
-        create_table(session, TABLE)
+        create_table(session.client("dynamodb"), TABLE)
         session.client("s3").create_bucket(Bucket=BUCKET)
         yield session
 

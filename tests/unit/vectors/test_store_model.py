@@ -44,9 +44,9 @@ from anfl.vectors.requests import (
 from anfl.vectors.sealing import sealing
 from anfl.vectors.storage import Storage
 from anfl.vectors.store import VectorStore
+from local.tables import create_table
 from tests.unit.crypto.wrapping import FakeTransit
 from tests.unit.vectors.builders import node
-from tests.unit.vectors.conftest import create_table
 from tests.unit.vectors.importing import TABLE
 from tests.unit.vectors.simulated import SimulatedStore, SimulatedTime
 
@@ -98,7 +98,7 @@ class Store(RuleBasedStateMachine):
         self.time = SimulatedTime()
         self.objects = SimulatedStore(now=lambda: self.time.seconds)
         session = boto3.session.Session(aws_access_key_id="a", aws_secret_access_key="b", region_name="us-east-1")
-        create_table(session, name := f"{TABLE}-{next(_NUMBERS)}")
+        create_table(session.client("dynamodb"), name := f"{TABLE}-{next(_NUMBERS)}")
         self.catalogue = Catalogue(session.resource("dynamodb").Table(name), seals=True)
         self.transit = FakeTransit()
         self.nodes = [self.node() for _ in range(2)]
