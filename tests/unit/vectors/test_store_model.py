@@ -338,7 +338,7 @@ class Store(RuleBasedStateMachine):
             return
         made = self.nodes[at].create_snapshot("demo", "main", snapshot)
         assert made.sequence.endswith(f".{self.sequences['main']}")
-        self.saved[snapshot] = (dict(self.alive("main")), self.sequences["main"], self.declared["main"])
+        self.saved[snapshot] = (dict(self.alive("main")), self.sequences["main"], dict(self.declared["main"]))
 
     @precondition(lambda self: self.saved and len(self.collections) < 4)
     @rule(data=st.data(), at=st.integers(0, 1))
