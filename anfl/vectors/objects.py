@@ -3,7 +3,7 @@
 The interface is small on purpose: the same log runs against a simulated store that loses and delays answers.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
@@ -131,32 +131,18 @@ class S3ObjectStore:
 
     def put_if_absent(self, key: str, body: bytes) -> None:
         """See `ObjectStore.put_if_absent`."""
-        try:
+        with _putting(key, {412: AlreadyExistsError}):
             self._client.put_object(Bucket=self._bucket, Key=key, Body=body, IfNoneMatch="*")
-        except ClientError as error:
-            if error.response["ResponseMetadata"]["HTTPStatusCode"] == 412:
-                raise AlreadyExistsError(key) from error
-            raise StoreUnavailableError(f"put {key}: {error}") from error
-        except BotoCoreError as error:
-            raise StoreUnavailableError(f"put {key}: {error}") from error
 
     def put(self, key: str, body: bytes | bytearray) -> None:
         """See `ObjectStore.put`."""
-        try:
+        with _putting(key, {}):
             self._client.put_object(Bucket=self._bucket, Key=key, Body=body)  # type: ignore[arg-type]  # it may be a bytearray
-        except (BotoCoreError, ClientError) as error:
-            raise StoreUnavailableError(f"put {key}: {error}") from error
 
     def put_if_same(self, key: str, body: bytes, tag: str) -> None:
         """See `ObjectStore.put_if_same`."""
-        try:
+        with _putting(key, {404: ChangedError, 412: ChangedError}):
             self._client.put_object(Bucket=self._bucket, Key=key, Body=body, IfMatch=tag)
-        except ClientError as error:
-            if error.response["ResponseMetadata"]["HTTPStatusCode"] in {404, 412}:
-                raise ChangedError(key) from error
-            raise StoreUnavailableError(f"put {key}: {error}") from error
-        except BotoCoreError as error:
-            raise StoreUnavailableError(f"put {key}: {error}") from error
 
     def list(self, prefix: str, *, after: str = "") -> Iterator[Entry]:
         """See `ObjectStore.list`."""
@@ -193,3 +179,15 @@ class S3ObjectStore:
                     raise StoreUnavailableError(f"delete: {answer['Errors'][0]}")
         except (BotoCoreError, ClientError) as error:
             raise StoreUnavailableError(f"delete: {error}") from error
+
+
+@contextmanager
+def _putting(key: str, refused: Mapping[int, type[Exception]]) -> Iterator[None]:
+    """Raise what ``refused`` says where the store answers so; where it does not say, the outcome is unknown."""
+    try:
+        yield
+    except (BotoCoreError, ClientError) as error:
+        status = error.response["ResponseMetadata"]["HTTPStatusCode"] if isinstance(error, ClientError) else 0
+        if status in refused:
+            raise refused[status](key) from error
+        raise StoreUnavailableError(f"put {key}: {error}") from error
