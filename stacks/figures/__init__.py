@@ -3,13 +3,26 @@
 Nothing here asks the code that wrote the templates.
 """
 
-from stacks.figures import alerts, backup, compute, encryption, network, recovery, replication, scaling
+from stacks.figures import (
+    alerts,
+    backup,
+    compute,
+    encryption_application,
+    encryption_at_rest,
+    encryption_in_transit,
+    network,
+    recovery,
+    replication,
+    scaling,
+)
 from stacks.figures.inspection import Rules
 
 RULES: Rules = {
     **network.RULES,
     **compute.RULES,
-    **encryption.RULES,
+    **encryption_at_rest.RULES,
+    **encryption_in_transit.RULES,
+    **encryption_application.RULES,
     **alerts.RULES,
     **scaling.RULES,
     **backup.RULES,

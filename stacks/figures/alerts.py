@@ -1,14 +1,24 @@
 """What realises ``alerts``."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
 import yaml
 
 from stacks.architecture import Alert, AlertName
+from stacks.figures.alarms import measured, operands, show_actions
 from stacks.figures.inspection import Inspection, Rules, begins, equals
 from stacks.figures.templates import Resource
+
+_METRICS: Mapping[str, set[str]] = {
+    AlertName.SERVICE_DOWN: {"AWS/ApplicationELB HealthyHostCount"},
+    AlertName.HIGH_ERROR_RATE: {"AWS/ApiGateway 5XXError", "AWS/ApiGateway Count"},
+    AlertName.HIGH_LATENCY: {"AWS/ApiGateway Latency"},
+    AlertName.RESOURCE_USAGE: {"AWS/ECS CPUUtilization", "AWS/ECS MemoryUtilization"},
+}
+"""What CloudWatch's alarm of each name watches."""
 
 
 def _alarms(look: Inspection) -> Iterator[Resource]:
@@ -20,10 +30,16 @@ def _alert(look: Inspection) -> Alert:
     return look.settings.alerts.alert(AlertName(look.figure.member))
 
 
+@lru_cache
+def _yaml(text: str) -> Any:  # noqa: ANN401 - any YAML
+    """Read a document once: each figure asks the same ones."""
+    return yaml.safe_load(text)
+
+
 def _rules(look: Inspection) -> Iterator[tuple[Resource, dict[str, Any]]]:
     """The same alert in each region's Prometheus."""
     for namespace in look.in_every_region("telemetry", "AWS::APS::RuleGroupsNamespace"):
-        groups = yaml.safe_load(namespace.get("Data"))["groups"]
+        groups = _yaml(namespace.get("Data"))["groups"]
         found = [rule for group in groups for rule in group["rules"] if rule["alert"] == look.figure.member]
         if not found:
             look.miss(namespace.stack, f"rule {look.figure.member} of {namespace.id}")
@@ -32,31 +48,63 @@ def _rules(look: Inspection) -> Iterator[tuple[Resource, dict[str, Any]]]:
 
 
 def _name(look: Inspection) -> None:
+    """Both alarms of that name: what they watch, how grave it is, and whom they tell."""
     severity = look.figure.path.split(".")[1].partition("[")[0]
+    topic = look.name("alerts", severity)
     for alarm in _alarms(look):
         look.show(alarm, "AlarmName", equals(look.name(look.figure.member)))
         look.show(alarm, "AlarmDescription", begins(f"{severity}: "))
+        metrics = sorted(set(measured(alarm)))
+        look.note(alarm, "Metrics", ", ".join(metrics), agrees=metrics == sorted(_METRICS[look.figure.member]))
+        told = [found.get("TopicName") for found in look.templates.targets(alarm, "AlarmActions")]
+        show_actions(look, alarm, agrees=told == [topic])
     for namespace, rule in _rules(look):
         found = rule["labels"].get("severity")
         look.note(namespace, f"rule {rule['alert']}: severity", found, agrees=found == severity)
+    for workspace in look.in_every_region("telemetry", "AWS::APS::Workspace"):
+        topics = look.in_stack(workspace.stack, "AWS::SNS::Topic", TopicName=topic)
+        receivers = _receivers(workspace, severity)
+        agrees = receivers == [found.id for found in topics]
+        look.note(workspace, f"AlertManagerDefinition: {severity}", ", ".join(receivers), agrees=agrees)
+
+
+def _receivers(workspace: Resource, severity: str) -> list[str]:
+    """Topics to which Alertmanager sends alerts of a severity, by their logical ids."""
+    parts = workspace.get("AlertManagerDefinition.Fn::Join.1")
+    if not parts:
+        return []
+    text = "".join(part if isinstance(part, str) else part["Ref"] for part in parts)
+    document = _yaml(_yaml(text)["alertmanager_config"])
+    route = document["route"]
+    chosen = [one["receiver"] for one in route["routes"] if one["match"] == {"severity": severity}]
+    name = (chosen or [route["receiver"]])[0]
+    return [
+        config["topic_arn"]
+        for receiver in document["receivers"]
+        if receiver["name"] == name
+        for config in receiver["sns_configs"]
+    ]
 
 
 def _threshold(look: Inspection) -> None:
     limit = _alert(look).threshold.value
+    below = look.figure.member == AlertName.SERVICE_DOWN  # of the others too much is what is feared
     for alarm in _alarms(look):
         value = alarm.get("Threshold")
         look.note(alarm, "Threshold", value, agrees=value == limit)
+        look.show(alarm, "ComparisonOperator", equals("LessThanThreshold" if below else "GreaterThanThreshold"))
     for namespace, rule in _rules(look):
         # The last comparison of the expression that is followed by a number alone.
-        (found,) = re.findall(r"[<>] ([0-9.]+)(?:$| and )", rule["expr"])
-        look.note(namespace, f"rule {rule['alert']}: threshold", found, agrees=float(found) == limit)
+        ((sign, found),) = re.findall(r"([<>]) ([0-9.]+)(?:$| and )", rule["expr"])
+        agrees = float(found) == limit and sign == ("<" if below else ">")
+        look.note(namespace, f"rule {rule['alert']}: threshold", f"{sign} {found}", agrees=agrees)
 
 
 def _duration(look: Inspection) -> None:
     """Every period of the duration must be over the threshold."""
     seconds = _alert(look).duration.total_seconds()
     for alarm in _alarms(look):
-        periods = {metric["MetricStat"]["Period"] for metric in alarm.get("Metrics") if "MetricStat" in metric}
+        periods = {query["MetricStat"]["Period"] for query in operands(alarm)}
         for path in ("EvaluationPeriods", "DatapointsToAlarm"):
             count = alarm.get(path)
             look.note(

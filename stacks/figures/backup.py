@@ -12,7 +12,8 @@ _SCHEDULES = {
     "hourly": re.compile(r"cron\(\d+ \* \* \* \? \*\)"),
     "daily": re.compile(r"cron\(\d+ \d+ \* \* \? \*\)"),
 }
-_RULE = "BackupPlan.BackupPlanRule.0"
+_WINDOW = re.compile(r"\d\d:\d\d-\d\d:\d\d")
+"""When ElastiCache takes the snapshot of the day."""
 
 
 def _plans(look: Inspection) -> Iterator[Resource]:
@@ -45,24 +46,33 @@ def _retention_days(settings: Settings, member: str) -> int:
     }[member].days
 
 
+def _rules(plan: Resource) -> Iterator[str]:
+    """Where each rule of a plan stands: what any of them says counts."""
+    for position in range(max(1, len(plan.get("BackupPlan.BackupPlanRule") or []))):
+        yield f"BackupPlan.BackupPlanRule.{position}"
+
+
 def _frequency(look: Inspection) -> None:
     schedule = _SCHEDULES[str(look.figure.value)]
     for plan in _plans(look):
-        look.show(plan, f"{_RULE}.ScheduleExpression", lambda value: bool(schedule.fullmatch(str(value))))
+        for rule in _rules(plan):
+            look.show(plan, f"{rule}.ScheduleExpression", lambda value: bool(schedule.fullmatch(str(value))))
+    daily = look.figure.value == "daily"
     for cache in _caches(look):  # once a day, and not otherwise
-        look.show(cache, "SnapshotWindow", lambda value: bool(value) and look.figure.value == "daily")
+        look.show(cache, "SnapshotWindow", lambda value: daily and bool(_WINDOW.fullmatch(str(value))))
 
 
 def _retention(look: Inspection) -> None:
     days = _retention_days(look.settings, _member(look))
     for plan in _plans(look):
-        look.show(plan, f"{_RULE}.Lifecycle.DeleteAfterDays", equals(days))
         guardian = look.settings.guardian(Region(plan.region))
-        if guardian is not None:
-            copy = f"{_RULE}.CopyActions.0"
-            look.show(plan, f"{copy}.Lifecycle.DeleteAfterDays", equals(days))
-            vault = plan.get(f"{copy}.DestinationBackupVaultArn")
-            look.note(plan, f"{copy}.DestinationBackupVaultArn", vault, agrees=f":{guardian}:" in str(vault))
+        for rule in _rules(plan):
+            look.show(plan, f"{rule}.Lifecycle.DeleteAfterDays", equals(days))
+            if guardian is not None:
+                copy = f"{rule}.CopyActions.0"
+                look.show(plan, f"{copy}.Lifecycle.DeleteAfterDays", equals(days))
+                vault = plan.get(f"{copy}.DestinationBackupVaultArn")
+                look.note(plan, f"{copy}.DestinationBackupVaultArn", vault, agrees=f":{guardian}:" in str(vault))
     for cache in _caches(look):
         look.show(cache, "SnapshotRetentionLimit", equals(days))
     if _member(look) == "databases":
@@ -78,19 +88,31 @@ def _type(look: Inspection) -> None:
     Of the buckets, Vault's holds snapshots that are full by themselves.
     """
     for plan in _plans(look):
-        stores = {
-            "snapshot": (f"arn:aws:dynamodb:{plan.region}:",),
-            "full": (f"arn:aws:dynamodb:{plan.region}:", f":s3:::{look.name('vault-snapshots')}-"),
-            "incremental": (f"{look.name(plan.region, 'storage')}:ExportsOutput",),
-        }
-        origins = stores[str(look.figure.value)]
+        wanted = _origins(look, plan.region)
         found = look.templates.referring(plan, "BackupPlanId", "AWS::Backup::BackupSelection")
         for selection in found:
-            selected = selection.get("BackupSelection.Resources") or []
-            agrees = bool(selected) and all(any(origin in str(arn) for origin in origins) for arn in selected)
-            look.note(selection, "BackupSelection.Resources", selected, agrees=agrees)
+            selected = [str(arn) for arn in selection.get("BackupSelection.Resources") or []]
+            every = all(any(origin in arn for arn in selected) for origin in wanted)
+            agrees = every and len(selected) == len(wanted)
+            look.note(selection, "BackupSelection.Resources", selection.get("BackupSelection.Resources"), agrees=agrees)
         if not found:
             look.miss(plan.stack, f"AWS::Backup::BackupSelection of {plan.id}")
+
+
+def _origins(look: Inspection, region: str) -> list[str]:
+    """What must be backed up in a region, and by this plan alone: a part of the ARN of each."""
+    tables = [
+        f":table/{table.get('TableName')}'"
+        for table in look.in_stack(look.name("global", "data"), "AWS::DynamoDB::GlobalTable")
+    ]
+    if look.figure.value == "snapshot":
+        return tables
+    if look.figure.value == "full":
+        clusters = look.settings.deployment.vault.cluster is not None
+        return tables + [f":s3:::{look.name('vault-snapshots')}-"] * clusters
+    storage = look.name(region, "storage")
+    buckets = look.in_stack(storage, "AWS::S3::Bucket")
+    return [f"{storage}:ExportsOutputFnGetAtt{bucket.id}Arn" for bucket in buckets]
 
 
 RULES: Rules = {

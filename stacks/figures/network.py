@@ -1,6 +1,8 @@
 """What realises ``network``."""
 
-from stacks.figures.inspection import Inspection, Rule, Rules, equals
+from itertools import pairwise
+
+from stacks.figures.inspection import Inspection, Rules, equals
 from stacks.figures.templates import Resource
 
 
@@ -24,6 +26,17 @@ def _zones(look: Inspection) -> None:
     stack = look.name("global", "dns")
     zones = [zone for zone in look.templates.of("AWS::Route53::HostedZone") if not zone.get("VPCs")]
     look.show_list(stack, zones, "Name")
+    for parent, child in pairwise(zones):  # each is delegated from the one before it
+        records = look.templates.referring(parent, "HostedZoneId", "AWS::Route53::RecordSet")
+        delegated = [
+            record
+            for record in records
+            if record.get("Type") == "NS" and look.templates.referred(record, "ResourceRecords", child.kind) == [child]
+        ]
+        for record in delegated:
+            look.show(record, "Name", equals(child.get("Name")))
+        if not delegated:
+            look.miss(stack, f"AWS::Route53::RecordSet NS of {child.id}")
     if not zones and not look.figure.value:
         look.waive("the environment has no domain")
 
@@ -31,19 +44,32 @@ def _zones(look: Inspection) -> None:
 def _cidr(look: Inspection) -> None:
     for vpc in look.in_every_region("network", "AWS::EC2::VPC"):
         look.show(vpc, "CidrBlock", equals(look.figure.value))
+        for further in look.templates.referring(vpc, "VpcId", "AWS::EC2::VPCCidrBlock"):
+            look.note(further, "CidrBlock", further.get("CidrBlock"), agrees=False)
 
 
-def _subnets(way_out: str) -> Rule:
-    """Subnets whose default route leads through what ``way_out`` names."""
+def _public(look: Inspection) -> None:
+    """Subnets with a way to the internet's own gateway."""
+    for region in look.settings.regions:
+        stack = look.name(region, "network")
+        subnets = look.templates.of("AWS::EC2::Subnet", stack=stack)
+        look.show_list(stack, [subnet for subnet in subnets if _is_public(look, subnet)], "CidrBlock")
 
-    def rule(look: Inspection) -> None:
-        for region in look.settings.regions:
-            stack = look.name(region, "network")
-            subnets = look.templates.of("AWS::EC2::Subnet", stack=stack)
-            found = [subnet for subnet in subnets if any(route.get(way_out) for route in _routes(look, subnet))]
-            look.show_list(stack, found, "CidrBlock")
 
-    return rule
+def _private(look: Inspection) -> None:
+    """All others; each has a way out through a NAT gateway, for what it begins itself."""
+    for region in look.settings.regions:
+        stack = look.name(region, "network")
+        subnets = look.templates.of("AWS::EC2::Subnet", stack=stack)
+        found = [subnet for subnet in subnets if not _is_public(look, subnet)]
+        look.show_list(stack, found, "CidrBlock")
+        for subnet in found:
+            gateways = [route.get("NatGatewayId") for route in _routes(look, subnet) if route.get("NatGatewayId")]
+            look.note(subnet, "its route: NatGatewayId", gateways, agrees=len(gateways) == 1)
+
+
+def _is_public(look: Inspection, subnet: Resource) -> bool:
+    return any(route.get("GatewayId") for route in _routes(look, subnet))
 
 
 def _routes(look: Inspection, subnet: Resource) -> list[Resource]:
@@ -60,6 +86,6 @@ RULES: Rules = {
     "network.global.regions": _regions,
     "network.global.route53.zones": _zones,
     "network.vpc.cidr": _cidr,
-    "network.vpc.subnets.public": _subnets("GatewayId"),
-    "network.vpc.subnets.private": _subnets("NatGatewayId"),
+    "network.vpc.subnets.public": _public,
+    "network.vpc.subnets.private": _private,
 }

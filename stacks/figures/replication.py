@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from stacks.figures.alarms import show_actions
 from stacks.figures.inspection import Inspection, Rules, equals
 from stacks.figures.templates import Resource
 
@@ -20,6 +21,8 @@ def _rpo(look: Inspection) -> None:
             _buckets(look, resource, seconds)
         for alarm in look.in_stack(stack, "AWS::CloudWatch::Alarm", AlarmName=look.name("replication", "late")):
             look.show(alarm, "Threshold", equals(int(seconds)))
+            look.show(alarm, "ComparisonOperator", equals("GreaterThanOrEqualToThreshold"))
+            show_actions(look, alarm, agrees=True)
 
 
 def _buckets(look: Inspection, resource: Resource, seconds: float) -> None:

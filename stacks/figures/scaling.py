@@ -1,7 +1,9 @@
 """What realises ``scaling``."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 
+from stacks.figures.alarms import expression, measured, operands, show_actions
 from stacks.figures.inspection import Inspection, Rule, Rules, equals
 from stacks.figures.templates import Resource
 
@@ -35,11 +37,16 @@ def _metrics(look: Inspection) -> None:
     wanted = [_METRICS[str(name)] for name in look.figure.value] if isinstance(look.figure.value, list) else []
     for sign in (1, -1):
         for alarm in _alarms(look, sign):
-            operands = [query["MetricStat"]["Metric"] for query in alarm.get("Metrics") if "MetricStat" in query]
-            names = [f"{metric['Namespace']} {metric['MetricName']}" for metric in operands]
-            (expression,) = (query["Expression"] for query in alarm.get("Metrics") if "Expression" in query)
-            agrees = names == wanted and expression.startswith("MAX([")
-            look.note(alarm, "Metrics", f"{expression} of {', '.join(names)}", agrees=agrees)
+            names, made = measured(alarm), expression(alarm)
+            agrees = names == wanted and _is_highest(made, of=[query["Id"] for query in operands(alarm)])
+            look.note(alarm, "Metrics", f"{made} of {', '.join(names)}", agrees=agrees)
+            show_actions(look, alarm, agrees=True)
+
+
+def _is_highest(made: str, *, of: Sequence[str]) -> bool:
+    """Whether an expression is the highest of these metrics, and of nothing else."""
+    members = re.fullmatch(r"MAX\(\[(.*)\]\)", made)
+    return members is not None and re.findall(r"\b[a-z_0-9]*[a-z_]\b", members[1]) == list(of)
 
 
 def _threshold(sign: int) -> Rule:

@@ -2,7 +2,8 @@
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,11 @@ import pytest
 
 from stacks.conformance import main
 from stacks.figures import RULES
-from stacks.figures.inspection import Figure
+from stacks.figures.encryption_at_rest import AT_REST
+from stacks.figures.inspection import Figure, Inspection
+from stacks.figures.templates import Resource, Templates
 from stacks.figures.verdicts import Status, Verdict, judge
-from stacks.settings import ROOT
+from stacks.settings import ROOT, load
 from tests.infrastructure.conftest import Assembly
 
 Resources = dict[str, Any]
@@ -78,6 +81,30 @@ def rewritten(name: str, old: str, new: str) -> Change:
     return change
 
 
+def edited_within(kind: str, name: str, path: str, old: str, new: str) -> Change:
+    """Replace a part of a text that is joined from several."""
+
+    def change(resources: Resources) -> None:
+        target = resources[the_one(resources, kind, name)]["Properties"]
+        parts = target[path]["Fn::Join"][1]
+        assert sum(old in part for part in parts if isinstance(part, str)) == 1
+        target[path]["Fn::Join"][1] = [part.replace(old, new) if isinstance(part, str) else part for part in parts]
+
+    return change
+
+
+def shortened(kind: str, name: str, path: str) -> Change:
+    """Take the first member out of a list."""
+
+    def change(resources: Resources) -> None:
+        target = resources[the_one(resources, kind, name)]["Properties"]
+        for part in path.split("."):
+            target = target[part]
+        del target[0]
+
+    return change
+
+
 def removed(kind: str, name: str) -> Change:
     """Take away the one resource of a type whose logical id begins with ``name``."""
 
@@ -139,11 +166,10 @@ SCALING = "AWS::ApplicationAutoScaling::ScalingPolicy"
 SUBNET = "AWS::EC2::Subnet"
 RULE = "BackupPlan.BackupPlanRule.0"
 ARTIFACTS = [{"Fn::ImportValue": "anfl-prod-us-west-1-storage:ExportsOutputFnGetAttArtifacts82DD59A1Arn3B515032"}]
-RECOVERABLE = {"PointInTimeRecoverySpecification": {"PointInTimeRecoveryEnabled": True, "RecoveryPeriodInDays": 30}}
 DISAGREEMENTS: dict[str, tuple[str, Change]] = {
     "network.global.regions": (
         "anfl-prod-global-data",
-        changed("AWS::DynamoDB::GlobalTable", "Auth", "Replicas", [{"Region": "us-east-1", **RECOVERABLE}]),
+        shortened("AWS::DynamoDB::GlobalTable", "Auth", "Replicas"),
     ),
     "network.global.route53.zones": (
         "anfl-prod-global-dns",
@@ -338,6 +364,304 @@ def test_a_regions_edge_that_disagrees_is_found(
 @pytest.mark.parametrize(("figure", "change"), AT_THE_EDGE)
 def test_an_edge_that_disagrees_is_found(doctored: Callable[[str, Change], Path], figure: str, change: Change) -> None:
     assert with_status(judge(doctored("anfl-prod-global-edge", change)), Status.DISAGREES) == {figure}
+
+
+OTHER_CLUSTER = {"Ref": "VectorProcessingCluster09411983"}
+VPC = {"Ref": "NetworkVpcFAC8F4A5"}
+FURTHER_SUBNET = {"Type": SUBNET, "Properties": {"CidrBlock": "10.0.12.0/24", "VpcId": VPC}}
+FURTHER_RANGE = {
+    "Type": "AWS::EC2::VPCCidrBlock",
+    "Properties": {"CidrBlock": "10.1.0.0/16", "VpcId": VPC},
+}
+
+
+def added(name: str, resource: dict[str, Any]) -> Change:
+    """A resource that nothing of the architecture asks for."""
+
+    def change(resources: Resources) -> None:
+        resources[name] = resource
+
+    return change
+
+
+def put(kind: str, name: str, path: str, value: object) -> Change:
+    """Say something of a resource that its template said nothing of."""
+
+    def change(resources: Resources) -> None:
+        *parents, last = path.split(".")
+        target = resources[the_one(resources, kind, name)]["Properties"]
+        for part in parents:
+            target = target[part]
+        assert last not in target
+        target[last] = value
+
+    return change
+
+
+def twice(kind: str, name: str, path: str, **other: object) -> Change:
+    """Say the first member of a list again, with something else about it."""
+
+    def change(resources: Resources) -> None:
+        target = resources[the_one(resources, kind, name)]["Properties"]
+        for part in path.split("."):
+            target = target[part]
+        target.append({**target[0], **other})
+
+    return change
+
+
+GROUP_RULES = "AWS::APS::RuleGroupsNamespace"
+SELECTION = "AWS::Backup::BackupSelection"
+DISKS = "LaunchTemplateData.BlockDeviceMappings"
+CLUSTERS = "compute.ecs.clusters"
+CONTRADICTIONS: dict[str, tuple[set[str], str, Change]] = {
+    "a second disk of Vault's nodes is not encrypted": (
+        {"encryption.at_rest.method"},
+        "vault",
+        changed("AWS::EC2::LaunchTemplate", "Nodes", f"{DISKS}.1.Ebs.Encrypted", False),
+    ),
+    "a disk is encrypted with a key of AWS's": (
+        {"encryption.at_rest.method"},
+        "vault",
+        changed("AWS::EC2::LaunchTemplate", "Nodes", f"{DISKS}.1.Ebs.KmsKeyId", "alias/aws/ebs"),
+    ),
+    "the cache keeps its snapshots in the clear": (
+        {"encryption.at_rest.method"},
+        "storage",
+        changed("AWS::ElastiCache::ReplicationGroup", "Cache", "AtRestEncryptionEnabled", False),
+    ),
+    "the cache speaks without TLS": (
+        {"encryption.in_transit.method"},
+        "storage",
+        changed("AWS::ElastiCache::ReplicationGroup", "Cache", "TransitEncryptionEnabled", False),
+    ),
+    "a bucket answers plain HTTP": (
+        {"encryption.in_transit.method"},
+        "storage",
+        shortened("AWS::S3::BucketPolicy", "Vectors", "PolicyDocument.Statement"),
+    ),
+    "a queue has no policy": (
+        {"encryption.in_transit.method"},
+        "storage",
+        removed("AWS::SQS::QueuePolicy", "JobsQueue"),
+    ),
+    "a task is told another Vault": (
+        {"encryption.application.method"},
+        "service",
+        changed(
+            "AWS::ECS::TaskDefinition",
+            "ModelRegistry",
+            "ContainerDefinitions.0.Environment",
+            [{"Name": "VAULT_ADDR", "Value": "https://vault.example.org:8200"}],
+        ),
+    ),
+    "the function stores vectors as they come": (
+        {"encryption.application.method"},
+        "service",
+        changed(FUNCTION, "VectorProcessing", "Environment.Variables.SEALING", "false"),
+    ),
+    "the service scales to four": (
+        {f"{CLUSTERS}[vector-processing].max_size"},
+        "service",
+        changed("AWS::ApplicationAutoScaling::ScalableTarget", "Vector", "MaxCapacity", 4),
+    ),
+    "the registry runs one task": (
+        {f"{CLUSTERS}[model-registry].min_size"},
+        "service",
+        changed("AWS::ECS::Service", "ModelRegistry", "DesiredCount", 1),
+    ),
+    "instances report to another cluster": (
+        {f"{CLUSTERS}[model-registry].name"},
+        "service",
+        changed(
+            "AWS::EC2::LaunchTemplate",
+            "ModelRegistry",
+            "LaunchTemplateData.UserData",
+            {"Fn::Base64": "cat >> /etc/ecs/ecs.config <<END\nECS_CLUSTER=anfl-prod-vector-processing\nEND\n"},
+        ),
+    ),
+    "a service runs on the other cluster": (
+        {
+            f"{CLUSTERS}[vector-processing].name",
+            f"{CLUSTERS}[vector-processing].min_size",
+            f"{CLUSTERS}[model-registry].name",
+        },
+        "service",
+        changed("AWS::ECS::Service", "ModelRegistry", "Cluster", OTHER_CLUSTER),
+    ),
+    "an alarm fears the other side": (
+        {"alerts.warning[resource_usage].threshold"},
+        "monitoring",
+        changed(ALARM, "ResourceUsage", "ComparisonOperator", "LessThanThreshold"),
+    ),
+    "an alarm tells nobody": (
+        {"alerts.critical[service_down].name"},
+        "monitoring",
+        changed(ALARM, "ServiceDown", "AlarmActions", []),
+    ),
+    "an alarm is silenced": (
+        {"alerts.critical[service_down].name"},
+        "monitoring",
+        put(ALARM, "ServiceDown", "ActionsEnabled", False),
+    ),
+    "an alarm tells those whom warnings reach": (
+        {"alerts.critical[service_down].name"},
+        "monitoring",
+        changed(
+            ALARM,
+            "ServiceDown",
+            "AlarmActions",
+            [{"Fn::ImportValue": f"{WEST}-telemetry:ExportsOutputRefWarningAlerts855AE01CC64684EC"}],
+        ),
+    ),
+    "an alarm watches something else": (
+        {"alerts.warning[high_latency].name"},
+        "monitoring",
+        changed(ALARM, "HighLatency", "Metrics.1.MetricStat.Metric.MetricName", "IntegrationLatency"),
+    ),
+    "Prometheus fears the other side": (
+        {"alerts.warning[resource_usage].threshold"},
+        "telemetry",
+        edited(GROUP_RULES, "Prometheus", "Data", "anfl_memory_limit_bytes) > 80", "anfl_memory_limit_bytes) < 80"),
+    ),
+    "Alertmanager sends what is critical elsewhere": (
+        {f"alerts.critical[{name}].name" for name in ("service_down", "high_error_rate")},
+        "telemetry",
+        edited_within(
+            "AWS::APS::Workspace",
+            "Prometheus",
+            "AlertManagerDefinition",
+            "match: {severity: critical}",
+            "match: {severity: grave}",
+        ),
+    ),
+    "scaling asks for the lower of both": (
+        {"scaling.vector_processing.metrics"},
+        "service",
+        changed(ALARM, "VectorScalingUpAlarm", "Metrics.0.Expression", "MAX([cpu, MIN([cpu, backlog_pct])])"),
+    ),
+    "scaling is silenced": (
+        {"scaling.vector_processing.metrics"},
+        "service",
+        put(ALARM, "VectorScalingDownAlarm", "ActionsEnabled", False),
+    ),
+    "a bucket is out of its backup": (
+        {"backup.vectors.type"},
+        "recovery",
+        shortened(SELECTION, "Vectors", "BackupSelection.Resources"),
+    ),
+    "a table is out of its backup": (
+        {"backup.databases.type"},
+        "recovery",
+        shortened(SELECTION, "Databases", "BackupSelection.Resources"),
+    ),
+    "a plan has a second rule that keeps less": (
+        {"backup.vectors.retention"},
+        "recovery",
+        twice(PLAN, "Vectors", "BackupPlan.BackupPlanRule", Lifecycle={"DeleteAfterDays": 1}),
+    ),
+    "a subnet is there that nobody asked for": (
+        {"network.vpc.subnets.private"},
+        "network",
+        added("Further", FURTHER_SUBNET),
+    ),
+    "a network has a second range of addresses": (
+        {"network.vpc.cidr"},
+        "network",
+        added("Further", FURTHER_RANGE),
+    ),
+    "a private subnet has no way out": (
+        {"network.vpc.subnets.private"},
+        "network",
+        removed("AWS::EC2::Route", "NetworkPrivateDefault2"),
+    ),
+}
+
+
+@pytest.mark.parametrize("what", CONTRADICTIONS)
+def test_a_region_in_which_something_contradicts_is_found(doctored: Callable[[str, Change], Path], what: str) -> None:
+    figures, layer, change = CONTRADICTIONS[what]
+    assert with_status(judge(doctored(f"{WEST}-{layer}", change)), Status.DISAGREES) == figures
+
+
+def test_a_zone_that_nobody_delegates_to_is_found(doctored: Callable[[str, Change], Path]) -> None:
+    folder = doctored("anfl-prod-global-dns", removed("AWS::Route53::RecordSet", "LibAeonovaComDelegation"))
+    assert with_status(judge(folder), Status.DISAGREES) == {"network.global.route53.zones"}
+
+
+def test_every_property_that_is_shown_counts(prod: Assembly) -> None:
+    """Without it, or with another plain value in its place, the figure is not realised."""
+    templates, settings = Templates(prod.folder), load("prod")
+    resources = {(resource.stack, resource.id): resource for resource in templates}
+    tried, unnoticed = 0, []
+    for verdict in judge(prod.folder):
+        figure = Figure(path=verdict.figure, value=verdict.value)
+        for finding in verdict.realised_by:
+            resource = resources[finding.stack, finding.resource or ""]
+            value = resource.get(finding.property)
+            if value is None or resource.region == "eu-west-1":
+                continue  # made from several properties, tampered with by name above; or the same as in two regions
+            for other in [None] if isinstance(value, (dict, list)) else [None, another(value)]:
+                tried += 1
+                with tampered(resource, finding.property, other):
+                    look = Inspection(figure=figure, templates=templates, settings=settings)
+                    RULES[figure.pattern](look)
+                if all(found.agrees for found in look.findings):
+                    unnoticed.append(f"{figure.path}: {resource.id} {finding.property} = {other}")
+    assert unnoticed == []
+    assert tried > 500
+
+
+def another(value: object) -> object:
+    if isinstance(value, bool):
+        return not value
+    return value + 1 if isinstance(value, int) else f"x{value}"
+
+
+@contextmanager
+def tampered(resource: Resource, path: str, value: object) -> Iterator[None]:
+    """A property with another value for a while."""
+    *parents, last = path.split(".")
+    target: Any = resource.properties
+    for part in parents:
+        target = target[int(part)] if isinstance(target, list) else target[part]
+    before = target[last]
+    target[last] = value
+    try:
+        yield
+    finally:
+        target[last] = before
+
+
+KEEPS_NOTHING = {
+    *("ApiGateway", "ApiGatewayV2", "ApplicationAutoScaling", "AutoScaling", "CertificateManager", "CloudFormation"),
+    *("CloudFront", "CloudWatch", "ECS", "ElasticLoadBalancingV2", "Events", "GlobalAccelerator", "Grafana", "IAM"),
+    *("KMS", "Lambda", "Route53", "SSM", "StepFunctions", "WAFv2"),
+}
+"""Services of which no type in the templates holds anything of a user's."""
+KEEPS_NOTHING_ITSELF = {
+    "APS": {"RuleGroupsNamespace"},
+    "Backup": {"BackupPlan", "BackupSelection", "RestoreTestingPlan", "RestoreTestingSelection"},
+    "EC2": {
+        *("EIP", "FlowLog", "InternetGateway", "NatGateway", "Route", "RouteTable", "SecurityGroup"),
+        *("SecurityGroupEgress", "SecurityGroupIngress", "Subnet", "SubnetRouteTableAssociation", "VPC"),
+        *("VPCEndpoint", "VPCGatewayAttachment"),
+    },
+    "ElastiCache": {"ParameterGroup", "SubnetGroup", "User", "UserGroup"},
+    "Logs": {"Delivery", "DeliveryDestination", "DeliverySource", "MetricFilter"},
+    "S3": {"BucketPolicy"},
+    "SNS": {"TopicPolicy"},
+    "SQS": {"QueuePolicy"},
+    "SecretsManager": {"ResourcePolicy"},
+}
+
+
+def test_of_every_type_it_is_known_whether_it_keeps_data(prod: Assembly, dev: Assembly) -> None:
+    kinds = {resource.kind for assembly in (prod, dev) for resource in Templates(assembly.folder)}
+    other = {f"AWS::{service}::{kind}" for service, names in KEEPS_NOTHING_ITSELF.items() for kind in names}
+    unknown = {kind for kind in kinds - other if kind.startswith("AWS::") and kind.split("::")[1] not in KEEPS_NOTHING}
+    assert unknown == AT_REST.keys()
+    assert other <= kinds
 
 
 def test_a_figure_that_lost_its_resource_disagrees(doctored: Callable[[str, Change], Path]) -> None:
