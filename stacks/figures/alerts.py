@@ -10,7 +10,7 @@ import yaml
 from stacks.architecture import Alert, AlertName
 from stacks.figures.alarms import measured, operands, show_actions
 from stacks.figures.inspection import Inspection, Rules, begins, equals
-from stacks.figures.templates import Resource
+from stacks.figures.templates import Resource, joined
 
 _METRICS: Mapping[str, set[str]] = {
     AlertName.SERVICE_DOWN: {"AWS/ApplicationELB HealthyHostCount"},
@@ -70,11 +70,10 @@ def _name(look: Inspection) -> None:
 
 def _receivers(workspace: Resource, severity: str) -> list[str]:
     """Topics to which Alertmanager sends alerts of a severity, by their logical ids."""
-    parts = workspace.get("AlertManagerDefinition.Fn::Join.1")
-    if not parts:
+    definition = workspace.get("AlertManagerDefinition")
+    if definition is None:
         return []
-    text = "".join(part if isinstance(part, str) else part["Ref"] for part in parts)
-    document = _yaml(_yaml(text)["alertmanager_config"])
+    document = _yaml(_yaml(joined(definition))["alertmanager_config"])
     route = document["route"]
     chosen = [one["receiver"] for one in route["routes"] if one["match"] == {"severity": severity}]
     name = (chosen or [route["receiver"]])[0]

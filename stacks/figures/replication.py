@@ -4,7 +4,10 @@ from typing import Any
 
 from stacks.figures.alarms import show_actions
 from stacks.figures.inspection import Inspection, Rules, equals
-from stacks.figures.templates import Resource
+from stacks.figures.templates import Resource, joined
+
+_SEALED_BY_KMS_TOO = {"SseKmsEncryptedObjects": {"Status": "Enabled"}}
+"""Without it S3 leaves out what is encrypted with a key of KMS, which is everything."""
 
 
 def _rpo(look: Inspection) -> None:
@@ -27,14 +30,28 @@ def _rpo(look: Inspection) -> None:
 
 def _buckets(look: Inspection, resource: Resource, seconds: float) -> None:
     """Each bucket of the region's storage, to each other region, in time."""
-    others = sorted(f"to-{region}" for region in look.settings.regions if region != resource.region)
+    others = sorted(region for region in look.settings.regions if region != resource.region)
     buckets: list[dict[str, Any]] = resource.get("Buckets")
     for bucket in look.in_stack(look.name(resource.region, "storage"), "AWS::S3::Bucket"):
-        rules = [r for found in buckets if found["Bucket"] == bucket.get("BucketName") for r in found["Rules"]]
-        times = {rule["ID"]: rule["Destination"]["ReplicationTime"]["Time"]["Minutes"] for rule in rules}
-        on = all(rule["Status"] == "Enabled" for rule in rules)
-        in_time = on and sorted(times) == others and all(minutes * 60 <= seconds for minutes in times.values())
-        look.note(resource, f"minutes until replicas of {bucket.id}", times, agrees=in_time)
+        name = bucket.get("BucketName")
+        rules = [rule for found in buckets if found["Bucket"] == name for rule in found["Rules"]]
+        minutes = {
+            region: found
+            for region in others
+            for rule in rules
+            if (found := _minutes(rule, to=f"arn:aws:s3:::{joined(name).removesuffix(resource.region)}{region}"))
+        }
+        in_time = sorted(minutes) == others and all(found * 60 <= seconds for found in minutes.values())
+        look.note(resource, f"minutes until replicas of {bucket.id}", minutes, agrees=in_time)
+
+
+def _minutes(rule: dict[str, Any], *, to: str) -> int | None:
+    """Within how many minutes a rule brings every object, whatever its key, into a bucket."""
+    destination = rule["Destination"]
+    on = rule["Status"] == destination["ReplicationTime"]["Status"] == "Enabled"
+    whole = rule["Filter"] == {"Prefix": ""} and rule["SourceSelectionCriteria"] == _SEALED_BY_KMS_TOO
+    arrives = joined(destination["Bucket"]) == to
+    return int(destination["ReplicationTime"]["Time"]["Minutes"]) if on and whole and arrives else None
 
 
 RULES: Rules = {"recovery.rpo": _rpo}

@@ -104,6 +104,12 @@ class Templates:
         ]
 
 
+def joined(value: object) -> str:
+    """A text with the names of what only the deployment knows in their places."""
+    parts = value["Fn::Join"][1] if isinstance(value, Mapping) else [value or ""]
+    return "".join(part if isinstance(part, str) else part["Ref"] for part in parts)
+
+
 def _document(file: Path) -> dict[str, Any]:
     return dict(json.loads(file.read_text(encoding="utf-8")).get("Resources", {}))
 

@@ -301,6 +301,21 @@ DISAGREEMENTS: dict[str, tuple[str, Change]] = {
 RPO = {
     "a bucket that does not replicate everywhere": changed("Custom::BucketReplication", "Rules", "Buckets.0.Rules", []),
     "a rule that is off": changed("Custom::BucketReplication", "Rules", "Buckets.1.Rules.0.Status", "Disabled"),
+    "a rule whose time nobody keeps": changed(
+        "Custom::BucketReplication", "Rules", "Buckets.0.Rules.0.Destination.ReplicationTime.Status", "Disabled"
+    ),
+    "a rule for a part of a bucket": changed(
+        "Custom::BucketReplication", "Rules", "Buckets.0.Rules.0.Filter.Prefix", "prod/"
+    ),
+    "a rule that leaves out what KMS encrypts": changed(
+        "Custom::BucketReplication",
+        "Rules",
+        "Buckets.0.Rules.0.SourceSelectionCriteria.SseKmsEncryptedObjects.Status",
+        "Disabled",
+    ),
+    "a rule into another bucket": changed(
+        "Custom::BucketReplication", "Rules", "Buckets.0.Rules.0.Destination.Bucket", "arn:aws:s3:::elsewhere"
+    ),
     "an alarm that rings too late": changed(ALARM, "ReplicationLate", "Threshold", 7200),
     "no alarm": removed(ALARM, "ReplicationLate"),
 }
