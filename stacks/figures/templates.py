@@ -104,7 +104,7 @@ class Templates:
         ]
 
 
-def joined(value: object) -> str:
+def joined(value: str | Mapping[str, Any] | None) -> str:
     """A text with the names of what only the deployment knows in their places."""
     parts = value["Fn::Join"][1] if isinstance(value, Mapping) else [value or ""]
     return "".join(part if isinstance(part, str) else part["Ref"] for part in parts)
