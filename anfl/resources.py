@@ -21,6 +21,8 @@ class Variable(StrEnum):
     """Imports, compaction: consumed by the vector-processing service."""
     CHUNKS_QUEUE_URL = "CHUNKS_QUEUE_URL"
     """Single chunks of imports: consumed by the vector-processing function."""
+    CHUNKS_MEMORY_MIB = "CHUNKS_MEMORY_MIB"
+    """What that function has, by which the service decides what it can take."""
     VALIDATION_QUEUE_URL = "VALIDATION_QUEUE_URL"
     """Model versions to inspect: consumed by the model-validation function."""
     WEBHOOKS_QUEUE_URL = "WEBHOOKS_QUEUE_URL"

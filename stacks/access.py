@@ -21,7 +21,7 @@ from anfl.resources import (
     Table,
     Variable,
 )
-from stacks.architecture import ClusterName
+from stacks.architecture import ClusterName, FunctionName
 from stacks.models import Settings
 from stacks.storage import StorageStack
 from stacks.units import Region
@@ -75,7 +75,7 @@ NEEDS: Mapping[Part, Needs] = {
         delays=True,
         cache=(CacheUse.HINTS, CacheUse.THROTTLE),
         scales=True,
-        tells=(*_TOKENS, *_SEALING, Variable.STAGE_PREFIX, *_SCALING, *_NODES, *_LIMITS),
+        tells=(*_TOKENS, *_SEALING, Variable.STAGE_PREFIX, Variable.CHUNKS_MEMORY_MIB, *_SCALING, *_NODES, *_LIMITS),
     ),
     Service.MODEL_REGISTRY: Needs(
         tables={REGISTRY: _MODELS, AUTH: ("Query",)},
@@ -134,6 +134,7 @@ class Parts:
             Variable.ALIAS_POLICIES: deployment.registry.policies_as_json(),
             Variable.ECS_CLUSTER: settings.name(ClusterName.VECTOR_PROCESSING),
             Variable.ECS_SERVICE: settings.name(Service.VECTOR_STORE),
+            Variable.CHUNKS_MEMORY_MIB: str(settings.compute.lambda_.function(FunctionName.VECTOR_PROCESSING).memory),
             Variable.JOBS_PER_TASK: str(deployment.queues.jobs_per_task),
             Variable.NODE_HEARTBEAT_SECONDS: str(int(deployment.nodes.heartbeat.total_seconds())),
             Variable.THROTTLE_RATE: str(deployment.throttle.rate),

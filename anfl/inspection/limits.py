@@ -36,7 +36,6 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """An ONNX model that is run once on zeros; 0: none is."""
     run_seconds: float = 30.0
     seconds: float = 480.0
-    """Of the function's 600."""
     memory_bytes: int = 1 * GIB
     """Address space of the process that looks at a file, beyond the interpreter and the file itself (it is mapped)."""
 

@@ -10,11 +10,12 @@ import tempfile
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Protocol
 
 import msgspec
 
 from anfl import aws, environment, resources, start
+from anfl.inspection.limits import MIB, Limits
 from anfl.problems import Problem, invalid
 from anfl.registry import rules
 from anfl.registry.entities import VerdictStatus
@@ -30,11 +31,24 @@ _Text = Annotated[str, msgspec.Meta(min_length=1, max_length=2048)]
 _Tenant = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
 
 
+_TIME_SHARE, _MEMORY_SHARE = 0.8, 0.5
+"""Of what the function has, for the inspection itself: the rest is for bringing the files and for the verdict, and for
+the interpreter and the files' mapped pages."""
+
+
+class Context(Protocol):
+    """Of an invocation, as Lambda makes it."""
+
+    def get_remaining_time_in_millis(self) -> int:
+        """Until the invocation is killed."""
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """The function's environment."""
 
     table: str = msgspec.field(name="REGISTRY_TABLE")
     bucket: str = msgspec.field(name="ARTIFACTS_BUCKET")
+    memory_mib: int = msgspec.field(name="AWS_LAMBDA_FUNCTION_MEMORY_SIZE")
     default_tenant: str | None = msgspec.field(default=None, name="DEFAULT_TENANT")
 
 
@@ -126,20 +140,27 @@ class Function:
         )
 
 
+def limits_of(context: Context, *, memory_mib: int) -> Limits:
+    """What an inspection may cost in this invocation of a function of that memory."""
+    seconds = context.get_remaining_time_in_millis() / 1000
+    return Limits(seconds=seconds * _TIME_SHARE, memory_bytes=int(memory_mib * MIB * _MEMORY_SHARE))
+
+
 @cache
-def _function() -> Function:
-    settings = environment.load(Settings)
+def _registry(settings: Settings) -> Registry:
     session = aws.session()
-    registry = build_registry(
+    return build_registry(
         table=settings.table,
         dynamodb=session.client("dynamodb", config=aws.config(read_timeout=5)),
         bucket=settings.bucket,
         s3=session.client("s3", config=aws.config(read_timeout=60)),
     )
-    inspections = Inspections(registry, scratch=Path(tempfile.gettempdir()))
-    return Function(registry, inspections, default_tenant=settings.default_tenant)
 
 
-def handler(event: Mapping[str, Any], _context: object) -> dict[str, Any]:
+def handler(event: Mapping[str, Any], context: Context) -> dict[str, Any]:
     """The Lambda entry point."""
-    return _function().answer(event)
+    settings = environment.load(Settings)
+    registry = _registry(settings)
+    limits = limits_of(context, memory_mib=settings.memory_mib)
+    inspections = Inspections(registry, scratch=Path(tempfile.gettempdir()), limits=limits)
+    return Function(registry, inspections, default_tenant=settings.default_tenant).answer(event)

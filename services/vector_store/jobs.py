@@ -12,7 +12,7 @@ from anfl.vectors.imports import build as importing
 from anfl.vectors.imports.chunk_records import ChunkRecords
 from anfl.vectors.imports.chunks import LinesOf
 from anfl.vectors.imports.consuming import Consumer
-from anfl.vectors.imports.cutter import Cutter
+from anfl.vectors.imports.cutter import FUNCTION_SHARE, Cutter
 from anfl.vectors.imports.files import Files
 from anfl.vectors.imports.jobs import SqsQueue
 from anfl.vectors.imports.lines import Candidate
@@ -64,6 +64,7 @@ def run(settings: vectors.Settings, queues: importing.Queues, tails: SharedTails
         settings=settings,
         service=SqsQueue(sqs, queues.jobs_url),
         function=SqsQueue(sqs, queues.chunks_url),
+        function_bytes=queues.chunks_memory_mib * 2**20 * FUNCTION_SHARE,
     )
     release = partial(store.hnsw.opened.release, unused_seconds=UNUSED_SECONDS)
     consumer = Consumer(client=sqs, url=queues.jobs_url, worker=worker, beat=release)
@@ -72,12 +73,21 @@ def run(settings: vectors.Settings, queues: importing.Queues, tails: SharedTails
     store.close()
 
 
-def build_worker(store: VectorStore, *, settings: vectors.Settings, service: SqsQueue, function: SqsQueue) -> Worker:
+def build_worker(
+    store: VectorStore, *, settings: vectors.Settings, service: SqsQueue, function: SqsQueue, function_bytes: float
+) -> Worker:
     """Carries out every job, and leaves chunks of small collections to the function."""
     table = vectors.table_of(settings, aws.session())
     files = importing.files_of(settings, aws.session())
     records, chunks, rows = Records(table), ChunkRecords(table), FilesOfAnyFormat(files)
     cutter = Cutter(
-        store=store, records=records, chunks=chunks, files=files, tables=rows, function=function, service=service
+        store=store,
+        records=records,
+        chunks=chunks,
+        files=files,
+        tables=rows,
+        function=function,
+        function_bytes=function_bytes,
+        service=service,
     )
     return Worker(store=store, records=records, chunks=chunks, files=files, rows=rows, cutter=cutter)

@@ -5,6 +5,7 @@ one figure alone would not show, because code and architecture happen to agree t
 """
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,26 @@ def names() -> set[str]:
     }
 
 
+WRITTEN_FROM_TEMPLATES = {"conformance.md", "cost.md"}
+"""Pages of which ``make docs`` writes the whole; of `aws_architecture.md` it writes the drawings."""
+
+
+def sayings() -> set[str]:
+    """How prose says figures that a number alone would not give away."""
+    tree = architecture()
+    memories = [function["memory"] for function in tree["compute"]["lambda"]["functions"]]
+    return {
+        f"every {tree['encryption']['at_rest']['key_rotation']}",
+        *(f"{memory:,} {unit}" for memory in memories for unit in ("MB", "MiB")),
+        *(f"function's {function['timeout']}" for function in tree["compute"]["lambda"]["functions"]),
+    }
+
+
+def prose(page: str) -> str:
+    """A page without its drawings, which are made from the templates."""
+    return re.sub(r"```mermaid.*?```", "", page, flags=re.DOTALL)
+
+
 def literals(code: str) -> Iterator[str]:
     """Every piece of text in ``code`` that is no docstring."""
     tree = ast.parse(code)
@@ -68,6 +89,8 @@ def python_files(*folders: str) -> list[Path]:
 
 def test_a_repetition_would_be_found() -> None:
     assert "10.0.1.0/24" in names()
+    assert "every 90 days" in sayings()
+    assert prose("a ```mermaid 10.0.1.0/24 ``` b") == "a  b"
     assert list(literals('"""Not 10.0.1.0/24."""\nx = f(cidr="10.0.1.0/24")')) == ["10.0.1.0/24"]
     assert list(decided_by_hand("Cluster(min_size=3, max_size=settings.max_size)")) == ["min_size=3"]
 
@@ -91,6 +114,20 @@ def test_no_other_file_repeats_a_name(folder: str) -> None:
     figures = names()
     for file in files:
         assert [name for name in figures if name in file.read_text()] == [], file.relative_to(ROOT)
+
+
+def test_no_page_repeats_a_figure() -> None:
+    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
+    for page in pages:
+        if page.name not in WRITTEN_FROM_TEMPLATES:
+            text = prose(page.read_text())
+            assert [saying for saying in names() | sayings() if saying in text] == [], page.name
+
+
+def test_no_source_says_a_figure_in_its_prose() -> None:
+    figures = names() | sayings()
+    found = [file for file in python_files(*SOURCES) if any(figure in file.read_text() for figure in figures)]
+    assert [str(file.relative_to(ROOT)) for file in found] == []
 
 
 def test_no_argument_that_a_figure_decides_is_given_by_hand() -> None:

@@ -29,6 +29,8 @@ class Queues(msgspec.Struct, frozen=True, kw_only=True):
 
     jobs_url: str = msgspec.field(name="JOBS_QUEUE_URL")
     chunks_url: str = msgspec.field(name="CHUNKS_QUEUE_URL")
+    chunks_memory_mib: int = msgspec.field(name="CHUNKS_MEMORY_MIB")
+    """Of the function that takes them."""
 
 
 def files_of(settings: vectors.Settings, session: boto3.session.Session) -> Files:

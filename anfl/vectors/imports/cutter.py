@@ -14,9 +14,9 @@ from anfl.vectors.imports.model import Format, Record
 from anfl.vectors.imports.records import Records
 from anfl.vectors.store import VectorStore
 
-FUNCTION_BYTES = 128 * 2**20
-"""Most bytes of a collection and of what is to be imported into it that the function takes: who writes to a collection
-has all of it, and the function has 1,024 MB of memory and 512 MB of disk."""
+FUNCTION_SHARE = 1 / 8
+"""Part of the function's memory that a collection and what is to be imported into it may have: who writes to a
+collection has all of it, some of it more than once, beside the program itself."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +30,8 @@ class Cutter:
     tables: Tables | None
     function: Queue
     """Takes chunks of small collections, each of which then has a process to itself."""
+    function_bytes: float
+    """Of collection and files together, the most that are small."""
     service: Queue
     """Takes all others."""
 
@@ -59,4 +61,4 @@ class Cutter:
             return self.service
         stats = self.store.stats(record.tenant, record.collection)
         size = stats.private_bytes + stats.mapped_bytes + sum(file.bytes for file in record.files)
-        return self.function if size <= FUNCTION_BYTES else self.service
+        return self.function if size <= self.function_bytes else self.service

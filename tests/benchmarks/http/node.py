@@ -111,6 +111,7 @@ def node(aws: Aws, folder: Path, *, workers: int) -> Iterator[Node]:
         "TOKEN_AUDIENCE": "bench",
         "JOBS_QUEUE_URL": "http://127.0.0.1:1/none",
         "CHUNKS_QUEUE_URL": "http://127.0.0.1:1/none",
+        "CHUNKS_MEMORY_MIB": "1024",
         "ECS_CLUSTER": "bench",
         "ECS_SERVICE": "bench",
         "JOBS_PER_TASK": "1",

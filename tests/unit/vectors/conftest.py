@@ -54,9 +54,15 @@ def _store(catalogue: Catalogue, objects: S3ObjectStore) -> Iterator[VectorStore
     store.close()
 
 
+@pytest.fixture
+def function_bytes() -> float:
+    """Of a collection and its files: the most of which the function takes chunks."""
+    return 128 * 2**20
+
+
 @pytest.fixture(name="place")
-def _place(session: boto3.session.Session, catalogue: Catalogue, store: VectorStore) -> Place:
-    return Place(session, catalogue, store)
+def _place(session: boto3.session.Session, catalogue: Catalogue, store: VectorStore, function_bytes: float) -> Place:
+    return Place(session, catalogue, store, function_bytes=function_bytes)
 
 
 @pytest.fixture(name="imports")

@@ -52,7 +52,14 @@ class MemoryQueue:
 class Place:
     """Everything that imports are made of; ``client`` is S3's."""
 
-    def __init__(self, session: boto3.session.Session, catalogue: Catalogue, store: VectorStore) -> None:
+    def __init__(
+        self,
+        session: boto3.session.Session,
+        catalogue: Catalogue,
+        store: VectorStore,
+        *,
+        function_bytes: float,
+    ) -> None:
         self.client = session.client("s3", config=Config(signature_version="s3v4"))
         table = session.resource("dynamodb").Table(TABLE)
         self.store = store
@@ -76,6 +83,7 @@ class Place:
             files=self.files,
             tables=rows,
             function=self.function,
+            function_bytes=function_bytes,
             service=self.service,
         )
         self.worker = Worker(

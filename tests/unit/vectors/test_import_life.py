@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from anfl.problems import Problem
-from anfl.vectors.imports import cutter, cutting, files
+from anfl.vectors.imports import cutting, files
 from anfl.vectors.imports import spans as spans_module
 from anfl.vectors.imports.model import Format, RowError, State
 from anfl.vectors.imports.requests import ImportPage, NewFile, NewImport
@@ -245,8 +245,8 @@ def test_another_collection_of_the_same_name_gets_nothing(place: Place) -> None:
     assert values_in(place) == {}
 
 
-def test_chunks_of_large_collections_are_left_to_the_service(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cutter, "FUNCTION_BYTES", 10)
+@pytest.mark.parametrize("function_bytes", [10])
+def test_chunks_of_large_collections_are_left_to_the_service(place: Place) -> None:
     import_id = place.started(jsonl=text_of(*map(row, NAMES)))
     cut = place.service.take()
     assert cut is not None

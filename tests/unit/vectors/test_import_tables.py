@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from anfl.problems import unavailable
-from anfl.vectors.imports import cutter, tables
+from anfl.vectors.imports import tables
 from anfl.vectors.imports.model import Chunk, State
 from anfl.vectors.requests import Count, Fetch
 from tests.unit.vectors.importing import Place
@@ -155,8 +155,8 @@ def test_a_store_that_does_not_answer_is_no_fault_of_the_file(place: Place, monk
     assert place.show(import_id).stored == 10
 
 
-def test_its_chunks_are_the_services_alone(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cutter, "FUNCTION_BYTES", 10**12)
+@pytest.mark.parametrize("function_bytes", [10**12])
+def test_its_chunks_are_the_services_alone(place: Place) -> None:
     place.started(parquet=parquet_of(PLAIN, row_group_size=7))
     cut = place.service.take()
     assert cut is not None

@@ -1,0 +1,29 @@
+"""The function's limits follow from what the architecture gives it."""
+
+from dataclasses import dataclass
+
+from anfl.inspection.limits import MIB, Limits
+from lambda_src.model_validation.handler import limits_of
+from stacks.architecture import FunctionName
+from stacks.settings import load
+
+
+@dataclass(frozen=True, kw_only=True)
+class Invocation:
+    """With so much time left."""
+
+    seconds: int
+
+    def get_remaining_time_in_millis(self) -> int:
+        """See `lambda_src.model_validation.handler.Context`."""
+        return 1000 * self.seconds
+
+
+def test_an_inspection_ends_before_its_invocation_and_leaves_memory_for_the_rest() -> None:
+    limits = limits_of(Invocation(seconds=100), memory_mib=512)
+    assert (limits.seconds, limits.memory_bytes) == (80.0, 256 * MIB)
+
+
+def test_with_the_architectures_figures_they_are_those_of_the_command() -> None:
+    size = load("prod").compute.lambda_.function(FunctionName.MODEL_VALIDATION)
+    assert limits_of(Invocation(seconds=size.timeout), memory_mib=size.memory) == Limits()
