@@ -93,7 +93,7 @@ bundle: $(BIN)/.ready ## Build the functions' bundles (without Docker; cached by
 	@touch build/.bundled
 
 .PHONY: images
-images: $(BIN)/.ready ## Build the services' container images (wants a Docker daemon)
+images: $(BIN)/.ready ## Build the services' container images, and with REGISTRY=… push them and Vault's package (wants a Docker daemon)
 	@$(BIN)/python -m bundling.push
 
 .PHONY: synth

@@ -58,6 +58,9 @@ class Variable(StrEnum):
     VAULT_NODES = "VAULT_NODES"
     """How many there are."""
     VAULT_RECOVERY_SECRET = "VAULT_RECOVERY_SECRET"  # noqa: S105 - the name of a variable
+    VAULT_CERTIFICATE_ARN = "VAULT_CERTIFICATE_ARN"
+    VAULT_CERTIFICATE_SECRET = "VAULT_CERTIFICATE_SECRET"  # noqa: S105 - the name of a variable
+    """Of the certificate, and of the secret from which Vault's nodes take it."""
     VAULT_WIPE_DOCUMENT = "VAULT_WIPE_DOCUMENT"
     """SSM document that empties a node."""
     WRAPPING_KEY_ARN = "WRAPPING_KEY_ARN"
@@ -153,6 +156,8 @@ class Caretaker(StrEnum):
 
     BUCKET_REPLICATION = "bucket-replication"
     VAULT_BOOTSTRAP = "vault-bootstrap"
+    VAULT_CERTIFICATE = "vault-certificate"
+    """Brings the certificate of a region's Vault from ACM to where its nodes can fetch it."""
     ACCELERATOR_DIAL = "accelerator-dial"
     """Takes another region away from Global Accelerator, and brings it back."""
     WATCH = "watch"

@@ -1,6 +1,7 @@
 """``make images``: build the services' images and, with ``--push ACCOUNT.dkr.ecr.REGION.amazonaws.com``, push them.
 
-With them goes a copy of the collector's image that stands beside each task: tasks reach no public registry. Templates
+With them go a copy of the collector's image that stands beside each task, and HashiCorp's package of Vault for its
+nodes: neither tasks nor nodes have a way to the internet. Templates
 name repository and content tag; synthesis never builds an image. The base image is pinned by digest, which
 ``--base-digest`` (or BASE_DIGEST) gives: ``docker buildx imagetools inspect`` prints it.
 """
@@ -19,6 +20,7 @@ from bundling.context import stage_context
 from bundling.errors import BundlingError
 from bundling.images import COLLECTOR_REPOSITORY, ServiceImage, image_for
 from bundling.registry import Registry
+from bundling.vault_package import VAULT_REPOSITORY, mirror
 from stacks.deployment import Collector
 from stacks.settings import DEFAULT_ENVIRONMENT, load
 
@@ -47,7 +49,10 @@ def main(arguments: list[str] | None = None) -> int:
         for service in Service:
             _build(docker, image_for(service), digest=options.base_digest, registry=registry)
         if registry is not None:
-            _copy(docker, load(DEFAULT_ENVIRONMENT).deployment.collector, registry)
+            deployment = load(DEFAULT_ENVIRONMENT).deployment
+            _copy(docker, deployment.collector, registry)
+            if deployment.vault.cluster is not None:
+                _mirror(deployment.vault.cluster.version, registry)
     except BundlingError as error:
         sys.stderr.write(f"{error}\n")
         return 1
@@ -96,6 +101,13 @@ def _copy(docker: str, collector: Collector, registry: Registry) -> None:
     _run([docker, "pull", "--platform", "linux/amd64", collector.image], f"Pulling {collector.image}")
     _run([docker, "tag", collector.image, name], f"Naming it {name}")
     _run([docker, "push", name], f"Pushing {name}")
+
+
+def _mirror(version: str, registry: Registry) -> None:
+    name = f"{VAULT_REPOSITORY}:{version}"
+    sys.stdout.write(f"Copying {name} …\n")
+    if not mirror(version, registry):
+        sys.stdout.write(f"{name} is there already.\n")
 
 
 def _log_in(docker: str, registry: Registry) -> None:

@@ -1,7 +1,11 @@
 """The account's registry of images in one region: repositories as services need them, and the way in."""
 
 import base64
+import contextlib
+import hashlib
+import json
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import boto3
@@ -10,6 +14,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 from bundling.errors import BundlingError
 
 _HOST = re.compile(r"\d{12}\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.amazonaws\.com(\.cn)?")
+
+_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+_EMPTY = "application/vnd.oci.empty.v1+json"
 
 
 class Registry:
@@ -51,6 +58,58 @@ class Registry:
         except (BotoCoreError, ClientError) as error:
             raise BundlingError(f"{self.host}/{repository}: {error}") from error
         return True
+
+    def put(self, repository: str, tag: str, files: Mapping[str, bytes], *, kind: str) -> None:
+        """Put files there as an OCI artefact, each a layer that is annotated with its name.
+
+        https://github.com/opencontainers/image-spec/blob/main/manifest.md#guidelines-for-artifact-usage
+
+        :param kind: the artefact's media type. :raises BundlingError: AWS refuses.
+        """
+        try:
+            layers = [
+                {
+                    "mediaType": "application/octet-stream",
+                    "digest": self._upload(repository, content),
+                    "size": len(content),
+                    "annotations": {"org.opencontainers.image.title": name},
+                }
+                for name, content in files.items()
+            ]
+            manifest = {
+                "schemaVersion": 2,
+                "mediaType": _MANIFEST,
+                "artifactType": kind,
+                "config": {"mediaType": _EMPTY, "digest": self._upload(repository, b"{}"), "size": 2},
+                "layers": layers,
+            }
+            self._client.put_image(
+                repositoryName=repository,
+                imageTag=tag,
+                imageManifest=json.dumps(manifest),
+                imageManifestMediaType=_MANIFEST,
+            )
+        except (BotoCoreError, ClientError) as error:
+            raise BundlingError(f"{self.host}/{repository}:{tag}: {error}") from error
+
+    def _upload(self, repository: str, content: bytes) -> str:
+        """The digest of a layer, which is there afterwards."""
+        digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
+        begun = self._client.initiate_layer_upload(repositoryName=repository)
+        upload, size = begun["uploadId"], begun["partSize"]
+        for first in range(0, len(content), size):
+            part = content[first : first + size]
+            self._client.upload_layer_part(
+                repositoryName=repository,
+                uploadId=upload,
+                partFirstByte=first,
+                partLastByte=first + len(part) - 1,
+                layerPartBlob=part,
+            )
+        # It may be there, of another release or of an attempt that did not come to its end.
+        with contextlib.suppress(self._client.exceptions.LayerAlreadyExistsException):
+            self._client.complete_layer_upload(repositoryName=repository, uploadId=upload, layerDigests=[digest])
+        return digest
 
     def _ensure(self, repository: str) -> None:
         try:

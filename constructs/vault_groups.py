@@ -26,8 +26,6 @@ class VaultGroups(Construct):
         for port in (api, cluster):
             self.nodes.add_ingress_rule(self.nodes, port, "from other nodes")
             self.nodes.add_egress_rule(self.nodes, port, "to other nodes")
-        # The package of Vault comes from HashiCorp, and ACM has no endpoint in a network.
-        self.nodes.add_egress_rule(ec2.Peer.any_ipv4(), ec2.Port.tcp(443), "to HashiCorp, ACM, CloudFormation")
 
     def admit(self, client: ec2.SecurityGroup) -> None:
         """Let the members of ``client`` use Vault."""

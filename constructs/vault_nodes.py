@@ -40,7 +40,9 @@ class VaultFacts:
     """What logins by IAM role must name as their addressee."""
     node_role: str
     """Under which a node logs in to the cluster."""
-    certificate_arn: str
+    certificate_secret: str
+    packages: str
+    """Repository of the account's registry from which the package of Vault comes, under its version."""
     seal_key_id: str
     bucket: str
     log_group: str
@@ -128,7 +130,8 @@ class VaultNodes(Construct):
                 "HOST": facts.host,
                 "SERVER_ID": facts.server_id,
                 "NODE_ROLE": facts.node_role,
-                "CERTIFICATE": facts.certificate_arn,
+                "CERTIFICATE": facts.certificate_secret,
+                "PACKAGES": facts.packages,
                 "SEAL_KEY": facts.seal_key_id,
                 "BUCKET": facts.bucket,
                 "LOG_GROUP": facts.log_group,

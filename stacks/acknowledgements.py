@@ -99,6 +99,13 @@ ACKNOWLEDGEMENTS = (
         environments=(PROD,),
     ),
     Acknowledgement(
+        constructs=("vault/NodeCertificate",),
+        rule="AwsSolutions-SMG4",
+        reason="ACM renews what it holds, and a function brings it over within the hour",
+        proof="test_the_certificate_is_brought_to_the_nodes_alone",
+        environments=(PROD,),
+    ),
+    Acknowledgement(
         constructs=tuple(f"{cluster}/Instances" for cluster in CLUSTERS),
         rule="AwsSolutions-AS3",
         reason="nobody acts on an instance that comes or goes: the capacity provider adds them as tasks need them, "

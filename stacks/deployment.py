@@ -205,6 +205,7 @@ class ExtraFunctions(Model):
     watch: FunctionSize
     accelerator_dial: FunctionSize
     vault_bootstrap: FunctionSize
+    vault_certificate: FunctionSize
     key_leader: FunctionSize
     key_agent: FunctionSize
     model_validation_storage: Annotated[int, Field(ge=512, le=10240, strict=True)]

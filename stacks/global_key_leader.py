@@ -3,9 +3,9 @@
 from constructs import Construct
 
 from anfl.resources import Caretaker, Variable
-from bundling.functions import bundle_for
 from stacks.base import AnflStack
-from stacks.key_functions import failing_alarm, key_function, pending_alarm, run_at_deployment
+from stacks.caretaking import run_at_deployment
+from stacks.key_functions import RESOURCE, failing, key_function, pending_alarm
 from stacks.models import Settings
 
 
@@ -30,6 +30,6 @@ class GlobalKeyLeader(AnflStack):
             key_arn=key_arn,
         )
         seconds = settings.deployment.functions.key_leader.timeout
-        run_at_deployment(self, self.function, version=bundle_for(Caretaker.KEY_LEADER).content_hash, seconds=seconds)
-        failing_alarm(self, Caretaker.KEY_LEADER)
+        run_at_deployment(self, self.function, caretaker=Caretaker.KEY_LEADER, kind=RESOURCE, seconds=seconds)
+        failing(self, Caretaker.KEY_LEADER)
         pending_alarm(self)

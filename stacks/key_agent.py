@@ -4,9 +4,9 @@ from constructs import Construct
 from constructs.region_network import RegionNetwork
 
 from anfl.resources import Caretaker, Variable
-from bundling.functions import bundle_for
 from stacks.base import AnflStack
-from stacks.key_functions import failing_alarm, key_function, run_at_deployment
+from stacks.caretaking import run_at_deployment
+from stacks.key_functions import RESOURCE, failing, key_function
 from stacks.models import Settings
 from stacks.security import SecurityStack
 from stacks.units import Region
@@ -54,7 +54,7 @@ class KeyAgentStack(AnflStack):
         )
         if vault:
             self._at_deployment(vault)
-        failing_alarm(self, Caretaker.KEY_AGENT)
+        failing(self, Caretaker.KEY_AGENT)
 
     def _at_deployment(self, vault: VaultStack) -> None:
         role = self.function.role
@@ -62,7 +62,5 @@ class KeyAgentStack(AnflStack):
             raise AssertionError("every function has a role of its own")
         seconds = self.settings.deployment.functions.key_agent.timeout
         admission = vault.configure(self, "VaultRole", {Caretaker.KEY_AGENT: role.role_arn})
-        run = run_at_deployment(
-            self, self.function, version=bundle_for(Caretaker.KEY_AGENT).content_hash, seconds=seconds
-        )
+        run = run_at_deployment(self, self.function, caretaker=Caretaker.KEY_AGENT, kind=RESOURCE, seconds=seconds)
         run.node.add_dependency(admission)

@@ -1,13 +1,11 @@
-"""What the functions that distribute wrapping keys have in common: table and key, schedule, deployment, alarms."""
+"""What the functions that distribute wrapping keys have in common: table and key, schedule, alarms."""
 
 from collections.abc import Mapping, Sequence
 
-from aws_cdk import CustomResource, Duration
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_kms as kms
 from constructs import grants
-from constructs.location import here
 from constructs.metrics import Metric, result
 from constructs.python_function import PythonFunction
 from constructs.schedule import call_every
@@ -15,16 +13,15 @@ from constructs.statements import Statement
 
 from anfl.crypto.material import PURPOSE, PURPOSE_VALUE
 from anfl.resources import AUTH, ENVIRONMENT_DIMENSION, METRICS_NAMESPACE, PENDING_METRIC, Caretaker, Variable
-from stacks.architecture import FunctionSize, Severity
+from stacks.architecture import FunctionSize
 from stacks.base import AnflStack
-from stacks.telemetry import topic_name
+from stacks.caretaking import failing_alarm, warning_alarm
 
 RESOURCE = "Custom::WrappingKey"
 MINUTES = 5
 """Between two runs."""
 _PENDING_HOURS = 24
 """A version that has been under way for so long waits for a region that needs somebody."""
-_FAILING_PERIODS = 3
 _FAILING_SECONDS = 600
 
 
@@ -84,44 +81,13 @@ def key_function(
     return made
 
 
-def run_at_deployment(stack: AnflStack, function: PythonFunction, *, version: str, seconds: int) -> CustomResource:
-    """Call ``function`` when ``version`` is another than before; what it says makes or breaks the deployment.
-
-    :param seconds: the function's time-out.
-    """
-    resource = CustomResource(
+def failing(stack: AnflStack, function_name: Caretaker) -> cloudwatch.CfnAlarm:
+    """No run of the distribution came to a good end for half an hour."""
+    return failing_alarm(
         stack,
-        "Run",
-        resource_type=RESOURCE,
-        service_token=function.function_arn,
-        service_timeout=Duration.seconds(seconds),
-        properties={"Version": version},
-    )
-    resource.node.add_dependency(function)
-    return resource
-
-
-def failing_alarm(stack: AnflStack, function_name: Caretaker) -> cloudwatch.CfnAlarm:
-    """No run came to a good end for half an hour, be it that all fail or that nobody begins one."""
-    name = stack.settings.name(function_name)
-    return _alarm(
-        stack,
-        "Failing",
-        name=f"{function_name.replace('-', '_')}_failing",
+        function_name,
         description="no run of the distribution of wrapping keys succeeds here",
-        metrics=[
-            result("succeeded", "FILL(invocations, 0) - FILL(errors, 0)"),
-            *(
-                Metric(
-                    namespace="AWS/Lambda", name=key.capitalize(), statistic="Sum", dimensions={"FunctionName": name}
-                ).query(key, seconds=_FAILING_SECONDS)
-                for key in ("invocations", "errors")
-            ),
-        ],
-        comparison="LessThanThreshold",
-        threshold=1,
-        periods=_FAILING_PERIODS,
-        missing="breaching",
+        seconds=_FAILING_SECONDS,
     )
 
 
@@ -133,7 +99,7 @@ def pending_alarm(stack: AnflStack) -> cloudwatch.CfnAlarm:
         statistic="Maximum",
         dimensions={ENVIRONMENT_DIMENSION: stack.settings.environment},
     )
-    return _alarm(
+    return warning_alarm(
         stack,
         "Pending",
         name="wrapping_key_pending",
@@ -146,34 +112,4 @@ def pending_alarm(stack: AnflStack) -> cloudwatch.CfnAlarm:
         threshold=_PENDING_HOURS,
         periods=1,
         missing="notBreaching",
-    )
-
-
-def _alarm(
-    stack: AnflStack,
-    label: str,
-    *,
-    name: str,
-    description: str,
-    metrics: Sequence[cloudwatch.CfnAlarm.MetricDataQueryProperty],
-    comparison: str,
-    threshold: float,
-    periods: int,
-    missing: str,
-) -> cloudwatch.CfnAlarm:
-    # By name: the function stands before its region's topics.
-    topic = here(stack).arn("sns", topic_name(stack.settings, Severity.WARNING))
-    return cloudwatch.CfnAlarm(
-        stack,
-        label,
-        alarm_name=stack.settings.name(name),
-        alarm_description=f"{Severity.WARNING}: {description}; docs/monitoring_architecture.md says what to do",
-        metrics=list(metrics),
-        comparison_operator=comparison,
-        threshold=threshold,
-        evaluation_periods=periods,
-        datapoints_to_alarm=periods,
-        treat_missing_data=missing,
-        alarm_actions=[topic],
-        ok_actions=[topic],
     )

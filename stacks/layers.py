@@ -15,7 +15,8 @@ WATCH = "global-watch/Watch"
 DIAL = "recovery/Dial"
 WEBHOOKS = "service/WebhooksFunction"
 KEY_LEADER = "global-key-leader/Function"
-OUTSIDE = (WATCH, DIAL, WEBHOOKS, KEY_LEADER)
+VAULT_CERTIFICATE = "vault/CertificateFunction"
+OUTSIDE = (WATCH, DIAL, WEBHOOKS, KEY_LEADER, VAULT_CERTIFICATE)
 """Functions too, outside any network."""
 SERVICES = ("service/VectorStoreService", "service/ModelRegistryService")
 CLUSTERS = ("service/VectorProcessingCluster", "service/ModelRegistryCluster")

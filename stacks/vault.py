@@ -18,6 +18,7 @@ from constructs.vault_nodes import VaultFacts, VaultNodes
 from anfl.auth.names import NODE_ROLE, server_id
 from anfl.auth.policies import load_policies
 from anfl.resources import Caretaker
+from bundling.vault_package import VAULT_REPOSITORY
 from stacks import vault_access
 from stacks.base import AnflStack
 from stacks.deployment import VaultCluster
@@ -25,6 +26,7 @@ from stacks.models import Settings
 from stacks.storage import backup_role
 from stacks.units import Region
 from stacks.vault_bootstrap import vault_bootstrap
+from stacks.vault_certificate import NodeCertificate, node_certificate
 
 TRANSIT_TYPES: Mapping[str, str] = {"AES-256-GCM": "aes256-gcm96"}
 """What Vault calls the application's encryption."""
@@ -71,7 +73,14 @@ class VaultStack(AnflStack):
             security_group_id=groups.entry.security_group_id,
             retain=self.retain,
         )
-        self.nodes = self._nodes(region, network, entry)
+        certificate = node_certificate(self, certificate_arn=entry.certificate_arn, key=self._key, seal=self._seal)
+        self.nodes = self._nodes(region, network, entry, certificate)
+        vault_access.only_for(
+            certificate.secret,
+            self,
+            "NodeCertificateAccess",
+            roles=[certificate.bringer.role_arn, self.nodes.role.role_arn],
+        )
         self.bootstrap = vault_bootstrap(
             self,
             network=network,
@@ -82,12 +91,15 @@ class VaultStack(AnflStack):
             seal=self._seal,
             host=self._host,
         )
-        vault_access.only_for(self.secret, self, settings, self.bootstrap)
+        own_role = self._role_of(self.bootstrap).role_arn
+        vault_access.only_for(
+            self.secret, self, "RecoveryAccess", roles=[own_role, vault_access.emergency(self, settings)]
+        )
         self._first = self.configure(
             self,
             "Configuration",
             {
-                Caretaker.VAULT_BOOTSTRAP: str(self._role_of(self.bootstrap).role_arn),
+                Caretaker.VAULT_BOOTSTRAP: own_role,
                 NODE_ROLE: self.nodes.role.role_arn,
             },
             policies=load_policies(),
@@ -126,9 +138,11 @@ class VaultStack(AnflStack):
             exempt_roles=[backup_role(self.settings, here(self).region)],
         )
 
-    def _nodes(self, region: Region, network: RegionNetwork, entry: VaultEntry) -> VaultNodes:
+    def _nodes(
+        self, region: Region, network: RegionNetwork, entry: VaultEntry, certificate: NodeCertificate
+    ) -> VaultNodes:
         image = ec2.MachineImage.from_ssm_parameter(self._cluster.image_parameter).get_image(self)
-        return VaultNodes(
+        nodes = VaultNodes(
             self,
             "Nodes",
             cluster=self._cluster,
@@ -137,7 +151,8 @@ class VaultStack(AnflStack):
                 host=self._host,
                 server_id=server_id(region),
                 node_role=NODE_ROLE,
-                certificate_arn=entry.certificate_arn,
+                certificate_secret=certificate.secret.ref,
+                packages=VAULT_REPOSITORY,
                 seal_key_id=self._seal_id,
                 bucket=self.snapshots.bucket_name,
                 log_group=self._audit.log_group_name,
@@ -150,11 +165,13 @@ class VaultStack(AnflStack):
             statements=vault_access.of_nodes(
                 self,
                 seal=self._seal,
-                certificate_arn=entry.certificate_arn,
+                certificate_secret=certificate.secret.ref,
                 snapshots=self.snapshots,
                 audit=self._audit,
             ),
         )
+        nodes.group.node.add_dependency(certificate.brought)
+        return nodes
 
     @staticmethod
     def _role_of(function: lambda_.Function) -> iam.IRole:

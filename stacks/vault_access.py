@@ -1,8 +1,9 @@
 """Who may do what around Vault: its nodes, its bootstrap, the record of its recovery keys."""
 
+from collections.abc import Sequence
+
 from aws_cdk import RemovalPolicy, Stack
 from aws_cdk import aws_kms as kms
-from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_secretsmanager as secretsmanager
@@ -11,6 +12,7 @@ from constructs.location import here
 from constructs.statements import ANYBODY, Statement, document
 
 from anfl.resources import AUTH, VAULT_TAG
+from bundling.vault_package import VAULT_REPOSITORY
 from stacks.models import Settings
 
 BREAK_GLASS = "break-glass"
@@ -35,27 +37,27 @@ def recovery_secret(stack: Stack, settings: Settings, key_arn: str) -> secretsma
     return secret
 
 
-def only_for(secret: secretsmanager.CfnSecret, stack: Stack, settings: Settings, bootstrap: lambda_.Function) -> None:
-    """Refuse the record to everyone but the bootstrap and the emergency, whatever IAM allows them."""
-    emergency = here(stack).arn("iam", f"role/{settings.name(BREAK_GLASS)}", region="")
+def emergency(stack: Stack, settings: Settings) -> str:
+    """ARN of the role of the emergency."""
+    return here(stack).arn("iam", f"role/{settings.name(BREAK_GLASS)}", region="")
+
+
+def only_for(secret: secretsmanager.CfnSecret, stack: Stack, id: str, *, roles: Sequence[str]) -> None:  # noqa: A002
+    """Refuse a secret to everyone but ``roles``, whatever IAM allows them. :param id: of the policy."""
     secretsmanager.CfnResourcePolicy(
         stack,
-        "RecoveryAccess",
+        id,
         secret_id=secret.ref,
         block_public_policy=True,
         resource_policy=document(
             [
                 Statement(
-                    sid="BootstrapAndEmergencyOnly",
+                    sid="TheseRolesOnly",
                     effect="Deny",
                     principal=ANYBODY,
                     actions=["secretsmanager:GetSecretValue", "secretsmanager:PutSecretValue"],
                     resources=["*"],
-                    conditions={
-                        "ArnNotEquals": {
-                            "aws:PrincipalArn": [bootstrap.role.role_arn if bootstrap.role else "", emergency]
-                        }
-                    },
+                    conditions={"ArnNotEquals": {"aws:PrincipalArn": list(roles)}},
                 )
             ]
         ),
@@ -63,14 +65,26 @@ def only_for(secret: secretsmanager.CfnSecret, stack: Stack, settings: Settings,
 
 
 def of_nodes(
-    stack: Stack, *, seal: kms.IKey, certificate_arn: str, snapshots: s3.IBucket, audit: logs.ILogGroup
+    stack: Stack, *, seal: kms.IKey, certificate_secret: str, snapshots: s3.IBucket, audit: logs.ILogGroup
 ) -> list[Statement]:
-    """Open the seal, find fellows, fetch the certificate, put snapshots and the audit log away; never read them."""
+    """Open the seal, find fellows, fetch package and certificate, say that it has started, put snapshots and the audit
+    log away; never read them.
+    """
     return [
         Statement(sid="Seal", actions=["kms:Decrypt", "kms:DescribeKey", "kms:Encrypt"], resources=[seal.key_arn]),
         # EC2 scopes it to nothing.
         Statement(sid="Fellows", actions=["ec2:DescribeInstances"], resources=["*"]),
-        Statement(sid="Certificate", actions=["acm:ExportCertificate"], resources=[certificate_arn]),
+        Statement(sid="Certificate", actions=["secretsmanager:GetSecretValue"], resources=[certificate_secret]),
+        Statement(
+            sid="Package",
+            actions=["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"],
+            resources=[here(stack).arn("ecr", f"repository/{VAULT_REPOSITORY}")],
+        ),
+        Statement(
+            sid="Started",
+            actions=["cloudformation:SignalResource"],
+            resources=[here(stack).arn("cloudformation", f"stack/{stack.stack_name}/*")],
+        ),
         Statement(sid="Snapshots", actions=["s3:PutObject"], resources=[snapshots.arn_for_objects("snapshots/*")]),
         Statement(
             sid="SnapshotsKey",

@@ -148,6 +148,12 @@ WILDCARDS = (
     ),
     Wildcard(
         policies=_of("vault/Nodes/Role"),
+        statement="Started",
+        resource="arn:aws:cloudformation:{region}:<AWS::AccountId>:stack/anfl-{environment}-{region}-vault/*",
+        reason="CloudFormation ends the ARN of a stack with an id of its own; nodes say of this one that they are well",
+    ),
+    Wildcard(
+        policies=_of("vault/Nodes/Role"),
         statement="Snapshots",
         resource="<SnapshotsD03D071C.Arn>/snapshots/*",
         reason="snapshots are named by the time at which they were taken; they may be put there, not read",

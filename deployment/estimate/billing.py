@@ -314,6 +314,7 @@ UNBILLED: dict[str, str] = {
     "AWS::Backup::BackupVault": _WITHIN + "the plans' selections",
     "AWS::Backup::RestoreTestingPlan": _WITHIN + "its selections",
     "AWS::CloudFormation::CustomResource": _WITHIN + "its function",
+    "Custom::VaultCertificate": _WITHIN + "its function",
     "Custom::WrappingKey": _WITHIN + "its function",
     "AWS::CloudFront::OriginAccessControl": _FREE,
     "AWS::CloudFront::ResponseHeadersPolicy": _FREE,

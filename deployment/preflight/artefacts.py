@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from functools import partial
 
+from bundling.vault_package import VAULT_REPOSITORY
 from deployment.instances import instance_groups
 from deployment.preflight.account import Account, AnswerError
 from deployment.preflight.results import Check, Verdict, failed, ok
@@ -15,7 +16,7 @@ _PUBLIC_IMAGE = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-
 
 
 def checks(account: Account, rollout: Rollout) -> Iterator[Check]:
-    """For each region: the services' images, and the image of Vault's nodes."""
+    """For each region: the services' images, and the image and the package of Vault's nodes."""
     cluster = rollout.settings.deployment.vault.cluster
     for region in rollout.regions:
         for repository, tag in _service_images(rollout, region):
@@ -27,6 +28,11 @@ def checks(account: Account, rollout: Rollout) -> Iterator[Check]:
         if cluster and any(
             group.resource.stack.endswith("-vault") for group in instance_groups(rollout, region=region)
         ):
+            yield Check(
+                id=f"image.{VAULT_REPOSITORY}.{region}",
+                region=region,
+                look=partial(service_image, account, repository=VAULT_REPOSITORY, tag=cluster.version, region=region),
+            )
             yield Check(
                 id=f"image.vault.{region}",
                 region=region,

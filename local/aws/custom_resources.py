@@ -1,7 +1,7 @@
 """Custom resources of CloudFormation: their function is called, and what it answers decides.
 
-Those of Vault's bootstrap and of the key agent are placeholders: no instance boots here, so there are no Vault nodes
-that they could set up; the development Vault is set up by `local.accounts`.
+Those of Vault's bootstrap, its certificate and the key agent are placeholders: no instance boots here, so there are no
+Vault nodes that they could set up; the development Vault is set up by `local.accounts`.
 
 moto calls the function in a thread, knows creation alone, and waits for ever for an answer of failure.
 """
@@ -16,6 +16,7 @@ from moto.core.common_models import CloudFormationModel
 from anfl.resources import Caretaker
 
 Json = dict[str, Any]
+_OF_NODES = tuple(f"-{name}" for name in (Caretaker.VAULT_BOOTSTRAP, Caretaker.VAULT_CERTIFICATE, Caretaker.KEY_AGENT))
 PATH = "answers/"
 """Below the server's control path: where functions send their answers."""
 
@@ -64,7 +65,7 @@ class CustomResource(CloudFormationModel):
 
         :raises RuntimeError: it failed, or did not answer.
         """
-        if properties["ServiceToken"].endswith((f"-{Caretaker.VAULT_BOOTSTRAP}", f"-{Caretaker.KEY_AGENT}")):
+        if properties["ServiceToken"].endswith(_OF_NODES):
             self._properties, self.physical_resource_id = properties, "placeholder"
             return
         token = uuid.uuid4().hex

@@ -131,7 +131,7 @@ def test_a_plain_reference_to_another_region_is_found(tmp_path: Path) -> None:
     assert exports_across_regions(doctored["Here"])
 
 
-CUSTOM = {"Custom::BucketReplication", "Custom::WrappingKey"}
+CUSTOM = {"Custom::BucketReplication", "Custom::VaultCertificate", "Custom::WrappingKey"}
 """Custom resources of this project's own; the CDK's bring functions and rights of theirs."""
 
 

@@ -52,6 +52,12 @@ def _ids(rollout: Rollout, scope: Scope = Scope.DEPLOYMENT) -> list[str]:
     return [check.id for check in checks_for(scope, _silent(), rollout, _SilentDns())]
 
 
+def test_images_and_vaults_package_are_looked_for_in_every_region(rollout: Rollout) -> None:
+    names = ("anfl-collector", "anfl-model-registry", "anfl-vault", "anfl-vector-store", "vault")
+    wanted = {f"image.{name}.{region}" for name in names for region in REGIONS}
+    assert {check for check in _ids(rollout) if check.startswith("image.")} == wanted
+
+
 def test_where_nothing_answers_no_check_passes_and_none_breaks(rollout: Rollout) -> None:
     results = run(checks_for(Scope.DEPLOYMENT, _silent(), rollout, _SilentDns()))
     assert len(results) > 100

@@ -13,6 +13,7 @@ EXPECTED = {
     "key-leader": ("handler.handler", "python3.13", 256, 60, "x86_64", 512, ONE),
     "model-validation": ("handler.handler", "python3.13", 2048, 600, "x86_64", 4096, REGIONS),
     "vault-bootstrap": ("handler.handler", "python3.13", 512, 900, "x86_64", 512, REGIONS),
+    "vault-certificate": ("handler.handler", "python3.13", 256, 60, "x86_64", 512, REGIONS),
     "vector-processing": ("handler.handler", "python3.13", 1024, 300, "x86_64", 512, REGIONS),
     "watch": ("handler.handler", "python3.13", 256, 45, "x86_64", 512, REGIONS),
     "webhooks": ("handler.handler", "python3.13", 256, 30, "x86_64", 512, REGIONS),

@@ -38,13 +38,13 @@ def test_dev_has_no_firewall(dev: Assembly) -> None:
         assert not stack.resources("AWS::WAFv2::WebACL")
 
 
-def test_the_stacks_keep_one_secret_a_region_and_state_none(assembly: Assembly) -> None:
+def test_the_stacks_keep_two_secrets_a_region_and_state_none(assembly: Assembly) -> None:
     """docs/security_architecture.md says of each secret how it changes; AWS offers a rotation for none of them."""
     for stack in assembly:
         kinds = {resource["Type"] for resource in stack.document.get("Resources", {}).values()}
         assert "AWS::SecretsManager::RotationSchedule" not in kinds
         secrets = stack.resources("AWS::SecretsManager::Secret")
-        assert list(secrets) == (["Recovery"] if stack.name.endswith("-vault") else [])
+        assert list(secrets) == (["Recovery", "NodeCertificate"] if stack.name.endswith("-vault") else [])
         text = json.dumps(stack.document)
         assert not re.search(r'"(AuthToken|MasterUserPassword|Passwords?|SecretString|GenerateSecretString)":', text)
         assert "{{resolve:" not in text

@@ -58,10 +58,10 @@ def test_nodes_are_replaced_one_at_a_time_and_each_waits_until_the_cluster_is_we
     assert update["MinSuccessfulInstancesPercent"] == 100
     assert group["CreationPolicy"]["ResourceSignal"]["Count"] == 3
     script = user_data(vault)
-    assert script.rstrip().endswith("/usr/local/sbin/vault-ready\nsignal 0")
+    assert script.rstrip().endswith("/usr/local/sbin/vault-ready\nsignal SUCCESS")
     assert ".healthy and (.servers | length == 3" in script
-    assert "trap 'signal 1' ERR" in script
-    assert "--stack anfl-prod-us-west-1-vault --resource VaultNodes" in script
+    assert "trap 'signal FAILURE' ERR" in script
+    assert "--stack-name anfl-prod-us-west-1-vault --logical-resource-id VaultNodes" in script
     assert "VaultNodes" in vault.resources("AWS::AutoScaling::AutoScalingGroup")
 
 
@@ -88,8 +88,9 @@ def test_what_a_node_is_told_is_complete_small_and_holds_no_secret(vault: Templa
     assert not re.search(r"@[A-Z_]+@", script)
     assert len(script.encode()) < 16_384
     assert not re.search(r"hvs\.|AKIA|BEGIN [A-Z ]*PRIVATE|password", script)
-    assert "vault-1.20.4" in script
-    assert "gpgcheck=1" in script
+    assert "imageTag=1.20.4" in script
+    assert "localpkg_gpgcheck=1" in script
+    assert "798AEC654E5C15428C8E42EEAA16FCBCA621E701" in script
 
 
 def test_nodes_find_one_another_by_the_tag_they_carry(vault: Template) -> None:
@@ -155,15 +156,65 @@ def test_nodes_may_put_snapshots_away_and_never_read_them(vault: Template) -> No
         "Seal",
         "Fellows",
         "Certificate",
+        "Package",
+        "Started",
         "Snapshots",
         "SnapshotsKey",
         "Audit",
     }
     assert found["Snapshots"]["Action"] == "s3:PutObject"
     assert "/snapshots/*" in json.dumps(found["Snapshots"]["Resource"])
-    assert found["Certificate"]["Action"] == "acm:ExportCertificate"
     assert "SealKey" in json.dumps(found["Seal"]["Resource"])
-    assert not any(action.startswith("secretsmanager:") for s in found.values() for action in actions(s))
+
+
+def test_nodes_need_no_way_to_the_internet(vault: Template) -> None:
+    """What they call are endpoints of AWS; the package is in the account's registry, the certificate in a secret."""
+    script = user_data(vault)
+    assert set(re.findall(r"https://[^\s/\"]+", script)) == {
+        "https://127.0.0.1:8200",
+        "https://$ADDRESS:8201",
+        "https://vault.us-west-1.lib.aeonova.com:8200",
+    }
+    assert re.findall(r"\baws ([a-z0-9]+ [a-z-]+)", script) == [
+        "cloudformation signal-resource",
+        "ecr batch-get-image",
+        "ecr get-download-url-for-layer",
+        "secretsmanager get-secret-value",
+        "s3 cp",
+        "ec2 describe-instances",
+    ]
+
+
+def test_the_certificate_is_brought_to_the_nodes_alone(vault: Template) -> None:
+    (name,) = (name for name in vault.resources("AWS::SecretsManager::Secret") if name.startswith("NodeCertificate"))
+    secret = vault.resources("AWS::SecretsManager::Secret")[name]["Properties"]
+    assert "SealKey" in json.dumps(secret["KmsKeyId"])
+    assert not {"SecretString", "GenerateSecretString"} & secret.keys()
+    policy = vault.only("AWS::SecretsManager::ResourcePolicy", SecretId={"Ref": name})
+    (statement,) = policy["ResourcePolicy"]["Statement"]
+    function, nodes = statement["Condition"]["ArnNotEquals"]["aws:PrincipalArn"]
+    assert function["Fn::GetAtt"][0].startswith("CertificateFunctionRole")
+    assert nodes["Fn::GetAtt"][0].startswith("NodesRole")
+
+
+def test_whoever_brings_the_certificate_may_do_nothing_else(vault: Template) -> None:
+    function = vault.only("AWS::Lambda::Function", FunctionName="anfl-prod-vault-certificate")
+    assert "VpcConfig" not in function, "ACM has no endpoint in a network"
+    (role,) = (name for name in vault.resources("AWS::IAM::Role") if name.startswith("CertificateFunctionRole"))
+    found = {statement.get("Sid"): statement for statement in allowed(vault, role)}
+    assert found["Export"]["Action"] == "acm:ExportCertificate"
+    assert "EntryCertificate" in json.dumps(found["Export"]["Resource"])
+    assert actions(found["Bring"]) == ["secretsmanager:GetSecretValue", "secretsmanager:PutSecretValue"]
+    assert "NodeCertificate" in json.dumps(found["Bring"]["Resource"])
+    assert found["SecretsKey"]["Condition"] == {
+        "StringEquals": {"kms:ViaService": "secretsmanager.us-west-1.amazonaws.com"}
+    }
+
+
+def test_nodes_start_when_the_certificate_is_there(vault: Template) -> None:
+    (nodes,) = vault.resources("AWS::AutoScaling::AutoScalingGroup").values()
+    (brought,) = vault.resources("Custom::VaultCertificate")
+    assert brought in nodes["DependsOn"]
 
 
 def test_snapshots_are_taken_twice_an_hour_and_kept_for_a_month(vault: Template) -> None:
@@ -185,13 +236,13 @@ def test_the_audit_log_leaves_the_node(vault: Template) -> None:
 
 
 def test_only_the_bootstrap_and_the_emergency_read_the_recovery_record(vault: Template) -> None:
-    secret = vault.only("AWS::SecretsManager::Secret")
+    resource = vault.resources("AWS::SecretsManager::Secret")["Recovery"]
+    secret = resource["Properties"]
     assert "SealKey" in json.dumps(secret["KmsKeyId"])
     assert "SecretString" not in secret
     assert "GenerateSecretString" not in secret
-    (resource,) = vault.resources("AWS::SecretsManager::Secret").values()
     assert resource["DeletionPolicy"] == "Retain"
-    policy = vault.only("AWS::SecretsManager::ResourcePolicy")
+    policy = vault.only("AWS::SecretsManager::ResourcePolicy", SecretId={"Ref": "Recovery"})
     assert policy["BlockPublicPolicy"] is True
     (statement,) = policy["ResourcePolicy"]["Statement"]
     assert (statement["Effect"], statement["Principal"]) == ("Deny", {"AWS": "*"})
@@ -216,7 +267,8 @@ def test_the_bootstrap(vault: Template) -> None:
         "VAULT_SERVER_NAME",
         "VAULT_WIPE_DOCUMENT",
     }
-    assert vault.only("AWS::Lambda::EventInvokeConfig")["MaximumRetryAttempts"] == 0
+    for once in vault.properties("AWS::Lambda::EventInvokeConfig"):
+        assert once["MaximumRetryAttempts"] == 0
 
 
 def test_the_bootstrap_commands_the_nodes_of_its_cluster_alone_and_by_one_document(vault: Template) -> None:
@@ -250,5 +302,7 @@ def test_the_first_configuration_waits_for_the_nodes(vault: Template) -> None:
 def test_what_vault_keeps_outlives_its_stack(vault: Template) -> None:
     kept = ("AWS::S3::Bucket", "AWS::SecretsManager::Secret", "AWS::Logs::LogGroup")
     for kind in kept:
-        for resource in vault.resources(kind).values():
+        for name, resource in vault.resources(kind).items():
+            if name == "NodeCertificate":  # ACM has it, too
+                continue
             assert resource["DeletionPolicy"] == resource["UpdateReplacePolicy"] == "Retain"

@@ -4,9 +4,6 @@ set -euo pipefail
 exec > >(systemd-cat -t vault-node) 2>&1
 export AWS_DEFAULT_REGION=@REGION@
 
-signal() { /opt/aws/bin/cfn-signal --exit-code "$1" --stack @STACK@ --resource @RESOURCE@ --region @REGION@; }
-trap 'signal 1' ERR
-
 imds() {
   local token
   token=$(curl -sSf -X PUT -H 'X-aws-ec2-metadata-token-ttl-seconds: 300' http://169.254.169.254/latest/api/token)
@@ -14,21 +11,27 @@ imds() {
 }
 INSTANCE=$(imds instance-id)
 ADDRESS=$(imds local-ipv4)
+signal() {
+  aws cloudformation signal-resource --stack-name @STACK@ --logical-resource-id @RESOURCE@ --unique-id "$INSTANCE" --status "$1"
+}
+trap 'signal FAILURE' ERR
 
-# The package of HashiCorp, signed by the key that is known here; everything else comes with the image's own release.
-curl -sSf -o /etc/pki/rpm-gpg/RPM-GPG-KEY-hashicorp https://rpm.releases.hashicorp.com/gpg
-found=$(gpg --batch --show-keys --with-colons /etc/pki/rpm-gpg/RPM-GPG-KEY-hashicorp | awk -F: '/^pub/ {p = 1} /^fpr/ && p {print $10; p = 0}')
+# The package of HashiCorp, from the account's own registry (there is no way to the internet), signed by the key that is
+# known here; everything else comes with the image's own release.
+dnf install -y -q jq amazon-cloudwatch-agent
+cd /root
+manifest=$(aws ecr batch-get-image --repository-name @PACKAGES@ --image-ids imageTag=@VERSION@ \
+  --accepted-media-types application/vnd.oci.image.manifest.v1+json --query 'images[0].imageManifest' --output text)
+jq -re '.layers[] | [.digest, .annotations["org.opencontainers.image.title"]] | @tsv' <<< "$manifest" |
+  while read -r digest file; do
+    curl -sSf -o "$file" "$(aws ecr get-download-url-for-layer --repository-name @PACKAGES@ --layer-digest "$digest" \
+      --query downloadUrl --output text)"
+    sha256sum --check --quiet <<< "${digest#sha256:}  $file"
+  done
+found=$(gpg --batch --show-keys --with-colons hashicorp.asc | awk -F: '/^pub/ {p = 1} /^fpr/ && p {print $10; p = 0}')
 [ "$found" = 798AEC654E5C15428C8E42EEAA16FCBCA621E701 ]
-rpm --import /etc/pki/rpm-gpg/RPM-GPG-KEY-hashicorp
-cat > /etc/yum.repos.d/hashicorp.repo <<'END'
-[hashicorp]
-name=HashiCorp
-baseurl=https://rpm.releases.hashicorp.com/AmazonLinux/latest/$basearch/stable
-enabled=1
-gpgcheck=1
-gpgkey=file:///etc/pki/rpm-gpg/RPM-GPG-KEY-hashicorp
-END
-dnf install -y -q "vault-@VERSION@" jq amazon-cloudwatch-agent
+rpm --import hashicorp.asc
+dnf install -y -q --setopt=localpkg_gpgcheck=1 ./vault.rpm
 
 # The audit log has a disk of its own: it may fill up without stopping the other audit device.
 blkid /dev/sdb || mkfs.xfs -q -L vault-audit /dev/sdb
@@ -79,7 +82,7 @@ seal "awskms" {
 }
 END
 
-# ACM renews the certificate; every node fetches it anew each day.
+# ACM renews the certificate, and a function brings it to a secret; every node fetches it anew each day.
 install -d -o root -g vault -m 0750 /etc/vault.d/tls
 cat > /usr/local/sbin/vault-certificate <<'END'
 #!/bin/bash
@@ -87,10 +90,10 @@ set -euo pipefail
 umask 077
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-openssl rand -hex 24 | tr -d '\n' > "$work/passphrase"
-aws acm export-certificate --certificate-arn @CERTIFICATE@ --passphrase "fileb://$work/passphrase" > "$work/export"
-jq -re '.Certificate, .CertificateChain' "$work/export" > "$work/certificate.pem"
-jq -re .PrivateKey "$work/export" | openssl pkey -passin "file:$work/passphrase" -out "$work/key.pem"
+aws secretsmanager get-secret-value --secret-id @CERTIFICATE@ --query SecretString --output text > "$work/brought"
+jq -rje .passphrase "$work/brought" > "$work/passphrase"
+jq -re '.certificate, .chain' "$work/brought" > "$work/certificate.pem"
+jq -re .private_key "$work/brought" | openssl pkey -passin "file:$work/passphrase" -out "$work/key.pem"
 cmp -s "$work/certificate.pem" /etc/vault.d/tls/certificate.pem && exit 0
 install -o root -g vault -m 0640 "$work/certificate.pem" "$work/key.pem" /etc/vault.d/tls/
 systemctl try-reload-or-restart vault
@@ -173,4 +176,4 @@ systemctl enable --now vault vault-certificate.timer vault-snapshot.timer
 /opt/aws/amazon-cloudwatch-agent/bin/amazon-cloudwatch-agent-ctl -a fetch-config -m ec2 -s \
   -c file:/opt/aws/amazon-cloudwatch-agent/etc/vault.json
 /usr/local/sbin/vault-ready
-signal 0
+signal SUCCESS

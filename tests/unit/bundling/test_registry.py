@@ -51,7 +51,16 @@ def test_a_repository_is_made_where_it_is_missing_and_its_tags_stay_what_they_ar
     assert made["imageScanningConfiguration"] == {"scanOnPush": True}
 
 
-def test_images_go_to_the_account_with_the_collectors_beside_them(ecr: Any, docker: Path) -> None:
+def test_images_go_to_the_account_with_the_collectors_and_vaults_package_beside_them(
+    ecr: Any, docker: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mirrored: list[str] = []
+
+    def mirror(version: str, registry: Registry) -> bool:
+        mirrored.append(f"{registry.host} {version}")
+        return True
+
+    monkeypatch.setattr(push, "mirror", mirror)
     assert push.main(["--base-digest", DIGEST, "--push", HOST]) == 0
     noted = docker.read_text().splitlines()
     assert noted[1:3] == [f"login --username AWS --password-stdin {HOST}", "password True"]
@@ -66,6 +75,7 @@ def test_images_go_to_the_account_with_the_collectors_beside_them(ecr: Any, dock
         "anfl-model-registry",
         "anfl-collector",
     }
+    assert mirrored == [f"{HOST} 1.20.4"]
 
 
 def test_what_is_there_already_is_neither_built_nor_pushed(
