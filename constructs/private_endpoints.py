@@ -14,7 +14,7 @@ _WITHOUT_POLICY = frozenset({"ecs-agent", "ecs-telemetry"})
 
 
 class PrivateEndpoints(Construct):
-    """Endpoints with policies that keep them to this account: a ceiling, which grants nothing."""
+    """Endpoints with policies that keep them to this account and what it calls: ceilings, which grant nothing."""
 
     def __init__(
         self,
@@ -26,16 +26,20 @@ class PrivateEndpoints(Construct):
         route_tables: Sequence[str],
         services: Sequence[str],
         subnets: Mapping[str, Sequence[str]],
+        ceilings: Mapping[str, Sequence[str]],
     ) -> None:
         """:param services: with an interface endpoint, as their names end: ``sqs``, ``ecr.api``.
 
         :param subnets: of each service's endpoint: at most one a zone.
+        :param ceilings: by service, the gateways' too: the actions that pass, of whichever namespace.
+        :raises KeyError: a service has no ceiling.
         """
         super().__init__(scope, id)
         self._vpc_id = vpc_id
+        self._ceilings = ceilings
         self._tags = [CfnTag(key="Name", value=f"{name}-endpoints")]
-        self._gateway("s3", route_tables, [self._own_data(), *self._data_of_aws()])
-        self._gateway("dynamodb", route_tables, [self._own_data()])
+        self._gateway("s3", route_tables, [self._own_data("s3"), *self._data_of_aws()])
+        self._gateway("dynamodb", route_tables, [self._own_data("dynamodb")])
         self.security_group_id = self._group(name) if services else None
         """Of the interface endpoints, where there are any. It lets nobody in until a peer is named."""
         for service in services:
@@ -53,7 +57,7 @@ class PrivateEndpoints(Construct):
         )
 
     def _interface(self, service: str, subnets: Sequence[str]) -> None:
-        statements = [] if service in _WITHOUT_POLICY else [self._own_identities()]
+        statements = [] if service in _WITHOUT_POLICY else [self._own_identities(service)]
         ec2.CfnVPCEndpoint(
             self,
             camel(service),
@@ -85,24 +89,21 @@ class PrivateEndpoints(Construct):
         )
         return group.attr_group_id
 
-    def _own_identities(self) -> Statement:
+    def _own_identities(self, service: str) -> Statement:
         """Nobody carries credentials of another account in: what is called with them could carry data out."""
-        return Statement(
-            sid="OwnIdentities",
-            principal=ANYBODY,
-            actions=["*"],
-            resources=["*"],
-            conditions={"StringEquals": {"aws:PrincipalAccount": here(self).account}},
-        )
+        return self._ceiling("OwnIdentities", service, "aws:PrincipalAccount")
 
-    def _own_data(self) -> Statement:
-        account = here(self).account
+    def _own_data(self, service: str) -> Statement:
+        return self._ceiling("OwnIdentitiesOnOwnData", service, "aws:PrincipalAccount", "aws:ResourceAccount")
+
+    def _ceiling(self, sid: str, service: str, *accounts: str) -> Statement:
+        """:param accounts: condition keys that must name this account."""
         return Statement(
-            sid="OwnIdentitiesOnOwnData",
+            sid=sid,
             principal=ANYBODY,
-            actions=["*"],
+            actions=self._ceilings[service],
             resources=["*"],
-            conditions={"StringEquals": {"aws:PrincipalAccount": account, "aws:ResourceAccount": account}},
+            conditions={"StringEquals": dict.fromkeys(accounts, here(self).account)},
         )
 
     def _data_of_aws(self) -> list[Statement]:

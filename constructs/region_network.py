@@ -1,6 +1,6 @@
 """A region's VPC with exactly the subnets of the settings: the L2 VPC would choose its own."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from aws_cdk import Acknowledgment, CfnTag, Validations
@@ -41,9 +41,13 @@ class RegionNetwork(Construct):
         zones: Sequence[str],
         nat_gateways: int,
         endpoints: Endpoints,
+        ceilings: Mapping[str, Sequence[str]],
         log_group: logs.ILogGroup,
     ) -> None:
-        """:param zones: as many as there are subnets of each kind, in their order."""
+        """:param zones: as many as there are subnets of each kind, in their order.
+
+        :param ceilings: by service with an endpoint: the actions that pass.
+        """
         super().__init__(scope, id)
         self._name = name
         self._zones = list(zones)
@@ -60,7 +64,7 @@ class RegionNetwork(Construct):
         self.public = self._public_subnets([str(network) for network in vpc.subnets.public])
         gateways = self._nat_gateways(nat_gateways)
         self.private = self._private_subnets([str(network) for network in vpc.subnets.private], gateways)
-        self.endpoints_group_id = self._endpoints(endpoints)
+        self.endpoints_group_id = self._endpoints(endpoints, ceilings)
         """Security group of the interface endpoints; None where there are none."""
         log_refused(self, vpc_id=self.vpc_id, log_group=log_group)
 
@@ -149,7 +153,7 @@ class RegionNetwork(Construct):
         ec2.CfnSubnetRouteTableAssociation(self, f"{name}Routing", subnet_id=subnet.ref, route_table_id=route_table)
         return Subnet(zone=zone, id=subnet.ref, route_table=route_table)
 
-    def _endpoints(self, endpoints: Endpoints) -> str | None:
+    def _endpoints(self, endpoints: Endpoints, ceilings: Mapping[str, Sequence[str]]) -> str | None:
         return PrivateEndpoints(
             self,
             "Endpoints",
@@ -161,6 +165,7 @@ class RegionNetwork(Construct):
                 service: [s.id for s in self.private if service not in endpoints.absent.get(s.zone, ())]
                 for service in endpoints.interface
             },
+            ceilings=ceilings,
         ).security_group_id
 
     def _tags(self, *parts: str) -> list[CfnTag]:

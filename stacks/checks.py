@@ -8,6 +8,7 @@ from itertools import combinations
 
 from anfl.nodes.private import PRIVATE_NETWORKS
 from stacks.architecture import AlertName, ClusterName, FunctionName, RecoveryStep
+from stacks.ceilings import CEILINGS
 from stacks.documents import Location
 from stacks.models import Settings
 from stacks.units import Network, Unit
@@ -96,6 +97,8 @@ def _endpoints(settings: Settings) -> Iterator[Problem]:
     yield from _once((*at, "interface"), endpoints.interface)
     for service in {"s3", "dynamodb"} & set(endpoints.interface):
         yield (*at, "interface"), service, "no interface endpoint: a gateway endpoint is there already"
+    for service in sorted(set(endpoints.interface) - CEILINGS.keys()):
+        yield (*at, "interface"), service, "what is called through it must stand in CEILINGS of stacks/ceilings.py"
     for region in settings.regions:
         if endpoints.interface and region not in endpoints.prefix_lists:
             yield (*at, "prefix_lists"), region.value, "each region of the environment stands here"

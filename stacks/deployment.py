@@ -58,7 +58,7 @@ class Endpoints(Model):
     """How private subnets reach AWS, beside the gateway endpoints for S3 and DynamoDB that every region has."""
 
     interface: tuple[Annotated[str, Field(pattern=r"^[a-z0-9]+([.-][a-z0-9]+)*$")], ...]
-    """Services with an interface endpoint (``sqs``, ``ecr.api``); none at all: AWS is reached over NAT."""
+    """Services with an interface endpoint (``ecr.api``), of `stacks.ceilings`; none at all: AWS is reached over NAT."""
     absent: dict[str, tuple[str, ...]]
     """By availability zone, services for which AWS has no endpoint there."""
     prefix_lists: dict[Region, PrefixLists]

@@ -5,6 +5,7 @@ from constructs import Construct
 from constructs.region_network import RegionNetwork
 
 from stacks.base import AnflStack
+from stacks.ceilings import CEILINGS
 from stacks.models import Settings
 from stacks.units import Region
 
@@ -26,5 +27,6 @@ class NetworkStack(AnflStack):
             zones=deployment.availability_zones[region],
             nat_gateways=deployment.nat_gateways,
             endpoints=deployment.endpoints,
+            ceilings=CEILINGS,
             log_group=logs,
         )

@@ -65,9 +65,8 @@ ON_RESOURCES = (
         type="AWS::EC2::VPCEndpoint",
         statement="OwnIdentities*",
         resource="[*]",
-        action="[*]",
         anybody=True,
-        reason="an endpoint grants nothing; this narrows who may pass to identities of the account",
+        reason="an endpoint grants nothing; this narrows who may pass to identities of the account, and what they call",
     ),
     OnResource(
         type="AWS::EC2::VPCEndpoint",
@@ -286,6 +285,8 @@ GOOD = {"Sid": "Reads", "Effect": "Allow", "Action": "s3:GetObject", "Resource":
         ("AWS::S3::BucketPolicy", {"Resource": {"Fn::Join": ["", ["arn:", {"Ref": "B"}, "/*"]]}}, "names arn:<B>/*"),
         ("AWS::KMS::Key", {"Sid": "Somebody", "Action": "kms:*", "Resource": "*"}, "allows kms:*"),
         ("AWS::EC2::VPCEndpoint", {"Sid": "Others", "Principal": "*", "Resource": "*"}, "allows anybody"),
+        ("AWS::EC2::VPCEndpoint", {"Sid": "OwnIdentities", "Principal": "*", "Action": "*"}, "allows *"),
+        ("AWS::EC2::VPCEndpoint", {"Sid": "OwnIdentities", "Principal": "*", "Action": "sqs:*"}, "allows sqs:*"),
     ],
 )
 def test_a_doctored_policy_is_found(kind: str, change: dict[str, object], says: str) -> None:

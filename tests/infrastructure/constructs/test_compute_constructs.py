@@ -29,6 +29,7 @@ from anfl.resources import Function, Service, Variable
 from bundling.errors import BundleMissingError
 from bundling.functions import FunctionBundle
 from stacks.architecture import Cluster, ClusterName, FunctionSize
+from stacks.ceilings import CEILINGS
 from stacks.settings import load
 from tests.infrastructure.conftest import CONTEXT, Template
 
@@ -320,6 +321,7 @@ def test_a_network_without_endpoints_but_the_free_ones(inspect_construct: Inspec
             zones=["eu-west-1a", "eu-west-1b"],
             nat_gateways=1,
             endpoints=dev.deployment.endpoints,
+            ceilings=CEILINGS,
             log_group=logs.LogGroup(stack, "Logs"),
         )
     )
@@ -343,6 +345,7 @@ def test_a_network_with_fewer_or_as_many_gateways_as_zones(inspect_construct: In
             zones=["eu-west-1b", "eu-west-1c"],
             nat_gateways=gateways,
             endpoints=endpoints,
+            ceilings=CEILINGS,
             log_group=logs.LogGroup(stack, "Logs"),
         )
     )

@@ -15,7 +15,14 @@ Inspect = Callable[[Callable[[Stack], object]], Template]
 def test_without_services_there_are_the_gateways_alone(inspect_construct: Inspect) -> None:
     template = inspect_construct(
         lambda stack: PrivateEndpoints(
-            stack, "E", name="n", vpc_id="vpc-1", route_tables=["rtb-1"], services=[], subnets={}
+            stack,
+            "E",
+            name="n",
+            vpc_id="vpc-1",
+            route_tables=["rtb-1"],
+            services=[],
+            subnets={},
+            ceilings={"s3": ["s3:GetObject"], "dynamodb": ["dynamodb:GetItem", "dynamodb:Query"]},
         )
     )
     found = template.properties("AWS::EC2::VPCEndpoint")
@@ -24,6 +31,15 @@ def test_without_services_there_are_the_gateways_alone(inspect_construct: Inspec
         "com.amazonaws.eu-west-1.s3",
     ]
     assert all(endpoint["RouteTableIds"] == ["rtb-1"] for endpoint in found)
+    tables = template.only("AWS::EC2::VPCEndpoint", ServiceName="com.amazonaws.eu-west-1.dynamodb")
+    (passes,) = tables["PolicyDocument"]["Statement"]
+    account = {"Ref": "AWS::AccountId"}
+    assert passes["Action"] == ["dynamodb:GetItem", "dynamodb:Query"]
+    assert passes["Condition"] == {"StringEquals": {"aws:PrincipalAccount": account, "aws:ResourceAccount": account}}
+    objects = template.only("AWS::EC2::VPCEndpoint", ServiceName="com.amazonaws.eu-west-1.s3")
+    own, *of_aws = objects["PolicyDocument"]["Statement"]
+    assert own["Action"] == "s3:GetObject"
+    assert {statement["Sid"] for statement in of_aws} == {"ImageLayers", "SystemPackages", "AnswersOfCustomResources"}
     assert not template.resources("AWS::EC2::SecurityGroup")
 
 
@@ -38,11 +54,19 @@ def test_an_endpoint_stands_where_aws_offers_it(inspect_construct: Inspect) -> N
             route_tables=["rtb-1", "rtb-2"],
             services=["sqs", "ecs-agent"],
             subnets={"sqs": ["subnet-1", "subnet-2"], "ecs-agent": ["subnet-2"]},
+            ceilings={
+                "s3": ["s3:GetObject"],
+                "dynamodb": ["dynamodb:GetItem"],
+                "sqs": ["sqs:SendMessage"],
+                "ecs-agent": ["ecs:Poll"],
+            },
         )
     )
     queues = template.only("AWS::EC2::VPCEndpoint", ServiceName="com.amazonaws.eu-west-1.sqs")
     assert queues["SubnetIds"] == ["subnet-1", "subnet-2"]
-    assert queues["PolicyDocument"]["Statement"][0]["Sid"] == "OwnIdentities"
+    (passes,) = queues["PolicyDocument"]["Statement"]
+    assert (passes["Sid"], passes["Action"]) == ("OwnIdentities", "sqs:SendMessage")
+    assert passes["Condition"] == {"StringEquals": {"aws:PrincipalAccount": {"Ref": "AWS::AccountId"}}}
     agent = template.only("AWS::EC2::VPCEndpoint", ServiceName="com.amazonaws.eu-west-1.ecs-agent")
     assert agent["SubnetIds"] == ["subnet-2"]
     assert "PolicyDocument" not in agent

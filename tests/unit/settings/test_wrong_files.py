@@ -247,6 +247,14 @@ ARCHITECTURE = "architecture.yaml"
             id="interface endpoint beside a gateway endpoint",
         ),
         pytest.param(
+            "environments/prod.yaml",
+            "- kms",
+            "- kms\n      - sns",
+            "prod.yaml: deployment.endpoints.interface: sns is not allowed: "
+            "what is called through it must stand in CEILINGS of stacks/ceilings.py",
+            id="endpoint without a ceiling",
+        ),
+        pytest.param(
             "environments/common.yaml",
             "absent: {}",
             "absent: {us-west-1a: [kms], us-west-1b: [kms]}",
