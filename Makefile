@@ -57,7 +57,7 @@ test: lint ## Everything CI checks: lint, types, unit, templates, one end-to-end
 
 .PHONY: test-unit
 test-unit: $(BIN)/.ready ## Unit tests
-	@$(BIN)/pytest -q tests/unit
+	@$(BIN)/pytest -q -n auto --maxprocesses 4 --dist loadfile tests/unit
 
 .PHONY: test-infrastructure
 test-infrastructure: $(BIN)/.ready node_modules/.ready ## Assertions and snapshots on the synthesized templates

@@ -20,7 +20,6 @@ WITHOUT_GRANT = {
 """What nobody is allowed and must pass all the same, with the reason."""
 
 WITHOUT_ENDPOINT = {
-    "ec2messages:*": "an agent of Systems Manager before 3.3.40.0 asks for these; a later one asks ssmmessages alone",
     "elasticache:Connect": "a caller signs it and shows it to Valkey, which asks AWS by itself",
     "iam:PassRole": "S3 asks whether who sets the rules may hand its role over",
 }

@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from tests.fault.output import progress
@@ -36,18 +37,30 @@ class Tally:
 
 def play(seeds: Iterable[int]) -> Tally:
     """Rounds of these seeds, as far as the first failure."""
-    logging.disable(logging.CRITICAL)
     tally = Tally()
-    for seed in seeds:
-        round_ = Round(seed)
-        try:
-            round_.play()
-        except Exception as error:  # whatever it is, the seed is what is needed
-            trace = "\n".join(round_.world.trace[-60:])
-            text = f"{trace}\n\nseed {seed}: {type(error).__name__}: {error}\nAgain: make fault SEED={seed} ROUNDS=1"
-            return tally + Tally(failure=text)
-        tally += Tally(1, round_.world.turns, len(round_.acknowledged), len(round_.seen))
+    with _quiet():
+        for seed in seeds:
+            round_ = Round(seed)
+            try:
+                round_.play()
+            except Exception as error:  # whatever it is, the seed is what is needed
+                trace = "\n".join(round_.world.trace[-60:])
+                text = (
+                    f"{trace}\n\nseed {seed}: {type(error).__name__}: {error}\nAgain: make fault SEED={seed} ROUNDS=1"
+                )
+                return tally + Tally(failure=text)
+            tally += Tally(1, round_.world.turns, len(round_.acknowledged), len(round_.seen))
     return tally
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """What is injected makes every part complain."""
+    logging.disable(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logging.disable(logging.NOTSET)
 
 
 def simulate(first: int, rounds: int) -> Tally:

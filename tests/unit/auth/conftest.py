@@ -64,7 +64,7 @@ class RunningVault:
 
     def client(self, token: str = ROOT_TOKEN) -> VaultClient:
         """A client with that token."""
-        return VaultClient(address=self.address, credentials=StaticToken(token))
+        return VaultClient(address=self.address, credentials=StaticToken(token), read_seconds=10.0)
 
 
 @contextmanager
