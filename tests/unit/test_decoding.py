@@ -18,6 +18,7 @@ class Colour(StrEnum):
 class Inner(msgspec.Struct, forbid_unknown_fields=True):
     colour: Colour = Colour.RED
     size: Literal["s", "m"] = "s"
+    tags: dict[str, list[int]] = {}
 
 
 class Outer(msgspec.Struct, forbid_unknown_fields=True):
@@ -25,19 +26,34 @@ class Outer(msgspec.Struct, forbid_unknown_fields=True):
     count: int = 0
     inner: Inner | None = None
     rows: list[Inner] = []
-    by_name: dict[Annotated[str, msgspec.Meta(min_length=1)], Colour] = {}
+    by_name: dict[Annotated[str, msgspec.Meta(min_length=1, max_length=5)], Colour] = {}
 
 
 @pytest.mark.parametrize(
     ("body", "field", "detail"),
     [
         ({"name": "a", "nam": 1}, "nam", "There is no field nam; there are by_name, count, inner, name, rows."),
-        ({"name": "a", "inner": {"x": 1}}, "inner.x", "There is no field x; there are colour, size."),
-        ({"name": "a", "rows": [{}, {"x": 1}]}, "rows[1].x", "There is no field x; there are colour, size."),
+        ({"name": "a", "inner": {"x": 1}}, "inner.x", "There is no field x; there are colour, size, tags."),
+        ({"name": "a", "rows": [{}, {"x": 1}]}, "rows[1].x", "There is no field x; there are colour, size, tags."),
         ({}, "name", "name is missing."),
         ({"name": "a", "inner": {"colour": "green"}}, "inner.colour", "'green' is none of red, blue."),
         ({"name": "a", "rows": [{"size": "xl"}]}, "rows[0].size", "'xl' is none of m, s."),
-        ({"name": "a", "by_name": {"x": "green"}}, "by_name[...]", "'green' is none of red, blue."),
+        ({"name": "a", "by_name": {"x": "green"}}, "by_name.x", "'green' is none of red, blue."),
+        (
+            {"name": "a", "by_name": {"w": "red", "x.y": "green", "z": "x"}},
+            "by_name.x.y",
+            "'green' is none of red, blue.",
+        ),
+        (
+            {"name": "a", "by_name": {"w": "red", "too long": "red"}},
+            "by_name.too long",
+            "Expected `str` of length <= 5.",
+        ),
+        (
+            {"name": "a", "rows": [{}, {"tags": {"a": [1], "b": [2, "x"]}}, {}]},
+            "rows[1].tags.b[1]",
+            "Expected `int`, got `str`.",
+        ),
         ({"name": "a", "by_name": {"": "red"}}, "by_name", "Expected `str` of length >= 1."),
         ({"name": "A"}, "name", "Names are small letters."),
         ({"name": "a", "count": "1"}, "count", "Expected `int`, got `str`."),
@@ -58,6 +74,12 @@ def test_what_is_no_json_is_malformed(body: bytes) -> None:
     with pytest.raises(Problem) as refused:
         parse(body, Outer)
     assert (refused.value.status, refused.value.code) == (400, "malformed_json")
+
+
+def test_a_member_whose_name_cannot_be_found_out_is_not_guessed() -> None:
+    with pytest.raises(Problem) as refused:
+        parse(b'{"name": "a", "by_name": {"x": "green"}, "count": ', Outer)
+    assert refused.value.field == "by_name[...]"
 
 
 def test_what_nests_too_deeply_is_malformed() -> None:
