@@ -59,11 +59,11 @@ def create(
 def list_collections(endpoint: Endpoint = None, token: Token = None, role: Role = None, as_json: Json = False) -> None:
     """List the collections of your tenant."""
     with resolve(endpoint, token, role=role).connect() as client:
-        answer = client.json("GET", "/v1/collections")
+        found = msgspec.to_builtins(client.collections())
     if as_json:
-        print_json(answer)
+        print_json({"collections": found})
     else:
-        print_table(answer["collections"], ["name", "dimension", "metric"], empty="No collections yet.")
+        print_table(found, ["name", "dimension", "metric"], empty="No collections yet.")
 
 
 @app.command()

@@ -79,8 +79,13 @@ class AsyncClient:
         return AsyncCollection(self, name)
 
     async def collections(self) -> list[Described]:
-        """The tenant's collections by name."""
-        return (await self.run(calls.list_all())).collections
+        """The tenant's collections by name, of however many pages."""
+        page = await self.run(calls.collections(None))
+        found = page.collections
+        while page.cursor is not None:
+            page = await self.run(calls.collections(page.cursor))
+            found += page.collections
+        return found
 
     async def set_alias(self, alias: str, collection: str) -> Alias:
         """Let ``alias`` stand for ``collection`` from now on; nobody finds it standing for nothing in between."""
@@ -89,8 +94,13 @@ class AsyncClient:
         return made
 
     async def aliases(self) -> list[Alias]:
-        """The tenant's aliases by name."""
-        return (await self.run(calls.list_aliases())).aliases
+        """The tenant's aliases by name, of however many pages."""
+        page = await self.run(calls.aliases(None))
+        found = page.aliases
+        while page.cursor is not None:
+            page = await self.run(calls.aliases(page.cursor))
+            found += page.aliases
+        return found
 
     async def delete_alias(self, alias: str) -> None:
         """Let ``alias`` stand for nothing; the collection stays."""

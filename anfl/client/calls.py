@@ -91,9 +91,9 @@ def create(name: str, settings: Mapping[str, Any]) -> Call[Described]:
     return Call(method="POST", path=COLLECTIONS, body=body, read=answer(Described))
 
 
-def list_all() -> Call[Collections]:
-    """The tenant's collections."""
-    return Call(method="GET", path=COLLECTIONS, read=answer(Collections))
+def collections(cursor: str | None) -> Call[Collections]:
+    """Some of the tenant's collections."""
+    return Call(method="GET", path=COLLECTIONS, params=present({"cursor": cursor}), read=answer(Collections))
 
 
 def is_building(described: Described) -> bool:
@@ -106,9 +106,9 @@ def set_alias(alias: str, collection: str) -> Call[Alias]:
     return Call(method="POST", path=ALIASES, body={"alias": alias, "collection": collection}, read=answer(Alias))
 
 
-def list_aliases() -> Call[Aliases]:
-    """The tenant's aliases."""
-    return Call(method="GET", path=ALIASES, read=answer(Aliases))
+def aliases(cursor: str | None) -> Call[Aliases]:
+    """Some of the tenant's aliases."""
+    return Call(method="GET", path=ALIASES, params=present({"cursor": cursor}), read=answer(Aliases))
 
 
 def delete_alias(alias: str) -> Call[Deleted]:

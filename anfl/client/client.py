@@ -66,8 +66,13 @@ class Client(Connection):
         return Collection(self, name)
 
     def collections(self) -> list[Described]:
-        """The tenant's collections by name."""
-        return self.run(calls.list_all()).collections
+        """The tenant's collections by name, of however many pages."""
+        page = self.run(calls.collections(None))
+        found = page.collections
+        while page.cursor is not None:
+            page = self.run(calls.collections(page.cursor))
+            found += page.collections
+        return found
 
     def set_alias(self, alias: str, collection: str) -> Alias:
         """Let ``alias`` stand for ``collection`` from now on; nobody finds it standing for nothing in between."""
@@ -76,8 +81,13 @@ class Client(Connection):
         return made
 
     def aliases(self) -> list[Alias]:
-        """The tenant's aliases by name."""
-        return self.run(calls.list_aliases()).aliases
+        """The tenant's aliases by name, of however many pages."""
+        page = self.run(calls.aliases(None))
+        found = page.aliases
+        while page.cursor is not None:
+            page = self.run(calls.aliases(page.cursor))
+            found += page.aliases
+        return found
 
     def delete_alias(self, alias: str) -> None:
         """Let ``alias`` stand for nothing; the collection stays."""

@@ -20,6 +20,7 @@ from anfl.vectors.clock import Clock
 from anfl.vectors.events import Events, NoEvents
 from anfl.vectors.hints import DynamoHints
 from anfl.vectors.node import NodeFolder
+from anfl.vectors.node_memory import NodeMemory
 from anfl.vectors.objects import ObjectStore, S3ObjectStore
 from anfl.vectors.opened import MEMORY_BYTES
 from anfl.vectors.regional import CachedRegion, NoRegion, Numbers
@@ -28,7 +29,6 @@ from anfl.vectors.rewrapping import Rewrapping
 from anfl.vectors.sealing import Envelopes, Unsealed, sealing
 from anfl.vectors.storage import Storage
 from anfl.vectors.store import VectorStore
-from anfl.vectors.tails import Tails
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.service_resource import Table
@@ -66,14 +66,14 @@ def build_store(
     settings: Settings,
     session: boto3.session.Session,
     *,
-    tails: Tails | None = None,
+    memory: NodeMemory | None = None,
     events: Events | None = None,
     numbers: Numbers | None = None,
     part: Part = Service.VECTOR_STORE,
 ) -> VectorStore:
     """A vector store over the table and bucket of ``settings``.
 
-    :param tails: where it is one of several of its node.
+    :param memory: what it shares, where it is one of several of its node.
     :param numbers: the region's cache, where it has one.
     :param part: as whom this process logs in to Vault.
     """
@@ -82,7 +82,7 @@ def build_store(
         storage_of(settings, session, events=events, numbers=numbers, part=part),
         memory_bytes=settings.memory_bytes,
         builds=settings.node_folder is not None,
-        tails=tails,
+        memory=memory,
     )
 
 

@@ -3,13 +3,14 @@
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import msgspec
 from boto3.dynamodb.conditions import Attr
 
 from anfl.problems import Problem, conflict, not_found
-from anfl.vectors.entries import ALIAS_OF, DOCUMENT, INCARNATION, Entries, name_of
+from anfl.vectors.entries import ALIAS_OF, DOCUMENT, INCARNATION, Entries, Item, name_of
 from anfl.vectors.model import Collection, CollectionSettings, first_epoch
 from anfl.vectors.naming import Alias
 
@@ -75,7 +76,12 @@ class Catalogue:
         item = self._entries.get(tenant, name)
         if item is None:
             raise _absent(name)
-        return self.find(tenant, str(item[ALIAS_OF])) if ALIAS_OF in item else _decode(item[DOCUMENT])
+        if ALIAS_OF not in item:
+            return _decode(item[DOCUMENT])
+        found = self.find(tenant, str(item[ALIAS_OF]))
+        if item.get(INCARNATION, found.incarnation) != found.incarnation:
+            raise _absent(name)
+        return found
 
     def find(self, tenant: str, name: str) -> Collection:
         """The collection whose own name is ``name``.
@@ -84,14 +90,24 @@ class Catalogue:
         """
         return _decode(self._document(tenant, name))
 
-    def aliases(self, tenant: str) -> list[Alias]:
-        """The tenant's aliases by name."""
-        found = [item for item in self._entries.of(tenant) if ALIAS_OF in item]
-        return [Alias(alias=name_of(item), collection=str(item[ALIAS_OF])) for item in found]
+    def aliases(self, tenant: str, *, limit: int, after: str | None = None) -> tuple[list[Alias], bool]:
+        """The tenant's aliases by name, at most ``limit`` of those behind ``after``; and whether there are more."""
+        found, more = self._page(tenant, ALIAS_OF, limit=limit, after=after)
+        return [Alias(alias=name_of(item), collection=str(item[ALIAS_OF])) for item in found], more
 
-    def list(self, tenant: str) -> list[Collection]:
-        """The tenant's collections by name."""
-        return [_decode(item[DOCUMENT]) for item in self._entries.of(tenant) if DOCUMENT in item]
+    def aliases_of(self, collection: Collection) -> list[str]:
+        """The aliases that stand for ``collection``."""
+        return [
+            name_of(item)
+            for item in self._entries.of(collection.tenant)
+            if item.get(ALIAS_OF) == collection.name
+            and item.get(INCARNATION, collection.incarnation) == collection.incarnation
+        ]
+
+    def collections(self, tenant: str, *, limit: int, after: str | None = None) -> tuple[list[Collection], bool]:
+        """The tenant's collections by name, at most ``limit`` of those behind ``after``; and whether there are more."""
+        found, more = self._page(tenant, DOCUMENT, limit=limit, after=after)
+        return [_decode(item[DOCUMENT]) for item in found], more
 
     def every(self) -> Iterator[Collection]:
         """The collections of all tenants, in no order; see `Entries.collections`."""
@@ -134,10 +150,19 @@ class Catalogue:
 
         :raises Problem: 404 ``collection_not_found``; 409 ``collection_exists``, a collection has this name.
         """
-        self.find(tenant, name)
-        if not self._entries.set(tenant, alias, ALIAS_OF, name, condition=_IS_ALIAS):
+        collection = self.find(tenant, name)
+        members = {ALIAS_OF: name, INCARNATION: collection.incarnation}
+        if not self._entries.put(tenant, alias, members, condition=_IS_ALIAS):
             raise conflict(f"{alias} is a collection.", code="collection_exists")
+        if not self._is_there(collection):  # whoever deleted it has looked for its aliases before, perhaps
+            self.take_alias(collection, alias)
+            raise _absent(name)
         return Alias(alias=alias, collection=name)
+
+    def take_alias(self, collection: Collection, alias: str) -> None:
+        """Let ``alias`` stand for nothing, if it stands for ``collection``."""
+        own = Attr(INCARNATION).eq(collection.incarnation) | Attr(INCARNATION).not_exists()
+        self._entries.remove(collection.tenant, alias, condition=Attr(ALIAS_OF).eq(collection.name) & own)
 
     def delete_alias(self, tenant: str, alias: str) -> None:
         """Let ``alias`` stand for nothing.
@@ -164,6 +189,17 @@ class Catalogue:
         if existing is not None and ALIAS_OF in existing:
             raise conflict(f"{collection.name} is an alias.", code="alias_exists")
         return existing is not None and existing[INCARNATION] == collection.incarnation
+
+    def _is_there(self, collection: Collection) -> bool:
+        item = self._entries.get(collection.tenant, collection.name)
+        return item is not None and DOCUMENT in item and item[INCARNATION] == collection.incarnation
+
+    def _page(self, tenant: str, member: str, *, limit: int, after: str | None) -> tuple[list[Item], bool]:
+        """Items that have ``member``."""
+        about = limit + 2  # with the one before and the one behind them
+        items = self._entries.of(tenant, after=after, about=about)
+        found = list(islice((item for item in items if member in item), limit + 1))
+        return found[:limit], len(found) > limit
 
     def _document(self, tenant: str, name: str) -> str:
         item = self._entries.get(tenant, name)

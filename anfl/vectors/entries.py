@@ -1,6 +1,7 @@
 """One item a collection or an alias in the catalogue table: ``pk = T#<tenant>``, ``sk = C#<name>``.
 
-A name is either, so they stand side by side. An item with ``alias_of`` is an alias; a collection's has it as JSON.
+A name is either, so they stand side by side. An item with ``alias_of`` is an alias; a collection's has it as JSON. An
+alias also has the ``incarnation`` that it stands for, so that no other one of that name comes to have it.
 """
 
 import re
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 DOCUMENT = "document"
 INCARNATION = "incarnation"
 ALIAS_OF = "alias_of"
+_LAST = "C#~"
+"""Behind every name."""
 Item = Mapping[str, object]
 
 
@@ -43,14 +46,23 @@ class Entries:
             lambda: self._table.put_item(Item=item, ConditionExpression=Attr(PARTITION_KEY).not_exists()),
         )
 
-    def set(self, tenant: str, name: str, member: str, value: str, *, condition: ConditionBase) -> bool:
-        """Change one member; where the name is free, put an item that has only that."""
+    def put(self, tenant: str, name: str, members: Item, *, condition: ConditionBase) -> bool:
+        """Put something under a name that is free, or in the place of what fulfils ``condition``."""
+        item: Any = {**_key(tenant, name), **members}
         free = Attr(PARTITION_KEY).not_exists()
-        return self._update(tenant, name, member, free | condition, {":value": value})
+        return _holds(lambda: self._table.put_item(Item=item, ConditionExpression=free | condition))
 
     def replace(self, tenant: str, name: str, member: str, *, before: str, after: str) -> bool:
         """Change one member that is ``before``."""
-        return self._update(tenant, name, member, "#member = :before", {":value": after, ":before": before})
+        return _holds(
+            lambda: self._table.update_item(
+                Key=_key(tenant, name),
+                UpdateExpression="SET #member = :value",
+                ConditionExpression="#member = :before",
+                ExpressionAttributeNames={"#member": member},
+                ExpressionAttributeValues={":value": after, ":before": before},
+            )
+        )
 
     def remove(self, tenant: str, name: str, *, condition: ConditionBase) -> bool:
         """Remove what stands under a name, unless nothing does."""
@@ -59,11 +71,22 @@ class Entries:
             lambda: self._table.delete_item(Key=_key(tenant, name), ConditionExpression=free | condition),
         )
 
-    def of(self, tenant: str) -> Iterator[Item]:
-        """A tenant's by name."""
-        condition = Key(PARTITION_KEY).eq(f"T#{tenant}") & Key(SORT_KEY).begins_with("C#")
+    def of(self, tenant: str, *, after: str | None = None, about: int | None = None) -> Iterator[Item]:
+        """A tenant's by name, as they are now.
+
+        :param after: those behind this name; None: all.
+        :param about: how many are wanted, about; None: all.
+        """
+        names = Key(SORT_KEY).begins_with("C#") if after is None else Key(SORT_KEY).between(f"C#{after}", _LAST)
+        limit: dict[str, Any] = {} if about is None else {"Limit": about}
+        read = partial(
+            self._table.query,
+            KeyConditionExpression=Key(PARTITION_KEY).eq(f"T#{tenant}") & names,
+            ConsistentRead=True,
+            **limit,
+        )
         with answering():
-            yield from _every_page(partial(self._table.query, KeyConditionExpression=condition))
+            yield from (item for item in _every_page(read) if name_of(item) != after)
 
     def collections(self) -> Iterator[Item]:
         """Every tenant's collections, in no order; reads the whole table.
@@ -77,19 +100,6 @@ class Entries:
         """Read nothing in particular."""
         with answering():
             self._table.get_item(Key=_key("", ""))
-
-    def _update(
-        self, tenant: str, name: str, member: str, condition: ConditionBase | str, values: dict[str, Any]
-    ) -> bool:
-        return _holds(
-            lambda: self._table.update_item(
-                Key=_key(tenant, name),
-                UpdateExpression="SET #member = :value",
-                ConditionExpression=condition,
-                ExpressionAttributeNames={"#member": member},
-                ExpressionAttributeValues=values,
-            )
-        )
 
 
 def name_of(item: Item) -> str:

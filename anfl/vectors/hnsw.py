@@ -31,7 +31,7 @@ from anfl.vectors.requests import (
 )
 from anfl.vectors.state import State
 from anfl.vectors.storage import Storage
-from anfl.vectors.tails import NoTails, Tails
+from anfl.vectors.tails import Tails
 from anfl.vectors.upkeep import Upkeep
 
 NAME = "hnsw"
@@ -55,7 +55,7 @@ class HnswEngine:
         learn: Callable[[Collection], None],
         memory_bytes: int = MEMORY_BYTES,
         builds: bool = False,
-        tails: Tails | None = None,
+        tails: Tails,
     ) -> None:
         """:param learn: told of what has changed in the catalogue.
 
@@ -67,7 +67,7 @@ class HnswEngine:
         self._clock = storage.clock
         self._background = background
         self._learn = learn
-        self._tails: Tails = tails or NoTails()
+        self._tails = tails
         self._refreshing: set[str] = set()
         self.opened = OpenCollections(catalogue, storage, background, builds=builds)
         self.upkeep = Upkeep(

@@ -43,7 +43,7 @@ class Management:
         return collection
 
     def update(self, tenant: str, name: str, patch: CollectionPatch) -> Collection:
-        """Change what can change of a collection; other nodes know within a second.
+        """Change what can change of a collection; this node knows at once, others within a second.
 
         Fields may still be ``building`` then: whoever has it in memory goes on (`anfl.vectors.upkeep`).
 
@@ -54,7 +54,8 @@ class Management:
         if fields:
             before = self._names.find(tenant, name, self._clock.monotonic())
             self._engines.of(before).check_fields(before, fields)
-        collection = self._catalogue.change(tenant, name, lambda before: patched(before, patch))
+        with self._names.changing(tenant, name):
+            collection = self._catalogue.change(tenant, name, lambda before: patched(before, patch))
         self._names.learn(collection)
         if collection.building:
             collection = self._build_fields(collection)
@@ -64,31 +65,41 @@ class Management:
         return collection
 
     def delete(self, tenant: str, name: str) -> None:
-        """Delete a collection and everything in it.
+        """Delete a collection with its aliases and everything in it; this node knows at once, others within a second.
+
+        What ends on the way leaves the collection, with fewer aliases, to be deleted again; or it leaves an alias that
+        came in between and stands for nothing.
 
         :raises Problem: 404 ``collection_not_found``.
         """
         collection = self._catalogue.find(tenant, name)
-        self._catalogue.delete(collection)
+        self._take_aliases(collection)
+        with self._names.changing(tenant, name):
+            self._catalogue.delete(collection)
         self._names.forget(collection)
+        self._take_aliases(collection)  # that it was given meanwhile; from now on it can be given none
         self._engines.of(collection).drop(collection)
 
     def set_alias(self, tenant: str, alias: str, name: str) -> Alias:
-        """Let ``alias`` stand for the collection ``name``; other nodes know within a second.
+        """Let ``alias`` stand for the collection ``name``; this node knows at once, others within a second.
 
         :raises Problem: 404 ``collection_not_found``; 409 ``collection_exists``, a collection has this name.
         """
-        made = self._catalogue.set_alias(tenant, alias, name)
-        self._names.forget_check(tenant, alias)
-        return made
+        with self._names.changing(tenant, alias):
+            return self._catalogue.set_alias(tenant, alias, name)
 
     def delete_alias(self, tenant: str, alias: str) -> None:
         """Let ``alias`` stand for nothing.
 
         :raises Problem: 404 ``alias_not_found``.
         """
-        self._catalogue.delete_alias(tenant, alias)
-        self._names.forget_check(tenant, alias)
+        with self._names.changing(tenant, alias):
+            self._catalogue.delete_alias(tenant, alias)
+
+    def _take_aliases(self, collection: Collection) -> None:
+        for alias in self._catalogue.aliases_of(collection):
+            with self._names.changing(collection.tenant, alias):
+                self._catalogue.take_alias(collection, alias)
 
     def _build_fields(self, collection: Collection) -> Collection:
         try:

@@ -1,14 +1,16 @@
-"""What names stand for: the catalogue, as it was at the last look."""
+"""What names stand for: the catalogue, as it was at the last look, unless this node has changed it since."""
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from anfl.problems import Problem
 from anfl.vectors.catalogue import Catalogue
 from anfl.vectors.clock import Clock
+from anfl.vectors.marks import Marks
 from anfl.vectors.model import Collection
 
 MOST_NAMES = 16_384
@@ -18,10 +20,12 @@ _log = logging.getLogger(__name__)
 
 @dataclass
 class _Name:
-    """``checked_at`` is the moment before the last look."""
+    """``checked_at`` is the moment before the last look, ``mark`` what the name's ``slot`` held then."""
 
     incarnation: str
     checked_at: float
+    slot: int
+    mark: int
     refreshing: bool = False
 
 
@@ -29,12 +33,22 @@ class Names:
     """Safe for threads."""
 
     def __init__(
-        self, catalogue: Catalogue, clock: Clock, background: Executor, *, gone: Callable[[str], object]
+        self,
+        catalogue: Catalogue,
+        clock: Clock,
+        background: Executor,
+        *,
+        marks: Marks,
+        gone: Callable[[str], object],
     ) -> None:
-        """:param gone: told of an incarnation that no name stands for any more."""
+        """:param marks: what the processes of this node tell each other.
+
+        :param gone: told of an incarnation that no name stands for any more.
+        """
         self._catalogue = catalogue
         self._clock = clock
         self._background = background
+        self._marks = marks
         self._gone = gone
         self._names: dict[tuple[str, str], _Name] = {}
         """By tenant and name, the one looked at last at the end."""
@@ -43,7 +57,7 @@ class Names:
         self._lock = threading.Lock()
 
     def find(self, tenant: str, name: str, moment: float) -> Collection:
-        """The collection that ``name`` stood for after ``moment``.
+        """The collection that ``name`` stood for after ``moment``, and after whatever this node did to it.
 
         :raises Problem: 404 ``collection_not_found``; 503 ``catalogue_unavailable``.
         """
@@ -52,20 +66,21 @@ class Names:
             known = self._known(key, moment)
         if known is not None:
             return known
-        now = self._clock.monotonic()
+        slot = self._marks.slot(tenant, name)
+        mark, now = self._marks.at(slot), self._clock.monotonic()
         try:
             found = self._catalogue.get(tenant, name)
         except Problem as problem:
             if problem.code == "collection_not_found":
                 self._lose(key, now)
             raise
-        return self._enter(key, found, now)
+        return self._enter(key, found, _Name(found.incarnation, now, slot, mark))
 
     def peek(self, tenant: str, name: str) -> tuple[Collection, float] | None:
         """What is known of a name, and the age of the last look. Blocks on nothing."""
         known = self._names.get((tenant, name))
         found = None if known is None else self._collections.get(known.incarnation)
-        if known is None or found is None:
+        if known is None or found is None or self._has_changed(known):
             return None
         return found[0], self._clock.monotonic() - known.checked_at
 
@@ -86,11 +101,13 @@ class Names:
 
         self._background.submit(refresh)
 
-    def forget_check(self, tenant: str, name: str) -> None:
-        """Look into the catalogue before the next use."""
-        with self._lock:
-            if (known := self._names.get((tenant, name))) is not None:
-                known.checked_at = float("-inf")
+    @contextmanager
+    def changing(self, tenant: str, name: str) -> Iterator[None]:
+        """Around what changes a name in the catalogue: however that ends, this node looks before its next use."""
+        try:
+            yield
+        finally:
+            self._marks.change(tenant, name)
 
     def forget(self, collection: Collection) -> None:
         """It is deleted."""
@@ -108,16 +125,22 @@ class Names:
 
     def _known(self, key: tuple[str, str], moment: float) -> Collection | None:
         name = self._names.get(key)
-        return None if name is None or name.checked_at <= moment else self._collections[name.incarnation][0]
+        if name is None or name.checked_at <= moment or self._has_changed(name):
+            return None
+        return self._collections[name.incarnation][0]
 
-    def _enter(self, key: tuple[str, str], found: Collection, looked: float) -> Collection:
+    def _has_changed(self, name: _Name) -> bool:
+        """Whether a process of this node has changed it since the last look."""
+        return self._marks.at(name.slot) != name.mark
+
+    def _enter(self, key: tuple[str, str], found: Collection, name: _Name) -> Collection:
         """Take over what a look has found, unless a later one was faster; returns what is known then."""
-        incarnation = found.incarnation
+        incarnation, looked = name.incarnation, name.checked_at
         with self._lock:
             if (later := self._known(key, looked)) is not None:
                 return later
             before = self._names.pop(key, None)
-            self._names[key] = _Name(incarnation, looked)
+            self._names[key] = name
             held = self._collections.get(incarnation)
             if held is None or held[1] <= looked:
                 self._collections[incarnation] = (found, looked)

@@ -13,10 +13,11 @@ class Alias(Request, frozen=True, kw_only=True):
     collection: Name
 
 
-class Aliases(msgspec.Struct, frozen=True, kw_only=True):
-    """A tenant's aliases by name."""
+class Aliases(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A tenant's aliases by name, and where to go on; no cursor on the last page."""
 
     aliases: list[Alias]
+    cursor: str | None = None
 
 
 class AliasName(Request, frozen=True, kw_only=True):

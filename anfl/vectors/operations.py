@@ -21,6 +21,7 @@ from anfl.vectors.requests import (
     Described,
     Export,
     Fetch,
+    NamePage,
     PatchRows,
     Query,
     Results,
@@ -123,8 +124,15 @@ def _update(store: VectorStore, tenant: str, name: str, request: CollectionPatch
     return Outcome(describe(collection), 202 if collection.building else 200)
 
 
-def _list(store: VectorStore, tenant: str, _name: str, _request: None) -> Outcome:
-    return Outcome(Collections(collections=[describe(each) for each in store.collections(tenant)]))
+def _list(store: VectorStore, tenant: str, _name: str, request: NamePage) -> Outcome:
+    found, more = store.collections(tenant, request)
+    cursor = found[-1].name if more else None
+    return Outcome(Collections(collections=[describe(each) for each in found], cursor=cursor))
+
+
+def _list_aliases(store: VectorStore, tenant: str, _name: str, request: NamePage) -> Outcome:
+    found, more = store.aliases(tenant, request)
+    return Outcome(Aliases(aliases=found, cursor=found[-1].alias if more else None))
 
 
 def _delete_collection(store: VectorStore, tenant: str, name: str, _request: None) -> Outcome:
@@ -213,9 +221,10 @@ OPERATIONS: tuple[Operation, ...] = (
         name="list_collections",
         method="GET",
         path=_COLLECTIONS,
-        summary="The tenant's collections by name",
+        summary="The tenant's collections by name, page by page",
+        takes=NamePage,
         answers={200: (Collections,)},
-        refusals=_CATALOGUE,
+        refusals=_CATALOGUE | {Refusal.INVALID_REQUEST},
         names_collection=False,
         run=_list,
     ),
@@ -242,7 +251,7 @@ OPERATIONS: tuple[Operation, ...] = (
         name="delete_collection",
         method="DELETE",
         path=_COLLECTION,
-        summary="Delete a collection with everything in it",
+        summary="Delete a collection with everything in it, and its aliases",
         answers={200: (Deleted,)},
         refusals=_NAMED | {Refusal.STORAGE_UNAVAILABLE},
         run=_delete_collection,
@@ -355,11 +364,12 @@ OPERATIONS: tuple[Operation, ...] = (
         name="list_aliases",
         method="GET",
         path=_ALIASES,
-        summary="The tenant's aliases by name",
+        summary="The tenant's aliases by name, page by page",
+        takes=NamePage,
         answers={200: (Aliases,)},
-        refusals=_CATALOGUE,
+        refusals=_CATALOGUE | {Refusal.INVALID_REQUEST},
         names_collection=False,
-        run=lambda store, tenant, _name, _: Outcome(Aliases(aliases=store.aliases(tenant))),
+        run=_list_aliases,
     ),
     Operation(
         name="delete_alias",

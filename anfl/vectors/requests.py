@@ -20,6 +20,7 @@ from anfl.vectors.model import (
     IndexSettings,
     Metadata,
     Metric,
+    Name,
     Position,
     Values,
     matches_type,
@@ -77,6 +78,13 @@ class IndexPatch(Request, frozen=True, kw_only=True):
     """What can change without building graphs again."""
 
     ef_search: Annotated[int, msgspec.Meta(ge=1, le=4000)]
+
+
+class NamePage(Request, frozen=True, kw_only=True):
+    """``GET /v1/collections``, ``GET /v1/aliases``: by name, those behind ``cursor``."""
+
+    limit: Annotated[int, msgspec.Meta(ge=1, le=MAX_ROWS)] = 100
+    cursor: Name | None = None
 
 
 class Upsert(Request, frozen=True, kw_only=True):
@@ -280,10 +288,11 @@ class Described(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     pending_fields: dict[str, Pending] = {}
 
 
-class Collections(msgspec.Struct, frozen=True, kw_only=True):
-    """A tenant's collections."""
+class Collections(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A tenant's collections by name, and where to go on; no cursor on the last page."""
 
     collections: list[Described]
+    cursor: str | None = None
 
 
 def describe(collection: Collection) -> Described:

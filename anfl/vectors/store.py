@@ -14,6 +14,7 @@ from anfl.vectors.management import Management
 from anfl.vectors.model import Collection, CollectionSettings
 from anfl.vectors.names import Names
 from anfl.vectors.naming import Alias, NamedSnapshot
+from anfl.vectors.node_memory import NodeMemory
 from anfl.vectors.opened import MEMORY_BYTES
 from anfl.vectors.replica import REFRESH_SECONDS, STALE_SECONDS
 from anfl.vectors.requests import (
@@ -22,6 +23,7 @@ from anfl.vectors.requests import (
     Count,
     Counted,
     Fetch,
+    NamePage,
     Query,
     Read,
     Results,
@@ -31,7 +33,6 @@ from anfl.vectors.requests import (
     Written,
 )
 from anfl.vectors.storage import Storage
-from anfl.vectors.tails import Tails
 
 _BACKGROUND_THREADS = 4
 
@@ -50,19 +51,26 @@ class VectorStore:
         *,
         memory_bytes: int = MEMORY_BYTES,
         builds: bool = False,
-        tails: Tails | None = None,
+        memory: NodeMemory | None = None,
     ) -> None:
         """:param builds: whether this node has a builder, to be asked for images.
 
-        :param tails: what the processes of this node tell each other of their writes.
+        :param memory: what the processes of this node share; None: this one is on its own.
         """
+        memory = memory or NodeMemory()
         self.catalogue = catalogue
         self.storage = storage
         self._clock = storage.clock
         self._background: Executor = (
             ThreadPoolExecutor(_BACKGROUND_THREADS, thread_name_prefix="load") if storage.threads else Inline()
         )
-        self.names = Names(catalogue, self._clock, self._background, gone=lambda each: self.hnsw.opened.drop(each))
+        self.names = Names(
+            catalogue,
+            self._clock,
+            self._background,
+            marks=memory.marks,
+            gone=lambda each: self.hnsw.opened.drop(each),
+        )
         self.hnsw = HnswEngine(
             catalogue,
             storage,
@@ -70,7 +78,7 @@ class VectorStore:
             learn=self.names.learn,
             memory_bytes=memory_bytes,
             builds=builds,
-            tails=tails,
+            tails=memory.tails,
         )
         self._engines = Engines({HNSW: self.hnsw})
         self._management = Management(catalogue, self.names, self._engines, self._clock)
@@ -87,9 +95,10 @@ class VectorStore:
         """See `Management.create`."""
         return self._management.create(tenant, settings)
 
-    def collections(self, tenant: str) -> list[Collection]:
-        """The tenant's collections by name."""
-        return self.catalogue.list(tenant)
+    def collections(self, tenant: str, page: NamePage | None = None) -> tuple[list[Collection], bool]:
+        """Some of the tenant's collections by name, the first ones of all by default; and whether there are more."""
+        page = page or NamePage()
+        return self.catalogue.collections(tenant, limit=page.limit, after=page.cursor)
 
     def describe(self, tenant: str, name: str) -> Collection:
         """See `Management.describe`."""
@@ -111,9 +120,10 @@ class VectorStore:
         """See `Management.delete_alias`."""
         self._management.delete_alias(tenant, alias)
 
-    def aliases(self, tenant: str) -> list[Alias]:
-        """The tenant's aliases by name."""
-        return self.catalogue.aliases(tenant)
+    def aliases(self, tenant: str, page: NamePage | None = None) -> tuple[list[Alias], bool]:
+        """Some of the tenant's aliases by name, the first ones of all by default; and whether there are more."""
+        page = page or NamePage()
+        return self.catalogue.aliases(tenant, limit=page.limit, after=page.cursor)
 
     def write(self, tenant: str, name: str, change: Change, *, incarnation: str | None = None) -> Written:
         """Commit a change (see `Writer.write`).

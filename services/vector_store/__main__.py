@@ -12,7 +12,7 @@ from anfl.nodes.shared import SharedMembers
 from anfl.telemetry.metrics import Metrics
 from anfl.telemetry.vectors import VectorMetrics
 from anfl.vectors import build as vectors
-from anfl.vectors.tails import SharedTails
+from anfl.vectors.node_memory import NodeMemory
 from services.vector_store.app import building, creator, importers, publishing, writing
 
 if __name__ == "__main__":
@@ -20,12 +20,12 @@ if __name__ == "__main__":
     stores = vectors.on_a_node(environment.load(vectors.Settings))
     listen, members = environment.load(Listen), SharedMembers()
     metrics = Metrics(collectors=[NodesSeen(members.now)])
-    events, tails = VectorMetrics(metrics), SharedTails()
-    create, behind = creator(stores, metrics, events, tails, members), Behind()
+    events, memory = VectorMetrics(metrics), NodeMemory.shared()
+    create, behind = creator(stores, metrics, events, memory, members), Behind()
     beside = [
         writing(create, behind),
         publishing(members, listen),
         building(stores, events),
-        importers(stores, tails, events),
+        importers(stores, memory, events),
     ]
     serve(partial(create, behind.address), listen, beside=beside)

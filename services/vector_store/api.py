@@ -135,6 +135,9 @@ async def _resumed(first: bytes, following: AsyncGenerator[bytes]) -> AsyncGener
 
 async def _given(call: Call, request: Request, claim: Claim | None = None) -> _Given:
     """What came with the request, not decoded yet."""
+    if call.has_body or call.takes is None:
+        for name in request.query():
+            raise invalid("This call takes nothing in the query string.", field=name)
     if call.takes is None:
         return b""
     if not call.has_body:

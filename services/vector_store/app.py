@@ -32,9 +32,9 @@ from anfl.vectors.events import Events
 from anfl.vectors.imports import build as importing
 from anfl.vectors.imports.imports import Imports
 from anfl.vectors.locations import Incarnations
+from anfl.vectors.node_memory import NodeMemory
 from anfl.vectors.requests import MAX_BODY_BYTES
 from anfl.vectors.store import VectorStore
-from anfl.vectors.tails import SharedTails
 from services.vector_store import jobs
 from services.vector_store.api import FORWARDED, HANDED_OVER, REQUESTS, STREAMED, VectorApi
 from services.vector_store.openapi import document
@@ -139,11 +139,11 @@ Create = Callable[[str | None], Service]
 
 
 def creator(
-    vector_settings: vectors.Settings, metrics: Metrics, events: Events, tails: SharedTails, members: SharedMembers
+    vector_settings: vectors.Settings, metrics: Metrics, events: Events, memory: NodeMemory, members: SharedMembers
 ) -> Create:
     """Makes the application in each process, from this one's environment and with what they share.
 
-    :param tails: memory of all processes that write.
+    :param memory: of all processes that write.
     :raises MissingSettingError: a variable is absent or malformed.
     """
     settings = environment.load(Settings)
@@ -158,7 +158,7 @@ def creator(
 
     def create(writer: str | None) -> Service:
         numbers = cache.numbers(region, session)
-        store = vectors.build_store(vector_settings, session, tails=tails, events=events, numbers=numbers)
+        store = vectors.build_store(vector_settings, session, memory=memory, events=events, numbers=numbers)
         imports = importing.build_imports(vector_settings, queues, session)
         verifier = verifier_from_settings(tokens)
         return assemble(
@@ -202,10 +202,10 @@ def publishing(members: SharedMembers, listen: Listen) -> Process:
     return Process(name="publisher", target=publish)
 
 
-def importers(stores: vectors.Settings, tails: SharedTails, events: Events) -> Process:
+def importers(stores: vectors.Settings, memory: NodeMemory, events: Events) -> Process:
     """The process that takes the jobs of imports: one beside the workers.
 
     :raises MissingSettingError: a variable is absent or malformed.
     """
     queues = environment.load(importing.Queues)
-    return Process(name="imports", target=partial(jobs.run, stores, queues, tails, events), niceness=NICENESS)
+    return Process(name="imports", target=partial(jobs.run, stores, queues, memory, events), niceness=NICENESS)

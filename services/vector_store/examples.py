@@ -49,9 +49,11 @@ EXAMPLES: dict[str, Example] = {
         request={"alias": "palette", "collection": "colours"},
         answers={200: {"alias": "palette", "collection": "colours"}},
     ),
-    "list_aliases": Example(answers={200: {"aliases": [{"alias": "palette", "collection": "colours"}]}}),
+    "list_aliases": Example(
+        request={"limit": 20}, answers={200: {"aliases": [{"alias": "palette", "collection": "colours"}]}}
+    ),
     "delete_alias": Example(request={"alias": "palette"}, answers={200: {"deleted": "palette"}}),
-    "list_collections": Example(answers={200: {"collections": [_COLOURS]}}),
+    "list_collections": Example(request={"limit": 20}, answers={200: {"collections": [_COLOURS]}}),
     "describe_collection": Example(answers={200: _COLOURS}),
     "update_collection": Example(
         request={"index": {"ef_search": 128}},

@@ -20,8 +20,8 @@ from anfl.vectors.imports.model import Chunk, Format, Record, Span
 from anfl.vectors.imports.records import Records
 from anfl.vectors.imports.worker import Worker
 from anfl.vectors.model import Collection
+from anfl.vectors.node_memory import NodeMemory
 from anfl.vectors.store import VectorStore
-from anfl.vectors.tails import SharedTails
 
 if TYPE_CHECKING:
     from anfl.vectors.imports.tables import Tables
@@ -54,11 +54,11 @@ class FilesOfAnyFormat:
         return Tables(self._files)
 
 
-def run(settings: vectors.Settings, queues: importing.Queues, tails: SharedTails, events: Events) -> None:
+def run(settings: vectors.Settings, queues: importing.Queues, memory: NodeMemory, events: Events) -> None:
     """Take jobs until SIGTERM; what is being worked on then ends, or goes back to the queue."""
     session = aws.session()
     sqs = importing.sqs_of(session)
-    store = vectors.build_store(settings, session, tails=tails, events=events)
+    store = vectors.build_store(settings, session, memory=memory, events=events)
     worker = build_worker(
         store,
         settings=settings,

@@ -59,7 +59,7 @@ _PROBLEM = {
 }
 _EVERYWHERE: dict[str, Meaning] = {
     "malformed_http": Meaning(400, "What came is no HTTP request."),
-    "invalid_request": Meaning(400, "The query string cannot be read."),
+    "invalid_request": Meaning(400, "The query string cannot be read, or holds what the call does not take."),
     "target_too_long": Meaning(414, "Path and query string are too long."),
     "headers_too_large": Meaning(431, "The headers are too many or too long."),
     "internal_error": Meaning(500, "An error of ours; `x-request-id` finds it."),

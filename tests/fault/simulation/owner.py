@@ -94,6 +94,8 @@ class Owner:
     def _delete(self, store: VectorStore, before: Collection) -> None:
         with self._changing(lambda found: found in (before, None)):
             store.delete(TENANT, NAME)
+            self._alias = False
+            expect(not self._round.has(ALIAS), "an alias of what is deleted is left")
             self._become(None)
 
     def _update(self, store: VectorStore, before: Collection) -> None:
@@ -134,6 +136,7 @@ class Owner:
         found = self._round.registered(NAME)
         expect(self._doubt(found), f"half a change: {found}")
         self._alias = self._round.has(ALIAS)
+        expect(found is not None or not self._alias, "an alias of what is deleted is left")
         if found is None or self._collection is None or found.incarnation != self._collection.incarnation:
             self._become(found)
         self._collection = found

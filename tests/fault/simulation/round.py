@@ -30,11 +30,11 @@ from anfl.vectors.hints import DynamoHints
 from anfl.vectors.manifests import Manifest
 from anfl.vectors.model import Collection, CollectionSettings, Metric
 from anfl.vectors.node import NodeFolder
+from anfl.vectors.node_memory import NodeMemory
 from anfl.vectors.repair import Repairs
 from anfl.vectors.sealing import Sealing, sealing
 from anfl.vectors.storage import Storage
 from anfl.vectors.store import VectorStore
-from anfl.vectors.tails import SharedTails, Tails
 from tests.fault.simulation import typed
 from tests.fault.simulation.actors import BuilderProcess, Follower, Process, Rewrapper, Sweeper
 from tests.fault.simulation.bucket import Bucket
@@ -154,9 +154,9 @@ class Round:
         held = {key: each.body for key, each in self.home.objects.items()} if history is None else history
         return Sealing(DataKeys(self.transit, Peeked(held, self.transit))).of(self.collection)
 
-    def store(self, storage: Storage, tails: Tails | None = None) -> VectorStore:
+    def store(self, storage: Storage, memory: NodeMemory | None = None) -> VectorStore:
         """The store of a process that begins."""
-        return VectorStore(self.catalogue, self.begun(storage), builds=True, tails=tails)
+        return VectorStore(self.catalogue, self.begun(storage), builds=True, memory=memory)
 
     def begun(self, storage: Storage) -> Storage:
         """``storage`` for a process that begins: it has no key in its memory yet."""
@@ -187,10 +187,10 @@ class Round:
         begins: list[Callable[[], VectorStore]] = []
         for node in range(self.nodes):
             skew = dice.uniform(-300, 300)
-            tails = SharedTails()
+            memory = NodeMemory.shared()
             storage = self.storage(folder / f"node{node}", skew=skew)
             for process in range(self.processes):
-                begins.append(partial(self.store, storage, tails))
+                begins.append(partial(self.store, storage, memory))
                 name = f"process {node}.{process}"
                 self.world.spawn(name, Process(self, name, begins[-1], self.operations).live)
             if self.asleep or dice.random() < 0.6:

@@ -42,14 +42,23 @@ class Table:
         self._world.pause()
         return {} if item is None else {"Item": dict(item)}
 
-    def query(self, *, KeyConditionExpression: ConditionBase, ExclusiveStartKey: Any = None) -> dict[str, Any]:  # noqa: N803
+    def query(
+        self,
+        *,
+        KeyConditionExpression: ConditionBase,  # noqa: N803
+        ConsistentRead: bool,  # noqa: N803
+        Limit: int = _PAGE,  # noqa: N803
+        ExclusiveStartKey: Any = None,  # noqa: N803
+    ) -> dict[str, Any]:
         """See boto3."""
+        if not ConsistentRead:
+            raise ValueError("only consistent queries are simulated")
         self._ask("query", {})
         after = ("", "") if ExclusiveStartKey is None else _key_of(ExclusiveStartKey)
         found = sorted(key for key, item in self.items.items() if key > after and fulfils(item, KeyConditionExpression))
-        page = [dict(self.items[key]) for key in found[:_PAGE]]
+        page = [dict(self.items[key]) for key in found[: min(Limit, _PAGE)]]
         self._world.pause()
-        if len(found) <= _PAGE:
+        if len(found) <= len(page):
             return {"Items": page}
         return {"Items": page, "LastEvaluatedKey": {name: page[-1][name] for name in (PARTITION_KEY, SORT_KEY)}}
 
@@ -70,7 +79,7 @@ class Table:
         *,
         Key: Mapping[str, str],  # noqa: N803
         UpdateExpression: str,  # noqa: N803
-        ConditionExpression: ConditionBase | str,  # noqa: N803
+        ConditionExpression: str,  # noqa: N803
         ExpressionAttributeNames: Mapping[str, str],  # noqa: N803
         ExpressionAttributeValues: Mapping[str, Any],  # noqa: N803
     ) -> None:
@@ -84,8 +93,6 @@ class Table:
             return names[found[1]], values[found[2]]
 
         def holds(item: Attributes) -> bool:
-            if isinstance(ConditionExpression, ConditionBase):
-                return fulfils(item, ConditionExpression)
             name, value = parsed(_CONDITION, ConditionExpression)
             return name in item and bool(item[name] == value)
 
@@ -167,6 +174,8 @@ def fulfils(item: Attributes, condition: ConditionBase) -> bool:
             return name in item and bool(item[name] == values[1])
         case "<":
             return name in item and bool(item[name] < values[1])
+        case "BETWEEN":
+            return name in item and values[1] <= str(item[name]) <= values[2]
         case "begins_with":
             return name in item and str(item[name]).startswith(values[1])
     raise ValueError(operator)

@@ -78,6 +78,27 @@ def test_everything_else_that_a_collection_can(client: Client, words: Collection
         words.describe()
 
 
+def test_names_of_all_pages_are_listed(client: Client, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = Catalogue._page
+
+    def short(self: Catalogue, tenant: str, member: str, *, limit: int, after: str | None) -> Any:
+        return page(self, tenant, member, limit=min(limit, 2), after=after)
+
+    monkeypatch.setattr(Catalogue, "_page", short)
+    names = [f"n{number}" for number in range(5)]
+    for name in names:
+        client.create_collection(name, dimension=2)
+        client.set_alias(f"{name}-alias", name)
+
+    async def asked() -> tuple[list[str], list[str]]:
+        async with AsyncClient(url, token=TOKEN) as other:
+            return [each.name for each in await other.collections()], [each.alias for each in await other.aliases()]
+
+    aliases = [f"{name}-alias" for name in names]
+    assert ([each.name for each in client.collections()], [each.alias for each in client.aliases()]) == (names, aliases)
+    assert asyncio.run(asked()) == (names, aliases)
+
+
 def test_aliases_and_snapshots(client: Client, words: Collection) -> None:
     assert client.set_alias("live", "words").collection == "words"
     live = client.collection("live")

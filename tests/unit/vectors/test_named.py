@@ -1,6 +1,5 @@
-"""Named snapshots, collections made from them, aliases, and what tidies up after collections that are gone."""
+"""Named snapshots, collections made from them, and what tidies up after collections that are gone."""
 
-from functools import partial
 from typing import Any
 
 import pytest
@@ -15,7 +14,7 @@ from anfl.vectors.janitor import Janitor
 from anfl.vectors.model import Collection, CollectionSettings, Metric, first_epoch
 from anfl.vectors.named import ORPHAN_SECONDS
 from anfl.vectors.objects import S3ObjectStore
-from anfl.vectors.requests import CollectionPatch, Count, Fetch, IndexPatch
+from anfl.vectors.requests import Count, Fetch
 from anfl.vectors.store import VectorStore
 from tests.unit.vectors.builders import delete, storage, upsert
 from tests.unit.vectors.test_store import WORDS, code_of
@@ -109,53 +108,6 @@ def test_a_name_taken_meanwhile_leaves_nothing_behind(
     store.create("demo", OTHERS)
     assert code_of(lambda: store.restore("demo", "words", "monday", "others")) == (409, "collection_exists")
     assert list(objects.list("demo/others/")) == []
-
-
-def test_an_alias_moves_at_once(store: VectorStore) -> None:
-    store.create("demo", OTHERS)
-    store.set_alias("demo", "live", "words")
-    assert ids(store, "live") == ["a", "b"]
-    assert store.set_alias("demo", "live", "others").collection == "others"
-    assert ids(store, "live") == []
-    store.write("demo", "live", upsert(("c", (1, 1))))
-    assert ids(store, "others") == ["c"]
-    assert [(each.alias, each.collection) for each in store.aliases("demo")] == [("live", "others")]
-    assert [each.name for each in store.collections("demo")] == ["others", "words"]
-    store.delete_alias("demo", "live")
-    assert code_of(lambda: ids(store, "live")) == (404, "collection_not_found")
-
-
-def test_other_nodes_follow_an_alias(store: VectorStore, catalogue: Catalogue, objects: S3ObjectStore) -> None:
-    other = VectorStore(catalogue, storage(objects, clock=Clock()))
-    store.create("demo", OTHERS)
-    store.set_alias("demo", "live", "words")
-    assert ids(other, "live") == ["a", "b"]
-    store.set_alias("demo", "live", "others")
-    assert ids(other, "live") == []
-    other.close()
-
-
-def test_a_name_is_an_alias_or_a_collection(store: VectorStore) -> None:
-    assert code_of(lambda: store.set_alias("demo", "words", "words")) == (409, "collection_exists")
-    assert code_of(lambda: store.set_alias("demo", "live", "absent")) == (404, "collection_not_found")
-    store.set_alias("demo", "live", "words")
-    assert code_of(lambda: store.set_alias("demo", "alive", "live")) == (404, "collection_not_found")
-    live = CollectionSettings(name="live", dimension=2)
-    assert code_of(lambda: store.create("demo", live)) == (409, "alias_exists")
-    for call in (
-        lambda: store.delete("demo", "live"),
-        lambda: store.update("demo", "live", CollectionPatch(index=IndexPatch(ef_search=9))),
-    ):
-        assert code_of(call) == (404, "collection_not_found")
-    for name in ("absent", "words"):
-        assert code_of(partial(store.delete_alias, "demo", name)) == (404, "alias_not_found")
-    assert store.aliases("other") == []
-
-
-def test_an_alias_of_what_is_deleted_leads_nowhere(store: VectorStore) -> None:
-    store.set_alias("demo", "live", "words")
-    store.delete("demo", "words")
-    assert code_of(lambda: store.count("demo", "live", Count())) == (404, "collection_not_found")
 
 
 def test_a_position_of_an_earlier_incarnation_is_lost(store: VectorStore, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,7 +22,7 @@ from anfl.http.service import Service
 from anfl.problems import Problem
 from anfl.vectors.imports.imports import Imports
 from anfl.vectors.imports.operations import IMPORT_CALLS
-from anfl.vectors.operations import OPERATIONS, STREAMS
+from anfl.vectors.operations import OPERATIONS, STREAMS, Call
 from anfl.vectors.store import VectorStore
 from services.vector_store.app import assemble
 from tests.unit.vectors.serving import PlainTokens
@@ -140,6 +140,32 @@ async def test_wrong_requests(
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.json().get("field") == field
+
+
+@pytest.mark.parametrize("call", [*OPERATIONS, *STREAMS, *IMPORT_CALLS], ids=lambda call: call.name)
+async def test_no_call_ignores_what_stands_in_the_query_string(client: httpx.AsyncClient, call: Call) -> None:
+    await created(client)
+    path = call.path.format(name="words", id="0" * 32, alias="live")
+    answer = await client.request(call.method, path, params={"colour": "red"}, content=b"{}" if call.has_body else None)
+    assert (answer.status_code, answer.json()["field"]) == (400, "colour"), answer.text
+    assert (await client.get("/v1/collections/words")).status_code == 200
+
+
+async def test_collections_and_aliases_come_page_by_page(client: httpx.AsyncClient) -> None:
+    for name in ("a", "b", "c"):
+        await created(client, name=name)
+        await client.post("/v1/aliases", json={"alias": f"x{name}", "collection": name})
+    for path, member, key, names in (
+        ("/v1/collections", "collections", "name", ["a", "b", "c"]),
+        ("/v1/aliases", "aliases", "alias", ["xa", "xb", "xc"]),
+    ):
+        first = (await client.get(path, params={"limit": 2})).json()
+        second = (await client.get(path, params={"limit": 2, "cursor": first["cursor"]})).json()
+        assert [each[key] for each in first[member] + second[member]] == names
+        assert "cursor" not in second
+        for wrong in ({"limit": 0}, {"limit": 1001}, {"cursor": "a/b"}):
+            answer = await client.get(path, params=wrong)
+            assert (answer.status_code, answer.json()["field"]) == (400, next(iter(wrong)))
 
 
 async def test_roles_and_tenants(client: httpx.AsyncClient) -> None:

@@ -46,10 +46,12 @@ def drawn(dice: random.Random) -> Callable[[Catalogue], Any]:
         lambda at: at.find("demo", name),
         lambda at: [at.set_alias("demo", name, other)],
         lambda at: at.delete_alias("demo", name),
-        lambda at: at.aliases("demo"),
-        lambda at: at.list("demo"),
+        lambda at: at.aliases("demo", limit=size)[0],
+        lambda at: at.collections("demo", limit=size, after=name)[0],
         lambda at: at.change("demo", name, lambda before: patched(before, patch)),
         lambda at: at.delete(at.find("demo", name)),
+        lambda at: at.aliases_of(at.find("demo", name)),
+        lambda at: at.take_alias(at.find("demo", name), other),
         lambda at: at.add(collection(name=name)),
     ]
     return dice.choice(calls)

@@ -8,6 +8,7 @@ from anfl.vectors import tails as tails_module
 from anfl.vectors.catalogue import Catalogue
 from anfl.vectors.clock import Clock
 from anfl.vectors.model import CollectionSettings, Metric
+from anfl.vectors.node_memory import NodeMemory
 from anfl.vectors.objects import S3ObjectStore
 from anfl.vectors.requests import Answer, Count, Query
 from anfl.vectors.store import VectorStore
@@ -42,8 +43,8 @@ def test_two_collections_in_one_slot_push_each_other_out(monkeypatch: pytest.Mon
 def test_a_write_through_one_worker_is_seen_at_once_through_the_other(
     catalogue: Catalogue, objects: S3ObjectStore
 ) -> None:
-    tails = SharedTails()
-    one, other = (VectorStore(catalogue, storage(objects, clock=Clock()), tails=tails) for _ in range(2))
+    memory = NodeMemory.shared()
+    one, other = (VectorStore(catalogue, storage(objects, clock=Clock()), memory=memory) for _ in range(2))
     one.create("demo", WORDS)
     for number in range(1, 4):
         one.write("demo", "words", upsert((str(number), [1, number])))
