@@ -18,7 +18,7 @@ from anfl.cli.rows import count, load_array
 from anfl.cli.target import resolve
 from anfl.client import Client
 from anfl.client.import_calls import Source, sent_bytes
-from anfl.vectors.imports.model import Format, State
+from anfl.vectors.imports.model import Failure, Format, State
 from anfl.vectors.imports.requests import Import, Uploads
 
 app = typer.Typer(no_args_is_help=True, help="Imports of files into collections.")
@@ -222,7 +222,7 @@ def _tell(found: Import) -> None:
         console.print(
             f"It failed: {found.failure.code}: {found.failure.detail}{_place(msgspec.to_builtins(found.failure))}"
         )
-        console.print(f"Once that is mended: anfl imports redrive {found.id}")
+        console.print(_mending(found, found.failure))
     if found.refused:
         console.print(f"{found.refused} {'row was' if found.refused == 1 else 'rows were'} refused:")
         for error in found.errors[:SHOWN_ERRORS]:
@@ -230,6 +230,15 @@ def _tell(found: Import) -> None:
         if found.refused > SHOWN_ERRORS:
             more = f"anfl imports show {found.id} --json"
             console.print(f"  … {found.refused - SHOWN_ERRORS} more; the first {len(found.errors)}: {more}")
+
+
+def _mending(found: Import, failure: Failure) -> str:
+    if not failure.final:
+        return f"Once that is mended: anfl imports redrive {found.id}"
+    again = shlex.join(["anfl", "import", found.collection]) + " FILES"
+    if failure.field is not None and failure.field.startswith("files["):
+        return f"Another attempt would read the same: correct the file, and import it anew: {again}"
+    return f"Another attempt would come to the same. Begin a new import: {again}"
 
 
 def _place(members: dict[str, Any]) -> str:

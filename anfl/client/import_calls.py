@@ -24,7 +24,8 @@ class ImportFailedError(Exception):
         detail = "" if reason is None else f": {reason.code}: {reason.detail}"
         where = "" if reason is None or reason.field is None else f" (field {reason.field})"
         row = "" if reason is None or reason.row is None else f" (row {reason.row})"
-        super().__init__(f"Import {failed.id} is {failed.state}{detail}{where}{row}")
+        final = "" if reason is None or not reason.final else ": it has to be put right, and imported anew"
+        super().__init__(f"Import {failed.id} is {failed.state}{detail}{where}{row}{final}")
         self.failed = failed
 
 

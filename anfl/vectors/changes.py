@@ -23,6 +23,7 @@ from anfl.vectors.requests import (
     check_expiry,
     check_metadata,
     check_metadata_size,
+    check_names,
     check_row_id,
     vectors_of,
 )
@@ -154,11 +155,19 @@ def _check_rows(rows: Sequence[NewRow | PatchRow], collection: Collection) -> in
     for index, row in enumerate(rows):
         try:
             check_row_id(row.id, field="id")
+            check_names(_set_by(row), field="metadata")
             size += len(row.id) + check_metadata(row.metadata, collection, field="metadata")
         except Problem as problem:
             problem.field = f"vectors[{index}].{problem.field}"
             raise
     return size
+
+
+def _set_by(row: NewRow | PatchRow) -> Iterable[str]:
+    """Names of the fields that a row has afterwards because of this."""
+    if isinstance(row, NewRow):
+        return row.metadata
+    return (name for name, value in row.metadata.items() if value is not None)
 
 
 def resolve(draft: Draft, prepared: Prepared) -> int:

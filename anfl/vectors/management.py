@@ -10,7 +10,7 @@ from anfl.vectors.engines import Engines
 from anfl.vectors.model import Collection, CollectionSettings
 from anfl.vectors.names import Names
 from anfl.vectors.naming import Alias
-from anfl.vectors.requests import CollectionPatch
+from anfl.vectors.requests import CollectionPatch, check_names
 
 _log = logging.getLogger(__name__)
 
@@ -27,9 +27,11 @@ class Management:
     def create(self, tenant: str, settings: CollectionSettings) -> tuple[Collection, bool]:
         """Create a collection; returns it and whether it is new.
 
-        :raises Problem: 400 naming the engines; 409 ``collection_exists`` with other settings, ``alias_exists``.
+        :raises Problem: 400 naming the engines, or a field whose name cannot be; 409 ``collection_exists`` with other
+            settings, ``alias_exists``.
         """
         self._engines.check(settings.engine)
+        check_names(settings.fields, field="fields")
         return self._catalogue.create(tenant, settings)
 
     def describe(self, tenant: str, name: str) -> Collection:
@@ -47,12 +49,13 @@ class Management:
 
         Fields may still be ``building`` then: whoever has it in memory goes on (`anfl.vectors.upkeep`).
 
-        :raises Problem: 404 ``collection_not_found``; 409 where somebody else changed it meanwhile, or rows contradict
-            a new declaration.
+        :raises Problem: 400 for a new field whose name cannot be; 404 ``collection_not_found``; 409 where somebody else
+            changed it meanwhile, or rows contradict a new declaration.
         """
         fields = patch.fields or {}
         if fields:
             before = self._names.find(tenant, name, self._clock.monotonic())
+            check_names((each for each in fields if each not in before.enforced), field="fields")
             self._engines.of(before).check_fields(before, fields)
         with self._names.changing(tenant, name):
             collection = self._catalogue.change(tenant, name, lambda before: patched(before, patch))

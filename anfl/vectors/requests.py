@@ -1,7 +1,7 @@
 """What callers send and get: typed, strict, shared by the HTTP service and the function."""
 
 import binascii
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
@@ -250,11 +250,14 @@ class Warmed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Stats(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Size and state of a collection on the answering node.
 
+    ``rows`` are those that reads find. ``expired`` ones take room until what holds them is written anew; those that no
+    segment holds are among the ``unmerged_rows``.
     ``private_bytes`` of memory each of its processes has for it, about; ``mapped_bytes`` of files all of them share.
     With ``trouble`` (``log_corrupt``, ``log_gap``) it can be read as far as ``sequence`` says, and not be written to.
     """
 
     rows: int
+    expired: int
     unmerged_rows: int
     segments: int
     private_bytes: int
@@ -403,6 +406,16 @@ def check_metadata(metadata: Metadata, collection: Collection, *, field: str) ->
         if name in metadata and not matches_type(metadata[name], declared):
             raise invalid(f"{collection.name} declares {name} as {declared}.", field=f"{field}.{name}")
     return size
+
+
+def check_names(names: Iterable[str], *, field: str) -> None:
+    """Refuse names of fields that no filter could name.
+
+    :raises Problem: 400.
+    """
+    for name in names:
+        if name.startswith("$"):
+            raise invalid("Names that begin with $ are filters' operators, not fields'.", field=f"{field}.{name}")
 
 
 def check_metadata_size(metadata: Metadata, *, field: str) -> int:

@@ -97,6 +97,7 @@ EXAMPLES: dict[str, Example] = {
         answers={
             200: {
                 "rows": 2,
+                "expired": 0,
                 "unmerged_rows": 2,
                 "segments": 0,
                 "private_bytes": 4198,

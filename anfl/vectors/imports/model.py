@@ -99,12 +99,17 @@ class RowError(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Why an import cannot go on. ``code`` as in problem documents."""
+    """Why an import cannot go on. ``code`` as in problem documents.
+
+    ``final``: to try it again comes to the same; what is wrong, a file for example, has to be put right, and imported
+    anew.
+    """
 
     code: str
     detail: str
     field: str | None = None
     row: int | None = None
+    final: bool = False
 
 
 class ChunkOutcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -156,7 +161,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
         return [file.format for file in self.files].index(wanted)
 
 
-def failure_of(problem: Problem) -> Failure:
+def failure_of(problem: Problem, *, final: bool) -> Failure:
     """``problem`` as the reason of a failure; its extension ``row`` names the row."""
     row = problem.extensions.get("row")
     return Failure(
@@ -164,6 +169,7 @@ def failure_of(problem: Problem) -> Failure:
         detail=short(problem.detail),
         field=None if problem.field is None else short(problem.field),
         row=row if isinstance(row, int) else None,
+        final=final,
     )
 
 

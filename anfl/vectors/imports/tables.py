@@ -21,7 +21,7 @@ from anfl.vectors.imports.lines import Candidate, packed, row_error
 from anfl.vectors.imports.model import Chunk, Format, Record, Span
 from anfl.vectors.imports.ranges import RangeFile
 from anfl.vectors.model import Collection, Values
-from anfl.vectors.requests import NewRow
+from anfl.vectors.requests import NewRow, check_names
 
 CHUNK_ROWS = 50_000
 """Of a chunk. A row group is decoded from its beginning, so small chunks of a large one cost more than they save."""
@@ -96,6 +96,7 @@ def _check(schema: Any, collection: Collection, field: str) -> None:  # noqa: AN
         takes = _TAKES.get(name, (_is_metadata, "strings, numbers, booleans, or lists of them"))
         if not takes[0](type_):
             raise invalid(f"Column {name} is of type {type_}; it takes {takes[1]}.", field=f"{field}.{name}")
+    check_names(columns, field=field)
     values, dimension = columns[_VALUES], collection.settings.dimension
     if pa.types.is_fixed_size_list(values) and values.list_size != dimension:
         detail = f"Lists of {values.list_size} numbers; {collection.name} takes {dimension}."

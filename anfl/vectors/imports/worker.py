@@ -89,6 +89,6 @@ class Worker:
 
 def _reason(job: Job, error: Exception) -> Failure:
     if isinstance(error, Problem):
-        return failure_of(error)
+        return failure_of(error, final=not is_passing(error))
     detail = f"{name_of(job)} ended with an error of ours, as often as it was tried."
     return Failure(code="internal_error", detail=detail)

@@ -7,7 +7,7 @@ import pytest
 from anfl.client import Client
 from tests.unit.cli.commands import Commands
 from tests.unit.client.conftest import TOKEN
-from tests.unit.vectors.importing import Door, Place, npy_of, row, text_of
+from tests.unit.vectors.importing import MOST, Door, Place, npy_of, row, text_of
 
 
 @pytest.fixture(name="anfl")
@@ -93,14 +93,38 @@ def test_without_waiting_and_cancelled(anfl: Commands, lines: Path) -> None:
 def test_a_failed_import_is_redriven_by_one_command(
     anfl: Commands, lines: Path, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError
+
+    def last_attempt(_seconds: float) -> None:
+        if (job := place.service.take()) is not None:
+            with pytest.raises(RuntimeError):
+                place.carry_out(job, MOST)
+
     with monkeypatch.context() as patched:
-        patched.setattr("anfl.vectors.imports.spans.MAX_LINE_BYTES", 10)
+        patched.setattr("anfl.vectors.imports.cutter.plan_of", broken)
+        patched.setattr("anfl.client.imports.sleep", last_attempt)
         text = anfl.text("import", "words", lines, code=1)
     [listed] = anfl.json("imports", "list")["imports"]
-    assert "It failed: too_large: A line has more than 10 bytes. (row 0, field files[0])" in text
-    assert text.endswith(f"anfl imports redrive {listed['id']}")
+    assert "It failed: internal_error" in text
+    assert text.endswith(f"Once that is mended: anfl imports redrive {listed['id']}")
     assert place.show(listed["id"]).stored == 0
     assert anfl.text("imports", "redrive", listed["id"]).endswith("DONE, 9 of 9 rows stored.")
+
+
+def test_who_sent_a_wrong_file_is_told_to_correct_it(anfl: Commands, lines: Path, place: Place, tmp_path: Path) -> None:
+    wrong = tmp_path / "wrong.parquet"
+    wrong.write_bytes(lines.read_bytes())
+    text = anfl.text("import", "words", wrong, code=1)
+    assert "(field files[0])" in text
+    assert text.endswith("correct the file, and import it anew: anfl import words FILES")
+    assert "redrive" not in text
+    [listed] = anfl.json("imports", "list")["imports"]
+    assert listed["failure"]["final"]
+    started = anfl.json("import", "words", lines, "--no-wait")
+    place.store.delete("demo", "words")
+    text = anfl.text("imports", "watch", started["id"], code=1)
+    assert text.endswith("Begin a new import: anfl import words FILES")
 
 
 def test_an_export_that_is_refused_leaves_no_file(anfl: Commands, tmp_path: Path) -> None:

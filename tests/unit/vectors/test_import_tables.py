@@ -115,6 +115,7 @@ def test_rows_that_are_wrong_are_named(place: Place) -> None:
         ({**PLAIN, "values": pa.array([1.0] * 10)}, "files[0].values"),
         ({**PLAIN, "values": pa.array([[1.0] * 3] * 10, pa.list_(pa.float32(), 3))}, "files[0].values"),
         ({**PLAIN, "when": pa.array([0] * 10, pa.timestamp("s"))}, "files[0].when"),
+        ({**PLAIN, "$n": pa.array([1] * 10)}, "files[0].$n"),
         ({**PLAIN, "nested": pa.array([{"a": 1}] * 10)}, "files[0].nested"),
         ({**PLAIN, "expires_at": pa.array(["x"] * 10)}, "files[0].expires_at"),
     ],

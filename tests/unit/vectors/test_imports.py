@@ -132,6 +132,11 @@ def test_a_chunk_that_was_cut_short_goes_on_and_nothing_is_written_twice(
     assert [each.version for each in found.vectors] == [1, 1, 2, 2, 3, 3]
 
 
+def test_a_row_with_a_name_that_filters_cannot_say_is_refused_alone(store: VectorStore, chunk: Chunk) -> None:
+    outcome = store_chunk(store, chunk, text_of(row("a"), row("b", metadata={"n": 1, "$n": 1}), row("c")))
+    assert (outcome.stored, [(error.row, error.field) for error in outcome.errors]) == (2, [(101, "metadata.$n")])
+
+
 def test_a_chunk_goes_on_although_declarations_have_changed(
     store: VectorStore, chunk: Chunk, monkeypatch: pytest.MonkeyPatch
 ) -> None:

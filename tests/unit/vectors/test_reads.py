@@ -41,6 +41,11 @@ def test_nearest_first_and_nothing_expired(state: State) -> None:
     assert ids(reads.query(state, Query(vector=[0.0, 0.0], k=3))) == ["r0", "r1", "r2"]
 
 
+def test_what_has_expired_is_counted_apart(state: State) -> None:
+    stats = reads.stats(state)
+    assert (stats.rows, stats.expired) == (reads.count(state, Count()).count, 1) == (10, 1)
+
+
 def test_filters_and_distances_limit(state: State) -> None:
     assert ids(reads.query(state, Query(vector=[0.0, 0.0], k=3, filter={"even": False}))) == ["r1", "r3", "r5"]
     assert ids(reads.query(state, Query(vector=[0.0, 0.0], max_distance=2.0))) == ["r0", "r1", "r2"]

@@ -323,6 +323,21 @@ def test_query_and_stats(store: VectorStore) -> None:
     assert (stats.rows, stats.unmerged_rows, stats.segments, stats.sequence) == (2, 2, 0, position)
 
 
+def test_a_field_that_filters_cannot_name_is_not_declared_but_stays_where_it_was(
+    store: VectorStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as before:
+        before.setattr("anfl.vectors.management.check_names", lambda *_, **__: None)
+        store.create("demo", CollectionSettings(name="words", dimension=2, fields={"$x": FieldType.STRING}))
+    assert store.describe("demo", "words").settings.fields == {"$x": FieldType.STRING}
+    more = CollectionPatch(fields={"$x": FieldType.STRING, "y": FieldType.STRING})
+    assert list(store.update("demo", "words", more).settings.fields) == ["$x", "y"]
+    assert list(store.update("demo", "words", CollectionPatch(fields={})).settings.fields) == []
+    with pytest.raises(Problem) as caught:
+        store.update("demo", "words", more)
+    assert (caught.value.status, caught.value.field) == (400, "fields.$x")
+
+
 def test_a_declaration_that_rows_contradict_is_refused(store: VectorStore) -> None:
     store.create("demo", WORDS)
     store.write("demo", "words", upsert(("a", (1, 1)), metadata={"year": "1984", "tags": ["x"]}))

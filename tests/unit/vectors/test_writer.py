@@ -285,6 +285,21 @@ def test_a_patch_changes_only_what_it_names() -> None:
     assert content(node)["a"][1] == {"null": None, "list": [None], "new": 2}
 
 
+def test_a_name_that_filters_cannot_say_is_shown_and_can_be_removed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As it was stored before such names were refused."""
+    node = writer(SimulatedStore())
+    with monkeypatch.context() as before:
+        before.setattr("anfl.vectors.changes.check_names", lambda *_, **__: None)
+        node.write(upsert(("a", (1, 1)), metadata={"$x": 1, "$y": 2}))
+    node.write(PatchRows(vectors=[PatchRow(id="a", metadata={"n": 1})]))
+    assert content(node)["a"][1] == {"$x": 1, "$y": 2, "n": 1}
+    node.write(PatchRows(vectors=[PatchRow(id="a", metadata={"$x": None})]))
+    assert content(node)["a"][1] == {"$y": 2, "n": 1}
+    with pytest.raises(Problem) as caught:
+        node.write(PatchRows(vectors=[PatchRow(id="a", metadata={"$y": 3})]))
+    assert (caught.value.status, caught.value.field) == (400, "vectors[0].metadata.$y")
+
+
 def test_patches_do_not_add_up_beyond_the_limit() -> None:
     node = writer(SimulatedStore())
     node.write(upsert(("a", (1, 1)), ("b", (1, 1)), metadata={"text": "x" * 30_000}))
