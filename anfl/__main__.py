@@ -1,5 +1,15 @@
-"""``python -m anfl``."""
+"""The program ``anfl``, also as ``python -m anfl``."""
 
-from anfl.cli.main import main
+from anfl.interruption import end_at_once
 
-main()
+
+def main() -> None:
+    """Run the command line."""
+    end_at_once()
+    from anfl.cli.main import main as run
+
+    run()
+
+
+if __name__ == "__main__":
+    main()

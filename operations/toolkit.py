@@ -55,7 +55,9 @@ async def run(
     :raises ToolkitFailedError: it failed, or time ran out.
     """
     if not cdk.exists():
-        raise ToolkitFailedError("The CDK CLI is not installed: run 'npm ci', or any target of make.")
+        raise ToolkitFailedError(
+            "The CDK CLI is not installed: 'make node_modules/.ready' brings it, 'make run' all that 'anfl up' needs."
+        )
     log.parent.mkdir(parents=True, exist_ok=True)
     process = await asyncio.create_subprocess_exec(
         str(cdk),

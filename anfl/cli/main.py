@@ -6,21 +6,37 @@ import traceback
 from http import HTTPStatus
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from anfl.cli import collections, imports, keys, local_commands, models, operations, operator, vectors
-from anfl.cli.errors import TOLD, ExitCode, as_document, exit_code_of
+from anfl.cli.errors import TOLD, CliError, ExitCode, as_document, exit_code_of
 from anfl.cli.exporting import export
 from anfl.cli.invoke import invoke
 from anfl.cli.login import auth, login, whoami
 from anfl.cli.output import console, errors, print_json
 from anfl.cli.target import TOKEN_VARIABLE, local_state
 from anfl.client import CA_VARIABLE, ApiError, UnreachableError
+from anfl.interruption import raised
+
+
+class _Commands(TyperGroup):
+    """Says that it was interrupted; by itself Typer ends without a word."""
+
+    def invoke(self, ctx: Any) -> Any:  # noqa: ANN401 - Typer's own, which it keeps to itself
+        """See `TyperGroup.invoke`."""
+        try:
+            with raised():
+                return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise CliError("Interrupted.", exit_code=ExitCode.INTERRUPTED) from None
+
 
 app = typer.Typer(
     name="anfl",
+    cls=_Commands,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

@@ -12,6 +12,13 @@ import pytest
 from operations import toolkit
 
 
+def test_where_the_cli_is_missing_it_is_said_what_brings_it(tmp_path: Path) -> None:
+    """`make bundle` does not."""
+    run = toolkit.run(("deploy",), variables={}, log=tmp_path / "log", timeout=1, cdk=tmp_path / "absent")
+    with pytest.raises(toolkit.ToolkitFailedError, match=r"'make node_modules/\.ready' brings it, 'make run' all"):
+        asyncio.run(run)
+
+
 def test_an_abandoned_run_takes_the_cli_with_it_and_leaves_nothing_open(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
