@@ -100,13 +100,13 @@ class HnswEngine:
 
     def scroll(self, collection: Collection, request: Scroll) -> Rows:
         """See `Engine.scroll`."""
-        pinned: Read = request
-        if request.cursor is not None:
-            cursor = reads.Cursor.parse(request.cursor)
+        cursor = None if request.cursor is None else reads.Cursor.parse(request.cursor)
+        if cursor is not None:
             cursor.check(collection)
-            if request.min_sequence is None:
-                pinned = Read(consistency=request.consistency, min_sequence=cursor.position)
-        return reads.scroll(self._fresh(collection, pinned), request)
+        replica = self._level(collection, request)
+        if cursor is not None:
+            replica.freshen(Read(min_sequence=cursor.position))
+        return reads.scroll(replica.shown, request)
 
     def stats(self, collection: Collection) -> Stats:
         """See `Engine.stats`."""

@@ -68,6 +68,8 @@ class Call:
     method: str
     path: str
     summary: str
+    details: str = ""
+    """What a caller has to know beside that."""
     takes: Any = None
     """Type of the body, or of the query string for GET; with what the path holds beside the collection's name."""
     answers: Mapping[int, tuple[Any, ...]]
@@ -110,6 +112,11 @@ class Streamed(Call):
     """The answer, a page at a time; each takes as long as a read."""
 
 
+_MEANWHILE = (
+    "Writes go on meanwhile. A row that is there, and fulfils the filter, all the while is shown once; none is shown "
+    "twice. One that is added, changed, removed or expires meanwhile may be shown or not, as it was before or after. "
+    "For all rows as of one moment, restore a named snapshot and read that."
+)
 EXPORT_ROWS = 500
 """Rows that an export has in memory at a time; fewer where they are large."""
 
@@ -314,6 +321,8 @@ OPERATIONS: tuple[Operation, ...] = (
         method="GET",
         path=f"{_COLLECTION}/vectors",
         summary="Rows in id order, page by page",
+        details="Each page is one state of the collection. Its `cursor` pins a position: the next page is of a state at "
+        f"least as new, whichever node answers, and no snapshot of this one. {_MEANWHILE}",
         takes=Scroll,
         answers={200: (Rows,)},
         refusals=_SHOWN | _FILTERED,
@@ -432,7 +441,8 @@ STREAMS: tuple[Streamed, ...] = (
         name="export",
         method="GET",
         path=f"{_COLLECTION}/export",
-        summary="Every row in id order, one JSON object a line; a row changed meanwhile may be shown before or after",
+        summary="Every row in id order, one JSON object a line",
+        details=_MEANWHILE,
         takes=Export,
         answers={200: (StoredRow,)},
         refusals=_SHOWN | _FILTERED,

@@ -156,7 +156,11 @@ class Query(Shown, frozen=True, kw_only=True):
 
 
 class Scroll(Shown, frozen=True, kw_only=True):
-    """``GET …/vectors``; ``filter`` is JSON text in the query string."""
+    """``GET …/vectors``; ``filter`` is JSON text in the query string.
+
+    Each page is one state of the collection. ``cursor`` pins a position: its page is of a state at least as new as the
+    one before it, and no snapshot of that.
+    """
 
     limit: Annotated[int, msgspec.Meta(ge=1, le=MAX_ROWS)] = 100
     cursor: str | None = None

@@ -188,7 +188,7 @@ def _described(call: Call, components: dict[str, Any], refusals: Refusals) -> di
         "operationId": call.name,
         "tags": [_tag(call.path)],
         "summary": call.summary,
-        "description": f"Needs a role that grants `{action}`.",
+        "description": f"{call.details} Needs a role that grants `{action}`.".lstrip(),
     }
     parameters = [_REQUEST_ID, *([_name(example)] if call.names_collection else [])]
     meanings = _EVERYWHERE | _GUARDED | {code.value: MEANINGS[code] for code in call.refusals}
