@@ -321,8 +321,8 @@ OPERATIONS: tuple[Operation, ...] = (
         method="GET",
         path=f"{_COLLECTION}/vectors",
         summary="Rows in id order, page by page",
-        details="Each page is one state of the collection. Its `cursor` pins a position: the next page is of a state at "
-        f"least as new, whichever node answers, and no snapshot of this one. {_MEANWHILE}",
+        details="Each page is one state of the collection. Its `cursor` pins a position: the next page is of a state "
+        f"at least as new, whichever node answers, and no snapshot of this one. {_MEANWHILE}",
         takes=Scroll,
         answers={200: (Rows,)},
         refusals=_SHOWN | _FILTERED,
