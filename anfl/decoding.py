@@ -1,19 +1,19 @@
 """JSON into typed requests; what does not fit is a problem that names the field and says what would."""
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any, TypeVar
 
 import msgspec
 from msgspec import inspect
 
+from anfl.misfit import Misfit, steps_of
 from anfl.problems import Problem, invalid
 
 T = TypeVar("T")
 _UNKNOWN = re.compile(r"Object contains unknown field `(.*)`", re.DOTALL)
 _MISSING = re.compile(r"Object missing required field `(.*)`", re.DOTALL)
 _NO_MEMBER = re.compile(r"Invalid enum value (.*)", re.DOTALL)
-_STEP = re.compile(r"\.([^.\[]+)|\[(.*?)\]")
 
 
 def parse(body: bytes, model: type[T]) -> T:
@@ -24,8 +24,8 @@ def parse(body: bytes, model: type[T]) -> T:
     try:
         return msgspec.json.decode(body or b"{}", type=model)
     except msgspec.ValidationError as error:
-        failing = _Failing(error, lambda other: msgspec.json.decode(msgspec.json.encode(other), type=model))
-        raise _named(failing, failing.place_in(lambda: msgspec.json.decode(body)), model) from None
+        misfit = Misfit(error, lambda other: msgspec.json.decode(msgspec.json.encode(other), type=model))
+        raise _named(misfit, misfit.place_in(msgspec.Raw(body)), model) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise invalid(f"The body is not JSON: {error}", code="malformed_json") from None
     except RecursionError:
@@ -40,66 +40,13 @@ def convert(document: object, model: type[T], *, text: bool = False) -> T:
     try:
         return msgspec.convert(document, model, strict=not text)
     except msgspec.ValidationError as error:
-        failing = _Failing(error, lambda other: msgspec.convert(other, model, strict=not text))
-        raise _named(failing, failing.place_in(lambda: document), model) from None
+        misfit = Misfit(error, lambda other: msgspec.convert(other, model, strict=not text))
+        raise _named(misfit, misfit.place_in(document), model) from None
 
 
-class _Failing:
-    """What msgspec says of a document.
-
-    Of a wrong value in a mapping it says ``$.fields[...]``, of a wrong key "`key` in `$.fields`", and neither which.
-    """
-
-    def __init__(self, error: msgspec.ValidationError, decode: Callable[[object], object]) -> None:
-        """:param decode: raises such an error for another document as well."""
-        self._decode = decode
-        self.detail, _, path = str(error).partition(" - at `")
-        self.path = path.rstrip("`").rpartition("`")[2]
-        self._knows_all = "[...]" not in path and not path.startswith("key` in `")
-
-    def place_in(self, document: Callable[[], object]) -> str:
-        """The path, with the name of the mapping's member; of one whose name is empty the path of the mapping."""
-        if self._knows_all:
-            return self.path
-        before, _, after = self.path.partition("[...]")
-        steps = _STEP.findall(before)
-        try:
-            whole = document()
-            found = next((key for key in _mapping(whole, steps) if self._fails(_alone(whole, steps, key))), None)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):  # behind what is wrong, it is no JSON
-            return self.path
-        if found is None:
-            return self.path
-        return f"{before}.{found}{after}" if found else before
-
-    def _fails(self, document: object) -> bool:
-        try:
-            self._decode(document)
-        except msgspec.ValidationError as error:
-            return str(error).partition(" - at `")[0] == self.detail
-        return False
-
-
-def _mapping(node: Any, steps: Sequence[tuple[str, str]]) -> list[str]:  # noqa: ANN401 - decoded JSON
-    """Keys of the mapping at the end of ``steps``."""
-    for name, index in steps:
-        node = node[name] if name else node[int(index)]
-    return list(node)
-
-
-def _alone(node: Any, steps: Sequence[tuple[str, str]], key: str) -> Any:  # noqa: ANN401
-    """``node`` with nothing but ``key`` in the mapping at the end of ``steps``, and nothing beside it in lists."""
-    if not steps:
-        return {key: node[key]}
-    name, index = steps[0]
-    if name:
-        return {**node, name: _alone(node[name], steps[1:], key)}
-    return [_alone(node[int(index)], steps[1:], key)]
-
-
-def _named(failing: _Failing, place: str, model: Any) -> Problem:  # noqa: ANN401 - any type
-    detail, field = failing.detail, re.sub(r"^\$\.?", "", place)
-    places = list(_places(inspect.type_info(model), failing.path))
+def _named(misfit: Misfit, place: str, model: Any) -> Problem:  # noqa: ANN401 - any type
+    detail, field = misfit.detail, re.sub(r"^\$\.?", "", place)
+    places = list(_places(inspect.type_info(model), misfit.path))
     if found := _UNKNOWN.fullmatch(detail):
         known = sorted({member.encode_name for place in places for member in getattr(place, "fields", ())})
         detail, field = f"There is no field {found[1]}; there are {', '.join(known)}", _below(field, found[1])
@@ -120,7 +67,7 @@ def _below(field: str, name: str) -> str:
 def _places(node: inspect.Type, path: str) -> Iterator[inspect.Type]:
     """The types that stand at ``path`` (``$.vectors[0].id``, as msgspec tells it) in ``node``."""
     nodes = [node]
-    for name, _index in _STEP.findall(path):
+    for name, _index in steps_of(path):
         nodes = [below for each in nodes for below in _step(each, name)]
     for each in nodes:
         yield from _alternatives(each)

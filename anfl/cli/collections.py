@@ -130,8 +130,8 @@ def delete(
     role: Role = None,
     as_json: Json = False,
 ) -> None:
-    """Delete a collection with everything in it."""
-    if not yes and not typer.confirm(f"Delete {name} and all its vectors?", err=True):
+    """Delete a collection with everything in it, and its aliases."""
+    if not yes and not typer.confirm(f"Delete {name}, all its vectors and its aliases?", err=True):
         raise CliError("Nothing was deleted.", exit_code=ExitCode.FAILED)
     with resolve(endpoint, token, role=role).connect() as client:
         client.json("DELETE", path_of(name))

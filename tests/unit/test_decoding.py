@@ -69,11 +69,37 @@ def test_what_is_wrong_is_named(body: Any, field: str | None, detail: str) -> No
     assert str(encoded.value) == str(refused.value)
 
 
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        (b'{"name": "a", "rows": [{"tags": {"a": [1], "b": [1, 1e400]}}]}', "rows[0].tags.b[1]"),
+        (b'{"name": "a", "by_name": {"x": "green"}, "count": 1e400}', "by_name.x"),
+        (b'{"name": "a", "x - at `y": 1}', "x - at `y"),
+        (b'{"name": "a", "x - at `$.y[...]": 1}', "y[...]"),
+        (b'{"name": "a", "x - at `$.name.y[0][...]": 1}', "name.y[0][...]"),
+    ],
+)
+def test_numbers_and_names_that_nobody_expects_are_refused_as_others_are(body: bytes, field: str) -> None:
+    with pytest.raises(Problem) as refused:
+        parse(body, Outer)
+    assert (refused.value.status, refused.value.field) == (400, field)
+
+
 @pytest.mark.parametrize("body", [b"{", b"\xff", b'{"name": NaN}'])
 def test_what_is_no_json_is_malformed(body: bytes) -> None:
     with pytest.raises(Problem) as refused:
         parse(body, Outer)
     assert (refused.value.status, refused.value.code) == (400, "malformed_json")
+
+
+def test_the_first_wrong_member_is_named_however_many_there_are() -> None:
+    names = [f"n{number}" for number in range(3_000)]
+    for wrong in (0, 1, 1_499, 1_500, 2_999):
+        members = {name: "green" if number in (wrong, wrong + 7) else "red" for number, name in enumerate(names)}
+        body = {"name": "a", "by_name": members, "inner": {"colour": "green"}}
+        with pytest.raises(Problem) as refused:
+            parse(msgspec.json.encode(body), Outer)
+        assert refused.value.field == f"by_name.n{wrong}"
 
 
 def test_a_member_whose_name_cannot_be_found_out_is_not_guessed() -> None:

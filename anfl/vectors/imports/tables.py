@@ -77,7 +77,7 @@ def _opened(files: Files, record: Record, place: int) -> Iterator[Any]:
     try:
         yield pq.ParquetFile(pa.PythonFile(source), buffer_size=READ_BYTES, pre_buffer=False)
     except (pa.ArrowException, OSError) as error:
-        detail = f"The file is no Parquet file that can be read: {error}."
+        detail = f"The file is no Parquet file that can be read: {str(error).rstrip('.')}."
         raise (source.failed or invalid(detail, field=f"files[{place}]")) from error
 
 
