@@ -80,7 +80,7 @@ def list_imports(
     if as_json:
         print_json({"imports": msgspec.to_builtins(found)})
         return
-    rows = [msgspec.to_builtins(each) | {"created": _moment(each.created_at)} for each in found]
+    rows = [msgspec.structs.asdict(each) | {"created": _moment(each.created_at)} for each in found]
     print_table(rows, ["id", "collection", "state", "stored", "refused", "rows", "created"], empty="No imports yet.")
 
 

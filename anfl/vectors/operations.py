@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
+from functools import cached_property
 from typing import Any
 
 from anfl.problems import Problem, invalid
@@ -83,12 +84,12 @@ class Call:
         """Whether the collection's rows must be in memory for it."""
         return self.refusals >= _IN_MEMORY
 
-    @property
+    @cached_property
     def in_path(self) -> tuple[str, ...]:
         """Members of the request that stand in the path."""
         return tuple(name for name in re.findall(r"\{(\w+)\}", self.path) if name != "name")
 
-    @property
+    @cached_property
     def has_body(self) -> bool:
         """Whether the request comes as a body; what stands in the path is all of it."""
         return self.takes is not None and self.method not in {"GET", "DELETE"} and not self.in_path

@@ -21,7 +21,7 @@ from local.state import REPOSITORY
 
 START_SECONDS = 240
 STOP_SECONDS = 60
-MAIN = "from anfl.cli.main import main; main()"
+MAIN = "from anfl.__main__ import main; main()"
 
 
 @dataclass(kw_only=True)
