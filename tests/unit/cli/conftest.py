@@ -7,6 +7,7 @@ catalogue = serving.catalogue
 s3 = serving.s3
 objects = serving.objects
 store = serving.store
+function_bytes = serving.function_bytes
 place = serving.place
 imports = serving.imports
 door = serving.door

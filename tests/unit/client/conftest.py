@@ -19,6 +19,7 @@ catalogue = vectors._catalogue
 s3 = vectors._s3
 objects = vectors._objects
 store = vectors._store
+function_bytes = vectors.function_bytes
 place = vectors._place
 imports = vectors._imports
 door = vectors._door
