@@ -14,12 +14,15 @@ quotes; a string in single or double quotes, a quote within it doubled.
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import cached_property
+from typing import Any
 
 from anfl.problems import Problem
 from anfl.registry.entities import PROMPT_TAG
 from anfl.registry.errors import invalid_parameter
+from anfl.registry.patterns import matcher
 
 MAX_FILTER_CHARACTERS = 20_000
 _EQUALITY = frozenset({"=", "!="})
@@ -65,7 +68,11 @@ class Comparison:
 
     def holds(self, actual: str | int | None) -> bool:
         """Whether the condition holds for the attribute's or tag's value; never for an absent one."""
-        return actual is not None and _COMPARE[self.operator](actual, self.value)
+        return actual is not None and self._test(actual)
+
+    @cached_property
+    def _test(self) -> "_Test":
+        return _TESTS[self.operator](self.value)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,6 +101,18 @@ class Filter:
         prefixes = (str(c.value).split("%")[0].split("_")[0] for c in self.on(attribute, ("LIKE",)))
         return max(prefixes, key=len, default="")
 
+    def about(self, *attributes: str) -> "Filter":
+        """The conditions on some attributes alone."""
+        return replace(self, comparisons=tuple(c for c in self.comparisons if not c.is_tag and c.key in attributes))
+
+    def beyond(self, *attributes: str) -> "Filter":
+        """All but the conditions on some attributes."""
+        return replace(self, comparisons=tuple(c for c in self.comparisons if c.is_tag or c.key not in attributes))
+
+    def tags(self) -> set[str]:
+        """The tags that conditions are on."""
+        return {c.key for c in self.comparisons if c.is_tag}
+
     def holds(self, attributes: Mapping[str, str | int | None], tags: Mapping[str, str]) -> bool:
         """Whether all conditions hold."""
         return all(c.holds(tags.get(c.key) if c.is_tag else attributes[c.key]) for c in self.comparisons)
@@ -116,43 +135,25 @@ def parse(text: str | None, attributes: Mapping[str, Kind]) -> Filter:
     return Filter(comparisons=tuple(comparisons), prompts=prompts)
 
 
-def like(text: str, pattern: str) -> bool:
-    """SQL's LIKE, case-sensitive: ``%`` is any text, ``_`` any character. Linear in each part: no pattern explodes."""
-    parts = pattern.split("%")
-    if len(parts) == 1:
-        return len(text) == len(pattern) and _matches(text, 0, pattern)
-    first, *middle, last = parts
-    if len(text) < len(first) + len(last) or not _matches(text, 0, first):
-        return False
-    if not _matches(text, len(text) - len(last), last):
-        return False
-    position, end = len(first), len(text) - len(last)
-    for part in middle:
-        found = next((at for at in range(position, end - len(part) + 1) if _matches(text, at, part)), None)
-        if found is None:
-            return False
-        position = found + len(part)
-    return True
-
-
-def _matches(text: str, at: int, part: str) -> bool:
-    if "_" not in part:
-        return text.startswith(part, at)
-    return all(wanted in ("_", text[at + offset]) for offset, wanted in enumerate(part))
-
-
-_COMPARE: dict[str, Callable[..., bool]] = {
-    "=": lambda actual, value: actual == value,
-    "!=": lambda actual, value: actual != value,
-    ">": lambda actual, value: actual > value,
-    ">=": lambda actual, value: actual >= value,
-    "<": lambda actual, value: actual < value,
-    "<=": lambda actual, value: actual <= value,
-    "LIKE": like,
-    "ILIKE": lambda actual, value: like(actual.lower(), value.lower()),
-    "IN": lambda actual, value: actual in value,
-    "NOT IN": lambda actual, value: actual not in value,
+_Test = Callable[[Any], bool]
+_TESTS: dict[str, Callable[[Any], _Test]] = {
+    "=": lambda value: lambda actual: actual == value,
+    "!=": lambda value: lambda actual: actual != value,
+    ">": lambda value: lambda actual: actual > value,
+    ">=": lambda value: lambda actual: actual >= value,
+    "<": lambda value: lambda actual: actual < value,
+    "<=": lambda value: lambda actual: actual <= value,
+    "LIKE": matcher,
+    "ILIKE": lambda value: _in_any_case(matcher(value.lower())),
+    "IN": lambda value: frozenset(value).__contains__,
+    "NOT IN": lambda value: lambda actual: actual not in value,
 }
+"""What each operator asks of an attribute or a tag, given the value that stands behind it."""
+
+
+def _in_any_case(matches: Callable[[str], bool]) -> _Test:
+    return lambda actual: matches(actual.lower())
+
 
 _TOKEN = re.compile(
     r"""(?P<space>\s+)

@@ -2,25 +2,36 @@
 
 A record is one document, into which DynamoDB cannot look. Beside it stands a text of short digests: of each tag's key,
 of key and value, of what else a filter may ask to be equal. A query with conditions hands over only items that have
-the digests of all of them. Which of these match is decided by their documents: two texts may share a digest.
+the digests of all of them. Which of these match is decided by their documents: two texts may share a digest. A pattern
+has a text that whatever matches must hold; the document, as JSON, is asked for that.
 """
 
 import base64
 import hashlib
-from collections.abc import Sequence
 
+import msgspec
+
+from anfl.registry import patterns
 from anfl.registry.entities import PROMPT_TAG, Model, Version
 from anfl.registry.filters import Comparison, Filter
 from anfl.registry.table import Containing
 
+DOCUMENT = "document"
+"""Attribute that holds a record."""
 MARKS = "marks"
 MAX_TAGS = 1000
 """A record of more tags has no marks, and is always handed over."""
-_MAX_CONDITIONS = 20
-"""Of one query: an expression has at most 4 KB."""
+_MAX_MEMBERS = 100
+"""Of the groups of one query: an expression has at most 4 KB, and 300 operators."""
+_MAX_CHARACTERS = 500
+"""Of a text that documents are asked for."""
 _DIGEST_BYTES = 6
 _EQUAL = ("run_id", "source_path")
 """Attributes of versions whose equality is marked; names and numbers stand in keys."""
+_MEMBERS = {"name": "name", "run_id": "run_id", "source_path": "source"}
+"""Where documents tell an attribute."""
+_Held = tuple[str, str]
+"""An attribute and a text in it."""
 
 
 def marks(record: Model | Version) -> str | None:
@@ -41,26 +52,44 @@ def wanted(condition: Filter, *, and_prompts: bool = False) -> Containing | None
 
     :param and_prompts: versions of prompts as well, whatever the conditions.
     """
-    groups = [group for comparison in condition.comparisons if (group := _any_of(comparison))]
-    if not groups:
-        return None
-    if and_prompts:
-        prompts = _any_of(Comparison(key=PROMPT_TAG, is_tag=True, operator="=", value="true"))
-        groups = [[*group, *prompts] for group in groups]
-    return Containing(attribute=MARKS, groups=groups[:_MAX_CONDITIONS])
+    prompts = _marked(Comparison(key=PROMPT_TAG, is_tag=True, operator="=", value="true")) if and_prompts else []
+    groups: list[list[_Held]] = []
+    for comparison in condition.comparisons:
+        for held in (_marked(comparison), _told(comparison)):
+            if held and sum(map(len, groups)) + len(held) + len(prompts) <= _MAX_MEMBERS:
+                groups.append([*held, *prompts])
+    return Containing(unless_absent=MARKS, groups=groups) if groups else None
 
 
-def _any_of(comparison: Comparison) -> Sequence[str]:
+def _marked(comparison: Comparison) -> list[_Held]:
     """Marks of which a record that meets the comparison has at least one; none where that cannot be told."""
     key = comparison.key
     if comparison.is_tag:
         if comparison.operator == "=":
-            return [_mark("tag", key, str(comparison.value)), _mark("large", key)]
-        return [_mark("tag", key)]  # no condition holds for a tag that is absent
+            return [(MARKS, _mark("tag", key, str(comparison.value))), (MARKS, _mark("large", key))]
+        return [(MARKS, _mark("tag", key))]  # no condition holds for a tag that is absent
     values = comparison.value if isinstance(comparison.value, tuple) else (str(comparison.value),)
-    if key in _EQUAL and comparison.operator in ("=", "IN") and len(values) <= _MAX_CONDITIONS:
-        return [_mark(key, value) for value in values]
+    if key in _EQUAL and comparison.operator in ("=", "IN") and len(values) <= _MAX_MEMBERS:
+        return [(MARKS, _mark(key, value)) for value in values]
     return []
+
+
+def _told(comparison: Comparison) -> list[_Held]:
+    """The longest text that the document of a record must hold for its value to be like a pattern."""
+    member = comparison.key if comparison.is_tag else _MEMBERS.get(comparison.key)
+    if comparison.operator != "LIKE" or member is None:
+        return []
+    text, begins, ends = max(patterns.literals(str(comparison.value)), key=lambda found: len(found[0]))
+    if not text:
+        return []
+    value = _json(text)[0 if begins else 1 : None if ends else -1]  # with the quotes at ends that are the value's own
+    told = f"{_json(member)}:{value}" if begins else value
+    large = [(MARKS, _mark("large", comparison.key))] if comparison.is_tag else []
+    return [(DOCUMENT, told[:_MAX_CHARACTERS]), *large]
+
+
+def _json(text: str) -> str:
+    return msgspec.json.encode(text).decode()
 
 
 def _mark(*parts: str) -> str:

@@ -1,10 +1,10 @@
 """MLflow's ``order_by``: items ``key [ASC|DESC]``."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from operator import attrgetter
-from typing import TypeVar
+from itertools import groupby
+from typing import Any, TypeVar
 
 from anfl.registry.errors import invalid_parameter
 
@@ -58,7 +58,20 @@ def parse(
     return (*orders, *(tie for tie in ties if tie.field not in used))
 
 
-def sort(rows: list[Row], orders: Sequence[Order]) -> None:
-    """Sort in place by attributes of the rows that are called like the orders' fields."""
-    for order in reversed(orders):
-        rows.sort(key=attrgetter(order.field), reverse=order.descending)
+def in_order(rows: list[Row], orders: Sequence[Order], keys: Mapping[str, Callable[[Row], Any]]) -> Iterator[Row]:
+    """Rows in order (sorted in place). Only the first key is asked of all of them, others as far as rows are taken.
+
+    :param keys: what tells a row's key, by the orders' fields.
+    """
+    if not orders:
+        yield from rows
+        return
+    first, *others = orders
+    key = keys[first.field]
+    rows.sort(key=key, reverse=first.descending)
+    for _, equal in groupby(rows, key):
+        row, *more = equal
+        if more:
+            yield from in_order([row, *more], others, keys)
+        else:
+            yield row

@@ -13,13 +13,11 @@ from anfl.registry import audit, keys, rules
 from anfl.registry.audit import Change, Entry, Head
 from anfl.registry.entities import Model, Version, VersionOf
 from anfl.registry.errors import model_not_found, version_not_found
-from anfl.registry.marks import MARKS, marks
+from anfl.registry.marks import DOCUMENT, MARKS, marks
 from anfl.registry.table import ABSENT, Action, Condition, Delete, Item, Put, Table, until_won
 from anfl.registry.tags import check_spilled, fits
 from anfl.resources import PARTITION_KEY, SORT_KEY
 
-DOCUMENT = "document"
-"""Attribute that holds a record."""
 _REMEMBERED = 10_000
 _STRIPES = 64
 _MODEL, _VERSION = msgspec.json.Decoder(Model), msgspec.json.Decoder(Version)

@@ -6,21 +6,29 @@ offset, as MLflow's own server does; neither promises a snapshot.
 
 import base64
 import binascii
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
-from anfl.registry import filters, keys, marks, ordering
+from anfl.registry import filters, glances, keys, marks, ordering
 from anfl.registry.candidates import Candidates, name_prefix
 from anfl.registry.entities import PROMPT_TAG, Model, Version, VersionOf
 from anfl.registry.errors import invalid_parameter
 from anfl.registry.filters import Filter
-from anfl.registry.records import DOCUMENT, Records, model_in, model_of, sort_of, version_of
+from anfl.registry.glances import Glance
+from anfl.registry.marks import DOCUMENT
+from anfl.registry.records import Records, model_in, sort_of, version_in, version_of
 from anfl.resources import PARTITION_KEY, SORT_KEY
 
 Row = TypeVar("Row")
+_Named = tuple[str, str]
+"""A model's name and its document."""
+_MODEL_KEYS: Mapping[str, Callable[[_Named], Any]] = {
+    "name": lambda model: model[0],
+    "updated_at": lambda model: glances.times(model[1]).updated_at,
+}
 
 
 class _Position(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -60,16 +68,22 @@ class Search:
         condition = filters.parse(where, filters.MODEL_ATTRIBUTES)
         orders = ordering.parse(order_by, keys=ordering.MODEL_KEYS, ties=ordering.MODEL_TIES)
         position = _read_token(token)
-        if orders[0].field == "name":
-            matching = self._matching_models(tenant, condition, descending=orders[0].descending, after=position.after)
-            rows, more = _take(matching, offset=position.offset, limit=limit)
-            next_position = _Position(after=rows[-1].name) if rows else _Position()
-        else:
-            found = list(self._matching_models(tenant, condition, descending=False, after=None))
-            ordering.sort(found, orders)
-            rows, more = _take(found, offset=position.offset, limit=limit)
-            next_position = _Position(offset=position.offset + limit)
-        return ModelPage(models=self._with_latest(tenant, rows), next_token=_token(next_position) if more else None)
+        by_name = orders[0].field == "name"
+        found = self._by_name(
+            tenant,
+            condition,
+            descending=by_name and orders[0].descending,
+            after=position.after if by_name else None,
+        )
+        if not by_name:
+            found = ordering.in_order(list(found), orders, _MODEL_KEYS)
+        matching = ((name, document) for name, document in found if self._holds(tenant, condition, document))
+        rows, more = _take(matching, offset=position.offset, limit=limit)
+        next_position = _Position(offset=position.offset + limit)
+        if by_name:
+            next_position = _Position(after=rows[-1][0]) if rows else _Position()
+        models = [self._records.all_tags(tenant, model_in(document)) for _, document in rows]
+        return ModelPage(models=self._with_latest(tenant, models), next_token=_token(next_position) if more else None)
 
     def versions(
         self, tenant: str, *, where: str | None, order_by: Sequence[str], limit: int, token: str | None
@@ -85,24 +99,29 @@ class Search:
         matching = self._candidates.matching(tenant, condition, orders)
         rows, more = _take(matching, offset=position.offset, limit=limit)
         next_token = _token(_Position(offset=position.offset + limit)) if more else None
-        shown = [VersionOf(model=of.model, version=self._records.all_tags(tenant, of.version)) for of in rows]
-        return VersionPage(versions=shown, next_token=next_token)
+        return VersionPage(versions=[self._whole(tenant, row) for row in rows], next_token=next_token)
 
-    def _matching_models(
-        self, tenant: str, condition: Filter, *, descending: bool, after: str | None
-    ) -> Iterator[Model]:
-        for model in self._by_name(tenant, condition, descending=descending, after=after):
-            if any(c.is_tag for c in condition.comparisons) or model.spilled:
-                tagged = self._records.all_tags(tenant, model)
-            else:
-                tagged = model
-            if not condition.prompts and tagged.tags.get(PROMPT_TAG) == "true":
-                continue
-            if condition.holds({"name": tagged.name}, tagged.tags):
-                yield tagged
+    def _whole(self, tenant: str, version: Glance) -> VersionOf:
+        whole = self._records.all_tags(tenant, version_in(version.document))
+        return VersionOf(model=model_in(version.model), version=whole)
 
-    def _by_name(self, tenant: str, condition: Filter, *, descending: bool, after: str | None) -> Iterator[Model]:
-        """Models that the conditions on names leave, in the order of their names (as UTF-8), beyond ``after``."""
+    def _holds(self, tenant: str, condition: Filter, document: str) -> bool:
+        """Whether conditions on all but names, and the rule on prompts, hold for a model."""
+        told = condition.beyond("name")
+        if not told.comparisons and PROMPT_TAG not in document:
+            return True
+        found = glances.told(document)
+        if found.asks(told):
+            found.tags = self._records.all_tags(tenant, model_in(document)).tags
+        return (told.prompts or found.tags.get(PROMPT_TAG) != "true") and found.holds(told)
+
+    def _by_name(self, tenant: str, condition: Filter, *, descending: bool, after: str | None) -> Iterator[_Named]:
+        """Models whose names are as the filter says, in the order of their names (as UTF-8), beyond ``after``."""
+        named = condition.about("name")
+        found = self._listed(tenant, condition, descending=descending, after=after)
+        return (each for each in found if named.holds({"name": each[0]}, {})) if named.comparisons else found
+
+    def _listed(self, tenant: str, condition: Filter, *, descending: bool, after: str | None) -> Iterator[_Named]:
         names = condition.listed("name")
         if names is not None:
             beyond = sorted((name for name in names if keys.fits(name)), key=str.encode, reverse=descending)
@@ -110,26 +129,17 @@ class Search:
                 edge = after.encode()
                 beyond = [n for n in beyond if (n.encode() < edge if descending else n.encode() > edge)]
             found = self._table.get_many([keys.model(tenant, name) for name in beyond])
-            for name in beyond:
-                item = found.get(sort_of(keys.model(tenant, name)))
-                if item is not None:
-                    yield model_of(item)
-            return
+            items = ((name, found.get(sort_of(keys.model(tenant, name)))) for name in beyond)
+            return ((name, item[DOCUMENT]) for name, item in items if item is not None)
         prefix = name_prefix(condition)
         if after is not None and not after.startswith(prefix):  # the filter changed between two pages
             if (after.encode() > prefix.encode()) is not descending:
-                return
+                return iter(())
             after = None
-        items = self._table.texts(
-            keys.models(tenant),
-            DOCUMENT,
-            prefix=prefix,
-            only=marks.wanted(condition),
-            descending=descending,
-            after=after,
+        only = marks.wanted(condition)
+        return self._table.texts(
+            keys.models(tenant), DOCUMENT, prefix=prefix, only=only, descending=descending, after=after
         )
-        for _, document in items:
-            yield model_in(document)
 
     def _with_latest(self, tenant: str, models: Sequence[Model]) -> list[tuple[Model, list[Version]]]:
         wanted = {

@@ -54,20 +54,25 @@ class Condition:
 
 @dataclass(frozen=True, kw_only=True)
 class Containing:
-    """Which items of a query are handed over: those without the attribute, and those whose text contains one member at
-    least of each group."""
+    """Which items of a query are handed over: those without an attribute, and those that hold one member at least of
+    each group: a text in an attribute."""
 
-    attribute: str
-    groups: Sequence[Sequence[str]]
+    unless_absent: str
+    groups: Sequence[Sequence[tuple[str, str]]]
+    """(attribute, text)."""
 
-    def clause(self) -> tuple[str, dict[str, Any]]:
-        """DynamoDB's expression, in which ``#f`` is the attribute, and the values in it."""
-        texts = dict.fromkeys(text for group in self.groups for text in group)
-        names = {text: f":f{number}" for number, text in enumerate(texts)}
-        alternatives = ([f"contains(#f, {names[text]})" for text in group] for group in self.groups)
+    def clause(self, names: Mapping[str, str]) -> tuple[str, dict[str, Any]]:
+        """DynamoDB's expression, and the values in it.
+
+        :param names: how the expression calls attributes.
+        """
+        texts = dict.fromkeys(text for group in self.groups for _, text in group)
+        values = {text: f":f{number}" for number, text in enumerate(texts)}
+        alternatives = ([f"contains({names[held]}, {values[text]})" for held, text in group] for group in self.groups)
         # DynamoDB refuses parentheses that say nothing, and AND binds before OR.
         every = " AND ".join(f"({' OR '.join(either)})" if len(either) > 1 else either[0] for either in alternatives)
-        return f"attribute_not_exists(#f) OR {every}", {name: {"S": text} for text, name in names.items()}
+        absent = f"attribute_not_exists({names[self.unless_absent]})"
+        return f"{absent} OR {every}", {name: {"S": text} for text, name in values.items()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -192,8 +197,8 @@ class Table:
         names = {"#s": SORT_KEY, "#t": attribute}
         values: dict[str, Any] = {}
         if only is not None:
-            arguments["FilterExpression"], values = only.clause()
-            names["#f"] = only.attribute
+            names["#f"] = only.unless_absent
+            arguments["FilterExpression"], values = only.clause({called: name for name, called in names.items()})
         condition = _Range(partition=partition, prefix=prefix, after=after, descending=descending)
         for page in self._pages(condition, arguments, names=names, values=values):
             for item in page:

@@ -109,6 +109,34 @@ def searches(models: int) -> list[tuple[str, Request]]:
             ),
         ),
         (
+            "versions of a tag that all have, latest first",
+            Request(
+                method="GET",
+                path="model-versions/search",
+                given={"filter": "tags.quality LIKE '%'", "max_results": 100},
+            ),
+        ),
+        (
+            "versions, latest first",
+            Request(method="GET", path="model-versions/search", given={"max_results": 100}),
+        ),
+        (
+            "models, latest first",
+            Request(
+                method="GET",
+                path="registered-models/search",
+                given={"order_by": "last_updated_timestamp DESC", "max_results": 100},
+            ),
+        ),
+        (
+            "versions whose tag is like nothing",
+            Request(
+                method="GET",
+                path="model-versions/search",
+                given={"filter": "tags.quality LIKE '%none'", "max_results": 100},
+            ),
+        ),
+        (
             "versions of a tag, by name",
             Request(
                 method="GET",

@@ -1,6 +1,7 @@
 """The same models and versions for both, past their servers: over HTTP it would take longer than all the rest."""
 
 import subprocess
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -42,7 +43,7 @@ def rows(models: int) -> Iterator[Item]:
     for index in range(models):
         name, moment = f"model-{index:05}", _MOMENT + index
         model = Model(
-            id=f"id-{index:05}",
+            id=uuid.uuid5(uuid.NAMESPACE_URL, name).hex,
             name=name,
             created_at=moment,
             updated_at=moment,

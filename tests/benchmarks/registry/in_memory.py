@@ -5,6 +5,7 @@ the service's own. The answers are those of botocore after it has parsed them.
 """
 
 import bisect
+import json
 import re
 import socket
 import sys
@@ -15,7 +16,6 @@ from typing import Any
 from anfl.auth.principal import Principal, Role
 from anfl.http.serve import BACKLOG, configuration
 from anfl.problems import Problem
-from anfl.registry.marks import MARKS
 from anfl.registry.registry import build_registry
 from anfl.registry.table import encode
 from anfl.resources import PARTITION_KEY, SORT_KEY
@@ -46,11 +46,10 @@ class Memory:
         self._keys: dict[str, list[str]] = defaultdict(list)
         self._items: dict[tuple[str, str], dict[str, Any]] = {}
         self._answers: dict[str, dict[str, Any]] = {}
-        for row in rows(models):
+        for row in sorted(rows(models), key=lambda row: (row[PARTITION_KEY], row[SORT_KEY])):
             self._keys[row[PARTITION_KEY]].append(row[SORT_KEY])
-            self._items[row[PARTITION_KEY], row[SORT_KEY]] = encode(row)
-        for listed in self._keys.values():
-            listed.sort()
+            # In order, and each text anew, as a parser makes them: where they lie in memory counts.
+            self._items[row[PARTITION_KEY], row[SORT_KEY]] = json.loads(json.dumps(encode(row)))
 
     def query(self, **asked: Any) -> dict[str, Any]:
         """One page, whatever its size. Looked for once: what DynamoDB takes is no time of the service."""
@@ -64,15 +63,15 @@ class Memory:
         partition, prefix = values[":p"]["S"], values.get(":s", {}).get("S", "")
         listed = self._keys[partition]
         found = listed[bisect.bisect_left(listed, prefix) : bisect.bisect_left(listed, prefix + "\U0010ffff")]
+        names = asked["ExpressionAttributeNames"]
         groups = [
-            [values[name]["S"] for name in re.findall(r"contains\(#f, (:f\d+)\)", either)]
+            [(names[held], values[name]["S"]) for held, name in re.findall(r"contains\((#\w), (:f\d+)\)", either)]
             for either in asked.get("FilterExpression", "").split(" AND ")
         ]
-        names = asked["ExpressionAttributeNames"]
         shown = {names[name] for name in asked.get("ProjectionExpression", "").split(", ") if name}
         for sort in found if asked["ScanIndexForward"] else found[::-1]:
             item = self._items[partition, sort]
-            if all(not group or any(mark in item[MARKS]["S"] for mark in group) for group in groups):
+            if all(not group or any(text in item[held]["S"] for held, text in group) for group in groups):
                 yield {name: value for name, value in item.items() if name in shown} if shown else item
 
     def get_item(self, **asked: Any) -> dict[str, Any]:

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from anfl.problems import Problem
 from anfl.registry import ordering
 from anfl.registry.entities import PROMPT_TAG
-from anfl.registry.filters import MODEL_ATTRIBUTES, VERSION_ATTRIBUTES, like, parse
+from anfl.registry.filters import MODEL_ATTRIBUTES, VERSION_ATTRIBUTES, parse
+from anfl.registry.patterns import matcher
 
 NO_TAGS: dict[str, str] = {}
 
@@ -149,12 +150,12 @@ def test_a_filter_says_whether_prompts_are_wanted(text: str, prompts: bool) -> N
 @given(st.text(alphabet="ab%_A", max_size=12), st.text(alphabet="ab%_A", max_size=8))
 def test_like_means_what_the_regular_expression_means(text: str, pattern: str) -> None:
     expression = "".join({"%": ".*", "_": "."}.get(character, re.escape(character)) for character in pattern)
-    assert like(text, pattern) == (re.fullmatch(expression, text, re.DOTALL) is not None)
+    assert matcher(pattern)(text) == (re.fullmatch(expression, text, re.DOTALL) is not None)
 
 
 def test_no_pattern_explodes() -> None:
     started = time.perf_counter()
-    assert not like("a" * 5_000, "%a" * 200 + "%b")
+    assert not matcher("%a" * 200 + "%b")("a" * 5_000)
     assert time.perf_counter() - started < 1
 
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from anfl.registry import filters, marks
 from anfl.registry.entities import PROMPT_TAG, Model, VersionOf
 from anfl.registry.filters import Filter
-from anfl.registry.records import DOCUMENT, model_in, version_in
+from anfl.registry.marks import DOCUMENT
+from anfl.registry.records import model_in, version_in
 from anfl.registry.registry import Registry
 from tests.unit.registry.conftest import TABLE, Time, items, past_the_registry
 
@@ -214,7 +215,13 @@ def _tagged(registry: Registry) -> Registry:
     [
         ("tags.k = 'a'", "ac"),  # a large value is read to see whether it is that one
         ("tags.k = 'a' AND tags.l = 'a'", "a"),
-        ("tags.k LIKE 'a'", "abc"),
+        ("tags.k LIKE '%'", "abc"),
+        ("tags.k LIKE '_'", "abc"),
+        ("tags.k LIKE 'a'", "ac"),
+        ("tags.k LIKE 'b%'", "bc"),
+        ("tags.k ILIKE 'B%'", "abc"),
+        ("tags.k LIKE '%b'", "bc"),
+        ("name LIKE '%b'", "bc"),
         ("tags.l != 'b'", "a"),
         ("tags.none = 'a'", ""),
         ("name != 'a'", "abcd"),
@@ -247,5 +254,5 @@ def test_a_filter_of_very_many_conditions_is_answered(tagged: Registry) -> None:
     """DynamoDB takes 4 KB of an expression; the rest is decided by the documents."""
     wanted = marks.wanted(filters.parse(conditions := " AND ".join(["tags.k = 'a'"] * 60), filters.MODEL_ATTRIBUTES))
     assert wanted is not None
-    assert len(wanted.clause()[0]) < 4096
+    assert len(wanted.clause({DOCUMENT: "#t", marks.MARKS: "#f"})[0]) < 4096
     assert [model.name for model, _ in paged(tagged.search.models, "models", conditions, [], 9)] == ["a"]

@@ -11,8 +11,8 @@ import pytest
 
 from anfl.problems import Problem
 from anfl.registry.entities import Model, Stage, Version
-from anfl.registry.marks import MARKS, marks
-from anfl.registry.records import DOCUMENT, model_in, version_in
+from anfl.registry.marks import DOCUMENT, MARKS, marks
+from anfl.registry.records import model_in, version_in
 from anfl.registry.registry import Registry
 from tests.unit.registry.conftest import items, records
 from tests.unit.registry.test_models import SOURCE, refused, version
