@@ -1,16 +1,17 @@
 """Versions that a filter selects, in order. Documents are read as far as order and filter ask for."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from operator import attrgetter
 
 from anfl.registry import glances, keys, marks, ordering
-from anfl.registry.entities import PROMPT_TAG
-from anfl.registry.filters import Filter
+from anfl.registry.entities import PROMPT_TAG, VersionOf
+from anfl.registry.filters import Comparison, Filter
 from anfl.registry.glances import Glance, Owner
+from anfl.registry.known import Families, Known, Teller, teller
 from anfl.registry.marks import DOCUMENT
 from anfl.registry.ordering import Order
-from anfl.registry.records import Records, version_in
+from anfl.registry.records import Records, model_in, version_in
 from anfl.resources import SORT_KEY
 
 _KEYS = {
@@ -24,15 +25,44 @@ _KEYS = {
 class Candidates:
     """Versions of all tenants that filters may select."""
 
-    def __init__(self, records: Records) -> None:
+    def __init__(self, records: Records, *, max_bytes: int) -> None:
+        """:param max_bytes: of versions that are kept in memory."""
         self._records = records
         self._table = records.table
+        self._known = Known(records, max_bytes=max_bytes)
 
-    def matching(self, tenant: str, condition: Filter, orders: Sequence[Order]) -> Iterator[Glance]:
-        """Versions for which a filter holds, in order."""
+    def matching(self, tenant: str, condition: Filter, orders: Sequence[Order]) -> Iterator[VersionOf]:
+        """Versions for which a filter holds, in order, without large tags that it is not about."""
+        models = self._enumerated(tenant, condition)
+        known = self._known.families(tenant) if models is None else None
+        if known is not None:
+            return self._known_ones(tenant, condition, known, orders)
+        return self._read(tenant, condition, models, orders)
+
+    def _known_ones(
+        self, tenant: str, condition: Filter, known: Families, orders: Sequence[Order]
+    ) -> Iterator[VersionOf]:
+        every = known.in_order(orders, prompts=condition.prompts)
+        large = known.large & condition.tags()
+        found = iter(every)
+        for comparison in condition.comparisons:
+            if comparison.is_tag and comparison.key in large:
+                found = self._with_large(tenant, comparison, found)
+            else:  # what a value is asked is asked once
+                wanted = {value for value in known.values(comparison) if comparison.test(value)}
+                found = _within(found, teller(comparison), wanted) if wanted else iter(())
+        return found
+
+    def _with_large(self, tenant: str, comparison: Comparison, every: Iterable[VersionOf]) -> Iterator[VersionOf]:
+        return (of for of in every if comparison.holds(self._records.tag_value(tenant, of.version, comparison.key)))
+
+    def _read(
+        self, tenant: str, condition: Filter, models: Sequence[Owner] | None, orders: Sequence[Order]
+    ) -> Iterator[VersionOf]:
         told = condition.beyond("name", "version_number")
-        candidates = self._in_order(tenant, condition, told, orders)
-        return (each for each in candidates if self._holds(tenant, told, each)) if told.comparisons else candidates
+        for each in self._in_order(tenant, condition, told, models, orders):
+            if not told.comparisons or self._holds(tenant, told, each):
+                yield VersionOf(model=model_in(each.model), version=version_in(each.document))
 
     def _holds(self, tenant: str, told: Filter, candidate: Glance) -> bool:
         found = glances.told(candidate.document)
@@ -40,8 +70,14 @@ class Candidates:
             found.tags = self._records.all_tags(tenant, version_in(candidate.document)).tags
         return found.holds(told)
 
-    def _in_order(self, tenant: str, condition: Filter, told: Filter, orders: Sequence[Order]) -> Iterator[Glance]:
-        models = self._enumerated(tenant, condition)
+    def _in_order(
+        self,
+        tenant: str,
+        condition: Filter,
+        told: Filter,
+        models: Sequence[Owner] | None,
+        orders: Sequence[Order],
+    ) -> Iterator[Glance]:
         found = self._versions(tenant, condition, told, models)
         if not found:
             return
@@ -51,7 +87,7 @@ class Candidates:
             owners = self._named(tenant, condition, descending=descending)
         else:
             named = condition.about("name")
-            fitting = (owner for owner in models if named.holds({"name": owner.name}, {}))
+            fitting = (owner for owner in models if named.accepts(owner.name))
             owners = iter(sorted(fitting, key=lambda owner: owner.name, reverse=descending))
         if by_name:  # the models come in that order: those beyond the page are not read
             versions: dict[str, list[Glance]] = defaultdict(list)
@@ -108,7 +144,11 @@ class Candidates:
         )
         if not named.comparisons:
             return (glances.owner(document) for _, document in found)
-        return (glances.owner(document) for name, document in found if named.holds({"name": name}, {}))
+        return (glances.owner(document) for name, document in found if named.accepts(name))
+
+
+def _within(every: Iterable[VersionOf], told: Teller, wanted: Container[object]) -> Iterator[VersionOf]:
+    return (of for of in every if told(of) in wanted)
 
 
 def _owned(found: Iterable[Glance], owners: Mapping[str, Owner]) -> Iterator[Glance]:

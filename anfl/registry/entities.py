@@ -1,4 +1,7 @@
-"""What the registry stores. Times are milliseconds since the epoch."""
+"""What the registry stores. Times are milliseconds since the epoch.
+
+No record can be part of a cycle (``gc=False``): tens of thousands of them may be in memory (`anfl.registry.known`).
+"""
 
 from enum import StrEnum
 
@@ -20,7 +23,7 @@ class Stage(StrEnum):
     ARCHIVED = "Archived"
 
 
-class Model(msgspec.Struct, frozen=True, kw_only=True):
+class Model(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A registered model."""
 
     id: str
@@ -51,7 +54,7 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
         return sorted(alias for alias, target in self.aliases.items() if target == number)
 
 
-class Version(msgspec.Struct, frozen=True, kw_only=True):
+class Version(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A version of a model. Its model's name stands in the model only."""
 
     model_id: str
@@ -77,7 +80,7 @@ class Version(msgspec.Struct, frozen=True, kw_only=True):
         return max(self.updated_at, model.renamed_at)
 
 
-class VersionOf(msgspec.Struct, frozen=True, kw_only=True):
+class VersionOf(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A version together with its model."""
 
     model: Model

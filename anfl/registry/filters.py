@@ -68,10 +68,11 @@ class Comparison:
 
     def holds(self, actual: str | int | None) -> bool:
         """Whether the condition holds for the attribute's or tag's value; never for an absent one."""
-        return actual is not None and self._test(actual)
+        return actual is not None and self.test(actual)
 
     @cached_property
-    def _test(self) -> "_Test":
+    def test(self) -> Callable[[Any], bool]:
+        """What is asked of a value that there is."""
         return _TESTS[self.operator](self.value)
 
 
@@ -112,6 +113,10 @@ class Filter:
     def tags(self) -> set[str]:
         """The tags that conditions are on."""
         return {c.key for c in self.comparisons if c.is_tag}
+
+    def accepts(self, value: str) -> bool:
+        """Whether all conditions hold for a value, where all are about the same one."""
+        return all(comparison.test(value) for comparison in self.comparisons)
 
     def holds(self, attributes: Mapping[str, str | int | None], tags: Mapping[str, str]) -> bool:
         """Whether all conditions hold."""

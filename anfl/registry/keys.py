@@ -57,12 +57,17 @@ letters                     part of the change's T; once sent 1 w for up to 25, 
 search models               pages of 1 MB over the tenant's models by name, from the cursor; 1 r per 100 versions shown
 search versions             of named models: 1 r each + their versions; of runs: 1 r each + 1 r for all models of which
                             they made versions (1 r more for each renamed one) + those models' versions; else pages of
-                            1 MB over all of the tenant's versions, then over its models (as far as the page reaches in
-                            the order of names, otherwise all, sorted in memory; none where no version can match)
+                            1 MB over the tenant's models, and versions of those that changed since the process last
+                            looked (`anfl.registry.known`): 1 r + 1 r a model, or pages of 1 MB over the tenant's models
+                            and versions the first time and where more than 20 changed. Of a tenant whose versions are
+                            too many to be kept (64 MB): pages of 1 MB over all its versions, then over its models (as
+                            far as the page reaches in the order of names, otherwise all; none where no version can
+                            match)
 ==========================  ========================================================================================
 
 A search reads, and pays for, all records in its range; by their marks (`anfl.registry.marks`) DynamoDB hands over only
-those that can match, and of them only key and document.
+those that can match, and of them only key and document. Where a process knows the versions already it is handed the
+models' revisions alone.
 
 All reads are strongly consistent, so what a client wrote it finds; hence no operation uses the table's index.
 Every record carries a revision and every write is conditional on the one that was read. Whatever changes of a model,

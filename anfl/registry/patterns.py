@@ -10,6 +10,11 @@ def matcher(pattern: str) -> Callable[[str], bool]:
     if not rest:
         return lambda text: len(text) == len(first) and _matches(text, 0, first)
     *middle, last = rest
+    shortest = len(first) + len(last)
+    if not middle and "_" not in pattern:
+        return lambda text: len(text) >= shortest and text.startswith(first) and text.endswith(last)
+    if not shortest and len(middle) == 1 and "_" not in pattern:
+        return lambda text: middle[0] in text
 
     def matches(text: str) -> bool:
         position, end = len(first), len(text) - len(last)

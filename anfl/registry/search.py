@@ -17,9 +17,9 @@ from anfl.registry.candidates import Candidates, name_prefix
 from anfl.registry.entities import PROMPT_TAG, Model, Version, VersionOf
 from anfl.registry.errors import invalid_parameter
 from anfl.registry.filters import Filter
-from anfl.registry.glances import Glance
+from anfl.registry.known import MAX_BYTES
 from anfl.registry.marks import DOCUMENT
-from anfl.registry.records import Records, model_in, sort_of, version_in, version_of
+from anfl.registry.records import Records, model_in, sort_of, version_of
 from anfl.resources import PARTITION_KEY, SORT_KEY
 
 Row = TypeVar("Row")
@@ -53,10 +53,11 @@ class VersionPage(msgspec.Struct, frozen=True, kw_only=True):
 class Search:
     """Search over all tenants' models; every method takes the tenant first and reaches nothing of another's."""
 
-    def __init__(self, records: Records) -> None:
+    def __init__(self, records: Records, *, max_bytes: int = MAX_BYTES) -> None:
+        """:param max_bytes: of versions that are kept in memory."""
         self._records = records
         self._table = records.table
-        self._candidates = Candidates(records)
+        self._candidates = Candidates(records, max_bytes=max_bytes)
 
     def models(
         self, tenant: str, *, where: str | None, order_by: Sequence[str], limit: int, token: str | None
@@ -99,11 +100,8 @@ class Search:
         matching = self._candidates.matching(tenant, condition, orders)
         rows, more = _take(matching, offset=position.offset, limit=limit)
         next_token = _token(_Position(offset=position.offset + limit)) if more else None
-        return VersionPage(versions=[self._whole(tenant, row) for row in rows], next_token=next_token)
-
-    def _whole(self, tenant: str, version: Glance) -> VersionOf:
-        whole = self._records.all_tags(tenant, version_in(version.document))
-        return VersionOf(model=model_in(version.model), version=whole)
+        shown = [VersionOf(model=of.model, version=self._records.all_tags(tenant, of.version)) for of in rows]
+        return VersionPage(versions=shown, next_token=next_token)
 
     def _holds(self, tenant: str, condition: Filter, document: str) -> bool:
         """Whether conditions on all but names, and the rule on prompts, hold for a model."""
@@ -119,7 +117,7 @@ class Search:
         """Models whose names are as the filter says, in the order of their names (as UTF-8), beyond ``after``."""
         named = condition.about("name")
         found = self._listed(tenant, condition, descending=descending, after=after)
-        return (each for each in found if named.holds({"name": each[0]}, {})) if named.comparisons else found
+        return (each for each in found if named.accepts(each[0])) if named.comparisons else found
 
     def _listed(self, tenant: str, condition: Filter, *, descending: bool, after: str | None) -> Iterator[_Named]:
         names = condition.listed("name")

@@ -204,6 +204,14 @@ class Table:
             for item in page:
                 yield item[SORT_KEY]["S"], item[attribute]["S"]
 
+    def revisions(self, partition: str) -> Iterator[tuple[str, str, str]]:
+        """Sort key, id and revision (as text) of the records of a partition; nothing else is handed over."""
+        condition = _Range(partition=partition, prefix="", after=None, descending=False)
+        arguments = {"ProjectionExpression": "#s, #i, #r"}
+        for page in self._pages(condition, arguments, names={"#s": SORT_KEY, "#i": "id", "#r": "revision"}):
+            for item in page:
+                yield item[SORT_KEY]["S"], item["id"]["S"], item["revision"]["N"]
+
     def _pages(
         self,
         condition: "_Range",

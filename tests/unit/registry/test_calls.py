@@ -12,6 +12,7 @@ from anfl.registry import signing
 from anfl.registry.entities import Stage, Verdict, VerdictStatus
 from anfl.registry.policies import Requirement
 from anfl.registry.registry import Registry
+from anfl.registry.search import Search
 from tests.unit.registry.test_artifact_store import register, upload
 from tests.unit.registry.test_models import version
 
@@ -123,13 +124,23 @@ def test_versions_of_one_model_are_a_batch_and_a_query(seen: Registry, calls: Co
     assert calls == {"BatchGetItem": 1, "Query": 1}
 
 
-def test_a_search_over_all_versions_is_two_queries(seen: Registry, calls: Counter[str]) -> None:
-    for where in ("", "source_path LIKE 's3://%'"):
+def test_a_search_over_all_versions_is_two_queries_and_then_one(seen: Registry, calls: Counter[str]) -> None:
+    for where, queries in {"": 2, "source_path LIKE 's3://%'": 1}.items():
         calls.clear()
         assert len(seen.search.versions("acme", where=where, order_by=[], limit=10, token=None).versions) == 3
-        assert calls == {"Query": 2}
+        assert calls == {"Query": queries}
+
+
+def test_a_search_over_more_versions_than_are_kept_is_two_queries_each_time(
+    seen: Registry, calls: Counter[str]
+) -> None:
+    search = Search(seen.records, max_bytes=0)
+    for queries in (4, 2):  # that they are too many it learns first
+        calls.clear()
+        assert len(search.versions("acme", where="", order_by=[], limit=10, token=None).versions) == 3
+        assert calls == {"Query": queries}
     calls.clear()
-    seen.search.versions("acme", where="tags.a = 'r'", order_by=[], limit=10, token=None)
+    search.versions("acme", where="tags.a = 'r'", order_by=[], limit=10, token=None)
     assert calls == {"Query": 1}, "where no version can match, no model is read"
 
 

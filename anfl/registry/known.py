@@ -1,0 +1,173 @@
+"""Versions that a process has read before, so that a search over all of a tenant's reads no more than what changed.
+
+Whatever changes of a model or its versions raises the revision of the model's record, in the same transaction
+(`anfl.registry.keys`). So versions that were read *after* a record of some revision are as they are for as long as the
+record has that revision; and a search asks for the revisions of all models, strongly consistently, each time.
+"""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import attrgetter
+from typing import Any
+
+import msgspec
+
+from anfl.registry import keys, ordering
+from anfl.registry.entities import PROMPT_TAG, Model, VersionOf
+from anfl.registry.filters import Comparison
+from anfl.registry.marks import DOCUMENT
+from anfl.registry.ordering import Order
+from anfl.registry.records import Records, model_in, model_of, version_in
+
+MAX_BYTES = 64 * 1024 * 1024
+"""Of all that a process keeps; a tenant with more is not kept at all."""
+MAX_CHANGED = 20
+"""Models whose versions are read one by one; where more have changed, all versions are."""
+_OVERHEAD = 600
+"""Bytes of a record in memory beyond those of its document."""
+_STRIPES = 16
+_KEYS: Mapping[str, Callable[[VersionOf], Any]] = {
+    "name": lambda of: of.model.name,
+    "number": lambda of: of.version.number,
+    "created_at": lambda of: of.version.created_at,
+    "updated_at": lambda of: of.version.changed_at(of.model),
+}
+_TOLD: Mapping[str, Callable[[VersionOf], str | int | None]] = {
+    "name": attrgetter("model.name"),
+    "run_id": attrgetter("version.run_id"),
+    "source_path": attrgetter("version.source"),
+    "version_number": attrgetter("version.number"),
+}
+Teller = Callable[[VersionOf], str | int | None]
+"""Tells what a comparison is about; None where there is no such value."""
+
+
+class Family(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A model's versions, as they were at a revision of it."""
+
+    id: str
+    revision: str
+    versions: list[VersionOf]
+    is_prompt: bool
+    size: int
+
+
+class Families:
+    """Those of a tenant, at one time. Never changed; what was asked once is remembered."""
+
+    def __init__(self, families: Iterable[Family]) -> None:
+        self.by_id = {family.id: family for family in families}
+        self.size = sum(family.size for family in self.by_id.values())
+        self.large = {key for family in self.by_id.values() for of in family.versions for key in of.version.spilled}
+        """Keys of tags whose values are not here."""
+        self._values: dict[tuple[str, bool], set[str | int | None]] = {}
+        self._in_order: dict[tuple[tuple[Order, ...], bool], list[VersionOf]] = {}
+
+    def in_order(self, orders: Sequence[Order], *, prompts: bool) -> Sequence[VersionOf]:
+        """All versions, those of prompts on demand."""
+        asked = (tuple(orders), prompts)
+        if asked not in self._in_order:
+            families = [family for family in self.by_id.values() if prompts or not family.is_prompt]
+            every = [version for family in families for version in family.versions]
+            self._in_order[asked] = list(ordering.in_order(every, orders, _KEYS))
+        return self._in_order[asked]
+
+    def values(self, comparison: Comparison) -> set[str | int | None]:
+        """All values of what a comparison is about."""
+        asked = (comparison.key, comparison.is_tag)
+        if asked not in self._values:
+            told = teller(comparison)
+            found = {told(of) for family in self.by_id.values() for of in family.versions}
+            self._values[asked] = found - {None}
+        return self._values[asked]
+
+
+class Known:
+    """What one process knows of all tenants."""
+
+    def __init__(self, records: Records, *, max_bytes: int) -> None:
+        """:param max_bytes: of versions that are kept."""
+        self._records = records
+        self._table = records.table
+        self._max_bytes = max_bytes
+        self._kept: OrderedDict[str, Families | None] = OrderedDict()
+        """None: too much to be kept."""
+        self._lock = threading.Lock()
+        self._first = tuple(threading.Lock() for _ in range(_STRIPES))
+
+    def families(self, tenant: str) -> Families | None:
+        """All there is now of a tenant; None where that is too much to be kept."""
+        kept, seen = self._recalled(tenant)
+        if not seen:
+            with self._first[hash(tenant) % _STRIPES]:  # those who come together wait for the first
+                kept, seen = self._recalled(tenant)
+                if not seen:
+                    return self._keep(tenant, self._all(tenant))
+        if kept is None:
+            return None
+        revisions = list(self._table.revisions(keys.models(tenant)))
+        changed = {
+            model_id: name
+            for name, model_id, revision in revisions
+            if (family := kept.by_id.get(model_id)) is None or family.revision != revision
+        }
+        if not changed and len(revisions) == len(kept.by_id):
+            return kept
+        if len(changed) > MAX_CHANGED:
+            return self._keep(tenant, self._all(tenant))
+        now = {family.id: family for family in self._some(tenant, changed)}
+        found = (now.get(model_id) or kept.by_id.get(model_id) for _, model_id, _ in revisions)
+        gone = changed.keys() - now.keys()
+        return self._keep(tenant, Families(each for each in found if each is not None and each.id not in gone))
+
+    def _recalled(self, tenant: str) -> tuple[Families | None, bool]:
+        """What is kept, and whether the tenant was seen before."""
+        with self._lock:
+            if tenant not in self._kept:
+                return None, False
+            self._kept.move_to_end(tenant)
+            return self._kept[tenant], True
+
+    def _keep(self, tenant: str, families: Families | None) -> Families | None:
+        with self._lock:
+            self._kept[tenant] = families if families is not None and families.size <= self._max_bytes else None
+            self._kept.move_to_end(tenant)
+            while sum(kept.size for kept in self._kept.values() if kept is not None) > self._max_bytes:
+                self._kept.popitem(last=False)
+        return families
+
+    def _all(self, tenant: str) -> Families | None:
+        models = [model_in(document) for _, document in self._table.texts(keys.models(tenant), DOCUMENT)]
+        found: dict[str, list[str]] = {model.id: [] for model in models}
+        size = 0
+        for sort, document in self._table.texts(keys.versions(tenant), DOCUMENT):
+            found.get(sort.partition("#")[0], []).append(document)
+            size += len(document) + _OVERHEAD
+            if size > self._max_bytes:
+                return None
+        return Families(self._family(tenant, model, found.pop(model.id)) for model in models)
+
+    def _some(self, tenant: str, changed: Mapping[str, str]) -> Iterable[Family]:
+        """:param changed: id → name."""
+        for item in self._records.models_by_id(tenant, changed):
+            model = model_of(item)
+            found = self._table.texts(keys.versions(tenant), DOCUMENT, prefix=keys.versions_of(model.id))
+            yield self._family(tenant, model, [document for _, document in found])
+
+    def _family(self, tenant: str, model: Model, documents: Sequence[str]) -> Family:
+        versions = [version_in(document) for document in documents]
+        marked = (version for version in versions if PROMPT_TAG in version.tags or PROMPT_TAG in version.spilled)
+        return Family(
+            id=model.id,
+            revision=str(model.revision),
+            versions=[VersionOf(model=model, version=version) for version in versions],
+            is_prompt=any(self._records.tag_value(tenant, version, PROMPT_TAG) == "true" for version in marked),
+            size=_OVERHEAD + sum(_OVERHEAD + len(document) for document in documents),
+        )
+
+
+def teller(comparison: Comparison) -> Teller:
+    """See `Teller`."""
+    key = comparison.key
+    return (lambda of: of.version.tags.get(key)) if comparison.is_tag else _TOLD[key]

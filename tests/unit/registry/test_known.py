@@ -1,0 +1,111 @@
+"""Versions that a process has read before: what a search reads again, and that it never shows what was."""
+
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from anfl.registry.entities import PROMPT_TAG
+from anfl.registry.known import MAX_CHANGED
+from anfl.registry.registry import Registry
+from anfl.registry.search import Search
+from tests.unit.registry.test_models import version
+
+NAMES = [f"m{number:02}" for number in range(MAX_CHANGED + 2)]
+
+
+def shown(search: Search, where: str = "", tenant: str = "acme") -> list[tuple[str, int]]:
+    page = search.versions(tenant, where=where, order_by=["name", "version_number"], limit=1000, token=None)
+    return [(of.model.name, of.version.number) for of in page.versions]
+
+
+@pytest.fixture(name="other")
+def _other(process: Callable[[], Registry]) -> Registry:
+    """Another process, which has made a model for each name, with one version."""
+    other = process()
+    for name in NAMES:
+        other.models.create("acme", name, by="ana")
+        version(other, "acme", name, tags={"k": name})
+    return other
+
+
+def test_only_versions_of_models_that_changed_are_read_again(
+    registry: Registry, other: Registry, calls: Counter[str]
+) -> None:
+    def cost(where: str = "") -> dict[str, int]:
+        calls.clear()
+        shown(registry.search, where)
+        return dict(calls)
+
+    everything = {"Query": 2}
+    assert cost() == everything
+    assert cost("tags.k LIKE '%'") == {"Query": 1}
+    other.version_tags.set("acme", "m03", 1, "k", "v", by="ana")
+    assert cost() == {"Query": 2, "BatchGetItem": 1}
+    assert cost() == {"Query": 1}
+    for name in NAMES:
+        other.models.describe("acme", name, "changed", by="ana")
+    assert cost() == {"Query": 3}
+    assert cost() == {"Query": 1}
+
+
+def test_what_others_change_is_seen_at_once(registry: Registry, other: Registry) -> None:
+    assert shown(registry.search) == [(name, 1) for name in NAMES]
+    other.models.rename("acme", "m03", "z", by="ana")
+    assert shown(registry.search)[-1] == ("z", 1)
+    assert ("m03", 1) not in shown(registry.search)
+    other.models.delete("acme", "m04", by="ana")
+    other.models.create("acme", "m04", by="ana")
+    assert "m04" not in [name for name, _ in shown(registry.search)]
+    version(other, "acme", "m04")
+    version(other, "acme", "m04")
+    other.versions.delete("acme", "m04", 1, by="ana")
+    assert [(name, number) for name, number in shown(registry.search) if name == "m04"] == [("m04", 2)]
+    other.version_tags.set("acme", "m05", 1, "k", "x" * 9_000 + "y", by="ana")
+    assert shown(registry.search, "tags.k LIKE '%y'") == [("m05", 1)]
+    other.version_tags.set("acme", "m06", 1, PROMPT_TAG, "true", by="ana")
+    assert "m06" not in [name for name, _ in shown(registry.search)]
+    assert shown(registry.search, f"tags.`{PROMPT_TAG}` = 'true'") == [("m06", 1)]
+    other.version_tags.delete("acme", "m06", 1, PROMPT_TAG, by="ana")
+    assert ("m06", 1) in shown(registry.search)
+
+
+def test_a_tenant_of_too_many_versions_is_read_each_time(
+    registry: Registry, other: Registry, calls: Counter[str]
+) -> None:
+    search = Search(registry.records, max_bytes=2000)
+    for _ in range(2):
+        assert shown(search) == [(name, 1) for name in NAMES]
+    calls.clear()
+    other.models.delete("acme", "m00", by="ana")
+    calls.clear()
+    assert shown(search) == [(name, 1) for name in NAMES[1:]]
+    assert dict(calls) == {"Query": 2}
+
+
+def test_tenants_that_did_not_search_for_long_make_way(
+    registry: Registry, other: Registry, calls: Counter[str]
+) -> None:
+    for tenant in ("b", "c"):
+        other.models.create(tenant, "m", by="ana")
+        other.versions.create(tenant, "m", source="s", location="s", description="x" * 10_000, by="ana")
+    search = Search(registry.records, max_bytes=50_000)
+    for tenant, versions in (("b", 1), ("acme", len(NAMES)), ("c", 1)):
+        assert len(shown(search, tenant=tenant)) == versions
+    costs = {}
+    for tenant in ("c", "acme", "b"):
+        calls.clear()
+        shown(search, tenant=tenant)
+        costs[tenant] = calls["Query"]
+    assert costs == {"c": 1, "acme": 1, "b": 2}
+
+
+def test_searches_at_the_same_time_find_the_same(registry: Registry, other: Registry) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        expected = [(name, 1) for name in NAMES]
+        assert all(found == expected for found in pool.map(lambda _: shown(registry.search), range(16)))
+        for name in NAMES:
+            version(other, "acme", name)
+        expected = [(name, number) for name in NAMES for number in (1, 2)]
+        assert all(found == expected for found in pool.map(lambda _: shown(registry.search), range(16)))
