@@ -24,7 +24,7 @@ MAX_BYTES = 64 * 1024 * 1024
 """Of all that a process keeps; a tenant with more is not kept at all."""
 MAX_CHANGED = 20
 """Models whose versions are read one by one; where more have changed, all versions are."""
-_OVERHEAD = 600
+_OVERHEAD = 800
 """Bytes of a record in memory beyond those of its document."""
 _STRIPES = 16
 _KEYS: Mapping[str, Callable[[VersionOf], Any]] = {

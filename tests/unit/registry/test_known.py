@@ -90,7 +90,7 @@ def test_tenants_that_did_not_search_for_long_make_way(
     for tenant in ("b", "c"):
         other.models.create(tenant, "m", by="ana")
         other.versions.create(tenant, "m", source="s", location="s", description="x" * 10_000, by="ana")
-    search = Search(registry.records, max_bytes=50_000)
+    search = Search(registry.records, max_bytes=60_000)
     for tenant, versions in (("b", 1), ("acme", len(NAMES)), ("c", 1)):
         assert len(shown(search, tenant=tenant)) == versions
     costs = {}
