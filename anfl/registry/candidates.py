@@ -20,6 +20,8 @@ _KEYS = {
     "created_at": attrgetter("created_at"),
     "updated_at": attrgetter("updated_at"),
 }
+MAX_ENUMERATED = 100
+"""Models that are asked for their versions one by one: for more, all of the tenant's are searched."""
 
 
 class Candidates:
@@ -123,17 +125,21 @@ class Candidates:
         return self._records.tag_value(tenant, version_in(document), PROMPT_TAG) == "true"
 
     def _enumerated(self, tenant: str, condition: Filter) -> list[Owner] | None:
-        """The only models whose versions can match; None where conditions do not enumerate them."""
+        """The only models whose versions can match; None where conditions do not enumerate them, or too many."""
         names, runs = condition.listed("name"), condition.listed("run_id")
         if names is not None:
+            if len(names) > MAX_ENUMERATED:
+                return None
             named = [keys.model(tenant, name) for name in names if keys.fits(name)]
             return [glances.owner(item[DOCUMENT]) for item in self._table.get_many(named).values()]
-        if runs is None or "" in runs:  # what no run made is not listed
+        if runs is None or "" in runs or len(runs) > MAX_ENUMERATED:  # what no run made is not listed
             return None
         makers: dict[str, str] = {}
         for run in runs:
             for item in self._table.query(keys.runs(tenant), prefix=keys.made_by(run)):
                 makers[item[SORT_KEY].split("#")[1]] = item["name"]
+                if len(makers) > MAX_ENUMERATED:
+                    return None
         return [glances.owner(item[DOCUMENT]) for item in self._records.models_by_id(tenant, makers)]
 
     def _named(self, tenant: str, condition: Filter, *, descending: bool) -> Iterator[Owner]:

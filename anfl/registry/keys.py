@@ -55,8 +55,9 @@ delete model                1 r + 1 T, then removal of what hung off it; interru
 letters                     part of the change's T; once sent 1 w for up to 25, in the background; webhooks of a tenant
                             1 r in ten seconds; what was left behind 1 r a process each 15-30 s, 2 r + 2 w if any
 search models               pages of 1 MB over the tenant's models by name, from the cursor; 1 r per 100 versions shown
-search versions             of named models: 1 r each + their versions; of runs: 1 r each + 1 r for all models of which
-                            they made versions (1 r more for each renamed one) + those models' versions; else pages of
+search versions             of up to 100 named models: 1 r each + their versions; of up to 100 runs: 1 r each + 1 r for
+                            all models (up to 100) of which they made versions (1 r more for each renamed one) + those
+                            models' versions; else pages of
                             1 MB over the tenant's models, and versions of those that changed since the process last
                             looked (`anfl.registry.known`): 1 r + 1 r a model, or pages of 1 MB over the tenant's models
                             and versions the first time and where more than 20 changed. Of a tenant whose versions are

@@ -9,7 +9,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import attrgetter
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
@@ -27,6 +27,10 @@ MAX_CHANGED = 20
 _OVERHEAD = 800
 """Bytes of a record in memory beyond those of its document."""
 _STRIPES = 16
+_ANSWERS = 4
+"""Orders, and sets of values, that are remembered of a tenant."""
+Key = TypeVar("Key")
+Value = TypeVar("Value")
 _KEYS: Mapping[str, Callable[[VersionOf], Any]] = {
     "name": lambda of: of.model.name,
     "number": lambda of: of.version.number,
@@ -61,26 +65,54 @@ class Families:
         self.size = sum(family.size for family in self.by_id.values())
         self.large = {key for family in self.by_id.values() for of in family.versions for key in of.version.spilled}
         """Keys of tags whose values are not here."""
-        self._values: dict[tuple[str, bool], set[str | int | None]] = {}
-        self._in_order: dict[tuple[tuple[Order, ...], bool], list[VersionOf]] = {}
+        self._values = _Few[tuple[str, bool], set[str | int | None]]()
+        self._orders = _Few[tuple[tuple[Order, ...], bool], list[VersionOf]]()
 
     def in_order(self, orders: Sequence[Order], *, prompts: bool) -> Sequence[VersionOf]:
         """All versions, those of prompts on demand."""
-        asked = (tuple(orders), prompts)
-        if asked not in self._in_order:
+
+        def ordered() -> list[VersionOf]:
             families = [family for family in self.by_id.values() if prompts or not family.is_prompt]
             every = [version for family in families for version in family.versions]
-            self._in_order[asked] = list(ordering.in_order(every, orders, _KEYS))
-        return self._in_order[asked]
+            return list(ordering.in_order(every, orders, _KEYS))
+
+        return self._orders.get((tuple(orders), prompts), ordered)
+
+    def remembered(self) -> int:
+        """How many answers are remembered."""
+        return len(self._values) + len(self._orders)
 
     def values(self, comparison: Comparison) -> set[str | int | None]:
         """All values of what a comparison is about."""
-        asked = (comparison.key, comparison.is_tag)
-        if asked not in self._values:
+
+        def all_values() -> set[str | int | None]:
             told = teller(comparison)
-            found = {told(of) for family in self.by_id.values() for of in family.versions}
-            self._values[asked] = found - {None}
-        return self._values[asked]
+            return {told(of) for family in self.by_id.values() for of in family.versions} - {None}
+
+        return self._values.get((comparison.key, comparison.is_tag), all_values)
+
+
+class _Few(Generic[Key, Value]):
+    """The answers that were asked for last: callers choose how many different ones they ask for."""
+
+    def __init__(self) -> None:
+        self._answers: dict[Key, Value] = {}
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self._answers)
+
+    def get(self, key: Key, make: Callable[[], Value]) -> Value:
+        """The answer to ``key``, which ``make`` gives where it is not remembered."""
+        with self._lock:
+            if key in self._answers:
+                return self._answers[key]
+        answer = make()
+        with self._lock:
+            self._answers[key] = answer
+            if len(self._answers) > _ANSWERS:
+                del self._answers[next(iter(self._answers))]
+        return answer
 
 
 class Known:

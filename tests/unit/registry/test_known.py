@@ -3,11 +3,14 @@
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import permutations
 
 import pytest
 
+from anfl.registry import ordering
+from anfl.registry.candidates import MAX_ENUMERATED
 from anfl.registry.entities import PROMPT_TAG
-from anfl.registry.known import MAX_CHANGED
+from anfl.registry.known import MAX_CHANGED, Known
 from anfl.registry.registry import Registry
 from anfl.registry.search import Search
 from tests.unit.registry.test_models import version
@@ -109,3 +112,49 @@ def test_searches_at_the_same_time_find_the_same(registry: Registry, other: Regi
             version(other, "acme", name)
         expected = [(name, number) for name in NAMES for number in (1, 2)]
         assert all(found == expected for found in pool.map(lambda _: shown(registry.search), range(16)))
+
+
+def test_a_filter_that_names_very_many_models_or_runs_costs_no_call_for_each(
+    registry: Registry, other: Registry, calls: Counter[str]
+) -> None:
+    for number in range(2, 4):
+        version(other, "acme", "m00", run_id=f"r{number}")
+    shown(registry.search)
+    calls.clear()
+    many = [*NAMES, *(f"no{number}" for number in range(MAX_ENUMERATED))]
+    for attribute, listed in {"name": many, "run_id": [f"r{number}" for number in range(3 * MAX_ENUMERATED)]}.items():
+        found = shown(registry.search, f"{attribute} IN ({', '.join(map(repr, listed))})")
+        assert found == {"name": [("m00", 1), ("m00", 2), ("m00", 3), *((n, 1) for n in NAMES[1:])]}.get(
+            attribute, [("m00", 2), ("m00", 3)]
+        )
+    assert dict(calls) == {"Query": 2}
+
+
+def test_a_run_that_made_versions_of_very_many_models_costs_no_call_for_each(
+    registry: Registry, other: Registry, calls: Counter[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("anfl.registry.candidates.MAX_ENUMERATED", 3)
+    for name in NAMES[:4]:
+        version(other, "acme", name, run_id="r")
+    expected = [(name, 2) for name in NAMES[:4]]
+    for search in (registry.search, Search(registry.records, max_bytes=0)):
+        assert shown(search, "run_id = 'r'") == expected
+    calls.clear()
+    assert shown(registry.search, "run_id = 'r'") == expected
+    assert dict(calls) == {"Query": 2}
+
+
+@pytest.mark.usefixtures("other")
+def test_callers_cannot_have_a_process_remember_ever_more(registry: Registry) -> None:
+    """Each order and each set of values takes memory, and there are hundreds of orders."""
+    fields = ["name", "version_number", "creation_timestamp", "last_updated_timestamp"]
+    families = Known(registry.records, max_bytes=10**6)
+    for _ in range(2):
+        for order in permutations(fields):
+            page = registry.search.versions("acme", where="tags.k != 'x'", order_by=order, limit=99, token=None)
+            assert len(page.versions) == len(NAMES)
+            kept = families.families("acme")
+            assert kept is not None
+            kept.in_order(ordering.parse(order, keys=ordering.VERSION_KEYS, ties=()), prompts=False)
+    assert kept is not None
+    assert kept.remembered() <= 8
