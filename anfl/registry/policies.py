@@ -133,7 +133,10 @@ class Policies:
             raise invalid_parameter(message, field="approvals")
 
     def _of(self, alias: str, item: Item | None) -> Policy:
-        return self._defaults.get(alias, Policy()) if item is None else _policy(item)
+        deployed = self._defaults.get(alias)
+        if item is None:
+            return deployed or Policy()
+        return _policy(item) if deployed is None else _both(_policy(item), deployed)
 
     def _told(self, alias: str, item: Item | None) -> AliasPolicy:
         policy = self._of(alias, item)
@@ -147,6 +150,13 @@ class Policies:
 
 def _policy(item: Item) -> Policy:
     return Policy(require=tuple(map(Requirement, item["require"])), approvals=item["approvals"])
+
+
+def _both(own: Policy, deployed: Policy) -> Policy:
+    """What meets both: a deployment may have become stricter since the tenant's own policy was set."""
+    approvals = [policy.approvals for policy in (own, deployed) if Requirement.APPROVED in policy.require]
+    require = tuple(sorted({*own.require, *deployed.require}))
+    return Policy(require=require, approvals=max(approvals, default=own.approvals))
 
 
 def _document(item: Item | None) -> object:

@@ -170,6 +170,26 @@ def test_a_tenant_may_ask_for_more_than_the_deployment_but_not_for_less(bert: Re
     refused("resource_does_not_exist", bert.policies.delete, "acme", "prod", by="root")
 
 
+def test_what_a_deployment_asks_for_later_also_counts_where_a_tenant_had_a_policy_of_its_own(
+    bert: Registry, dynamodb: Any, s3: Any
+) -> None:
+    """A policy that asked for no less than the deployment when it was set must not be the way round a stricter one."""
+    bert.policies.put("acme", "canary", by="root", require=(Requirement.VALIDATED,))
+    bert.policies.put("acme", "prod", by="root", require=PROD["prod"].require, approvals=3)
+    stricter = {
+        "canary": Policy(require=APPROVED, approvals=4),
+        "prod": Policy(require=(*Requirement,), approvals=2),
+    }
+    later = build_registry(table=TABLE, dynamodb=dynamodb, bucket=BUCKET, s3=s3, policies=stricter)
+    told = {one.alias: (set(one.require), one.approvals, one.origin) for one in later.policies.all("acme")}
+    assert told == {
+        "canary": ({Requirement.VALIDATED, Requirement.APPROVED}, 4, "tenant"),
+        "prod": ({*Requirement}, 3, "tenant"),
+    }
+    assert missing(later, "canary") == {"approved"}
+    assert missing(later) == {"approved", "signed"}
+
+
 def test_policies_and_approvals_are_audited(bert: Registry) -> None:
     bert.policies.put("acme", "canary", by="root", require=APPROVED, approvals=1)
     bert.policies.delete("acme", "canary", by="root")
