@@ -6,6 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 
 import urllib3
 
+_INTERNET = ipaddress.IPv6Network("2000::/3")
+"""RFC 4291, 2.4: where hosts of the internet have addresses. What lies beyond may lead to an IPv4 address of the
+network: ``64:ff9b::/96`` does wherever there is a NAT64, as in a VPC."""
+_DOCUMENTATION = ipaddress.IPv6Network("3fff::/20")
+"""RFC 9637."""
 Resolver = Callable[[str], Sequence[str]]
 """Host name → its IP addresses. Raises OSError where there are none."""
 
@@ -24,8 +29,11 @@ def is_public(address: str) -> bool:
         ip = ipaddress.ip_address(address)
     except ValueError:
         return False
-    if isinstance(ip, ipaddress.IPv6Address) and (inner := ip.ipv4_mapped or ip.sixtofour) is not None:
-        return inner.is_global
+    if isinstance(ip, ipaddress.IPv6Address):
+        if (inner := ip.ipv4_mapped or ip.sixtofour) is not None:
+            return is_public(str(inner))
+        if ip not in _INTERNET or ip in _DOCUMENTATION or ip.scope_id is not None:
+            return False
     return ip.is_global and not ip.is_multicast
 
 
