@@ -164,6 +164,7 @@ class Request:
     def starlette(self) -> StarletteRequest:
         """The same request, for handlers written against Starlette."""
         self.scope["path_params"] = self.parameters
+        self.scope["root_path"] = self.scope["path"].removesuffix(self.path)  # ASGI's name for what the stage is
         return StarletteRequest(self.scope, self._counted)
 
     async def _counted(self) -> Message:

@@ -121,7 +121,8 @@ async def _from_body(request: Request) -> dict[str, Any]:
             raise Problem(
                 HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too_large", f"A request has at most {MAX_BODY_BYTES} bytes."
             )
-    if not request.url.path.startswith(MLFLOW_PREFIXES):  # as the vector API has it: whatever calls itself JSON or not
+    path = request.scope["path"].removeprefix(request.scope["root_path"])
+    if not path.startswith(MLFLOW_PREFIXES):  # as the vector API has it: whatever calls itself JSON or not
         given = _decoded(bytes(body)) if body else {}
         if not isinstance(given, dict):
             raise invalid_parameter("The body must be a JSON object.")

@@ -343,21 +343,25 @@ def test_who_may_not_is_told_so_in_mlflows_form(call: Caller) -> None:
     assert (other.status_code, other.json()["code"]) == (401, "token_missing")
 
 
+@pytest.mark.parametrize("stage", ["", "/live"])
 @pytest.mark.parametrize("content", [b"", b"{", b"[1]", b"null", b"\xff\xfe", b'"{}"', b"[" * 100_000])
-def test_bodies_that_are_no_object_lack_their_parameters(call: Caller, content: bytes) -> None:
+def test_bodies_that_are_no_object_lack_their_parameters(call: Caller, content: bytes, stage: str) -> None:
     headers = {"content-type": "application/json"}
-    response = call("POST", f"{API}/registered-models/create", content=content, headers=headers)
+    response = call("POST", f"{stage}{API}/registered-models/create", content=content, headers=headers)
     assert (response.status_code, response.json()["error_code"]) == (400, "INVALID_PARAMETER_VALUE")
     assert "Missing value for required parameter 'name'" in response.json()["message"]
 
 
-def test_a_body_encoded_twice_is_understood_and_another_type_refused(call: Caller) -> None:
+@pytest.mark.parametrize("stage", ["", "/live"])
+def test_a_body_encoded_twice_is_understood_and_another_type_refused(call: Caller, stage: str) -> None:
     twice = json.dumps(json.dumps({"name": "bert"}))
     json_type = {"content-type": "application/json; charset=utf-8"}
-    assert call("POST", f"{API}/registered-models/create", content=twice, headers=json_type).status_code == 200
+    made = call("POST", f"{stage}{API}/registered-models/create", content=twice, headers=json_type)
+    assert made.status_code == 200
     form = {"content-type": "application/x-www-form-urlencoded"}
-    response = call("POST", f"{API}/registered-models/create", content="name=x", headers=form)
+    response = call("POST", f"{stage}{API}/registered-models/create", content="name=x", headers=form)
     assert response.json()["error_code"] == "INVALID_PARAMETER_VALUE"
+    assert "Content-Type must be application/json" in response.json()["message"]
 
 
 def test_own_calls_take_json_whatever_its_type_is_called(call: Caller) -> None:
