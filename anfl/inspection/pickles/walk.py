@@ -131,8 +131,9 @@ class Walk:
                 arguments = machine.pop()
                 self._call(machine.pop(), arguments)
             case "NEWOBJ_EX":
-                machine.pop()
-                arguments = machine.pop()
+                named, arguments = machine.pop(), machine.pop()
+                if isinstance(named, dict) and isinstance(arguments, tuple):
+                    arguments = (*arguments, *named.values())
                 self._call(machine.pop(), arguments)
             case _:
                 push_value(name, self._cursor, machine)

@@ -148,6 +148,26 @@ CASES: list[Case] = [
     case("memo-far.pkl", b"Nr\xff\xff\xff\x7f.", Code.MEMORY_BOMB),
     case("bytes-bomb.pkl", b"cbuiltins\nbytearray\n(L99999999999L\ntR.", Code.MEMORY_BOMB),
     case("array-bomb.pkl", b"cnumpy\nndarray\n((I99999999\nI99999999\nttR.", Code.MEMORY_BOMB),
+    *(
+        case(f"range-bomb-{number}.pkl", attack, Code.MEMORY_BOMB)
+        for number, attack in enumerate(
+            (
+                b"cbuiltins\nlist\n(cbuiltins\nrange\n(I9999999999\ntRtR.",
+                b"c__builtin__\nset\n(c__builtin__\nxrange\n(I9999999999\ntRtR.",
+                b"ccollections\nCounter\n(cbuiltins\nrange\n(I9\nI-9999999999\nI-3\ntRtR.",
+                b"cbuiltins\ntuple\n(cbuiltins\nrange\n(L" + b"9" * 30 + b"L\ntRt\x81.",
+                b"ccollections\ndeque\ncbuiltins\nrange\n(I0\nI9999999999\ntR\x85}\x92.",
+            )
+        )
+    ),
+    case("booster-file.pkl", b"clightgbm.basic\nBooster\n(NNS'/etc/passwd'\ntR.", Code.UNLISTED_GLOBAL),
+    case("booster-file-newobj.pkl", b"cxgboost.sklearn\nBooster\n(NNS'/x'\nt\x81.", Code.UNLISTED_GLOBAL),
+    case(
+        "booster-keyword.pkl",
+        b"clightgbm.basic\nBooster\n)}(S'model_file'\nS'/x'\nu\x92.",
+        Code.UNLISTED_GLOBAL,
+    ),
+    case("bytes-keyword-bomb.pkl", b"cbuiltins\nbytes\n)}(S'source'\nL99999999999L\nu\x92.", Code.MEMORY_BOMB),
     # More than one pickle, or something else beside it
     case("second.pkl", pickle.dumps(1) + _ATTACK, Code.DANGEROUS_GLOBAL),
     case("second-protocol0.pkl", pickle.dumps(1, protocol=0) + SYSTEM + CALL, Code.DANGEROUS_GLOBAL),
