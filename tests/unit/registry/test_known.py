@@ -10,12 +10,18 @@ import pytest
 from anfl.registry import ordering
 from anfl.registry.candidates import MAX_ENUMERATED
 from anfl.registry.entities import PROMPT_TAG
-from anfl.registry.known import MAX_CHANGED, Known
+from anfl.registry.known import Known
 from anfl.registry.registry import Registry
 from anfl.registry.search import Search
 from tests.unit.registry.test_models import version
 
-NAMES = [f"m{number:02}" for number in range(MAX_CHANGED + 2)]
+NAMES = [f"m{number:02}" for number in range(8)]
+
+
+@pytest.fixture(autouse=True)
+def _few_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """More than these are read all together."""
+    monkeypatch.setattr("anfl.registry.known.MAX_CHANGED", len(NAMES) - 1)
 
 
 def shown(search: Search, where: str = "", tenant: str = "acme") -> list[tuple[str, int]]:
@@ -93,7 +99,7 @@ def test_tenants_that_did_not_search_for_long_make_way(
     for tenant in ("b", "c"):
         other.models.create(tenant, "m", by="ana")
         other.versions.create(tenant, "m", source="s", location="s", description="x" * 10_000, by="ana")
-    search = Search(registry.records, max_bytes=60_000)
+    search = Search(registry.records, max_bytes=32_000)
     for tenant, versions in (("b", 1), ("acme", len(NAMES)), ("c", 1)):
         assert len(shown(search, tenant=tenant)) == versions
     costs = {}
