@@ -5,6 +5,7 @@ from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from operator import attrgetter
 
 from anfl.registry import glances, keys, marks, ordering
+from anfl.registry.clock import Clock
 from anfl.registry.entities import PROMPT_TAG, VersionOf
 from anfl.registry.filters import Comparison, Filter
 from anfl.registry.glances import Glance, Owner
@@ -27,11 +28,11 @@ MAX_ENUMERATED = 100
 class Candidates:
     """Versions of all tenants that filters may select."""
 
-    def __init__(self, records: Records, *, max_bytes: int) -> None:
+    def __init__(self, records: Records, *, max_bytes: int, clock: Clock) -> None:
         """:param max_bytes: of versions that are kept in memory."""
         self._records = records
         self._table = records.table
-        self._known = Known(records, max_bytes=max_bytes)
+        self._known = Known(records, max_bytes=max_bytes, clock=clock)
 
     def matching(self, tenant: str, condition: Filter, orders: Sequence[Order]) -> Iterator[VersionOf]:
         """Versions for which a filter holds, in order, without large tags that it is not about."""

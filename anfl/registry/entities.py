@@ -46,6 +46,8 @@ class Model(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     of the last entry of the model's audit."""
     audited: str = FIRST
     """Hash of that entry."""
+    changed_at: int = 0
+    """When that was; 0: not told, by an earlier release."""
     spilled: frozenset[str] = frozenset()
     """Keys of tags that are too large to stand in the record itself (see `anfl.registry.tags`)."""
 

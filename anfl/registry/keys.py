@@ -60,10 +60,10 @@ search versions             of up to 100 named models: 1 r each + their versions
                             models' versions; else pages of
                             1 MB over the tenant's models, and versions of those that changed since the process last
                             looked (`anfl.registry.known`): 1 r + 1 r a model, or pages of 1 MB over the tenant's models
-                            and versions the first time and where more than 20 changed. Of a tenant whose versions are
-                            too many to be kept (64 MB): pages of 1 MB over all its versions, then over its models (as
-                            far as the page reaches in the order of names, otherwise all; none where no version can
-                            match)
+                            and versions the first time, after 10 minutes and where more than 20 changed. Of a tenant
+                            whose versions are too many to be kept (64 MB): pages of 1 MB over all its versions, then
+                            over its models (as far as the page reaches in the order of names, otherwise all; none where
+                            no version can match)
 ==========================  ========================================================================================
 
 A search reads, and pays for, all records in its range; by their marks (`anfl.registry.marks`) DynamoDB hands over only

@@ -3,6 +3,9 @@
 Whatever changes of a model or its versions raises the revision of the model's record, in the same transaction
 (`anfl.registry.keys`). So versions that were read *after* a record of some revision are as they are for as long as the
 record has that revision; and a search asks for the revisions of all models, strongly consistently, each time.
+
+Another region's changes arrive item by item, so there a record may be newer than its versions for a while: versions
+count as read only once the change is some seconds old, and all are read again after some minutes.
 """
 
 import threading
@@ -14,6 +17,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from anfl.registry import keys, ordering
+from anfl.registry.clock import Clock, now
 from anfl.registry.entities import PROMPT_TAG, Model, VersionOf
 from anfl.registry.filters import Comparison
 from anfl.registry.marks import DOCUMENT
@@ -24,6 +28,10 @@ MAX_BYTES = 64 * 1024 * 1024
 """Of all that a process keeps; a tenant with more is not kept at all."""
 MAX_CHANGED = 20
 """Models whose versions are read one by one; where more have changed, all versions are."""
+SETTLE_MILLISECONDS = 10_000
+"""Versions of a model that changed since are read each time."""
+MAX_AGE_MILLISECONDS = 600_000
+"""After this everything is read again."""
 _OVERHEAD = 800
 """Bytes of a record in memory beyond those of its document."""
 _STRIPES = 16
@@ -55,12 +63,15 @@ class Family(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     versions: list[VersionOf]
     is_prompt: bool
     size: int
+    settled: bool
 
 
 class Families:
     """Those of a tenant, at one time. Never changed; what was asked once is remembered."""
 
-    def __init__(self, families: Iterable[Family]) -> None:
+    def __init__(self, families: Iterable[Family], *, read_at: int) -> None:
+        """:param read_at: when the oldest of them may have been read."""
+        self.read_at = read_at
         self.by_id = {family.id: family for family in families}
         self.size = sum(family.size for family in self.by_id.values())
         self.large = {key for family in self.by_id.values() for of in family.versions for key in of.version.spilled}
@@ -118,8 +129,9 @@ class _Few(Generic[Key, Value]):
 class Known:
     """What one process knows of all tenants."""
 
-    def __init__(self, records: Records, *, max_bytes: int) -> None:
+    def __init__(self, records: Records, *, max_bytes: int, clock: Clock = now) -> None:
         """:param max_bytes: of versions that are kept."""
+        self._clock = clock
         self._records = records
         self._table = records.table
         self._max_bytes = max_bytes
@@ -138,20 +150,22 @@ class Known:
                     return self._keep(tenant, self._all(tenant))
         if kept is None:
             return None
+        if self._clock() - kept.read_at >= MAX_AGE_MILLISECONDS:
+            return self._keep(tenant, self._all(tenant))
         revisions = list(self._table.revisions(keys.models(tenant)))
         changed = {
             model_id: name
             for name, model_id, revision in revisions
-            if (family := kept.by_id.get(model_id)) is None or family.revision != revision
+            if (family := kept.by_id.get(model_id)) is None or family.revision != revision or not family.settled
         }
         if not changed and len(revisions) == len(kept.by_id):
             return kept
         if len(changed) > MAX_CHANGED:
             return self._keep(tenant, self._all(tenant))
-        now = {family.id: family for family in self._some(tenant, changed)}
-        found = (now.get(model_id) or kept.by_id.get(model_id) for _, model_id, _ in revisions)
-        gone = changed.keys() - now.keys()
-        return self._keep(tenant, Families(each for each in found if each is not None and each.id not in gone))
+        again = {family.id: family for family in self._some(tenant, changed)}
+        gone = changed.keys() - again.keys()
+        found = (again.get(model_id) or kept.by_id[model_id] for _, model_id, _ in revisions if model_id not in gone)
+        return self._keep(tenant, Families(found, read_at=kept.read_at))
 
     def _recalled(self, tenant: str) -> tuple[Families | None, bool]:
         """What is kept, and whether the tenant was seen before."""
@@ -170,6 +184,7 @@ class Known:
         return families
 
     def _all(self, tenant: str) -> Families | None:
+        moment = self._clock()
         models = [model_in(document) for _, document in self._table.texts(keys.models(tenant), DOCUMENT)]
         found: dict[str, list[str]] = {model.id: [] for model in models}
         size = 0
@@ -178,16 +193,18 @@ class Known:
             size += len(document) + _OVERHEAD
             if size > self._max_bytes:
                 return None
-        return Families(self._family(tenant, model, found.pop(model.id)) for model in models)
+        families = (self._family(tenant, model, found.pop(model.id), at=moment) for model in models)
+        return Families(families, read_at=moment)
 
     def _some(self, tenant: str, changed: Mapping[str, str]) -> Iterable[Family]:
         """:param changed: id → name."""
+        moment = self._clock()
         for item in self._records.models_by_id(tenant, changed):
             model = model_of(item)
             found = self._table.texts(keys.versions(tenant), DOCUMENT, prefix=keys.versions_of(model.id))
-            yield self._family(tenant, model, [document for _, document in found])
+            yield self._family(tenant, model, [document for _, document in found], at=moment)
 
-    def _family(self, tenant: str, model: Model, documents: Sequence[str]) -> Family:
+    def _family(self, tenant: str, model: Model, documents: Sequence[str], *, at: int) -> Family:
         versions = [version_in(document) for document in documents]
         marked = (version for version in versions if PROMPT_TAG in version.tags or PROMPT_TAG in version.spilled)
         return Family(
@@ -195,6 +212,7 @@ class Known:
             revision=str(model.revision),
             versions=[VersionOf(model=model, version=version) for version in versions],
             is_prompt=any(self._records.tag_value(tenant, version, PROMPT_TAG) == "true" for version in marked),
+            settled=at - model.changed_at >= SETTLE_MILLISECONDS,
             size=_OVERHEAD + sum(_OVERHEAD + len(document) for document in documents),
         )
 

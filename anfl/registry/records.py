@@ -189,7 +189,8 @@ class Records:
     def changed(self, tenant: str, model: Model, *, before: Model | None, change: Change) -> list[Action]:
         """What writes ``model`` and the entry about it, provided that ``before`` (None: nothing) still stands there."""
         entry = audit.entry(model.id, head_of(before), change)
-        item = item_of(msgspec.structs.replace(model, revision=entry.sequence, audited=entry.hash))
+        written = msgspec.structs.replace(model, revision=entry.sequence, audited=entry.hash, changed_at=change.at)
+        item = item_of(written)
         moved = before is None or before.name != model.name
         condition = unchanged(before) if before is not None and not moved else ABSENT
         actions: list[Action] = [

@@ -106,7 +106,7 @@ def build_registry(
         signing_keys=signing_keys,
         signatures=signatures,
         trails=Trails(records.table),
-        search=Search(records),
+        search=Search(records, clock=clock),
         artifacts=artifacts,
         store=ArtifactStore(artifacts, records.table),
         webhooks=webhooks,

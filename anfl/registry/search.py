@@ -14,6 +14,7 @@ import msgspec
 
 from anfl.registry import filters, glances, keys, marks, ordering
 from anfl.registry.candidates import Candidates, name_prefix
+from anfl.registry.clock import Clock, now
 from anfl.registry.entities import PROMPT_TAG, Model, Version, VersionOf
 from anfl.registry.errors import invalid_parameter
 from anfl.registry.filters import Filter
@@ -53,11 +54,11 @@ class VersionPage(msgspec.Struct, frozen=True, kw_only=True):
 class Search:
     """Search over all tenants' models; every method takes the tenant first and reaches nothing of another's."""
 
-    def __init__(self, records: Records, *, max_bytes: int = MAX_BYTES) -> None:
+    def __init__(self, records: Records, *, max_bytes: int = MAX_BYTES, clock: Clock = now) -> None:
         """:param max_bytes: of versions that are kept in memory."""
         self._records = records
         self._table = records.table
-        self._candidates = Candidates(records, max_bytes=max_bytes)
+        self._candidates = Candidates(records, max_bytes=max_bytes, clock=clock)
 
     def models(
         self, tenant: str, *, where: str | None, order_by: Sequence[str], limit: int, token: str | None

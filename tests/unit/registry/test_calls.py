@@ -13,6 +13,7 @@ from anfl.registry.entities import Stage, Verdict, VerdictStatus
 from anfl.registry.policies import Requirement
 from anfl.registry.registry import Registry
 from anfl.registry.search import Search
+from tests.unit.registry.conftest import Time
 from tests.unit.registry.test_artifact_store import register, upload
 from tests.unit.registry.test_models import version
 
@@ -124,7 +125,11 @@ def test_versions_of_one_model_are_a_batch_and_a_query(seen: Registry, calls: Co
     assert calls == {"BatchGetItem": 1, "Query": 1}
 
 
-def test_a_search_over_all_versions_is_two_queries_and_then_one(seen: Registry, calls: Counter[str]) -> None:
+def test_a_search_over_all_versions_is_two_queries_and_then_one(
+    seen: Registry, process: Callable[[Time], Registry], time: Time, calls: Counter[str]
+) -> None:
+    time.now = 2**40
+    seen = process(time)
     for where, queries in {"": 2, "source_path LIKE 's3://%'": 1}.items():
         calls.clear()
         assert len(seen.search.versions("acme", where=where, order_by=[], limit=10, token=None).versions) == 3

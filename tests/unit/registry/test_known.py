@@ -4,17 +4,20 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import permutations
+from typing import Any
 
 import pytest
 
 from anfl.registry import ordering
 from anfl.registry.candidates import MAX_ENUMERATED
 from anfl.registry.entities import PROMPT_TAG
-from anfl.registry.known import Known
+from anfl.registry.known import MAX_AGE_MILLISECONDS, SETTLE_MILLISECONDS, Known
 from anfl.registry.registry import Registry
 from anfl.registry.search import Search
+from tests.unit.registry.conftest import TABLE, Time, items, past_the_registry
 from tests.unit.registry.test_models import version
 
+SETTLE = SETTLE_MILLISECONDS / 1000
 NAMES = [f"m{number:02}" for number in range(8)]
 
 
@@ -30,17 +33,23 @@ def shown(search: Search, where: str = "", tenant: str = "acme") -> list[tuple[s
 
 
 @pytest.fixture(name="other")
-def _other(process: Callable[[], Registry]) -> Registry:
-    """Another process, which has made a model for each name, with one version."""
-    other = process()
+def _other(process: Callable[[Time], Registry], time: Time) -> Registry:
+    """Another process, which has made a model for each name, with one version; a while ago."""
+    other = process(time)
     for name in NAMES:
         other.models.create("acme", name, by="ana")
         version(other, "acme", name, tags={"k": name})
+    time.now += SETTLE
     return other
 
 
+@pytest.fixture(name="registry")
+def _registry(process: Callable[[Time], Registry], time: Time) -> Registry:
+    return process(time)
+
+
 def test_only_versions_of_models_that_changed_are_read_again(
-    registry: Registry, other: Registry, calls: Counter[str]
+    registry: Registry, other: Registry, calls: Counter[str], time: Time
 ) -> None:
     def cost(where: str = "") -> dict[str, int]:
         calls.clear()
@@ -51,12 +60,36 @@ def test_only_versions_of_models_that_changed_are_read_again(
     assert cost() == everything
     assert cost("tags.k LIKE '%'") == {"Query": 1}
     other.version_tags.set("acme", "m03", 1, "k", "v", by="ana")
+    for _ in range(2):  # what has just changed is read again
+        assert cost() == {"Query": 2, "BatchGetItem": 1}
+    time.now += SETTLE
     assert cost() == {"Query": 2, "BatchGetItem": 1}
     assert cost() == {"Query": 1}
     for name in NAMES:
         other.models.describe("acme", name, "changed", by="ana")
+    time.now += SETTLE
     assert cost() == {"Query": 3}
     assert cost() == {"Query": 1}
+    time.now += MAX_AGE_MILLISECONDS / 1000
+    assert cost() == everything
+
+
+@pytest.mark.parametrize("late", [SETTLE / 2, MAX_AGE_MILLISECONDS / 1000])
+def test_a_version_that_arrives_after_its_model_from_another_region_is_seen(
+    registry: Registry, other: Registry, dynamodb: Any, time: Time, late: float
+) -> None:
+    """Global tables replicate item by item; at the latest, all is read again."""
+    (place,) = (item for item in items(dynamodb) if item["pk"]["S"] == "acme#versions" and '"k":"m03"' in str(item))
+    other.version_tags.set("acme", "m03", 1, "k", "new", by="ana")
+    (arrived,) = (item for item in items(dynamodb) if item["sk"] == place["sk"] and item["pk"] == place["pk"])
+    with past_the_registry(dynamodb):
+        dynamodb.put_item(TableName=TABLE, Item=place)
+        assert shown(registry.search, "tags.k = 'new'") == []
+        time.now += late
+        shown(registry.search)
+        dynamodb.put_item(TableName=TABLE, Item=arrived)
+    time.now += 0 if late < SETTLE else late + 1
+    assert shown(registry.search, "tags.k = 'new'") == [("m03", 1)]
 
 
 def test_what_others_change_is_seen_at_once(registry: Registry, other: Registry) -> None:
@@ -94,12 +127,13 @@ def test_a_tenant_of_too_many_versions_is_read_each_time(
 
 
 def test_tenants_that_did_not_search_for_long_make_way(
-    registry: Registry, other: Registry, calls: Counter[str]
+    registry: Registry, other: Registry, calls: Counter[str], time: Time
 ) -> None:
     for tenant in ("b", "c"):
         other.models.create(tenant, "m", by="ana")
         other.versions.create(tenant, "m", source="s", location="s", description="x" * 10_000, by="ana")
-    search = Search(registry.records, max_bytes=32_000)
+    time.now += SETTLE
+    search = Search(registry.records, max_bytes=32_000, clock=time.milliseconds)
     for tenant, versions in (("b", 1), ("acme", len(NAMES)), ("c", 1)):
         assert len(shown(search, tenant=tenant)) == versions
     costs = {}
@@ -121,10 +155,11 @@ def test_searches_at_the_same_time_find_the_same(registry: Registry, other: Regi
 
 
 def test_a_filter_that_names_very_many_models_or_runs_costs_no_call_for_each(
-    registry: Registry, other: Registry, calls: Counter[str]
+    registry: Registry, other: Registry, calls: Counter[str], time: Time
 ) -> None:
     for number in range(2, 4):
         version(other, "acme", "m00", run_id=f"r{number}")
+    time.now += SETTLE
     shown(registry.search)
     calls.clear()
     many = [*NAMES, *(f"no{number}" for number in range(MAX_ENUMERATED))]
@@ -137,11 +172,12 @@ def test_a_filter_that_names_very_many_models_or_runs_costs_no_call_for_each(
 
 
 def test_a_run_that_made_versions_of_very_many_models_costs_no_call_for_each(
-    registry: Registry, other: Registry, calls: Counter[str], monkeypatch: pytest.MonkeyPatch
+    registry: Registry, other: Registry, calls: Counter[str], time: Time, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("anfl.registry.candidates.MAX_ENUMERATED", 3)
     for name in NAMES[:4]:
         version(other, "acme", name, run_id="r")
+    time.now += SETTLE
     expected = [(name, 2) for name in NAMES[:4]]
     for search in (registry.search, Search(registry.records, max_bytes=0)):
         assert shown(search, "run_id = 'r'") == expected
