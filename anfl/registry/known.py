@@ -67,7 +67,7 @@ class Family(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Families:
-    """Those of a tenant, at one time. Never changed; what was asked once is remembered."""
+    """Those of a tenant, at one time: their versions never change. What was asked once is remembered."""
 
     def __init__(self, families: Iterable[Family], *, read_at: int) -> None:
         """:param read_at: when the oldest of them may have been read."""
@@ -78,6 +78,10 @@ class Families:
         """Keys of tags whose values are not here."""
         self._values = _Few[tuple[str, bool], set[str | int | None]]()
         self._orders = _Few[tuple[tuple[Order, ...], bool], list[VersionOf]]()
+
+    def holds(self, families: Mapping[str, Family]) -> bool:
+        """Whether these have the same versions here."""
+        return all(one.id in self.by_id and self.by_id[one.id].versions == one.versions for one in families.values())
 
     def in_order(self, orders: Sequence[Order], *, prompts: bool) -> Sequence[VersionOf]:
         """All versions, those of prompts on demand."""
@@ -163,6 +167,9 @@ class Known:
         if len(changed) > MAX_CHANGED:
             return self._keep(tenant, self._all(tenant))
         again = {family.id: family for family in self._some(tenant, changed)}
+        if again.keys() == changed.keys() and len(revisions) == len(kept.by_id) and kept.holds(again):
+            kept.by_id.update(again)  # settled, perhaps, and otherwise the same
+            return kept
         gone = changed.keys() - again.keys()
         found = (again.get(model_id) or kept.by_id[model_id] for _, model_id, _ in revisions if model_id not in gone)
         return self._keep(tenant, Families(found, read_at=kept.read_at))

@@ -74,6 +74,20 @@ def test_only_versions_of_models_that_changed_are_read_again(
     assert cost() == everything
 
 
+def test_what_is_read_again_and_is_the_same_need_not_be_put_in_order_again(
+    registry: Registry, other: Registry, time: Time
+) -> None:
+    known = Known(registry.records, max_bytes=10**6, clock=time.milliseconds)
+    known.families("acme")
+    other.version_tags.set("acme", "m03", 1, "k", "v", by="ana")
+    first = known.families("acme")
+    assert known.families("acme") is first
+    time.now += SETTLE
+    assert known.families("acme") is first
+    other.version_tags.set("acme", "m03", 1, "k", "w", by="ana")
+    assert known.families("acme") is not first
+
+
 @pytest.mark.parametrize("late", [SETTLE / 2, MAX_AGE_MILLISECONDS / 1000])
 def test_a_version_that_arrives_after_its_model_from_another_region_is_seen(
     registry: Registry, other: Registry, dynamodb: Any, time: Time, late: float
