@@ -19,7 +19,7 @@ KEPT_SECONDS = 3600.0
 RENEWED_SECONDS = KEPT_SECONDS / 2
 """At this age it is opened again. So an outage of Vault of up to half an hour goes unnoticed by what is in use."""
 RETRY_SECONDS = 5.0
-"""How long a renewal that failed is not tried again."""
+"""How long what failed is not tried again where there is something to go on with."""
 _log = logging.getLogger(__name__)
 Load = Callable[[], bytes]
 
@@ -65,6 +65,7 @@ class DataKeys:
         self._most = most
         self._entries: OrderedDict[str, _Entry] = OrderedDict()
         self._flights: dict[str, threading.Lock] = {}
+        self._failed_at: dict[str, float] = {}
         self._lock = threading.Lock()
 
     def to_seal(self, place: str) -> bytes:
@@ -75,6 +76,25 @@ class DataKeys:
         """
         return self._get(place, lambda: self._opened(place) or self._made(place))
 
+    def to_seal_meanwhile(self, place: str, earlier: str) -> tuple[str, bytes]:
+        """The key at ``place`` as `to_seal` has it; while that cannot be had, the one at ``earlier`` as long as it is
+        in memory, which no use of it prolongs. With the place that it stands at.
+
+        :raises TamperedError, Problem: as `to_seal`; the second where the earlier one is not in memory either.
+        """
+        if self._has_failed_lately(place) and (held := self._held(earlier)) is not None:
+            return earlier, held
+        try:
+            return place, self.to_seal(place)
+        except Problem as problem:
+            held = self._held(earlier)
+            if held is None:
+                raise
+            with self._lock:
+                self._failed_at[place] = self._monotonic()
+            _log.warning("sealed by an earlier key", extra={"place": place, "reason": str(problem)})
+            return earlier, held
+
     def to_open(self, place: str) -> bytes:
         """The key at ``place``.
 
@@ -82,6 +102,21 @@ class DataKeys:
         :raises Problem: 503.
         """
         return self._get(place, lambda: self._found(place))
+
+    def _held(self, place: str) -> bytes | None:
+        """The key at ``place`` if it is in memory."""
+        with self._lock:
+            entry = self._usable(place)
+        return None if entry is None else entry.key
+
+    def _has_failed_lately(self, place: str) -> bool:
+        """Whether `to_seal_meanwhile` had to do without the key at ``place`` a moment ago."""
+        if not self._failed_at:
+            return False
+        with self._lock:
+            edge = self._monotonic() - RETRY_SECONDS
+            self._failed_at = {other: at for other, at in self._failed_at.items() if at > edge}
+            return place in self._failed_at
 
     def _opened(self, place: str) -> bytes | None:
         return self._wrapped.read(place, lambda wrapped: self._transit.unwrap(wrapped, place))

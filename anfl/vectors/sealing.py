@@ -3,7 +3,8 @@
 ``{tenant}/{collection}/{incarnation}/keys/{epoch}/{day}`` holds a key as Vault has wrapped it, with that very place as
 the context, so that it opens for no other collection and no other day. It is written once, if absent (an epoch is
 written in one region only, so nobody elsewhere makes another one of that name), and only ever replaced by the same key
-under a newer version of the wrapping key. What is sealed names its key in its header.
+under a newer version of the wrapping key. What is sealed names its key in its header. A day that begins while Vault is
+away is sealed by the key of the day before, for as long as a process has that in memory (`anfl.crypto.data_keys`).
 
 Whether a collection is sealed stands in the catalogue, from its creation on (`Collection.sealed`). In one that is,
 format 1 is damage: nobody gets an object in by leaving the seal off.
@@ -27,6 +28,7 @@ from anfl.vectors.trouble import CorruptLogError
 
 KEYS = "keys/"
 """Of a collection's keys, below its prefix."""
+_DAY = 86_400.0
 _NAME = re.compile(r"[0-9]{8,20}/[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
@@ -81,8 +83,8 @@ class Sealed:
 
         :raises CorruptLogError: the key of that day is damaged.
         """
-        name = self._name(at)
-        return sealed.seal(body, key=self._to_seal(name), key_name=name, place=key, identity=identity)
+        name, data_key = self._to_seal(at)
+        return sealed.seal(body, key=data_key, key_name=name, place=key, identity=identity)
 
     def open(self, key: str, data: bytes) -> bytes:
         """See `Envelope.open`."""
@@ -94,8 +96,8 @@ class Sealed:
 
         :raises CorruptLogError: the key of that day is damaged.
         """
-        name = self._name(at)
-        return sealed.seal_framed(body, key=self._to_seal(name), key_name=name, place=key, identity=identity)
+        name, data_key = self._to_seal(at)
+        return sealed.seal_framed(body, key=data_key, key_name=name, place=key, identity=identity)
 
     def open_part(self, key: str, data: bytes) -> Iterator[memoryview]:
         """See `Envelope.open_part`."""
@@ -105,12 +107,15 @@ class Sealed:
     def _name(self, at: float) -> str:
         return f"{self._epoch:08d}/{time.strftime('%Y-%m-%d', time.gmtime(at))}"
 
-    def _to_seal(self, name: str) -> bytes:
-        place = self._place + name
+    def _to_seal(self, at: float) -> tuple[str, bytes]:
+        """Name and key of the day; of the day before while Vault is away, as long as that one is in memory: what is
+        sealed names its key, so whoever opens it need not know."""
+        today, yesterday = (self._place + self._name(moment) for moment in (at, at - _DAY))
         try:
-            return self._keys.to_seal(place)
+            place, key = self._keys.to_seal_meanwhile(today, yesterday)
         except TamperedError as error:
-            raise CorruptLogError(place, str(error)) from error
+            raise CorruptLogError(today, str(error)) from error
+        return place.removeprefix(self._place), key
 
     def _to_open(self, name: str) -> bytes:
         if not _NAME.fullmatch(name):

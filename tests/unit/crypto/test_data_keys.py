@@ -193,3 +193,42 @@ def test_who_waited_for_one_that_failed_tries_for_himself(transit: FakeTransit, 
     for thread in threads:
         thread.join()
     assert sorted(map(str, found)) == sorted(map(str, ["key_unavailable", key, key, key]))
+
+
+def test_without_vault_an_earlier_key_stands_in_until_its_hour_is_over(one: Process, transit: FakeTransit) -> None:
+    key = one.keys.to_seal(PLACE)
+    transit.away = True
+    for one.seconds in (1.0, RENEWED_SECONDS + 1, KEPT_SECONDS - 1):
+        assert one.keys.to_seal_meanwhile(OTHER, PLACE) == (PLACE, key)
+    one.seconds = KEPT_SECONDS
+    with pytest.raises(Problem, match="key_unavailable"):
+        one.keys.to_seal_meanwhile(OTHER, PLACE)
+
+
+def test_no_earlier_key_is_used_where_the_right_one_can_be_had(one: Process, transit: FakeTransit) -> None:
+    key = one.keys.to_seal(PLACE)
+    transit.away = True
+    assert one.keys.to_seal_meanwhile(OTHER, PLACE) == (PLACE, key)
+    transit.away = False
+    one.seconds = RETRY_SECONDS
+    place, other = one.keys.to_seal_meanwhile(OTHER, PLACE)
+    assert (place, other) == (OTHER, one.keys.to_open(OTHER))
+    assert other != key
+
+
+def test_while_an_earlier_key_stands_in_vault_is_asked_now_and_then(one: Process, transit: FakeTransit) -> None:
+    one.keys.to_seal(PLACE)
+    transit.away = True
+    for _ in range(10):
+        one.keys.to_seal_meanwhile(OTHER, PLACE)
+    assert transit.calls.count("generate") == 2
+    one.seconds += RETRY_SECONDS
+    one.keys.to_seal_meanwhile(OTHER, PLACE)
+    assert transit.calls.count("generate") == 3
+
+
+def test_no_earlier_key_stands_in_for_a_damaged_one(one: Process, wrapped: DictKeys) -> None:
+    one.keys.to_seal(PLACE)
+    wrapped.standing[OTHER] = wrapped.standing[PLACE]
+    with pytest.raises(TamperedError):
+        one.keys.to_seal_meanwhile(OTHER, PLACE)

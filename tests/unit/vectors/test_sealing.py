@@ -8,6 +8,7 @@ import boto3
 import msgspec
 import pytest
 
+from anfl.crypto.data_keys import KEPT_SECONDS
 from anfl.environment import MissingSettingError
 from anfl.resources import Service
 from anfl.vectors import build
@@ -278,6 +279,25 @@ def test_without_vault_what_is_in_memory_goes_on_and_the_rest_is_503(world: Worl
     assert store.write("demo", "names", upsert(("a", (1, 1)))).sequence == "1.1"
 
 
+def test_a_day_that_begins_while_vault_is_away_is_sealed_by_the_key_of_the_day_before(
+    world: World, store: VectorStore, words: Collection
+) -> None:
+    world.time.advance(DAY - world.time.seconds % DAY - 60)
+    store.write("demo", "words", upsert(("c", (3, 3))))
+    world.transit.away = True
+    world.time.advance(120)
+    store.write("demo", "words", upsert(("d", (4, 4))))
+    assert ids(store) == ["a", "b", "c", "d"]
+    assert len(world.keys(words, "keys")) == 1, "none for the new day"
+    world.time.advance(KEPT_SECONDS - 120)
+    refused = code_of(lambda: store.write("demo", "words", upsert(("a", (5, 5)))))
+    assert refused == (503, "key_unavailable"), "an hour after Vault was last there"
+    world.transit.away = False
+    store.write("demo", "words", upsert(("a", (5, 5))))
+    assert len(world.keys(words, "keys")) == 2
+    assert ids(world.node()) == ["a", "b", "c", "d"], "who opens it asks for the key that it names"
+
+
 def test_an_outage_of_vault_leaves_nothing_half_applied(world: World, store: VectorStore, words: Collection) -> None:
     world.time.advance(DAY)
     world.transit.away = True
@@ -293,7 +313,7 @@ def test_an_outage_of_vault_leaves_nothing_half_applied(world: World, store: Vec
 
 
 def test_a_snapshot_is_whole_or_not_there_when_vault_goes_away_meanwhile(world: World, words: Collection) -> None:
-    world.time.advance(DAY)
+    world.time.advance(2 * DAY)  # whose key no process has, nor that of the day before
     builder = Builder(world.storage(), policy=SnapshotPolicy(batches=1))
     unwrap = world.transit.unwrap
 
