@@ -6,7 +6,7 @@ from constructs import Construct
 from constructs.camel import camel
 from constructs.metrics import PERIOD_SECONDS, Metric, result
 
-from anfl.resources import METRICS_NAMESPACE
+from anfl.resources import ENVIRONMENT_DIMENSION, KEYS_BEHIND_METRIC, METRICS_NAMESPACE
 from stacks.architecture import AlertName, Severity
 from stacks.base import AnflStack
 from stacks.dashboard import dashboard
@@ -18,6 +18,7 @@ from stacks.telemetry import TelemetryStack
 from stacks.units import Region
 
 _AUTH_UNAVAILABLE = "AuthUnavailable"
+_BEHIND_SECONDS, _BEHIND_PERIODS = 3600, 24
 _UNCHECKED = '{ ($.error = "AUTHORIZER_FAILURE") || ($.error = "AUTHORIZER_CONFIGURATION_ERROR") }'
 """In the access log: requests that were refused because nobody could check their token."""
 
@@ -43,6 +44,7 @@ class MonitoringStack(AnflStack):
         self.alarms = {alert: self._alert(alert, measure) for alert, measure in measures(service).items()}
         self.auth_alarm = self._auth_unavailable()
         self.dead_letters_alarm = self._dead_letters()
+        self.keys_behind_alarm = self._keys_behind()
         self._dashboard(region)
 
     def _alert(self, name: AlertName, measure: Measure) -> cloudwatch.CfnAlarm:
@@ -127,8 +129,34 @@ class MonitoringStack(AnflStack):
             ok_actions=[topic],
         )
 
+    def _keys_behind(self) -> cloudwatch.CfnAlarm:
+        """Wrapped keys stay under an earlier version: it cannot be retired. A rotation takes a few hours at most."""
+        topic = self.topics[Severity.WARNING].topic_arn
+        behind = Metric(
+            namespace=METRICS_NAMESPACE,
+            name=KEYS_BEHIND_METRIC,
+            statistic="Maximum",
+            dimensions={ENVIRONMENT_DIMENSION: self.settings.environment},
+        )
+        return cloudwatch.CfnAlarm(
+            self,
+            "KeysBehind",
+            alarm_name=self.settings.name("wrapped_keys_behind"),
+            alarm_description=f"warning: data keys in {self._region} have stayed under an earlier version of the"
+            " wrapping key for a day; docs/monitoring_architecture.md says what to do",
+            metrics=[result("keys", "behind"), behind.query("behind", seconds=_BEHIND_SECONDS)],
+            comparison_operator="GreaterThanThreshold",
+            threshold=0,
+            evaluation_periods=_BEHIND_PERIODS,
+            datapoints_to_alarm=_BEHIND_PERIODS,
+            treat_missing_data="notBreaching",
+            alarm_actions=[topic],
+            ok_actions=[topic],
+        )
+
     def _dashboard(self, region: Region) -> None:
-        arns = [alarm.attr_arn for alarm in (*self.alarms.values(), self.auth_alarm, self.dead_letters_alarm)]
+        others = (self.auth_alarm, self.dead_letters_alarm, self.keys_behind_alarm)
+        arns = [alarm.attr_arn for alarm in (*self.alarms.values(), *others)]
         body = dashboard(self._service, self.settings, region, alarm_arns=arns)
         cloudwatch.CfnDashboard(
             self,

@@ -10,11 +10,13 @@ import hvac
 from hvac.exceptions import Forbidden, InvalidPath, InvalidRequest, UnexpectedError
 
 from anfl.auth.names import DATA_KEY
-from anfl.auth.vault import VaultClient
+from anfl.auth.vault import IamRole, VaultClient
 from anfl.crypto.sealed import KEY_BYTES
 from anfl.crypto.transit import DataKey, Versions, active_version, version_of
 from anfl.crypto.trouble import TamperedError, key_unavailable
+from anfl.crypto.wrapping_versions import WrappingVersions
 from anfl.problems import Problem
+from anfl.resources import Function, Service
 
 _VERSION = re.compile(r"too (new|old)")
 _DAMAGED = re.compile(r"authentication failed|invalid ciphertext|illegal base64|could not decode")
@@ -71,6 +73,15 @@ class VaultTransit:
         except (Forbidden, InvalidPath, UnexpectedError) as error:
             raise _refused(error) from error
         return answer
+
+
+def wrapping_of(part: Function | Service, *, vault: str, table: str) -> tuple[VaultTransit, WrappingVersions]:
+    """What wraps keys, and what says by which version. Nothing is asked of either yet.
+
+    :param part: as whom this process logs in to Vault, whose address is ``vault``. :param table: the auth table's name.
+    """
+    versions = WrappingVersions(table=table)
+    return VaultTransit(VaultClient(address=vault, credentials=IamRole(part)), versions), versions
 
 
 def _refused(error: Exception) -> Problem:

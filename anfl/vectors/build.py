@@ -11,12 +11,12 @@ import boto3
 import msgspec
 
 from anfl import aws, environment
-from anfl.auth.vault import IamRole, VaultClient
-from anfl.crypto.vault_transit import VaultTransit
+from anfl.crypto.vault_transit import VaultTransit, wrapping_of
 from anfl.crypto.wrapping_versions import WrappingVersions
 from anfl.resources import Function, Service
 from anfl.vectors.catalogue import Catalogue
 from anfl.vectors.clock import Clock
+from anfl.vectors.due_rewrapping import DueRewrapping, ProgressItem
 from anfl.vectors.events import Events, NoEvents
 from anfl.vectors.hints import DynamoHints
 from anfl.vectors.node import NodeFolder
@@ -134,13 +134,21 @@ def rewrapping_of(settings: Settings, session: boto3.session.Session, *, part: P
     return None if wrapping is None else Rewrapping(objects_of(settings, session), *wrapping)
 
 
+def due_rewrapping_of(settings: Settings, session: boto3.session.Session, *, part: Part) -> DueRewrapping | None:
+    """As `rewrapping_of`, a part at a time."""
+    wrapping = _wrapping(settings, part)
+    if wrapping is None:
+        return None
+    client = session.client("dynamodb", config=aws.config(read_timeout=5))
+    item = ProgressItem(client, table=settings.table, region=client.meta.region_name)
+    return DueRewrapping(Rewrapping(objects_of(settings, session), *wrapping), wrapping[1], item)
+
+
 def _wrapping(settings: Settings, part: Part) -> tuple[VaultTransit, WrappingVersions] | None:
     """What wraps keys, and what says by which version; None where there is no Vault."""
     if settings.vault_address is None or settings.auth_table is None:
         return None
-    versions = WrappingVersions(table=settings.auth_table)
-    vault = VaultClient(address=settings.vault_address, credentials=IamRole(part))
-    return VaultTransit(vault, versions), versions
+    return wrapping_of(part, vault=settings.vault_address, table=settings.auth_table)
 
 
 def objects_of(settings: Settings, session: boto3.session.Session) -> S3ObjectStore:

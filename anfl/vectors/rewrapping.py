@@ -6,13 +6,10 @@ several at once. Once nothing remains under a version, in no region, ``min_decry
 """
 
 import logging
-from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
-from enum import Enum
 
-import msgspec
-
+from anfl.crypto.rewrapped import Outcome, Rewrapped, Tally
 from anfl.crypto.transit import Transit, Versions, active_version, version_of
 from anfl.crypto.trouble import TamperedError
 from anfl.vectors.listing import incarnations
@@ -21,33 +18,6 @@ from anfl.vectors.sealing import KEYS, packed, unpacked
 
 _log = logging.getLogger(__name__)
 _ATTEMPTS = 3
-MOST_DAMAGED = 100
-"""Places of damaged keys that a report names."""
-
-
-class Rewrapped(msgspec.Struct, frozen=True, kw_only=True):
-    """What a turn did. All turns together, from the first to the one whose ``after`` is None, saw every key."""
-
-    active: int
-    """The version that keys are moved to."""
-    moved: int
-    kept: int
-    """Keys that were under it, or a later one, already."""
-    remaining: int
-    """Keys that are under an earlier one still, because others changed them again and again. The next pass has them."""
-    damaged: list[str]
-    """Places of keys that are not what they were, the first hundred. What they open is lost unless they are repaired,
-    which whoever needs them tries."""
-    after: str | None
-    """Where the next turn goes on; None: there is no more."""
-
-
-class _Outcome(Enum):
-    MOVED = "moved"
-    KEPT = "kept"
-    REMAINING = "remaining"
-    DAMAGED = "damaged"
-    GONE = "gone"
 
 
 class Rewrapping:
@@ -65,49 +35,38 @@ class Rewrapping:
         :raises Problem: 503, the store or Vault does not answer; what was done stays done.
         """
         active = active_version(self._versions)
-        counts = Counter[_Outcome]()
-        damaged: list[str] = []
+        tally = Tally(active=active)
         last: str | None = None
         for tenant, name, incarnation in incarnations(self._objects, after=after):
             if last is not None and enough():
                 break
             last = f"{tenant}/{name}/{incarnation}/"
             for place in self._places(last):
-                outcome = self._move(place, active)
-                counts[outcome] += 1
-                if outcome is _Outcome.DAMAGED and len(damaged) < MOST_DAMAGED:
-                    damaged.append(place)
+                tally.add(place, self._move(place, active))
         else:
             last = None
-        return Rewrapped(
-            active=active,
-            moved=counts[_Outcome.MOVED],
-            kept=counts[_Outcome.KEPT],
-            remaining=counts[_Outcome.REMAINING],
-            damaged=damaged,
-            after=last,
-        )
+        return tally.report(after=last)
 
     def _places(self, prefix: str) -> list[str]:
         with answering():
             return [entry.key for entry in self._objects.list(f"{prefix}{KEYS}")]
 
-    def _move(self, place: str, active: int) -> _Outcome:
+    def _move(self, place: str, active: int) -> Outcome:
         for _ in range(_ATTEMPTS):
             with answering():
                 found = self._objects.get_tagged(place)
             if found is None:  # the collection was deleted meanwhile
-                return _Outcome.GONE
+                return Outcome.GONE
             data, tag = found
             try:
                 wrapped = unpacked(place, data)
                 if version_of(wrapped) >= active:
-                    return _Outcome.KEPT
+                    return Outcome.KEPT
                 moved = self._transit.rewrap(wrapped, place, version=active)
             except TamperedError as error:
                 _log.error("damaged wrapped key", extra={"key": place, "reason": str(error)})
-                return _Outcome.DAMAGED
+                return Outcome.DAMAGED
             with answering(), suppress(ChangedError):
                 self._objects.put_if_same(place, packed(place, moved), tag)
-                return _Outcome.MOVED
-        return _Outcome.REMAINING
+                return Outcome.MOVED
+        return Outcome.REMAINING

@@ -3,8 +3,9 @@
 Direct events: ``{"operation": "query", "tenant"?, "collection"?, …}`` with the members of the operation's request
 beside them; the answer is ``{"status": 200, "result": …}`` or ``{"status": 4xx, "problem": …}``.
 ``{"operation": "rewrap_keys", "after"?: …}`` moves wrapped keys to the active version (`anfl keys rewrap`), and is
-answered with an `anfl.vectors.rewrapping.Rewrapped`. A message of the queue is an `anfl.vectors.imports.model.Chunk`;
-one that fails returns to the queue, and in the end to its dead letters.
+answered with an `anfl.crypto.rewrapped.Rewrapped`; ``{"operation": "rewrap_due"}``, from a schedule, does a part of it
+and is answered with an `anfl.vectors.due_rewrapping.Progress`. A message of the queue is an
+`anfl.vectors.imports.model.Chunk`; one that fails returns to the queue, and in the end to its dead letters.
 """
 
 import json
@@ -19,8 +20,10 @@ from anfl import aws, environment, resources, start
 from anfl.crypto.trouble import key_unavailable
 from anfl.decoding import convert, parse
 from anfl.problems import Problem, invalid
+from anfl.resources import REWRAP, REWRAP_DUE
 from anfl.telemetry import embedded
-from anfl.vectors.build import Settings, build_store, rewrapping_of
+from anfl.vectors.build import Settings, build_store, due_rewrapping_of, rewrapping_of
+from anfl.vectors.due_rewrapping import DueRewrapping
 from anfl.vectors.imports.build import build_chunk_worker, sqs_of
 from anfl.vectors.imports.deliveries import Deliveries
 from anfl.vectors.model import TENANT_PATTERN
@@ -34,7 +37,6 @@ _log = logging.getLogger(__name__)
 
 MEMORY_BYTES = 384 * 2**20
 """Most bytes of collections that stay in the function's memory."""
-REWRAP = "rewrap_keys"
 REWRAP_MARGIN_SECONDS = 60.0
 """Before the end of an invocation no other collection's keys are begun with."""
 CHUNK = "import_chunk"
@@ -44,6 +46,7 @@ CHUNK = "import_chunk"
 class Environment(msgspec.Struct, frozen=True, kw_only=True):
     """The function's environment, beside `anfl.vectors.build.Settings`."""
 
+    environment: str = msgspec.field(name="ANFL_ENVIRONMENT")
     chunks_url: str = msgspec.field(name="CHUNKS_QUEUE_URL")
     default_tenant: str | None = msgspec.field(default=None, name="DEFAULT_TENANT")
 
@@ -78,12 +81,19 @@ class Function:
         deliveries: Deliveries,
         *,
         rewrapping: Callable[[], Rewrapping | None] = lambda: None,
+        due: Callable[[], DueRewrapping | None] = lambda: None,
+        environment: str = "",
         default_tenant: str | None = None,
     ) -> None:
-        """:param rewrapping: called when it is asked for, which is seldom; None where there is no Vault."""
+        """:param rewrapping: called when it is asked for, which is seldom; None where there is no Vault.
+
+        :param due: likewise, what schedules ask for. :param environment: what its metrics name.
+        """
         self._store = store
         self._deliveries = deliveries
         self._rewrapping = rewrapping
+        self._due = due
+        self._environment = environment
         self._default_tenant = default_tenant
 
     def answer(self, event: object, context: Context) -> dict[str, Any]:
@@ -102,17 +112,26 @@ class Function:
             if event.get("operation") == REWRAP:
                 call.operation = REWRAP
                 return self._rewrap(convert(event, Rewrap), context)
+            if event == {"operation": REWRAP_DUE}:
+                call.operation = REWRAP_DUE
+                return self._rewrap_due(context)
             return self._carry_out(event, call)
 
     def _rewrap(self, event: Rewrap, context: Context) -> dict[str, Any]:
         rewrapping = self._rewrapping()
         if rewrapping is None:
             raise key_unavailable("this environment has no Vault")
-        moved = rewrapping.turn(
-            after=event.after,
-            enough=lambda: context.get_remaining_time_in_millis() < 1000 * REWRAP_MARGIN_SECONDS,
-        )
+        moved = rewrapping.turn(after=event.after, enough=_enough(context))
         return {"status": 200, "result": msgspec.to_builtins(moved)}
+
+    def _rewrap_due(self, context: Context) -> dict[str, Any]:
+        due = self._due()
+        if due is None:
+            raise key_unavailable("this environment has no Vault")
+        with embedded.keys_behind(environment=self._environment) as say:
+            progress = due.run(enough=_enough(context))
+            say(progress.behind)
+        return {"status": 200, "result": msgspec.to_builtins(progress)}
 
     def _carry_out(self, event: dict[str, Any], call: embedded.Call) -> dict[str, Any]:
         operation = named(event.get("operation"))
@@ -146,6 +165,10 @@ class Function:
         return {"batchItemFailures": failed}
 
 
+def _enough(context: Context) -> Callable[[], bool]:
+    return lambda: context.get_remaining_time_in_millis() < 1000 * REWRAP_MARGIN_SECONDS
+
+
 @cache
 def _function() -> Function:
     settings, own = environment.load(Settings), environment.load(Environment)
@@ -155,7 +178,15 @@ def _function() -> Function:
     worker = build_chunk_worker(store, settings, session)
     deliveries = Deliveries(worker, client=sqs_of(session), url=own.chunks_url)
     rewrapping = cache(partial(rewrapping_of, settings, session, part=resources.Function.VECTOR_PROCESSING))
-    return Function(store, deliveries, rewrapping=rewrapping, default_tenant=own.default_tenant)
+    due = cache(partial(due_rewrapping_of, settings, session, part=resources.Function.VECTOR_PROCESSING))
+    return Function(
+        store,
+        deliveries,
+        rewrapping=rewrapping,
+        due=due,
+        environment=own.environment,
+        default_tenant=own.default_tenant,
+    )
 
 
 def handler(event: object, context: Context) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from anfl.resources import (
     CALLS_METRIC,
     DRAINED_METRIC,
     ENVIRONMENT_DIMENSION,
+    KEYS_BEHIND_METRIC,
     METRICS_NAMESPACE,
     PENDING_METRIC,
     REGION_DIMENSION,
@@ -54,7 +55,7 @@ def test_alerts_have_the_architectures_figures(
 
 def test_alarms_compute_one_value_from_metrics_that_they_declare(assembly: Assembly) -> None:
     for stack in assembly.regional("monitoring").values():
-        assert len(stack.resources("AWS::CloudWatch::Alarm")) == 6
+        assert len(stack.resources("AWS::CloudWatch::Alarm")) == 7
         for alarm in stack.properties("AWS::CloudWatch::Alarm"):
             (value,) = (metric for metric in alarm["Metrics"] if metric.get("ReturnData") is not False)
             declared = {metric["Id"] for metric in alarm["Metrics"]} - {value["Id"]}
@@ -70,6 +71,7 @@ def test_alarms_watch_what_is_deployed(prod: Assembly) -> None:
         names |= {s["ServiceName"] for s in service.properties("AWS::ECS::Service")}
         names |= {service.only("AWS::ApiGateway::RestApi")["Name"], "live"}
         queues = prod[f"anfl-prod-{region}-storage"].properties("AWS::SQS::Queue")
+        names |= {"prod"}  # of the environment's keys
         names |= {queue["QueueName"] for queue in queues if "RedriveAllowPolicy" in queue}
         watched = {
             dimension["Value"]
@@ -84,7 +86,7 @@ def test_alarms_watch_what_is_deployed(prod: Assembly) -> None:
 
 SEVERITIES = {
     "critical": {"service_down", "high_error_rate", "auth_unavailable"},
-    "warning": {"high_latency", "resource_usage", "dead_letters"},
+    "warning": {"high_latency", "resource_usage", "dead_letters", "wrapped_keys_behind"},
 }
 
 
@@ -346,7 +348,7 @@ def test_metrics_of_our_own_that_alarms_and_dashboards_name_are_ones_that_code_p
         (BACKLOG_METRIC, frozenset({SERVICE_DIMENSION})),
         ("AuthUnavailable", frozenset()),
         *((name, frozenset({ENVIRONMENT_DIMENSION, REGION_DIMENSION})) for name in (ANSWERS_METRIC, DRAINED_METRIC)),
-        *((name, frozenset({ENVIRONMENT_DIMENSION})) for name in (PENDING_METRIC, BEHIND_METRIC)),
+        *((name, frozenset({ENVIRONMENT_DIMENSION})) for name in (PENDING_METRIC, BEHIND_METRIC, KEYS_BEHIND_METRIC)),
         *((name, frozenset({"Function", "Outcome"})) for name in (CALLS_METRIC, CALL_TIME_METRIC)),
     }
     asked: set[tuple[str, frozenset[str]]] = set()

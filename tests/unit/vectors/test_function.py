@@ -11,6 +11,7 @@ from typing import Any
 import boto3
 import pytest
 
+from anfl.vectors.due_rewrapping import DueRewrapping, ProgressItem
 from anfl.vectors.operations import OPERATIONS
 from anfl.vectors.rewrapping import Rewrapping
 from anfl.vectors.store import VectorStore
@@ -67,10 +68,11 @@ class Called:
         *,
         default_tenant: str | None = None,
         rewrapping: Rewrapping | None = None,
+        due: DueRewrapping | None = None,
     ) -> None:
         self.carried = Carried()
         self._function = module.Function(
-            store, self.carried, default_tenant=default_tenant, rewrapping=lambda: rewrapping
+            store, self.carried, default_tenant=default_tenant, rewrapping=lambda: rewrapping, due=lambda: due
         )
 
     def answer(self, event: Any) -> Any:
@@ -92,11 +94,34 @@ def test_keys_are_moved_to_the_active_version_by_direct_event(
     node.write("acme", "words", upsert(("a", (1, 1))))
     world.transit.version = 2
     function = Called(module, store, rewrapping=Rewrapping(world.objects, world.transit, world.transit))
-    found = {"active": 2, "moved": 1, "kept": 0, "remaining": 0, "damaged": [], "after": None}
+    found = {"active": 2, "moved": 1, "kept": 0, "remaining": 0, "damaged": [], "after": None, "sealed": 0}
     assert function.answer({"operation": "rewrap_keys"}) == {"status": 200, "result": found}
     refused = function.answer({"operation": "rewrap_keys", "tenant": "acme"})
     assert (refused["status"], refused["problem"]["code"]) == (400, "invalid_request")
     away = Called(module, store).answer({"operation": "rewrap_keys"})
+    assert (away["status"], away["problem"]["code"]) == (503, "key_unavailable")
+
+
+def test_a_schedule_moves_keys_and_says_how_many_are_behind(
+    module: ModuleType, session: boto3.session.Session, store: VectorStore, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world = World(session)
+    node = world.node()
+    node.create("acme", WORDS)
+    node.write("acme", "words", upsert(("a", (1, 1))))
+    item = ProgressItem(session.client("dynamodb"), table=TABLE, region="us-east-1")
+    due = DueRewrapping(Rewrapping(world.objects, world.transit, world.transit), world.transit, item)
+    function = Called(module, store, due=due)
+    world.transit.version = 2
+    answer = function.answer({"operation": "rewrap_due"})
+    assert (answer["status"], answer["result"]["version"], answer["result"]["left"]) == (200, 2, 0)
+    assert '"WrappedKeysBehind": 1.0' in capsys.readouterr().out, "an hour must pass before it is certain"
+    world.transit.away = True
+    world.transit.version = 3
+    refused = function.answer({"operation": "rewrap_due"})
+    assert (refused["status"], refused["problem"]["code"]) == (503, "key_unavailable")
+    assert '"WrappedKeysBehind": 1.0' in capsys.readouterr().out, "which must be feared"
+    away = Called(module, store).answer({"operation": "rewrap_due"})
     assert (away["status"], away["problem"]["code"]) == (503, "key_unavailable")
 
 
@@ -186,7 +211,12 @@ def test_it_is_assembled_from_its_environment(
     module: ModuleType, session: boto3.session.Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url = session.client("sqs").create_queue(QueueName="chunks")["QueueUrl"]
-    for name, value in {"CATALOGUE_TABLE": TABLE, "VECTORS_BUCKET": BUCKET, "CHUNKS_QUEUE_URL": url}.items():
+    for name, value in {
+        "ANFL_ENVIRONMENT": "dev",
+        "CATALOGUE_TABLE": TABLE,
+        "VECTORS_BUCKET": BUCKET,
+        "CHUNKS_QUEUE_URL": url,
+    }.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr("anfl.aws.session", lambda: session)
     answer = module.handler({"operation": "list_collections", "tenant": "demo"}, Invocation())
