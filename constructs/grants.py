@@ -108,6 +108,12 @@ def publish_metrics(namespace: str) -> list[Statement]:
     ]
 
 
+def invoke(stack: Stack, name: str, label: str) -> list[Statement]:
+    """Call the function ``name``."""
+    arn = here(stack).arn("lambda", f"function:{name}")
+    return [Statement(sid=f"Call{label}", actions=["lambda:InvokeFunction"], resources=[arn])]
+
+
 def write_logs(log_group_arn: str) -> list[Statement]:
     """Streams of one log group."""
     return [

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from aws_cdk import Stack
 from constructs import grants
+from constructs.camel import camel
 from constructs.grants import Access
 from constructs.secure_bucket import SecureBucket
 from constructs.statements import Statement
@@ -46,6 +47,8 @@ class Needs:
     """It looks which parts of an upload have come that clients send by links."""
     scales: bool = False
     """Counts its own tasks and publishes how far behind they are."""
+    calls: Mapping[Variable, Function] = field(default_factory=dict)
+    """Functions that it calls, by the variable that names each."""
     cache: Sequence[CacheUse] = ()
     tells: Sequence[Variable] = ()
     """Further variables."""
@@ -78,7 +81,7 @@ NEEDS: Mapping[Part, Needs] = {
         tells=(*_TOKENS, *_SEALING, Variable.STAGE_PREFIX, Variable.CHUNKS_MEMORY_MIB, *_SCALING, *_NODES, *_LIMITS),
     ),
     Service.MODEL_REGISTRY: Needs(
-        tables={REGISTRY: _MODELS, AUTH: ("Query",)},
+        tables={REGISTRY: _MODELS, AUTH: ("GetItem", "Query")},
         artifacts=Access.WRITE,
         sends=(Variable.VALIDATION_QUEUE_URL, Variable.WEBHOOKS_QUEUE_URL),
         cache=(CacheUse.THROTTLE,),
@@ -97,7 +100,16 @@ NEEDS: Mapping[Part, Needs] = {
         consumes=(Variable.VALIDATION_QUEUE_URL,),
         tells=(Variable.VAULT_ADDR, Variable.DEFAULT_TENANT),
     ),
-    Function.WEBHOOKS: Needs(tables={REGISTRY: ("GetItem",)}, consumes=(Variable.WEBHOOKS_QUEUE_URL,), delays=True),
+    Function.WEBHOOKS: Needs(
+        tables={REGISTRY: ("GetItem",)},
+        consumes=(Variable.WEBHOOKS_QUEUE_URL,),
+        delays=True,
+        calls={Variable.WEBHOOK_SIGNER: Function.WEBHOOK_SIGNER},
+    ),
+    Function.WEBHOOK_SIGNER: Needs(
+        tables={REGISTRY: ("BatchGetItem", "GetItem", "PutItem", "Query", "Scan"), AUTH: ("GetItem",)},
+        tells=(Variable.VAULT_ADDR,),
+    ),
     Function.AUTH: Needs(
         tables={AUTH: ("PutItem", "Query")},
         tells=(*_TOKENS, *_ISSUING, Variable.VAULT_ADDR),
@@ -158,6 +170,7 @@ class Parts:
                 variables[variable] = bucket.bucket_name
         for variable in {*needs.sends, *needs.consumes} & self._queues.keys():
             variables[variable] = self._queues[variable].queue.queue_url
+        variables |= {variable: self._settings.name(function) for variable, function in needs.calls.items()}
         variables |= self._cache(needs.cache)
         variables |= {name: value for name in needs.tells if (value := self._values[name]) is not None}
         return dict(sorted(variables.items()))
@@ -181,6 +194,8 @@ class Parts:
         for variable in needs.consumes:
             services.add("sqs")
             statements += grants.consume(self._queues[variable].queue, _label(variable), delays=needs.delays)
+        for function in needs.calls.values():
+            statements += grants.invoke(self._stack, self._settings.name(function), camel(function))
         if needs.scales:
             cluster, service = self._values[Variable.ECS_CLUSTER], self._values[Variable.ECS_SERVICE]
             statements += grants.count_tasks(self._stack, f"{cluster}/{service}")

@@ -27,6 +27,7 @@ CEILINGS: Mapping[str, Sequence[str]] = {
         "dynamodb:GetItem",
         "dynamodb:PutItem",
         "dynamodb:Query",
+        "dynamodb:Scan",
         "dynamodb:UpdateItem",
     ),
     "aps-workspaces": ("aps:RemoteWrite",),

@@ -201,6 +201,7 @@ class ExtraFunctions(Model):
     auth: FunctionSize
     authorizer: FunctionSize
     webhooks: FunctionSize
+    webhook_signer: FunctionSize
     bucket_replication: FunctionSize
     watch: FunctionSize
     accelerator_dial: FunctionSize

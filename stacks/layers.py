@@ -7,6 +7,7 @@ FUNCTIONS = (
     "service/ModelValidationFunction",
     "service/AuthFunction",
     "service/AuthorizerFunction",
+    "service/WebhookSignerFunction",
     "replication/Function",
     "vault/Bootstrap",
     "key-agent/Function",

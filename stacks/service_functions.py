@@ -4,11 +4,13 @@ from collections.abc import Mapping
 
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
+from constructs import Construct
 from constructs.camel import camel
 from constructs.python_function import SMALLEST_STORAGE, PythonFunction
 from constructs.region_network import RegionNetwork
+from constructs.schedule import call_every
 
-from anfl.resources import Function
+from anfl.resources import REWRAP_DUE, Function
 from stacks.access import Parts
 from stacks.architecture import FunctionName, FunctionSize
 from stacks.base import AnflStack
@@ -18,6 +20,8 @@ from stacks.storage import StorageStack
 
 OUTSIDE = frozenset({Function.WEBHOOKS})
 """Talks to strangers on the internet, which the private subnets' groups let nobody reach, and to nothing inside."""
+REWRAPPING_MINUTES = 15
+"""Between two looks whether wrapped keys are due for the active version: seldom they are."""
 CHUNKS_AT_ONCE = 4
 """Invocations that store chunks at a time: more of them would only take one log's next slot from each other."""
 
@@ -52,6 +56,7 @@ def functions_in(
         for function in Function
     }
     _consume(stack, functions, storage)
+    _rewrap(stack, functions)
     return functions
 
 
@@ -63,6 +68,7 @@ def _size(settings: Settings, function: Function) -> FunctionSize:
         Function.AUTH: extra.auth,
         Function.AUTHORIZER: extra.authorizer,
         Function.WEBHOOKS: extra.webhooks,
+        Function.WEBHOOK_SIGNER: extra.webhook_signer,
     }[function]
 
 
@@ -81,4 +87,18 @@ def _consume(stack: AnflStack, functions: Mapping[Function, PythonFunction], sto
             batch_size=1,
             max_concurrency=at_once,
             report_batch_item_failures=True,
+        )
+
+
+def _rewrap(stack: AnflStack, functions: Mapping[Function, PythonFunction]) -> None:
+    """After a rotation keys move to the new version by themselves: those of vectors, and those of webhooks' secrets."""
+    for function in (Function.VECTOR_PROCESSING, Function.WEBHOOK_SIGNER):
+        call_every(
+            Construct(stack, f"{camel(function)}Rewrapping"),
+            "Schedule",
+            functions[function],
+            minutes=REWRAPPING_MINUTES,
+            target=function,
+            description="Wrapped keys move to the active version",
+            event={"operation": REWRAP_DUE},
         )

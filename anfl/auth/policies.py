@@ -11,6 +11,8 @@ POLICIES_OF: Mapping[str, tuple[str, ...]] = {
     Function.AUTH: ("auth-function",),
     Function.VECTOR_PROCESSING: ("data-service",),
     Service.VECTOR_STORE: ("data-service",),
+    Service.MODEL_REGISTRY: ("webhook-sealing",),
+    Function.WEBHOOK_SIGNER: ("webhook-sealing", "webhook-rewrapping"),
     Caretaker.VAULT_BOOTSTRAP: ("operator",),
     Caretaker.KEY_AGENT: ("key-agent",),
     NODE_ROLE: ("vault-node",),

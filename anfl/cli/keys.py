@@ -1,6 +1,7 @@
 """``anfl keys``: versions of the key that wraps data keys, and where they are on their way to the regions' Vaults."""
 
 import time
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 import typer
@@ -10,7 +11,7 @@ from anfl.cli.functions import call, local_run
 from anfl.cli.options import Json
 from anfl.cli.output import console, counted, errors, print_json, print_table
 from anfl.crypto.rounds import Answer, Rounds
-from anfl.resources import Caretaker, Function
+from anfl.resources import REWRAP, Caretaker, Function
 
 Environment = Annotated[
     str | None, typer.Option("--env", help="Environment deployed in your AWS account; default: the local run.")
@@ -52,31 +53,42 @@ def rewrap(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Move the wrapped keys of a region's bucket to the active version; repeat it where it was interrupted."""
-    moved = kept = remaining = 0
+    """Move wrapped keys to the active version, those of a region's bucket and those of webhooks' secrets; seal secrets
+    from before they were sealed. Repeat it where it was interrupted. A schedule does the same, but for the sealing."""
+    moved = kept = remaining = sealed = 0
     damaged: list[str] = []
     active = 0
-    after: str | None = ""
-    while after is not None:
-        event = {"operation": "rewrap_keys", "after": after}
-        answer, failed = call(Function.VECTOR_PROCESSING, event, environment=environment, region=region)
-        if failed:
-            raise CliError(f"{answer.get('problem', answer).get('detail', answer)} Repeat it: what is done stays done.")
-        turn = answer["result"]
-        active, after = turn["active"], turn["after"]
-        moved, kept, remaining = moved + turn["moved"], kept + turn["kept"], remaining + turn["remaining"]
-        damaged += turn["damaged"]
-        if not as_json:
-            errors.print(f"{moved + kept} keys are under version {active} …")
+    for function in (Function.VECTOR_PROCESSING, Function.WEBHOOK_SIGNER):
+        for turn in _turns(function, environment=environment, region=region):
+            active, sealed = turn["active"], sealed + turn["sealed"]
+            moved, kept, remaining = moved + turn["moved"], kept + turn["kept"], remaining + turn["remaining"]
+            damaged += turn["damaged"]
+            if not as_json:
+                errors.print(f"{moved + kept} keys are under version {active} …")
     if as_json:
-        print_json({"active": active, "moved": moved, "kept": kept, "remaining": remaining, "damaged": damaged})
+        told = {"active": active, "moved": moved, "kept": kept, "sealed": sealed}
+        print_json(told | {"remaining": remaining, "damaged": damaged})
     else:
         console.print(f"{moved} keys were moved to version {active}; {kept} were under it already.")
+        if sealed:
+            console.print(f"{counted(sealed, 'secret')} of webhooks stood in clear, and no more.")
         console.print(f"Under earlier versions remain {remaining + len(damaged)}, of which {len(damaged)} are damaged.")
         for place in damaged:
             console.print(f"  {place}", soft_wrap=True)
     if remaining or damaged:
         raise typer.Exit(ExitCode.FAILED)
+
+
+def _turns(function: Function, *, environment: str | None, region: str | None) -> Iterator[dict[str, Any]]:
+    """Have the function go through all its keys; what each of its turns did."""
+    after: str | None = ""
+    while after is not None:
+        event = {"operation": REWRAP, "after": after}
+        answer, failed = call(function, event, environment=environment, region=region)
+        if failed:
+            raise CliError(f"{answer.get('problem', answer).get('detail', answer)} Repeat it: what is done stays done.")
+        yield answer["result"]
+        after = answer["result"]["after"]
 
 
 def _rounds(environment: str | None) -> Rounds:

@@ -1,11 +1,5 @@
-"""Sends one webhook's request as MLflow does: JSON, signed, to a public address, bounded in time and size.
+"""Sends one webhook's request as MLflow does: JSON, signed, to a public address, bounded in time and size."""
 
-The signature is HMAC-SHA256 over ``<delivery id>.<timestamp>.<body>``, in ``X-MLflow-Signature: v1,<base64>``.
-"""
-
-import base64
-import hashlib
-import hmac
 import time
 import uuid
 from collections.abc import Callable, Mapping
@@ -20,6 +14,7 @@ from anfl import public_hosts
 from anfl.problems import Problem
 from anfl.public_hosts import Resolver
 from anfl.registry import webhook_rules
+from anfl.registry.delivery_signatures import Signer, ToSign, WithSecrets
 from anfl.registry.webhooks import Webhook
 
 TIMEOUT_SECONDS = 10.0
@@ -106,21 +101,28 @@ class Deliveries:
     def __init__(
         self,
         *,
+        signer: Signer | None = None,
         resolver: Resolver = public_hosts.resolve,
         sender: Sender = post,
         clock: Callable[[], float] = time.time,
     ) -> None:
+        """:param signer: None: one that signs by secrets in clear alone."""
+        self.signer = signer or WithSecrets()
         self._resolver = resolver
         self._sender = sender
         self._clock = clock
 
-    def test(self, webhook: Webhook, event: str | None = None) -> Delivered:
-        """Send an example of ``event`` (None: the first that the webhook asks for). Never raises for the receiver."""
+    def test(self, tenant: str, webhook: Webhook, event: str | None = None) -> Delivered:
+        """Send an example of ``event`` (None: the first that the webhook asks for). Never raises for the receiver.
+
+        :raises Problem, SigningError: as `send`.
+        """
         chosen = event or webhook.events[0]
-        return self.send(webhook, chosen, {name: _EXAMPLE[name] for name in _FIELDS.get(chosen, ())})
+        return self.send(tenant, webhook, chosen, {name: _EXAMPLE[name] for name in _FIELDS.get(chosen, ())})
 
     def send(
         self,
+        tenant: str,
         webhook: Webhook,
         event: str,
         data: Mapping[str, object],
@@ -132,6 +134,7 @@ class Deliveries:
 
         :param delivery: its id, the same at each attempt, by which a receiver tells repetitions.
         :param at: when it happened, in seconds since the epoch; the header tells when it was sent and signed.
+        :raises Problem, SigningError: it could not be signed (`Signer.sign`), and nothing was sent.
         """
         entity, _, action = event.lower().partition(".")
         moment = self._clock()
@@ -144,7 +147,14 @@ class Deliveries:
             "X-MLflow-Timestamp": str(int(moment)),
         }
         if webhook.secret:
-            headers["X-MLflow-Signature"] = signature(webhook.secret, delivery, str(int(moment)), body)
+            asked = ToSign(
+                tenant=tenant,
+                webhook_id=webhook.id,
+                delivery=delivery,
+                timestamp=headers["X-MLflow-Timestamp"],
+                body=body.decode(),
+            )
+            headers["X-MLflow-Signature"] = self.signer.sign(asked, webhook)
         try:
             parsed = webhook_rules.url(webhook.url)
             host = parsed.hostname or ""
@@ -161,9 +171,3 @@ class Deliveries:
             return Delivered(error=problem.detail)
         except urllib3.exceptions.HTTPError as error:
             return Delivered(error=f"No answer: {type(error).__name__}")
-
-
-def signature(secret: str, delivery: str, timestamp: str, body: bytes) -> str:
-    """The value of ``X-MLflow-Signature``."""
-    signed = f"{delivery}.{timestamp}.".encode() + body
-    return "v1," + base64.b64encode(hmac.new(secret.encode(), signed, hashlib.sha256).digest()).decode()

@@ -24,6 +24,7 @@ pk                        sk                               item
 ``{t}#chains``            ``tenant``                       end of the chain of what concerns no single model
 ``#outbox``               ``{moment}#{uuid}``              a letter that is still to be sent (`anfl.registry.outbox`)
 ``#sweeper``              ``lease``                        until when one process alone sends what others left behind
+``#data-keys``            ``_secrets/{t}/{region}``        a wrapped data key (`anfl.registry.sealed_secrets`)
 ========================  ===============================  =======================================================
 
 ``t`` is the tenant (no ``#`` in it): a caller reaches only keys that begin with its own. ``id`` is a uuid, ``number``
@@ -49,7 +50,8 @@ validation asked, recorded  1–2 r + 1 T
 transition, delete version  1–4 r + 1 T (archiving others: 1 T per 30 versions)
 rename                      2 r + 1 T, whatever the number of versions
 upload, presigned upload    2 r + 1 w (1 r + 0 w); presigned download and download 1–2 r; delete an artefact 4 r + 1 w
-webhooks                    get, list 1 r; create 2 r + 1 T; update, delete 1 r + 1 T
+webhooks                    get, list 1 r; create 2 r + 1 T; update, delete 1 r + 1 T; 1 r more an hour for each tenant
+                            where there are secrets, and 1 w for its first one in a region; signing a delivery 1 r
 audit                       2–3 r: whose name it is, the record, a page of 1 MB at most
 delete model                1 r + 1 T, then removal of what hung off it; interrupted, the tombstone's sweep finishes
 letters                     part of the change's T; once sent 1 w for up to 25, in the background; webhooks of a tenant
@@ -89,6 +91,10 @@ MAX_SORT_KEY_BYTES = 1024
 """DynamoDB's limit."""
 OUTBOX = "#outbox"
 """Partition of letters that are still to be sent, of all tenants."""
+DATA_KEYS = "#data-keys"
+"""Partition of wrapped data keys, of all tenants."""
+SECRETS = "_secrets/"
+"""Begins the places of those that seal secrets; Vault's policies know it (`vault/policies`)."""
 APPROVALS = "approval#"
 """Prefix of requests for approval among what hangs off a model."""
 
@@ -267,6 +273,12 @@ def webhook(tenant: str, webhook_id: str) -> Key:
     return _key(webhooks(tenant), webhook_id)
 
 
+def tenant_of_webhooks(partition: str) -> str | None:
+    """Whose `webhooks` a partition holds; None where it holds something else."""
+    tenant, _, rest = partition.partition("#")
+    return tenant if tenant and rest == "webhooks" else None
+
+
 def locations(tenant: str) -> str:
     """Partition of the places in the artefact store that versions name."""
     return f"{tenant}#locations"
@@ -290,3 +302,13 @@ def letter(at: int, letter_id: str) -> Key:
 def sweeper() -> Key:
     """The lease of the process that sends what others left behind."""
     return _key("#sweeper", "lease")
+
+
+def data_key_place(tenant: str, region: str) -> str:
+    """Where a data key for secrets stands that was made in a region, and its context."""
+    return f"{SECRETS}{tenant}/{region}"
+
+
+def data_key(place: str) -> Key:
+    """A wrapped data key."""
+    return _key(DATA_KEYS, place)

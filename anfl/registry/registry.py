@@ -12,6 +12,7 @@ from anfl.registry.artifact_store import ArtifactStore
 from anfl.registry.artifacts import Artifacts
 from anfl.registry.clock import Clock, now
 from anfl.registry.deliveries import Deliveries
+from anfl.registry.delivery_signatures import WithSecrets
 from anfl.registry.edits import Edits
 from anfl.registry.gate import Gate
 from anfl.registry.leftovers import Leftovers
@@ -20,6 +21,7 @@ from anfl.registry.outbox import Courier, Outbox
 from anfl.registry.policies import Defaults, Policies
 from anfl.registry.records import Records
 from anfl.registry.search import Search
+from anfl.registry.secrets import Secrets
 from anfl.registry.signatures import Signatures
 from anfl.registry.signing_keys import SigningKeys
 from anfl.registry.stages import Stages
@@ -73,15 +75,18 @@ def build_registry(
     clock: Clock = now,
     policies: Defaults | None = None,
     courier: Callable[[Webhooks], Courier] | None = None,
+    secrets: Callable[[Table], Secrets] | None = None,
 ) -> Registry:
     """The registry over a table and a bucket.
 
     :param resolver: finds the addresses of webhooks' hosts.
     :param policies: those of the deployment, by alias.
     :param courier: brings letters away, given the webhooks that may want them; None: changes have no letters.
+    :param secrets: seals those of webhooks, given the table; None: they stay in clear.
     """
     records = Records(Table(name=table, client=dynamodb))
-    webhooks = Webhooks(records.table, resolver=resolver, clock=clock)
+    kept = None if secrets is None else secrets(records.table)
+    webhooks = Webhooks(records.table, secrets=kept, resolver=resolver, clock=clock)
     outbox = Outbox(records.table, None if courier is None else courier(webhooks), clock=clock)
     verdicts = Verdicts(records, outbox, milliseconds=clock)
     own_policies = Policies(records.table, defaults=policies, clock=clock)
@@ -111,5 +116,5 @@ def build_registry(
         store=ArtifactStore(artifacts, records.table),
         webhooks=webhooks,
         outbox=outbox,
-        deliveries=Deliveries(resolver=resolver),
+        deliveries=Deliveries(signer=WithSecrets(kept), resolver=resolver),
     )

@@ -231,6 +231,25 @@ class Table:
                 return
             asked["ExclusiveStartKey"] = page["LastEvaluatedKey"]
 
+    def holding(self, attribute: str, *, after: Key | None = None) -> Iterator[tuple[list[Key], Key | None]]:
+        """Keys of the items that have an attribute, page by page of the whole table, and where the next page begins.
+
+        All of the table is read, and paid for: for what is done once.
+        """
+        asked: dict[str, Any] = {
+            "ProjectionExpression": "#p, #s",
+            "FilterExpression": "attribute_exists(#a)",
+            "ExpressionAttributeNames": {"#p": PARTITION_KEY, "#s": SORT_KEY, "#a": attribute},
+        }
+        while True:
+            if after is not None:
+                asked["ExclusiveStartKey"] = encode(after)
+            page = self._client.scan(TableName=self._name, ConsistentRead=True, **asked)
+            after = _decode(page["LastEvaluatedKey"]) if "LastEvaluatedKey" in page else None
+            yield [_decode(item) for item in page["Items"]], after
+            if after is None:
+                return
+
     def write(self, *actions: Action) -> None:
         """All of ``actions`` or none (at most 100).
 

@@ -15,6 +15,7 @@ from anfl.registry.audit import Change, Head
 from anfl.registry.clock import Clock, now
 from anfl.registry.errors import does_not_exist, invalid_parameter
 from anfl.registry.journal import Journal
+from anfl.registry.secrets import InClear, Secrets, is_sealed
 from anfl.registry.table import ABSENT, Condition, Delete, Put, Table, until_won
 
 MAX_WEBHOOKS = 500
@@ -25,7 +26,7 @@ Event = tuple[str, str]
 
 
 class Webhook(msgspec.Struct, frozen=True, kw_only=True):
-    """One webhook. The table is encrypted; no answer holds the secret."""
+    """One webhook. No answer holds the secret, and no process but one that seals or signs sees it."""
 
     id: str
     name: str
@@ -34,7 +35,7 @@ class Webhook(msgspec.Struct, frozen=True, kw_only=True):
     """``ENTITY.ACTION``."""
     description: str | None = None
     secret: str | None = None
-    """Signs deliveries (HMAC)."""
+    """Signs deliveries (HMAC), as the table keeps it (`anfl.registry.secrets`)."""
     status: str = "ACTIVE"
     created_at: int
     updated_at: int
@@ -44,8 +45,17 @@ class Webhook(msgspec.Struct, frozen=True, kw_only=True):
 class Webhooks:
     """Webhooks of all tenants; every method takes the tenant first and reaches nothing of another's."""
 
-    def __init__(self, table: Table, *, resolver: Resolver = public_hosts.resolve, clock: Clock = now) -> None:
+    def __init__(
+        self,
+        table: Table,
+        *,
+        secrets: Secrets | None = None,
+        resolver: Resolver = public_hosts.resolve,
+        clock: Clock = now,
+    ) -> None:
+        """:param secrets: None: they stay in clear."""
         self._table = table
+        self._secrets = secrets or InClear()
         self._journal = Journal(table)
         self._resolver = resolver
         self._clock = clock
@@ -64,7 +74,7 @@ class Webhooks:
     ) -> Webhook:
         """A new webhook; several may have the same name.
 
-        :raises Problem: 400.
+        :raises Problem: 400; 503 where the secret cannot be sealed.
         """
         moment = self._clock()
         webhook = Webhook(
@@ -80,6 +90,7 @@ class Webhooks:
         )
         if len(self.all(tenant)) >= MAX_WEBHOOKS:
             raise invalid_parameter(f"At most {MAX_WEBHOOKS} webhooks may exist; delete one first.")
+        webhook = msgspec.structs.replace(webhook, secret=self._kept(tenant, webhook.id, webhook.secret))
         put = Put(key=keys.webhook(tenant, webhook.id), item=_item(webhook), condition=ABSENT)
         change = Change(by=by, at=moment, action="webhook.created", after=_told(webhook))
         until_won(lambda: self._journal.write(tenant, change, put, head=self._journal.head(tenant)))
@@ -115,7 +126,7 @@ class Webhooks:
     ) -> Webhook:
         """Change what is given; the rest stays.
 
-        :raises Problem: 404, 400.
+        :raises Problem: 404, 400; 503 where the secret cannot be sealed.
         """
         changes = {
             "name": None if name is None else webhook_rules.name(name),
@@ -131,12 +142,34 @@ class Webhooks:
             head, before = self._read(tenant, webhook_id)
             moment = max(self._clock(), before.updated_at + 1)  # a change is later than what it changes
             after = msgspec.structs.replace(before, **given, updated_at=moment, revision=before.revision + 1)
+            if "secret" in given:
+                after = msgspec.structs.replace(after, secret=self._kept(tenant, before.id, after.secret))
             condition = Condition(revision=before.revision)
             put = Put(key=keys.webhook(tenant, webhook_id), item=_item(after), condition=condition)
             told = _told(after) | {"secret_changed": after.secret != before.secret}
             change = Change(by=by, at=moment, action="webhook.updated", before=_told(before), after=told)
             self._journal.write(tenant, change, put, head=head)
             return after
+
+        return until_won(attempt)
+
+    def seal(self, tenant: str, webhook_id: str, *, by: str) -> bool:
+        """Seal the secret of a webhook from before secrets were; False where there is nothing to do.
+
+        :raises Problem: 404; 503 where it cannot be sealed.
+        """
+
+        def attempt() -> bool:
+            head, before = self._read(tenant, webhook_id)
+            if before.secret is None or is_sealed(before.secret):
+                return False
+            kept = self._secrets.seal(tenant, webhook_id, before.secret)
+            after = msgspec.structs.replace(before, secret=kept, revision=before.revision + 1)
+            condition = Condition(revision=before.revision)
+            put = Put(key=keys.webhook(tenant, webhook_id), item=_item(after), condition=condition)
+            change = Change(by=by, at=self._clock(), action="webhook.sealed", before=_told(before), after=_told(after))
+            self._journal.write(tenant, change, put, head=head)
+            return True
 
         return until_won(attempt)
 
@@ -165,6 +198,9 @@ class Webhooks:
         if item is None:
             raise _not_found(webhook_id)
         return head, msgspec.convert(item, Webhook)
+
+    def _kept(self, tenant: str, webhook_id: str, secret: str | None) -> str | None:
+        return None if secret is None else self._secrets.seal(tenant, webhook_id, secret)
 
     def _usable(self, url: str) -> str:
         parsed = webhook_rules.url(url)

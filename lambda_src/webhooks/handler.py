@@ -2,7 +2,8 @@
 
 A receiver that does not take it (an answer other than 2xx, or none) is asked again after 15, 60, 240 and 900 seconds at
 most, each time at a random moment in the second half; then the message is among the queue's dead letters. It stands
-outside the private subnets: whom it talks to are strangers on the internet, and it reaches nothing inside.
+outside the private subnets: whom it talks to are strangers on the internet, and it reaches nothing inside. It knows no
+secret: the function `webhook-signer` signs each attempt, and is all that it may call.
 """
 
 import logging
@@ -16,6 +17,7 @@ import msgspec
 from anfl import aws, environment, resources, start
 from anfl.problems import Problem
 from anfl.registry.deliveries import Deliveries
+from anfl.registry.delivery_signatures import ByFunction
 from anfl.registry.queues import Delivery
 from anfl.registry.table import Table
 from anfl.registry.webhooks import Webhooks
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 
 FIRST_PAUSE_SECONDS = 15
 LONGEST_PAUSE_SECONDS = 900
+SIGNING_SECONDS = 12
+"""How long a signature is waited for: as long as the function that makes it may take, and its start."""
 
 start.begin()
 _log = logging.getLogger(__name__)
@@ -36,6 +40,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     table: str = msgspec.field(name="REGISTRY_TABLE")
     queue_url: str = msgspec.field(name="WEBHOOKS_QUEUE_URL")
+    signer: str = msgspec.field(name="WEBHOOK_SIGNER")
 
 
 class NotTakenError(Exception):
@@ -83,7 +88,9 @@ class Function:
             return
         if webhook.status != "ACTIVE" or delivery.event not in webhook.events:
             return
-        sent = self._deliveries.send(webhook, delivery.event, delivery.data, delivery=delivery.id, at=delivery.at)
+        sent = self._deliveries.send(
+            delivery.tenant, webhook, delivery.event, delivery.data, delivery=delivery.id, at=delivery.at
+        )
         if not sent.success:
             raise NotTakenError(sent.error or f"answered {sent.status}")
 
@@ -104,7 +111,10 @@ def _function() -> Function:
     session = aws.session()
     table = Table(name=settings.table, client=session.client("dynamodb", config=aws.config(read_timeout=5)))
     sqs = session.client("sqs", config=aws.config(read_timeout=5))
-    return Function(Webhooks(table), Deliveries(), queue_url=settings.queue_url, sqs=sqs)
+    # One attempt: a message that was not signed comes again.
+    signing = aws.config(read_timeout=SIGNING_SECONDS, retries={"total_max_attempts": 1})
+    signer = ByFunction(session.client("lambda", config=signing), settings.signer)
+    return Function(Webhooks(table), Deliveries(signer=signer), queue_url=settings.queue_url, sqs=sqs)
 
 
 def handler(event: Mapping[str, Any], _context: object) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from anfl import aws, cache, environment
 from anfl.auth.verifier import TokenSettings, verifier_from_settings
+from anfl.crypto.vault_transit import wrapping_of
 from anfl.http.adapters import from_starlette
 from anfl.http.answers import Answer, Response
 from anfl.http.requests import Request
@@ -23,6 +24,8 @@ from anfl.registry.policies import Policy
 from anfl.registry.postman import Postman
 from anfl.registry.queues import Queues
 from anfl.registry.registry import Registry, build_registry
+from anfl.registry.sealed_secrets import SealedSecrets
+from anfl.resources import Service as Name
 from anfl.telemetry import stores
 from anfl.telemetry.metrics import Metrics
 from services.model_registry.aliases import AliasApi
@@ -51,6 +54,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     bucket: str = msgspec.field(name="ARTIFACTS_BUCKET")
     queue_url: str = msgspec.field(name="VALIDATION_QUEUE_URL")
     webhooks_queue_url: str = msgspec.field(name="WEBHOOKS_QUEUE_URL")
+    vault_address: str = msgspec.field(name="VAULT_ADDR")
+    auth_table: str = msgspec.field(name="AUTH_TABLE")
+    """Says by which version keys are wrapped."""
     stage_prefix: str = msgspec.field(default="", name="STAGE_PREFIX")
     alias_policies: str = msgspec.field(default="{}", name="ALIAS_POLICIES")
     """JSON: what an alias takes, by alias (`anfl.registry.policies.Policy`)."""
@@ -133,6 +139,7 @@ def creator() -> Callable[[], Service]:
     session = stores.watch(aws.session(), metrics)
 
     def create() -> Service:
+        transit, _ = wrapping_of(Name.MODEL_REGISTRY, vault=settings.vault_address, table=settings.auth_table)
         sqs = session.client("sqs", config=aws.config(read_timeout=5))
         registry = build_registry(
             table=settings.table,
@@ -140,6 +147,7 @@ def creator() -> Callable[[], Service]:
             bucket=settings.bucket,
             s3=session.client("s3", config=aws.config(read_timeout=60, signature_version="s3v4")),
             policies=policies,
+            secrets=partial(SealedSecrets, transit=transit, region=session.region_name),
             courier=partial(
                 Queues, webhooks_url=settings.webhooks_queue_url, validation_url=settings.queue_url, client=sqs
             ),

@@ -104,7 +104,8 @@ class WebhookApi:
         event = given.event()
         chosen = None if event is None else webhook_rules.events([event])[0]
         webhook = await asyncio.to_thread(self._webhooks.get, principal.tenant, request.path_params["webhook_id"])
-        return json_response({"result": _result(await asyncio.to_thread(self._deliveries.test, webhook, chosen))})
+        tested = await asyncio.to_thread(self._deliveries.test, principal.tenant, webhook, chosen)
+        return json_response({"result": _result(tested)})
 
 
 def _others(given: Parameters) -> dict[str, str | None]:

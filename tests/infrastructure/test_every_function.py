@@ -16,6 +16,7 @@ EXPECTED = {
     "vault-certificate": ("handler.handler", "python3.13", 256, 60, "x86_64", 512, REGIONS),
     "vector-processing": ("handler.handler", "python3.13", 1024, 300, "x86_64", 512, REGIONS),
     "watch": ("handler.handler", "python3.13", 256, 45, "x86_64", 512, REGIONS),
+    "webhook-signer": ("handler.handler", "python3.13", 256, 60, "x86_64", 512, REGIONS),
     "webhooks": ("handler.handler", "python3.13", 256, 30, "x86_64", 512, REGIONS),
 }
 

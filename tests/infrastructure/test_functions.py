@@ -15,6 +15,7 @@ SIZES = {
     Function.AUTH: (512, 10, 512),
     Function.AUTHORIZER: (512, 10, 512),
     Function.WEBHOOKS: (256, 30, 512),
+    Function.WEBHOOK_SIGNER: (256, 60, 512),
 }
 """Memory and ephemeral storage in MiB, time-out in seconds."""
 
@@ -70,6 +71,33 @@ def test_who_talks_to_strangers_stands_outside_the_network(assembly: Assembly) -
         assert len(inside(stack)) == len(Function) - 1
 
 
+def test_who_delivers_may_call_who_signs_and_nobody_else(assembly: Assembly) -> None:
+    for stack in assembly.regional("service").values():
+        environment = stack.name.split("-")[1]
+        callers = {
+            found["FunctionName"].removeprefix(f"anfl-{environment}-"): json.dumps(statement["Resource"])
+            for found in stack.properties("AWS::Lambda::Function")
+            for statement in allowed(stack, found["Role"]["Fn::GetAtt"][0])
+            if any(action.startswith("lambda:") for action in actions(statement))
+        }
+        assert callers.keys() == {Function.WEBHOOKS}
+        assert callers[Function.WEBHOOKS].endswith(f':function:anfl-{environment}-{Function.WEBHOOK_SIGNER}"]]}}')
+        name = function(stack, Function.WEBHOOKS)["Environment"]["Variables"]["WEBHOOK_SIGNER"]
+        assert name == f"anfl-{environment}-{Function.WEBHOOK_SIGNER}"
+
+
+def test_wrapped_keys_move_by_themselves(assembly: Assembly) -> None:
+    for stack in assembly.regional("service").values():
+        targets = {}
+        for rule in stack.properties("AWS::Events::Rule"):
+            assert rule["ScheduleExpression"] == "rate(15 minutes)"
+            (target,) = rule["Targets"]
+            targets[target["Id"]] = json.loads(target["Input"])
+        due = {"operation": "rewrap_due"}
+        assert targets == {Function.VECTOR_PROCESSING: due, Function.WEBHOOK_SIGNER: due}
+        assert len(stack.resources("AWS::Lambda::Permission")) >= 2
+
+
 def test_functions_run_in_the_private_subnets(assembly: Assembly) -> None:
     for stack in assembly.regional("service").values():
         for found in inside(stack):
@@ -108,7 +136,8 @@ VARIABLES = {
         "VALIDATION_QUEUE_URL",
         "VAULT_ADDR",
     },
-    Function.WEBHOOKS: {"ANFL_ENVIRONMENT", "REGISTRY_TABLE", "WEBHOOKS_QUEUE_URL"},
+    Function.WEBHOOKS: {"ANFL_ENVIRONMENT", "REGISTRY_TABLE", "WEBHOOKS_QUEUE_URL", "WEBHOOK_SIGNER"},
+    Function.WEBHOOK_SIGNER: {"ANFL_ENVIRONMENT", "AUTH_TABLE", "REGISTRY_TABLE", "VAULT_ADDR"},
     Function.AUTH: {
         "ANFL_ENVIRONMENT",
         "AUTH_TABLE",
@@ -168,6 +197,7 @@ RIGHTS = {
     Function.AUTH: ({"auth"}, set(), {}, set()),
     Function.AUTHORIZER: (set(), {"auth"}, {}, set()),
     Function.WEBHOOKS: (set(), {"registry"}, {}, {"Webhooks"}),
+    Function.WEBHOOK_SIGNER: ({"registry"}, {"auth"}, {}, set()),
 }
 """Tables written, tables only read, buckets, queues consumed."""
 

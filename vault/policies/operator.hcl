@@ -40,6 +40,14 @@ path "sys/policies/acl/key-agent" {
   capabilities = ["read", "update"]
 }
 
+path "sys/policies/acl/webhook-sealing" {
+  capabilities = ["read", "update"]
+}
+
+path "sys/policies/acl/webhook-rewrapping" {
+  capabilities = ["read", "update"]
+}
+
 path "sys/policies/acl/vault-node" {
   capabilities = ["read", "update"]
 }
@@ -100,6 +108,14 @@ path "auth/aws/role/vector-store" {
 }
 
 path "auth/aws/role/vector-processing" {
+  capabilities = ["create", "update"]
+}
+
+path "auth/aws/role/model-registry" {
+  capabilities = ["create", "update"]
+}
+
+path "auth/aws/role/webhook-signer" {
   capabilities = ["create", "update"]
 }
 

@@ -25,7 +25,7 @@ from tests.benchmarks.errors import BenchmarkError
 REGION = "us-east-1"
 _KID = f"{REGION}.1"
 NAMES = {"CATALOGUE_TABLE": "catalogue", "AUTH_TABLE": "auth", "VECTORS_BUCKET": "vectors"}
-REGISTRY = {"REGISTRY_TABLE": "registry", "ARTIFACTS_BUCKET": "artifacts"}
+REGISTRY = {"REGISTRY_TABLE": "registry", "ARTIFACTS_BUCKET": "artifacts", "VAULT_ADDR": "http://127.0.0.1:9"}
 """Names of what the model registry's service needs, beside the table for tokens."""
 _START_SECONDS = 30
 _STOP_SECONDS = 40

@@ -22,6 +22,7 @@ from local.iam.ledger import read
 from tests.local.end_to_end import (
     test_api,
     test_auth,
+    test_deliveries,
     test_functions,
     test_imports,
     test_keys,
@@ -91,6 +92,15 @@ def restarted(service: str) -> Callable[[Run], None]:
     return restart
 
 
+def first_secret(run: Run) -> None:
+    """A tenant's first one has a data key made. Whoever has an earlier key in memory begins anew."""
+    test_deliveries.without_a_key(run)
+    fresh("webhook-signer")(run)
+    restarted("model-registry")(run)
+    with test_deliveries.hooked(run):
+        pass
+
+
 def serves(run: Run, service: str) -> bool:
     with suppress(httpx.TransportError):
         return httpx.get(f"{run.document['services'][service]}/health/ready", trust_env=False).is_success
@@ -149,12 +159,15 @@ PROBES: Mapping[str, tuple[Callable[[Run], None], ...]] = {
     "VectorStoreServiceTaskRole": (rows, imports, nonsense("jobs"), restarted("vector-store")),
     "ModelRegistryServiceTaskRole": (
         models,
+        test_deliveries.delivered,
         test_registry.test_prod_takes_a_verdict_and_two_people_and_the_audit_tells_of_it,
         restarted("model-registry"),
+        first_secret,
     ),
     "VectorProcessingFunctionRole": (fresh("vector-processing"), functions, imports, nonsense("chunks"), rewrapped),
     "ModelValidationFunctionRole": (fresh("model-validation"), verdicts),
-    "WebhooksFunctionRole": (fresh("webhooks"), nonsense("webhooks")),
+    "WebhooksFunctionRole": (fresh("webhooks"), nonsense("webhooks"), test_deliveries.delivered),
+    "WebhookSignerFunctionRole": (fresh("webhook-signer"), test_deliveries.sealed_afterwards),
     "AuthFunctionRole": (fresh("auth"), newcomer, leaver),
     "AuthorizerFunctionRole": (fresh("authorizer"), newcomer),
     "key-leader-FunctionRole": (test_keys.rotated,),

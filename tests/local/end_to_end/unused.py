@@ -37,7 +37,9 @@ def covers(cell: tuple[str, str, str], grant: Grant) -> bool:
     )
 
 
-_INSIDE = tuple(f"{name}FunctionRole" for name in ("VectorProcessing", "ModelValidation", "Auth", "Authorizer"))
+_INSIDE = tuple(
+    f"{name}FunctionRole" for name in ("VectorProcessing", "ModelValidation", "WebhookSigner", "Auth", "Authorizer")
+)
 _AGENT, _LEADER = "key-agent-FunctionRole", "global-key-leader-FunctionRole"
 _FUNCTIONS = (*_INSIDE, "WebhooksFunctionRole", _AGENT, _LEADER)
 _SERVICES = tuple(f"{name}ServiceTaskRole" for name in ("VectorStore", "ModelRegistry"))
@@ -98,7 +100,7 @@ UNUSED = (
     ),
     Unused(
         roles=(
-            *(f"{name}FunctionRole" for name in ("ModelValidation", "Auth", "Authorizer", "Webhooks")),
+            *(f"{name}FunctionRole" for name in ("ModelValidation", "Auth", "Authorizer", "Webhooks", "WebhookSigner")),
             _AGENT,
             _LEADER,
         ),
@@ -123,12 +125,6 @@ UNUSED = (
         statement="BucketArtifactsRead",
         actions=("s3:GetObject",),
         reason="an object without a version's id: one that was put while somebody had suspended versioning",
-    ),
-    Unused(
-        roles=("ModelRegistryServiceTaskRole",),
-        statement="QueueWebhooksSend",
-        actions=("sqs:SendMessage",),
-        reason="a webhook needs a public address, and no test calls one (tests/unit/registry/test_events.py)",
     ),
 )
 """Everything that is granted in dev and not used."""

@@ -19,6 +19,7 @@ from anfl.auth.vault import IamRole, VaultClient
 from anfl.auth.vault_setup import VaultSetup
 from anfl.crypto.transit_key import TransitKey
 from anfl.crypto.vault_transit import VaultTransit
+from anfl.registry.keys import data_key_place
 from anfl.resources import Caretaker, Function, Service
 from tests.unit.auth.cluster import Cluster, Store, make
 from tests.unit.auth.conftest import AUDIENCE, ISSUER, REGION, IamIdentity
@@ -28,6 +29,8 @@ from tests.unit.key_distribution.conftest import share_the_import_key
 TAKEN = 10
 SEED = int(os.environ.get("SEED") or random.randrange(2**32))
 DATA_USERS = (Service.VECTOR_STORE, Function.VECTOR_PROCESSING)
+SECRET_USERS = (Service.MODEL_REGISTRY, Function.WEBHOOK_SIGNER)
+SECRETS = data_key_place("demo", REGION)
 
 
 @dataclass(kw_only=True)
@@ -103,7 +106,11 @@ class Life:
         assert login.metadata["tenant"] == "demo"
         for name in DATA_USERS:
             self._become(name)
-            seal_and_open(VaultClient(address=cluster.urls[0], credentials=IamRole(name)))
+            seal_and_open(VaultClient(address=cluster.urls[0], credentials=IamRole(name)), "demo/glosses")
+        for name in SECRET_USERS:
+            self._become(name)
+            vault = VaultClient(address=cluster.urls[0], credentials=IamRole(name))
+            seal_and_open(vault, SECRETS, moves=name == Function.WEBHOOK_SIGNER)
         self._become(NODE_ROLE)
         VaultClient(address=cluster.urls[0]).login_iam(NODE_ROLE)
 
@@ -160,12 +167,12 @@ class First:
         return 1
 
 
-def seal_and_open(vault: VaultClient) -> None:
+def seal_and_open(vault: VaultClient, context: str, *, moves: bool = True) -> None:
     """What sealing data asks of Vault: a data key, wrapped; it is opened, and moved to another version."""
     transit = VaultTransit(vault, First())
-    made = transit.generate("demo/glosses")
-    moved = transit.rewrap(made.wrapped, "demo/glosses", version=1)
-    assert transit.unwrap(moved, "demo/glosses") == made.plaintext
+    made = transit.generate(context)
+    moved = transit.rewrap(made.wrapped, context, version=1) if moves else made.wrapped
+    assert transit.unwrap(moved, context) == made.plaintext
 
 
 @pytest.fixture(name="life")

@@ -1,6 +1,7 @@
 """The set-up of Vault: idempotent, resumable anywhere, possible with the operator's rights alone."""
 
 import time
+from base64 import b64encode
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +17,7 @@ from anfl.auth.table import AuthTable
 from anfl.auth.vault import IamRole, StaticToken, VaultClient
 from anfl.auth.vault_setup import VaultSetup
 from anfl.problems import Problem
+from anfl.registry.keys import data_key_place
 from anfl.resources import Function, Service
 from local.vault.acl import Acl, parse
 from local.vault.api import Operation
@@ -222,6 +224,26 @@ def test_every_bound_policy_exists_and_parses() -> None:
 )
 def test_least_privilege(policy: str, operation: Operation, path: str, allowed: bool) -> None:
     assert Acl([parse(load_policies()[policy])]).allows(operation, path, {}) is allowed
+
+
+@pytest.mark.parametrize(
+    ("policy", "path"),
+    [
+        ("webhook-sealing", "transit/datakey/plaintext/anfl"),
+        ("webhook-sealing", "transit/decrypt/anfl"),
+        ("webhook-rewrapping", "transit/rewrap/anfl"),
+    ],
+)
+def test_who_opens_secrets_of_webhooks_gets_at_no_other_data_key(policy: str, path: str) -> None:
+    acl = Acl([parse(load_policies()[policy])])
+
+    def may(context: str, **more: object) -> bool:
+        return acl.allows(Operation.UPDATE, path, {"context": b64encode(context.encode()).decode(), **more})
+
+    assert may(data_key_place("demo", "us-west-1"), key_version=1) or may(data_key_place("demo", "us-west-1"))
+    assert not may("demo/glosses/0123/keys/00000001/2026-11-26")
+    assert not may("secrets/glosses/0123/keys/00000001/2026-11-26")
+    assert not may(data_key_place("demo", "us-west-1"), batch_input=[{"context": "ZGVtbw=="}])
 
 
 def test_new_secret_id_replaces_the_earlier_one(ready: VaultSetup, vault: RunningVault) -> None:

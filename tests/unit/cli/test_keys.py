@@ -70,3 +70,21 @@ def test_without_a_local_run_it_says_how_to_name_another(tmp_path: Any, monkeypa
     done = CliRunner().invoke(app, ["keys", "status"])
     assert done.exit_code == 1
     assert "--env" in str(done.exception)
+
+
+def test_rewrapping_goes_through_the_bucket_and_the_webhooks_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, str]] = []
+
+    def call(function: str, event: Any, *, environment: str | None, region: str | None) -> tuple[Any, bool]:
+        assert (environment, region) == ("prod", "eu-west-1")
+        asked.append((function, event["after"]))
+        after = "demo/words/0123/" if asked == [("vector-processing", "")] else None
+        turn = {"active": 2, "moved": 1, "kept": 2, "remaining": 0, "damaged": [], "after": after}
+        return {"status": 200, "result": turn | {"sealed": int(function == "webhook-signer")}}, False
+
+    monkeypatch.setattr(keys, "call", call)
+    done = CliRunner().invoke(app, ["keys", "rewrap", "--env", "prod", "--region", "eu-west-1"])
+    assert done.exit_code == 0
+    assert "3 keys were moved to version 2; 6 were under it already." in done.output
+    assert "1 secret of webhooks stood in clear, and no more." in done.output
+    assert asked == [("vector-processing", ""), ("vector-processing", "demo/words/0123/"), ("webhook-signer", "")]

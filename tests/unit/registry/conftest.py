@@ -15,7 +15,9 @@ from moto import mock_aws
 from anfl.registry.clock import now
 from anfl.registry.queues import Queues
 from anfl.registry.registry import Registry, build_registry
+from anfl.registry.sealed_secrets import SealedSecrets
 from local.tables import create_table
+from tests.unit.crypto.wrapping import FakeTransit
 
 TABLE = "registry"
 BUCKET = "artifacts"
@@ -138,8 +140,15 @@ def _time() -> Time:
     return Time()
 
 
+@pytest.fixture(name="transit")
+def _transit() -> FakeTransit:
+    return FakeTransit()
+
+
 @pytest.fixture(name="process")
-def _process(dynamodb: Any, s3: Any, sqs: Any, queue_url: str, events_url: str) -> Callable[..., Registry]:
+def _process(
+    dynamodb: Any, s3: Any, sqs: Any, queue_url: str, events_url: str, transit: FakeTransit
+) -> Callable[..., Registry]:
     """Makes registries that share nothing but the store, as processes would; with a `Time`, by that clock."""
 
     def make(time: Time | None = None) -> Registry:
@@ -154,6 +163,7 @@ def _process(dynamodb: Any, s3: Any, sqs: Any, queue_url: str, events_url: str) 
                 webhooks, webhooks_url=events_url, validation_url=queue_url, client=sqs, **monotonic
             ),
             clock=now if time is None else time.milliseconds,
+            secrets=lambda table: SealedSecrets(table, transit, region="us-east-1", **monotonic),
         )
 
     return make

@@ -180,7 +180,9 @@ class Receiver:
 def function(
     registry: Registry, sqs: Any, url: str, receiver: Receiver, *, address: str = PUBLIC, chance: float = 1.0
 ) -> Function:
-    deliveries = Deliveries(resolver=lambda _: [address], sender=receiver, clock=lambda: 5000.0)
+    # Which secret signs, and who is asked, is `test_secrets`.
+    signer = registry.deliveries.signer
+    deliveries = Deliveries(signer=signer, resolver=lambda _: [address], sender=receiver, clock=lambda: 5000.0)
     return Function(registry.webhooks, deliveries, queue_url=url, sqs=sqs, chance=lambda: chance)
 
 

@@ -145,7 +145,7 @@ def test_no_request_goes_to_a_private_address(webhooks: Webhooks, registry: Regi
     def never(**_: Any) -> Delivered:
         raise AssertionError("sent")
 
-    sent = Deliveries(resolver=lambda _: [address], sender=never).test(made)
+    sent = Deliveries(resolver=lambda _: [address], sender=never).test("acme", made)
     assert not sent.success
     assert "non-public IP address" in (sent.error or "")
 
@@ -169,7 +169,7 @@ def test_a_delivery_is_signed_and_goes_to_the_address_that_was_checked(webhooks:
 
     made = create(webhooks, secret="s3cret")
     deliveries = Deliveries(resolver=lambda _: [PUBLIC], sender=sender, clock=lambda: 1234.5)
-    assert deliveries.test(made).success
+    assert deliveries.test("acme", made).success
     assert (sent["address"], sent["host"], sent["port"], sent["target"]) == (
         PUBLIC,
         "hooks.example.com",
@@ -189,7 +189,7 @@ def test_a_receiver_that_does_not_answer_is_a_result_not_an_error(webhooks: Webh
     def sender(**_: Any) -> Delivered:
         raise urllib3.exceptions.ConnectTimeoutError
 
-    result = Deliveries(resolver=lambda _: [PUBLIC], sender=sender).test(create(webhooks))
+    result = Deliveries(resolver=lambda _: [PUBLIC], sender=sender).test("acme", create(webhooks))
     assert (result.success, result.error) == (False, "No answer: ConnectTimeoutError")
 
 
