@@ -39,7 +39,7 @@ from services.vector_store import jobs
 from services.vector_store.api import FORWARDED, HANDED_OVER, REQUESTS, STREAMED, VectorApi
 from services.vector_store.openapi import document
 
-NICENESS = 5
+NICENESS = 10
 """Of the processes beside the workers: whoever waits for a query's answer goes first."""
 THREADS = 32
 """Requests at work at once; most of them wait for S3."""
