@@ -7,6 +7,7 @@ from aws_cdk import aws_cloudwatch as cloudwatch
 from constructs.location import here
 from constructs.metrics import Metric, result
 from constructs.python_function import PythonFunction
+from constructs.topic_alarm import topic_alarm
 
 from anfl.resources import Caretaker
 from bundling.functions import bundle_for
@@ -75,17 +76,15 @@ def warning_alarm(
     """An alarm in the topic of warnings."""
     # By name: the function stands before its region's topics.
     topic = here(stack).arn("sns", topic_name(stack.settings, Severity.WARNING))
-    return cloudwatch.CfnAlarm(
+    return topic_alarm(
         stack,
         label,
-        alarm_name=stack.settings.name(name),
-        alarm_description=f"{Severity.WARNING}: {description}; docs/monitoring_architecture.md says what to do",
-        metrics=list(metrics),
-        comparison_operator=comparison,
+        name=stack.settings.name(name),
+        description=f"{Severity.WARNING}: {description}; docs/monitoring_architecture.md says what to do",
+        topic=topic,
+        metrics=metrics,
+        comparison=comparison,
         threshold=threshold,
-        evaluation_periods=periods,
-        datapoints_to_alarm=periods,
-        treat_missing_data=missing,
-        alarm_actions=[topic],
-        ok_actions=[topic],
+        periods=periods,
+        missing=missing,
     )

@@ -5,6 +5,7 @@ from aws_cdk import aws_logs as logs
 from constructs import Construct
 from constructs.camel import camel
 from constructs.metrics import PERIOD_SECONDS, Metric, result
+from constructs.topic_alarm import topic_alarm
 
 from anfl.resources import ENVIRONMENT_DIMENSION, KEYS_BEHIND_METRIC, METRICS_NAMESPACE
 from stacks.architecture import AlertName, Severity
@@ -52,23 +53,20 @@ class MonitoringStack(AnflStack):
         alert, severity = alerts.alert(name), alerts.severity(name)
         # It fires when every period of the duration is beyond the threshold.
         periods = int(alert.duration.total_seconds()) // PERIOD_SECONDS
-        topic = self.topics[severity].topic_arn
-        return cloudwatch.CfnAlarm(
+        return topic_alarm(
             self,
             camel(name),
-            alarm_name=self.settings.name(name),
-            alarm_description=f"{severity}: {name} in {self._region}; docs/monitoring_architecture.md says what to do",
+            name=self.settings.name(name),
+            description=f"{severity}: {name} in {self._region}; docs/monitoring_architecture.md says what to do",
+            topic=self.topics[severity].topic_arn,
             metrics=[
                 result(name, measure.expression),
                 *(metric.query(key) for key, metric in measure.metrics.items()),
             ],
-            comparison_operator=measure.comparison,
+            comparison=measure.comparison,
             threshold=alert.threshold.value,
-            evaluation_periods=periods,
-            datapoints_to_alarm=periods,
-            treat_missing_data=measure.missing,
-            alarm_actions=[topic],
-            ok_actions=[topic],
+            periods=periods,
+            missing=measure.missing,
         )
 
     def _auth_unavailable(self) -> cloudwatch.CfnAlarm:
@@ -88,70 +86,59 @@ class MonitoringStack(AnflStack):
                 )
             ],
         )
-        topic = self.topics[Severity.CRITICAL].topic_arn
-        return cloudwatch.CfnAlarm(
+        return topic_alarm(
             self,
             "AuthUnavailable",
-            alarm_name=self.settings.name("auth_unavailable"),
-            alarm_description=f"critical: tokens cannot be checked in {self._region}; the API answers 503",
+            name=self.settings.name("auth_unavailable"),
+            description=f"critical: tokens cannot be checked in {self._region}; the API answers 503",
+            topic=self.topics[Severity.CRITICAL].topic_arn,
             metrics=[
                 result("refused", "unchecked"),
                 Metric(namespace=METRICS_NAMESPACE, name=_AUTH_UNAVAILABLE, statistic="Sum").query("unchecked"),
             ],
-            comparison_operator="GreaterThanThreshold",
+            comparison="GreaterThanThreshold",
             threshold=0,
-            evaluation_periods=5,
-            datapoints_to_alarm=3,
-            treat_missing_data="notBreaching",
-            alarm_actions=[topic],
-            ok_actions=[topic],
+            periods=5,
+            datapoints=3,
         )
 
     def _dead_letters(self) -> cloudwatch.CfnAlarm:
         """A message that nobody could work off: an import stands still, or a model has no verdict."""
         waiting = {f"m{position}": dead_letters(self.settings, queue) for position, queue in enumerate(QUEUES)}
-        topic = self.topics[Severity.WARNING].topic_arn
-        return cloudwatch.CfnAlarm(
+        return topic_alarm(
             self,
             "DeadLetters",
-            alarm_name=self.settings.name("dead_letters"),
-            alarm_description=f"warning: messages were given up in {self._region}; see docs/monitoring_architecture.md",
+            name=self.settings.name("dead_letters"),
+            description=f"warning: messages were given up in {self._region}; see docs/monitoring_architecture.md",
+            topic=self.topics[Severity.WARNING].topic_arn,
             metrics=[
                 result("dead_letters", f"SUM([{', '.join(f'FILL({key}, 0)' for key in waiting)}])"),
                 *(metric.query(key) for key, metric in waiting.items()),
             ],
-            comparison_operator="GreaterThanThreshold",
+            comparison="GreaterThanThreshold",
             threshold=0,
-            evaluation_periods=1,
-            datapoints_to_alarm=1,
-            treat_missing_data="notBreaching",
-            alarm_actions=[topic],
-            ok_actions=[topic],
+            periods=1,
         )
 
     def _keys_behind(self) -> cloudwatch.CfnAlarm:
         """Wrapped keys stay under an earlier version: it cannot be retired. A rotation takes a few hours at most."""
-        topic = self.topics[Severity.WARNING].topic_arn
         behind = Metric(
             namespace=METRICS_NAMESPACE,
             name=KEYS_BEHIND_METRIC,
             statistic="Maximum",
             dimensions={ENVIRONMENT_DIMENSION: self.settings.environment},
         )
-        return cloudwatch.CfnAlarm(
+        return topic_alarm(
             self,
             "KeysBehind",
-            alarm_name=self.settings.name("wrapped_keys_behind"),
-            alarm_description=f"warning: data keys in {self._region} have stayed under an earlier version of the"
+            name=self.settings.name("wrapped_keys_behind"),
+            description=f"warning: data keys in {self._region} have stayed under an earlier version of the"
             " wrapping key for a day; docs/monitoring_architecture.md says what to do",
+            topic=self.topics[Severity.WARNING].topic_arn,
             metrics=[result("keys", "behind"), behind.query("behind", seconds=_BEHIND_SECONDS)],
-            comparison_operator="GreaterThanThreshold",
+            comparison="GreaterThanThreshold",
             threshold=0,
-            evaluation_periods=_BEHIND_PERIODS,
-            datapoints_to_alarm=_BEHIND_PERIODS,
-            treat_missing_data="notBreaching",
-            alarm_actions=[topic],
-            ok_actions=[topic],
+            periods=_BEHIND_PERIODS,
         )
 
     def _dashboard(self, region: Region) -> None:
