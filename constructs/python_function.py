@@ -49,6 +49,7 @@ class PythonFunction(lambda_.Function):
         arn = here(scope).arn("lambda", f"function:{name}")
         own = grants.write_logs(log_group.log_group_arn) + (_network_interfaces(arn) if vpc else [])
         attach(role, (*own, *statements, _TRACE))
+        frozen = role.without_policy_updates()  # it may what is said here, and nothing that the CDK would add
         super().__init__(
             scope,
             id,
@@ -61,7 +62,7 @@ class PythonFunction(lambda_.Function):
             timeout=seconds(size.timeout),
             ephemeral_storage_size=Size.mebibytes(ephemeral_storage),
             environment={str(key): value for key, value in environment.items()},
-            role=role.without_policy_updates(),  # it may what is said here, and nothing that the CDK would add
+            role=frozen,
             vpc=vpc,
             vpc_subnets=ec2.SubnetSelection(subnet_type=ec2.SubnetType.PRIVATE_WITH_EGRESS) if vpc else None,
             security_groups=[security_group] if security_group else None,
@@ -69,6 +70,7 @@ class PythonFunction(lambda_.Function):
             logging_format=lambda_.LoggingFormat.TEXT,
             tracing=lambda_.Tracing.ACTIVE,
         )
+        self.own_role: iam.IRole = frozen
 
 
 def _code(function: Function | Caretaker, scope: Construct) -> lambda_.Code:

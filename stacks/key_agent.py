@@ -57,10 +57,7 @@ class KeyAgentStack(AnflStack):
         failing(self, Caretaker.KEY_AGENT)
 
     def _at_deployment(self, vault: VaultStack) -> None:
-        role = self.function.role
-        if role is None:
-            raise AssertionError("every function has a role of its own")
         seconds = self.settings.deployment.functions.key_agent.timeout
-        admission = vault.configure(self, "VaultRole", {Caretaker.KEY_AGENT: role.role_arn})
+        admission = vault.configure(self, "VaultRole", {Caretaker.KEY_AGENT: self.function.own_role.role_arn})
         run = run_at_deployment(self, self.function, caretaker=Caretaker.KEY_AGENT, kind=RESOURCE, seconds=seconds)
         run.node.add_dependency(admission)

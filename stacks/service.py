@@ -75,9 +75,9 @@ class ServiceStack(AnflStack):
 
     def _let_in(self, vault: VaultStack) -> None:
         """Tell Vault the roles of all who log in to it."""
-        parts: dict[str, iam.IRole | None] = {function: built.role for function, built in self.functions.items()}
+        parts: dict[str, iam.IRole] = {function: built.own_role for function, built in self.functions.items()}
         parts |= {service: built.role for service, built in self.services.items()}
-        roles = {str(name): role.role_arn for name, role in parts.items() if name in POLICIES_OF and role}
+        roles = {str(name): role.role_arn for name, role in parts.items() if name in POLICIES_OF}
         vault.configure(self, "VaultRoles", roles)
 
     def _guard(self, firewall: WebFirewall) -> None:

@@ -4,9 +4,7 @@ from collections.abc import Mapping
 
 from aws_cdk import CfnCustomResource
 from aws_cdk import aws_ec2 as ec2
-from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
-from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 from constructs.location import here
 from constructs.region_network import RegionNetwork
@@ -91,7 +89,7 @@ class VaultStack(AnflStack):
             seal=self._seal,
             host=self._host,
         )
-        own_role = self._role_of(self.bootstrap).role_arn
+        own_role = self.bootstrap.own_role.role_arn
         vault_access.only_for(
             self.secret, self, "RecoveryAccess", roles=[own_role, vault_access.emergency(self, settings)]
         )
@@ -172,9 +170,3 @@ class VaultStack(AnflStack):
         )
         nodes.group.node.add_dependency(certificate.brought)
         return nodes
-
-    @staticmethod
-    def _role_of(function: lambda_.Function) -> iam.IRole:
-        if function.role is None:
-            raise AssertionError("every function has a role of its own")
-        return function.role

@@ -89,6 +89,4 @@ def node_certificate(stack: AnflStack, *, certificate_arn: str, key: kms.IKey, s
     brought = run_at_deployment(
         stack, function, caretaker=Caretaker.VAULT_CERTIFICATE, kind=RESOURCE, seconds=size.timeout
     )
-    if function.role is None:
-        raise AssertionError("every function has a role of its own")
-    return NodeCertificate(secret=secret, brought=brought, bringer=function.role)
+    return NodeCertificate(secret=secret, brought=brought, bringer=function.own_role)
