@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping
 
 from aws_cdk import CustomResource, Duration
-from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from constructs import Construct
@@ -13,6 +12,7 @@ from constructs.metrics import Metric, result
 from constructs.python_function import PythonFunction
 from constructs.region_network import RegionNetwork
 from constructs.statements import Statement
+from constructs.topic_alarm import topic_alarm
 
 from anfl.resources import Caretaker, replication_rule
 from stacks.architecture import Severity
@@ -115,23 +115,21 @@ class ReplicationStack(AnflStack):
     def _alarm(self, name: str, metric: str, statistic: str, combined: str, threshold: float, meaning: str) -> None:
         metrics = {f"m{position}": found for position, found in enumerate(self._arriving(metric, statistic))}
         terms = ",".join(f"FILL({key},0)" for key in metrics)  # nothing to replicate: no value
-        topic = here(self).arn("sns", topic_name(self.settings, Severity.CRITICAL))
-        cloudwatch.CfnAlarm(
+        topic_alarm(
             self,
             f"Replication{name}",
-            alarm_name=self.settings.name("replication", name.lower()),
-            alarm_description=f"{Severity.CRITICAL}: {meaning}, in {here(self).region} from another region",
+            name=self.settings.name("replication", name.lower()),
+            description=f"{Severity.CRITICAL}: {meaning}, in {here(self).region} from another region",
+            topic=here(self).arn("sns", topic_name(self.settings, Severity.CRITICAL)),
             metrics=[
                 *(found.query(key) for key, found in metrics.items()),
                 result(name, f"{combined}([{terms}])"),
             ],
-            comparison_operator="GreaterThanOrEqualToThreshold",
+            comparison="GreaterThanOrEqualToThreshold",
             threshold=threshold,
-            evaluation_periods=_PERIODS,
-            datapoints_to_alarm=_PERIODS if combined == "MAX" else 1,
-            treat_missing_data="ignore",
-            alarm_actions=[topic],
-            ok_actions=[topic],
+            periods=_PERIODS,
+            datapoints=_PERIODS if combined == "MAX" else 1,
+            missing="ignore",
         )
 
     def _arriving(self, name: str, statistic: str) -> Iterator[Metric]:

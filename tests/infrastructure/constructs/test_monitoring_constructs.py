@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from aws_cdk import CfnOutput, Stack
@@ -10,9 +11,10 @@ from aws_cdk import aws_logs as logs
 from constructs.alert_topic import AlertTopic
 from constructs.grafana_workspace import GrafanaWorkspace
 from constructs.job_alert import JobAlert
-from constructs.metrics import Metric
+from constructs.metrics import Metric, result
 from constructs.prometheus_workspace import PrometheusWorkspace
 from constructs.role_alert import RoleAlert
+from constructs.topic_alarm import topic_alarm
 
 from tests.infrastructure.conftest import Template
 
@@ -153,3 +155,29 @@ def test_a_job_of_aws_backup_that_ends_badly_is_told_to_a_topic(inspect_construc
     (target,) = rule["Targets"]
     assert target["Arn"] == "arn:topic"
     assert target["InputTransformer"]["InputTemplate"].startswith('"critical: ')
+
+
+def _alarm(stack: Stack, **changes: Any) -> object:
+    settings: dict[str, Any] = {
+        "name": "a",
+        "description": "d",
+        "topic": "arn:topic",
+        "metrics": [result("r", "m"), Metric(namespace="N", name="M", statistic="Sum").query("m")],
+        "comparison": "GreaterThanThreshold",
+        "threshold": 0,
+        "periods": 5,
+    }
+    return topic_alarm(stack, "A", **(settings | changes))
+
+
+def test_an_alarm_tells_its_topic_when_it_begins_and_when_it_is_over(inspect_construct: Inspect) -> None:
+    alarm = inspect_construct(_alarm).only("AWS::CloudWatch::Alarm")
+    assert alarm["AlarmActions"] == alarm["OKActions"] == ["arn:topic"]
+    assert (alarm["EvaluationPeriods"], alarm["DatapointsToAlarm"]) == (5, 5)
+    assert alarm["TreatMissingData"] == "notBreaching"
+
+
+def test_an_alarm_over_some_of_its_periods(inspect_construct: Inspect) -> None:
+    template = inspect_construct(lambda stack: _alarm(stack, datapoints=3, missing="breaching"))
+    alarm = template.only("AWS::CloudWatch::Alarm")
+    assert (alarm["EvaluationPeriods"], alarm["DatapointsToAlarm"], alarm["TreatMissingData"]) == (5, 3, "breaching")
