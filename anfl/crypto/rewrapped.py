@@ -21,6 +21,13 @@ class Outcome(Enum):
     GONE = "gone"
 
 
+class Rewrap(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a function is asked that moves keys, a turn at a time."""
+
+    after: str = ""
+    """What the answer to the one before said."""
+
+
 class Rewrapped(msgspec.Struct, frozen=True, kw_only=True):
     """What a turn did. All turns together, from the first to the one whose ``after`` is None, saw every key."""
 

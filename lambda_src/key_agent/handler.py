@@ -12,6 +12,7 @@ from anfl.crypto.material import Material
 from anfl.crypto.operation import Operation, answer
 from anfl.crypto.transit_key import TransitKey
 from anfl.crypto.wrapping_versions import State, WrappingVersions
+from anfl.invocation import Context, seconds_left
 from anfl.resources import Caretaker
 
 start.begin()
@@ -58,9 +59,9 @@ def _agent() -> Agent:
     )
 
 
-def handler(event: dict[str, Any], context: Any) -> dict[str, Any] | None:  # noqa: ANN401 - Lambda's own object
+def handler(event: dict[str, Any], context: Context) -> dict[str, Any] | None:
     """``{"operation": "run" | "status"}`` in, how things stand out; or a request of CloudFormation."""
-    seconds = context.get_remaining_time_in_millis() / 1000
+    seconds = seconds_left(context)
 
     def act(operation: Operation) -> State:
         if operation is Operation.ROTATE:

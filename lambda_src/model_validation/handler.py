@@ -10,12 +10,13 @@ import tempfile
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Literal, Protocol
+from typing import Annotated, Any, Literal
 
 import msgspec
 
 from anfl import aws, environment, resources, start
 from anfl.inspection.limits import MIB, Limits
+from anfl.invocation import Context, seconds_left
 from anfl.problems import Problem, invalid
 from anfl.registry import rules
 from anfl.registry.entities import VerdictStatus
@@ -34,13 +35,6 @@ _Tenant = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
 _TIME_SHARE, _MEMORY_SHARE = 0.8, 0.5
 """Of what the function has, for the inspection itself: the rest is for bringing the files and for the verdict, and for
 the interpreter and the files' mapped pages."""
-
-
-class Context(Protocol):
-    """Of an invocation, as Lambda makes it."""
-
-    def get_remaining_time_in_millis(self) -> int:
-        """Until the invocation is killed."""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -142,8 +136,7 @@ class Function:
 
 def limits_of(context: Context, *, memory_mib: int) -> Limits:
     """What an inspection may cost in this invocation of a function of that memory."""
-    seconds = context.get_remaining_time_in_millis() / 1000
-    return Limits(seconds=seconds * _TIME_SHARE, memory_bytes=int(memory_mib * MIB * _MEMORY_SHARE))
+    return Limits(seconds=seconds_left(context) * _TIME_SHARE, memory_bytes=int(memory_mib * MIB * _MEMORY_SHARE))
 
 
 @cache

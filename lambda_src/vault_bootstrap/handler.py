@@ -11,6 +11,7 @@ from anfl.auth.vault import VaultClient
 from anfl.auth.vault_bootstrap import VaultBootstrap
 from anfl.auth.vault_nodes import Ec2Nodes, SecretRecoveryStore
 from anfl.auth.vault_setup import VaultSetup
+from anfl.invocation import Context, seconds_left
 
 start.begin()
 
@@ -41,9 +42,9 @@ class Properties(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
     """HCL texts by name."""
 
 
-def handler(event: dict[str, Any], context: Any) -> None:  # noqa: ANN401 - Lambda's own object
+def handler(event: dict[str, Any], context: Context) -> None:
     """Answer one request of CloudFormation. Deleting does nothing: what Vault keeps must outlive a stack."""
-    seconds = context.get_remaining_time_in_millis() / 1000 - _SPARE_SECONDS
+    seconds = seconds_left(context) - _SPARE_SECONDS
     custom_resource.answer(event, lambda request: _act(request, seconds), physical_id="vault")
 
 

@@ -12,13 +12,15 @@ import json
 import logging
 from collections.abc import Callable, Mapping
 from functools import cache, partial
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any
 
 import msgspec
 
 from anfl import aws, environment, resources, start
+from anfl.crypto.rewrapped import Rewrap
 from anfl.crypto.trouble import key_unavailable
 from anfl.decoding import convert, parse
+from anfl.invocation import Context, nearly_over, seconds_left
 from anfl.problems import Problem, invalid
 from anfl.resources import REWRAP, REWRAP_DUE
 from anfl.telemetry import embedded
@@ -51,25 +53,11 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
     default_tenant: str | None = msgspec.field(default=None, name="DEFAULT_TENANT")
 
 
-class Context(Protocol):
-    """Of an invocation, as Lambda makes it."""
-
-    def get_remaining_time_in_millis(self) -> int:
-        """Until the invocation is killed."""
-
-
 class Addressed(msgspec.Struct, frozen=True, kw_only=True):
     """Whose collection an event is about."""
 
     tenant: Annotated[str, msgspec.Meta(pattern=TENANT_PATTERN)] | None = None
     collection: str | None = None
-
-
-class Rewrap(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """An event of that operation; ``after`` is what the answer to the one before it said."""
-
-    operation: str
-    after: str = ""
 
 
 class Function:
@@ -111,6 +99,7 @@ class Function:
             event = parse(text, dict[str, Any])
             if event.get("operation") == REWRAP:
                 call.operation = REWRAP
+                del event["operation"]
                 return self._rewrap(convert(event, Rewrap), context)
             if event == {"operation": REWRAP_DUE}:
                 call.operation = REWRAP_DUE
@@ -121,7 +110,7 @@ class Function:
         rewrapping = self._rewrapping()
         if rewrapping is None:
             raise key_unavailable("this environment has no Vault")
-        moved = rewrapping.turn(after=event.after, enough=_enough(context))
+        moved = rewrapping.turn(after=event.after, enough=nearly_over(context, margin=REWRAP_MARGIN_SECONDS))
         return {"status": 200, "result": msgspec.to_builtins(moved)}
 
     def _rewrap_due(self, context: Context) -> dict[str, Any]:
@@ -129,7 +118,7 @@ class Function:
         if due is None:
             raise key_unavailable("this environment has no Vault")
         with embedded.keys_behind(environment=self._environment) as say:
-            progress = due.run(enough=_enough(context))
+            progress = due.run(enough=nearly_over(context, margin=REWRAP_MARGIN_SECONDS))
             say(progress.behind)
         return {"status": 200, "result": msgspec.to_builtins(progress)}
 
@@ -158,15 +147,11 @@ class Function:
             try:
                 with embedded.call(resources.Function.VECTOR_PROCESSING) as call:
                     call.operation = CHUNK
-                    self._deliveries.carry_out(record, seconds=context.get_remaining_time_in_millis() / 1000)
+                    self._deliveries.carry_out(record, seconds=seconds_left(context))
             except Exception as error:
                 _log.exception("message failed", extra={"message_id": message_id, "reason": str(error)})
                 failed.append({"itemIdentifier": message_id})
         return {"batchItemFailures": failed}
-
-
-def _enough(context: Context) -> Callable[[], bool]:
-    return lambda: context.get_remaining_time_in_millis() < 1000 * REWRAP_MARGIN_SECONDS
 
 
 @cache

@@ -8,14 +8,15 @@ are ``{"status": 200, "result": â€¦}`` or ``{"status": 4xx or 503, "problem": â€
 
 from collections.abc import Callable, Mapping
 from functools import cache
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
 from anfl import aws, environment, resources, start
-from anfl.crypto.rewrapped import Rewrapped
+from anfl.crypto.rewrapped import Rewrap, Rewrapped
 from anfl.crypto.vault_transit import wrapping_of
 from anfl.decoding import convert
+from anfl.invocation import Context, nearly_over
 from anfl.problems import Problem, invalid
 from anfl.registry.delivery_signatures import SIGN, Signer, ToSign, WithSecrets, sign_for
 from anfl.registry.rewrapping import SecretRewrapping
@@ -39,19 +40,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     auth_table: str = msgspec.field(name="AUTH_TABLE")
     vault: str = msgspec.field(name="VAULT_ADDR")
     region: str = msgspec.field(name="AWS_REGION")
-
-
-class Context(Protocol):
-    """Of an invocation, as Lambda makes it."""
-
-    def get_remaining_time_in_millis(self) -> int:
-        """Until the invocation is killed."""
-
-
-class Rewrap(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """An event of that operation; ``after`` is what the answer to the one before it said."""
-
-    after: str = ""
 
 
 class Function:
@@ -88,17 +76,14 @@ class Function:
         return {"signature": sign_for(self._webhooks, self._signer, convert(event, ToSign))}
 
     def _rewrap(self, event: dict[str, Any], context: Context) -> Rewrapped:
-        return self._rewrapping.turn(after=convert(event, Rewrap).after, enough=_enough(context))
+        enough = nearly_over(context, margin=REWRAP_MARGIN_SECONDS)
+        return self._rewrapping.turn(after=convert(event, Rewrap).after, enough=enough)
 
     def _rewrap_due(self, _event: dict[str, Any], context: Context) -> Rewrapped:
         with embedded.keys_behind(environment=self._environment) as say:
-            moved = self._rewrapping.wrapped_keys(enough=_enough(context))
+            moved = self._rewrapping.wrapped_keys(enough=nearly_over(context, margin=REWRAP_MARGIN_SECONDS))
             say(moved.behind)
         return moved
-
-
-def _enough(context: Context) -> Callable[[], bool]:
-    return lambda: context.get_remaining_time_in_millis() < 1000 * REWRAP_MARGIN_SECONDS
 
 
 @cache

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from anfl import custom_resource
+from tests.unit.invocation import Invocation
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -102,13 +103,6 @@ def test_an_answer_that_is_not_taken_is_sent_again(cloudformation: CloudFormatio
     assert len(cloudformation.taken) == 1
 
 
-class Context:
-    """What Lambda passes along."""
-
-    def get_remaining_time_in_millis(self) -> int:
-        return 900_000
-
-
 @pytest.fixture
 def bootstrap() -> ModuleType:
     path = ROOT / "lambda_src" / "vault_bootstrap" / "handler.py"
@@ -122,7 +116,7 @@ def bootstrap() -> ModuleType:
 
 
 def test_deleting_the_bootstrap_touches_nothing(cloudformation: CloudFormation, bootstrap: ModuleType) -> None:
-    bootstrap.handler(cloudformation.event("Delete", PhysicalResourceId="vault"), Context())
+    bootstrap.handler(cloudformation.event("Delete", PhysicalResourceId="vault"), Invocation(seconds=900))
 
     assert cloudformation.taken[0]["Status"] == "SUCCESS"
 
@@ -132,7 +126,7 @@ def test_a_bootstrap_that_is_set_up_wrongly_fails_the_deployment_at_once(
 ) -> None:
     monkeypatch.delenv("VAULT_CLUSTER", raising=False)
     properties = {"ServiceToken": "arn", "IamRoles": {}}
-    bootstrap.handler(cloudformation.event(ResourceProperties=properties), Context())
+    bootstrap.handler(cloudformation.event(ResourceProperties=properties), Invocation(seconds=900))
 
     (answer,) = cloudformation.taken
     assert answer["Status"] == "FAILED"
@@ -140,6 +134,6 @@ def test_a_bootstrap_that_is_set_up_wrongly_fails_the_deployment_at_once(
 
 
 def test_properties_that_the_template_must_give(cloudformation: CloudFormation, bootstrap: ModuleType) -> None:
-    bootstrap.handler(cloudformation.event(), Context())
+    bootstrap.handler(cloudformation.event(), Invocation(seconds=900))
 
     assert "iam_roles" in cloudformation.taken[0]["Reason"].lower() or "IamRoles" in cloudformation.taken[0]["Reason"]

@@ -26,6 +26,7 @@ from anfl.registry.webhooks import Webhook, Webhooks
 from lambda_src.webhook_signer.handler import Function as Signing
 from lambda_src.webhooks.handler import Function, NotTakenError
 from tests.unit.crypto.wrapping import FakeTransit
+from tests.unit.invocation import Invocation
 from tests.unit.registry.conftest import PUBLIC, TABLE, Time, items, past_the_registry, received
 from tests.unit.registry.test_webhooks import EVENT, URL
 
@@ -298,13 +299,6 @@ def test_who_moved_a_key_meanwhile_is_not_overwritten(
 # the function that signs, and the one that delivers
 
 
-class Invocation:
-    """As Lambda's context."""
-
-    def get_remaining_time_in_millis(self) -> int:
-        return 50_000
-
-
 class Lambda:
     """Calls the function that signs, as Lambda would; keeps what went there and back."""
 
@@ -314,7 +308,7 @@ class Lambda:
 
     def invoke(self, **given: Any) -> dict[str, Any]:
         assert given["FunctionName"] == "anfl-dev-webhook-signer"
-        answer = json.dumps(self.signing.answer(json.loads(given["Payload"]), Invocation())).encode()
+        answer = json.dumps(self.signing.answer(json.loads(given["Payload"]), Invocation(seconds=50))).encode()
         self.told += [given["Payload"].decode(), answer.decode()]
         return {"Payload": io.BytesIO(answer)}
 
@@ -410,7 +404,7 @@ def test_a_function_that_fails_or_refuses_gives_no_signature() -> None:
 
 
 def answered(signing: Signing, **event: Any) -> dict[str, Any]:
-    return signing.answer(event, Invocation())
+    return signing.answer(event, Invocation(seconds=50))
 
 
 def test_the_function_signs_for_a_webhook_of_the_tenant_that_has_a_secret(registry: Registry, signing: Signing) -> None:

@@ -1,22 +1,10 @@
 """The function's limits follow from what the architecture gives it."""
 
-from dataclasses import dataclass
-
 from anfl.inspection.limits import MIB, Limits
 from lambda_src.model_validation.handler import limits_of
 from stacks.architecture import FunctionName
 from stacks.settings import load
-
-
-@dataclass(frozen=True, kw_only=True)
-class Invocation:
-    """With so much time left."""
-
-    seconds: int
-
-    def get_remaining_time_in_millis(self) -> int:
-        """See `lambda_src.model_validation.handler.Context`."""
-        return 1000 * self.seconds
+from tests.unit.invocation import Invocation
 
 
 def test_an_inspection_ends_before_its_invocation_and_leaves_memory_for_the_rest() -> None:

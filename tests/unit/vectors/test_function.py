@@ -15,6 +15,7 @@ from anfl.vectors.due_rewrapping import DueRewrapping, ProgressItem
 from anfl.vectors.operations import OPERATIONS
 from anfl.vectors.rewrapping import Rewrapping
 from anfl.vectors.store import VectorStore
+from tests.unit.invocation import Invocation
 from tests.unit.vectors.builders import upsert
 from tests.unit.vectors.importing import BUCKET, TABLE
 from tests.unit.vectors.test_sealing import WORDS, World
@@ -33,14 +34,6 @@ def _module() -> ModuleType:
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)
     return module
-
-
-class Invocation:
-    """As Lambda's context."""
-
-    def get_remaining_time_in_millis(self) -> int:
-        """Whole seconds, for the sake of the text."""
-        return 250_000
 
 
 class Carried:
@@ -77,7 +70,7 @@ class Called:
 
     def answer(self, event: Any) -> Any:
         """Answer ``event``."""
-        return self._function.answer(event, Invocation())
+        return self._function.answer(event, Invocation(seconds=250))
 
 
 @pytest.fixture(name="function")
@@ -219,7 +212,7 @@ def test_it_is_assembled_from_its_environment(
     }.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr("anfl.aws.session", lambda: session)
-    answer = module.handler({"operation": "list_collections", "tenant": "demo"}, Invocation())
+    answer = module.handler({"operation": "list_collections", "tenant": "demo"}, Invocation(seconds=250))
     assert answer == {"status": 200, "result": {"collections": []}}
 
 
