@@ -2,7 +2,7 @@
 
 import os
 from asyncio import sleep
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from typing import Any, Self, TypeVar
 
 import httpx
@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from anfl.client import calls
 from anfl.client.asynchronous_imports import AsyncImports
-from anfl.client.calls import FIRST_SECONDS, LONGEST_SECONDS, Call, Patch, is_building
+from anfl.client.calls import FIRST_SECONDS, LONGEST_SECONDS, Call, PageT, Patch, is_building
 from anfl.client.client import Progress
 from anfl.client.connection import TIMEOUT, built, options
 from anfl.client.errors import ApiError, NotFoundError, UnreachableError
@@ -80,12 +80,7 @@ class AsyncClient:
 
     async def collections(self) -> list[Described]:
         """The tenant's collections by name, of however many pages."""
-        page = await self.run(calls.collections(None))
-        found = page.collections
-        while page.cursor is not None:
-            page = await self.run(calls.collections(page.cursor))
-            found += page.collections
-        return found
+        return [each async for page in self._pages(calls.collections) for each in page.collections]
 
     async def set_alias(self, alias: str, collection: str) -> Alias:
         """Let ``alias`` stand for ``collection`` from now on; nobody finds it standing for nothing in between."""
@@ -95,17 +90,23 @@ class AsyncClient:
 
     async def aliases(self) -> list[Alias]:
         """The tenant's aliases by name, of however many pages."""
-        page = await self.run(calls.aliases(None))
-        found = page.aliases
-        while page.cursor is not None:
-            page = await self.run(calls.aliases(page.cursor))
-            found += page.aliases
-        return found
+        return [each async for page in self._pages(calls.aliases) for each in page.aliases]
 
     async def delete_alias(self, alias: str) -> None:
         """Let ``alias`` stand for nothing; the collection stays."""
         await self.run(calls.delete_alias(alias))
         self.session.forget(alias)
+
+    async def _pages(self, of: Callable[[str | None], Call[PageT]]) -> AsyncIterator[PageT]:
+        """Page after page.
+
+        :param of: asks for the page at a cursor; at None, for the first one.
+        """
+        page = await self.run(of(None))
+        yield page
+        while page.cursor is not None:
+            page = await self.run(of(page.cursor))
+            yield page
 
     async def run(self, call: Call[T]) -> T:
         """Carry out ``call``."""

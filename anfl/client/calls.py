@@ -6,7 +6,7 @@ Sync and async clients carry them out; nothing here waits for anything.
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 from urllib.parse import quote
 
 import msgspec
@@ -19,6 +19,17 @@ from anfl.vectors.naming import Alias, Aliases, NamedSnapshot, NamedSnapshotList
 from anfl.vectors.requests import Collections, Counted, Deleted, Described, Stats, Warmed, Written
 
 T = TypeVar("T")
+
+
+class Paged(Protocol):
+    """Some of what there is."""
+
+    @property
+    def cursor(self) -> str | None:
+        """Where the next page begins; None on the last one."""
+
+
+PageT = TypeVar("PageT", bound=Paged)
 COLLECTIONS = "/v1/collections"
 ALIASES = "/v1/aliases"
 FIRST_SECONDS = 0.1

@@ -9,7 +9,7 @@ import httpx
 from numpy.typing import ArrayLike
 
 from anfl.client import calls
-from anfl.client.calls import FIRST_SECONDS, LONGEST_SECONDS, Call, Patch, is_building
+from anfl.client.calls import FIRST_SECONDS, LONGEST_SECONDS, Call, PageT, Patch, is_building
 from anfl.client.connection import TIMEOUT, Connection
 from anfl.client.errors import ApiError, NotFoundError, UnreachableError
 from anfl.client.imports import Imports
@@ -67,12 +67,7 @@ class Client(Connection):
 
     def collections(self) -> list[Described]:
         """The tenant's collections by name, of however many pages."""
-        page = self.run(calls.collections(None))
-        found = page.collections
-        while page.cursor is not None:
-            page = self.run(calls.collections(page.cursor))
-            found += page.collections
-        return found
+        return [each for page in self._pages(calls.collections) for each in page.collections]
 
     def set_alias(self, alias: str, collection: str) -> Alias:
         """Let ``alias`` stand for ``collection`` from now on; nobody finds it standing for nothing in between."""
@@ -82,17 +77,23 @@ class Client(Connection):
 
     def aliases(self) -> list[Alias]:
         """The tenant's aliases by name, of however many pages."""
-        page = self.run(calls.aliases(None))
-        found = page.aliases
-        while page.cursor is not None:
-            page = self.run(calls.aliases(page.cursor))
-            found += page.aliases
-        return found
+        return [each for page in self._pages(calls.aliases) for each in page.aliases]
 
     def delete_alias(self, alias: str) -> None:
         """Let ``alias`` stand for nothing; the collection stays."""
         self.run(calls.delete_alias(alias))
         self.session.forget(alias)
+
+    def _pages(self, of: Callable[[str | None], Call[PageT]]) -> Iterator[PageT]:
+        """Page after page.
+
+        :param of: asks for the page at a cursor; at None, for the first one.
+        """
+        page = self.run(of(None))
+        yield page
+        while page.cursor is not None:
+            page = self.run(of(page.cursor))
+            yield page
 
     def run(self, call: Call[T]) -> T:
         """Carry out ``call``."""
