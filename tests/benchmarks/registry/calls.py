@@ -67,83 +67,29 @@ def small(name: str) -> list[tuple[str, Request]]:
 def searches(models: int) -> list[tuple[str, Request]]:
     """Over all models."""
     middle = models // 2
-    return [
-        (
-            "models whose names begin so",
-            Request(
-                method="GET",
-                path="registered-models/search",
-                given={"filter": f"name LIKE 'model-{middle // 100:03}%'", "max_results": 100},
-            ),
-        ),
+    asked: list[tuple[str, str, dict[str, str]]] = [
+        ("models whose names begin so", "registered-models", {"filter": f"name LIKE 'model-{middle // 100:03}%'"}),
         (
             "models of a tag, latest first",
-            Request(
-                method="GET",
-                path="registered-models/search",
-                given={"filter": "tags.team = 'text'", "order_by": "last_updated_timestamp DESC", "max_results": 100},
-            ),
+            "registered-models",
+            {"filter": "tags.team = 'text'", "order_by": "last_updated_timestamp DESC"},
         ),
         (
             "versions of a model",
-            Request(
-                method="GET",
-                path="model-versions/search",
-                given={"filter": f"name = 'model-{middle:05}'", "order_by": "version_number DESC", "max_results": 100},
-            ),
+            "model-versions",
+            {"filter": f"name = 'model-{middle:05}'", "order_by": "version_number DESC"},
         ),
-        (
-            "versions of a run",
-            Request(
-                method="GET",
-                path="model-versions/search",
-                given={"filter": f"run_id = 'run-{middle:05}-2'", "max_results": 100},
-            ),
-        ),
-        (
-            "versions of a tag, latest first",
-            Request(
-                method="GET",
-                path="model-versions/search",
-                given={"filter": "tags.quality = '2'", "max_results": 100},
-            ),
-        ),
-        (
-            "versions of a tag that all have, latest first",
-            Request(
-                method="GET",
-                path="model-versions/search",
-                given={"filter": "tags.quality LIKE '%'", "max_results": 100},
-            ),
-        ),
-        (
-            "versions, latest first",
-            Request(method="GET", path="model-versions/search", given={"max_results": 100}),
-        ),
-        (
-            "models, latest first",
-            Request(
-                method="GET",
-                path="registered-models/search",
-                given={"order_by": "last_updated_timestamp DESC", "max_results": 100},
-            ),
-        ),
-        (
-            "versions whose tag is like nothing",
-            Request(
-                method="GET",
-                path="model-versions/search",
-                given={"filter": "tags.quality LIKE '%none'", "max_results": 100},
-            ),
-        ),
-        (
-            "versions of a tag, by name",
-            Request(
-                method="GET",
-                path="model-versions/search",
-                given={"filter": "tags.quality = '2'", "order_by": "name DESC", "max_results": 100},
-            ),
-        ),
+        ("versions of a run", "model-versions", {"filter": f"run_id = 'run-{middle:05}-2'"}),
+        ("versions of a tag, latest first", "model-versions", {"filter": "tags.quality = '2'"}),
+        ("versions of a tag that all have, latest first", "model-versions", {"filter": "tags.quality LIKE '%'"}),
+        ("versions, latest first", "model-versions", {}),
+        ("models, latest first", "registered-models", {"order_by": "last_updated_timestamp DESC"}),
+        ("versions whose tag is like nothing", "model-versions", {"filter": "tags.quality LIKE '%none'"}),
+        ("versions of a tag, by name", "model-versions", {"filter": "tags.quality = '2'", "order_by": "name DESC"}),
+    ]
+    return [
+        (what, Request(method="GET", path=f"{kind}/search", given=given | {"max_results": 100}))
+        for what, kind, given in asked
     ]
 
 
