@@ -24,6 +24,8 @@ BUFFER_BYTES = 2**20
 """Of an answer's parts that nobody has taken yet; then the other side waits."""
 SMALL_BYTES = 64 * 2**10
 """Above it, to copy takes longer than to send twice."""
+PIECE_BYTES = 128 * 2**10
+"""Of a body, sent in one go. The event loop copies two megabytes in 1.7 ms, and queries wait for it meanwhile."""
 Headers = list[tuple[bytes, bytes]]
 
 
@@ -146,7 +148,12 @@ class _Connection(asyncio.Protocol):
             self._transport.write(head + body)
         else:
             self._transport.write(head)
-            self._transport.write(body)
+            whole = memoryview(body)
+            for start in range(0, len(whole), PIECE_BYTES):
+                if self._transport.is_closing():
+                    break
+                self._transport.write(whole[start : start + PIECE_BYTES])
+                await asyncio.sleep(0)  # others want their turn
         return await self._head
 
     async def part(self) -> bytes | None:

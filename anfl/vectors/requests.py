@@ -34,6 +34,7 @@ MAX_INTEGER = 2**53 - 1
 """RFC 8259 section 6: beyond it, programs disagree about the number."""
 MAX_BODY_BYTES = 64 * 2**20
 
+_FLOATS = np.dtype("<f4")
 _SAFE_SQUARE = (1e-30, 1e30)
 """Squares of lengths well between `SHORTEST` and `LONGEST`, however float32 has rounded them."""
 
@@ -331,7 +332,9 @@ def vector_of(values: VectorValues, collection: Collection, *, field: str) -> Va
     """
     if isinstance(values, Packed):
         try:
-            vector = np.frombuffer(pybase64.b64decode(values.f32, validate=True), "<f4").astype(np.float32)
+            vector = np.frombuffer(pybase64.b64decode(values.f32, validate=True), _FLOATS).astype(
+                np.float32, copy=False
+            )
         except (binascii.Error, ValueError) as error:
             raise invalid(f"Not base64 of float32 numbers: {error}.", field=f"{field}.f32") from None
     else:
@@ -367,7 +370,7 @@ def _all_packed(rows: Sequence[VectorValues], dimension: int) -> Values | None:
         return None
     if len(packed) < len(rows) or any(len(row) != size for row in packed):
         return None
-    vectors = np.frombuffer(b"".join(packed), "<f4").astype(np.float32, copy=False).reshape(-1, dimension)
+    vectors = np.frombuffer(b"".join(packed), _FLOATS).astype(np.float32, copy=False).reshape(-1, dimension)
     with np.errstate(over="ignore", invalid="ignore"):
         squares = np.einsum("nd,nd->n", vectors, vectors)
     return vectors if ((squares > _SAFE_SQUARE[0]) & (squares < _SAFE_SQUARE[1])).all() else None

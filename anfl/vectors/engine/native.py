@@ -5,6 +5,7 @@ Arrays are passed as they lie in memory, and their owner is held as long as a `B
 """
 
 import ctypes
+import threading
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -25,6 +26,7 @@ BRIEF_EF = 256
 """Up to it, a search for one query by the graph takes a fraction of a millisecond."""
 _SPARE = 8
 """Candidates beside the k wanted: of rows that are equally far the ids decide, and float64 about the nearly equal."""
+_USUAL_ROOM = 256
 _METRICS = {Metric.COSINE: 0, Metric.L2: 1, Metric.IP: 2}
 _EXHAUSTED = -(2**63)
 
@@ -134,8 +136,9 @@ class Block:
             )
 
         answers, counts = _call(call, len(queries), room)
-        for number in np.flatnonzero(counts < 0):  # more rows than there is room for are as far as the k-th
-            answers[number] = self._scan_again(queries[number : number + 1], k, -int(counts[number]), allowed)
+        for number, count in enumerate(counts):
+            if count < 0:  # more rows than there is room for are as far as the k-th
+                answers[number] = self._scan_again(queries[number : number + 1], k, -count, allowed)
         return answers
 
     def search_graph(
@@ -156,7 +159,7 @@ class Block:
             )
 
         answers, counts = _call(call, len(queries), room)
-        return [answer if count >= 0 else None for answer, count in zip(answers, counts.tolist(), strict=True)]
+        return [answer if count >= 0 else None for answer, count in zip(answers, counts, strict=True)]
 
     def _scan_again(self, query: Values, k: int, room: int, allowed: Bits) -> list[tuple[float, int]]:
         def call(rows: int, distances: int, found: int) -> None:
@@ -181,18 +184,42 @@ def find_ids(
     return rows
 
 
-def _call(call: Callable[[int, int, int], None], count: int, room: int) -> tuple[Answers, Rows]:
-    rows = np.empty((count, room), dtype=np.uint32)
-    distances = np.empty((count, room), dtype=np.float64)
-    found = np.empty(count, dtype=np.int64)
-    call(_address(rows), _address(distances), _address(found))
-    answers = [
-        list(zip(distances[i, :n].tolist(), rows[i, :n].tolist(), strict=True)) if n > 0 else []
-        for i, n in enumerate(found.tolist())
-    ]
-    return answers, found
+class _Out:
+    """Where the answers to ``count`` queries come to lie, ``room`` for each at most."""
+
+    def __init__(self, count: int, room: int) -> None:
+        self.room = room
+        self._rows = np.empty((count, room), dtype=np.uint32)
+        self._distances = np.empty((count, room), dtype=np.float64)
+        self._found = np.empty(count, dtype=np.int64)
+        self.addresses = _address(self._rows), _address(self._distances), _address(self._found)
+
+    def read(self) -> tuple[Answers, list[int]]:
+        """What has come, and how many each query found; less than 0 where the room did not do."""
+        counts: list[int] = self._found.tolist()
+        answers = [
+            list(zip(self._distances[i, :n].tolist(), self._rows[i, :n].tolist(), strict=True)) if n > 0 else []
+            for i, n in enumerate(counts)
+        ]
+        return answers, counts
+
+
+class _OneQuery(threading.local):
+    """Each thread's room for the answers to one query, which are read before it asks the next."""
+
+    def __init__(self) -> None:
+        self.out = _Out(1, _USUAL_ROOM)
+
+
+def _call(call: Callable[[int, int, int], None], count: int, room: int) -> tuple[Answers, list[int]]:
+    out = _one_query.out if count == 1 and room <= _USUAL_ROOM else _Out(count, room)
+    call(*out.addresses)
+    return out.read()
 
 
 def _address(array: NDArray[Any]) -> int:
     address: int = array.__array_interface__["data"][0]
     return address
+
+
+_one_query = _OneQuery()

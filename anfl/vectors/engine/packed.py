@@ -31,6 +31,10 @@ class Packed(Sequence[bytes]):
     def __getitem__(self, number: int) -> bytes:  # type: ignore[override]
         return self._bytes[self.offsets.item(number) : self.offsets.item(number + 1)].tobytes()
 
+    def text(self, number: int) -> str:
+        """One of the byte strings that are UTF-8."""
+        return str(self._bytes[self.offsets.item(number) : self.offsets.item(number + 1)], "utf-8")
+
     def __iter__(self) -> Iterator[bytes]:
         data, ends = self.blob.tobytes(), self.offsets.tolist()
         return (data[begin:end] for begin, end in pairwise(ends))

@@ -111,7 +111,7 @@ class Segment:
 
     def id(self, row: int) -> str:
         """A row's id."""
-        return self.ids[row].decode()
+        return self.ids.text(row)
 
     def metadata(self, row: int) -> Metadata:
         """A row's metadata."""

@@ -54,11 +54,21 @@ class Found:
 
 
 class Hit(NamedTuple):
-    """A row that a search found."""
+    """A row that a search found. They sort by distance, then id: no two have the same."""
 
     distance: float
     id: str
-    row: Found
+    rows: Segment | FreshRows
+    number: int
+
+    @property
+    def row(self) -> Found:
+        """What belongs to it."""
+        return Found(self.rows, self.number)
+
+
+_Near = tuple[float, Segment | FreshRows, int]
+"""Distance, and where the row is."""
 
 
 @dataclass(frozen=True)
@@ -147,11 +157,11 @@ class View:
         """
         queries = np.ascontiguousarray(queries, dtype=np.float32)
         reach = k + (skip is not None)
-        found: list[list[tuple[float, Found]]] = [[] for _ in queries]
+        found: list[list[_Near]] = [[] for _ in queries]
         for part in self._parts():
             answers = self._search(part, queries, reach, ef or self.index.ef_search, self._allowed(part, wanted, now))
             for hits, answer in zip(found, answers, strict=True):
-                hits += [(distance, Found(part.rows, row)) for distance, row in answer]
+                hits += [(distance, part.rows, row) for distance, row in answer]
         return [_nearest(hits, k, reach, skip) for hits in found]
 
     def work(self, k: int, *, ef: int | None = None, wanted: Filter | None = None) -> float:
@@ -218,17 +228,13 @@ def _against(rows: Segment | FreshRows, field: str, declared: FieldType) -> Bits
     return bitmaps.of_mask(np.fromiter(wrong, dtype=np.bool_, count=rows.size))
 
 
-def _nearest(hits: Sequence[tuple[float, Found]], k: int, reach: int, skip: str | None) -> list[Hit]:
+def _nearest(hits: Sequence[_Near], k: int, reach: int, skip: str | None) -> list[Hit]:
     if len(hits) > reach:
-        farthest = sorted(distance for distance, _ in hits)[reach - 1]
+        farthest = sorted(distance for distance, _, _ in hits)[reach - 1]
         hits = [hit for hit in hits if hit[0] <= farthest]
-    named = [Hit(distance, row.id, row) for distance, row in hits]
-    named.sort(key=_order)
+    named = [Hit(distance, rows.id(number), rows, number) for distance, rows, number in hits]
+    named.sort()
     return [hit for hit in named if hit.id != skip][:k] if skip is not None else named[:k]
-
-
-def _order(hit: Hit) -> tuple[float, str]:
-    return hit[0], hit[1]
 
 
 def _id_of(entry: tuple[str, Found]) -> str:
