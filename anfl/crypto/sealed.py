@@ -78,15 +78,18 @@ class _Header:
         return cls(kind, key_name, identity, random)
 
 
-def seal(body: bytes, *, key: bytes, key_name: str, place: str, identity: str) -> bytes:
-    """``body`` as an object at ``place``.
+def seal(body: bytes, *, key: bytes, key_name: str, place: str, identity: str) -> bytearray:
+    """``body`` as an object at ``place``; made in one piece of memory, which costs more than to encrypt it.
 
     :param key: 32 bytes, by which name whoever opens it will ask for them.
     :param identity: whose body it is, at most 255 bytes of UTF-8.
     """
     header = _Header(Kind.WHOLE, key_name, identity, os.urandom(Kind.WHOLE.random_bytes))
     start = header.encode()
-    return start + AESGCM(key).encrypt(header.random, body, start + place.encode())
+    made = bytearray(len(start) + len(body) + _TAG)
+    made[: len(start)] = start
+    AESGCM(key).encrypt_into(header.random, body, start + place.encode(), memoryview(made)[len(start) :])
+    return made
 
 
 def unseal(data: bytes, *, key_of: KeyOf, place: str) -> bytes:

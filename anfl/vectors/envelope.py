@@ -25,7 +25,7 @@ class Envelope(Protocol):
     Every method raises `Problem` 503 where it cannot be done now, and nothing has been done then.
     """
 
-    def seal(self, key: str, body: bytes, *, identity: str, at: float) -> bytes:
+    def seal(self, key: str, body: bytes, *, identity: str, at: float) -> bytes | bytearray:
         """The object that holds ``body`` under ``key``."""
 
     def open(self, key: str, data: bytes) -> bytes:

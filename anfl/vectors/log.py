@@ -115,7 +115,7 @@ class Log:
             raise unavailable(detail, code="storage_unavailable")
         return self._standing(batch, found, data)
 
-    def encode(self, batch: Batch) -> bytes:
+    def encode(self, batch: Batch) -> bytes | bytearray:
         """The object of ``batch``.
 
         :raises Problem: 503.
@@ -154,7 +154,7 @@ class Log:
         with ThreadPoolExecutor(self._readers, thread_name_prefix="replay") as readers:
             yield from readers.map(self.read, slots)
 
-    def _standing(self, batch: Batch, found: Batch, data: bytes) -> Batch:
+    def _standing(self, batch: Batch, found: Batch, data: bytes | bytearray) -> Batch:
         if found.batch_id != batch.batch_id:
             return found
         self._cache.keep(self.collection.position(batch.sequence), data)

@@ -80,7 +80,7 @@ class CollectionFolder:
         except OSError:
             return None
 
-    def keep(self, position: Position, data: bytes) -> None:
+    def keep(self, position: Position, data: bytes | bytearray) -> None:
         """See `anfl.vectors.slot_cache.SlotCache.keep`. A full disk loses nothing but time."""
         slot = self._slot(position)
         if slot.exists():

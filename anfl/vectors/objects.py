@@ -60,7 +60,7 @@ class ObjectStore(Protocol):
         :raises StoreUnavailableError: the store did not answer.
         """
 
-    def put_if_absent(self, key: str, body: bytes) -> None:
+    def put_if_absent(self, key: str, body: bytes | bytearray) -> None:
         """Write ``body`` only if nothing is there.
 
         :raises AlreadyExistsError: something is.
@@ -129,10 +129,10 @@ class S3ObjectStore:
         except BotoCoreError as error:
             raise StoreUnavailableError(f"get {key}: {error}") from error
 
-    def put_if_absent(self, key: str, body: bytes) -> None:
+    def put_if_absent(self, key: str, body: bytes | bytearray) -> None:
         """See `ObjectStore.put_if_absent`."""
         with _putting(key, {412: AlreadyExistsError}):
-            self._client.put_object(Bucket=self._bucket, Key=key, Body=body, IfNoneMatch="*")
+            self._client.put_object(Bucket=self._bucket, Key=key, Body=body, IfNoneMatch="*")  # type: ignore[arg-type]  # see `put`
 
     def put(self, key: str, body: bytes | bytearray) -> None:
         """See `ObjectStore.put`."""

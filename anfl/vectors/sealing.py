@@ -78,7 +78,7 @@ class Sealed:
         self._epoch = collection.epoch
         self._keys = keys
 
-    def seal(self, key: str, body: bytes, *, identity: str, at: float) -> bytes:
+    def seal(self, key: str, body: bytes, *, identity: str, at: float) -> bytearray:
         """See `Envelope.seal`.
 
         :raises CorruptLogError: the key of that day is damaged.

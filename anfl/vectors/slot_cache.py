@@ -12,7 +12,7 @@ class SlotCache(Protocol):
     def get(self, position: Position) -> bytes | None:
         """The object of a slot, if it is known."""
 
-    def keep(self, position: Position, data: bytes) -> None:
+    def keep(self, position: Position, data: bytes | bytearray) -> None:
         """Remember a committed slot."""
 
     def forget(self, position: Position) -> None:
@@ -26,7 +26,7 @@ class NoCache:
         """See `SlotCache.get`."""
         return None
 
-    def keep(self, _position: Position, _data: bytes) -> None:
+    def keep(self, _position: Position, _data: bytes | bytearray) -> None:
         """See `SlotCache.keep`."""
 
     def forget(self, _position: Position) -> None:

@@ -109,7 +109,7 @@ def client(endpoint: str) -> Any:
 class Careless(S3ObjectStore):
     """No put is conditional."""
 
-    def put_if_absent(self, key: str, body: bytes) -> None:
+    def put_if_absent(self, key: str, body: bytes | bytearray) -> None:
         """See `ObjectStore.put_if_absent`, which this is not."""
         self.put(key, body)
 

@@ -40,9 +40,9 @@ class Bucket:
         self._answer("get", key)
         return None if held is None else held.body
 
-    def put_if_absent(self, key: str, body: bytes) -> None:
+    def put_if_absent(self, key: str, body: bytes | bytearray) -> None:
         """See `ObjectStore.put_if_absent`."""
-        self._write("put_if_absent", key, lambda: self._create(key, body))
+        self._write("put_if_absent", key, lambda: self._create(key, bytes(body)))
 
     def put(self, key: str, body: bytes | bytearray) -> None:
         """See `ObjectStore.put`."""

@@ -26,7 +26,7 @@ def whole(data: bytes, *, place: str = PLACE, key: bytes = KEY) -> bytes:
 
 
 def seal_whole(body: bytes, *, place: str = PLACE, identity: str = "batch") -> bytes:
-    return sealed.seal(body, key=KEY, key_name=NAME, place=place, identity=identity)
+    return bytes(sealed.seal(body, key=KEY, key_name=NAME, place=place, identity=identity))
 
 
 def seal_framed(body: bytes, *, place: str = PLACE, identity: str = "batch") -> bytes:

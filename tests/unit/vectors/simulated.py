@@ -33,7 +33,7 @@ class SimulatedStore:
                 raise StoreUnavailableError("get")
             return self.objects.get(key)
 
-    def put_if_absent(self, key: str, body: bytes) -> None:
+    def put_if_absent(self, key: str, body: bytes | bytearray) -> None:
         """See `ObjectStore.put_if_absent`."""
         with self._lock:
             self.puts += 1
@@ -41,13 +41,13 @@ class SimulatedStore:
             if self._random.random() < self.faults:
                 match self._random.choice(["before", "after", "late"]):
                     case "after":
-                        self.objects.setdefault(key, body)
+                        self.objects.setdefault(key, bytes(body))
                     case "late":
-                        self._late.append((key, body))
+                        self._late.append((key, bytes(body)))
                 raise StoreUnavailableError("put")
             if key in self.objects:
                 raise AlreadyExistsError(key)
-            self.objects[key] = body
+            self.objects[key] = bytes(body)
             self.modified[key] = self._now()
 
     def put(self, key: str, body: bytes | bytearray) -> None:
