@@ -10,7 +10,7 @@ from anfl.cli import naming
 from anfl.cli.errors import CliError, ExitCode
 from anfl.cli.given import parse_json
 from anfl.cli.options import Endpoint, Json, Role, Token
-from anfl.cli.output import console, counted, errors, print_json, print_table
+from anfl.cli.output import console, counted, errors, moment, print_json, print_table
 from anfl.cli.target import resolve
 from anfl.client.calls import is_building
 from anfl.vectors.requests import Described
@@ -75,7 +75,8 @@ def show(name: Name, endpoint: Endpoint = None, token: Token = None, role: Role 
     if as_json:
         print_json({"collection": settings, "stats": stats})
     else:
-        rows = [{"property": key, "value": value} for key, value in {**settings, **stats}.items()]
+        shown = {**settings, **stats, "created_at": moment(settings["created_at"])}
+        rows = [{"property": key, "value": value} for key, value in shown.items()]
         print_table(rows, ["property", "value"], empty="")
 
 

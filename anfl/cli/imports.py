@@ -3,7 +3,6 @@
 import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,7 +12,7 @@ from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progres
 
 from anfl.cli.errors import CliError, ExitCode
 from anfl.cli.options import Endpoint, Json, Role, Token
-from anfl.cli.output import console, counted, errors, print_json, print_table
+from anfl.cli.output import console, counted, errors, moment, print_json, print_table
 from anfl.cli.rows import count, load_array
 from anfl.cli.target import resolve
 from anfl.client import Client
@@ -80,7 +79,7 @@ def list_imports(
     if as_json:
         print_json({"imports": msgspec.to_builtins(found)})
         return
-    rows = [msgspec.structs.asdict(each) | {"created": _moment(each.created_at)} for each in found]
+    rows = [msgspec.structs.asdict(each) | {"created": moment(each.created_at)} for each in found]
     print_table(rows, ["id", "collection", "state", "stored", "refused", "rows", "created"], empty="No imports yet.")
 
 
@@ -244,7 +243,3 @@ def _mending(found: Import, failure: Failure) -> str:
 def _place(members: dict[str, Any]) -> str:
     named = [f"{name} {members[name]}" for name in ("row", "field") if members.get(name) is not None]
     return f" ({', '.join(named)})" if named else ""
-
-
-def _moment(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).isoformat(sep=" ", timespec="seconds")

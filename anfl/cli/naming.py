@@ -1,6 +1,5 @@
 """``anfl collections alias``, ``snapshots`` and ``restore``: further names, and states that are kept under one."""
 
-from datetime import UTC, datetime
 from typing import Annotated
 
 import msgspec
@@ -8,7 +7,7 @@ import typer
 
 from anfl.cli.errors import CliError, ExitCode
 from anfl.cli.options import Endpoint, Json, Role, Token
-from anfl.cli.output import console, counted, print_json, print_table
+from anfl.cli.output import console, counted, moment, print_json, print_table
 from anfl.cli.target import resolve
 
 aliases = typer.Typer(no_args_is_help=True, help="Further names of collections.")
@@ -87,11 +86,7 @@ def list_snapshots(
     if as_json:
         print_json({"snapshots": msgspec.to_builtins(found)})
         return
-    rows = [
-        msgspec.to_builtins(each)
-        | {"created": datetime.fromtimestamp(each.created_at, UTC).isoformat(sep=" ", timespec="seconds")}
-        for each in found
-    ]
+    rows = [msgspec.to_builtins(each) | {"created": moment(each.created_at)} for each in found]
     print_table(rows, ["name", "rows", "bytes", "sequence", "created"], empty="No named snapshots yet.")
 
 

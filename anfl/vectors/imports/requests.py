@@ -79,9 +79,9 @@ class Import(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     rows: int | None = None
     """In the files; None until they are looked through."""
     chunks: int | None = None
-    chunks_done: int = 0
-    stored: int = 0
-    refused: int = 0
+    chunks_done: int
+    stored: int
+    refused: int
     errors: list[RowError] = []
     """Why the first refused rows were; in a list of imports, nothing."""
     failure: Failure | None = None

@@ -5,6 +5,7 @@ import pytest
 from typer.testing import CliRunner
 
 from anfl.cli.main import app
+from anfl.cli.output import moment
 from anfl.client import Client, new_rows
 from tests.unit.cli.commands import Commands
 from tests.unit.client.conftest import TOKEN
@@ -31,6 +32,8 @@ def test_a_snapshot_is_made_restored_and_deleted(anfl: Commands) -> None:
     assert "monday 2" in anfl.text("snapshots", "list", "words")
     assert anfl.text("restore", "words", "monday", "again") == "again is words as it was in monday."
     assert anfl.json("show", "again")["stats"]["rows"] == 2
+    made = anfl.json("show", "again")["collection"]["created_at"]
+    assert f"created_at {moment(made)}" in anfl.text("show", "again"), "people read dates"
     assert anfl.text("snapshots", "delete", "words", "monday", "--yes") == "Deleted monday."
     assert anfl.text("snapshots", "list", "words") == "No named snapshots yet."
 
