@@ -2,25 +2,18 @@
 
 from collections import defaultdict
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
-from operator import attrgetter
 
 from anfl.registry import glances, keys, marks, ordering
 from anfl.registry.clock import Clock
-from anfl.registry.entities import PROMPT_TAG, VersionOf
+from anfl.registry.entities import PROMPT_TAG
 from anfl.registry.filters import Comparison, Filter
 from anfl.registry.glances import Glance, Owner
-from anfl.registry.known import Families, Known, Teller, teller
+from anfl.registry.known import KEYS, Families, Known, Teller, teller
 from anfl.registry.marks import DOCUMENT
 from anfl.registry.ordering import Order
-from anfl.registry.records import Records, model_in, version_in
+from anfl.registry.records import Records, version_in
 from anfl.resources import SORT_KEY
 
-_KEYS = {
-    "name": attrgetter("name"),
-    "number": attrgetter("number"),
-    "created_at": attrgetter("created_at"),
-    "updated_at": attrgetter("updated_at"),
-}
 MAX_ENUMERATED = 100
 """Models that are asked for their versions one by one: for more, all of the tenant's are searched."""
 
@@ -34,7 +27,7 @@ class Candidates:
         self._table = records.table
         self._known = Known(records, max_bytes=max_bytes, clock=clock)
 
-    def matching(self, tenant: str, condition: Filter, orders: Sequence[Order]) -> Iterator[VersionOf]:
+    def matching(self, tenant: str, condition: Filter, orders: Sequence[Order]) -> Iterator[Glance]:
         """Versions for which a filter holds, in order, without large tags that it is not about."""
         models = self._enumerated(tenant, condition)
         known = self._known.families(tenant) if models is None else None
@@ -42,12 +35,9 @@ class Candidates:
             return self._known_ones(tenant, condition, known, orders)
         return self._read(tenant, condition, models, orders)
 
-    def _known_ones(
-        self, tenant: str, condition: Filter, known: Families, orders: Sequence[Order]
-    ) -> Iterator[VersionOf]:
-        every = known.in_order(orders, prompts=condition.prompts)
-        large = known.large & condition.tags()
-        found = iter(every)
+    def _known_ones(self, tenant: str, condition: Filter, known: Families, orders: Sequence[Order]) -> Iterator[Glance]:
+        found = iter(known.in_order(orders, prompts=condition.prompts))
+        large = known.large() & condition.tags() if condition.tags() else set()
         for comparison in condition.comparisons:
             if comparison.is_tag and comparison.key in large:
                 found = self._with_large(tenant, comparison, found)
@@ -56,16 +46,17 @@ class Candidates:
                 found = _within(found, teller(comparison), wanted) if wanted else iter(())
         return found
 
-    def _with_large(self, tenant: str, comparison: Comparison, every: Iterable[VersionOf]) -> Iterator[VersionOf]:
-        return (of for of in every if comparison.holds(self._records.tag_value(tenant, of.version, comparison.key)))
+    def _with_large(self, tenant: str, comparison: Comparison, every: Iterable[Glance]) -> Iterator[Glance]:
+        key = comparison.key
+        return (of for of in every if comparison.holds(self._records.tag_value(tenant, version_in(of.document), key)))
 
     def _read(
         self, tenant: str, condition: Filter, models: Sequence[Owner] | None, orders: Sequence[Order]
-    ) -> Iterator[VersionOf]:
+    ) -> Iterator[Glance]:
         told = condition.beyond("name", "version_number")
         for each in self._in_order(tenant, condition, told, models, orders):
             if not told.comparisons or self._holds(tenant, told, each):
-                yield VersionOf(model=model_in(each.model), version=version_in(each.document))
+                yield each
 
     def _holds(self, tenant: str, told: Filter, candidate: Glance) -> bool:
         found = glances.told(candidate.document)
@@ -86,44 +77,41 @@ class Candidates:
             return
         by_name = orders[0].field == "name"
         descending = by_name and orders[0].descending
+        owners: Iterable[Owner]
         if models is None:
-            owners = self._named(tenant, condition, descending=descending)
+            documents = self._named(tenant, condition, descending=descending)
+            owners = map(glances.owner, documents)
         else:
             named = condition.about("name")
-            fitting = (owner for owner in models if named.accepts(owner.name))
-            owners = iter(sorted(fitting, key=lambda owner: owner.name, reverse=descending))
+            accepted = named.accepts()
+            fitting = (owner for owner in models if accepted(owner.name))
+            owners = sorted(fitting, key=lambda owner: owner.name, reverse=descending)
         if by_name:  # the models come in that order: those beyond the page are not read
             versions: dict[str, list[Glance]] = defaultdict(list)
             for version in found:
                 versions[version.model_id].append(version)
             for owner in owners:
                 of_owner = list(_owned(versions.get(owner.id, ()), {owner.id: owner}))
-                yield from ordering.in_order(of_owner, orders[1:], _KEYS)
+                yield from ordering.in_order(of_owner, orders[1:], KEYS)
         else:
             owned = list(_owned(found, {owner.id: owner for owner in owners}))
-            yield from ordering.in_order(owned, orders, _KEYS)
+            yield from ordering.in_order(owned, orders, KEYS)
 
     def _versions(self, tenant: str, condition: Filter, told: Filter, models: Sequence[Owner] | None) -> list[Glance]:
         """Versions that can match, but those of prompts where none are asked for; None: of all models."""
         only = marks.wanted(told, and_prompts=not told.prompts)
         prefixes = [""] if models is None else [keys.versions_of(owner.id) for owner in models]
-        found: list[Glance] = []
-        prompts: set[str] = set()
-        for prefix in prefixes:
-            for _, document in self._table.texts(keys.versions(tenant), DOCUMENT, prefix=prefix, only=only):
-                version = glances.version(document)
-                found.append(version)
-                if PROMPT_TAG in document and not told.prompts and self._is_prompt(tenant, document):
-                    prompts.add(version.model_id)
-        if prompts:
-            found = [version for version in found if version.model_id not in prompts]
+        partition = keys.versions(tenant)
+        read = (self._table.contents(partition, DOCUMENT, prefix=prefix, only=only) for prefix in prefixes)
+        found = [glances.version(document) for pages in read for page in pages for document in page]
+        if not told.prompts:
+            marked = (version for version in found if PROMPT_TAG in version.document)
+            prompts = {version.model_id for version in marked if self._records.is_prompt(tenant, version.document)}
+            found = [version for version in found if version.model_id not in prompts] if prompts else found
         numbered = condition.about("version_number")
         if numbered.comparisons:
             found = [version for version in found if numbered.holds({"version_number": version.number}, {})]
         return found
-
-    def _is_prompt(self, tenant: str, document: str) -> bool:
-        return self._records.tag_value(tenant, version_in(document), PROMPT_TAG) == "true"
 
     def _enumerated(self, tenant: str, condition: Filter) -> list[Owner] | None:
         """The only models whose versions can match; None where conditions do not enumerate them, or too many."""
@@ -143,18 +131,21 @@ class Candidates:
                     return None
         return [glances.owner(item[DOCUMENT]) for item in self._records.models_by_id(tenant, makers)]
 
-    def _named(self, tenant: str, condition: Filter, *, descending: bool) -> Iterator[Owner]:
-        """Models whose names are as the filter says, in the order of their names."""
+    def _named(self, tenant: str, condition: Filter, *, descending: bool) -> Iterator[str]:
+        """Documents of models whose names are as the filter says, in the order of their names."""
         named = condition.about("name")
         found = self._table.texts(
-            keys.models(tenant), DOCUMENT, prefix=name_prefix(named), only=marks.wanted(named), descending=descending
+            keys.models(tenant),
+            DOCUMENT,
+            prefix=name_prefix(named),
+            only=marks.wanted(named),
+            named=named.accepts(),
+            descending=descending,
         )
-        if not named.comparisons:
-            return (glances.owner(document) for _, document in found)
-        return (glances.owner(document) for name, document in found if named.accepts(name))
+        return (document for _, document in found)
 
 
-def _within(every: Iterable[VersionOf], told: Teller, wanted: Container[object]) -> Iterator[VersionOf]:
+def _within(every: Iterable[Glance], told: Teller, wanted: Container[object]) -> Iterator[Glance]:
     return (of for of in every if told(of) in wanted)
 
 

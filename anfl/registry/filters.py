@@ -114,9 +114,10 @@ class Filter:
         """The tags that conditions are on."""
         return {c.key for c in self.comparisons if c.is_tag}
 
-    def accepts(self, value: str) -> bool:
-        """Whether all conditions hold for a value, where all are about the same one."""
-        return all(comparison.test(value) for comparison in self.comparisons)
+    def accepts(self) -> Callable[[str], bool]:
+        """Says whether all conditions hold for a value, where all are about the same one."""
+        tests = [comparison.test for comparison in self.comparisons]
+        return tests[0] if len(tests) == 1 else lambda value: all(test(value) for test in tests)
 
     def holds(self, attributes: Mapping[str, str | int | None], tags: Mapping[str, str]) -> bool:
         """Whether all conditions hold."""

@@ -1,9 +1,12 @@
 """What searches read of documents: as much as an order or a filter asks for. Whatever is shown is read in full."""
 
+from collections.abc import Iterable
+
 import msgspec
 
-from anfl.registry.entities import PROMPT_TAG
+from anfl.registry.entities import PROMPT_TAG, VersionOf
 from anfl.registry.filters import Filter
+from anfl.registry.records import model_in, version_in
 
 
 class Owner(msgspec.Struct, gc=False):
@@ -11,36 +14,12 @@ class Owner(msgspec.Struct, gc=False):
 
     id: str
     name: str
+    revision: int = 0
+    last_version: int = 0
     renamed_at: int = 0
+    changed_at: int = 0
     document: str = ""
     """All of it."""
-
-
-class Glance(msgspec.Struct, gc=False):
-    """A version by what it may be ordered by."""
-
-    model_id: str
-    number: int
-    created_at: int
-    updated_at: int
-    document: str = ""
-    """All of it."""
-    name: str = ""
-    model: str = ""
-    """Its model's name and document."""
-
-    def belong_to(self, owner: Owner) -> None:
-        """Take over what the model says; a rename is a change of every version."""
-        self.name, self.model = owner.name, owner.document
-        if owner.renamed_at > self.updated_at:
-            self.updated_at = owner.renamed_at
-
-
-class Times(msgspec.Struct, gc=False):
-    """When a model was made and changed, in milliseconds."""
-
-    created_at: int
-    updated_at: int
 
 
 class Told(msgspec.Struct, gc=False):
@@ -60,6 +39,39 @@ class Told(msgspec.Struct, gc=False):
         return condition.holds({"run_id": self.run_id, "source_path": self.source}, self.tags)
 
 
+class Glance(msgspec.Struct, gc=False):
+    """A version by what it may be ordered by."""
+
+    model_id: str
+    number: int
+    created_at: int
+    updated_at: int
+    document: str = ""
+    """All of it."""
+    owner: Owner | None = None
+    """Its model, once it belongs to it."""
+    told: Told | None = None
+    """Once a filter has asked for it: see `tell`."""
+
+    def belong_to(self, owner: Owner) -> None:
+        """Take over what the model says; a rename is a change of every version."""
+        self.owner = owner
+        if owner.renamed_at > self.updated_at:
+            self.updated_at = owner.renamed_at
+
+    def in_full(self) -> VersionOf:
+        """All of it, once it belongs to its model."""
+        assert self.owner is not None  # noqa: S101 - for the type alone
+        return VersionOf(model=model_in(self.owner.document), version=version_in(self.document))
+
+
+class Times(msgspec.Struct, gc=False):
+    """When a model was made and changed, in milliseconds."""
+
+    created_at: int
+    updated_at: int
+
+
 _OWNER, _GLANCE = msgspec.json.Decoder(Owner), msgspec.json.Decoder(Glance)
 _TIMES, _TOLD = msgspec.json.Decoder(Times), msgspec.json.Decoder(Told)
 
@@ -76,6 +88,13 @@ def version(document: str) -> Glance:
     found = _GLANCE.decode(document)
     found.document = document
     return found
+
+
+def tell(every: Iterable[Glance]) -> None:
+    """Read what filters are about."""
+    for version in every:
+        if version.told is None:
+            version.told = told(version.document)
 
 
 times = _TIMES.decode

@@ -10,24 +10,30 @@ count as read only once the change is some seconds old, and all are read again a
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from itertools import chain, islice
 from operator import attrgetter
 from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from anfl.registry import keys, ordering
+from anfl.registry import glances, keys, ordering
 from anfl.registry.clock import Clock, now
-from anfl.registry.entities import PROMPT_TAG, Model, VersionOf
+from anfl.registry.entities import PROMPT_TAG
 from anfl.registry.filters import Comparison
+from anfl.registry.glances import Glance, Owner
 from anfl.registry.marks import DOCUMENT
 from anfl.registry.ordering import Order
-from anfl.registry.records import Records, model_in, model_of, version_in
+from anfl.registry.records import Records, sort_of
 
 MAX_BYTES = 64 * 1024 * 1024
 """Of all that a process keeps; a tenant with more is not kept at all."""
-MAX_CHANGED = 20
-"""Models whose versions are read one by one; where more have changed, all versions are."""
+MAX_CHANGED = 500
+"""Models whose versions are read again by themselves; where more have changed, all versions are."""
+FEW = 25
+"""Versions of a model that are read by their numbers, together with those of others; for more, it is asked for them."""
+MAX_ASKED = 20
+"""Models that are asked; for more, all versions are read."""
 SETTLE_MILLISECONDS = 10_000
 """Versions of a model that changed since are read each time."""
 MAX_AGE_MILLISECONDS = 600_000
@@ -35,61 +41,89 @@ MAX_AGE_MILLISECONDS = 600_000
 _OVERHEAD = 800
 """Bytes of a record in memory beyond those of its document."""
 _STRIPES = 16
+_STEP = 200
 _ANSWERS = 4
 """Orders, and sets of values, that are remembered of a tenant."""
 Key = TypeVar("Key")
 Value = TypeVar("Value")
-_KEYS: Mapping[str, Callable[[VersionOf], Any]] = {
-    "name": lambda of: of.model.name,
-    "number": lambda of: of.version.number,
-    "created_at": lambda of: of.version.created_at,
-    "updated_at": lambda of: of.version.changed_at(of.model),
+KEYS: Mapping[str, Callable[[Glance], Any]] = {
+    "name": attrgetter("owner.name"),
+    "number": attrgetter("number"),
+    "created_at": attrgetter("created_at"),
+    "updated_at": attrgetter("updated_at"),
 }
-_TOLD: Mapping[str, Callable[[VersionOf], str | int | None]] = {
-    "name": attrgetter("model.name"),
-    "run_id": attrgetter("version.run_id"),
-    "source_path": attrgetter("version.source"),
-    "version_number": attrgetter("version.number"),
+"""What tells the key of a version that belongs to a model, by the orders' fields."""
+_TOLD: Mapping[str, Callable[[Glance], str | int | None]] = {
+    "name": attrgetter("owner.name"),
+    "run_id": attrgetter("told.run_id"),
+    "source_path": attrgetter("told.source"),
+    "version_number": attrgetter("number"),
 }
-Teller = Callable[[VersionOf], str | int | None]
+_TAGS: Callable[[Glance], dict[str, str]] = attrgetter("told.tags")
+_SPILLED: Callable[[Glance], frozenset[str]] = attrgetter("told.spilled")
+_IN_KEYS = frozenset({"name", "version_number"})
+"""What is told without a look at what filters are about."""
+Teller = Callable[[Glance], str | int | None]
 """Tells what a comparison is about; None where there is no such value."""
 
 
-class Family(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A model's versions, as they were at a revision of it."""
+class Family(msgspec.Struct, frozen=True, gc=False):
+    """A model and its versions, as they were at a revision of it."""
 
-    id: str
-    revision: str
-    versions: list[VersionOf]
-    is_prompt: bool
-    size: int
-    settled: bool
+    owner: Owner
+    versions: list[Glance]
+
+    def size(self) -> int:
+        """Bytes in memory, about."""
+        return _size(1, [version.document for version in self.versions])
+
+    def equals(self, other: "Family") -> bool:
+        """Whether model and versions are the same."""
+        ours = [self.owner.document, *(version.document for version in self.versions)]
+        return ours == [other.owner.document, *(version.document for version in other.versions)]
 
 
 class Families:
     """Those of a tenant, at one time: their versions never change. What was asked once is remembered."""
 
-    def __init__(self, families: Iterable[Family], *, read_at: int) -> None:
-        """:param read_at: when the oldest of them may have been read."""
+    def __init__(
+        self, families: Mapping[str, Family], *, prompts: Set[str], unsettled: Set[str], size: int, read_at: int
+    ) -> None:
+        """:param families: by id.
+        :param prompts: ids of those that are prompts.
+        :param unsettled: ids of those that are to be read again.
+        :param size: bytes in memory, about.
+        :param read_at: when the oldest of them may have been read.
+        """
+        self.by_id = families
+        self.prompts = prompts
+        self.unsettled = unsettled
+        self.size = size
         self.read_at = read_at
-        self.by_id = {family.id: family for family in families}
-        self.size = sum(family.size for family in self.by_id.values())
-        self.large = {key for family in self.by_id.values() for of in family.versions for key in of.version.spilled}
-        """Keys of tags whose values are not here."""
+        self.revisions = {key: str(family.owner.revision) for key, family in families.items()}
+        self._large: set[str] | None = None
         self._values = _Few[tuple[str, bool], set[str | int | None]]()
-        self._orders = _Few[tuple[tuple[Order, ...], bool], list[VersionOf]]()
+        self._orders = _Few[tuple[tuple[Order, ...], bool], Iterable[Glance]]()
 
-    def holds(self, families: Mapping[str, Family]) -> bool:
-        """Whether these have the same versions here."""
-        return all(one.id in self.by_id and self.by_id[one.id].versions == one.versions for one in families.values())
+    def equals(self, families: "Families") -> bool:
+        """Whether those, some of the tenant's, are the same here."""
+        known = self.by_id
+        return all(key in known and known[key].equals(family) for key, family in families.by_id.items())
 
-    def in_order(self, orders: Sequence[Order], *, prompts: bool) -> Sequence[VersionOf]:
+    def large(self) -> set[str]:
+        """Keys of tags whose values are not here."""
+        if self._large is None:
+            self._tell()
+            self._large = {key for told in map(_SPILLED, self._every()) for key in told}
+        return self._large
+
+    def in_order(self, orders: Sequence[Order], *, prompts: bool) -> Iterable[Glance]:
         """All versions, those of prompts on demand."""
 
-        def ordered() -> list[VersionOf]:
-            families = [family for family in self.by_id.values() if prompts or not family.is_prompt]
-            every = [version for family in families for version in family.versions]
-            return list(ordering.in_order(every, orders, _KEYS))
+        def ordered() -> Iterable[Glance]:
+            left_out = frozenset[str]() if prompts else self.prompts
+            every = [version for version in self._every() if version.model_id not in left_out]
+            return Lazy(ordering.in_order(every, orders, KEYS))
 
         return self._orders.get((tuple(orders), prompts), ordered)
 
@@ -101,10 +135,17 @@ class Families:
         """All values of what a comparison is about."""
 
         def all_values() -> set[str | int | None]:
-            told = teller(comparison)
-            return {told(of) for family in self.by_id.values() for of in family.versions} - {None}
+            if comparison.is_tag or comparison.key not in _IN_KEYS:
+                self._tell()
+            return set(map(teller(comparison), self._every())) - {None}
 
         return self._values.get((comparison.key, comparison.is_tag), all_values)
+
+    def _every(self) -> list[Glance]:
+        return [version for family in self.by_id.values() for version in family.versions]
+
+    def _tell(self) -> None:
+        glances.tell(self._every())
 
 
 class _Few(Generic[Key, Value]):
@@ -128,6 +169,29 @@ class _Few(Generic[Key, Value]):
             if len(self._answers) > _ANSWERS:
                 del self._answers[next(iter(self._answers))]
         return answer
+
+
+class Lazy(Generic[Value]):
+    """What an iterator gives, as far as somebody asked for it, for all who ask."""
+
+    def __init__(self, rest: Iterator[Value]) -> None:
+        self._rest = rest
+        self._given: list[Value] = []
+        self._lock = threading.Lock()
+
+    def __iter__(self) -> Iterator[Value]:
+        given = self._given
+        position = 0
+        while True:
+            if position == len(given):
+                with self._lock:
+                    if position == len(given):
+                        given.extend(islice(self._rest, _STEP))
+                if position == len(given):
+                    return
+            upto = len(given)
+            yield from given[position:upto]
+            position = upto
 
 
 class Known:
@@ -156,23 +220,32 @@ class Known:
             return None
         if self._clock() - kept.read_at >= MAX_AGE_MILLISECONDS:
             return self._keep(tenant, self._all(tenant))
-        revisions = list(self._table.revisions(keys.models(tenant)))
-        changed = {
-            model_id: name
-            for name, model_id, revision in revisions
-            if (family := kept.by_id.get(model_id)) is None or family.revision != revision or not family.settled
-        }
-        if not changed and len(revisions) == len(kept.by_id):
+        revisions = self._table.revisions(keys.models(tenant))
+        there = revisions.by_id
+        if there == kept.revisions and not kept.unsettled:
             return kept
-        if len(changed) > MAX_CHANGED:
+        other = {model_id for model_id, _ in there.items() - kept.revisions.items()}
+        changed = revisions.sort_keys(other | kept.unsettled)
+        again = self._some(tenant, changed)
+        if again is None:
             return self._keep(tenant, self._all(tenant))
-        again = {family.id: family for family in self._some(tenant, changed)}
-        if again.keys() == changed.keys() and len(revisions) == len(kept.by_id) and kept.holds(again):
-            kept.by_id.update(again)  # settled, perhaps, and otherwise the same
+        read = again.by_id
+        if read.keys() == changed.keys() and there.keys() == kept.by_id.keys() and kept.equals(again):
+            kept.unsettled = again.unsettled
             return kept
-        gone = changed.keys() - again.keys()
-        found = (again.get(model_id) or kept.by_id[model_id] for _, model_id, _ in revisions if model_id not in gone)
-        return self._keep(tenant, Families(found, read_at=kept.read_at))
+        gone = changed.keys() - read.keys()
+        families = {key: read.get(key) or kept.by_id[key] for key in there if key not in gone}
+        replaced = [family.size() for key, family in kept.by_id.items() if families.get(key) is not family]
+        return self._keep(
+            tenant,
+            Families(
+                families,
+                prompts=(kept.prompts & there.keys()) - changed.keys() | again.prompts,
+                unsettled=again.unsettled,
+                size=kept.size + again.size - sum(replaced),
+                read_at=kept.read_at,
+            ),
+        )
 
     def _recalled(self, tenant: str) -> tuple[Families | None, bool]:
         """What is kept, and whether the tenant was seen before."""
@@ -192,39 +265,60 @@ class Known:
 
     def _all(self, tenant: str) -> Families | None:
         moment = self._clock()
-        models = [model_in(document) for _, document in self._table.texts(keys.models(tenant), DOCUMENT)]
-        found: dict[str, list[str]] = {model.id: [] for model in models}
+        models = list(chain.from_iterable(self._table.contents(keys.models(tenant), DOCUMENT)))
+        versions: list[str] = []
         size = 0
-        for sort, document in self._table.texts(keys.versions(tenant), DOCUMENT):
-            found.get(sort.partition("#")[0], []).append(document)
-            size += len(document) + _OVERHEAD
+        for page in self._table.contents(keys.versions(tenant), DOCUMENT):
+            versions += page
+            size += _size(0, page)
             if size > self._max_bytes:
                 return None
-        families = (self._family(tenant, model, found.pop(model.id), at=moment) for model in models)
-        return Families(families, read_at=moment)
+        return self._families(tenant, list(map(glances.owner, models)), versions, at=moment)
 
-    def _some(self, tenant: str, changed: Mapping[str, str]) -> Iterable[Family]:
-        """:param changed: id → name."""
+    def _some(self, tenant: str, changed: Mapping[str, str]) -> Families | None:
+        """:param changed: id → name. None where that takes as long as reading all."""
+        if len(changed) > MAX_CHANGED:
+            return None
         moment = self._clock()
-        for item in self._records.models_by_id(tenant, changed):
-            model = model_of(item)
-            found = self._table.texts(keys.versions(tenant), DOCUMENT, prefix=keys.versions_of(model.id))
-            yield self._family(tenant, model, [document for _, document in found], at=moment)
+        models = [glances.owner(item[DOCUMENT]) for item in self._records.models_by_id(tenant, changed)]
+        numbered = [owner for owner in models if owner.last_version <= FEW]
+        if len(models) - len(numbered) > MAX_ASKED:
+            return None
+        wanted = [
+            keys.version(tenant, owner.id, number) for owner in numbered for number in range(1, owner.last_version + 1)
+        ]
+        found = self._table.get_many(wanted)
+        versions = [found[place][DOCUMENT] for place in map(sort_of, wanted) if place in found]
+        for owner in models:
+            if owner.last_version > FEW:
+                prefix = keys.versions_of(owner.id)
+                versions += chain.from_iterable(self._table.contents(keys.versions(tenant), DOCUMENT, prefix=prefix))
+        return self._families(tenant, models, versions, at=moment)
 
-    def _family(self, tenant: str, model: Model, documents: Sequence[str], *, at: int) -> Family:
-        versions = [version_in(document) for document in documents]
-        marked = (version for version in versions if PROMPT_TAG in version.tags or PROMPT_TAG in version.spilled)
-        return Family(
-            id=model.id,
-            revision=str(model.revision),
-            versions=[VersionOf(model=model, version=version) for version in versions],
-            is_prompt=any(self._records.tag_value(tenant, version, PROMPT_TAG) == "true" for version in marked),
-            settled=at - model.changed_at >= SETTLE_MILLISECONDS,
-            size=_OVERHEAD + sum(_OVERHEAD + len(document) for document in documents),
-        )
+    def _families(self, tenant: str, models: Sequence[Owner], documents: Sequence[str], *, at: int) -> Families:
+        found = {owner.id: Family(owner, []) for owner in models}
+        versions = list(map(glances.version, documents))
+        for version in versions:
+            family = found.get(version.model_id)
+            if family is not None:
+                version.owner = family.owner
+                family.versions.append(version)
+        for family in found.values():
+            if family.owner.renamed_at:
+                for version in family.versions:
+                    version.belong_to(family.owner)
+        marked = [document for document in documents if PROMPT_TAG in document]
+        prompts = {glances.version(each).model_id for each in marked if self._records.is_prompt(tenant, each)}
+        unsettled = {owner.id for owner in models if at - owner.changed_at < SETTLE_MILLISECONDS}
+        size = _size(len(models), documents)
+        return Families(found, prompts=prompts, unsettled=unsettled, size=size, read_at=at)
+
+
+def _size(models: int, versions: Sequence[str]) -> int:
+    return _OVERHEAD * (models + len(versions)) + sum(map(len, versions))
 
 
 def teller(comparison: Comparison) -> Teller:
     """See `Teller`."""
     key = comparison.key
-    return (lambda of: of.version.tags.get(key)) if comparison.is_tag else _TOLD[key]
+    return (lambda of: _TAGS(of).get(key)) if comparison.is_tag else _TOLD[key]

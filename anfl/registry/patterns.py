@@ -16,6 +16,17 @@ def matcher(pattern: str) -> Callable[[str], bool]:
     if not shortest and len(middle) == 1 and "_" not in pattern:
         return lambda text: middle[0] in text
 
+    def matches_parts(text: str) -> bool:
+        position, end = len(first), len(text) - len(last)
+        if end < position or not text.startswith(first) or not text.endswith(last):
+            return False
+        for part in middle:
+            found = text.find(part, position, end)
+            if found < 0:
+                return False
+            position = found + len(part)
+        return True
+
     def matches(text: str) -> bool:
         position, end = len(first), len(text) - len(last)
         if end < position or not _matches(text, 0, first) or not _matches(text, end, last):
@@ -27,7 +38,7 @@ def matcher(pattern: str) -> Callable[[str], bool]:
             position = found + len(part)
         return True
 
-    return matches
+    return matches if "_" in pattern else matches_parts
 
 
 def literals(pattern: str) -> Iterator[tuple[str, bool, bool]]:

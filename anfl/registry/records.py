@@ -11,7 +11,7 @@ import msgspec
 from anfl.problems import Problem
 from anfl.registry import audit, keys, rules
 from anfl.registry.audit import Change, Entry, Head
-from anfl.registry.entities import Model, Version, VersionOf
+from anfl.registry.entities import PROMPT_TAG, Model, Version, VersionOf
 from anfl.registry.errors import model_not_found, version_not_found
 from anfl.registry.marks import DOCUMENT, MARKS, marks
 from anfl.registry.table import ABSENT, Action, Condition, Delete, Item, Put, Table, until_won
@@ -223,6 +223,10 @@ class Records:
         model_id, number = _owner(record)
         item = self.table.get(keys.tag(tenant, model_id, number, key))
         return None if item is None else str(item["value"])
+
+    def is_prompt(self, tenant: str, document: str) -> bool:
+        """Whether a version's document says that it is one of a prompt."""
+        return PROMPT_TAG in document and self.tag_value(tenant, version_in(document), PROMPT_TAG) == "true"
 
     def put_version(self, tenant: str, version: Version, *, before: Version | None) -> Put:
         """Write ``version`` as its next revision, beside what `changed` gives."""

@@ -71,7 +71,7 @@ class Search:
         orders = ordering.parse(order_by, keys=ordering.MODEL_KEYS, ties=ordering.MODEL_TIES)
         position = _read_token(token)
         by_name = orders[0].field == "name"
-        found = self._by_name(
+        found = self._named(
             tenant,
             condition,
             descending=by_name and orders[0].descending,
@@ -101,7 +101,8 @@ class Search:
         matching = self._candidates.matching(tenant, condition, orders)
         rows, more = _take(matching, offset=position.offset, limit=limit)
         next_token = _token(_Position(offset=position.offset + limit)) if more else None
-        shown = [VersionOf(model=of.model, version=self._records.all_tags(tenant, of.version)) for of in rows]
+        found = [row.in_full() for row in rows]
+        shown = [VersionOf(model=of.model, version=self._records.all_tags(tenant, of.version)) for of in found]
         return VersionPage(versions=shown, next_token=next_token)
 
     def _holds(self, tenant: str, condition: Filter, document: str) -> bool:
@@ -114,16 +115,14 @@ class Search:
             found.tags = self._records.all_tags(tenant, model_in(document)).tags
         return (told.prompts or found.tags.get(PROMPT_TAG) != "true") and found.holds(told)
 
-    def _by_name(self, tenant: str, condition: Filter, *, descending: bool, after: str | None) -> Iterator[_Named]:
+    def _named(self, tenant: str, condition: Filter, *, descending: bool, after: str | None) -> Iterator[_Named]:
         """Models whose names are as the filter says, in the order of their names (as UTF-8), beyond ``after``."""
-        named = condition.about("name")
-        found = self._listed(tenant, condition, descending=descending, after=after)
-        return (each for each in found if named.accepts(each[0])) if named.comparisons else found
-
-    def _listed(self, tenant: str, condition: Filter, *, descending: bool, after: str | None) -> Iterator[_Named]:
+        accepted = condition.about("name").accepts()
         names = condition.listed("name")
         if names is not None:
-            beyond = sorted((name for name in names if keys.fits(name)), key=str.encode, reverse=descending)
+            beyond = sorted(
+                (name for name in names if keys.fits(name) and accepted(name)), key=str.encode, reverse=descending
+            )
             if after is not None:
                 edge = after.encode()
                 beyond = [n for n in beyond if (n.encode() < edge if descending else n.encode() > edge)]
@@ -137,7 +136,13 @@ class Search:
             after = None
         only = marks.wanted(condition)
         return self._table.texts(
-            keys.models(tenant), DOCUMENT, prefix=prefix, only=only, descending=descending, after=after
+            keys.models(tenant),
+            DOCUMENT,
+            prefix=prefix,
+            only=only,
+            named=accepted,
+            descending=descending,
+            after=after,
         )
 
     def _with_latest(self, tenant: str, models: Sequence[Model]) -> list[tuple[Model, list[Version]]]:

@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -22,7 +22,12 @@ Item = dict[str, Any]
 _BATCH_GET = 100
 _BATCH_WRITE = 25
 _RETRY_SECONDS = 25.0
+_STEP = 200
 _serialize = TypeSerializer().serialize
+
+
+def _any(_: str) -> bool:
+    return True
 
 
 class LostRaceError(Exception):
@@ -135,6 +140,18 @@ class Check:
 Action = Put | Delete | Check
 
 
+class Revisions:
+    """Those of a partition's records, as text, by id."""
+
+    def __init__(self, items: Sequence[Any]) -> None:
+        self._items = items
+        self.by_id: dict[str, str] = {item["id"]["S"]: item["revision"]["N"] for item in items}
+
+    def sort_keys(self, ids: Container[str]) -> dict[str, str]:
+        """Id → sort key, of some records."""
+        return {item["id"]["S"]: item[SORT_KEY]["S"] for item in self._items if item["id"]["S"] in ids}
+
+
 class Table:
     """One DynamoDB table. Every read is strongly consistent. Methods raise botocore's errors."""
 
@@ -186,31 +203,44 @@ class Table:
         *,
         prefix: str = "",
         only: Containing | None = None,
+        named: Callable[[str], bool] = _any,
         after: str | None = None,
         descending: bool = False,
     ) -> Iterator[tuple[str, str]]:
         """Sort key and one attribute of the items, as `query` yields them; nothing else is handed over.
 
         :param only: leaves others out; they are read, and paid for, all the same.
+        :param named: which sort keys are wanted; those of others are all that is looked at.
         """
-        arguments: dict[str, Any] = {"ProjectionExpression": "#s, #t"}
-        names = {"#s": SORT_KEY, "#t": attribute}
-        values: dict[str, Any] = {}
-        if only is not None:
-            names["#f"] = only.unless_absent
-            arguments["FilterExpression"], values = only.clause({called: name for name, called in names.items()})
         condition = _Range(partition=partition, prefix=prefix, after=after, descending=descending)
-        for page in self._pages(condition, arguments, names=names, values=values):
-            for item in page:
-                yield item[SORT_KEY]["S"], item[attribute]["S"]
+        for page in self._filtered(condition, {"#t": attribute, "#s": SORT_KEY}, only):
+            for start in range(0, len(page), _STEP):
+                items = page[start : start + _STEP]
+                yield from [(item[SORT_KEY]["S"], item[attribute]["S"]) for item in items if named(item[SORT_KEY]["S"])]
 
-    def revisions(self, partition: str) -> Iterator[tuple[str, str, str]]:
-        """Sort key, id and revision (as text) of the records of a partition; nothing else is handed over."""
+    def contents(
+        self, partition: str, attribute: str, *, prefix: str = "", only: Containing | None = None
+    ) -> Iterator[list[str]]:
+        """One attribute of the items, as `texts` has them, page by page; nothing else is handed over."""
+        condition = _Range(partition=partition, prefix=prefix, after=None, descending=False)
+        for page in self._filtered(condition, {"#t": attribute}, only):
+            yield [item[attribute]["S"] for item in page]
+
+    def revisions(self, partition: str) -> "Revisions":
+        """Of all records of a partition; nothing else is handed over."""
         condition = _Range(partition=partition, prefix="", after=None, descending=False)
         arguments = {"ProjectionExpression": "#s, #i, #r"}
-        for page in self._pages(condition, arguments, names={"#s": SORT_KEY, "#i": "id", "#r": "revision"}):
-            for item in page:
-                yield item[SORT_KEY]["S"], item["id"]["S"], item["revision"]["N"]
+        names = {"#s": SORT_KEY, "#i": "id", "#r": "revision"}
+        return Revisions([item for page in self._pages(condition, arguments, names=names) for item in page])
+
+    def _filtered(self, condition: "_Range", names: Mapping[str, str], only: Containing | None) -> Iterator[list[Any]]:
+        """:param names: how expressions call the attributes that are handed over."""
+        arguments: dict[str, Any] = {"ProjectionExpression": ", ".join(names)}
+        values: dict[str, Any] = {}
+        if only is not None:
+            names = {**names, "#f": only.unless_absent}
+            arguments["FilterExpression"], values = only.clause({called: name for name, called in names.items()})
+        yield from self._pages(condition, arguments, names=names, values=values)
 
     def _pages(
         self,

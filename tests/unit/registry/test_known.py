@@ -61,9 +61,9 @@ def test_only_versions_of_models_that_changed_are_read_again(
     assert cost("tags.k LIKE '%'") == {"Query": 1}
     other.version_tags.set("acme", "m03", 1, "k", "v", by="ana")
     for _ in range(2):  # what has just changed is read again
-        assert cost() == {"Query": 2, "BatchGetItem": 1}
+        assert cost() == {"Query": 1, "BatchGetItem": 2}
     time.now += SETTLE
-    assert cost() == {"Query": 2, "BatchGetItem": 1}
+    assert cost() == {"Query": 1, "BatchGetItem": 2}
     assert cost() == {"Query": 1}
     for name in NAMES:
         other.models.describe("acme", name, "changed", by="ana")
@@ -72,6 +72,38 @@ def test_only_versions_of_models_that_changed_are_read_again(
     assert cost() == {"Query": 1}
     time.now += MAX_AGE_MILLISECONDS / 1000
     assert cost() == everything
+
+
+def test_a_model_of_many_versions_is_asked_for_them(
+    registry: Registry, other: Registry, calls: Counter[str], time: Time, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("anfl.registry.known.FEW", 2)
+    monkeypatch.setattr("anfl.registry.known.MAX_ASKED", 2)
+    shown(registry.search)
+
+    def cost(*many: str) -> dict[str, int]:
+        for name in many:
+            for _ in range(3):
+                version(other, "acme", name)
+        other.versions.delete("acme", many[0], 2, by="ana")
+        time.now += SETTLE
+        calls.clear()
+        found = shown(registry.search)
+        cost = dict(calls)
+        assert found == shown(Search(registry.records))
+        assert [number for name, number in found if name == many[0]] == [1, 3, 4]
+        return cost
+
+    assert cost("m00", "m01") == {"Query": 3, "BatchGetItem": 1}
+    assert cost("m02", "m03", "m04") == {"Query": 3, "BatchGetItem": 1}, "that they are too many it learns first"
+
+
+def test_versions_read_by_number_leave_out_those_that_are_gone(registry: Registry, other: Registry, time: Time) -> None:
+    shown(registry.search)
+    for _ in range(2):
+        version(other, "acme", "m03")
+    other.versions.delete("acme", "m03", 2, by="ana")
+    assert [number for name, number in shown(registry.search) if name == "m03"] == [1, 3]
 
 
 def test_what_is_read_again_and_is_the_same_need_not_be_put_in_order_again(
