@@ -37,18 +37,25 @@ class Candidates:
 
     def _known_ones(self, tenant: str, condition: Filter, known: Families, orders: Sequence[Order]) -> Iterator[Glance]:
         found = iter(known.in_order(orders, prompts=condition.prompts))
-        large = known.large() & condition.tags() if condition.tags() else set()
         for comparison in condition.comparisons:
-            if comparison.is_tag and comparison.key in large:
-                found = self._with_large(tenant, comparison, found)
+            values = known.values(comparison)
+            if values is None:
+                found = self._each(tenant, comparison, found)
             else:  # what a value is asked is asked once
-                wanted = {value for value in known.values(comparison) if comparison.test(value)}
+                wanted = {value for value in values if comparison.test(value)}
                 found = _within(found, teller(comparison), wanted) if wanted else iter(())
         return found
 
-    def _with_large(self, tenant: str, comparison: Comparison, every: Iterable[Glance]) -> Iterator[Glance]:
-        key = comparison.key
-        return (of for of in every if comparison.holds(self._records.tag_value(tenant, version_in(of.document), key)))
+    def _each(self, tenant: str, comparison: Comparison, every: Iterable[Glance]) -> Iterator[Glance]:
+        """Those for which a comparison holds; no more is read than is asked for."""
+        tell = teller(comparison)
+        for version in every:
+            if version.is_large(comparison):
+                value = self._records.tag_value(tenant, version_in(version.document), comparison.key)
+                if comparison.holds(value):
+                    yield version
+            elif comparison.holds(tell(version)):
+                yield version
 
     def _read(
         self, tenant: str, condition: Filter, models: Sequence[Owner] | None, orders: Sequence[Order]

@@ -1,11 +1,9 @@
 """What searches read of documents: as much as an order or a filter asks for. Whatever is shown is read in full."""
 
-from collections.abc import Iterable
-
 import msgspec
 
 from anfl.registry.entities import PROMPT_TAG, VersionOf
-from anfl.registry.filters import Filter
+from anfl.registry.filters import Comparison, Filter
 from anfl.registry.records import model_in, version_in
 
 
@@ -50,8 +48,19 @@ class Glance(msgspec.Struct, gc=False):
     """All of it."""
     owner: Owner | None = None
     """Its model, once it belongs to it."""
-    told: Told | None = None
-    """Once a filter has asked for it: see `tell`."""
+    read: Told | None = None
+    """See `told`."""
+
+    @property
+    def told(self) -> Told:
+        """What filters are about: read when one asks for it."""
+        if self.read is None:
+            self.read = told(self.document)
+        return self.read
+
+    def is_large(self, comparison: Comparison) -> bool:
+        """Whether a comparison is on a tag whose value does not stand here."""
+        return comparison.is_tag and comparison.key in self.told.spilled
 
     def belong_to(self, owner: Owner) -> None:
         """Take over what the model says; a rename is a change of every version."""
@@ -88,13 +97,6 @@ def version(document: str) -> Glance:
     found = _GLANCE.decode(document)
     found.document = document
     return found
-
-
-def tell(every: Iterable[Glance]) -> None:
-    """Read what filters are about."""
-    for version in every:
-        if version.told is None:
-            version.told = told(version.document)
 
 
 times = _TIMES.decode

@@ -59,10 +59,8 @@ _TOLD: Mapping[str, Callable[[Glance], str | int | None]] = {
     "source_path": attrgetter("told.source"),
     "version_number": attrgetter("number"),
 }
-_TAGS: Callable[[Glance], dict[str, str]] = attrgetter("told.tags")
-_SPILLED: Callable[[Glance], frozenset[str]] = attrgetter("told.spilled")
 _IN_KEYS = frozenset({"name", "version_number"})
-"""What is told without a look at what filters are about."""
+"""What is told without a look at documents."""
 Teller = Callable[[Glance], str | int | None]
 """Tells what a comparison is about; None where there is no such value."""
 
@@ -101,7 +99,8 @@ class Families:
         self.size = size
         self.read_at = read_at
         self.revisions = {key: str(family.owner.revision) for key, family in families.items()}
-        self._large: set[str] | None = None
+        self._asked = self._is_told = False
+        self._large = set[str]()
         self._values = _Few[tuple[str, bool], set[str | int | None]]()
         self._orders = _Few[tuple[tuple[Order, ...], bool], Iterable[Glance]]()
 
@@ -109,13 +108,6 @@ class Families:
         """Whether those, some of the tenant's, are the same here."""
         known = self.by_id
         return all(key in known and known[key].equals(family) for key, family in families.by_id.items())
-
-    def large(self) -> set[str]:
-        """Keys of tags whose values are not here."""
-        if self._large is None:
-            self._tell()
-            self._large = {key for told in map(_SPILLED, self._every()) for key in told}
-        return self._large
 
     def in_order(self, orders: Sequence[Order], *, prompts: bool) -> Iterable[Glance]:
         """All versions, those of prompts on demand."""
@@ -131,21 +123,28 @@ class Families:
         """How many answers are remembered."""
         return len(self._values) + len(self._orders)
 
-    def values(self, comparison: Comparison) -> set[str | int | None]:
-        """All values of what a comparison is about."""
-
-        def all_values() -> set[str | int | None]:
-            if comparison.is_tag or comparison.key not in _IN_KEYS:
-                self._tell()
-            return set(map(teller(comparison), self._every())) - {None}
-
-        return self._values.get((comparison.key, comparison.is_tag), all_values)
+    def values(self, comparison: Comparison) -> set[str | int | None] | None:
+        """All values of what a comparison is about; None where some are not here, or where nothing was asked of
+        documents so far: the first time it is sooner to read as many as are asked for.
+        """
+        about_documents = comparison.is_tag or comparison.key not in _IN_KEYS
+        if about_documents and (not self._told() or comparison.key in self._large):
+            return None
+        told = teller(comparison)
+        return self._values.get((comparison.key, comparison.is_tag), lambda: set(map(told, self._every())) - {None})
 
     def _every(self) -> list[Glance]:
         return [version for family in self.by_id.values() for version in family.versions]
 
-    def _tell(self) -> None:
-        glances.tell(self._every())
+    def _told(self) -> bool:
+        """Whether the documents were read for filters; the second filter has them read."""
+        if not self._asked:
+            self._asked = True
+            return False
+        if not self._is_told:
+            self._large = {key for version in self._every() for key in version.told.spilled}
+            self._is_told = True
+        return True
 
 
 class _Few(Generic[Key, Value]):
@@ -321,4 +320,4 @@ def _size(models: int, versions: Sequence[str]) -> int:
 def teller(comparison: Comparison) -> Teller:
     """See `Teller`."""
     key = comparison.key
-    return (lambda of: _TAGS(of).get(key)) if comparison.is_tag else _TOLD[key]
+    return (lambda of: of.told.tags.get(key)) if comparison.is_tag else _TOLD[key]
