@@ -11,11 +11,10 @@ count as read only once the change is some seconds old, and all are read again a
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from functools import cached_property
 from itertools import chain, islice
 from operator import attrgetter
 from typing import Any, Generic, TypeVar
-
-import msgspec
 
 from anfl.registry import glances, keys, ordering
 from anfl.registry.clock import Clock, now
@@ -59,62 +58,75 @@ _TOLD: Mapping[str, Callable[[Glance], str | int | None]] = {
     "source_path": attrgetter("told.source"),
     "version_number": attrgetter("number"),
 }
+_OWNER: Callable[[Glance], Owner | None] = attrgetter("owner")
 _IN_KEYS = frozenset({"name", "version_number"})
 """What is told without a look at documents."""
 Teller = Callable[[Glance], str | int | None]
 """Tells what a comparison is about; None where there is no such value."""
 
 
-class Family(msgspec.Struct, frozen=True, gc=False):
-    """A model and its versions, as they were at a revision of it."""
-
-    owner: Owner
-    versions: list[Glance]
-
-    def size(self) -> int:
-        """Bytes in memory, about."""
-        return _size(1, [version.document for version in self.versions])
-
-    def equals(self, other: "Family") -> bool:
-        """Whether model and versions are the same."""
-        ours = [self.owner.document, *(version.document for version in self.versions)]
-        return ours == [other.owner.document, *(version.document for version in other.versions)]
-
-
 class Families:
-    """Those of a tenant, at one time: their versions never change. What was asked once is remembered."""
+    """Models of a tenant with their versions, at one time: they never change. What was asked once is remembered."""
 
     def __init__(
-        self, families: Mapping[str, Family], *, prompts: Set[str], unsettled: Set[str], size: int, read_at: int
+        self,
+        owners: Mapping[str, Owner],
+        versions: list[Glance],
+        *,
+        prompts: Set[str],
+        unsettled: Set[str],
+        size: int,
+        read_at: int,
     ) -> None:
-        """:param families: by id.
+        """:param owners: the models, by id.
         :param prompts: ids of those that are prompts.
         :param unsettled: ids of those that are to be read again.
         :param size: bytes in memory, about.
         :param read_at: when the oldest of them may have been read.
         """
-        self.by_id = families
+        self.owners = owners
+        self.versions = versions
         self.prompts = prompts
         self.unsettled = unsettled
         self.size = size
         self.read_at = read_at
-        self.revisions = {key: str(family.owner.revision) for key, family in families.items()}
         self._asked = self._is_told = False
         self._large = set[str]()
         self._values = _Few[tuple[str, bool], set[str | int | None]]()
         self._orders = _Few[tuple[tuple[Order, ...], bool], Iterable[Glance]]()
 
-    def equals(self, families: "Families") -> bool:
-        """Whether those, some of the tenant's, are the same here."""
-        known = self.by_id
-        return all(key in known and known[key].equals(family) for key, family in families.by_id.items())
+    @cached_property
+    def revisions(self) -> dict[str, str]:
+        """Of the models, as text, by id."""
+        return {key: str(owner.revision) for key, owner in self.owners.items()}
+
+    def documents(self, ids: Set[str]) -> dict[str, list[str]]:
+        """Those of some models and their versions."""
+        found = {key: [self.owners[key].document] for key in ids if key in self.owners}
+        for version in self.versions:
+            if version.model_id in found:
+                found[version.model_id].append(version.document)
+        return found
+
+    def replaced(self, again: "Families", *, gone: Set[str]) -> "Families":
+        """With some of the models as they were read again, and without those that are gone."""
+        before = gone | again.owners.keys()
+        without = [text for texts in self.documents(before).values() for text in texts]
+        return Families(
+            {key: owner for key, owner in self.owners.items() if key not in before} | dict(again.owners),
+            [version for version in self.versions if version.model_id not in before] + again.versions,
+            prompts=self.prompts - before | again.prompts,
+            unsettled=again.unsettled,
+            size=self.size - _size(without) + again.size,
+            read_at=self.read_at,
+        )
 
     def in_order(self, orders: Sequence[Order], *, prompts: bool) -> Iterable[Glance]:
         """All versions, those of prompts on demand."""
 
         def ordered() -> Iterable[Glance]:
             left_out = frozenset[str]() if prompts else self.prompts
-            every = [version for version in self._every() if version.model_id not in left_out]
+            every = [version for version in self.versions if version.model_id not in left_out]
             return Lazy(ordering.in_order(every, orders, KEYS))
 
         return self._orders.get((tuple(orders), prompts), ordered)
@@ -131,10 +143,7 @@ class Families:
         if about_documents and (not self._told() or comparison.key in self._large):
             return None
         told = teller(comparison)
-        return self._values.get((comparison.key, comparison.is_tag), lambda: set(map(told, self._every())) - {None})
-
-    def _every(self) -> list[Glance]:
-        return [version for family in self.by_id.values() for version in family.versions]
+        return self._values.get((comparison.key, comparison.is_tag), lambda: set(map(told, self.versions)) - {None})
 
     def _told(self) -> bool:
         """Whether the documents were read for filters; the second filter has them read."""
@@ -142,7 +151,7 @@ class Families:
             self._asked = True
             return False
         if not self._is_told:
-            self._large = {key for version in self._every() for key in version.told.spilled}
+            self._large = {key for version in self.versions for key in version.told.spilled}
             self._is_told = True
         return True
 
@@ -228,23 +237,11 @@ class Known:
         again = self._some(tenant, changed)
         if again is None:
             return self._keep(tenant, self._all(tenant))
-        read = again.by_id
-        if read.keys() == changed.keys() and there.keys() == kept.by_id.keys() and kept.equals(again):
+        ids = changed.keys()
+        if there.keys() == kept.owners.keys() and kept.documents(ids) == again.documents(ids):
             kept.unsettled = again.unsettled
             return kept
-        gone = changed.keys() - read.keys()
-        families = {key: read.get(key) or kept.by_id[key] for key in there if key not in gone}
-        replaced = [family.size() for key, family in kept.by_id.items() if families.get(key) is not family]
-        return self._keep(
-            tenant,
-            Families(
-                families,
-                prompts=(kept.prompts & there.keys()) - changed.keys() | again.prompts,
-                unsettled=again.unsettled,
-                size=kept.size + again.size - sum(replaced),
-                read_at=kept.read_at,
-            ),
-        )
+        return self._keep(tenant, kept.replaced(again, gone=(kept.owners.keys() - there.keys()) | ids))
 
     def _recalled(self, tenant: str) -> tuple[Families | None, bool]:
         """What is kept, and whether the tenant was seen before."""
@@ -269,7 +266,7 @@ class Known:
         size = 0
         for page in self._table.contents(keys.versions(tenant), DOCUMENT):
             versions += page
-            size += _size(0, page)
+            size += _size(page)
             if size > self._max_bytes:
                 return None
         return self._families(tenant, list(map(glances.owner, models)), versions, at=moment)
@@ -295,26 +292,31 @@ class Known:
         return self._families(tenant, models, versions, at=moment)
 
     def _families(self, tenant: str, models: Sequence[Owner], documents: Sequence[str], *, at: int) -> Families:
-        found = {owner.id: Family(owner, []) for owner in models}
+        owners = {owner.id: owner for owner in models}
         versions = list(map(glances.version, documents))
         for version in versions:
-            family = found.get(version.model_id)
-            if family is not None:
-                version.owner = family.owner
-                family.versions.append(version)
-        for family in found.values():
-            if family.owner.renamed_at:
-                for version in family.versions:
-                    version.belong_to(family.owner)
+            version.owner = owners.get(version.model_id)
+        if None in map(_OWNER, versions):  # those of a model that is being deleted
+            versions = [version for version in versions if version.owner is not None]
+        renamed = {owner.id for owner in models if owner.renamed_at}
+        if renamed:
+            for version in versions:
+                if version.model_id in renamed:
+                    version.belong_to(owners[version.model_id])
         marked = [document for document in documents if PROMPT_TAG in document]
-        prompts = {glances.version(each).model_id for each in marked if self._records.is_prompt(tenant, each)}
-        unsettled = {owner.id for owner in models if at - owner.changed_at < SETTLE_MILLISECONDS}
-        size = _size(len(models), documents)
-        return Families(found, prompts=prompts, unsettled=unsettled, size=size, read_at=at)
+        return Families(
+            owners,
+            versions,
+            prompts={glances.version(each).model_id for each in marked if self._records.is_prompt(tenant, each)},
+            unsettled={owner.id for owner in models if at - owner.changed_at < SETTLE_MILLISECONDS},
+            size=_size([owner.document for owner in models]) + _size(documents),
+            read_at=at,
+        )
 
 
-def _size(models: int, versions: Sequence[str]) -> int:
-    return _OVERHEAD * (models + len(versions)) + sum(map(len, versions))
+def _size(documents: Sequence[str]) -> int:
+    """Bytes that records take in memory, about."""
+    return _OVERHEAD * len(documents) + sum(map(len, documents))
 
 
 def teller(comparison: Comparison) -> Teller:

@@ -3,7 +3,7 @@
 import statistics
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
@@ -86,19 +86,39 @@ def searches(models: int) -> list[tuple[str, Request]]:
         ("models, latest first", "registered-models", {"order_by": "last_updated_timestamp DESC"}),
         ("versions whose tag is like nothing", "model-versions", {"filter": "tags.quality LIKE '%none'"}),
         ("versions of a tag, by name", "model-versions", {"filter": "tags.quality = '2'", "order_by": "name DESC"}),
+        ("models whose names are like nothing, in any case", "registered-models", {"filter": "name ILIKE '%nothing%'"}),
+        ("models of whose names one in a hundred is like it", "registered-models", {"filter": "name LIKE '%d%77'"}),
+        (
+            "models whose names are not like most, latest first",
+            "registered-models",
+            {"filter": "name ILIKE '%77'", "order_by": "last_updated_timestamp DESC"},
+        ),
     ]
+    return [(what, _search(kind, given)) for what, kind, given in asked]
+
+
+def unprepared() -> list[tuple[str, Request]]:
+    """Over all versions, by a process that does not know how they are now."""
     return [
-        (what, Request(method="GET", path=f"{kind}/search", given=given | {"max_results": 100}))
-        for what, kind, given in asked
+        ("versions, latest first", _search("model-versions", {})),
+        ("versions of a tag, latest first", _search("model-versions", {"filter": "tags.quality = '2'"})),
     ]
+
+
+def _search(kind: str, given: Mapping[str, str]) -> Request:
+    return Request(method="GET", path=f"{kind}/search", given={**given, "max_results": 100})
 
 
 @dataclass(frozen=True, kw_only=True)
 class Timed:
     """Milliseconds, of each time."""
 
-    whole: list[float]
-    store: list[float]
+    whole: list[float] = field(default_factory=list)
+    store: list[float] = field(default_factory=list)
+
+    def __add__(self, other: "Timed") -> "Timed":
+        """These, then those."""
+        return Timed(whole=self.whole + other.whole, store=self.store + other.store)
 
     def median(self) -> tuple[float, float]:
         """Of the whole, and of the store."""

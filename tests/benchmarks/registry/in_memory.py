@@ -5,6 +5,8 @@ the service's own. The answers are those of botocore after it has parsed them.
 """
 
 import bisect
+import dataclasses
+import gc
 import json
 import re
 import socket
@@ -13,26 +15,37 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
 
+from msgspec.structs import replace
+
 from anfl.auth.principal import Principal, Role
 from anfl.http.serve import BACKLOG, configuration
 from anfl.problems import Problem
+from anfl.registry.marks import DOCUMENT
+from anfl.registry.records import item_of, model_in
 from anfl.registry.registry import build_registry
+from anfl.registry.search import Search
 from anfl.registry.table import encode
 from anfl.resources import PARTITION_KEY, SORT_KEY
 from services.model_registry.app import assemble
 from tests.benchmarks.registry.filling import TENANT, rows
 
-TOKEN = "bench"
+CHANGED = 100
+"""Models that change before each search of some tenants."""
+
+
+def changing(number: object) -> str:
+    """A tenant, and token, of whose models `CHANGED` change before each search."""
+    return f"{TENANT}-changing-{number}"
 
 
 class Bench:
-    """Knows one token."""
+    """A token is the name of its tenant. All have the same models; those of `changing` change all the time."""
 
     def cached(self, token: str) -> Principal | None:
         """See `anfl.http.service.Verifier`."""
-        if token != TOKEN:
+        if token.rstrip("0123456789") not in (TENANT, changing("")):
             return None
-        return Principal(subject="b", tenant=TENANT, roles=frozenset({Role.ADMIN}), token_id="b", expires_at=2**40)
+        return Principal(subject="b", tenant=token, roles=frozenset({Role.ADMIN}), token_id="b", expires_at=2**40)
 
     def verify(self, token: str) -> Principal:
         """See `anfl.http.service.Verifier`."""
@@ -53,10 +66,22 @@ class Memory:
 
     def query(self, **asked: Any) -> dict[str, Any]:
         """One page, whatever its size. Looked for once: what DynamoDB takes is no time of the service."""
+        tenant, _, partition = asked["ExpressionAttributeValues"][":p"]["S"].partition("#")
+        asked["ExpressionAttributeValues"][":p"] = {"S": f"{TENANT}#{partition}"}
         key = repr(asked)
         if key not in self._answers:
             self._answers[key] = {"Items": list(self._asked_for(asked))}
+        if "revision" in asked["ExpressionAttributeNames"].values() and tenant.startswith(changing("")):
+            self._change(self._answers[key]["Items"][:CHANGED])
         return self._answers[key]
+
+    def _change(self, shown: list[dict[str, Any]]) -> None:
+        """Give models another revision, in the table and where they were shown."""
+        for item in shown:
+            stored = self._items[f"{TENANT}#models", item[SORT_KEY]["S"]]
+            changed = replace(model_in(stored[DOCUMENT]["S"]), revision=int(item["revision"]["N"]) + 1)
+            stored |= encode(item_of(changed))
+            item["revision"] = stored["revision"]
 
     def _asked_for(self, asked: dict[str, Any]) -> Iterator[dict[str, Any]]:
         values = asked["ExpressionAttributeValues"]
@@ -82,11 +107,12 @@ class Memory:
     def batch_get_item(self, **asked: Any) -> dict[str, Any]:
         """Those of the items that there are."""
         ((table, wanted),) = asked["RequestItems"].items()
-        return {"Responses": {table: [self._items[p] for p in map(_place, wanted["Keys"]) if p in self._items]}}
+        there = ((key, self._items[_place(key)]) for key in wanted["Keys"] if _place(key) in self._items)
+        return {"Responses": {table: [item | key for key, item in there]}}
 
 
 def _place(key: dict[str, Any]) -> tuple[str, str]:
-    return key[PARTITION_KEY]["S"], key[SORT_KEY]["S"]
+    return f"{TENANT}#{key[PARTITION_KEY]['S'].partition('#')[2]}", key[SORT_KEY]["S"]
 
 
 def main(port: int, models: int) -> None:
@@ -94,7 +120,12 @@ def main(port: int, models: int) -> None:
     import uvicorn
 
     store: Any = Memory(models)
-    service = assemble(build_registry(table="t", dynamodb=store, bucket="b", s3=store), verifier=Bench())
+    registry = build_registry(table="t", dynamodb=store, bucket="b", s3=store)
+    # A process's first search has nothing to forget, so nor has each tenant's here.
+    registry = dataclasses.replace(registry, search=Search(registry.records, max_bytes=2**40))
+    service = assemble(registry, verifier=Bench())
+    gc.collect()
+    gc.freeze()  # what stands in the store is no garbage of the service, which freezes what it begins with, too
     with socket.create_server(("127.0.0.1", port), backlog=BACKLOG) as listener:
         uvicorn.Server(configuration(service)).run(sockets=[listener])
 

@@ -3,14 +3,15 @@
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
+from uuid import uuid4
 
 from anfl.processes import usable_cores
 from tests.benchmarks.http.node import aws
 from tests.benchmarks.progress import Report
-from tests.benchmarks.registry import servers
-from tests.benchmarks.registry.calls import Timed, client, searches, small, timed
+from tests.benchmarks.registry import in_memory, servers
+from tests.benchmarks.registry.calls import Request, Timed, client, searches, small, timed, unprepared
 from tests.benchmarks.registry.figures import Call, Memory, Processor, RegistryFigures
-from tests.benchmarks.registry.filling import fill_mlflow
+from tests.benchmarks.registry.filling import TENANT, fill_mlflow
 from tests.benchmarks.registry.servers import Server
 
 MODELS = 10_000
@@ -40,6 +41,9 @@ def measure(*, report: Report, models: int = MODELS, rounds: int = ROUNDS) -> Re
                     _call(name, *(timed(server, [request] * SEARCHES, stored=False) for server in (searched, theirs)))
                     for name, request in searches(models)
                 ]
+                for name, request in unprepared():
+                    found.append(_first(name, request, searched, theirs))
+                    found.append(_after_changes(name, request, searched, theirs))
             report("searches", 1)
         workers = usable_cores()
         with (
@@ -55,15 +59,28 @@ def measure(*, report: Report, models: int = MODELS, rounds: int = ROUNDS) -> Re
     )
 
 
+def _first(name: str, request: Request, ours: Server, theirs: Server) -> Call:
+    """Each search is the first one of a tenant."""
+    tenants = [ours.of(f"{TENANT}{uuid4().int}") for _ in range(SEARCHES)]
+    first = sum((timed(tenant, [request], stored=False) for tenant in tenants), Timed())
+    return _call(f"{name}: the first search", first, timed(theirs, [request] * SEARCHES, stored=False))
+
+
+def _after_changes(name: str, request: Request, ours: Server, theirs: Server) -> Call:
+    """Before each search but the first many models have changed."""
+    changing = ours.of(in_memory.changing(uuid4().int))
+    timed(changing, [request], stored=False)
+    found = (timed(server, [request] * SEARCHES, stored=False) for server in (changing, theirs))
+    return _call(f"{name}: after changes of {in_memory.CHANGED} models", *found)
+
+
 def _calls(ours: Server, theirs: Server, rounds: int, report: Report) -> list[Call]:
     """Each kind of request once a round, at one server and at the other."""
     for server in (ours, theirs):
         for number in range(WARM):
             _warm(server, f"warm-{number}")
     names = [name for name, _ in small("")]
-    whole: dict[str, tuple[Timed, Timed]] = {
-        name: (Timed(whole=[], store=[]), Timed(whole=[], store=[])) for name in names
-    }
+    whole: dict[str, tuple[Timed, Timed]] = {name: (Timed(), Timed()) for name in names}
     for number in range(rounds):
         report("small requests", number / rounds)
         for side, server in enumerate((ours, theirs)):

@@ -4,7 +4,7 @@ import contextlib
 import os
 import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import httpx
@@ -24,6 +24,10 @@ class Server:
     url: str
     process: "subprocess.Popen[bytes]"
     headers: dict[str, str] = field(default_factory=dict)
+
+    def of(self, token: str) -> "Server":
+        """The same, for another caller."""
+        return replace(self, headers={"Authorization": f"Bearer {token}"})
 
     def pss(self) -> int:
         """Bytes of memory of all its processes."""
