@@ -44,6 +44,11 @@ class Code(StrEnum):
         "a pickle that would make its loader allocate far more than it holds",
     )
     DANGEROUS_TAG = ("dangerous_tag", Status.REJECTED, "a YAML tag that has a loader import or call Python")
+    DANGEROUS_TEMPLATE = (
+        "dangerous_template",
+        Status.REJECTED,
+        "a template that would reach for Python's internals when it is rendered",
+    )
     MALFORMED = ("malformed", Status.REJECTED, "the content breaks the rules of its format")
     TRUNCATED = ("truncated", Status.REJECTED, "the file ends too early")
     OVERSIZE_HEADER = ("oversize_header", Status.REJECTED, "a header larger than its format or this inspection allows")
@@ -83,6 +88,11 @@ class Code(StrEnum):
     UNKNOWN_FORMAT = ("unknown_format", Status.QUARANTINED, "no known format")
     UNSUPPORTED_FORMAT = ("unsupported_format", Status.QUARANTINED, "a known format that is not looked into")
     CUSTOM_CODE = ("custom_code", Status.QUARANTINED, "code that would run when the model is loaded")
+    COMPUTED_ATTRIBUTE = (
+        "computed_attribute",
+        Status.QUARANTINED,
+        "a template that computes the name of an attribute or a filter",
+    )
     CUSTOM_OPERATOR = ("custom_operator", Status.QUARANTINED, "an ONNX operator that needs a library of its own")
     UNLISTED_TAG = ("unlisted_tag", Status.QUARANTINED, "a YAML tag that YAML itself does not define")
     INFERENCE_FAILED = ("inference_failed", Status.QUARANTINED, "an ONNX model that does not run on zeros")

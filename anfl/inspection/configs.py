@@ -6,12 +6,20 @@ from typing import Any
 from anfl.inspection.codes import Code, Finding
 from anfl.inspection.examination import Facts, Needed
 from anfl.inspection.members import escapes
+from anfl.inspection.templates import chat_template, chat_templates
 
 _MAX_NODES = 2_000_000
+_CONFIGURATIONS = ("config.json", "chat_template.json", ".index.json")
+
+
+def is_config(name: str) -> bool:
+    """Whether loaders read a file for what `config` looks for: as ``tokenizer_config.json``."""
+    return name.endswith(_CONFIGURATIONS)
 
 
 def config(name: str, document: object) -> Facts:
-    """What a JSON document says: Hugging Face's ``auto_map`` and Keras' Lambda layers are code; an index names shards.
+    """What a JSON document says: Hugging Face's ``auto_map`` and Keras' Lambda layers are code, a ``chat_template`` may
+    reach for some; an index names shards.
 
     :raises Finding: it is too large to follow.
     """
@@ -20,6 +28,7 @@ def config(name: str, document: object) -> Facts:
     if isinstance(document, dict):
         if document.get("auto_map"):
             findings.append(Finding(Code.CUSTOM_CODE, "auto_map: loading the model may import code of its own"))
+        findings += (finding for source in chat_templates(document) for finding in chat_template(source))
         if name.endswith(".index.json") and isinstance(document.get("weight_map"), dict):
             _shards(document["weight_map"], findings, needed)
     if PurePosixPath(name.rpartition("!")[2]).name == "config.json" and _has_lambda(document):

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from anfl.inspection import compressed, configs, formats, mlmodel, tars, tensors, text, zips
+from anfl.inspection import compressed, configs, formats, mlmodel, tars, templates, tensors, text, zips
 from anfl.inspection.codes import Code, Finding
 from anfl.inspection.documents import check_json, check_yaml
 from anfl.inspection.examination import Examination, Facts, Noted
@@ -79,6 +79,8 @@ class Examiner:
                 return onnx_model(path, scratch=self._scratch, limits=self._budget.limits, tick=tick)
             case "text":
                 return self._text(name, path)
+            case "empty" if formats.needs_content(name):
+                raise Finding(Code.TRUNCATED, "it is empty, which no file of this kind can be")
             case "executable":
                 raise Finding(Code.EXECUTABLE, "it is a program")
             case "unsupported":
@@ -113,7 +115,14 @@ class Examiner:
         if suffix == ".json":
             with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
                 check_json(mapped)
+            if is_large and configs.is_config(name):
+                limit = self._budget.limits.document_bytes
+                raise Finding(Code.TOO_LARGE, f"a configuration of more than {limit} bytes")
             return Facts() if is_large else configs.config(name, json.loads(path.read_bytes()))
+        if suffix in templates.SUFFIXES:
+            if is_large:
+                raise Finding(Code.TOO_LARGE, f"a template of more than {self._budget.limits.document_bytes} bytes")
+            return Facts(findings=templates.chat_template(path.read_text("utf-8")))
         with path.open("rb") as stream:
             if text.is_code(name) or stream.read(2) == b"#!":
                 raise Finding(Code.CUSTOM_CODE, "it is code, which would run when the model is loaded")

@@ -38,6 +38,12 @@ _EXPECTED = {
     ".csv": {"text"},
 }
 """What a file with this extension must be: anything else would be opened as something that it is not."""
+_MAY_BE_EMPTY = frozenset({".yaml", ".yml", ".txt", ".md", ".csv"})
+_NEVER_EMPTY = (
+    (_EXPECTED.keys() - _MAY_BE_EMPTY)
+    | _PICKLE_SUFFIXES
+    | {".pt", ".pth", ".ckpt", ".h5", ".hdf5", ".gguf", ".tflite", ".pb", ".gz", ".bz2", ".xz", ".tgz"}
+)
 _BY_NAME = (".safetensors", ".onnx", ".npy", ".npz", ".zip")
 """Where no content tells the format, what the extension promises is what it fails to be."""
 
@@ -78,6 +84,11 @@ def format_of(name: str, path: Path, *, tick: Callable[[], None]) -> str | None:
         return "executable"
     suffix = suffix_of(name)
     return {".npz": "zip"}.get(suffix, suffix.removeprefix(".")) if suffix in _BY_NAME else None
+
+
+def needs_content(name: str) -> bool:
+    """Whether no reader of such a file takes an empty one."""
+    return suffix_of(name) in _NEVER_EMPTY or PurePosixPath(name.rpartition("!")[2]).name == "MLmodel"
 
 
 def format_of_head(head: bytes) -> str | None:

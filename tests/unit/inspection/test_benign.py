@@ -1,5 +1,6 @@
 """Files as real libraries write them are VALIDATED."""
 
+import json
 import pickle
 from pathlib import Path
 
@@ -55,6 +56,44 @@ def test_plain_documents_are_validated(tmp_path: Path) -> None:
     }
     for name, content in documents.items():
         (tmp_path / name).write_text(content, encoding="utf-8")
+    assert inspect_path(tmp_path)["reasons"] == []
+
+
+CHAT_TEMPLATES = {
+    "plain": "{% for m in messages %}{{ '<|im_start|>' + m['role'] + '\n' + m.content|trim }}{% endfor %}",
+    "named": """{%- if messages[0]['role'] == 'system' -%}{%- set system = messages[0]['content'] -%}
+{%- set messages = messages[1:] -%}{%- endif -%}
+{%- set ns = namespace(last=messages|length - 1, found=false) -%}
+{%- for message in messages[::-1] -%}{%- set index = (messages|length - 1) - loop.index0 -%}
+{%- if messages[index].role == "user" and not ns.found -%}{%- set ns.found = true %}{% set ns.last = index -%}
+{%- endif -%}{%- endfor -%}{{ messages[ns.last].content }}{{ messages[loop_index + 1] }}""",
+    "thinking": "{% set content = m.content.split('</think>')[-1].lstrip('\n') %}{{ content + '_' ~ content }}",
+    "tools": """{%- macro described(spec, required) -%}{%- set types = {'string': 'str', 'number': 'float'} -%}
+{%- for key, value in spec.items() -%}{{ key ~ ': ' ~ types[value.type] }}{{ spec[key] | tojson(indent=2) }}
+{%- if key not in ['type', '__tool__'] %}, {% endif %}{%- endfor -%}
+{%- for key in spec|dictsort|list -%}{{ spec[key[0]] }}
+{%- endfor -%}{%- endmacro -%}
+{%- for tool in tools | selectattr('type', 'equalto', 'function') -%}{{ described(tool.parameters, tool['required']) }}
+{%- break -%}{%- endfor -%}{{ raise_exception('Roles must alternate: ' + role) }}{{ strftime_now('%d %b') }}""",
+    "generation": "{% generation %}{{ messages[0]['content'] }}{% endgeneration %}{% do seen.append(1) %}"
+    "{{ seen[offsets['a'] + 1] }}",
+}
+
+
+def test_chat_templates_are_validated(tmp_path: Path) -> None:
+    for name, template in CHAT_TEMPLATES.items():
+        (tmp_path / f"{name}.jinja").write_text(template)
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "tokenizer_config.json").write_text(json.dumps({"chat_template": template}))
+    several = [{"name": name, "template": template} for name, template in CHAT_TEMPLATES.items()]
+    for number, given in enumerate((several, CHAT_TEMPLATES, None, [])):
+        (tmp_path / f"{number}_config.json").write_text(json.dumps({"chat_template": given}))
+    assert inspect_path(tmp_path)["reasons"] == []
+
+
+def test_what_is_empty_and_may_be_is_validated(tmp_path: Path) -> None:
+    for name in ("__init__.txt", "empty.yaml", "merges.txt", "nothing"):
+        (tmp_path / name).touch()
     assert inspect_path(tmp_path)["reasons"] == []
 
 

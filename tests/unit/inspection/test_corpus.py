@@ -8,10 +8,10 @@ from anfl.inspection.codes import Status, printable
 from anfl.inspection.inspector import FileSource, Local, inspect_files
 from anfl.inspection.limits import MIB, Limits
 from anfl.inspection.report import Report
-from tests.unit.inspection.corpus import archives, onnx_models, others, pickles
+from tests.unit.inspection.corpus import archives, onnx_models, others, pickles, templates
 from tests.unit.inspection.corpus.case import Case
 
-CASES = [*pickles.CASES, *archives.CASES, *others.CASES, *onnx_models.CASES]
+CASES = [*pickles.CASES, *archives.CASES, *others.CASES, *onnx_models.CASES, *templates.CASES]
 
 _LIMITS = Limits(entries=1000, ratio_from=4 * MIB, run_seconds=1)
 """Small bombs do as well."""

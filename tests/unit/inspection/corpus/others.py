@@ -113,6 +113,12 @@ CASES: list[Case] = [
     case("none/MLmodel", b"nothing: here\n", Code.MALFORMED),
     case("huge/MLmodel", b"flavors: {}\n#" + b"x" * 1_100_000, Code.OVERSIZE_HEADER),
     case("signature/MLmodel", b'flavors: {}\nsignature: {inputs: \'[{"type": "os"}]\'}\n', Code.MALFORMED),
+    # What is empty and cannot be
+    *(
+        case(f"empty/{name}", b"", Code.TRUNCATED)
+        for name in ("m.pkl", "m.joblib", "m.pt", "m.safetensors", "m.npy", "m.npz", "m.onnx", "m.json", "MLmodel")
+    ),
+    case("empty.zip", zipped(("m.pkl", b""), ("notes.txt", b"")), Code.TRUNCATED),
     # What it says on the outside
     case("notes.txt", SYSTEM + CALL, Code.DANGEROUS_GLOBAL, Code.MISLEADING_EXTENSION),
     case("config-is-pickle/config.json", _ATTACK, Code.DANGEROUS_GLOBAL, Code.MISLEADING_EXTENSION),
