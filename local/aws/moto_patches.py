@@ -21,7 +21,8 @@ Worth giving upstream:
    Each function holds a copy of its code in memory (`_shared_code`).
 8. CloudFormation: custom resources can be updated and deleted, and fail (`custom_resources`). Health checks cannot be
    changed (`_route53`); several types are not deleted, a protected load balancer is (`deletions`).
-9. S3: ``ListObjectVersions`` copies the content of every object of the bucket (`_listed`).
+9. S3: ``ListObjectVersions`` copies the content of every object of the bucket (`_listed`); ``CompleteMultipartUpload``
+   and ``ListParts`` of an upload that there is not are a status 500 (`_no_upload`).
 10. DynamoDB: transactions ignore ``ClientRequestToken`` (`local.aws.transactions`); there are no vector indexes and no
     ``SearchVectors`` (`local.aws.vectors`).
 11. Server: DynamoDB loses concurrent updates (`local.aws.server` serialises its requests).
@@ -52,7 +53,8 @@ from moto.dynamodb.responses import DynamoHandler
 from moto.kms.models import Key, kms_backends
 from moto.kms.responses import KmsResponse
 from moto.route53.models import HealthCheck
-from moto.s3.models import FakeKey
+from moto.s3.exceptions import NoSuchUpload
+from moto.s3.models import FakeKey, MultipartDict
 from moto.sqs.models import Queue
 
 from local.aws import deletions, intrinsics, lifecycle
@@ -83,6 +85,7 @@ def apply(*, invoke: Invoke, control: str) -> None:
     _kms()
     _route53()
     _patch(FakeKey, "__deepcopy__", _listed)
+    _patch(MultipartDict, "__missing__", _no_upload)
     deletions.apply(_patch)
     patches.apply(_patch)
     _patch(Queue, "lambda_event_source_mappings", _Unpolled())
@@ -208,6 +211,11 @@ def _route53() -> None:
         return original_resource
 
     _patch(HealthCheck, "update_from_cloudformation_json", classmethod(change))
+
+
+def _no_upload(_: MultipartDict, upload_id: str) -> None:
+    """For whoever looks up an upload that there is not: to moto that is an error of its own."""
+    raise NoSuchUpload(upload_id=upload_id)
 
 
 def _listed(key: FakeKey, _memo: object) -> FakeKey:

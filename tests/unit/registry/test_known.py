@@ -98,7 +98,7 @@ def test_a_model_of_many_versions_is_asked_for_them(
     assert cost("m02", "m03", "m04") == {"Query": 3, "BatchGetItem": 1}, "that they are too many it learns first"
 
 
-def test_versions_read_by_number_leave_out_those_that_are_gone(registry: Registry, other: Registry, time: Time) -> None:
+def test_versions_read_by_number_leave_out_those_that_are_gone(registry: Registry, other: Registry) -> None:
     shown(registry.search)
     for _ in range(2):
         version(other, "acme", "m03")
