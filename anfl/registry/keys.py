@@ -61,9 +61,10 @@ search versions             of up to 100 named models: 1 r each + their versions
                             all models (up to 100) of which they made versions (1 r more for each renamed one) + those
                             models' versions; else pages of
                             1 MB over the tenant's models, and versions of those that changed since the process last
-                            looked (`anfl.registry.known`): 1 r + 1 r a model, or pages of 1 MB over the tenant's models
-                            and versions the first time, after 10 minutes and where more than 20 changed. Of a tenant
-                            whose versions are too many to be kept (64 MB): pages of 1 MB over all its versions, then
+                            looked (`anfl.registry.known`): 1 r per 50 models + 1 r per 100 versions (1 r for each model
+                            of more than 25), or pages of 1 MB over the tenant's models and versions the first time,
+                            after 10 minutes and where more than 500 changed. Of a tenant whose versions are too many to
+                            be kept (64 MB): pages of 1 MB over all its versions, then
                             over its models (as far as the page reaches in the order of names, otherwise all; none where
                             no version can match)
 ==========================  ========================================================================================
