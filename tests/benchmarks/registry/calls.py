@@ -89,7 +89,7 @@ def searches(models: int) -> list[tuple[str, Request]]:
         ("models whose names are like nothing, in any case", "registered-models", {"filter": "name ILIKE '%nothing%'"}),
         ("models of whose names one in a hundred is like it", "registered-models", {"filter": "name LIKE '%d%77'"}),
         (
-            "models whose names are not like most, latest first",
+            "models whose names end so, latest first",
             "registered-models",
             {"filter": "name ILIKE '%77'", "order_by": "last_updated_timestamp DESC"},
         ),
