@@ -84,9 +84,9 @@ def conflict(detail: str, *, code: str) -> Problem:
     return Problem(HTTPStatus.CONFLICT, code, detail)
 
 
-def too_large(detail: str, *, field: str | None = None) -> Problem:
+def too_large(detail: str, *, field: str | None = None, code: str = "too_large") -> Problem:
     """413: over a stated limit."""
-    return Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too_large", detail, field=field)
+    return Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, code, detail, field=field)
 
 
 def unavailable(detail: str, *, code: str, retry_after: int = 1) -> Problem:

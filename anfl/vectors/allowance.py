@@ -2,12 +2,12 @@
 
 from binascii import b2a_base64
 from collections.abc import Collection
+from typing import Protocol
 
 import msgspec
 
 from anfl.problems import Problem, invalid
-from anfl.vectors.engine.view import Found
-from anfl.vectors.model import Metadata
+from anfl.vectors.model import Metadata, Values
 from anfl.vectors.requests import Packed, VectorValues
 
 ANSWER_BYTES = 32 * 2**20
@@ -16,6 +16,18 @@ _NUMBER_BYTES = 20
 """About what a float32 takes as JSON."""
 _PACKED_NUMBER_BYTES = 6
 """What it takes as base64, rounded up."""
+
+
+class Readable(Protocol):
+    """A row; what belongs to it may be read when it is asked for."""
+
+    @property
+    def values(self) -> Values:
+        """The caller's numbers, shape (dimension,)."""
+
+    @property
+    def metadata(self) -> Metadata:
+        """Its metadata; not to be changed."""
 
 
 class Allowance:
@@ -28,11 +40,11 @@ class Allowance:
         self._metadata = "metadata" in include
         self._left = ANSWER_BYTES
 
-    def has_room(self, row: Found) -> bool:
+    def has_room(self, row: Readable) -> bool:
         """Whether `take` can hand out ``row``."""
         return self._size(row) <= self._left
 
-    def take(self, row: Found, *, field: str) -> tuple[VectorValues | None, Metadata | None]:
+    def take(self, row: Readable, *, field: str) -> tuple[VectorValues | None, Metadata | None]:
         """Values and metadata of ``row``, each None unless it is included.
 
         :raises Problem: 400 ``answer_too_large``.
@@ -43,13 +55,13 @@ class Allowance:
         self._left -= size
         return self._shown(row) if self._values else None, row.metadata if self._metadata else None
 
-    def _shown(self, row: Found) -> VectorValues:
+    def _shown(self, row: Readable) -> VectorValues:
         if not self._packed:
             numbers: list[float] = row.values.tolist()
             return numbers
         return Packed(f32=b2a_base64(row.values.astype("<f4"), newline=False).decode())
 
-    def _size(self, row: Found) -> int:
+    def _size(self, row: Readable) -> int:
         size = (_PACKED_NUMBER_BYTES if self._packed else _NUMBER_BYTES) * len(row.values) if self._values else 0
         return size + (len(msgspec.json.encode(row.metadata)) if self._metadata else 0)
 

@@ -204,7 +204,7 @@ def _patch(draft: Draft, change: PatchRows) -> int:
     for index, row in enumerate(change.vectors):
         before = draft.metadata(row.id)
         if before is not None:
-            patched[row.id] = _merged(before, row.metadata)
+            patched[row.id] = merged(before, row.metadata)
             check_metadata_size(patched[row.id], field=f"vectors[{index}].metadata")
     for row_id, metadata in patched.items():
         if row_id in draft.rows:
@@ -214,7 +214,8 @@ def _patch(draft: Draft, change: PatchRows) -> int:
     return len(patched)
 
 
-def _merged(before: Metadata, patch: Metadata) -> Metadata:
+def merged(before: Metadata, patch: Metadata) -> Metadata:
+    """Metadata with the members of ``patch``; null removes one."""
     kept = {name: value for name, value in before.items() if name not in patch}
     return kept | {name: value for name, value in patch.items() if value is not None}
 
@@ -238,9 +239,14 @@ def _delete(draft: Draft, change: DeleteRows) -> int:
 def _check_versions(draft: Draft, conditions: Iterable[tuple[str, int | None]]) -> None:
     for index, (row_id, wanted) in enumerate(conditions):
         if wanted is not None and (actual := draft.version(row_id)) != wanted:
-            problem: Problem = conflict(f"Row {row_id} has version {actual}, not {wanted}.", code="version_conflict")
-            problem.field = f"vectors[{index}].if_version"
-            raise problem
+            raise version_conflict(row_id, actual, wanted, index)
+
+
+def version_conflict(row_id: str, actual: int, wanted: int | None, index: int) -> Problem:
+    """409: a row has another version than its ``if_version`` demands. :param index: of the row in the request."""
+    problem = conflict(f"Row {row_id} has version {actual}, not {wanted}.", code="version_conflict")
+    problem.field = f"vectors[{index}].if_version"
+    return problem
 
 
 def _check_distinct(ids: Sequence[str]) -> None:

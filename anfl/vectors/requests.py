@@ -88,11 +88,21 @@ class NamePage(Request, frozen=True, kw_only=True):
     cursor: Name | None = None
 
 
-class Upsert(Request, frozen=True, kw_only=True):
-    """``PUT …/vectors``: all or nothing."""
+class Writing(Request, frozen=True, kw_only=True):
+    """A change of rows: all or nothing.
+
+    ``atomic`` false allows the engine ``dynamodb``, which changes 100 rows together at most, to do so in parts. Each of
+    them is carried out once if there is a ``request_id``; where one fails, those before it stay.
+    """
+
+    request_id: _RequestId | None = None
+    atomic: bool = True
+
+
+class Upsert(Writing, frozen=True, kw_only=True):
+    """``PUT …/vectors``."""
 
     vectors: Annotated[list[NewRow], msgspec.Meta(min_length=1, max_length=MAX_ROWS)]
-    request_id: _RequestId | None = None
 
 
 class PatchRow(Request, frozen=True, kw_only=True):
@@ -103,19 +113,17 @@ class PatchRow(Request, frozen=True, kw_only=True):
     if_version: Annotated[int, msgspec.Meta(ge=0)] | None = None
 
 
-class PatchRows(Request, frozen=True, kw_only=True):
+class PatchRows(Writing, frozen=True, kw_only=True):
     """``PATCH …/vectors``."""
 
     vectors: Annotated[list[PatchRow], msgspec.Meta(min_length=1, max_length=MAX_ROWS)]
-    request_id: _RequestId | None = None
 
 
-class DeleteRows(Request, frozen=True, kw_only=True):
+class DeleteRows(Writing, frozen=True, kw_only=True):
     """``POST …/vectors/delete``: by ids or by filter."""
 
     ids: Annotated[list[_Id], msgspec.Meta(min_length=1, max_length=MAX_ROWS)] | None = None
     filter: _Filter | None = None
-    request_id: _RequestId | None = None
 
 
 class Read(Request, frozen=True, kw_only=True):

@@ -1,0 +1,132 @@
+"""Rows as items of a class's table.
+
+=============  ====  =================================================================================
+``pk``         S     ``{tenant}#{incarnation}#{shard}``: partitions of a collection's rows, by id
+``sk``         S     the row's id
+``h``          S     ``{tenant}#{incarnation}``: the vector index's partition key
+``v``          L     the values, each the shortest decimal that is that float32 number again
+``m``          B     the metadata, MessagePack
+``ver``        N     the row's version
+``expires``    N     when it expires, in whole seconds (rounded up): DynamoDB's own TTL, which comes late
+``expires_at`` N     when it expires, exactly
+``s1`` …,
+``n1`` …       S, N  declared fields (`anfl.vectors.dynamodb.classes`)
+=============  ====  =================================================================================
+"""
+
+import hashlib
+import math
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from anfl.vectors.dynamodb.classes import slots_of
+from anfl.vectors.model import Collection, FieldType, Metadata, Values
+
+SHARDS = 16
+"""Partitions of one collection: each takes 1,000 writes of 1 kB a second."""
+LONGEST_TEXT = 255
+"""Bytes of a declared field that stand in its slot as they are."""
+PARTITION, SORT, HASH, VALUES, METADATA = "pk", "sk", "h", "v", "m"
+VERSION, EXPIRES_AT, TTL = "ver", "expires_at", "expires"
+Item = Mapping[str, Any]
+"""As the client has it: name → {type: value}."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredItem:
+    """A row as the table holds it. ``values`` (dimension,), or of no length where they were not asked for."""
+
+    id: str
+    version: int
+    metadata: Metadata
+    values: Values
+    expires_at: float | None
+
+    def is_there(self, now: float) -> bool:
+        """Whether it has not expired at ``now``."""
+        return self.expires_at is None or self.expires_at > now
+
+
+def hash_of(collection: Collection) -> str:
+    """The partition of the vector index that holds a collection."""
+    return f"{collection.tenant}#{collection.incarnation}"
+
+
+def shard_of(row_id: str) -> int:
+    """The shard of a row."""
+    return zlib.crc32(row_id.encode()) % SHARDS
+
+
+def partition_of(collection: Collection, shard: int) -> str:
+    """The partition key of a shard."""
+    return f"{hash_of(collection)}#{shard:02}"
+
+
+def key_of(collection: Collection, row_id: str) -> dict[str, Any]:
+    """The key of a row's item."""
+    return {PARTITION: {"S": partition_of(collection, shard_of(row_id))}, SORT: {"S": row_id}}
+
+
+def encode(
+    collection: Collection,
+    row_id: str,
+    *,
+    values: Values,
+    metadata: Metadata,
+    version: int,
+    expires_at: float | None,
+) -> dict[str, Any]:
+    """A row's item."""
+    item = {
+        **key_of(collection, row_id),
+        HASH: {"S": hash_of(collection)},
+        VALUES: {"L": numbers(values)},
+        METADATA: {"B": msgspec.msgpack.encode(metadata)},
+        VERSION: {"N": str(version)},
+        **slots(collection.settings.fields, metadata),
+    }
+    if expires_at is not None:
+        item[EXPIRES_AT], item[TTL] = {"N": repr(expires_at)}, {"N": str(math.ceil(expires_at))}
+    return item
+
+
+def decode(item: Item) -> StoredItem:
+    """The row of an item."""
+    values = item.get(VALUES)
+    expires_at = item.get(EXPIRES_AT)
+    return StoredItem(
+        id=item[SORT]["S"],
+        version=int(item[VERSION]["N"]) if VERSION in item else 0,
+        metadata=msgspec.msgpack.decode(item[METADATA]["B"], type=Metadata) if METADATA in item else {},
+        values=np.array([each["N"] for each in values["L"]] if values else [], dtype=np.float32),
+        expires_at=None if expires_at is None else float(expires_at["N"]),
+    )
+
+
+def numbers(values: Values) -> list[dict[str, str]]:
+    """``values`` (dimension,) as DynamoDB has vectors: exact, as NumPy prints a float32 number in its shortest form."""
+    return [{"N": str(number)} for number in values.astype(np.float32, copy=False)]
+
+
+def slots(fields: Mapping[str, FieldType], metadata: Metadata) -> dict[str, Any]:
+    """The attributes of declared fields; a row without one, or with null, has none."""
+    found = {}
+    for name, slot in slots_of(fields).items():
+        value = metadata.get(name)
+        if value is not None:
+            found[slot] = attribute(value)
+    return found
+
+
+def attribute(value: object) -> dict[str, str]:
+    """A declared field's value; booleans are 0 and 1, long texts their digests: only equality counts, and keys of
+    indexes are neither empty nor long."""
+    if not isinstance(value, str):
+        return {"N": repr(float(value))}  # type: ignore[arg-type]  # the declaration was enforced
+    data = value.encode()
+    return {"S": f"={value}" if len(data) <= LONGEST_TEXT else f"#{hashlib.sha256(data).hexdigest()}"}

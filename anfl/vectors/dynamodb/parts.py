@@ -1,0 +1,59 @@
+"""What of a change goes together: a transaction of DynamoDB has 100 writes and 4 MB, the request's mark included."""
+
+from collections.abc import Iterator, Sequence
+from typing import TypeVar
+
+import msgspec
+
+from anfl.problems import too_large
+from anfl.vectors.changes import Change
+from anfl.vectors.dynamodb.table import MOST_TOGETHER
+from anfl.vectors.model import Collection
+from anfl.vectors.requests import DeleteRows, NewRow, PatchRow
+
+MOST_BYTES = 4 * 2**20
+_NUMBER_BYTES = 11
+"""Most that a float32 number takes as DynamoDB's, its place in the list included."""
+T = TypeVar("T")
+
+
+def parts(change: Change, collection: Collection) -> Iterator[Change]:
+    """``change`` itself where it goes as a whole, else pieces of it with request ids of their own.
+
+    :raises Problem: 413 ``batch_not_atomic``, it does not, and has to.
+    """
+    most = MOST_TOGETHER - (change.request_id is not None)
+    if isinstance(change, DeleteRows):
+        pieces = list(_cut(change.ids or [], [0] * len(change.ids or []), most))
+        made = [msgspec.structs.replace(change, ids=list(piece)) for piece in pieces]
+    else:
+        sizes = [_size(row, collection) for row in change.vectors]
+        made = [msgspec.structs.replace(change, vectors=list(piece)) for piece in _cut(change.vectors, sizes, most)]
+    if len(made) == 1:
+        return iter([change])
+    if change.atomic:
+        detail = (
+            f"The engine dynamodb changes at most {most} rows and {MOST_BYTES} bytes of such a request together; "
+            "send it in parts, or with atomic false."
+        )
+        raise too_large(detail, field="ids" if isinstance(change, DeleteRows) else "vectors", code="batch_not_atomic")
+    if change.request_id is None:
+        return iter(made)
+    ids = (f"{change.request_id}/{number}" for number in range(len(made)))
+    return (msgspec.structs.replace(part, request_id=part_id) for part, part_id in zip(made, ids, strict=True))
+
+
+def _cut(rows: Sequence[T], sizes: Sequence[int], most: int) -> Iterator[Sequence[T]]:
+    first, size = 0, 0
+    for place in range(len(rows)):
+        if place > first and (place - first == most or size + sizes[place] > MOST_BYTES):
+            yield rows[first:place]
+            first, size = place, 0
+        size += sizes[place]
+    yield rows[first:]
+
+
+def _size(row: NewRow | PatchRow, collection: Collection) -> int:
+    """About the bytes of a row's item, not less; of a patch, what the row may become."""
+    metadata = len(msgspec.msgpack.encode(row.metadata))
+    return collection.settings.dimension * _NUMBER_BYTES + 3 * metadata + 4 * len(row.id.encode()) + 1024

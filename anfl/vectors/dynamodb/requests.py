@@ -1,0 +1,66 @@
+"""Request ids, as items beside the rows: written in the transaction that they name, so that it is carried out once."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from anfl.problems import conflict
+from anfl.vectors.dynamodb.items import EXPIRES_AT, PARTITION, SORT, TTL, hash_of
+from anfl.vectors.dynamodb.table import Table
+from anfl.vectors.model import Collection
+
+KEPT_SECONDS = 24 * 3600
+_DIGEST, _COUNT = "digest", "count"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Earlier:
+    """A request that was carried out."""
+
+    digest: bytes
+    count: int
+
+    def check(self, digest: bytes) -> int:
+        """Its answer.
+
+        :raises Problem: 409 ``request_id_reused``, it asked for something else.
+        """
+        if self.digest != digest:
+            raise conflict("This request_id was used for another request.", code="request_id_reused")
+        return self.count
+
+
+class Requests:
+    """Those of the last 24 hours."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    def find(self, collection: Collection, request_id: str, now: float) -> Earlier | None:
+        """What was carried out under ``request_id``; newer than anything acknowledged."""
+        item = self._table.get([_key(collection, request_id)]).get(request_id)
+        if item is None or float(item[EXPIRES_AT]["N"]) <= now:
+            return None
+        return Earlier(digest=item[_DIGEST]["B"], count=int(item[_COUNT]["N"]))
+
+    def mark(self, collection: Collection, request_id: str, digest: bytes, count: int, now: float) -> dict[str, Any]:
+        """The write that notes it, in the transaction that carries it out; its condition: nobody has done so."""
+        expires_at = now + KEPT_SECONDS
+        item = {
+            **_key(collection, request_id),
+            _DIGEST: {"B": digest},
+            _COUNT: {"N": str(count)},
+            EXPIRES_AT: {"N": repr(expires_at)},
+            TTL: {"N": str(int(expires_at) + 1)},
+        }
+        return {
+            "Put": {
+                "Item": item,
+                "ConditionExpression": "attribute_not_exists(#p) OR #e <= :now",
+                "ExpressionAttributeNames": {"#p": PARTITION, "#e": EXPIRES_AT},
+                "ExpressionAttributeValues": {":now": {"N": repr(now)}},
+            }
+        }
+
+
+def _key(collection: Collection, request_id: str) -> dict[str, Any]:
+    return {PARTITION: {"S": f"{hash_of(collection)}#requests"}, SORT: {"S": request_id}}

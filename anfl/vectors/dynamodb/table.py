@@ -1,0 +1,226 @@
+"""The table of a class: reads, writes and searches that are tried again until they are done, or said to have failed.
+
+DynamoDB refuses parts of what is asked when it is busy: unprocessed keys and items, throttling, transactions in each
+other's way. Nothing of that reaches a caller; what lasts too long is 503 ``storage_unavailable``.
+"""
+
+import random
+import time
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from itertools import batched
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from anfl.problems import Problem, unavailable
+from anfl.vectors.dynamodb.items import PARTITION, SORT, Item
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+INDEX = "nearest"
+MOST_READ, MOST_WRITTEN, MOST_TOGETHER = 100, 25, 100
+"""Items of a BatchGetItem, of a BatchWriteItem, of a transaction."""
+PATIENCE_SECONDS = 8.0
+"""How long something is tried again."""
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
+_BUSY = frozenset(
+    {
+        "InternalServerError",
+        "ProvisionedThroughputExceeded",
+        "ProvisionedThroughputExceededException",
+        "RequestLimitExceeded",
+        "ThrottlingError",
+        "ThrottlingException",
+        "TransactionConflict",
+        "TransactionConflictException",
+        "TransactionInProgressException",
+    }
+)
+T = TypeVar("T")
+
+
+class ConditionError(Exception):
+    """Conditions of a transaction do not hold; nothing was written. ``failed``: the places of those writes in it."""
+
+    def __init__(self, failed: tuple[int, ...]) -> None:
+        super().__init__(failed)
+        self.failed = failed
+
+
+class Table:
+    """Safe for threads. Every method raises `Problem` 503 ``storage_unavailable`` where DynamoDB does not answer."""
+
+    def __init__(
+        self,
+        client: "DynamoDBClient",
+        name: str,
+        *,
+        sleep: Callable[[float], None] = time.sleep,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._client = client
+        self._name = name
+        self._sleep = sleep
+        self._clock = clock
+
+    def get(self, keys: Sequence[Mapping[str, Any]]) -> dict[str, Item]:
+        """The items of distinct ``keys`` that there are, by sort key; newer than anything acknowledged."""
+        found: dict[str, Item] = {}
+        for some in batched(keys, MOST_READ):
+            wanted: list[Any] = list(some)
+            for pause in self._pauses():
+                request: Any = {self._name: {"Keys": wanted, "ConsistentRead": True}}
+                answer = self._once(partial(self._client.batch_get_item, RequestItems=request))
+                if answer is not None:
+                    for item in answer["Responses"].get(self._name, []):
+                        found[item[SORT]["S"]] = item
+                    left: Any = answer.get("UnprocessedKeys", {})
+                    wanted = left[self._name]["Keys"] if left else []
+                if not wanted:
+                    break
+                self._sleep(pause)
+        return found
+
+    def write(self, writes: Iterable[Mapping[str, Any]]) -> None:
+        """Carry out ``PutRequest`` and ``DeleteRequest``s of distinct keys, each by itself."""
+        for some in batched(writes, MOST_WRITTEN):
+            left: list[Any] = list(some)
+            for pause in self._pauses():
+                request: Any = {self._name: left}
+                answer = self._once(partial(self._client.batch_write_item, RequestItems=request))
+                if answer is not None:
+                    left = list(answer.get("UnprocessedItems", {}).get(self._name, []))
+                if not left:
+                    break
+                self._sleep(pause)
+
+    def transact(self, writes: Sequence[Mapping[str, Any]]) -> None:
+        """Carry out up to 100 ``Put``, ``Update``, ``Delete`` and ``ConditionCheck`` together, or none of them.
+
+        :raises ConditionError: conditions do not hold.
+        """
+        # The same token for each attempt: one whose answer got lost is not carried out again.
+        token = uuid.uuid4().hex
+        named: Any = [{kind: {"TableName": self._name, **write} for kind, write in each.items()} for each in writes]
+        for pause in self._pauses():
+            try:
+                self._client.transact_write_items(TransactItems=named, ClientRequestToken=token)
+            except ClientError as error:
+                reasons = [str(each.get("Code")) for each in error.response.get("CancellationReasons", [])]
+                failed = tuple(place for place, code in enumerate(reasons) if code == "ConditionalCheckFailed")
+                if failed:
+                    raise ConditionError(failed) from error
+                if not (_is_busy(error) or any(code in _BUSY for code in reasons)):
+                    raise _unavailable() from error
+            except BotoCoreError:
+                pass  # it may have been done; the token says so
+            else:
+                return
+            self._sleep(pause)
+
+    def partition(
+        self, partition: str, *, after: str = "", limit: int | None = None, condition: Mapping[str, Any] | None = None
+    ) -> Iterator[Item]:
+        """The items of one partition behind the sort key ``after``, in its order, read as they are taken.
+
+        :param limit: items a request; None: a megabyte.
+        :param condition: parameters of the request that leave items out.
+        """
+        request = self._of_partition(partition, after, condition)
+        if limit:
+            request["Limit"] = limit
+        yield from (item for page in self._pages(request) for item in page["Items"])
+
+    def count(self, partition: str, *, condition: Mapping[str, Any]) -> int:
+        """How many items of one partition fulfil ``condition``."""
+        request = self._of_partition(partition, "", condition) | {"Select": "COUNT"}
+        return sum(int(page["Count"]) for page in self._pages(request))
+
+    def _of_partition(self, partition: str, after: str, condition: Mapping[str, Any] | None) -> dict[str, Any]:
+        names, values = {"#p": PARTITION}, {":p": {"S": partition}}
+        expression = "#p = :p"
+        if after:
+            names["#s"], values[":s"] = SORT, {"S": after}
+            expression += " AND #s > :s"
+        request: dict[str, Any] = {
+            "TableName": self._name,
+            "KeyConditionExpression": expression,
+            "ExpressionAttributeNames": names | (condition or {}).get("names", {}),
+            "ExpressionAttributeValues": values | (condition or {}).get("values", {}),
+            "ConsistentRead": True,
+        }
+        if condition:
+            request["FilterExpression"] = condition["expression"]
+        return request
+
+    def _pages(self, request: dict[str, Any]) -> Iterator[Any]:
+        while True:
+            page = self._tried(lambda: self._client.query(**request))
+            yield page
+            if "LastEvaluatedKey" not in page:
+                return
+            request["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+
+    def search(self, vector: Sequence[Mapping[str, str]], *, top: int, equal: Mapping[str, Any]) -> list[Any]:
+        """What the vector index finds nearest, as ``SearchVectors`` tells it.
+
+        :param equal: the value of each attribute that a row must have, the index's partition key among them.
+        """
+        names = {f"#a{number}": name for number, name in enumerate(equal)}
+        values = {f":a{number}": value for number, value in enumerate(equal.values())}
+        request: Any = {
+            "TableName": self._name,
+            "IndexName": INDEX,
+            "SearchVector": list(vector),
+            "TopK": top,
+            "SearchConditionExpression": " AND ".join(f"#a{number} = :a{number}" for number in range(len(equal))),
+            "ExpressionAttributeNames": names,
+            "ExpressionAttributeValues": values,
+        }
+        return list(self._tried(lambda: self._client.search_vectors(**request))["SearchResults"])
+
+    def _tried(self, call: Callable[[], T]) -> T:
+        for pause in self._pauses():
+            answer = self._once(call)
+            if answer is not None:
+                return answer
+            self._sleep(pause)
+        raise AssertionError("pauses end with an exception")
+
+    def _once(self, call: Callable[[], T]) -> T | None:
+        """The answer; None where it is worth asking again."""
+        try:
+            return call()
+        except ClientError as error:
+            if not _is_busy(error):
+                raise _unavailable() from error
+        except BotoCoreError:
+            pass
+        return None
+
+    def _pauses(self) -> Iterator[float]:
+        """How long to wait before each next attempt.
+
+        :raises Problem: 503, it has been tried long enough.
+        """
+        end = self._clock() + PATIENCE_SECONDS
+        longest = _FIRST_PAUSE
+        while True:
+            yield random.uniform(0, longest)  # noqa: S311 - jitter
+            longest = min(2 * longest, _LONGEST_PAUSE)
+            if self._clock() >= end:
+                raise _unavailable()
+
+
+def _is_busy(error: ClientError) -> bool:
+    code = error.response["Error"]["Code"]
+    if code == "ValidationException":  # the endpoint that searches may not know an index yet that is active
+        return "does not have the specified index" in str(error) or "backfilling" in str(error)
+    return code in _BUSY
+
+
+def _unavailable() -> Problem:
+    return unavailable("The table of the collection does not answer; try again.", code="storage_unavailable")
