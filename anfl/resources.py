@@ -1,7 +1,7 @@
 """Names that the stacks and the running code must agree on, each written once.
 
 Stacks create the resource and pass its physical name in an environment variable; functions and services read that
-variable (`anfl.environment`). Nothing at run time builds a physical name.
+variable (`anfl.environment`). Nothing at run time builds a physical name, but those of `engine_class_table`.
 """
 
 from dataclasses import dataclass
@@ -34,6 +34,8 @@ class Variable(StrEnum):
     VAULT_ADDR = "VAULT_ADDR"
     SEALING = "SEALING"
     """``true``: collections that are made are sealed (`anfl.vectors.sealing`)."""
+    ENGINE_CLASSES = "ENGINE_CLASSES"
+    """JSON: list of `anfl.vectors.dynamodb.classes.EngineClass`. Empty or absent: there is no engine ``dynamodb``."""
     TOKEN_ISSUER = "TOKEN_ISSUER"  # noqa: S105 - the name of a variable
     TOKEN_AUDIENCE = "TOKEN_AUDIENCE"  # noqa: S105 - the name of a variable
     TOKEN_TTL_SECONDS = "TOKEN_TTL_SECONDS"  # noqa: S105 - the name of a variable
@@ -120,6 +122,14 @@ AUTH = Table(name="auth", variable=Variable.AUTH_TABLE, ttl_attribute="expires_a
 """Public keys of every region, the deny-list of revoked tokens, versions of the wrapping key."""
 
 TABLES = (CATALOGUE, REGISTRY, AUTH)
+
+
+def engine_class_table(environment: str, class_name: str) -> str:
+    """Physical name of the table of a class of the engine ``dynamodb``.
+
+    There is one for each class of `Variable.ENGINE_CLASSES`, so that a variable each would say nothing more.
+    """
+    return f"anfl-{environment}-class-{class_name}"
 
 
 class Service(StrEnum):

@@ -51,6 +51,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     vault_address: str | None = msgspec.field(default=None, name="VAULT_ADDR")
     auth_table: str | None = msgspec.field(default=None, name="AUTH_TABLE")
     """What says by which version keys are wrapped. Without it and a Vault, nothing sealed can be opened."""
+    environment: str | None = msgspec.field(default=None, name="ANFL_ENVIRONMENT")
+    engine_classes: str = msgspec.field(default="", name="ENGINE_CLASSES")
+    """JSON: what the engine ``dynamodb`` has (`anfl.vectors.dynamodb.classes.read_classes`)."""
 
 
 def on_a_node(settings: Settings) -> Settings:

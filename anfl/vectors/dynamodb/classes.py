@@ -11,6 +11,7 @@ from typing import Annotated
 
 import msgspec
 
+from anfl.environment import MissingSettingError
 from anfl.problems import Problem, invalid
 from anfl.vectors.dynamodb.capabilities import Capability, refuse
 from anfl.vectors.model import MAX_DIMENSION, CollectionSettings, FieldType, Metric
@@ -29,6 +30,14 @@ class EngineClass(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     strings: Annotated[int, msgspec.Meta(ge=0, le=MOST_SLOTS)] = 0
     numbers: Annotated[int, msgspec.Meta(ge=0, le=MOST_SLOTS)] = 0
 
+    def __post_init__(self) -> None:
+        """Refuse more than an index has.
+
+        :raises ValueError: as msgspec asks for it.
+        """
+        if self.strings + self.numbers > MOST_SLOTS:
+            raise ValueError(f"{self.name} has {self.strings + self.numbers} slots; there are {MOST_SLOTS}")
+
     @property
     def slots(self) -> tuple[str, ...]:
         """The attributes that a search can name."""
@@ -40,6 +49,20 @@ class EngineClass(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     def __str__(self) -> str:
         """For those who look for one."""
         return f"{self.name} ({self.dimension}, {self.metric}, {self.strings} strings, {self.numbers} numbers)"
+
+
+def read_classes(text: str) -> tuple[EngineClass, ...]:
+    """The classes of the variable ``ENGINE_CLASSES``.
+
+    :raises MissingSettingError: it is no list of classes with names of their own.
+    """
+    try:
+        classes = msgspec.json.decode(text or "[]", type=tuple[EngineClass, ...])
+    except msgspec.MsgspecError as error:
+        raise MissingSettingError(f"ENGINE_CLASSES: {error}") from error
+    if len({each.name for each in classes}) < len(classes):
+        raise MissingSettingError("ENGINE_CLASSES: two classes have one name")
+    return classes
 
 
 def slots_of(fields: Mapping[str, FieldType]) -> dict[str, str]:

@@ -128,6 +128,7 @@ class DynamoDbEngine:
         """See `Engine.stats`: nothing of it is in this process's memory."""
         return Stats(
             rows=self._reader.count(collection),
+            expired=0,
             unmerged_rows=0,
             segments=0,
             private_bytes=0,

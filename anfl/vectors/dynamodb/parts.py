@@ -24,8 +24,8 @@ def parts(change: Change, collection: Collection) -> Iterator[Change]:
     """
     most = MOST_TOGETHER - (change.request_id is not None)
     if isinstance(change, DeleteRows):
-        pieces = list(_cut(change.ids or [], [0] * len(change.ids or []), most))
-        made = [msgspec.structs.replace(change, ids=list(piece)) for piece in pieces]
+        pieces = _cut(change.ids or [], [0] * len(change.ids or []), most)
+        made: list[Change] = [msgspec.structs.replace(change, ids=list(piece)) for piece in pieces]
     else:
         sizes = [_size(row, collection) for row in change.vectors]
         made = [msgspec.structs.replace(change, vectors=list(piece)) for piece in _cut(change.vectors, sizes, most)]
