@@ -98,6 +98,7 @@ _VECTOR_ROUTES = (
     Route("PUT", f"{_COLLECTION}/vectors", Action.VECTORS_WRITE),
     Route("PATCH", f"{_COLLECTION}/vectors", Action.VECTORS_WRITE),
     Route("POST", f"{_COLLECTION}/vectors/delete", Action.VECTORS_WRITE),
+    Route("GET", f"{_COLLECTION}/deletions/{{id}}", Action.VECTORS_QUERY),
     Route("POST", f"{_COLLECTION}/vectors/fetch", Action.VECTORS_QUERY),
     Route("GET", f"{_COLLECTION}/vectors", Action.VECTORS_QUERY),
     Route("POST", f"{_COLLECTION}/query", Action.VECTORS_QUERY),

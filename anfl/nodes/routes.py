@@ -29,8 +29,13 @@ HERE = Route(here=True, others=())
 """Where this node is on its own, or nothing is known."""
 
 
+ANYWHERE = ""
+"""Of a collection that no node has in memory."""
+
+
 class Locator(Protocol):
-    """Knows which collection a tenant's name stands for, by something that does not change with its names."""
+    """Knows which collection a tenant's name stands for, by something that does not change with its names; or that it
+    is `ANYWHERE`."""
 
     def known(self, tenant: str, name: str) -> str | None:
         """The collection, if this process has it in memory. Blocks on nothing."""
@@ -79,7 +84,7 @@ class Routes:
             key = await asyncio.to_thread(self._locator.find, tenant, name)
         if key is None:
             return HERE
-        route = _route(members, owners(key, members.present))
+        route = HERE if key == ANYWHERE else _route(members, owners(key, members.present))
         if len(self._known) >= MOST_KNOWN:
             self._known.clear()
         self._known[tenant, name] = _Known(members.version, self._now() + KNOWN_SECONDS, route)

@@ -17,6 +17,10 @@ from anfl.resources import Function, Service
 from anfl.vectors.catalogue import Catalogue
 from anfl.vectors.clock import Clock
 from anfl.vectors.due_rewrapping import DueRewrapping, ProgressItem
+from anfl.vectors.dynamodb.build import build_engine
+from anfl.vectors.dynamodb.classes import read_classes
+from anfl.vectors.dynamodb.engine import DynamoDbEngine
+from anfl.vectors.dynamodb.jobs import Queue
 from anfl.vectors.events import Events, NoEvents
 from anfl.vectors.hints import DynamoHints
 from anfl.vectors.node import NodeFolder
@@ -73,12 +77,14 @@ def build_store(
     events: Events | None = None,
     numbers: Numbers | None = None,
     part: Part = Service.VECTOR_STORE,
+    jobs: Queue | None = None,
 ) -> VectorStore:
-    """A vector store over the table and bucket of ``settings``.
+    """A vector store over the tables and bucket of ``settings``.
 
     :param memory: what it shares, where it is one of several of its node.
     :param numbers: the region's cache, where it has one.
     :param part: as whom this process logs in to Vault.
+    :param jobs: where the engine ``dynamodb`` leaves what takes long; None: to nobody.
     """
     return VectorStore(
         catalogue_of(settings, session),
@@ -86,7 +92,19 @@ def build_store(
         memory_bytes=settings.memory_bytes,
         builds=settings.node_folder is not None,
         memory=memory,
+        distributed=engine_of(settings, session, jobs=jobs),
     )
+
+
+def engine_of(settings: Settings, session: boto3.session.Session, *, jobs: Queue | None) -> DynamoDbEngine:
+    """The engine ``dynamodb`` with the classes of ``settings``; ``jobs`` as for `build_store`.
+
+    :raises MissingSettingError: they cannot be read, or it is not said of which environment they are.
+    """
+    classes = read_classes(settings.engine_classes)
+    if classes and settings.environment is None:
+        raise environment.MissingSettingError("ENGINE_CLASSES takes ANFL_ENVIRONMENT")
+    return build_engine(classes, session, environment=settings.environment or "", jobs=jobs)
 
 
 def catalogue_of(settings: Settings, session: boto3.session.Session) -> Catalogue:

@@ -32,10 +32,13 @@ class Catalogue:
         self.region: str = table.meta.client.meta.region_name
         """Where this replica of the table stands, which becomes the home of what is made here."""
 
-    def create(self, tenant: str, settings: CollectionSettings) -> tuple[Collection, bool]:
+    def create(
+        self, tenant: str, settings: CollectionSettings, *, engine_class: str | None = None
+    ) -> tuple[Collection, bool]:
         """Create a collection; returns it and whether it is new (False: it existed with these very settings).
 
-        The table's region becomes its home.
+        The table's region becomes its home. What goes into a class (`Collection.engine_class`) has no objects, so that
+        there is nothing to seal: DynamoDB encrypts it by the table's key.
 
         :raises Problem: 409 ``collection_exists`` with other settings.
         """
@@ -47,7 +50,8 @@ class Catalogue:
             created_at=round(time.time(), 3),
             epoch=first_epoch(incarnation),
             home=self.region,
-            sealed=self.seals,
+            engine_class=engine_class,
+            sealed=self.seals and engine_class is None,
         )
         if self._put_new(collection):
             return collection, True

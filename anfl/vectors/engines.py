@@ -5,8 +5,22 @@ from typing import Protocol
 
 from anfl.problems import invalid
 from anfl.vectors.changes import Change
-from anfl.vectors.model import Collection, FieldType
-from anfl.vectors.requests import Answer, Count, Counted, Fetch, Query, Results, Rows, Scroll, Stats, Written
+from anfl.vectors.model import Collection, CollectionSettings
+from anfl.vectors.requests import (
+    Answer,
+    CollectionPatch,
+    Count,
+    Counted,
+    DeleteRows,
+    Deletion,
+    Fetch,
+    Query,
+    Results,
+    Rows,
+    Scroll,
+    Stats,
+    Written,
+)
 
 
 class Engine(Protocol):
@@ -15,8 +29,23 @@ class Engine(Protocol):
     ``collection`` is what the catalogue has, not older than the request allows. Every method raises `Problem`.
     """
 
+    on_nodes: bool
+    """Whether nodes have collections in their memory, so that it matters which one is asked."""
+
+    def place(self, settings: CollectionSettings) -> str | None:
+        """Where a collection that is to be made will be, for the catalogue to remember (`Collection.engine_class`).
+
+        What its settings ask for and the engine has not is 400.
+        """
+
     def write(self, collection: Collection, change: Change) -> Written:
         """Upsert, patch, or delete by ids or by filter: all or nothing. When this returns, it is there for good."""
+
+    def delete_later(self, collection: Collection, change: DeleteRows) -> Deletion | None:
+        """Note for good that rows are to be deleted by filter; None: `write` does it at once."""
+
+    def deletion(self, collection: Collection, deletion_id: str) -> Deletion:
+        """How far a deletion is that was noted; 404 ``deletion_not_found``."""
 
     def query(self, collection: Collection, request: Query) -> Answer | Results:
         """The nearest rows to one vector, several, or a row."""
@@ -33,20 +62,29 @@ class Engine(Protocol):
     def stats(self, collection: Collection) -> Stats:
         """Sizes and position."""
 
+    def position(self, collection: Collection) -> str:
+        """The position that answers have now."""
+
     def at_once(self, collection: Collection, request: Query | Fetch) -> Answer | Results | Rows | None:
         """As `query` or `fetch`, for an event loop; None where that would wait for anything, or compute for long."""
 
     def warm(self, collection: Collection) -> bool:
         """Begin to make it fast; returns whether it is."""
 
-    def check_fields(self, collection: Collection, fields: Mapping[str, FieldType]) -> None:
-        """Refuse declarations that rows contradict: 409 ``field_contradicted``."""
+    def check_update(self, collection: Collection, patch: CollectionPatch) -> None:
+        """Refuse changes that cannot be made, such as declarations that rows contradict: 409 ``field_contradicted``."""
+
+    def check_snapshots(self) -> None:
+        """Refuse, where there are no named snapshots."""
 
     def build_fields(self, collection: Collection) -> Collection:
         """Take the pending fields as far as it goes now; returns the collection as it is in the catalogue then.
 
         Can be repeated, by any process; see `anfl.vectors.backfill`.
         """
+
+    def about_to_drop(self, collection: Collection) -> None:
+        """It is about to go from the catalogue: note what must not be forgotten then."""
 
     def drop(self, collection: Collection) -> None:
         """It has gone from the catalogue: let no write begin any more, and remove everything of it."""
@@ -62,10 +100,13 @@ class Engines:
         """The engine of a collection."""
         return self._engines[collection.settings.engine]
 
-    def check(self, name: str) -> None:
-        """Refuse what is none.
+    def place(self, settings: CollectionSettings) -> str | None:
+        """See `Engine.place`.
 
-        :raises Problem: 400 naming those there are.
+        :raises Problem: 400, there is no such engine, naming those there are; or as there.
         """
-        if name not in self._engines:
-            raise invalid(f"There is no engine {name}; there are: {', '.join(self._engines)}.", field="engine")
+        engine = self._engines.get(settings.engine)
+        if engine is None:
+            there = ", ".join(self._engines)
+            raise invalid(f"There is no engine {settings.engine}; there are: {there}.", field="engine")
+        return engine.place(settings)

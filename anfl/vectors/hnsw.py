@@ -1,24 +1,28 @@
 """The engine ``hnsw``: rows in a log, the state it amounts to in memory, graphs from the node's builder."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import Executor
 from typing import TypeVar
 
 import msgspec
 
-from anfl.problems import Problem
+from anfl.problems import Problem, not_found
 from anfl.vectors import backfill, reads
 from anfl.vectors.catalogue import Catalogue
 from anfl.vectors.changes import Change
 from anfl.vectors.log import delete_all
-from anfl.vectors.model import Collection, FieldType
+from anfl.vectors.model import Collection, CollectionSettings
 from anfl.vectors.opened import MEMORY_BYTES, OpenCollections
+from anfl.vectors.refusals import Refusal
 from anfl.vectors.replica import REFRESH_SECONDS, STALE_SECONDS, Replica
 from anfl.vectors.requests import (
     Answer,
+    CollectionPatch,
     Count,
     Counted,
+    DeleteRows,
+    Deletion,
     Fetch,
     Query,
     Read,
@@ -45,6 +49,8 @@ T = TypeVar("T")
 
 class HnswEngine:
     """See `anfl.vectors.engines.Engine`."""
+
+    on_nodes = True
 
     def __init__(
         self,
@@ -79,12 +85,25 @@ class HnswEngine:
             refresh_soon=self._refresh_soon,
         )
 
+    def place(self, _settings: CollectionSettings) -> None:
+        """See `Engine.place`: in the log, wherever it is written."""
+
     def write(self, collection: Collection, change: Change) -> Written:
         """See `Engine.write`."""
         opened = self.opened.get(collection)
         written = opened.writer.write(change)
         self._tails.publish(collection.prefix, opened.replica.sequence)
         return written
+
+    def delete_later(self, _collection: Collection, _change: DeleteRows) -> None:
+        """See `Engine.delete_later`."""
+
+    def deletion(self, _collection: Collection, deletion_id: str) -> Deletion:
+        """See `Engine.deletion`: here they are done when they are answered.
+
+        :raises Problem: 404 ``deletion_not_found``.
+        """
+        raise not_found(f"There is no deletion {deletion_id}.", code=Refusal.DELETION_NOT_FOUND)
 
     def query(self, collection: Collection, request: Query) -> Answer | Results:
         """See `Engine.query`."""
@@ -114,6 +133,10 @@ class HnswEngine:
         stats = reads.stats(replica.shown)
         return stats if replica.trouble is None else msgspec.structs.replace(stats, trouble=replica.trouble.code)
 
+    def position(self, collection: Collection) -> str:
+        """See `Engine.position`."""
+        return str(self._level(collection, Read()).shown.position)
+
     def at_once(self, collection: Collection, request: Query | Fetch) -> Answer | Results | Rows | None:
         """See `Engine.at_once`."""
         opened = self.opened.peek(collection)
@@ -133,9 +156,13 @@ class HnswEngine:
         """See `Engine.warm`."""
         return self.opened.begin(collection)
 
-    def check_fields(self, collection: Collection, fields: Mapping[str, FieldType]) -> None:
-        """See `Engine.check_fields`."""
-        reads.check_declarations(self._fresh(collection, Read(consistency="strong")), fields)
+    def check_update(self, collection: Collection, patch: CollectionPatch) -> None:
+        """See `Engine.check_update`."""
+        if patch.fields:
+            reads.check_declarations(self._fresh(collection, Read(consistency="strong")), patch.fields)
+
+    def check_snapshots(self) -> None:
+        """See `Engine.check_snapshots`: there are."""
 
     def build_fields(self, collection: Collection) -> Collection:
         """See `Engine.build_fields`."""
@@ -143,6 +170,9 @@ class HnswEngine:
         after = backfill.build(opened.replica, opened.writer, self._catalogue)
         self._learn(after)
         return after
+
+    def about_to_drop(self, _collection: Collection) -> None:
+        """See `Engine.about_to_drop`: the janitor finds what is left."""
 
     def drop(self, collection: Collection) -> None:
         """See `Engine.drop`. What another node writes at this very moment goes later (`anfl.vectors.janitor`)."""

@@ -39,27 +39,23 @@ class Keeping:
         manifest = replica.snapshots.publish(local.image, local.position, rows=rows, now=self._storage.clock.wall())
         return names.create(snapshot, manifest)
 
-    def all(self, tenant: str, name: str) -> list[NamedSnapshot]:
-        """A collection's named snapshots by name.
+    def all(self, collection: Collection) -> list[NamedSnapshot]:
+        """A collection's named snapshots by name."""
+        return self._storage.named(collection).all()
 
-        :raises Problem: 404 ``collection_not_found``.
-        """
-        return self._storage.named(self._catalogue.get(tenant, name)).all()
-
-    def delete(self, tenant: str, name: str, snapshot: str) -> None:
+    def delete(self, collection: Collection, snapshot: str) -> None:
         """Forget a named snapshot.
 
-        :raises Problem: 404 ``collection_not_found``, ``snapshot_not_found``.
+        :raises Problem: 404 ``snapshot_not_found``.
         """
-        self._storage.named(self._catalogue.get(tenant, name)).delete(snapshot)
+        self._storage.named(collection).delete(snapshot)
 
-    def restore(self, tenant: str, name: str, snapshot: str, into: str) -> Collection:
+    def restore(self, source: Collection, snapshot: str, into: str) -> Collection:
         """Make the new collection ``into`` from a named snapshot. It is there as a whole, or not at all.
 
-        :raises Problem: 404 ``collection_not_found``, ``snapshot_not_found``; 409 ``collection_exists``; 503
-            ``snapshot_damaged``.
+        :raises Problem: 404 ``snapshot_not_found``; 409 ``collection_exists``; 503 ``snapshot_damaged``.
         """
-        source = self._catalogue.get(tenant, name)
+        tenant = source.tenant
         if not self._catalogue.is_free(tenant, into):
             raise conflict(f"{into} exists already.", code="collection_exists")
         made = self._copied(source, snapshot, into)

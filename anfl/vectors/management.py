@@ -27,12 +27,12 @@ class Management:
     def create(self, tenant: str, settings: CollectionSettings) -> tuple[Collection, bool]:
         """Create a collection; returns it and whether it is new.
 
-        :raises Problem: 400 naming the engines, or a field whose name cannot be; 409 ``collection_exists`` with other
-            settings, ``alias_exists``.
+        :raises Problem: 400 naming the engines, or their classes, or a field whose name cannot be; 409
+            ``collection_exists`` with other settings, ``alias_exists``.
         """
-        self._engines.check(settings.engine)
+        engine_class = self._engines.place(settings)
         check_names(settings.fields, field="fields")
-        return self._catalogue.create(tenant, settings)
+        return self._catalogue.create(tenant, settings, engine_class=engine_class)
 
     def describe(self, tenant: str, name: str) -> Collection:
         """A collection. Where fields are ``building``, this process begins to see to it.
@@ -53,10 +53,9 @@ class Management:
             changed it meanwhile, or rows contradict a new declaration.
         """
         fields = patch.fields or {}
-        if fields:
-            before = self._names.find(tenant, name, self._clock.monotonic())
-            check_names((each for each in fields if each not in before.enforced), field="fields")
-            self._engines.of(before).check_fields(before, fields)
+        before = self._names.find(tenant, name, self._clock.monotonic())
+        check_names((each for each in fields if each not in before.enforced), field="fields")
+        self._engines.of(before).check_update(before, patch)
         with self._names.changing(tenant, name):
             collection = self._catalogue.change(tenant, name, lambda before: patched(before, patch))
         self._names.learn(collection)
@@ -76,12 +75,14 @@ class Management:
         :raises Problem: 404 ``collection_not_found``.
         """
         collection = self._catalogue.find(tenant, name)
+        engine = self._engines.of(collection)
+        engine.about_to_drop(collection)
         self._take_aliases(collection)
         with self._names.changing(tenant, name):
             self._catalogue.delete(collection)
         self._names.forget(collection)
         self._take_aliases(collection)  # that it was given meanwhile; from now on it can be given none
-        self._engines.of(collection).drop(collection)
+        engine.drop(collection)
 
     def set_alias(self, tenant: str, alias: str, name: str) -> Alias:
         """Let ``alias`` stand for the collection ``name``; this node knows at once, others within a second.

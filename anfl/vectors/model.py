@@ -69,7 +69,7 @@ class CollectionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
     metric: Metric = Metric.COSINE
     index: IndexSettings = IndexSettings()
     fields: Fields = {}
-    engine: Annotated[str, msgspec.Meta(extra_json_schema={"enum": ["hnsw"]})] = "hnsw"
+    engine: Annotated[str, msgspec.Meta(extra_json_schema={"enum": ["hnsw", "dynamodb"]})] = "hnsw"
     """Checked by `anfl.vectors.engines.Engines`, which knows those there are."""
 
 
@@ -112,6 +112,8 @@ class Collection(msgspec.Struct, frozen=True, kw_only=True):
     """How often its owner has changed the settings."""
     pending: dict[FieldName, PendingField] = {}
     """Fields that are declared, and not among the ``fields`` of the settings yet."""
+    engine_class: str | None = None
+    """Which table of the engine ``dynamodb`` has its rows, from its creation on; None for another engine."""
     sealed: bool = False
     """Whether its objects are sealed (`anfl.vectors.sealing`), from its creation on and for ever."""
 

@@ -19,6 +19,8 @@ from anfl.vectors.requests import (
     Counted,
     Deleted,
     DeleteRows,
+    Deletion,
+    DeletionId,
     Described,
     Export,
     Fetch,
@@ -148,13 +150,18 @@ def _delete_collection(store: VectorStore, tenant: str, name: str, _request: Non
     return Outcome(Deleted(deleted=name))
 
 
-def _write(store: VectorStore, tenant: str, name: str, request: Upsert | PatchRows | DeleteRows) -> Outcome:
+def _write(store: VectorStore, tenant: str, name: str, request: Upsert | PatchRows) -> Outcome:
     return Outcome(store.write(tenant, name, request))
+
+
+def _delete(store: VectorStore, tenant: str, name: str, request: DeleteRows) -> Outcome:
+    done = store.delete_rows(tenant, name, request)
+    return Outcome(done, 202 if isinstance(done, Deletion) else 200)
 
 
 def _warm(store: VectorStore, tenant: str, name: str, _request: None) -> Outcome:
     try:
-        return Outcome(Warmed(status="loaded", sequence=store.stats(tenant, name).sequence))
+        return Outcome(Warmed(status="loaded", sequence=store.position(tenant, name)))
     except Problem as problem:
         if problem.code != Refusal.COLLECTION_LOADING:
             raise
@@ -198,10 +205,16 @@ _GIVEN = frozenset({Refusal.INVALID_REQUEST, Refusal.MALFORMED_JSON, Refusal.TOO
 _NAMED = _CATALOGUE | {Refusal.COLLECTION_NOT_FOUND}
 _IN_MEMORY = _NAMED | {Refusal.STORAGE_UNAVAILABLE, Refusal.KEY_UNAVAILABLE, Refusal.LOG_CORRUPT, Refusal.LOG_GAP}
 _LOADED = _IN_MEMORY | {Refusal.COLLECTION_LOADING}
-_READ = _LOADED | _GIVEN | {Refusal.HISTORY_LOST, Refusal.POSITION_NOT_REACHED}
+_BY_ENGINE = frozenset({Refusal.NOT_SUPPORTED_BY_ENGINE})
+_READ = _LOADED | _GIVEN | {Refusal.HISTORY_LOST, Refusal.POSITION_NOT_REACHED} | _BY_ENGINE
 _SHOWN = _READ | {Refusal.ANSWER_TOO_LARGE}
 _ONCE = _LOADED | _GIVEN | {Refusal.NODE_LOST}
-_WRITTEN = _ONCE | {Refusal.REQUEST_ID_REUSED, Refusal.TOO_MANY_WRITES, Refusal.BUILDER_BEHIND}
+_WRITTEN = _ONCE | {
+    Refusal.REQUEST_ID_REUSED,
+    Refusal.TOO_MANY_WRITES,
+    Refusal.BUILDER_BEHIND,
+    Refusal.BATCH_NOT_ATOMIC,
+}
 _FILTERED = frozenset({Refusal.FIELD_NOT_READY})
 _KEPT = frozenset(
     {
@@ -221,7 +234,10 @@ OPERATIONS: tuple[Operation, ...] = (
         summary="Create a collection; 201 where it is new, 200 where it exists with these settings",
         takes=CollectionSettings,
         answers={201: (Described,), 200: (Described,)},
-        refusals=_CATALOGUE | _GIVEN | {Refusal.COLLECTION_EXISTS, Refusal.ALIAS_EXISTS},
+        refusals=_CATALOGUE
+        | _GIVEN
+        | {Refusal.COLLECTION_EXISTS, Refusal.ALIAS_EXISTS, Refusal.NO_ENGINE_CLASS}
+        | _BY_ENGINE,
         names_collection=False,
         run=_create,
     ),
@@ -252,7 +268,7 @@ OPERATIONS: tuple[Operation, ...] = (
         summary="Change ef_search or the declared fields; 202 where rows are still being looked through",
         takes=CollectionPatch,
         answers={200: (Described,), 202: (Described,)},
-        refusals=_LOADED | _GIVEN | {Refusal.COLLECTION_CHANGED, Refusal.FIELD_CONTRADICTED},
+        refusals=_LOADED | _GIVEN | {Refusal.COLLECTION_CHANGED, Refusal.FIELD_CONTRADICTED} | _BY_ENGINE,
         run=_update,
     ),
     Operation(
@@ -261,7 +277,7 @@ OPERATIONS: tuple[Operation, ...] = (
         path=_COLLECTION,
         summary="Delete a collection with everything in it, and its aliases",
         answers={200: (Deleted,)},
-        refusals=_NAMED | {Refusal.STORAGE_UNAVAILABLE},
+        refusals=_NAMED | {Refusal.STORAGE_UNAVAILABLE, Refusal.QUEUE_UNAVAILABLE},
         run=_delete_collection,
     ),
     Operation(
@@ -281,7 +297,7 @@ OPERATIONS: tuple[Operation, ...] = (
         takes=Upsert,
         repetition=Repetition.BY_REQUEST_ID,
         answers={200: (Written,)},
-        refusals=_WRITTEN | {Refusal.VERSION_CONFLICT},
+        refusals=_WRITTEN | {Refusal.VERSION_CONFLICT} | _BY_ENGINE,
         run=_write,
     ),
     Operation(
@@ -292,19 +308,30 @@ OPERATIONS: tuple[Operation, ...] = (
         takes=PatchRows,
         repetition=Repetition.BY_REQUEST_ID,
         answers={200: (Written,)},
-        refusals=_WRITTEN | {Refusal.VERSION_CONFLICT},
+        refusals=_WRITTEN | {Refusal.VERSION_CONFLICT} | _BY_ENGINE,
         run=_write,
     ),
     Operation(
         name="delete",
         method="POST",
         path=f"{_COLLECTION}/vectors/delete",
-        summary="Delete rows by id or by filter",
+        summary="Delete rows by id or by filter; 202 where that goes on by itself",
+        details="In collections of the engine `dynamodb`, deleting by filter is a job, which `show_deletion` shows.",
         takes=DeleteRows,
         repetition=Repetition.BY_REQUEST_ID,
-        answers={200: (Written,)},
-        refusals=_WRITTEN | _FILTERED,
-        run=_write,
+        answers={200: (Written,), 202: (Deletion,)},
+        refusals=_WRITTEN | _FILTERED | {Refusal.QUEUE_UNAVAILABLE} | _BY_ENGINE,
+        run=_delete,
+    ),
+    Operation(
+        name="show_deletion",
+        method="GET",
+        path=f"{_COLLECTION}/deletions/{{id}}",
+        summary="How far a deletion by filter is",
+        takes=DeletionId,
+        answers={200: (Deletion,)},
+        refusals=_NAMED | {Refusal.INVALID_REQUEST, Refusal.DELETION_NOT_FOUND, Refusal.STORAGE_UNAVAILABLE},
+        run=lambda store, tenant, name, request: Outcome(store.deletion(tenant, name, request.id)),
     ),
     Operation(
         name="fetch",
@@ -400,7 +427,7 @@ OPERATIONS: tuple[Operation, ...] = (
         takes=SnapshotName,
         repetition=Repetition.HARMFUL,
         answers={201: (NamedSnapshot,)},
-        refusals=_ONCE | {Refusal.SNAPSHOT_EXISTS},
+        refusals=_ONCE | {Refusal.SNAPSHOT_EXISTS} | _BY_ENGINE,
         run=lambda store, tenant, name, request: Outcome(store.create_snapshot(tenant, name, request.snapshot), 201),
     ),
     Operation(
@@ -409,7 +436,7 @@ OPERATIONS: tuple[Operation, ...] = (
         path=f"{_COLLECTION}/snapshots",
         summary="A collection's named snapshots by name",
         answers={200: (NamedSnapshotList,)},
-        refusals=_NAMED | {Refusal.STORAGE_UNAVAILABLE, Refusal.KEY_UNAVAILABLE, Refusal.SNAPSHOT_DAMAGED},
+        refusals=_NAMED | {Refusal.STORAGE_UNAVAILABLE, Refusal.KEY_UNAVAILABLE, Refusal.SNAPSHOT_DAMAGED} | _BY_ENGINE,
         run=lambda store, tenant, name, _: Outcome(NamedSnapshotList(snapshots=store.snapshots(tenant, name))),
     ),
     Operation(
@@ -419,7 +446,7 @@ OPERATIONS: tuple[Operation, ...] = (
         summary="Forget a named snapshot",
         takes=SnapshotName,
         answers={200: (Deleted,)},
-        refusals=_NAMED | _GIVEN | _KEPT,
+        refusals=_NAMED | _GIVEN | _KEPT | _BY_ENGINE,
         run=_delete_snapshot,
     ),
     Operation(
@@ -430,7 +457,7 @@ OPERATIONS: tuple[Operation, ...] = (
         takes=Restore,
         repetition=Repetition.HARMFUL,
         answers={201: (Described,)},
-        refusals=_NAMED | _GIVEN | _KEPT | {Refusal.COLLECTION_EXISTS, Refusal.ALIAS_EXISTS},
+        refusals=_NAMED | _GIVEN | _KEPT | {Refusal.COLLECTION_EXISTS, Refusal.ALIAS_EXISTS} | _BY_ENGINE,
         run=lambda store, tenant, name, request: Outcome(
             describe(store.restore(tenant, name, request.snapshot, request.into)), 201
         ),

@@ -17,11 +17,14 @@ class Refusal(StrEnum):
 
     INVALID_REQUEST = "invalid_request"
     MALFORMED_JSON = "malformed_json"
+    NO_ENGINE_CLASS = "no_engine_class"
+    NOT_SUPPORTED_BY_ENGINE = "not_supported_by_engine"
     ANSWER_TOO_LARGE = "answer_too_large"
     COLLECTION_NOT_FOUND = "collection_not_found"
     ALIAS_NOT_FOUND = "alias_not_found"
     SNAPSHOT_NOT_FOUND = "snapshot_not_found"
     IMPORT_NOT_FOUND = "import_not_found"
+    DELETION_NOT_FOUND = "deletion_not_found"
     ROW_NOT_FOUND = "row_not_found"
     COLLECTION_EXISTS = "collection_exists"
     ALIAS_EXISTS = "alias_exists"
@@ -36,6 +39,7 @@ class Refusal(StrEnum):
     IMPORT_ENDED = "import_ended"
     HISTORY_LOST = "history_lost"
     TOO_LARGE = "too_large"
+    BATCH_NOT_ATOMIC = "batch_not_atomic"
     TOO_MANY_WRITES = "too_many_writes"
     BUILDER_BEHIND = "builder_behind"
     CATALOGUE_UNAVAILABLE = "catalogue_unavailable"
@@ -53,11 +57,18 @@ class Refusal(StrEnum):
 MEANINGS: dict[Refusal, Meaning] = {
     Refusal.INVALID_REQUEST: Meaning(400, "The request is wrong; `field` names the offending input."),
     Refusal.MALFORMED_JSON: Meaning(400, "The body is no JSON."),
+    Refusal.NO_ENGINE_CLASS: Meaning(
+        400, "No class of the engine `dynamodb` has this dimension, metric and room for these fields; they are named."
+    ),
+    Refusal.NOT_SUPPORTED_BY_ENGINE: Meaning(
+        400, "The collection's engine does not offer this; the detail says what does instead."
+    ),
     Refusal.ANSWER_TOO_LARGE: Meaning(400, "The answer would be over 32 MiB: ask for fewer rows, or less of each."),
     Refusal.COLLECTION_NOT_FOUND: Meaning(404, "The tenant has no collection of this name."),
     Refusal.ALIAS_NOT_FOUND: Meaning(404, "The tenant has no alias of this name."),
     Refusal.SNAPSHOT_NOT_FOUND: Meaning(404, "The collection has no snapshot of this name."),
     Refusal.IMPORT_NOT_FOUND: Meaning(404, "The tenant has no import of this id; they are known for 90 days."),
+    Refusal.DELETION_NOT_FOUND: Meaning(404, "The collection has no deletion of this id; they are known for a week."),
     Refusal.ROW_NOT_FOUND: Meaning(404, "The row to search around is not there."),
     Refusal.COLLECTION_EXISTS: Meaning(409, "A collection has the name, and other settings."),
     Refusal.ALIAS_EXISTS: Meaning(409, "An alias has the name."),
@@ -74,6 +85,9 @@ MEANINGS: dict[Refusal, Meaning] = {
     Refusal.IMPORT_ENDED: Meaning(409, "The import is done or cancelled, so that nothing can be changed of it."),
     Refusal.HISTORY_LOST: Meaning(409, "The position is of a history that a restore gave up."),
     Refusal.TOO_LARGE: Meaning(413, "Over a limit; `field` names what is, where it is not the body."),
+    Refusal.BATCH_NOT_ATOMIC: Meaning(
+        413, "More than the collection's engine changes together: send it in parts, or with `atomic` false."
+    ),
     Refusal.TOO_MANY_WRITES: Meaning(429, "More is written to the collection than its log takes."),
     Refusal.BUILDER_BEHIND: Meaning(429, "More is written to the collection than is put into graphs."),
     Refusal.CATALOGUE_UNAVAILABLE: Meaning(503, "The catalogue does not answer."),

@@ -92,7 +92,8 @@ class Writing(Request, frozen=True, kw_only=True):
     """A change of rows: all or nothing.
 
     ``atomic`` false allows the engine ``dynamodb``, which changes 100 rows together at most, to do so in parts. Each of
-    them is carried out once if there is a ``request_id``; where one fails, those before it stay.
+    them is carried out once if there is a ``request_id``; where one fails, those before it stay. The engine ``hnsw``
+    takes it as well, and does all or nothing.
     """
 
     request_id: _RequestId | None = None
@@ -120,7 +121,7 @@ class PatchRows(Writing, frozen=True, kw_only=True):
 
 
 class DeleteRows(Writing, frozen=True, kw_only=True):
-    """``POST …/vectors/delete``: by ids or by filter."""
+    """``POST …/vectors/delete``: by ids or by filter, which the engine ``dynamodb`` does afterwards."""
 
     ids: Annotated[list[_Id], msgspec.Meta(min_length=1, max_length=MAX_ROWS)] | None = None
     filter: _Filter | None = None
@@ -191,6 +192,28 @@ class Written(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     upserted: int | None = None
     patched: int | None = None
     deleted: int | None = None
+
+
+class DeletionId(Request, frozen=True, kw_only=True):
+    """What stands in the path of a call about one deletion."""
+
+    id: Annotated[
+        str,
+        msgspec.Meta(pattern=r"^[0-9a-f]{32}$(?!\n)", description="Deletions have ids of 32 hexadecimal digits"),
+    ]
+
+
+class Deletion(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A deletion by filter that goes on by itself. ``deleted`` rows so far; times in seconds since the epoch.
+
+    ``FAILED``: it was tried often; the same request, with its ``request_id``, has it go on.
+    """
+
+    id: str
+    state: Literal["RUNNING", "DONE", "FAILED"]
+    deleted: int
+    created_at: float
+    reason: str | None = None
 
 
 class Deleted(msgspec.Struct, frozen=True, kw_only=True):
@@ -301,6 +324,7 @@ class Described(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     fields: dict[str, FieldType]
     engine: str
     created_at: float
+    engine_class: str | None = None
     pending_fields: dict[str, Pending] = {}
 
 
@@ -322,6 +346,7 @@ def describe(collection: Collection) -> Described:
         fields=dict(settings.fields),
         engine=settings.engine,
         created_at=collection.created_at,
+        engine_class=collection.engine_class,
         pending_fields={
             name: Pending(
                 type=field.type,

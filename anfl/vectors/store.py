@@ -5,6 +5,8 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from anfl.problems import conflict
 from anfl.vectors.catalogue import Catalogue
 from anfl.vectors.changes import Change
+from anfl.vectors.dynamodb.capabilities import NAME as DYNAMODB
+from anfl.vectors.dynamodb.engine import DynamoDbEngine
 from anfl.vectors.engines import Engine, Engines
 from anfl.vectors.hnsw import NAME as HNSW
 from anfl.vectors.hnsw import HnswEngine
@@ -22,6 +24,8 @@ from anfl.vectors.requests import (
     CollectionPatch,
     Count,
     Counted,
+    DeleteRows,
+    Deletion,
     Fetch,
     NamePage,
     Query,
@@ -52,10 +56,12 @@ class VectorStore:
         memory_bytes: int = MEMORY_BYTES,
         builds: bool = False,
         memory: NodeMemory | None = None,
+        distributed: DynamoDbEngine | None = None,
     ) -> None:
         """:param builds: whether this node has a builder, to be asked for images.
 
         :param memory: what the processes of this node share; None: this one is on its own.
+        :param distributed: the engine ``dynamodb``; None: it has no classes.
         """
         memory = memory or NodeMemory()
         self.catalogue = catalogue
@@ -80,7 +86,8 @@ class VectorStore:
             builds=builds,
             tails=memory.tails,
         )
-        self._engines = Engines({HNSW: self.hnsw})
+        self.distributed = distributed or DynamoDbEngine({}, None)
+        self._engines = Engines({HNSW: self.hnsw, DYNAMODB: self.distributed})
         self._management = Management(catalogue, self.names, self._engines, self._clock)
         self._keeping = Keeping(catalogue, storage, self._management)
         if storage.threads:
@@ -126,7 +133,7 @@ class VectorStore:
         return self.catalogue.aliases(tenant, limit=page.limit, after=page.cursor)
 
     def write(self, tenant: str, name: str, change: Change, *, incarnation: str | None = None) -> Written:
-        """Commit a change (see `Writer.write`).
+        """Commit a change (see `Engine.write`).
 
         :param incarnation: what the collection has to be, else 409 ``collection_changed``; None: whatever has the name.
         """
@@ -134,6 +141,18 @@ class VectorStore:
         if incarnation not in (None, collection.incarnation):
             raise conflict(f"{name} is not the collection it was.", code="collection_changed")
         return self._engines.of(collection).write(collection, change)
+
+    def delete_rows(self, tenant: str, name: str, change: DeleteRows) -> Written | Deletion:
+        """Delete rows, or by filter begin to, where the engine takes its time (see `Engine.delete_later`)."""
+        collection = self.names.find(tenant, name, self._clock.monotonic())
+        engine = self._engines.of(collection)
+        later = None if change.filter is None else engine.delete_later(collection, change)
+        return later or engine.write(collection, change)
+
+    def deletion(self, tenant: str, name: str, deletion_id: str) -> Deletion:
+        """See `Engine.deletion`."""
+        engine, collection = self._find(tenant, name, Read())
+        return engine.deletion(collection, deletion_id)
 
     def query(self, tenant: str, name: str, request: Query) -> Answer | Results:
         """See `Engine.query`."""
@@ -160,6 +179,15 @@ class VectorStore:
         engine, collection = self._find(tenant, name, Read())
         return engine.stats(collection)
 
+    def position(self, tenant: str, name: str) -> str:
+        """See `Engine.position`."""
+        engine, collection = self._find(tenant, name, Read())
+        return engine.position(collection)
+
+    def lives_on_nodes(self, collection: Collection) -> bool:
+        """Whether it matters which node is asked about ``collection``; see `Engine.on_nodes`."""
+        return self._engines.of(collection).on_nodes
+
     def warm(self, tenant: str, name: str) -> bool:
         """See `Engine.warm`."""
         engine, collection = self._find(tenant, name, Read())
@@ -177,20 +205,26 @@ class VectorStore:
 
     def create_snapshot(self, tenant: str, name: str, snapshot: str) -> NamedSnapshot:
         """See `Keeping.create`."""
-        collection = self.names.find(tenant, name, self._clock.monotonic())
+        collection = self._kept(tenant, name)
         return self._keeping.create(self.hnsw.opened.get(collection).replica, snapshot)
 
     def snapshots(self, tenant: str, name: str) -> list[NamedSnapshot]:
         """See `Keeping.all`."""
-        return self._keeping.all(tenant, name)
+        return self._keeping.all(self._kept(tenant, name))
 
     def delete_snapshot(self, tenant: str, name: str, snapshot: str) -> None:
         """See `Keeping.delete`."""
-        self._keeping.delete(tenant, name, snapshot)
+        self._keeping.delete(self._kept(tenant, name), snapshot)
 
     def restore(self, tenant: str, name: str, snapshot: str, into: str) -> Collection:
         """See `Keeping.restore`."""
-        return self._keeping.restore(tenant, name, snapshot, into)
+        return self._keeping.restore(self._kept(tenant, name), snapshot, into)
+
+    def _kept(self, tenant: str, name: str) -> Collection:
+        """A collection whose engine has named snapshots."""
+        collection = self.names.find(tenant, name, self._clock.monotonic())
+        self._engines.of(collection).check_snapshots()
+        return collection
 
     def _find(self, tenant: str, name: str, freshness: Read) -> tuple[Engine, Collection]:
         now = self._clock.monotonic()

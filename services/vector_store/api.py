@@ -76,12 +76,19 @@ class VectorApi:
     def _forwarded(self, call: Call, handler: Handler) -> Handler:
         if not call.in_memory:
             return handler
+        anywhere = handler
         writes, repeatable = call.repetition is not Repetition.HARMLESS, REPEATABLE[call.repetition]
         if writes and self.handing_over is not None:
             handler = self.handing_over.around(handler, repeatable=repeatable)
         if self.forwarding is not None:
             handler = self.forwarding.around(handler, writes=writes, repeatable=repeatable)
-        return handler
+
+        async def handle(request: Request, principal: Principal) -> Response:
+            known = self.store.names.peek(principal.tenant, request.parameters["name"])
+            is_anywhere = known is not None and not self.store.lives_on_nodes(known[0])
+            return await (anywhere if is_anywhere else handler)(request, principal)
+
+        return handler if handler is anywhere else handle
 
     def _answered(self, call: Call, run: _Run, at_once: _AtOnce | None = None) -> Handler:
         async def handle(request: Request, principal: Principal) -> Response:

@@ -31,6 +31,7 @@ from anfl.vectors import building as builder
 from anfl.vectors.events import Events
 from anfl.vectors.imports import build as importing
 from anfl.vectors.imports.imports import Imports
+from anfl.vectors.imports.jobs import SqsQueue
 from anfl.vectors.locations import Incarnations
 from anfl.vectors.node_memory import NodeMemory
 from anfl.vectors.requests import MAX_BODY_BYTES
@@ -77,7 +78,8 @@ def assemble(
     metrics = metrics or Metrics()
     forwarding = None
     if members is not None:
-        routes = Routes(members, Incarnations(catalogue=store.catalogue, names=store.names))
+        located = Incarnations(catalogue=store.catalogue, names=store.names, lives_on_nodes=store.lives_on_nodes)
+        routes = Routes(members, located)
         forwarding = Forwarding(routes, admission=Admission(forwarded), figures=metrics)
     handing_over = None
     if writer is not None:
@@ -158,7 +160,8 @@ def creator(
 
     def create(writer: str | None) -> Service:
         numbers = cache.numbers(region, session)
-        store = vectors.build_store(vector_settings, session, memory=memory, events=events, numbers=numbers)
+        jobs = SqsQueue(importing.sqs_of(session), queues.jobs_url)
+        store = vectors.build_store(vector_settings, session, memory=memory, events=events, numbers=numbers, jobs=jobs)
         imports = importing.build_imports(vector_settings, queues, session)
         verifier = verifier_from_settings(tokens)
         return assemble(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from anfl import aws
 from anfl.vectors import build as vectors
+from anfl.vectors.dynamodb.removing import Remover
 from anfl.vectors.events import Events
 from anfl.vectors.imports import build as importing
 from anfl.vectors.imports.chunk_records import ChunkRecords
@@ -58,11 +59,12 @@ def run(settings: vectors.Settings, queues: importing.Queues, memory: NodeMemory
     """Take jobs until SIGTERM; what is being worked on then ends, or goes back to the queue."""
     session = aws.session()
     sqs = importing.sqs_of(session)
-    store = vectors.build_store(settings, session, memory=memory, events=events)
+    service = SqsQueue(sqs, queues.jobs_url)
+    store = vectors.build_store(settings, session, memory=memory, events=events, jobs=service)
     worker = build_worker(
         store,
         settings=settings,
-        service=SqsQueue(sqs, queues.jobs_url),
+        service=service,
         function=SqsQueue(sqs, queues.chunks_url),
         function_bytes=queues.chunks_memory_mib * 2**20 * FUNCTION_SHARE,
     )
@@ -90,4 +92,12 @@ def build_worker(
         function_bytes=function_bytes,
         service=service,
     )
-    return Worker(store=store, records=records, chunks=chunks, files=files, rows=rows, cutter=cutter)
+    return Worker(
+        store=store,
+        records=records,
+        chunks=chunks,
+        files=files,
+        rows=rows,
+        cutter=cutter,
+        remover=Remover(store.catalogue, store.distributed),
+    )

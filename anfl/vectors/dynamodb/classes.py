@@ -14,7 +14,8 @@ import msgspec
 from anfl.environment import MissingSettingError
 from anfl.problems import Problem, invalid
 from anfl.vectors.dynamodb.capabilities import Capability, refuse
-from anfl.vectors.model import MAX_DIMENSION, CollectionSettings, FieldType, Metric
+from anfl.vectors.model import MAX_DIMENSION, CollectionSettings, FieldType, IndexSettings, Metric
+from anfl.vectors.refusals import Refusal
 
 MOST_SLOTS = 18
 """Inline filters of an index."""
@@ -84,8 +85,10 @@ def slots_of(fields: Mapping[str, FieldType]) -> dict[str, str]:
 def choose(classes: Sequence[EngineClass], settings: CollectionSettings) -> EngineClass:
     """The class with the fewest slots that has room for a collection.
 
-    :raises Problem: 400 ``no_engine_class`` naming those there are.
+    :raises Problem: 400 ``not_supported_by_engine``, ``no_engine_class`` naming those there are.
     """
+    if settings.index != IndexSettings():
+        raise refuse(Capability.INDEX, field="index")
     needed = set(slots_of(settings.fields).values())
     fitting = [
         each
@@ -100,4 +103,4 @@ def choose(classes: Sequence[EngineClass], settings: CollectionSettings) -> Engi
 def _none(classes: Sequence[EngineClass], settings: CollectionSettings) -> Problem:
     there = "; ".join(map(str, classes)) or "none"
     wanted = f"dimension {settings.dimension}, {settings.metric} and {len(settings.fields)} fields"
-    return invalid(f"No class has {wanted}. There are: {there}.", field="engine", code="no_engine_class")
+    return invalid(f"No class has {wanted}. There are: {there}.", field="engine", code=Refusal.NO_ENGINE_CLASS)

@@ -7,7 +7,7 @@ from typing import Any
 from anfl.problems import Problem
 from anfl.vectors.dynamodb.capabilities import MOST_SEARCHES, Capability, refuse
 from anfl.vectors.dynamodb.classes import slots_of
-from anfl.vectors.dynamodb.items import attribute
+from anfl.vectors.dynamodb.items import attribute, holds
 from anfl.vectors.filters import Condition, Either, Every, Filter, Node, Not
 from anfl.vectors.model import FieldType, matches_type
 
@@ -58,8 +58,9 @@ class _Alternatives:
         if any(choice is None or isinstance(choice, list) for choice in choices):
             raise self._other(condition)
         declared, slot = self._fields[condition.field], self._slots[condition.field]
-        # What is of another type than the field equals no value of it.
-        return _distinct([{slot: attribute(choice)} for choice in choices if matches_type(choice, declared)])
+        # What is of another type than the field, or what no row can have, equals no value of it.
+        possible = (choice for choice in choices if matches_type(choice, declared) and holds(choice))
+        return _distinct([{slot: attribute(choice)} for choice in possible])
 
     def _other(self, condition: Condition) -> Problem:
         return refuse(Capability.OTHER_CONDITIONS, field=f"filter.{condition.field}")

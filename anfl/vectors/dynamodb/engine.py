@@ -1,29 +1,33 @@
 """The engine ``dynamodb`` behind the vector store's interface."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from itertools import islice
 
-import numpy as np
-
-from anfl.problems import invalid, not_found
+from anfl.problems import unavailable
 from anfl.vectors.allowance import Allowance
 from anfl.vectors.changes import Change, prepare
-from anfl.vectors.dynamodb.capabilities import MOST_MATCHES, Capability, refuse
-from anfl.vectors.dynamodb.conditions import searches
-from anfl.vectors.dynamodb.items import SHARDS, StoredItem
+from anfl.vectors.dynamodb.capabilities import Capability, refuse
+from anfl.vectors.dynamodb.classes import EngineClass, choose
+from anfl.vectors.dynamodb.deletions import Deletions
+from anfl.vectors.dynamodb.items import SHARDS, StoredItem, check_slots
+from anfl.vectors.dynamodb.jobs import REMOVAL_DELAY, DeletionJob, Queue, RemovalJob
 from anfl.vectors.dynamodb.parts import parts
+from anfl.vectors.dynamodb.querying import matches
 from anfl.vectors.dynamodb.reading import Reader
 from anfl.vectors.dynamodb.writing import Rows
 from anfl.vectors.filters import compile_filter
-from anfl.vectors.model import Collection, FieldType, Position, Values
+from anfl.vectors.model import Collection, CollectionSettings, Position
 from anfl.vectors.reads import Cursor
+from anfl.vectors.refusals import Refusal
 from anfl.vectors.requests import (
     Answer,
+    CollectionPatch,
     Count,
     Counted,
     DeleteRows,
+    Deletion,
     Fetch,
-    Match,
     MatchList,
     PatchRows,
     Query,
@@ -34,22 +38,39 @@ from anfl.vectors.requests import (
     StoredRow,
     Upsert,
     Written,
-    vector_of,
-    vectors_of,
 )
 from anfl.vectors.requests import Rows as Page
 
-NAME = "dynamodb"
 NOWHERE = str(Position(0, 0))
 """There are no positions: this one is reached by every read."""
 
 
-class DynamoDbEngine:
-    """See `anfl.vectors.engines.Engine`; for the collections of one class."""
+@dataclass(frozen=True, kw_only=True)
+class Class:
+    """A class's table, and what is done with it."""
 
-    def __init__(self, rows: Rows, reader: Reader) -> None:
-        self._rows = rows
-        self._reader = reader
+    made: EngineClass
+    rows: Rows
+    reader: Reader
+    deletions: Deletions
+
+
+class DynamoDbEngine:
+    """See `anfl.vectors.engines.Engine`."""
+
+    on_nodes = False
+
+    def __init__(self, classes: Mapping[str, Class], jobs: Queue | None) -> None:
+        """:param classes: by name; there may be none.
+
+        :param jobs: where what takes long is left to others; None: it cannot be.
+        """
+        self._classes = classes
+        self._jobs = jobs
+
+    def place(self, settings: CollectionSettings) -> str:
+        """See `Engine.place`."""
+        return choose([each.made for each in self._classes.values()], settings).name
 
     def write(self, collection: Collection, change: Change) -> Written:
         """See `Engine.write`.
@@ -57,9 +78,12 @@ class DynamoDbEngine:
         :raises Problem: 413 ``batch_not_atomic`` where it is too much for one transaction.
         """
         if isinstance(change, DeleteRows) and change.filter is not None:
-            raise refuse(Capability.DELETE_BY_FILTER, field="filter")
+            raise refuse(Capability.DIRECT_DELETION, field="filter")
         prepare(change, collection)  # what is wrong is told before anything is done
-        count = sum(self._rows.write(collection, prepare(part, collection)) for part in parts(change, collection))
+        if not isinstance(change, DeleteRows):
+            check_slots(collection.settings.fields, [row.metadata for row in change.vectors])
+        rows = self._of(collection).rows
+        count = sum(rows.write(collection, prepare(part, collection)) for part in parts(change, collection))
         match change:
             case Upsert():
                 return Written(sequence=NOWHERE, upserted=count)
@@ -68,16 +92,29 @@ class DynamoDbEngine:
             case DeleteRows():
                 return Written(sequence=NOWHERE, deleted=count)
 
+    def delete_later(self, collection: Collection, change: DeleteRows) -> Deletion:
+        """See `Engine.delete_later`."""
+        if self._jobs is None:
+            raise refuse(Capability.DIRECT_DELETION, field="filter")
+        deletion = self._of(collection).deletions.begin(collection, change)
+        if deletion.state != "DONE":
+            job = DeletionJob(
+                tenant=collection.tenant,
+                collection=collection.name,
+                incarnation=collection.incarnation,
+                deletion_id=deletion.id,
+            )
+            self._jobs.send([job])
+        return deletion
+
+    def deletion(self, collection: Collection, deletion_id: str) -> Deletion:
+        """See `Engine.deletion`."""
+        return self._of(collection).deletions.show(collection, deletion_id)
+
     def query(self, collection: Collection, request: Query) -> Answer | Results:
         """See `Engine.query`: as the index was a moment ago."""
-        _check_query(request)
-        wanted = compile_filter(request.filter) if request.filter else None
-        alternatives = searches(wanted, collection.settings.fields)
-        queries = self._queries(collection, request)
-        found = self._reader.nearest(collection, queries, request.k, alternatives, skip=request.id)
-        limit = np.inf if request.max_distance is None else request.max_distance
-        near = [[(distance, row) for distance, row in hits if distance <= limit] for hits in found]
-        answers = self._matches(collection, near, request)
+        _check_position(request)
+        answers = matches(self._of(collection).reader, collection, request)
         if request.vectors is None:
             return Answer(matches=answers[0], sequence=NOWHERE)
         return Results(results=[MatchList(matches=each) for each in answers], sequence=NOWHERE)
@@ -85,7 +122,7 @@ class DynamoDbEngine:
     def fetch(self, collection: Collection, request: Fetch) -> Page:
         """See `Engine.fetch`; strong."""
         _check_position(request)
-        found = self._reader.rows(collection, request.ids)
+        found = self._of(collection).reader.rows(collection, request.ids)
         allowance = Allowance(("values", "metadata"), packed=request.values_format == "f32")
         ids = dict.fromkeys(request.ids)
         shown = [_stored(found[row_id], allowance, "ids") for row_id in ids if row_id in found]
@@ -101,33 +138,33 @@ class DynamoDbEngine:
             after = cursor.after
         wanted = compile_filter(request.filter) if request.filter else None
         # Rows spread evenly over the shards: a page takes about as much of each.
-        rows = self._reader.in_order(collection, after=after, page=2 * request.limit // SHARDS + 8)
+        each = 2 * request.limit // SHARDS + 8
+        reader = self._of(collection).reader
+        rows = reader.in_order(collection, after=after, page=each, values="values" in request.include)
         matching = (row for row in rows if wanted is None or wanted(row.metadata))
         allowance = Allowance(request.include, packed=request.values_format == "f32")
         page: list[StoredRow] = []
         for row in islice(matching, request.limit + 1):
             if len(page) == request.limit or (page and not allowance.has_room(row)):
-                return Page(
-                    vectors=page,
-                    sequence=NOWHERE,
-                    cursor=str(Cursor(collection.incarnation, NOWHERE, page[-1].id)),
-                )
+                following = Cursor(collection.incarnation, NOWHERE, page[-1].id)
+                return Page(vectors=page, sequence=NOWHERE, cursor=str(following))
             page.append(_stored(row, allowance, "limit"))
         return Page(vectors=page, sequence=NOWHERE)
 
     def count(self, collection: Collection, request: Count) -> Counted:
         """See `Engine.count`; strong. It reads every row."""
         _check_position(request)
+        reader = self._of(collection).reader
         if not request.filter:
-            return Counted(count=self._reader.count(collection), sequence=NOWHERE)
+            return Counted(count=reader.count(collection), sequence=NOWHERE)
         wanted = compile_filter(request.filter)
-        matching = sum(wanted(row.metadata) for row in self._reader.in_order(collection))
+        matching = sum(wanted(row.metadata) for row in reader.in_order(collection))
         return Counted(count=matching, sequence=NOWHERE)
 
     def stats(self, collection: Collection) -> Stats:
         """See `Engine.stats`: nothing of it is in this process's memory."""
         return Stats(
-            rows=self._reader.count(collection),
+            rows=self._of(collection).reader.count(collection),
             expired=0,
             unmerged_rows=0,
             segments=0,
@@ -136,6 +173,10 @@ class DynamoDbEngine:
             sequence=NOWHERE,
         )
 
+    def position(self, _collection: Collection) -> str:
+        """See `Engine.position`."""
+        return NOWHERE
+
     def at_once(self, _collection: Collection, _request: Query | Fetch) -> None:
         """See `Engine.at_once`: everything waits for DynamoDB."""
 
@@ -143,64 +184,54 @@ class DynamoDbEngine:
         """See `Engine.warm`: it always is."""
         return True
 
-    def check_fields(self, _collection: Collection, _fields: Mapping[str, FieldType]) -> None:
-        """See `Engine.check_fields`.
+    def check_update(self, collection: Collection, patch: CollectionPatch) -> None:
+        """See `Engine.check_update`: slots are given out when a collection is created.
 
-        :raises Problem: 400, slots are given out when a collection is created.
+        :raises Problem: 400, it is a change.
         """
-        raise refuse(Capability.NEW_FIELDS, field="fields")
+        if patch.index is not None:
+            raise refuse(Capability.INDEX, field="index")
+        if patch.fields not in (None, collection.settings.fields):
+            raise refuse(Capability.NEW_FIELDS, field="fields")
+
+    def check_snapshots(self) -> None:
+        """See `Engine.check_snapshots`."""
+        raise refuse(Capability.SNAPSHOTS)
 
     def build_fields(self, collection: Collection) -> Collection:
         """See `Engine.build_fields`: there is never one to build."""
         return collection
 
+    def about_to_drop(self, collection: Collection) -> None:
+        """See `Engine.about_to_drop`: its rows go after it has gone, however the deletion ends."""
+        self._of(collection)
+        if self._jobs is not None:
+            self._jobs.send([RemovalJob(collection=collection)], delay=REMOVAL_DELAY)
+
     def drop(self, collection: Collection) -> None:
-        """See `Engine.drop`."""
-        self._rows.drop(collection)
+        """See `Engine.drop`: a job does it, where there can be one."""
+        if self._jobs is None:
+            for _ in self.removed(collection):
+                pass
 
-    def _queries(self, collection: Collection, request: Query) -> Values:
-        """What to search around, shape (queries, dimension)."""
-        if sum(given is not None for given in (request.vector, request.vectors, request.id)) != 1:
-            raise invalid("Give exactly one of vector, vectors and id.", field="vector")
-        if request.vectors is not None:
-            return vectors_of(request.vectors, collection, field="vectors[{}]")
-        if request.vector is not None:
-            return vector_of(request.vector, collection, field="vector")[np.newaxis]
-        row_id = request.id or ""
-        row = self._reader.rows(collection, [row_id]).get(row_id)
-        if row is None:
-            raise not_found(f"There is no row {row_id}.", code="row_not_found")
-        return row.values[np.newaxis]
+    def removed(self, collection: Collection) -> Iterator[int]:
+        """Remove everything of it; see `Rows.drop`."""
+        return self._of(collection).rows.drop(collection)
 
-    def _matches(
-        self, collection: Collection, found: Sequence[Sequence[tuple[float, StoredItem]]], request: Query
-    ) -> list[list[Match]]:
-        if not request.include:
-            return [[Match(id=row.id, distance=distance) for distance, row in hits] for hits in found]
-        # Values are no part of the index; a row that has gone since is no match any more.
-        ids = [row.id for hits in found for _, row in hits]
-        rows = self._reader.rows(collection, ids) if "values" in request.include else None
-        allowance = Allowance(request.include, packed=request.values_format == "f32")
-        answers: list[list[Match]] = []
-        for hits in found:
-            matches: list[Match] = []
-            for distance, hit in hits:
-                row = hit if rows is None else rows.get(hit.id)
-                if row is not None:
-                    values, metadata = allowance.take(row, field="k")
-                    matches.append(Match(id=row.id, distance=distance, values=values, metadata=metadata))
-            answers.append(matches)
-        return answers
+    def deleted(self, collection: Collection, deletion_id: str) -> Iterator[int]:
+        """Carry out a deletion by filter; see `Deletions.run`."""
+        return self._of(collection).deletions.run(collection, deletion_id)
 
+    def give_up(self, collection: Collection, deletion_id: str, reason: str) -> None:
+        """Note that nobody carries out a deletion any more; see `Deletions.fail`."""
+        self._of(collection).deletions.fail(collection, deletion_id, reason)
 
-def _check_query(request: Query) -> None:
-    if request.k > MOST_MATCHES:
-        raise refuse(Capability.MANY_MATCHES, field="k")
-    if request.consistency == "strong":
-        raise refuse(Capability.FRESH_QUERY, field="consistency")
-    if request.ef is not None:
-        raise refuse(Capability.EF, field="ef")
-    _check_position(request)
+    def _of(self, collection: Collection) -> Class:
+        found = self._classes.get(collection.engine_class or "")
+        if found is None:
+            detail = f"The class {collection.engine_class} of {collection.name} is not there."
+            raise unavailable(detail, code=Refusal.STORAGE_UNAVAILABLE)
+        return found
 
 
 def _check_position(request: Read) -> None:

@@ -17,13 +17,14 @@
 import hashlib
 import math
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 import numpy as np
 
+from anfl.vectors.dynamodb.capabilities import Capability, refuse
 from anfl.vectors.dynamodb.classes import slots_of
 from anfl.vectors.model import Collection, FieldType, Metadata, Values
 
@@ -31,8 +32,12 @@ SHARDS = 16
 """Partitions of one collection: each takes 1,000 writes of 1 kB a second."""
 LONGEST_TEXT = 255
 """Bytes of a declared field that stand in its slot as they are."""
+SMALLEST_NUMBER, LARGEST_NUMBER = 1e-129, 1e125
+"""Magnitudes between which DynamoDB has numbers, and 0."""
 PARTITION, SORT, HASH, VALUES, METADATA = "pk", "sk", "h", "v", "m"
 VERSION, EXPIRES_AT, TTL = "ver", "expires_at", "expires"
+WITHOUT_VALUES = (SORT, METADATA, VERSION, EXPIRES_AT)
+"""Attributes of which a row is made that is not asked for its values."""
 Item = Mapping[str, Any]
 """As the client has it: name → {type: value}."""
 
@@ -65,6 +70,16 @@ def shard_of(row_id: str) -> int:
 def partition_of(collection: Collection, shard: int) -> str:
     """The partition key of a shard."""
     return f"{hash_of(collection)}#{shard:02}"
+
+
+def deletions_of(collection: Collection) -> str:
+    """The partition key of a collection's deletions by filter."""
+    return f"{hash_of(collection)}#deletions"
+
+
+def requests_of(collection: Collection) -> str:
+    """The partition key of the request ids that it knows."""
+    return f"{hash_of(collection)}#requests"
 
 
 def key_of(collection: Collection, row_id: str) -> dict[str, Any]:
@@ -121,6 +136,25 @@ def slots(fields: Mapping[str, FieldType], metadata: Metadata) -> dict[str, Any]
         if value is not None:
             found[slot] = attribute(value)
     return found
+
+
+def check_slots(fields: Mapping[str, FieldType], rows: Sequence[Metadata]) -> None:
+    """Refuse declared numbers that DynamoDB does not have.
+
+    :raises Problem: 400 ``not_supported_by_engine``.
+    """
+    numeric = [name for name, declared in fields.items() if declared is FieldType.NUMBER]
+    for index, metadata in enumerate(rows):
+        for name in numeric:
+            if not holds(metadata.get(name)):
+                raise refuse(Capability.EXTREME_NUMBERS, field=f"vectors[{index}].metadata.{name}")
+
+
+def holds(value: object) -> bool:
+    """Whether a slot can have the value: a number's magnitude lies between `SMALLEST_NUMBER` and `LARGEST_NUMBER`."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or value == 0:
+        return True
+    return SMALLEST_NUMBER < abs(value) < LARGEST_NUMBER
 
 
 def attribute(value: object) -> dict[str, str]:

@@ -9,6 +9,7 @@ from anfl.problems import too_large
 from anfl.vectors.changes import Change
 from anfl.vectors.dynamodb.table import MOST_TOGETHER
 from anfl.vectors.model import Collection
+from anfl.vectors.refusals import Refusal
 from anfl.vectors.requests import DeleteRows, NewRow, PatchRow
 
 MOST_BYTES = 4 * 2**20
@@ -36,7 +37,9 @@ def parts(change: Change, collection: Collection) -> Iterator[Change]:
             f"The engine dynamodb changes at most {most} rows and {MOST_BYTES} bytes of such a request together; "
             "send it in parts, or with atomic false."
         )
-        raise too_large(detail, field="ids" if isinstance(change, DeleteRows) else "vectors", code="batch_not_atomic")
+        raise too_large(
+            detail, field="ids" if isinstance(change, DeleteRows) else "vectors", code=Refusal.BATCH_NOT_ATOMIC
+        )
     if change.request_id is None:
         return iter(made)
     ids = (f"{change.request_id}/{number}" for number in range(len(made)))

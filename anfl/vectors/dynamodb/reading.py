@@ -34,14 +34,18 @@ class Reader:
         rows = {row_id: items.decode(item) for row_id, item in found.items()}
         return {row_id: row for row_id, row in rows.items() if row.is_there(now)}
 
-    def in_order(self, collection: Collection, *, after: str = "", page: int | None = None) -> Iterator[StoredItem]:
+    def in_order(
+        self, collection: Collection, *, after: str = "", page: int | None = None, values: bool = False
+    ) -> Iterator[StoredItem]:
         """The rows behind ``after`` by id, read as they are taken.
 
         :param page: rows of each partition that are read at a time.
+        :param values: whether those are read, too.
         """
         now = self._clock.wall()
+        attributes = () if values else items.WITHOUT_VALUES
         shards = (
-            self._table.partition(items.partition_of(collection, shard), after=after, limit=page)
+            self._table.partition(items.partition_of(collection, shard), after=after, limit=page, attributes=attributes)
             for shard in range(SHARDS)
         )
         decoded = (map(items.decode, shard) for shard in shards)

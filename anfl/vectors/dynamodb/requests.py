@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from anfl.problems import conflict
-from anfl.vectors.dynamodb.items import EXPIRES_AT, PARTITION, SORT, TTL, hash_of
+from anfl.vectors.dynamodb.items import EXPIRES_AT, PARTITION, SORT, TTL, requests_of
 from anfl.vectors.dynamodb.table import Table
 from anfl.vectors.model import Collection
+from anfl.vectors.refusals import Refusal
 
 KEPT_SECONDS = 24 * 3600
 _DIGEST, _COUNT = "digest", "count"
@@ -25,7 +26,7 @@ class Earlier:
         :raises Problem: 409 ``request_id_reused``, it asked for something else.
         """
         if self.digest != digest:
-            raise conflict("This request_id was used for another request.", code="request_id_reused")
+            raise conflict("This request_id was used for another request.", code=Refusal.REQUEST_ID_REUSED)
         return self.count
 
 
@@ -63,4 +64,4 @@ class Requests:
 
 
 def _key(collection: Collection, request_id: str) -> dict[str, Any]:
-    return {PARTITION: {"S": f"{hash_of(collection)}#requests"}, SORT: {"S": request_id}}
+    return {PARTITION: {"S": requests_of(collection)}, SORT: {"S": request_id}}

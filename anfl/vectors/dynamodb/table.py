@@ -122,16 +122,20 @@ class Table:
             self._sleep(pause)
 
     def partition(
-        self, partition: str, *, after: str = "", limit: int | None = None, condition: Mapping[str, Any] | None = None
+        self, partition: str, *, after: str = "", limit: int | None = None, attributes: Sequence[str] = ()
     ) -> Iterator[Item]:
         """The items of one partition behind the sort key ``after``, in its order, read as they are taken.
 
         :param limit: items a request; None: a megabyte.
-        :param condition: parameters of the request that leave items out.
+        :param attributes: those to read; none: all.
         """
-        request = self._of_partition(partition, after, condition)
+        request = self._of_partition(partition, after, None)
         if limit:
             request["Limit"] = limit
+        if attributes:
+            names = {f"#a{number}": name for number, name in enumerate(attributes)}
+            request["ExpressionAttributeNames"] |= names
+            request["ProjectionExpression"] = ", ".join(names)
         yield from (item for page in self._pages(request) for item in page["Items"])
 
     def count(self, partition: str, *, condition: Mapping[str, Any]) -> int:

@@ -6,8 +6,9 @@ they still have the version that was read.
 """
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import batched
 from typing import Any
 
 import numpy as np
@@ -18,8 +19,9 @@ from anfl.vectors.clock import Clock
 from anfl.vectors.dynamodb import items
 from anfl.vectors.dynamodb.items import EXPIRES_AT, PARTITION, SORT, VERSION, StoredItem
 from anfl.vectors.dynamodb.requests import Requests
-from anfl.vectors.dynamodb.table import ConditionError, Table
+from anfl.vectors.dynamodb.table import MOST_WRITTEN, ConditionError, Table
 from anfl.vectors.model import Collection
+from anfl.vectors.refusals import Refusal
 from anfl.vectors.requests import DeleteRows, NewRow, PatchRow, PatchRows, Upsert, check_metadata_size
 
 _BEGINNING = 1_750_000_000
@@ -74,14 +76,18 @@ class Rows:
                         raise self._conflict(collection, plan, place) from error
                 continue  # somebody changed what was read, or carries out the same request
             return plan.count
-        raise unavailable("The rows are being changed too often; try again.", code="storage_unavailable")
+        raise unavailable("The rows are being changed too often; try again.", code=Refusal.STORAGE_UNAVAILABLE)
 
-    def drop(self, collection: Collection) -> None:
-        """Delete every row; can be repeated."""
-        for shard in range(items.SHARDS):
-            rows = self._table.partition(items.partition_of(collection, shard))
-            keys = ({name: item[name] for name in (PARTITION, SORT)} for item in rows)
-            self._table.write({"DeleteRequest": {"Key": key}} for key in keys)
+    def drop(self, collection: Collection) -> Iterator[int]:
+        """Delete everything of a collection; yields how many items have gone, again and again. Can be repeated."""
+        shards = (items.partition_of(collection, shard) for shard in range(items.SHARDS))
+        gone = 0
+        for partition in (*shards, items.requests_of(collection), items.deletions_of(collection)):
+            found = self._table.partition(partition, attributes=(PARTITION, SORT))
+            for some in batched(found, MOST_WRITTEN):
+                self._table.write({"DeleteRequest": {"Key": dict(key)}} for key in some)
+                gone += len(some)
+                yield gone
 
     def _plan(self, collection: Collection, prepared: Prepared, now: float) -> Plan:
         change = prepared.change
@@ -133,13 +139,13 @@ class Rows:
                     version=stamp,
                     expires_at=stored.expires_at,
                 )
-                writes.append({"Put": {"Item": item, **_unchanged(stored)}})
+                writes.append({"Put": {"Item": item, **unchanged(stored)}})
         return Plan(writes=writes, demanded=[None] * len(writes), count=len(writes))
 
     def _delete(self, collection: Collection, ids: Sequence[str], now: float) -> Plan:
         found = self._read(collection, list(dict.fromkeys(ids)), now)
         writes = [
-            {"Delete": {"Key": items.key_of(collection, row_id), **_unchanged(stored)}}
+            {"Delete": {"Key": items.key_of(collection, row_id), **unchanged(stored)}}
             for row_id, stored in found.items()
         ]
         return Plan(writes=writes, demanded=[None] * len(writes), count=len(writes))
@@ -175,7 +181,8 @@ def _demanded(if_version: int | None, now: float) -> dict[str, Any]:
     }
 
 
-def _unchanged(stored: StoredItem) -> dict[str, Any]:
+def unchanged(stored: StoredItem) -> dict[str, Any]:
+    """The condition of a write: the row is as it was read."""
     return {
         "ConditionExpression": "#v = :v",
         "ExpressionAttributeNames": {"#v": VERSION},

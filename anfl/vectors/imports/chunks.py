@@ -13,7 +13,7 @@ from anfl.vectors.imports.model import Chunk, ChunkOutcome, Format, Record
 from anfl.vectors.imports.storing import store_rows
 from anfl.vectors.model import Collection
 from anfl.vectors.refusals import Refusal
-from anfl.vectors.requests import Upsert, Written
+from anfl.vectors.requests import Upsert
 from anfl.vectors.store import VectorStore
 
 
@@ -51,7 +51,7 @@ def store_chunk(store: VectorStore, chunk: Chunk, rows: Iterable[Candidate], att
         collection by now; 429 and 503 where ``attempt`` has no more time.
     """
 
-    def write(upsert: Upsert) -> Written:
+    def write(upsert: Upsert) -> object:
         return store.write(chunk.tenant, chunk.collection, upsert, incarnation=chunk.incarnation)
 
     collection = attempt.patiently(lambda: described(store, chunk.tenant, chunk.collection, chunk.incarnation))

@@ -12,8 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from anfl.vectors.clock import Clock
 from anfl.vectors.imports.attempts import Attempt
 from anfl.vectors.imports.deliveries import delay_after, max_receives, release
-from anfl.vectors.imports.jobs import decode
-from anfl.vectors.imports.model import Job
+from anfl.vectors.imports.jobs import Message, decode
 from anfl.vectors.imports.worker import Worker
 
 if TYPE_CHECKING:
@@ -39,7 +38,7 @@ class _Held:
     """A message that is being worked on."""
 
     receipt: str
-    job: Job
+    job: Message
     attempt: Attempt
 
 

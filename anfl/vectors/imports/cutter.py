@@ -59,6 +59,9 @@ class Cutter:
     def _taker(self, record: Record, plan: Plan) -> Queue:
         if plan.format is Format.PARQUET:
             return self.service
+        collection = described(self.store, record.tenant, record.collection, record.incarnation)
+        if not self.store.lives_on_nodes(collection):
+            return self.function
         stats = self.store.stats(record.tenant, record.collection)
         size = stats.private_bytes + stats.mapped_bytes + sum(file.bytes for file in record.files)
         return self.function if size <= self.function_bytes else self.service

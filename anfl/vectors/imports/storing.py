@@ -29,7 +29,8 @@ def store_rows(chunk: Chunk, rows: Iterable[Candidate], collection: Collection, 
     for number, group in enumerate(_groups(rows, wrong)):
         vectors = _fitting(group, collection, wrong)
         if vectors:
-            _write(write, Upsert(vectors=vectors, request_id=f"import/{chunk.import_id}/{chunk.number}/{number}"))
+            request_id = f"import/{chunk.import_id}/{chunk.number}/{number}"
+            _write(write, Upsert(vectors=vectors, request_id=request_id, atomic=False))
         stored += len(vectors)
     wrong.sort(key=lambda error: error.row)
     return ChunkOutcome(stored=stored, refused=len(wrong), errors=tuple(wrong[:MAX_ERRORS]))

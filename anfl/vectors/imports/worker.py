@@ -1,15 +1,18 @@
-"""Carries out the jobs of imports, wherever they are delivered, and however often."""
+"""Carries out jobs, wherever they are delivered, and however often: those of imports itself."""
 
 import logging
 from dataclasses import dataclass
 
 from anfl.problems import Problem
+from anfl.vectors.dynamodb.jobs import DeletionJob, RemovalJob
+from anfl.vectors.dynamodb.removing import Remover
 from anfl.vectors.imports.attempts import Attempt, is_passing
 from anfl.vectors.imports.chunk_records import ChunkRecords, name_of
 from anfl.vectors.imports.chunks import Rows, store_chunk
 from anfl.vectors.imports.cutter import Cutter
 from anfl.vectors.imports.files import Files
-from anfl.vectors.imports.model import Cut, Failure, Job, Record, State, failure_of
+from anfl.vectors.imports.jobs import Message
+from anfl.vectors.imports.model import Chunk, Cut, Failure, Job, Record, State, failure_of
 from anfl.vectors.imports.records import Records
 from anfl.vectors.refusals import Refusal
 from anfl.vectors.store import VectorStore
@@ -28,14 +31,21 @@ class Worker:
     rows: Rows
     cutter: Cutter | None = None
     """None where only chunks come."""
+    remover: Remover | None = None
+    """None likewise."""
 
-    def carry_out(self, job: Job, attempt: Attempt) -> None:
+    def carry_out(self, job: Message, attempt: Attempt) -> None:
         """Carry out ``job``, unless it was before, or nobody wants it any more.
 
         What is wrong with the import as such fails it at once. What may pass fails it with the last attempt.
 
         :raises Problem: 429, 503: to be tried again.
         """
+        if isinstance(job, DeletionJob | RemovalJob):
+            if self.remover is None:
+                raise RuntimeError("only chunks are to come here")
+            self.remover.carry_out(job, attempt)
+            return
         try:
             record = self.records.get(job.tenant, job.import_id)
         except Problem as problem:
@@ -59,9 +69,9 @@ class Worker:
         if attempt.is_last:
             self.chunks.ended(job)
 
-    def still_at(self, job: Job, attempt: Attempt) -> None:
+    def still_at(self, job: Message, attempt: Attempt) -> None:
         """It takes longer: where this is the last attempt, it has not lapsed."""
-        if attempt.is_last:
+        if attempt.is_last and isinstance(job, Cut | Chunk):
             self.chunks.last_attempt(job, until=attempt.until)
 
     def _do(self, record: Record, job: Job, attempt: Attempt) -> None:

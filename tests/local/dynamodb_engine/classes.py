@@ -1,27 +1,32 @@
 """Tables of classes on an embedded AWS of their own, and engines over them."""
 
 import itertools
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from anfl.resources import engine_class_table
 from anfl.vectors.clock import Clock
+from anfl.vectors.dynamodb.build import engine_over
 from anfl.vectors.dynamodb.classes import EngineClass
 from anfl.vectors.dynamodb.engine import DynamoDbEngine
 from anfl.vectors.dynamodb.items import EXPIRES_AT, HASH, METADATA, PARTITION, SORT, VERSION
-from anfl.vectors.dynamodb.reading import DISTANCE_FUNCTIONS, Reader
-from anfl.vectors.dynamodb.table import INDEX, Table
-from anfl.vectors.dynamodb.writing import Rows
+from anfl.vectors.dynamodb.jobs import Queue
+from anfl.vectors.dynamodb.reading import DISTANCE_FUNCTIONS
+from anfl.vectors.dynamodb.table import INDEX
 from anfl.vectors.model import Collection, CollectionSettings, FieldType, Metric
 from tests.local.aws.conftest import REGION, Aws
 
 FIELDS = {"tag": FieldType.STRING, "n": FieldType.NUMBER, "flag": FieldType.BOOLEAN}
-_THREADS = ThreadPoolExecutor(16)
 _NUMBERS = itertools.count()
 
 
-def create_class(aws: Aws, made: EngineClass) -> str:
-    """The table of a class, as a stack of its own; its name."""
-    name = f"class-{made.name}"
+def table_of(made: EngineClass) -> str:
+    """Name of the table of a class."""
+    return engine_class_table("test", made.name)
+
+
+def create_class(aws: Aws, made: EngineClass) -> None:
+    """The table of a class, as a stack of its own."""
+    name = table_of(made)
     index = {
         "IndexName": INDEX,
         "VectorAttribute": {"AttributeName": "v"},
@@ -45,14 +50,17 @@ def create_class(aws: Aws, made: EngineClass) -> str:
         "VectorIndexes": [index],
     }
     aws.create(name, {"Table": {"Type": "AWS::DynamoDB::GlobalTable", "Properties": properties}})
-    return name
 
 
-def engine(client: Any, table: str, clock: Clock | None = None) -> DynamoDbEngine:
+def class_of(metric: Metric) -> EngineClass:
+    """The class of two dimensions."""
+    return EngineClass(name=metric.value, dimension=2, metric=metric, strings=1, numbers=2)
+
+
+def engine(client: Any, metric: Metric, clock: Clock | None = None, jobs: Queue | None = None) -> DynamoDbEngine:
     """An engine over the table of a class."""
-    clock = clock or Clock()
-    over = Table(client, table)
-    return DynamoDbEngine(Rows(over, clock), Reader(over, clock, _THREADS))
+    made = class_of(metric)
+    return engine_over(client, {made: table_of(made)}, clock=clock or Clock(), jobs=jobs)
 
 
 def collection(metric: Metric, *, dimension: int = 2, tenant: str = "demo") -> Collection:
@@ -61,4 +69,10 @@ def collection(metric: Metric, *, dimension: int = 2, tenant: str = "demo") -> C
     settings = CollectionSettings(
         name=f"c{number}", dimension=dimension, metric=metric, fields=FIELDS, engine="dynamodb"
     )
-    return Collection(tenant=tenant, settings=settings, incarnation=f"{number:032x}", created_at=1.0)
+    return Collection(
+        tenant=tenant,
+        settings=settings,
+        incarnation=f"{number:032x}",
+        created_at=1.0,
+        engine_class=class_of(metric).name,
+    )

@@ -2,7 +2,7 @@
 
 import itertools
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -79,14 +79,13 @@ class Engine(RuleBasedStateMachine):
     """An engine, and a dictionary that says what has to be in its collection."""
 
     client: Any
-    tables: Mapping[Metric, str]
 
     @initialize(metric=st.sampled_from(list(Metric)), seed=st.integers(0, 2**32))
     def start(self, metric: Metric, seed: int) -> None:
         self.now = 1_800_000_000.0
         clock = Clock(wall=lambda: self.now)
         self.faults = Faulty(self.client, random.Random(seed), 0.2)
-        self.engine = engine(self.faults, self.tables[metric], clock)
+        self.engine = engine(self.faults, metric, clock)
         self.collection = collection(metric)
         self.other = collection(metric, tenant="other")
         row = NewRow(id="id0", values=[1.0, 1.0], metadata={"tag": "x", "n": 1})
@@ -227,8 +226,8 @@ class Engine(RuleBasedStateMachine):
         return refused.value.code
 
 
-def test_the_engine_does_what_the_model_does(server: Aws, tables: Mapping[Metric, str]) -> None:
-    Engine.client, Engine.tables = server.client("dynamodb"), tables
+def test_the_engine_does_what_the_model_does(server: Aws) -> None:
+    Engine.client = server.client("dynamodb")
     run_state_machine_as_test(
         Engine,
         settings=settings(

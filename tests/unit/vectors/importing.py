@@ -20,8 +20,8 @@ from anfl.vectors.imports.chunk_records import ChunkRecords
 from anfl.vectors.imports.cutter import Cutter
 from anfl.vectors.imports.files import Files
 from anfl.vectors.imports.imports import Imports
-from anfl.vectors.imports.jobs import decode
-from anfl.vectors.imports.model import Format, Job
+from anfl.vectors.imports.jobs import Message, decode
+from anfl.vectors.imports.model import Chunk, Cut, Format, Job
 from anfl.vectors.imports.records import Records
 from anfl.vectors.imports.requests import Import, NewFile, NewImport, Uploads
 from anfl.vectors.imports.worker import Worker
@@ -40,13 +40,17 @@ class MemoryQueue:
 
     bodies: list[str] = field(default_factory=list)
 
-    def send(self, jobs: Iterable[Job]) -> None:
+    def send(self, jobs: Iterable[Message], *, delay: int = 0) -> None:  # noqa: ARG002 - nobody waits here
         """See `anfl.vectors.imports.jobs.Queue`."""
         self.bodies += [msgspec.json.encode(job).decode() for job in jobs]
 
     def take(self) -> Job | None:
-        """The next job; None where none waits."""
-        return decode(self.bodies.pop(0)) if self.bodies else None
+        """The next job of an import; None where none waits."""
+        if not self.bodies:
+            return None
+        job = decode(self.bodies.pop(0))
+        assert isinstance(job, Cut | Chunk)
+        return job
 
 
 class Place:
@@ -126,7 +130,7 @@ class Place:
         clock = self.time.clock()
         return Attempt(number=number, most=MOST, deadline=clock.monotonic() + 60, clock=clock)
 
-    def carry_out(self, job: Job, number: int = 1) -> None:
+    def carry_out(self, job: Message, number: int = 1) -> None:
         """Deliver ``job`` once."""
         self.worker.carry_out(job, self.attempt(number))
 

@@ -1,0 +1,53 @@
+"""Assembles the engine from the classes that there are."""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import boto3
+
+from anfl import aws
+from anfl.resources import engine_class_table
+from anfl.vectors.clock import Clock
+from anfl.vectors.dynamodb.classes import EngineClass
+from anfl.vectors.dynamodb.deletions import Deletions
+from anfl.vectors.dynamodb.engine import Class, DynamoDbEngine
+from anfl.vectors.dynamodb.jobs import Queue
+from anfl.vectors.dynamodb.reading import Reader
+from anfl.vectors.dynamodb.table import Table
+from anfl.vectors.dynamodb.writing import Rows
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+TOGETHER = 32
+"""Searches, and counts of partitions, that a process has under way."""
+
+
+def build_engine(
+    classes: Sequence[EngineClass],
+    session: boto3.session.Session,
+    *,
+    environment: str,
+    jobs: Queue | None,
+) -> DynamoDbEngine:
+    """The engine over the tables of ``classes`` in ``environment``. Nothing is asked of them yet."""
+    # `Table` tries again itself, and knows for how long.
+    once = {"mode": "standard", "total_max_attempts": 1}
+    client = session.client("dynamodb", config=aws.config(read_timeout=5, retries=once, max_pool_connections=64))
+    tables = {each: engine_class_table(environment, each.name) for each in classes}
+    return engine_over(client, tables, clock=Clock(), jobs=jobs)
+
+
+def engine_over(
+    client: "DynamoDBClient", tables: dict[EngineClass, str], *, clock: Clock, jobs: Queue | None
+) -> DynamoDbEngine:
+    """The engine over ``tables``, each the name of a class's."""
+    together = ThreadPoolExecutor(TOGETHER, thread_name_prefix="search")
+
+    def of(made: EngineClass, name: str) -> Class:
+        table = Table(client, name, sleep=clock.sleep)
+        reader = Reader(table, clock, together)
+        return Class(made=made, rows=Rows(table, clock), reader=reader, deletions=Deletions(table, reader, clock))
+
+    return DynamoDbEngine({made.name: of(made, name) for made, name in tables.items()}, jobs)

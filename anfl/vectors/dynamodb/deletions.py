@@ -1,0 +1,201 @@
+"""Deletions by filter: jobs, since it takes a look at every row.
+
+How far one is stands in an item beside the rows, which changes in the very transactions that delete them. So whoever
+carries it out may be killed anywhere, or be one of two: each row is deleted once and counted once. A row goes that
+matches when it is read and has not changed until it is deleted; one that is written meanwhile may stay.
+
+``pk = {tenant}#{incarnation}#deletions``, ``sk`` the id.
+"""
+
+import hashlib
+import secrets
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal
+
+import msgspec
+
+from anfl.problems import conflict, not_found, too_large, unavailable
+from anfl.vectors.changes import prepare
+from anfl.vectors.clock import Clock
+from anfl.vectors.dynamodb import items
+from anfl.vectors.dynamodb.items import EXPIRES_AT, PARTITION, SORT, TTL, StoredItem
+from anfl.vectors.dynamodb.reading import Reader
+from anfl.vectors.dynamodb.table import MOST_TOGETHER, ConditionError, Table
+from anfl.vectors.dynamodb.writing import unchanged
+from anfl.vectors.filters import Filter, compile_filter
+from anfl.vectors.model import Collection
+from anfl.vectors.refusals import Refusal
+from anfl.vectors.requests import DeleteRows, Deletion
+
+KEPT_SECONDS = 7 * 24 * 3600
+MOST_LOOKED_AT = 5_000
+"""Rows after which it is noted how far it is, though nothing was to delete."""
+_PAGE = 400
+"""Rows of each partition that are read at a time."""
+_RECORD, _REVISION = "record", "revision"
+ATTEMPTS = 8
+MOST_FILTER_BYTES = 2**18
+"""It has to fit into an item, of 400 kB."""
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """A deletion as the table has it."""
+
+    filter: dict[str, Any]
+    digest: bytes
+    created_at: float
+    after: str = ""
+    """The id up to which rows were looked at."""
+    deleted: int = 0
+    done: bool = False
+    failure: str | None = None
+    revision: int = 0
+
+    def shown(self, deletion_id: str) -> Deletion:
+        """For its owner."""
+        state: Literal["RUNNING", "DONE", "FAILED"] = "RUNNING" if self.failure is None else "FAILED"
+        return Deletion(
+            id=deletion_id,
+            state="DONE" if self.done else state,
+            deleted=self.deleted,
+            created_at=self.created_at,
+            reason=None if self.done else self.failure,
+        )
+
+
+class Deletions:
+    """Of one class's collections. Safe for threads."""
+
+    def __init__(self, table: Table, reader: Reader, clock: Clock) -> None:
+        self._table = table
+        self._reader = reader
+        self._clock = clock
+
+    def begin(self, collection: Collection, change: DeleteRows) -> Deletion:
+        """Note one; with the ``request_id`` of an earlier one, that.
+
+        :raises Problem: 400, what is asked for is wrong; 409 ``request_id_reused``; 503.
+        """
+        prepared = prepare(change, collection)
+        if len(msgspec.json.encode(change.filter)) > MOST_FILTER_BYTES:
+            raise too_large(f"A filter to delete by has {MOST_FILTER_BYTES} bytes at most.", field="filter")
+        deletion_id = secrets.token_hex(16)
+        if change.request_id is not None:
+            deletion_id = hashlib.sha256(change.request_id.encode()).hexdigest()[:32]
+        record = Record(
+            filter=change.filter or {}, digest=prepared.digest, created_at=round(self._clock.wall(), 3), revision=1
+        )
+        try:
+            self._table.transact([_put(collection, deletion_id, record, before=0)])
+        except ConditionError:
+            record = self._record(collection, deletion_id)
+            if record.digest != prepared.digest:
+                detail = "This request_id was used for another request."
+                raise conflict(detail, code=Refusal.REQUEST_ID_REUSED) from None
+        return record.shown(deletion_id)
+
+    def show(self, collection: Collection, deletion_id: str) -> Deletion:
+        """How far one is.
+
+        :raises Problem: 404 ``deletion_not_found``, 503.
+        """
+        return self._record(collection, deletion_id).shown(deletion_id)
+
+    def run(self, collection: Collection, deletion_id: str) -> Iterator[int]:
+        """Carry one out, or what is left of it; yields how many rows have gone, again and again.
+
+        :raises Problem: 404 ``deletion_not_found``, 503.
+        """
+        attempts = 0
+        while True:
+            record = self._record(collection, deletion_id)
+            if record.done:
+                return
+            try:
+                for noted in self._pages(collection, deletion_id, record):
+                    attempts = 0
+                    yield noted.deleted
+            except ConditionError as error:  # a row has changed, or another process is at it
+                attempts += 1
+                if attempts == ATTEMPTS:
+                    detail = "The rows are being changed too often; try again."
+                    raise unavailable(detail, code=Refusal.STORAGE_UNAVAILABLE) from error
+            else:
+                return
+
+    def fail(self, collection: Collection, deletion_id: str, reason: str) -> None:
+        """Note why nobody is at it any more; to ask for it again, with its ``request_id``, has it go on.
+
+        :raises Problem: 404, 503.
+        """
+        record = self._record(collection, deletion_id)
+        try:
+            failed = msgspec.structs.replace(record, failure=reason, revision=record.revision + 1)
+            self._table.transact([_put(collection, deletion_id, failed, before=record.revision)])
+        except ConditionError:
+            return  # another process is at it
+
+    def _record(self, collection: Collection, deletion_id: str) -> Record:
+        item = self._table.get([_key(collection, deletion_id)]).get(deletion_id)
+        if item is None or float(item[EXPIRES_AT]["N"]) <= self._clock.wall():
+            raise not_found(f"There is no deletion {deletion_id}.", code=Refusal.DELETION_NOT_FOUND)
+        return msgspec.msgpack.decode(item[_RECORD]["B"], type=Record)
+
+    def _pages(self, collection: Collection, deletion_id: str, record: Record) -> Iterator[Record]:
+        wanted = compile_filter(record.filter)
+        for after, doomed in _portions(self._reader.in_order(collection, after=record.after, page=_PAGE), wanted):
+            next_one = msgspec.structs.replace(
+                record,
+                after=record.after if after is None else after,
+                done=after is None,
+                deleted=record.deleted + len(doomed),
+                failure=None,
+                revision=record.revision + 1,
+            )
+            writes = [{"Delete": {"Key": items.key_of(collection, row.id), **unchanged(row)}} for row in doomed]
+            self._table.transact([*writes, _put(collection, deletion_id, next_one, before=record.revision)])
+            record = next_one
+            yield record
+
+
+def _portions(rows: Iterator[StoredItem], wanted: Filter) -> Iterator[tuple[str | None, Sequence[StoredItem]]]:
+    """What to delete together, and the id up to which it is everything; None: there is no more."""
+    doomed: list[StoredItem] = []
+    looked_at = 0
+    for row in rows:
+        looked_at += 1
+        if wanted(row.metadata):
+            doomed.append(row)
+        if len(doomed) == MOST_TOGETHER - 1 or looked_at == MOST_LOOKED_AT:
+            yield row.id, doomed
+            doomed, looked_at = [], 0
+    yield None, doomed
+
+
+def _put(collection: Collection, deletion_id: str, record: Record, *, before: int) -> dict[str, Any]:
+    """The write that takes the place of revision ``before``; 0: of none, or one that has expired."""
+    expires_at = record.created_at + KEPT_SECONDS
+    item = {
+        **_key(collection, deletion_id),
+        _RECORD: {"B": msgspec.msgpack.encode(record)},
+        _REVISION: {"N": str(record.revision)},
+        EXPIRES_AT: {"N": repr(expires_at)},
+        TTL: {"N": str(int(expires_at) + 1)},
+    }
+    if before:
+        condition, names, values = "#r = :r", {"#r": _REVISION}, {":r": {"N": str(before)}}
+    else:
+        condition, names = "attribute_not_exists(#p) OR #e <= :now", {"#p": PARTITION, "#e": EXPIRES_AT}
+        values = {":now": {"N": repr(record.created_at)}}
+    return {
+        "Put": {
+            "Item": item,
+            "ConditionExpression": condition,
+            "ExpressionAttributeNames": names,
+            "ExpressionAttributeValues": values,
+        }
+    }
+
+
+def _key(collection: Collection, deletion_id: str) -> dict[str, Any]:
+    return {PARTITION: {"S": items.deletions_of(collection)}, SORT: {"S": deletion_id}}
