@@ -206,7 +206,7 @@ _NAMED = _CATALOGUE | {Refusal.COLLECTION_NOT_FOUND}
 _IN_MEMORY = _NAMED | {Refusal.STORAGE_UNAVAILABLE, Refusal.KEY_UNAVAILABLE, Refusal.LOG_CORRUPT, Refusal.LOG_GAP}
 _LOADED = _IN_MEMORY | {Refusal.COLLECTION_LOADING}
 _BY_ENGINE = frozenset({Refusal.NOT_SUPPORTED_BY_ENGINE})
-_READ = _LOADED | _GIVEN | {Refusal.HISTORY_LOST, Refusal.POSITION_NOT_REACHED} | _BY_ENGINE
+_READ = _LOADED | _GIVEN | {Refusal.HISTORY_LOST, Refusal.POSITION_NOT_REACHED}
 _SHOWN = _READ | {Refusal.ANSWER_TOO_LARGE}
 _ONCE = _LOADED | _GIVEN | {Refusal.NODE_LOST}
 _WRITTEN = _ONCE | {
@@ -363,7 +363,7 @@ OPERATIONS: tuple[Operation, ...] = (
         summary="The nearest rows to a vector, several vectors, or a row",
         takes=Query,
         answers={200: (Answer, Results)},
-        refusals=_SHOWN | {Refusal.ROW_NOT_FOUND} | _FILTERED,
+        refusals=_SHOWN | {Refusal.ROW_NOT_FOUND} | _FILTERED | _BY_ENGINE,
         run=lambda store, tenant, name, request: Outcome(store.query(tenant, name, request)),
         at_once=VectorStore.at_once,
     ),

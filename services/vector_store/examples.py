@@ -27,6 +27,12 @@ _IMPORT = {
 _MONDAY = {"name": "monday", "sequence": "1.3", "rows": 1, "bytes": 1027, "created_at": 1795487664.112}
 
 
+PHOTOS = {"name": "photos", "dimension": 2, "metric": "l2", "engine": "dynamodb"}
+"""A collection of the engine ``dynamodb``, where deletions by filter are jobs."""
+CLEANING = {"filter": {"blurred": True}, "request_id": "cleanup-2"}
+"""One, whose id follows from its ``request_id``."""
+
+
 class Example(msgspec.Struct, frozen=True, kw_only=True):
     """A call of one operation: its body or query string, and by status the answer."""
 
@@ -149,6 +155,18 @@ EXAMPLES: dict[str, Example] = {
     "cancel_import": Example(request={"id": _IMPORT_ID}, answers={200: _IMPORT | {"state": "CANCELLED"}}),
     "delete": Example(
         request={"ids": ["navy"], "request_id": "cleanup-1"}, answers={200: {"sequence": "1.3", "deleted": 1}}
+    ),
+    "show_deletion": Example(
+        collection="photos",
+        request={"id": "feba841691d5ef30be6f2db9f7f242a0"},
+        answers={
+            200: {
+                "id": "feba841691d5ef30be6f2db9f7f242a0",
+                "state": "RUNNING",
+                "deleted": 0,
+                "created_at": 1795487664.207,
+            }
+        },
     ),
     "create_snapshot": Example(request={"snapshot": "monday"}, answers={201: _MONDAY}),
     "list_snapshots": Example(answers={200: {"snapshots": [_MONDAY]}}),

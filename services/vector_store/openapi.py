@@ -14,6 +14,8 @@ import msgspec
 from anfl.auth.rbac import ROUTES
 from anfl.http.requests import SILENCE_SECONDS
 from anfl.problems import MEDIA_TYPE
+from anfl.vectors.dynamodb.capabilities import Capability
+from anfl.vectors.dynamodb.table import MOST_TOGETHER
 from anfl.vectors.imports.operations import IMPORT_CALLS
 from anfl.vectors.model import MAX_DIMENSION, MAX_ID_BYTES, NAME_PATTERN
 from anfl.vectors.operations import OPERATIONS, STREAMS, Call, Streamed
@@ -23,6 +25,7 @@ from services.vector_store.examples import EXAMPLES, Example
 
 PLACE = Path(__file__).resolve().parents[2] / "docs" / "openapi.json"
 _REFERENCE = "#/components/schemas/{name}"
+_LACKS = "; ".join(each.value.what for each in Capability)
 _DESCRIPTION = f"""\
 Vectors with metadata in collections of a tenant, searched by distance and filter.
 
@@ -39,6 +42,12 @@ UTF-8; a row's metadata up to {MAX_METADATA_BYTES} bytes. Through the gateway, b
 (`strong`), or at least as new as `min_sequence`, the `sequence` of an earlier answer.
 
 **Writes** with a `request_id` may be repeated at will for 24 hours: they are applied once.
+
+**Engines.** `hnsw` keeps a collection in the memory of a node or two; `dynamodb` keeps it in a table with a vector
+index, for collections beyond that, in classes that operators make room for. What it has not is 400
+`not_supported_by_engine`: {_LACKS}. It changes {MOST_TOGETHER} rows together at most, a `request_id` counting as one,
+unless `atomic` is false; `hnsw` takes `atomic` false as well, and does all or nothing. All its positions are the same:
+queries are of a moment ago, everything else is strong.
 
 **Imports** take files of any number of rows: begin one, `PUT` the parts of its files to the addresses in the answer,
 start it, and look how far it is. Rows that are wrong are named and left out.
@@ -206,7 +215,7 @@ def _described(call: Call, components: dict[str, Any], refusals: Refusals) -> di
 
 
 def _tag(path: str) -> str:
-    if "/vectors" in path or "query" in path:
+    if "/vectors" in path or "query" in path or "/deletions" in path:
         return "vectors"
     if "/imports" in path:
         return "imports"

@@ -15,7 +15,6 @@ MOST_MATCHES = 100
 """``TopK`` of ``SearchVectors``."""
 MOST_SEARCHES = 8
 """That one query with ``$in`` and ``$or`` is answered from."""
-_READS = ("query", "fetch", "scroll", "count", "export")
 _KEEPING = ("create_snapshot", "list_snapshots", "delete_snapshot", "restore")
 
 
@@ -41,7 +40,6 @@ class Capability(Enum):
         "fetch by id, which is always strong here, or leave `consistency` out",
         ("query",),
     )
-    POSITIONS = Limit("`min_sequence`", "leave it out: this engine has no positions", _READS)
     EF = Limit("`ef`", "leave it out: the index has no such parameter", ("query",))
     OTHER_CONDITIONS = Limit(
         "conditions other than `$eq`, `$in`, `$and` and `$or` in queries",

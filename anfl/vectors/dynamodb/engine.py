@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 
-from anfl.problems import unavailable
+from anfl.problems import conflict, unavailable
 from anfl.vectors.allowance import Allowance
 from anfl.vectors.changes import Change, prepare
 from anfl.vectors.dynamodb.capabilities import Capability, refuse
@@ -38,6 +38,7 @@ from anfl.vectors.requests import (
     StoredRow,
     Upsert,
     Written,
+    position_of,
 )
 from anfl.vectors.requests import Rows as Page
 
@@ -235,8 +236,10 @@ class DynamoDbEngine:
 
 
 def _check_position(request: Read) -> None:
-    if request.min_sequence not in (None, NOWHERE):
-        raise refuse(Capability.POSITIONS, field="min_sequence")
+    """Refuse a position of what an alias stood for before, perhaps."""
+    if request.min_sequence is not None and str(position_of(request.min_sequence)) != NOWHERE:
+        detail = f"The position {request.min_sequence} is of another collection; here all are {NOWHERE}."
+        raise conflict(detail, code=Refusal.HISTORY_LOST)
 
 
 def _stored(row: StoredItem, allowance: Allowance, field: str) -> StoredRow:

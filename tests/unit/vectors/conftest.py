@@ -10,12 +10,15 @@ from moto import mock_aws
 from anfl.vectors import catalogue as catalogue_module
 from anfl.vectors.catalogue import Catalogue
 from anfl.vectors.clock import Clock
+from anfl.vectors.dynamodb.build import engine_over
+from anfl.vectors.dynamodb.classes import EngineClass
 from anfl.vectors.imports.imports import Imports
+from anfl.vectors.model import Metric
 from anfl.vectors.objects import S3ObjectStore
 from anfl.vectors.store import VectorStore
 from local.tables import create_table
 from tests.unit.vectors.builders import storage
-from tests.unit.vectors.importing import BUCKET, TABLE, Door, Place
+from tests.unit.vectors.importing import BUCKET, TABLE, Door, MemoryQueue, Place
 
 
 @pytest.fixture(name="session")
@@ -50,6 +53,20 @@ def _objects(s3: Any) -> S3ObjectStore:
 @pytest.fixture(name="store")
 def _store(catalogue: Catalogue, objects: S3ObjectStore) -> Iterator[VectorStore]:
     store = VectorStore(catalogue, storage(objects, clock=Clock()))
+    yield store
+    store.close()
+
+
+@pytest.fixture(name="store_with_a_class")
+def _store_with_a_class(
+    session: boto3.session.Session, catalogue: Catalogue, objects: S3ObjectStore
+) -> Iterator[VectorStore]:
+    """Its engine ``dynamodb`` has a class; the AWS in memory has no vector indexes, so that nothing can be queried."""
+    client = session.client("dynamodb")
+    create_table(client, "small")
+    made = EngineClass(name="small", dimension=2, metric=Metric.L2, strings=1)
+    engine = engine_over(client, {made: "small"}, clock=Clock(), jobs=MemoryQueue())
+    store = VectorStore(catalogue, storage(objects, clock=Clock()), distributed=engine)
     yield store
     store.close()
 

@@ -17,7 +17,7 @@ from anfl.vectors.imports.requests import Uploads
 from anfl.vectors.operations import OPERATIONS, STREAMS
 from anfl.vectors.store import VectorStore
 from services.vector_store.app import assemble
-from services.vector_store.examples import EXAMPLES
+from services.vector_store.examples import CLEANING, EXAMPLES, PHOTOS
 from services.vector_store.openapi import PLACE, document
 from tests.unit.vectors.importing import Place
 from tests.unit.vectors.serving import PlainTokens, served
@@ -49,7 +49,10 @@ def test_it_has_every_operation_with_an_example() -> None:
     assert EXAMPLES.keys() == BY_NAME.keys()
 
 
-def test_the_examples_work_one_after_another(store: VectorStore, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_examples_work_one_after_another(
+    store_with_a_class: VectorStore, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = store_with_a_class
     import_id = EXAMPLES["start_import"].answers[200]["id"]
     monkeypatch.setattr("anfl.vectors.imports.imports.new_id", lambda _now: import_id)
     with (
@@ -57,6 +60,9 @@ def test_the_examples_work_one_after_another(store: VectorStore, place: Place, m
         httpx.Client(base_url=url, headers={"authorization": "Bearer demo.admin"}) as client,
     ):
         for name, example in EXAMPLES.items():
+            if name == "show_deletion":
+                assert client.post("/v1/collections", json=PHOTOS).status_code == 201
+                assert client.post("/v1/collections/photos/vectors/delete", json=CLEANING).status_code == 202
             call = BY_NAME[name]
             given = example.request or {}
             path = call.path.format(name=example.collection, **{member: given[member] for member in call.in_path})
