@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 
 from anfl.nodes.rendezvous import owners
-from anfl.nodes.routes import HERE, KNOWN_SECONDS, Route, Routes
+from anfl.nodes.routes import ANYWHERE, HERE, KNOWN_SECONDS, Route, Routes
 from anfl.nodes.shared import NOBODY, Members
 
 NODES = tuple(f"10.0.10.{number}:8080" for number in range(1, 6))
@@ -26,7 +26,7 @@ class Names:
 
     @staticmethod
     def _of(name: str) -> str | None:
-        return {"words": "abc", "alias": "abc"}.get(name)
+        return {"words": "abc", "alias": "abc", "table": ANYWHERE}.get(name)
 
 
 class Around:
@@ -53,6 +53,14 @@ def test_all_nodes_send_a_collection_to_the_same_two_whichever_name_it_has() -> 
     routes = [Around(Names(), own=own).route("words") for own in NODES]
     assert sum(route.here for route in routes) == 2
     assert {len(route.others) for route in routes} == {1, 2}
+
+
+def test_what_no_node_has_in_memory_is_answered_where_it_is_asked() -> None:
+    for own in NODES:
+        names = Names()
+        around = Around(names, own=own)
+        assert [around.route("table") for _ in range(2)] == [HERE, HERE]
+        assert names.asked == ["table"]
 
 
 def test_the_catalogue_is_asked_once_in_a_while_and_not_for_what_is_in_memory() -> None:

@@ -12,6 +12,7 @@ from anfl.vectors.catalogue import Catalogue
 from anfl.vectors.clock import Clock
 from anfl.vectors.dynamodb.build import engine_over
 from anfl.vectors.dynamodb.classes import EngineClass
+from anfl.vectors.dynamodb.engine import DynamoDbEngine
 from anfl.vectors.imports.imports import Imports
 from anfl.vectors.model import Metric
 from anfl.vectors.objects import S3ObjectStore
@@ -57,15 +58,23 @@ def _store(catalogue: Catalogue, objects: S3ObjectStore) -> Iterator[VectorStore
     store.close()
 
 
-@pytest.fixture(name="store_with_a_class")
-def _store_with_a_class(
-    session: boto3.session.Session, catalogue: Catalogue, objects: S3ObjectStore
-) -> Iterator[VectorStore]:
-    """Its engine ``dynamodb`` has a class; the AWS in memory has no vector indexes, so that nothing can be queried."""
+@pytest.fixture(name="queue")
+def _queue() -> MemoryQueue:
+    """Where the engine ``dynamodb`` leaves what takes long."""
+    return MemoryQueue()
+
+
+@pytest.fixture(name="engine")
+def _engine(session: boto3.session.Session, queue: MemoryQueue) -> DynamoDbEngine:
+    """With a class ``small``; the AWS in memory has no vector indexes, so that nothing can be queried."""
     client = session.client("dynamodb")
     create_table(client, "small")
-    made = EngineClass(name="small", dimension=2, metric=Metric.L2, strings=1)
-    engine = engine_over(client, {made: "small"}, clock=Clock(), jobs=MemoryQueue())
+    made = EngineClass(name="small", dimension=2, metric=Metric.L2, strings=1, numbers=1)
+    return engine_over(client, {made: "small"}, clock=Clock(), jobs=queue)
+
+
+@pytest.fixture(name="store_with_a_class")
+def _store_with_a_class(catalogue: Catalogue, objects: S3ObjectStore, engine: DynamoDbEngine) -> Iterator[VectorStore]:
     store = VectorStore(catalogue, storage(objects, clock=Clock()), distributed=engine)
     yield store
     store.close()

@@ -39,10 +39,14 @@ class MemoryQueue:
     """Jobs that were sent, as text."""
 
     bodies: list[str] = field(default_factory=list)
+    delays: list[int] = field(default_factory=list)
+    """Of each."""
 
-    def send(self, jobs: Iterable[Message], *, delay: int = 0) -> None:  # noqa: ARG002 - nobody waits here
+    def send(self, jobs: Iterable[Message], *, delay: int = 0) -> None:
         """See `anfl.vectors.imports.jobs.Queue`."""
-        self.bodies += [msgspec.json.encode(job).decode() for job in jobs]
+        sent = [msgspec.json.encode(job).decode() for job in jobs]
+        self.bodies += sent
+        self.delays += [delay] * len(sent)
 
     def take(self) -> Job | None:
         """The next job of an import; None where none waits."""

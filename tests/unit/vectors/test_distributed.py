@@ -1,0 +1,408 @@
+"""Collections of the engine ``dynamodb`` among those of the other one: made, named, listed, deleted, imported into."""
+
+import json
+import random
+from typing import Any
+
+import boto3
+import msgspec
+import pytest
+
+from anfl.problems import Problem
+from anfl.vectors.catalogue import Catalogue
+from anfl.vectors.clock import Clock
+from anfl.vectors.dynamodb import deletions
+from anfl.vectors.dynamodb.build import engine_over
+from anfl.vectors.dynamodb.capabilities import REFUSING
+from anfl.vectors.dynamodb.classes import EngineClass
+from anfl.vectors.dynamodb.engine import DynamoDbEngine
+from anfl.vectors.dynamodb.jobs import REMOVAL_DELAY, DeletionJob, EngineJob, RemovalJob
+from anfl.vectors.dynamodb.removing import Remover
+from anfl.vectors.imports.attempts import Attempt
+from anfl.vectors.imports.jobs import decode
+from anfl.vectors.janitor import Janitor
+from anfl.vectors.model import CollectionSettings, FieldType, IndexSettings, Metric
+from anfl.vectors.named import ORPHAN_SECONDS
+from anfl.vectors.objects import S3ObjectStore
+from anfl.vectors.operations import OPERATIONS, STREAMS
+from anfl.vectors.refusals import Refusal
+from anfl.vectors.requests import (
+    CollectionPatch,
+    Count,
+    DeleteRows,
+    Deletion,
+    Fetch,
+    IndexPatch,
+    NewRow,
+    PatchRow,
+    PatchRows,
+    Scroll,
+    Upsert,
+)
+from anfl.vectors.store import VectorStore
+from tests.local.dynamodb_engine.faults import Faulty
+from tests.unit.vectors.builders import storage
+from tests.unit.vectors.importing import MOST, TABLE, MemoryQueue, Place
+
+PHOTOS = CollectionSettings(
+    name="photos", dimension=2, metric=Metric.L2, fields={"tag": FieldType.STRING}, engine="dynamodb"
+)
+ROWS = [NewRow(id=f"r{n:03}", values=[float(n), 1.0], metadata={"tag": "ab"[n % 2], "n": n}) for n in range(250)]
+ODD = {"n": {"$in": list(range(1, 250, 2))}}
+
+
+@pytest.fixture(name="store")
+def _store(store_with_a_class: VectorStore) -> VectorStore:
+    return store_with_a_class
+
+
+def made(store: VectorStore, *, rows: int = len(ROWS), **changed: Any) -> None:
+    store.create("demo", msgspec.structs.replace(PHOTOS, **changed))
+    if rows:
+        store.write("demo", "photos", Upsert(vectors=ROWS[:rows], atomic=False))
+
+
+def refusal(call: Any, *given: Any) -> tuple[int, str, str | None]:
+    with pytest.raises(Problem) as refused:
+        call(*given)
+    return refused.value.status, refused.value.code, refused.value.field
+
+
+def attempt(number: int = 1) -> Attempt:
+    clock = Clock(sleep=lambda _seconds: None)
+    return Attempt(number=number, most=MOST, deadline=clock.monotonic() + 60, clock=clock)
+
+
+def jobs(queue: MemoryQueue) -> list[EngineJob]:
+    found = [decode(body) for body in queue.bodies]
+    queue.bodies.clear()
+    assert all(isinstance(job, DeletionJob | RemovalJob) for job in found)
+    return found  # type: ignore[return-value]  # as was just asserted
+
+
+def left(session: boto3.session.Session) -> int:
+    count: int = session.client("dynamodb").scan(TableName="small", Select="COUNT")["Count"]
+    return count
+
+
+def test_a_collection_remembers_its_class_whatever_others_come_later(
+    store: VectorStore, session: boto3.session.Session, catalogue: Catalogue, objects: S3ObjectStore
+) -> None:
+    made(store)
+    assert store.describe("demo", "photos").engine_class == "small"
+    client = session.client("dynamodb")
+    classes = {
+        EngineClass(name=name, dimension=2, metric=Metric.L2, strings=1, numbers=slots): name
+        for name, slots in (("smaller", 0), ("small", 1))
+    }
+    engine = engine_over(client, classes, clock=Clock(), jobs=None)
+    later = VectorStore(catalogue, storage(objects, clock=Clock()), distributed=engine)
+    assert later.count("demo", "photos", Count()).count == len(ROWS)
+    assert later.create("demo", PHOTOS)[1] is False
+    assert later.create("demo", msgspec.structs.replace(PHOTOS, name="new"))[0].engine_class == "smaller"
+    later.close()
+
+
+def test_where_its_class_is_not_there_a_collection_cannot_be_reached_and_is_not_forgotten(
+    store: VectorStore, catalogue: Catalogue, objects: S3ObjectStore
+) -> None:
+    made(store, rows=1)
+    elsewhere = VectorStore(catalogue, storage(objects, clock=Clock()))
+    assert refusal(elsewhere.count, "demo", "photos", Count()) == (503, "storage_unavailable", None)
+    assert refusal(elsewhere.delete, "demo", "photos") == (503, "storage_unavailable", None)
+    assert elsewhere.describe("demo", "photos").engine_class == "small"
+    assert refusal(elsewhere.create, "demo", msgspec.structs.replace(PHOTOS, name="more")) == (
+        400,
+        "no_engine_class",
+        "engine",
+    )
+    elsewhere.close()
+
+
+@pytest.mark.parametrize(
+    ("changed", "expected"),
+    [
+        ({"index": IndexSettings(m=32)}, (400, "not_supported_by_engine", "index")),
+        ({"fields": {"tags": FieldType.STRINGS}}, (400, "not_supported_by_engine", "fields.tags")),
+        ({"dimension": 3}, (400, "no_engine_class", "engine")),
+        ({"fields": {"a": FieldType.STRING, "b": FieldType.STRING}}, (400, "no_engine_class", "engine")),
+        ({"engine": "faiss"}, (400, "invalid_request", "engine")),
+    ],
+)
+def test_what_no_class_has_is_refused_and_nothing_is_made(
+    store: VectorStore, changed: dict[str, Any], expected: tuple[int, str, str]
+) -> None:
+    assert refusal(store.create, "demo", msgspec.structs.replace(PHOTOS, **changed)) == expected
+    assert store.collections("demo") == ([], False)
+
+
+def test_it_is_never_sealed_and_the_others_are(session: boto3.session.Session) -> None:
+    catalogue = Catalogue(session.resource("dynamodb").Table(TABLE), seals=True)
+    assert not catalogue.create("demo", PHOTOS, engine_class="small")[0].sealed
+    assert catalogue.create("demo", msgspec.structs.replace(PHOTOS, name="words", engine="hnsw"))[0].sealed
+
+
+def test_no_log_is_ever_opened_for_it(
+    store: VectorStore, catalogue: Catalogue, objects: S3ObjectStore, queue: MemoryQueue
+) -> None:
+    made(store, rows=20)
+    store.set_alias("demo", "live", "photos")
+    assert store.fetch("demo", "live", Fetch(ids=["r001"])).vectors[0].metadata == {"tag": "b", "n": 1}
+    assert store.stats("demo", "live").rows == store.count("demo", "live", Count()).count == 20
+    assert len(store.scroll("demo", "live", Scroll(limit=7)).vectors) == 7
+    assert store.warm("demo", "live")
+    assert store.at_once("demo", "live", Fetch(ids=["r001"])) is None
+    store.hnsw.upkeep.once()
+    Janitor(store.storage, catalogue).sweep(now=Clock().wall() + 2 * ORPHAN_SECONDS)
+    assert store.count("demo", "live", Count()).count == 20
+    assert store.hnsw.opened.loaded() == []
+    store.delete("demo", "photos")
+    assert list(objects.list("")) == []
+    assert refusal(store.count, "demo", "live", Count()) == (404, "collection_not_found", None)
+    assert [type(job) for job in jobs(queue)] == [RemovalJob]
+
+
+def test_settings_stay_as_they_are(store: VectorStore) -> None:
+    made(store, rows=1)
+    same = CollectionPatch(fields=PHOTOS.fields)
+    assert store.update("demo", "photos", same).settings == PHOTOS
+    for patch, field in (
+        (CollectionPatch(fields={}), "fields"),
+        (CollectionPatch(fields={"n": FieldType.NUMBER}), "fields"),
+        (CollectionPatch(index=IndexPatch(ef_search=10)), "index"),
+    ):
+        assert refusal(store.update, "demo", "photos", patch) == (400, "not_supported_by_engine", field)
+    assert store.describe("demo", "photos").settings == PHOTOS
+
+
+def test_what_does_not_go_together_is_refused_unless_it_may_go_in_parts(store: VectorStore) -> None:
+    made(store, rows=0)
+    ids = [row.id for row in ROWS]
+    patches = [PatchRow(id=row_id, metadata={"n": 0}) for row_id in ids]
+    changes = (Upsert(vectors=ROWS), PatchRows(vectors=patches), DeleteRows(ids=ids))
+    for change, field in zip(changes, ("vectors", "vectors", "ids"), strict=True):
+        assert refusal(store.write, "demo", "photos", change) == (413, "batch_not_atomic", field)
+    hundred = Upsert(vectors=ROWS[:100])
+    assert store.write("demo", "photos", hundred).upserted == 100
+    named = msgspec.structs.replace(hundred, request_id="r")
+    assert refusal(store.write, "demo", "photos", named) == (413, "batch_not_atomic", "vectors")
+    parts = msgspec.structs.replace(changes[0], atomic=False, request_id="r")
+    for _ in range(2):  # the second time, nothing is done
+        assert store.write("demo", "photos", parts).upserted == len(ROWS)
+        store.write("demo", "photos", DeleteRows(ids=["r000", "r249"]))
+    assert store.count("demo", "photos", Count()).count == len(ROWS) - 2
+    assert store.write("demo", "photos", PatchRows(vectors=patches, atomic=False)).patched == len(ROWS) - 2
+    assert store.write("demo", "photos", DeleteRows(ids=ids, atomic=False)).deleted == len(ROWS) - 2
+
+
+def test_a_wrong_row_of_a_later_part_leaves_nothing_done(store: VectorStore) -> None:
+    made(store, rows=0)
+    wrong = Upsert(vectors=[*ROWS, NewRow(id="x", values=[1.0])], atomic=False)
+    assert refusal(store.write, "demo", "photos", wrong) == (400, "invalid_request", "vectors[250].values")
+    assert store.count("demo", "photos", Count()).count == 0
+
+
+def test_a_position_of_what_an_alias_stood_for_before_is_lost(store: VectorStore) -> None:
+    made(store, rows=1)
+    position = store.stats("demo", "photos").sequence
+    assert store.count("demo", "photos", Count(min_sequence=position)).count == 1
+    assert refusal(store.count, "demo", "photos", Count(min_sequence="5.7")) == (409, "history_lost", None)
+    assert refusal(store.count, "demo", "photos", Count(min_sequence="x")) == (400, "invalid_request", "min_sequence")
+    store.create("demo", CollectionSettings(name="words", dimension=2))
+    assert refusal(store.count, "demo", "words", Count(min_sequence=position)) == (409, "history_lost", None)
+
+
+def test_numbers_that_dynamodb_has_not_are_refused_where_they_are_declared(store: VectorStore) -> None:
+    made(store, rows=0, fields={"n": FieldType.NUMBER})
+    for number in (1e126, -1e300, 1e-200):
+        row = NewRow(id="a", values=[1.0, 1.0], metadata={"n": number})
+        refused = refusal(store.write, "demo", "photos", Upsert(vectors=[ROWS[0], row]))
+        assert refused == (400, "not_supported_by_engine", "vectors[1].metadata.n")
+        free = NewRow(id="b", values=[1.0, 1.0], metadata={"n": 0, "m": number})
+        store.write("demo", "photos", Upsert(vectors=[free]))
+        assert store.fetch("demo", "photos", Fetch(ids=["b"])).vectors[0].metadata == {"n": 0, "m": number}
+
+
+def test_deleting_by_filter_is_a_job_that_can_be_looked_at(
+    store: VectorStore, catalogue: Catalogue, engine: DynamoDbEngine, queue: MemoryQueue
+) -> None:
+    made(store)
+    begun = store.delete_rows("demo", "photos", DeleteRows(filter=ODD, request_id="r"))
+    assert isinstance(begun, Deletion)
+    assert (begun.state, begun.deleted) == ("RUNNING", 0)
+    assert store.delete_rows("demo", "photos", DeleteRows(filter=ODD, request_id="r")) == begun
+    other = DeleteRows(filter={"n": 1}, request_id="r")
+    assert refusal(store.delete_rows, "demo", "photos", other) == (409, "request_id_reused", None)
+    assert store.count("demo", "photos", Count()).count == len(ROWS)
+    for job in jobs(queue):
+        Remover(catalogue, engine).carry_out(job, attempt())
+    done = store.deletion("demo", "photos", begun.id)
+    assert (done.state, done.deleted) == ("DONE", 125)
+    assert store.count("demo", "photos", Count()).count == 125
+    assert store.count("demo", "photos", Count(filter=ODD)).count == 0
+    store.delete_rows("demo", "photos", DeleteRows(filter=ODD, request_id="r"))
+    assert jobs(queue) == []
+    assert refusal(store.deletion, "demo", "photos", "0" * 32) == (404, "deletion_not_found", None)
+
+
+def test_what_is_wrong_with_a_deletion_is_told_at_once(store: VectorStore, queue: MemoryQueue) -> None:
+    made(store, rows=1)
+    for filter_, expected in (
+        ({"$x": 1}, (400, "invalid_request", "filter.$x")),
+        ({}, (400, "invalid_request", "filter")),
+        ({"tag": {"$in": ["x" * 1000] * 300}}, (413, "too_large", "filter")),
+    ):
+        assert refusal(store.delete_rows, "demo", "photos", DeleteRows(filter=filter_)) == expected
+    assert jobs(queue) == []
+
+
+def test_a_deletion_survives_being_killed_again_and_again_and_counts_each_row_once(
+    store: VectorStore, session: boto3.session.Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two are at it, killed now and then, while DynamoDB throttles and loses answers, and rows change."""
+    monkeypatch.setattr(deletions, "MOST_LOOKED_AT", 40)
+    made(store)
+    small = EngineClass(name="small", dimension=2, metric=Metric.L2, strings=1, numbers=1)
+    client = session.client("dynamodb")
+    begun = store.delete_rows("demo", "photos", DeleteRows(filter=ODD))
+    assert isinstance(begun, Deletion)
+    collection = store.describe("demo", "photos")
+    dice = random.Random(7)
+    clock = Clock(sleep=lambda _seconds: None)
+    faulty: Any = Faulty(client, dice, 0.3)
+    one, other = (engine_over(faulty, {small: "small"}, clock=clock, jobs=None) for _ in range(2))
+    running = [one.deleted(collection, begun.id), other.deleted(collection, begun.id)]
+    while running:
+        which = dice.randrange(len(running))
+        if dice.random() < 0.2:  # killed, and begun anew
+            running[which] = one.deleted(collection, begun.id)
+        if next(running[which], None) is None:
+            running.pop(which)
+        changed = ROWS[2 * dice.randrange(125)]  # a row that is to stay
+        store.write("demo", "photos", Upsert(vectors=[changed]))
+    done = store.deletion("demo", "photos", begun.id)
+    assert (done.state, done.deleted) == ("DONE", 125)
+    assert store.count("demo", "photos", Count()).count == 125
+    assert faulty.failed > 3
+
+
+def test_a_deletion_that_fails_says_why_and_goes_on_when_it_is_asked_for_again(
+    store: VectorStore,
+    catalogue: Catalogue,
+    queue: MemoryQueue,
+    engine: DynamoDbEngine,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made(store, rows=50)
+    request = DeleteRows(filter=ODD, request_id="r")
+    begun = store.delete_rows("demo", "photos", request)
+    assert isinstance(begun, Deletion)
+    (job,) = jobs(queue)
+
+    def broken(*_: Any) -> Any:
+        raise Problem(503, "storage_unavailable", "It does not answer.")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(deletions.Deletions, "run", broken)
+        for number in range(1, MOST + 1):
+            assert store.deletion("demo", "photos", begun.id).state == "RUNNING"
+            assert refusal(Remover(catalogue, engine).carry_out, job, attempt(number))[0] == 503
+    failed = store.deletion("demo", "photos", begun.id)
+    assert (failed.state, failed.reason) == ("FAILED", "It does not answer.")
+    store.delete_rows("demo", "photos", request)
+    (again,) = jobs(queue)
+    Remover(catalogue, engine).carry_out(again, attempt())
+    assert store.deletion("demo", "photos", begun.id).state == "DONE"
+
+
+def test_a_deletion_ends_with_its_collection(
+    store: VectorStore, catalogue: Catalogue, queue: MemoryQueue, engine: DynamoDbEngine
+) -> None:
+    made(store, rows=4)
+    store.delete_rows("demo", "photos", DeleteRows(filter=ODD))
+    store.delete("demo", "photos")
+    made(store, rows=4)
+    for job in jobs(queue):
+        Remover(catalogue, engine).carry_out(job, attempt())
+    assert store.count("demo", "photos", Count()).count == 4
+
+
+def test_rows_of_a_deleted_collection_go_after_it(
+    store: VectorStore,
+    catalogue: Catalogue,
+    session: boto3.session.Session,
+    queue: MemoryQueue,
+    engine: DynamoDbEngine,
+) -> None:
+    made(store)
+    store.write("demo", "photos", DeleteRows(ids=["r001"], request_id="r"))
+    store.delete("demo", "photos")
+    assert queue.delays == [REMOVAL_DELAY]
+    assert left(session) == 250  # 249 rows, and a request id
+    (job,) = jobs(queue)
+    for _ in range(2):
+        Remover(catalogue, engine).carry_out(job, attempt())
+    assert left(session) == 0
+
+
+def test_a_deletion_that_the_catalogue_never_heard_of_removes_nothing(
+    store: VectorStore,
+    catalogue: Catalogue,
+    queue: MemoryQueue,
+    engine: DynamoDbEngine,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made(store, rows=5)
+    with monkeypatch.context() as patched:
+        patched.setattr(catalogue, "delete", lambda _: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            store.delete("demo", "photos")
+    (job,) = jobs(queue)
+    remover = Remover(catalogue, engine)
+    assert refusal(remover.carry_out, job, attempt(1)) == (503, "storage_unavailable", None)
+    remover.carry_out(job, attempt(MOST))
+    assert store.count("demo", "photos", Count()).count == 5
+
+
+def test_where_no_job_can_be_left_to_anybody(
+    session: boto3.session.Session, catalogue: Catalogue, objects: S3ObjectStore, store: VectorStore
+) -> None:
+    """As in the function: what is deleted goes at once, and what would take long is refused."""
+    made(store, rows=5)
+    small = EngineClass(name="small", dimension=2, metric=Metric.L2, strings=1, numbers=1)
+    engine = engine_over(session.client("dynamodb"), {small: "small"}, clock=Clock(), jobs=None)
+    direct = VectorStore(catalogue, storage(objects, clock=Clock()), distributed=engine)
+    refused = refusal(direct.delete_rows, "demo", "photos", DeleteRows(filter=ODD))
+    assert refused == (400, "not_supported_by_engine", "filter")
+    direct.delete("demo", "photos")
+    assert left(session) == 0
+    direct.close()
+
+
+def test_an_import_stores_each_row_once(
+    session: boto3.session.Session, catalogue: Catalogue, store: VectorStore
+) -> None:
+    place = Place(session, catalogue, store, function_bytes=0)
+    store.create("demo", msgspec.structs.replace(PHOTOS, name="words"))
+    lines = [json.dumps({"id": row.id, "values": row.values, "metadata": row.metadata}) for row in ROWS]
+    wrong = [
+        json.dumps({"id": "short", "values": [1]}),
+        json.dumps({"id": "typed", "values": [1, 1], "metadata": {"tag": 1}}),
+    ]
+    import_id = place.started(jsonl="\n".join([*lines, *wrong]).encode())
+    cut = place.service.take()
+    assert cut is not None
+    place.carry_out(cut)
+    chunk = place.function.take()
+    assert chunk is not None, "chunks of what no node has in memory go to the function"
+    place.carry_out(chunk)
+    place.carry_out(chunk)
+    shown = place.show(import_id)
+    assert (shown.state, shown.stored, shown.refused) == ("DONE", 250, 2)
+    assert store.count("demo", "words", Count()).count == 250
+    assert store.fetch("demo", "words", Fetch(ids=["r007"])).vectors[0].values == [7.0, 1.0]
+
+
+def test_each_operation_lists_the_refusal_that_its_engine_makes() -> None:
+    listing = {call.name for call in (*OPERATIONS, *STREAMS) if Refusal.NOT_SUPPORTED_BY_ENGINE in call.refusals}
+    assert listing == REFUSING
