@@ -57,6 +57,13 @@ def class_of(metric: Metric) -> EngineClass:
     return EngineClass(name=metric.value, dimension=2, metric=metric, strings=1, numbers=2)
 
 
+CLASSES = (
+    *map(class_of, Metric),
+    *(EngineClass(name=f"{metric}-8", dimension=8, metric=metric, strings=1, numbers=2) for metric in Metric),
+)
+"""Those that tests have."""
+
+
 def engine(client: Any, metric: Metric, clock: Clock | None = None, jobs: Queue | None = None) -> DynamoDbEngine:
     """An engine over the table of a class."""
     made = class_of(metric)
