@@ -130,12 +130,13 @@ conformance: $(BIN)/.ready node_modules/.ready ## Print which resources realise 
 	@$(BIN)/python -m stacks.conformance cdk.out
 
 .PHONY: docs
-docs: $(BIN)/.ready node_modules/.ready ## Refresh what docs/ shows of the templates and of the access table: conformance, drawings, roles and routes
+docs: $(BIN)/.ready node_modules/.ready ## Refresh what docs/ shows of the templates and of tables in code: conformance, drawings, roles and routes, engines
 	@$(MAKE) --no-print-directory synth ENV=prod
 	@$(BIN)/python -m stacks.conformance cdk.out --markdown > build/conformance.md
 	@mv build/conformance.md docs/conformance.md
 	@$(BIN)/python -m stacks.diagrams cdk.out docs/aws_architecture.md
 	@$(BIN)/python -m documentation.access
+	@$(BIN)/python -m documentation.engines
 
 .PHONY: docs-site
 docs-site: $(BIN)/.ready ## Build the documentation's site into build/site

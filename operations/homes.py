@@ -64,6 +64,8 @@ def _catalogued(cloud: Cloud, settings: Settings, region: Region) -> list[Collec
 
 
 def _is_home(cloud: Cloud, settings: Settings, region: Region, collection: Collection) -> bool:
+    if collection.engine_class is not None:  # every region has its rows, and writes them
+        return False
     if collection.home is not None:
         return collection.home == region
     # Made before homes were noted: whoever wrote the newest object of its log is its home.

@@ -35,6 +35,7 @@ def create(
     m: Annotated[int | None, typer.Option("--m", help="HNSW: links a row.")] = None,
     ef_construction: Annotated[int | None, typer.Option(help="HNSW: candidates while building.")] = None,
     ef_search: Annotated[int | None, typer.Option(help="HNSW: candidates while searching.")] = None,
+    engine: Annotated[str | None, typer.Option(help="hnsw (in a node's memory) or dynamodb (in a class).")] = None,
     endpoint: Endpoint = None,
     token: Token = None,
     role: Role = None,
@@ -47,6 +48,8 @@ def create(
         body["index"] = given
     if fields is not None:
         body["fields"] = parse_json(fields, "--fields")
+    if engine is not None:
+        body["engine"] = engine
     with resolve(endpoint, token, role=role).connect() as client:
         answer = client.json("POST", "/v1/collections", body=body)
     if as_json:

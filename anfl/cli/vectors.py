@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from time import sleep
 from typing import Annotated, Any
 
 import typer
@@ -20,6 +21,9 @@ from anfl.client import Client
 app = typer.Typer(no_args_is_help=True, help="Vectors of a collection.")
 
 Collection = Annotated[str, typer.Argument(help="Name of the collection.")]
+
+WAIT_SECONDS = 1.0
+"""Between looks at a deletion."""
 
 
 @app.command()
@@ -129,16 +133,23 @@ def delete(
     role: Role = None,
     as_json: Json = False,
 ) -> None:
-    """Delete rows by id or by filter."""
+    """Delete rows by id or by filter. Where that takes its time, the command waits for it."""
     if bool(ids) == (where is not None):
         raise CliError("Give either ids or --where.", exit_code=ExitCode.USAGE)
-    body = {"ids": ids} if ids else {"filter": parse_json(where or "", "--where")}
+    body = {"ids": ids, "atomic": False} if ids else {"filter": parse_json(where or "", "--where")}
     with resolve(endpoint, token, role=role).connect() as client:
         answer = client.json("POST", f"{path_of(collection)}/vectors/delete", body=body, repeatable=True)
+        while answer.get("state") == "RUNNING":
+            sleep(WAIT_SECONDS)
+            answer = client.json("GET", f"{path_of(collection)}/deletions/{answer['id']}", repeatable=True)
+    if answer.get("state") == "FAILED":
+        reason = f"Deletion {answer['id']} failed after {counted(answer['deleted'], 'row')}: {answer['reason']}"
+        raise CliError(reason, exit_code=ExitCode.FAILED)
     if as_json:
         print_json(answer)
     else:
-        console.print(f"Deleted {counted(answer['deleted'], 'row')} (position {answer['sequence']}).")
+        told = f" (position {answer['sequence']})" if "sequence" in answer else ""
+        console.print(f"Deleted {counted(answer['deleted'], 'row')}{told}.")
 
 
 def _read_vector(text: str) -> object:

@@ -18,7 +18,7 @@ from anfl.client.retries import Retries
 from anfl.client.rows import BATCH_ROWS, Match, NewRow, Row, Sent, batches
 from anfl.client.session import Session
 from anfl.vectors.naming import Alias, NamedSnapshot
-from anfl.vectors.requests import Described, Stats, Warmed, Written
+from anfl.vectors.requests import Deletion, Described, Stats, Warmed, Written
 
 T = TypeVar("T")
 
@@ -68,9 +68,10 @@ class AsyncClient:
         metric: str = "cosine",
         fields: Mapping[str, str] | None = None,
         index: Mapping[str, int] | None = None,
+        engine: str | None = None,
     ) -> "AsyncCollection":
         """Create a collection; no error if it exists with these settings."""
-        settings = {"dimension": dimension, "metric": metric, "fields": fields, "index": index}
+        settings = {"dimension": dimension, "metric": metric, "fields": fields, "index": index, "engine": engine}
         await self.run(calls.create(name, settings))
         return self.collection(name)
 
@@ -185,9 +186,14 @@ class AsyncCollection:
         await self._client.run(self._calls.delete_collection())
         self._client.session.forget(self.name)
 
-    async def upsert(self, rows: Iterable[NewRow | Sent], *, request_id: str | None = None) -> Written:
-        """Add or replace up to 1,000 rows, all or none."""
-        return await self._client.run(self._calls.upsert(rows, request_id))
+    async def upsert(
+        self, rows: Iterable[NewRow | Sent], *, request_id: str | None = None, atomic: bool = True
+    ) -> Written:
+        """Add or replace up to 1,000 rows, all or none.
+
+        :param atomic: False allows the engine ``dynamodb`` to store more than 100 rows, in parts.
+        """
+        return await self._client.run(self._calls.upsert(rows, request_id, atomic=atomic))
 
     async def load(
         self, rows: Iterable[NewRow | Sent], *, batch_rows: int = BATCH_ROWS, progress: Progress | None = None
@@ -198,15 +204,15 @@ class AsyncCollection:
         """
         done = 0
         for batch in batches(rows, size=batch_rows):
-            await self._client.run(self._calls.upsert(batch, None))
+            await self._client.run(self._calls.upsert(batch, None, atomic=False))
             done += len(batch)
             if progress is not None:
                 progress(done)
         return done
 
-    async def patch(self, rows: Iterable[Patch], *, request_id: str | None = None) -> Written:
-        """Merge metadata into rows."""
-        return await self._client.run(self._calls.patch(rows, request_id))
+    async def patch(self, rows: Iterable[Patch], *, request_id: str | None = None, atomic: bool = True) -> Written:
+        """Merge metadata into rows; ``atomic`` as for `upsert`."""
+        return await self._client.run(self._calls.patch(rows, request_id, atomic=atomic))
 
     async def delete(
         self,
@@ -214,9 +220,14 @@ class AsyncCollection:
         *,
         where: Mapping[str, Any] | None = None,
         request_id: str | None = None,
-    ) -> Written:
-        """Delete rows by ids or by filter."""
-        return await self._client.run(self._calls.delete(ids, where, request_id))
+        atomic: bool = True,
+    ) -> Written | Deletion:
+        """Delete rows by ids, ``atomic`` as for `upsert`, or by filter, which the engine ``dynamodb`` does later."""
+        return await self._client.run(self._calls.delete(ids, where, request_id, atomic=atomic))
+
+    async def deletion(self, deletion_id: str) -> Deletion:
+        """How far a deletion by filter is that `delete` has begun."""
+        return await self._client.run(self._calls.deletion(deletion_id))
 
     async def query(
         self,

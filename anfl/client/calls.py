@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 from anfl.client.rows import Match, NewRow, Row, Sent, packed, present, unpacked
 from anfl.vectors.model import Metadata
 from anfl.vectors.naming import Alias, Aliases, NamedSnapshot, NamedSnapshotList
-from anfl.vectors.requests import Collections, Counted, Deleted, Described, Stats, Warmed, Written
+from anfl.vectors.requests import Collections, Counted, Deleted, Deletion, Described, Stats, Warmed, Written
 
 T = TypeVar("T")
 
@@ -91,6 +91,10 @@ def answer(kind: type[T]) -> Callable[[bytes], T]:
     return msgspec.json.Decoder(kind).decode
 
 
+def _written_or_begun(body: bytes) -> Written | Deletion:
+    return answer(Deletion)(body) if "state" in msgspec.json.decode(body) else answer(Written)(body)
+
+
 def path_of(name: str) -> str:
     """The API's path of a collection; whatever the name holds, it stays one segment."""
     return f"{COLLECTIONS}/{_segment(name)}"
@@ -148,21 +152,29 @@ class CollectionCalls:
         """Delete it all."""
         return Call(method="DELETE", path=path_of(self.name), read=answer(Deleted), if_gone=Deleted(deleted=self.name))
 
-    def upsert(self, rows: Iterable[NewRow | Sent | msgspec.Raw], request_id: str | None) -> Call[Written]:
+    def upsert(
+        self, rows: Iterable[NewRow | Sent | msgspec.Raw], request_id: str | None, *, atomic: bool
+    ) -> Call[Written]:
         """Store rows, all or none."""
         sent = [row.sent() if isinstance(row, NewRow) else row for row in rows]
-        return self._write("PUT", "vectors", {"vectors": sent}, request_id)
+        return self._write("PUT", "vectors", {"vectors": sent}, request_id, atomic, answer(Written))
 
-    def patch(self, rows: Iterable[Patch], request_id: str | None) -> Call[Written]:
+    def patch(self, rows: Iterable[Patch], request_id: str | None, *, atomic: bool) -> Call[Written]:
         """Merge metadata."""
         sent = [present({"id": row.id, "metadata": row.metadata, "if_version": row.if_version}) for row in rows]
-        return self._write("PATCH", "vectors", {"vectors": sent}, request_id)
+        return self._write("PATCH", "vectors", {"vectors": sent}, request_id, atomic, answer(Written))
 
     def delete(
-        self, ids: Sequence[str] | None, where: Mapping[str, Any] | None, request_id: str | None
-    ) -> Call[Written]:
-        """Delete rows."""
-        return self._write("POST", "vectors/delete", present({"ids": ids, "filter": where}), request_id)
+        self, ids: Sequence[str] | None, where: Mapping[str, Any] | None, request_id: str | None, *, atomic: bool
+    ) -> Call[Written | Deletion]:
+        """Delete rows, or begin to."""
+        body = present({"ids": ids, "filter": where})
+        return self._write("POST", "vectors/delete", body, request_id, atomic, _written_or_begun)
+
+    def deletion(self, deletion_id: str) -> Call[Deletion]:
+        """How far one is."""
+        path = f"{path_of(self.name)}/deletions/{_segment(deletion_id)}"
+        return Call(method="GET", path=path, read=answer(Deletion))
 
     def query(self, target: Mapping[str, Any], options: Mapping[str, Any]) -> Call[list[Match]]:
         """Search around one vector or row."""
@@ -237,13 +249,22 @@ class CollectionCalls:
     def _once(self, path: str, body: Mapping[str, Any], read: Callable[[bytes], T]) -> Call[T]:
         return Call(method="POST", path=f"{path_of(self.name)}/{path}", body=body, read=read, repeatable=False)
 
-    def _write(self, method: str, path: str, body: Mapping[str, Any], request_id: str | None) -> Call[Written]:
-        identified = {**body, "request_id": request_id or uuid.uuid4().hex}
+    def _write(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any],
+        request_id: str | None,
+        atomic: bool,
+        read: Callable[[bytes], T],
+    ) -> Call[T]:
+        in_parts = {} if atomic else {"atomic": False}
+        identified = {**body, **in_parts, "request_id": request_id or uuid.uuid4().hex}
         return Call(
             method=method,
             path=f"{path_of(self.name)}/{path}",
             body=identified,
-            read=answer(Written),
+            read=read,
             collection=self.name,
         )
 

@@ -16,7 +16,7 @@ from anfl.client.imports import Imports
 from anfl.client.rows import BATCH_ROWS, Match, NewRow, Row, Sent, batches
 from anfl.client.session import Session
 from anfl.vectors.naming import Alias, NamedSnapshot
-from anfl.vectors.requests import Described, Stats, Warmed, Written
+from anfl.vectors.requests import Deletion, Described, Stats, Warmed, Written
 
 T = TypeVar("T")
 Progress = Callable[[int], None]
@@ -55,9 +55,10 @@ class Client(Connection):
         metric: str = "cosine",
         fields: Mapping[str, str] | None = None,
         index: Mapping[str, int] | None = None,
+        engine: str | None = None,
     ) -> "Collection":
         """Create a collection; no error if it exists with these settings."""
-        settings = {"dimension": dimension, "metric": metric, "fields": fields, "index": index}
+        settings = {"dimension": dimension, "metric": metric, "fields": fields, "index": index, "engine": engine}
         self.run(calls.create(name, settings))
         return self.collection(name)
 
@@ -160,9 +161,12 @@ class Collection:
         self._client.run(self._calls.delete_collection())
         self._client.session.forget(self.name)
 
-    def upsert(self, rows: Iterable[NewRow | Sent], *, request_id: str | None = None) -> Written:
-        """Add or replace up to 1,000 rows, all or none."""
-        return self._client.run(self._calls.upsert(rows, request_id))
+    def upsert(self, rows: Iterable[NewRow | Sent], *, request_id: str | None = None, atomic: bool = True) -> Written:
+        """Add or replace up to 1,000 rows, all or none.
+
+        :param atomic: False allows the engine ``dynamodb`` to store more than 100 rows, in parts.
+        """
+        return self._client.run(self._calls.upsert(rows, request_id, atomic=atomic))
 
     def load(
         self, rows: Iterable[NewRow | Sent], *, batch_rows: int = BATCH_ROWS, progress: Progress | None = None
@@ -173,15 +177,15 @@ class Collection:
         """
         done = 0
         for batch in batches(rows, size=batch_rows):
-            self._client.run(self._calls.upsert(batch, None))
+            self._client.run(self._calls.upsert(batch, None, atomic=False))
             done += len(batch)
             if progress is not None:
                 progress(done)
         return done
 
-    def patch(self, rows: Iterable[Patch], *, request_id: str | None = None) -> Written:
-        """Merge metadata into rows."""
-        return self._client.run(self._calls.patch(rows, request_id))
+    def patch(self, rows: Iterable[Patch], *, request_id: str | None = None, atomic: bool = True) -> Written:
+        """Merge metadata into rows; ``atomic`` as for `upsert`."""
+        return self._client.run(self._calls.patch(rows, request_id, atomic=atomic))
 
     def delete(
         self,
@@ -189,9 +193,14 @@ class Collection:
         *,
         where: Mapping[str, Any] | None = None,
         request_id: str | None = None,
-    ) -> Written:
-        """Delete rows by ids or by filter."""
-        return self._client.run(self._calls.delete(ids, where, request_id))
+        atomic: bool = True,
+    ) -> Written | Deletion:
+        """Delete rows by ids, ``atomic`` as for `upsert`, or by filter, which the engine ``dynamodb`` does later."""
+        return self._client.run(self._calls.delete(ids, where, request_id, atomic=atomic))
+
+    def deletion(self, deletion_id: str) -> Deletion:
+        """How far a deletion by filter is that `delete` has begun."""
+        return self._client.run(self._calls.deletion(deletion_id))
 
     def query(
         self,

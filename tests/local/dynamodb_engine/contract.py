@@ -16,10 +16,6 @@ from anfl.vectors.catalogue import Catalogue
 from anfl.vectors.clock import Clock
 from anfl.vectors.dynamodb.build import engine_over
 from anfl.vectors.dynamodb.capabilities import Capability
-from anfl.vectors.dynamodb.jobs import DeletionJob, RemovalJob
-from anfl.vectors.dynamodb.removing import Remover
-from anfl.vectors.imports.attempts import Attempt
-from anfl.vectors.imports.jobs import decode
 from anfl.vectors.imports.requests import Uploads
 from anfl.vectors.objects import S3ObjectStore
 from anfl.vectors.store import VectorStore
@@ -28,7 +24,7 @@ from services.vector_store.app import assemble
 from tests.local.aws.conftest import REGION, Aws
 from tests.local.dynamodb_engine.classes import CLASSES, table_of
 from tests.unit.vectors.builders import storage
-from tests.unit.vectors.importing import BUCKET, TABLE, MemoryQueue, Place
+from tests.unit.vectors.importing import BUCKET, TABLE, MemoryQueue, Place, carry_out_all
 from tests.unit.vectors.serving import PlainTokens, served
 
 ENGINES = ("hnsw", "dynamodb")
@@ -148,14 +144,11 @@ def serving(aws: Aws) -> Iterator[tuple[httpx.Client, Place, Callable[[], None]]
     engine = engine_over(aws.client("dynamodb"), tables, clock=clock, jobs=queue)
     objects = S3ObjectStore(aws.client("s3"), BUCKET)
     store = VectorStore(catalogue, storage(objects, clock=clock), distributed=engine)
-    place, remover = Place(session, catalogue, store, function_bytes=0), Remover(catalogue, engine)
+    place = Place(session, catalogue, store, function_bytes=0)
 
     def work() -> None:
         place.work()
-        while queue.bodies:
-            job = decode(queue.bodies.pop(0))
-            assert isinstance(job, DeletionJob | RemovalJob)
-            remover.carry_out(job, Attempt(number=1, most=5, deadline=clock.monotonic() + 60, clock=clock))
+        carry_out_all(queue, catalogue, engine)
 
     headers = {"authorization": "Bearer demo.admin"}
     with (

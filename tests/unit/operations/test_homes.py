@@ -49,6 +49,12 @@ def test_a_collection_with_another_home_is_none_of_this_regions(cloud: Cloud, ta
     assert named(cloud) == []
 
 
+def test_one_in_a_class_is_at_home_everywhere(cloud: Cloud, table: Any) -> None:
+    settings = CollectionSettings(name="photos", dimension=3, engine="dynamodb")
+    Catalogue(table).create("acme", settings, engine_class="small")
+    assert named(cloud) == []
+
+
 @pytest.mark.parametrize("replica", [True, False])
 def test_one_from_before_homes_were_noted_is_at_home_where_its_log_was_written(
     cloud: Cloud, table: Any, monkeypatch: pytest.MonkeyPatch, replica: bool

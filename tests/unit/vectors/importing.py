@@ -15,6 +15,9 @@ import numpy as np
 from botocore.config import Config
 
 from anfl.vectors.catalogue import Catalogue
+from anfl.vectors.dynamodb.engine import DynamoDbEngine
+from anfl.vectors.dynamodb.jobs import DeletionJob, RemovalJob
+from anfl.vectors.dynamodb.removing import Remover
 from anfl.vectors.imports.attempts import Attempt
 from anfl.vectors.imports.chunk_records import ChunkRecords
 from anfl.vectors.imports.cutter import Cutter
@@ -55,6 +58,16 @@ class MemoryQueue:
         job = decode(self.bodies.pop(0))
         assert isinstance(job, Cut | Chunk)
         return job
+
+
+def carry_out_all(queue: MemoryQueue, catalogue: Catalogue, engine: DynamoDbEngine) -> None:
+    """Carry out what the engine ``dynamodb`` has left to others."""
+    clock = SimulatedTime().clock()
+    while queue.bodies:
+        job = decode(queue.bodies.pop(0))
+        assert isinstance(job, DeletionJob | RemovalJob)
+        attempt = Attempt(number=1, most=MOST, deadline=clock.monotonic() + 60, clock=clock)
+        Remover(catalogue, engine).carry_out(job, attempt)
 
 
 class Place:
