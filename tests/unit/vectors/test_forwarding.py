@@ -23,6 +23,7 @@ from anfl.telemetry.metrics import Metrics
 from anfl.vectors import operations
 from anfl.vectors.catalogue import Catalogue
 from anfl.vectors.clock import Clock
+from anfl.vectors.dynamodb.engine import DynamoDbEngine
 from anfl.vectors.imports.imports import Imports
 from anfl.vectors.model import Collection
 from anfl.vectors.objects import S3ObjectStore
@@ -108,8 +109,10 @@ class Cluster:
 
 
 @contextlib.contextmanager
-def running(catalogue: Catalogue, objects: S3ObjectStore, imports: Imports, forwarded: Room) -> Iterator[Node]:
-    node = Node(VectorStore(catalogue, storage(objects, clock=Clock())))
+def running(
+    catalogue: Catalogue, objects: S3ObjectStore, engine: DynamoDbEngine, imports: Imports, forwarded: Room
+) -> Iterator[Node]:
+    node = Node(VectorStore(catalogue, storage(objects, clock=Clock()), distributed=engine))
     service = assemble(
         node.store,
         imports,
@@ -134,9 +137,12 @@ def _forwarded() -> Room:
 
 
 @pytest.fixture(name="cluster")
-def _cluster(catalogue: Catalogue, objects: S3ObjectStore, imports: Imports, forwarded: Room) -> Iterator[Cluster]:
+def _cluster(
+    catalogue: Catalogue, objects: S3ObjectStore, engine: DynamoDbEngine, imports: Imports, forwarded: Room
+) -> Iterator[Cluster]:
     with contextlib.ExitStack() as stack:
-        yield Cluster([stack.enter_context(running(catalogue, objects, imports, forwarded)) for _ in range(3)])
+        nodes = (running(catalogue, objects, engine, imports, forwarded) for _ in range(3))
+        yield Cluster([stack.enter_context(node) for node in nodes])
 
 
 def calls(name: str) -> list[tuple[str, str, dict[str, Any]]]:
@@ -158,6 +164,18 @@ def calls(name: str) -> list[tuple[str, str, dict[str, Any]]]:
         ("POST", f"{base}/query", {"content": b"no gzip", "headers": {"content-encoding": "gzip"}}),
         ("POST", f"{base}/query", {"content": b"<a/>", "headers": {"content-type": "text/xml"}}),
     ]
+
+
+def test_what_no_node_has_in_memory_is_answered_by_the_one_that_is_asked(cluster: Cluster) -> None:
+    made = {"name": "photos", "dimension": 2, "metric": "l2", "engine": "dynamodb"}
+    assert cluster.nodes[0].client.post("/v1/collections", json=made).is_success
+    rest = [call for call in calls("photos") if "query" not in call[1]]  # this AWS has no vector indexes
+    for node in cluster.nodes:
+        for method, target, given in rest:
+            assert node.client.request(method, target, **given).status_code != 404
+        assert b"anfl_forwards_total{" not in node.metrics.exposition()
+        assert not node.has("photos")
+    assert cluster.nodes[2].client.get("/v1/collections/photos/stats").json()["rows"] == 2
 
 
 def test_a_request_that_goes_through_two_nodes_is_counted_once(cluster: Cluster) -> None:

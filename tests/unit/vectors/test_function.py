@@ -143,10 +143,12 @@ def test_every_operation_by_direct_event(function: Called) -> None:
         ("restore", {"collection": "words", "snapshot": "monday", "into": "again"}),
         ("delete_snapshot", {"collection": "words", "snapshot": "monday"}),
         ("delete", {"collection": "words", "ids": ["a"]}),
+        ("show_deletion", {"collection": "words", "id": "0" * 32}),
         ("delete_collection", {"collection": "words"}),
     ]
     answers: dict[str, Any] = {name: function.answer({"operation": name, **rest}) for name, rest in steps}
     assert set(answers) == {operation.name for operation in OPERATIONS}
+    assert answers.pop("show_deletion")["problem"]["code"] == "deletion_not_found"
     assert answers["set_alias"]["result"] == {"alias": "live", "collection": "words"}
     made = {"create_collection", "create_snapshot", "restore"}
     assert {answers[name]["status"] for name in made} == {201}

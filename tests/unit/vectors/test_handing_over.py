@@ -12,6 +12,7 @@ from anfl.nodes import sending
 from anfl.telemetry.metrics import Metrics
 from anfl.vectors.catalogue import Catalogue
 from anfl.vectors.clock import Clock
+from anfl.vectors.dynamodb.engine import DynamoDbEngine
 from anfl.vectors.imports.imports import Imports
 from anfl.vectors.objects import S3ObjectStore
 from anfl.vectors.store import VectorStore
@@ -48,13 +49,14 @@ class Part:
 class Node:
     """Makes its parts."""
 
-    def __init__(self, catalogue: Catalogue, objects: S3ObjectStore, imports: Imports) -> None:
-        self._catalogue, self._objects, self._imports = catalogue, objects, imports
+    def __init__(self, catalogue: Catalogue, objects: S3ObjectStore, engine: DynamoDbEngine, imports: Imports) -> None:
+        self._catalogue, self._objects, self._engine, self._imports = catalogue, objects, engine, imports
 
     @contextlib.contextmanager
     def part(self, writer: str | None = None) -> Iterator[Part]:
         """:param writer: None: the part that writes."""
-        store, metrics = VectorStore(self._catalogue, storage(self._objects, clock=Clock())), Metrics()
+        metrics = Metrics()
+        store = VectorStore(self._catalogue, storage(self._objects, clock=Clock()), distributed=self._engine)
         inner = writer is None
         service = assemble(store, self._imports, verifier=PlainTokens(), metrics=metrics, writer=writer, inner=inner)
         headers = {"authorization": "Bearer demo.admin"}
@@ -66,11 +68,23 @@ class Node:
 
 
 @pytest.fixture(name="node")
-def _node(catalogue: Catalogue, objects: S3ObjectStore, imports: Imports) -> Node:
-    node = Node(catalogue, objects, imports)
+def _node(catalogue: Catalogue, objects: S3ObjectStore, engine: DynamoDbEngine, imports: Imports) -> Node:
+    node = Node(catalogue, objects, engine, imports)
     with node.part() as part:
         assert part.client.post("/v1/collections", json={"name": "words", "dimension": 2}).is_success
     return node
+
+
+def test_what_is_in_no_process_is_written_by_the_worker_once_it_knows_that(node: Node) -> None:
+    made = {"name": "photos", "dimension": 2, "metric": "l2", "engine": "dynamodb"}
+    with node.part() as writer, node.part(writer.address) as worker:
+        assert worker.client.post("/v1/collections", json=made).is_success
+        photos = "/v1/collections/photos"
+        assert worker.client.put(f"{photos}/vectors", json=ROWS).json()["upserted"] == 2
+        assert worker.client.post(f"{photos}/count", json={}).json()["count"] == 2
+        before = worker.handed_over("answered")
+        assert worker.client.put(f"{photos}/vectors", json=ROWS).json()["upserted"] == 2
+        assert worker.handed_over("answered") == before
 
 
 def test_writes_are_done_by_the_writer_reads_by_the_worker_and_each_is_counted_and_noted_once(
