@@ -1,16 +1,18 @@
 """What of a change goes together: a transaction of DynamoDB has 100 writes and 4 MB, the request's mark included."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeVar
 
 import msgspec
 
 from anfl.problems import too_large
 from anfl.vectors.changes import Change
+from anfl.vectors.dynamodb.classes import MOST_SLOTS
+from anfl.vectors.dynamodb.items import LONGEST_TEXT
 from anfl.vectors.dynamodb.table import MOST_TOGETHER
 from anfl.vectors.model import Collection
 from anfl.vectors.refusals import Refusal
-from anfl.vectors.requests import DeleteRows, NewRow, PatchRow
+from anfl.vectors.requests import MAX_METADATA_BYTES, DeleteRows, NewRow, PatchRow
 
 MOST_BYTES = 4 * 2**20
 _NUMBER_BYTES = 11
@@ -28,7 +30,7 @@ def parts(change: Change, collection: Collection) -> Iterator[Change]:
         pieces = _cut(change.ids or [], [0] * len(change.ids or []), most)
         made: list[Change] = [msgspec.structs.replace(change, ids=list(piece)) for piece in pieces]
     else:
-        sizes = [_size(row, collection) for row in change.vectors]
+        sizes = [_size(row, collection, atomic=change.atomic) for row in change.vectors]
         made = [msgspec.structs.replace(change, vectors=list(piece)) for piece in _cut(change.vectors, sizes, most)]
     if len(made) == 1:
         return iter([change])
@@ -46,6 +48,16 @@ def parts(change: Change, collection: Collection) -> Iterator[Change]:
     return (msgspec.structs.replace(part, request_id=part_id) for part, part_id in zip(made, ids, strict=True))
 
 
+def check_together(sizes: Iterable[int]) -> None:
+    """Refuse items of these sizes (`item_bytes`) that do not go together.
+
+    :raises Problem: 413 ``batch_not_atomic``.
+    """
+    if sum(sizes) > MOST_BYTES:
+        detail = f"The rows come to more than the {MOST_BYTES} bytes that the engine dynamodb changes together."
+        raise too_large(f"{detail} Send them in parts.", field="vectors", code=Refusal.BATCH_NOT_ATOMIC)
+
+
 def _cut(rows: Sequence[T], sizes: Sequence[int], most: int) -> Iterator[Sequence[T]]:
     first, size = 0, 0
     for place in range(len(rows)):
@@ -56,7 +68,16 @@ def _cut(rows: Sequence[T], sizes: Sequence[int], most: int) -> Iterator[Sequenc
     yield rows[first:]
 
 
-def _size(row: NewRow | PatchRow, collection: Collection) -> int:
-    """About the bytes of a row's item, not less; of a patch, what the row may become."""
+def _size(row: NewRow | PatchRow, collection: Collection, *, atomic: bool) -> int:
+    """About the bytes of a row's item, not less. What a patch makes of a row is not known yet: parts have to fit
+    whatever that is, and what is to go as a whole is looked at again (`check_together`)."""
     metadata = len(msgspec.msgpack.encode(row.metadata))
-    return collection.settings.dimension * _NUMBER_BYTES + 3 * metadata + 4 * len(row.id.encode()) + 1024
+    if isinstance(row, PatchRow) and not atomic:
+        metadata += MAX_METADATA_BYTES
+    return item_bytes(row.id, metadata, collection)
+
+
+def item_bytes(row_id: str, metadata: int, collection: Collection) -> int:
+    """About the bytes of an item, not less. :param metadata: of its metadata, some of which stands in slots as well."""
+    slots = min(metadata, MOST_SLOTS * (LONGEST_TEXT + 8))
+    return collection.settings.dimension * _NUMBER_BYTES + metadata + slots + len(row_id.encode()) + 1024

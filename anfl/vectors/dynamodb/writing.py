@@ -17,7 +17,8 @@ from anfl.problems import Problem, unavailable
 from anfl.vectors.changes import Prepared, merged, version_conflict
 from anfl.vectors.clock import Clock
 from anfl.vectors.dynamodb import items
-from anfl.vectors.dynamodb.items import EXPIRES_AT, PARTITION, SORT, VERSION, StoredItem
+from anfl.vectors.dynamodb.items import EXPIRES_AT, METADATA, PARTITION, SORT, VERSION, StoredItem
+from anfl.vectors.dynamodb.parts import check_together, item_bytes
 from anfl.vectors.dynamodb.requests import Requests
 from anfl.vectors.dynamodb.table import MOST_WRITTEN, ConditionError, Table
 from anfl.vectors.model import Collection
@@ -140,6 +141,8 @@ class Rows:
                     expires_at=stored.expires_at,
                 )
                 writes.append({"Put": {"Item": item, **unchanged(stored)}})
+        written = [each["Put"]["Item"] for each in writes]
+        check_together(item_bytes(item[SORT]["S"], len(item[METADATA]["B"]), collection) for item in written)
         return Plan(writes=writes, demanded=[None] * len(writes), count=len(writes))
 
     def _delete(self, collection: Collection, ids: Sequence[str], now: float) -> Plan:

@@ -195,6 +195,17 @@ def test_what_does_not_go_together_is_refused_unless_it_may_go_in_parts(store: V
     assert store.write("demo", "photos", DeleteRows(ids=ids, atomic=False)).deleted == len(ROWS) - 2
 
 
+def test_what_a_patch_makes_of_rows_has_to_go_together_as_well(store: VectorStore) -> None:
+    made(store, rows=0)
+    large = [NewRow(id=f"r{n:02}", values=[1.0, 1.0], metadata={"text": "x" * 40_000}) for n in range(99)]
+    assert store.write("demo", "photos", Upsert(vectors=large, atomic=False)).upserted == 99
+    patch = PatchRows(vectors=[PatchRow(id=row.id, metadata={"n": 1}) for row in large])
+    assert refusal(store.write, "demo", "photos", patch) == (413, "batch_not_atomic", "vectors")
+    assert store.count("demo", "photos", Count(filter={"n": 1})).count == 0
+    assert store.write("demo", "photos", msgspec.structs.replace(patch, atomic=False)).patched == 99
+    assert store.count("demo", "photos", Count(filter={"n": 1})).count == 99
+
+
 def test_a_wrong_row_of_a_later_part_leaves_nothing_done(store: VectorStore) -> None:
     made(store, rows=0)
     wrong = Upsert(vectors=[*ROWS, NewRow(id="x", values=[1.0])], atomic=False)
