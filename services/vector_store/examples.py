@@ -23,6 +23,9 @@ _IMPORT = {
     "bytes": 228,
     "created_at": 1795487663.912,
     "started_at": 1795487664.002,
+    "chunks_done": 0,
+    "stored": 0,
+    "refused": 0,
 }
 _MONDAY = {"name": "monday", "sequence": "1.3", "rows": 1, "bytes": 1027, "created_at": 1795487664.112}
 
