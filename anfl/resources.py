@@ -132,6 +132,24 @@ def engine_class_table(environment: str, class_name: str) -> str:
     return f"anfl-{environment}-class-{class_name}"
 
 
+VECTOR_INDEX = "nearest"
+"""The vector index of such a table."""
+VECTOR_PARTITION_KEY, VECTOR, VECTOR_TTL = "h", "v", "expires"
+"""Attributes of its items: the index's partition key, the vector, and by which DynamoDB deletes what has expired."""
+VECTOR_PROJECTED = ("m", "ver", "expires_at")
+"""What a search finds of an item beside its keys and slots (`anfl.vectors.dynamodb.items`)."""
+DISTANCE_FUNCTIONS = {"cosine": "COSINE", "l2": "EUCLIDEAN", "ip": "DOT_PRODUCT"}
+"""What DynamoDB calls our metrics."""
+
+
+def vector_slots(*, strings: int, numbers: int) -> dict[str, str]:
+    """The attributes that a search can name, each with its type as DynamoDB has it."""
+    return {
+        **{f"s{number}": "S" for number in range(1, strings + 1)},
+        **{f"n{number}": "N" for number in range(1, numbers + 1)},
+    }
+
+
 class Service(StrEnum):
     """The two ECS services; also the names of their containers and folders (``-`` → ``_``) below ``services/``."""
 

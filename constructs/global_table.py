@@ -20,15 +20,19 @@ class GlobalTable(dynamodb.TableV2):
         id: str,  # noqa: A002 - as every construct names it
         *,
         name: str,
-        table: resources.Table,
         key: kms.IKey,
         replica_keys: Mapping[str, str],
         recoverable: timedelta,
         retain: bool,
+        indexed: bool = False,
+        ttl_attribute: str | None = None,
+        warm_throughput: dynamodb.WarmThroughput | None = None,
     ) -> None:
         """:param replica_keys: other regions and the ARN of the data key there; ``key`` stands in another stack.
 
         :param recoverable: how far back any moment can be restored; whole days.
+        :param indexed: with the index over a second pair of keys.
+        :param warm_throughput: of each replica; None: what AWS gives a new table.
         """
         super().__init__(
             scope,
@@ -43,9 +47,10 @@ class GlobalTable(dynamodb.TableV2):
                     sort_key=_text(resources.INDEX_SORT_KEY),
                 )
             ]
-            if table.indexed
+            if indexed
             else None,
-            time_to_live_attribute=table.ttl_attribute,
+            time_to_live_attribute=ttl_attribute,
+            warm_throughput=warm_throughput,
             billing=dynamodb.Billing.on_demand(),
             encryption=dynamodb.TableEncryptionV2.customer_managed_key(key, dict(replica_keys)),
             point_in_time_recovery_specification=dynamodb.PointInTimeRecoverySpecification(

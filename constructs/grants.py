@@ -9,6 +9,8 @@ from constructs.camel import camel
 from constructs.location import bucket_arn, here
 from constructs.statements import Statement
 
+from anfl.resources import VECTOR_INDEX
+
 
 class Access(StrEnum):
     """Reading alone, or reading and writing."""
@@ -31,6 +33,22 @@ def table(stack: Stack, name: str, actions: Sequence[str]) -> list[Statement]:
             actions=[f"dynamodb:{action}" for action in actions],
             resources=[here(stack).arn("dynamodb", f"table/{name}")],
         )
+    ]
+
+
+def vector_classes(stack: Stack, names: Sequence[str], actions: Sequence[str]) -> list[Statement]:
+    """``actions`` of DynamoDB on items of the tables ``names``, and searches of their vector indexes.
+
+    A search is granted by the index alone. No condition can hold it to some of its rows: those of DynamoDB's
+    fine-grained access control do not apply to it.
+    """
+    tables = [here(stack).arn("dynamodb", f"table/{name}") for name in names]
+    if not tables:
+        return []
+    indexes = [f"{table}/index/{VECTOR_INDEX}" for table in tables]
+    return [
+        Statement(sid="ClassTables", actions=[f"dynamodb:{action}" for action in actions], resources=tables),
+        Statement(sid="SearchClasses", actions=["dynamodb:SearchVectors"], resources=indexes),
     ]
 
 

@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 
 from anfl.auth.table import AuthTable
 from anfl.crypto.wrapping_versions import WrappingVersions
-from anfl.resources import AUTH, TABLES
+from anfl.resources import AUTH
 from operations import homes, retained, stacks, toolkit
 from operations.assembly import Assembly, Difference, Place, difference
 from operations.cloud import Cloud, code_of, told
@@ -22,6 +22,7 @@ from operations.errors import RefusedError
 from operations.stacks import StackResource
 from operations.synth import synthesize
 from stacks.models import Settings
+from stacks.physical_names import global_tables
 from stacks.settings import SettingsError, load
 from stacks.units import Region
 
@@ -179,8 +180,7 @@ class Removal:
         """A replica refuses to be deleted as its table does; its items stand in the other regions."""
         dynamodb = self._cloud.client("dynamodb", self._region)
         with told(f"Deletion protection of replicas in {self._region}"):
-            for table in TABLES:
-                name = self.before.name(table.name)
+            for name in global_tables(self.before).values():
                 try:
                     if dynamodb.describe_table(TableName=name)["Table"].get("DeletionProtectionEnabled"):
                         dynamodb.update_table(TableName=name, DeletionProtectionEnabled=False)

@@ -24,6 +24,7 @@ from anfl.resources import (
 )
 from stacks.architecture import ClusterName, FunctionName
 from stacks.models import Settings
+from stacks.physical_names import class_tables
 from stacks.storage import StorageStack
 from stacks.units import Region
 
@@ -36,6 +37,8 @@ class Needs:
 
     tables: Mapping[Table, Sequence[str]] = field(default_factory=dict)
     """With the actions of DynamoDB on it."""
+    classes: Sequence[str] = ()
+    """Actions of DynamoDB on the table of each class of vectors, beside searches."""
     vectors: Access | None = None
     artifacts: Access | None = None
     sends: Sequence[Variable] = ()
@@ -56,6 +59,7 @@ class Needs:
 
 _ITEMS = ("DeleteItem", "GetItem", "PutItem", "Query", "UpdateItem")
 _MODELS = ("BatchGetItem", "BatchWriteItem", "ConditionCheckItem", "DeleteItem", "GetItem", "PutItem", "Query")
+_ROWS = ("BatchGetItem", "BatchWriteItem", "DeleteItem", "PutItem", "Query")
 _TOKENS = (Variable.TOKEN_ISSUER, Variable.TOKEN_AUDIENCE)
 _ISSUING = (Variable.TOKEN_TTL_SECONDS, Variable.TOKEN_SESSION_SECONDS, Variable.TOKEN_ISSUERS)
 _SEALING = (Variable.VAULT_ADDR, Variable.SEALING)
@@ -71,6 +75,7 @@ _SCALING = (Variable.ECS_CLUSTER, Variable.ECS_SERVICE, Variable.JOBS_PER_TASK)
 NEEDS: Mapping[Part, Needs] = {
     Service.VECTOR_STORE: Needs(
         tables={CATALOGUE: _ITEMS, AUTH: ("GetItem", "Query")},
+        classes=_ROWS,
         vectors=Access.WRITE,
         sees_parts=True,
         sends=(Variable.JOBS_QUEUE_URL, Variable.CHUNKS_QUEUE_URL),
@@ -89,6 +94,7 @@ NEEDS: Mapping[Part, Needs] = {
     ),
     Function.VECTOR_PROCESSING: Needs(
         tables={CATALOGUE: _ITEMS, AUTH: ("GetItem",)},
+        classes=_ROWS,
         vectors=Access.WRITE,
         consumes=(Variable.CHUNKS_QUEUE_URL,),
         delays=True,
@@ -165,6 +171,8 @@ class Parts:
         needs = NEEDS[part]
         variables = {Variable.ENVIRONMENT: self._settings.environment}
         variables |= {table.variable: self._settings.name(table.name) for table in needs.tables}
+        if needs.classes:
+            variables[Variable.ENGINE_CLASSES] = self._settings.deployment.classes_as_json()
         for variable, bucket, access in self._buckets(needs):
             if access is not None:
                 variables[variable] = bucket.bucket_name
@@ -183,6 +191,9 @@ class Parts:
         for table, actions in needs.tables.items():
             services.add("dynamodb")
             statements += grants.table(self._stack, self._settings.name(table.name), actions)
+        if needs.classes:
+            names = list(class_tables(self._settings).values())
+            statements += grants.vector_classes(self._stack, names, needs.classes)
         for variable, bucket, bucket_access in self._buckets(needs):
             if bucket_access is not None:
                 services.add("s3")

@@ -28,6 +28,7 @@ CEILINGS: Mapping[str, Sequence[str]] = {
         "dynamodb:PutItem",
         "dynamodb:Query",
         "dynamodb:Scan",
+        "dynamodb:SearchVectors",
         "dynamodb:UpdateItem",
     ),
     "aps-workspaces": ("aps:RemoteWrite",),

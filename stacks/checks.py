@@ -10,6 +10,7 @@ from anfl.nodes.private import PRIVATE_NETWORKS
 from stacks.architecture import AlertName, ClusterName, FunctionName, RecoveryStep
 from stacks.ceilings import CEILINGS
 from stacks.documents import Location
+from stacks.engine_classes import MOST_SLOTS
 from stacks.models import Settings
 from stacks.units import Network, Unit
 
@@ -37,6 +38,7 @@ def contradictions(settings: Settings) -> Iterator[Problem]:
     yield from _alerts(settings)
     yield from _scaling_and_recovery(settings)
     yield from _deployment(settings)
+    yield from _engine_classes(settings)
 
 
 def _network(settings: Settings) -> Iterator[Problem]:
@@ -176,6 +178,20 @@ def _deployment(settings: Settings) -> Iterator[Problem]:
         yield at, deployment.tokens.authorizer_cache, f"at most ttl, {deployment.tokens.ttl}"
     if deployment.tokens.session < deployment.tokens.ttl:
         yield ("deployment", "tokens", "session"), deployment.tokens.session, f"at least ttl, {deployment.tokens.ttl}"
+
+
+def _engine_classes(settings: Settings) -> Iterator[Problem]:
+    at: Location = ("deployment", "engine_classes")
+    classes = settings.deployment.engine_classes
+    for position, each in enumerate(classes):
+        if each.name in [earlier.name for earlier in classes[:position]]:
+            yield (*at, position, "name"), each.name, "an earlier class has that name"
+        if each.strings + each.numbers > MOST_SLOTS:
+            allowed = f"a class has {MOST_SLOTS} slots at most, and {each.strings} are strings"
+            yield (*at, position, "numbers"), each.numbers, allowed
+    kept = settings.backup.vectors.retention
+    if classes and kept.days > _RECOVERABLE_DAYS:
+        yield ("backup", "vectors", "retention"), kept, f"DynamoDB goes back {_RECOVERABLE_DAYS} days at most"
 
 
 def _once(at: Location, values: Sequence[str]) -> Iterator[Problem]:

@@ -5,12 +5,12 @@ from typing import Any
 
 from constructs.metrics import PERIOD_SECONDS, Metric
 
-from anfl.resources import CALLS_METRIC, METRICS_NAMESPACE, TABLES, Function, Service
+from anfl.resources import CALLS_METRIC, METRICS_NAMESPACE, Function, Service
 from anfl.telemetry.embedded import Outcome
 from stacks.architecture import AlertName
 from stacks.measures import api_metric, healthy_targets, usage
 from stacks.models import Settings
-from stacks.physical_names import QUEUES
+from stacks.physical_names import QUEUES, global_tables
 from stacks.scaling import backlog
 from stacks.service import ServiceStack
 from stacks.units import Region
@@ -97,8 +97,8 @@ def _work(service: ServiceStack, settings: Settings) -> Iterator[tuple[str, list
     ]
     yield "Calls of functions without success", calls, {}
     throttled = [
-        (_of("AWS/DynamoDB", f"{way}ThrottleEvents", "Sum", TableName=settings.name(table.name)), f"{table.name} {way}")
-        for table in TABLES
+        (_of("AWS/DynamoDB", f"{way}ThrottleEvents", "Sum", TableName=name), f"{label} {way}")
+        for label, name in global_tables(settings).items()
         for way in ("Read", "Write")
     ]
     yield "Throttled accesses of tables", throttled, {}

@@ -7,6 +7,7 @@ from pydantic import Field
 
 from anfl.auth.principal import Role
 from stacks.architecture import FunctionSize
+from stacks.engine_classes import EngineClass
 from stacks.units import Count, Duration, Instance, Model, Region, Retention, between
 
 
@@ -279,9 +280,16 @@ class Deployment(Model):
     nodes: Nodes
     storage: Storage
     registry: Registry
+    engine_classes: tuple[EngineClass, ...]
+    """None: collections are kept by the engine ``hnsw`` alone."""
     cache: Cache | None
     """None: the environment has none. It holds nothing that would be missed."""
     functions: ExtraFunctions
     collector: Collector
     restore_test: RestoreTest | None
     """None: backups are not tried."""
+
+    def classes_as_json(self) -> str:
+        """``engine_classes`` as services and functions read them."""
+        classes = [each.model_dump(exclude={"warm_throughput"}) for each in self.engine_classes]
+        return json.dumps(classes, sort_keys=True)

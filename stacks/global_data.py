@@ -5,16 +5,18 @@ from collections.abc import Sequence
 from aws_cdk import Stack
 from aws_cdk import aws_kms as kms
 from constructs import Construct
+from constructs.camel import camel
+from constructs.class_table import ClassTable
 from constructs.global_table import GlobalTable
 from constructs.location import here
 
-from anfl.resources import TABLES
+from anfl.resources import TABLES, engine_class_table
 from stacks.base import AnflStack
 from stacks.models import Settings
 
 
 class GlobalData(AnflStack):
-    """Every table of `anfl.resources.TABLES`, with a replica in each other region."""
+    """Every table of `anfl.resources.TABLES` and of a class of vectors, with a replica in each other region."""
 
     def __init__(self, scope: Construct, *, settings: Settings, key: kms.IKey, replica_keys: Sequence[Stack]) -> None:
         """:param replica_keys: stacks that must stand before a replica can be made."""
@@ -31,10 +33,22 @@ class GlobalData(AnflStack):
                 self,
                 table.name.capitalize(),
                 name=settings.name(table.name),
-                table=table,
                 key=key,
                 replica_keys=others,
                 recoverable=settings.backup.databases.retention,
+                retain=self.retain,
+                indexed=table.indexed,
+                ttl_attribute=table.ttl_attribute,
+            )
+        for each in settings.deployment.engine_classes:
+            ClassTable(
+                self,
+                f"Class{camel(each.name)}",
+                name=engine_class_table(settings.environment, each.name),
+                engine_class=each,
+                key=key,
+                replica_keys=others,
+                recoverable=settings.backup.vectors.retention,
                 retain=self.retain,
             )
         for stack in replica_keys:

@@ -1,5 +1,8 @@
 """Physical names that more than one stack, or an operator's command, must know. No CDK here: commands start at once."""
 
+from collections.abc import Mapping
+
+from anfl.resources import TABLES, engine_class_table
 from stacks.models import Settings
 from stacks.units import Region
 
@@ -17,3 +20,21 @@ def bucket_name(settings: Settings, kind: str, account: str, region: str) -> str
 def drain_parameter(settings: Settings, region: Region) -> str:
     """Name of the SSM parameter, in the guardian of ``region``, that is ``true`` while ``region`` is drained."""
     return f"/anfl/{settings.environment}/drained/{region}"
+
+
+def state_tables(settings: Settings) -> Mapping[str, str]:
+    """The tables of databases and configuration, by what they are called."""
+    return {table.name: settings.name(table.name) for table in TABLES}
+
+
+def class_tables(settings: Settings) -> Mapping[str, str]:
+    """The tables of the engine ``dynamodb``, by what they are called. They hold vectors."""
+    environment = settings.environment
+    return {
+        f"class {each.name}": engine_class_table(environment, each.name) for each in settings.deployment.engine_classes
+    }
+
+
+def global_tables(settings: Settings) -> Mapping[str, str]:
+    """All tables that have a replica in every region."""
+    return {**state_tables(settings), **class_tables(settings)}

@@ -14,10 +14,10 @@ from constructs.restore_test import RestoreTest
 from constructs.statements import ANYBODY, Statement, document
 from constructs.workflow import Workflow
 
-from anfl.resources import TABLES
 from stacks.architecture import ConfigurationBackup, DatabaseBackup, Severity, VectorBackup
 from stacks.base import AnflStack
 from stacks.models import Settings
+from stacks.physical_names import class_tables, state_tables
 from stacks.recovery_access import of_workflow
 from stacks.recovery_dial import AcceleratorArns, dial_in
 from stacks.recovery_workflow import RecoveryWorkflow
@@ -40,7 +40,8 @@ Plan = DatabaseBackup | VectorBackup | ConfigurationBackup
 class RecoveryStack(AnflStack):
     """A vault and the architecture's three plans, each with copies in the region's guardian.
 
-    Databases are the tables. Vectors are the buckets, which AWS Backup copies incrementally. Configuration is what
+    Databases are the tables. Vectors are the buckets, which AWS Backup copies incrementally, and the tables of the
+    engine ``dynamodb``, which it copies whole; DynamoDB itself keeps those by increments. Configuration is what
     operators and callers have set and no deployment brings back: collections and aliases, models and their aliases,
     public keys, which stand in tables, copied in full each time; and who may do what, with the keys, which Vault holds:
     its own snapshots are full, each an object of its own.
@@ -69,15 +70,18 @@ class RecoveryStack(AnflStack):
         self._guardian = settings.guardian(region)
         self._vault = self._backup_vault(key_arn)
         self._role = self._backup_role()
-        tables = [here(self).arn("dynamodb", f"table/{settings.name(table.name)}") for table in TABLES]
+        tables, classes = (
+            [here(self).arn("dynamodb", f"table/{name}") for name in names(settings).values()]
+            for names in (state_tables, class_tables)
+        )
         buckets = [storage.vectors.bucket_arn, storage.artifacts.bucket_arn]
         plans = settings.backup
         self._plan("databases", plans.databases, tables)
-        self._plan("vectors", plans.vectors, buckets)
+        self._plan("vectors", plans.vectors, [*buckets, *classes])
         snapshots = [bucket_arn(vault.snapshots.fixed_name)] if vault else []
         # At another hour than the databases': one job at a time works on a table.
         self._plan("configuration", plans.configuration, [*tables, *snapshots], hour=5)
-        self._restore_test({"DynamoDB": tables, "S3": buckets})
+        self._restore_test({"DynamoDB": [*tables, *classes], "S3": buckets})
         topic = here(self).arn("sns", topic_name(settings, Severity.CRITICAL))
         JobAlert(self, "Jobs", topic_arn=topic, severity=Severity.CRITICAL)
         ward = settings.ward(region)

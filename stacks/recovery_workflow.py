@@ -10,8 +10,9 @@ from typing import Any
 from constructs.location import bucket_arn
 from constructs.states import State, call, invoke, require, sequence, together, until
 
-from anfl.resources import TABLES, Service
+from anfl.resources import Service
 from stacks.architecture import Cluster, RecoveryStep
+from stacks.physical_names import global_tables
 from stacks.takeover import Takeover
 
 NOT_BEFORE = "$.not_before"
@@ -112,16 +113,15 @@ class RecoveryWorkflow:
 
     def _verify_data(self) -> Iterator[State]:
         """The region's own replicas can be read."""
-        for table in TABLES:
-            name = self._settings.name(table.name)
+        for label, name in global_tables(self._settings).items():
             yield sequence(
                 {
-                    f"describe {table.name}": call(
+                    f"describe {label}": call(
                         "dynamodb", "describeTable", {"TableName": name}, select={"status.$": "$.Table.TableStatus"}
                     ),
                     **require(
                         {"Variable": "$.status", "StringEquals": "ACTIVE"},
-                        then=f"read {table.name}",
+                        then=f"read {label}",
                         error="ReplicaMissing",
                         cause=f"the replica of {name} in {self._takeover.region} does not serve",
                         state=call(

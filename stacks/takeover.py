@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from aws_cdk import Stack
 from constructs.location import here
 
-from anfl.resources import TABLES, Caretaker, Service
+from anfl.resources import Caretaker, Service
 from stacks.architecture import Cluster
 from stacks.models import Settings
-from stacks.physical_names import REPLICATED, drain_parameter
+from stacks.physical_names import REPLICATED, drain_parameter, global_tables
 from stacks.service_containers import CLUSTERS
 from stacks.units import Region
 
@@ -50,10 +50,8 @@ class Takeover:
 
     def tables(self, region: Region) -> Iterator[tuple[str, str]]:
         """Each table and the ARN of its replica in ``region``."""
-        for table in TABLES:
-            name = self.settings.name(table.name)
-            arn = here(self.stack).arn("dynamodb", f"table/{name}", region=region)
-            yield table.name, arn
+        for label, name in global_tables(self.settings).items():
+            yield label, here(self.stack).arn("dynamodb", f"table/{name}", region=region)
 
     def buckets(self, region: Region) -> Iterator[tuple[str, str]]:
         """Each replicated bucket and its name in ``region``."""

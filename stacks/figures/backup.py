@@ -75,17 +75,25 @@ def _retention(look: Inspection) -> None:
                 look.note(plan, f"{copy}.DestinationBackupVaultArn", vault, agrees=f":{guardian}:" in str(vault))
     for cache in _caches(look):
         look.show(cache, "SnapshotRetentionLimit", equals(days))
-    if _member(look) == "databases":
-        for table in look.in_stack(look.name("global", "data"), "AWS::DynamoDB::GlobalTable"):
+    if _member(look) != "configuration":
+        for table in _tables(look, of_vectors=_member(look) == "vectors"):
             for replica in range(len(table.get("Replicas"))):
                 kept = f"Replicas.{replica}.PointInTimeRecoverySpecification.RecoveryPeriodInDays"
                 look.show(table, kept, equals(days))
 
 
+def _tables(look: Inspection, *, of_vectors: bool) -> Iterator[Resource]:
+    """The global tables; those of the engine ``dynamodb`` are vectors, with an index of them."""
+    for table in look.in_stack(look.name("global", "data"), "AWS::DynamoDB::GlobalTable"):
+        if bool(table.get("VectorIndexes")) is of_vectors:
+            yield table
+
+
 def _type(look: Inspection) -> None:
     """AWS Backup decides by what is selected: a backup of a table is always full, one of a bucket incremental.
 
-    Of the buckets, Vault's holds snapshots that are full by themselves.
+    Of the buckets, Vault's holds snapshots that are full by themselves. Of the tables, those of vectors are kept by
+    increments too: DynamoDB's own, for each moment of the retention.
     """
     for plan in _plans(look):
         wanted = _origins(look, plan.region)
@@ -101,10 +109,8 @@ def _type(look: Inspection) -> None:
 
 def _origins(look: Inspection, region: str) -> list[str]:
     """What must be backed up in a region, and by this plan alone: a part of the ARN of each."""
-    tables = [
-        f":table/{table.get('TableName')}'"
-        for table in look.in_stack(look.name("global", "data"), "AWS::DynamoDB::GlobalTable")
-    ]
+    of_vectors = look.figure.value == "incremental"
+    tables = [f":table/{table.get('TableName')}'" for table in _tables(look, of_vectors=of_vectors)]
     if look.figure.value == "snapshot":
         return tables
     if look.figure.value == "full":
@@ -112,7 +118,7 @@ def _origins(look: Inspection, region: str) -> list[str]:
         return tables + [f":s3:::{look.name('vault-snapshots')}-"] * clusters
     storage = look.name(region, "storage")
     buckets = look.in_stack(storage, "AWS::S3::Bucket")
-    return [f"{storage}:ExportsOutputFnGetAtt{bucket.id}Arn" for bucket in buckets]
+    return [f"{storage}:ExportsOutputFnGetAtt{bucket.id}Arn" for bucket in buckets] + tables
 
 
 RULES: Rules = {

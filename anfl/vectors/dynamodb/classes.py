@@ -13,6 +13,7 @@ import msgspec
 
 from anfl.environment import MissingSettingError
 from anfl.problems import Problem, invalid
+from anfl.resources import vector_slots
 from anfl.vectors.dynamodb.capabilities import Capability, refuse
 from anfl.vectors.model import MAX_DIMENSION, CollectionSettings, FieldType, IndexSettings, Metric
 from anfl.vectors.refusals import Refusal
@@ -42,10 +43,7 @@ class EngineClass(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     @property
     def slots(self) -> tuple[str, ...]:
         """The attributes that a search can name."""
-        return (
-            *(f"s{number}" for number in range(1, self.strings + 1)),
-            *(f"n{number}" for number in range(1, self.numbers + 1)),
-        )
+        return tuple(vector_slots(strings=self.strings, numbers=self.numbers))
 
     def __str__(self) -> str:
         """For those who look for one."""

@@ -24,6 +24,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from anfl.resources import PARTITION_KEY, SORT_KEY, VECTOR, VECTOR_PARTITION_KEY, VECTOR_PROJECTED, VECTOR_TTL
 from anfl.vectors.dynamodb.capabilities import Capability, refuse
 from anfl.vectors.dynamodb.classes import slots_of
 from anfl.vectors.model import Collection, FieldType, Metadata, Values
@@ -34,9 +35,9 @@ LONGEST_TEXT = 255
 """Bytes of a declared field that stand in its slot as they are."""
 SMALLEST_NUMBER, LARGEST_NUMBER = 1e-129, 1e125
 """Magnitudes between which DynamoDB has numbers, and 0."""
-PARTITION, SORT, HASH, VALUES, METADATA = "pk", "sk", "h", "v", "m"
-VERSION, EXPIRES_AT, TTL = "ver", "expires_at", "expires"
-WITHOUT_VALUES = (SORT, METADATA, VERSION, EXPIRES_AT)
+PARTITION, SORT, HASH, VALUES, TTL = PARTITION_KEY, SORT_KEY, VECTOR_PARTITION_KEY, VECTOR, VECTOR_TTL
+METADATA, VERSION, EXPIRES_AT = VECTOR_PROJECTED
+WITHOUT_VALUES = (SORT, *VECTOR_PROJECTED)
 """Attributes of which a row is made that is not asked for its values."""
 Item = Mapping[str, Any]
 """As the client has it: name → {type: value}."""

@@ -4,7 +4,6 @@ import heapq
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from itertools import product
-from typing import Any
 
 from anfl.vectors.clock import Clock
 from anfl.vectors.dynamodb import items
@@ -117,5 +116,3 @@ _CONVERSIONS: Mapping[Metric, Callable[[float], float]] = {
     Metric.IP: lambda score: -score,
 }
 """From scores, which for the inner product grow with likeness."""
-DISTANCE_FUNCTIONS: Mapping[Metric, Any] = {Metric.COSINE: "COSINE", Metric.L2: "EUCLIDEAN", Metric.IP: "DOT_PRODUCT"}
-"""DynamoDB's names."""

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from botocore.exceptions import BotoCoreError, ClientError
 
 from anfl.problems import Problem, unavailable
+from anfl.resources import VECTOR_INDEX
 from anfl.vectors.dynamodb.items import PARTITION, SORT, Item
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-INDEX = "nearest"
 MOST_READ, MOST_WRITTEN, MOST_TOGETHER = 100, 25, 100
 """Items of a BatchGetItem, of a BatchWriteItem, of a transaction."""
 PATIENCE_SECONDS = 8.0
@@ -177,7 +177,7 @@ class Table:
         values = {f":a{number}": value for number, value in enumerate(equal.values())}
         request: Any = {
             "TableName": self._name,
-            "IndexName": INDEX,
+            "IndexName": VECTOR_INDEX,
             "SearchVector": list(vector),
             "TopK": top,
             "SearchConditionExpression": " AND ".join(f"#a{number} = :a{number}" for number in range(len(equal))),

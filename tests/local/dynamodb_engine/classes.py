@@ -3,15 +3,13 @@
 import itertools
 from typing import Any
 
-from anfl.resources import engine_class_table
+from anfl.resources import DISTANCE_FUNCTIONS, VECTOR_INDEX, engine_class_table
 from anfl.vectors.clock import Clock
 from anfl.vectors.dynamodb.build import engine_over
 from anfl.vectors.dynamodb.classes import EngineClass
 from anfl.vectors.dynamodb.engine import DynamoDbEngine
 from anfl.vectors.dynamodb.items import EXPIRES_AT, HASH, METADATA, PARTITION, SORT, VERSION
 from anfl.vectors.dynamodb.jobs import Queue
-from anfl.vectors.dynamodb.reading import DISTANCE_FUNCTIONS
-from anfl.vectors.dynamodb.table import INDEX
 from anfl.vectors.model import Collection, CollectionSettings, FieldType, Metric
 from tests.local.aws.conftest import REGION, Aws
 
@@ -28,7 +26,7 @@ def create_class(aws: Aws, made: EngineClass) -> None:
     """The table of a class, as a stack of its own."""
     name = table_of(made)
     index = {
-        "IndexName": INDEX,
+        "IndexName": VECTOR_INDEX,
         "VectorAttribute": {"AttributeName": "v"},
         "Dimensions": made.dimension,
         "DistanceFunction": DISTANCE_FUNCTIONS[made.metric],
