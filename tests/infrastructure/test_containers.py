@@ -196,7 +196,8 @@ VARIABLES = {
     Service.VECTOR_STORE: COMMON
     | SCALING
     | NODES
-    | {"CATALOGUE_TABLE", "CHUNKS_MEMORY_MIB", "CHUNKS_QUEUE_URL", "JOBS_QUEUE_URL", "SEALING", "VECTORS_BUCKET"},
+    | {"CATALOGUE_TABLE", "CHUNKS_MEMORY_MIB", "CHUNKS_QUEUE_URL", "ENGINE_CLASSES", "JOBS_QUEUE_URL", "SEALING"}
+    | {"VECTORS_BUCKET"},
     Service.MODEL_REGISTRY: COMMON
     | {"ALIAS_POLICIES", "ARTIFACTS_BUCKET", "REGISTRY_TABLE", "VALIDATION_QUEUE_URL", "WEBHOOKS_QUEUE_URL"},
 }
@@ -262,7 +263,7 @@ def test_tasks_have_roles_of_their_own_that_only_ecs_may_take(assembly: Assembly
 @pytest.mark.parametrize(
     ("service", "writes", "reads", "sends", "consumes"),
     [
-        (Service.VECTOR_STORE, {"catalogue", "Vectors"}, {"auth"}, {"Jobs", "Chunks"}, {"Jobs"}),
+        (Service.VECTOR_STORE, {"catalogue", "class", "Vectors"}, {"auth"}, {"Jobs", "Chunks"}, {"Jobs"}),
         (Service.MODEL_REGISTRY, {"registry", "Artifacts"}, {"auth"}, {"Validation", "Webhooks"}, set()),
     ],
 )
@@ -279,6 +280,7 @@ def test_services_may_do_what_their_work_needs_and_no_more(
                 "catalogue": ":table/anfl-prod-catalogue",
                 "registry": ":table/anfl-prod-registry",
                 "auth": ":table/anfl-prod-auth",
+                "class": ":table/anfl-prod-class-",
                 "Vectors": ":::anfl-prod-vectors-",
                 "Artifacts": ":::anfl-prod-artifacts-",
                 "Jobs": "GetAttJobsQueue",

@@ -125,6 +125,7 @@ VARIABLES = {
         "AUTH_TABLE",
         "CATALOGUE_TABLE",
         "CHUNKS_QUEUE_URL",
+        "ENGINE_CLASSES",
         "SEALING",
         "VAULT_ADDR",
         "VECTORS_BUCKET",
@@ -192,7 +193,7 @@ def test_functions_code_may_not_use_the_network_permissions_of_lambda(assembly: 
 
 TABLE_WRITES = {"dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem", "dynamodb:BatchWriteItem"}
 RIGHTS = {
-    Function.VECTOR_PROCESSING: ({"catalogue"}, {"auth"}, {"Vectors": "rw"}, {"Chunks"}),
+    Function.VECTOR_PROCESSING: ({"catalogue", "class-text-384"}, {"auth"}, {"Vectors": "rw"}, {"Chunks"}),
     Function.MODEL_VALIDATION: ({"registry"}, set(), {"Artifacts": "r"}, {"Validation"}),
     Function.AUTH: ({"auth"}, set(), {}, set()),
     Function.AUTHORIZER: (set(), {"auth"}, {}, set()),
@@ -215,8 +216,8 @@ def rights(stack: Template, role: str) -> tuple[set[str], set[str], dict[str, st
     for statement in allowed(stack, role):
         where = json.dumps(statement["Resource"])
         may = set(actions(statement))
-        for table in ("catalogue", "registry", "auth"):
-            if f":table/anfl-prod-{table}" in where and any(action.startswith("dynamodb:") for action in may):
+        for table in ("catalogue", "registry", "auth", "class-text-384"):
+            if f':table/anfl-prod-{table}"' in where and any(action.startswith("dynamodb:") for action in may):
                 (written if may & TABLE_WRITES else read).add(table)
         for bucket in ("Vectors", "Artifacts"):
             if f":::anfl-prod-{bucket.lower()}-" in where and "s3:GetObject" in may:

@@ -93,7 +93,8 @@ def _tables(assembly: Assembly) -> Template:
 def test_every_table_is_declared_with_its_keys_index_and_expiry(assembly: Assembly) -> None:
     stack = _tables(assembly)
     environment = stack.name.split("-")[1]
-    declared = {table["TableName"]: table for table in stack.properties("AWS::DynamoDB::GlobalTable")}
+    tables = stack.properties("AWS::DynamoDB::GlobalTable")
+    declared = {table["TableName"]: table for table in tables if "VectorIndexes" not in table}
     assert set(declared) == {f"anfl-{environment}-{table.name}" for table in TABLES}
     for table in TABLES:
         found = declared[f"anfl-{environment}-{table.name}"]
@@ -117,11 +118,13 @@ def test_every_table_is_on_demand_and_encrypted_under_the_data_key_in_each_regio
 
 
 def test_every_replica_can_be_restored_to_any_moment_as_long_as_backups_are_kept(assembly: Assembly) -> None:
+    kept = load().backup
     for table in _tables(assembly).properties("AWS::DynamoDB::GlobalTable"):
+        plan = kept.vectors if "VectorIndexes" in table else kept.databases
         for replica in table["Replicas"]:
             assert replica["PointInTimeRecoverySpecification"] == {
                 "PointInTimeRecoveryEnabled": True,
-                "RecoveryPeriodInDays": load().backup.databases.retention.days,
+                "RecoveryPeriodInDays": plan.retention.days,
             }
 
 

@@ -21,7 +21,7 @@ TABLE_MARKS = [":table/anfl-{env}-catalogue", ":table/anfl-{env}-registry", ":ta
             30,
             TABLE_MARKS,
         ),
-        ("vectors", "cron(0 * * * ? *)", 7, ["GetAttVectors", "GetAttArtifacts"]),
+        ("vectors", "cron(0 * * * ? *)", 7, ["GetAttVectors", "GetAttArtifacts", ":table/anfl-{env}-class-"]),
         ("configuration", "cron(0 5 * * ? *)", 90, TABLE_MARKS),
     ],
 )
@@ -117,7 +117,7 @@ def test_the_newest_backups_are_restored_on_trial_every_week(prod: Assembly) -> 
         (vault,) = stack.resources("AWS::Backup::BackupVault")
         assert selected["IncludeVaults"] == [{"Fn::GetAtt": [vault, "BackupVaultArn"]}]
         selections = {s["ProtectedResourceType"]: s for s in stack.properties("AWS::Backup::RestoreTestingSelection")}
-        assert {kind: len(s["ProtectedResourceArns"]) for kind, s in selections.items()} == {"DynamoDB": 3, "S3": 2}
+        assert {kind: len(s["ProtectedResourceArns"]) for kind, s in selections.items()} == {"DynamoDB": 4, "S3": 2}
         (role,) = (k for k, r in stack.resources("AWS::IAM::Role").items() if "ManagedPolicyArns" in r["Properties"])
         for selection in selections.values():
             assert selection["RestoreTestingPlanName"] == plan["RestoreTestingPlanName"]
@@ -213,7 +213,8 @@ def test_backups_of_the_lost_region_are_looked_for_in_the_vault_to_which_they_we
         listed = [task["Parameters"] for task in tasks(definition(stack)["States"]["validate_backup"])]
         assert {parameters["BackupVaultName"] for parameters in listed} == {"anfl-prod-recovery"}
         assert {parameters["ByCreatedAfter.$"] for parameters in listed} == {"$.not_before"}
-        tables = {f"arn:aws:dynamodb:{WARDS[region]}:<account>:table/anfl-prod-{table.name}" for table in TABLES}
+        names = [f"anfl-prod-{table.name}" for table in TABLES] + ["anfl-prod-class-text-384"]
+        tables = {f"arn:aws:dynamodb:{WARDS[region]}:<account>:table/{name}" for name in names}
         buckets = {f"arn:aws:s3:::anfl-prod-{name}-<account>-{WARDS[region]}" for name in ("vectors", "artifacts")}
         assert {parameters["ByResourceArn"] for parameters in listed} == tables | buckets
 

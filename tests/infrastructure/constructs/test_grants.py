@@ -46,6 +46,15 @@ def test_items_of_a_table_are_used_as_said_and_its_indexes_are_not(stack: Stack)
     assert use["Resource"] == [f"arn:aws:dynamodb:eu-west-1:{ACCOUNT}:table/a-table"]
 
 
+def test_rows_of_classes_are_used_as_said_and_searched_by_their_index_alone(stack: Stack) -> None:
+    table = f"arn:aws:dynamodb:eu-west-1:{ACCOUNT}:table"
+    use, search = said(stack, *grants.vector_classes(stack, ["one", "two"], ["PutItem", "Query"]))
+    assert (verbs([use]), use["Resource"]) == ({"PutItem", "Query"}, [f"{table}/one", f"{table}/two"])
+    assert verbs([search]) == {"SearchVectors"}
+    assert search["Resource"] == [f"{table}/one/index/nearest", f"{table}/two/index/nearest"]
+    assert not grants.vector_classes(stack, [], ["PutItem"]), "a statement without resources is refused"
+
+
 @pytest.mark.parametrize(("access", "writes"), [(grants.Access.READ, False), (grants.Access.WRITE, True)])
 def test_objects_are_read_or_written_and_the_bucket_itself_is_left_as_it_is(
     stack: Stack, access: grants.Access, writes: bool
