@@ -12,6 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from anfl.cli import collections, imports, keys, local_commands, models, operations, operator, vectors
+from anfl.cli.classes import classes
 from anfl.cli.errors import TOLD, CliError, ExitCode, as_document, exit_code_of
 from anfl.cli.exporting import export
 from anfl.cli.invoke import invoke
@@ -50,6 +51,7 @@ app.add_typer(auth, name="auth")
 app.add_typer(keys.app, name="keys")
 app.command("import")(imports.import_files)
 app.command()(export)
+app.command()(classes)
 app.command()(login)
 app.command()(whoami)
 app.command()(invoke)
