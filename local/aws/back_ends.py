@@ -133,7 +133,7 @@ def _table(name: str, properties: Json, replica: Json, account: str, region: str
         sse_specification=sse,
         tags=replica.get("Tags", []),
         deletion_protection_enabled=replica.get("DeletionProtectionEnabled", False),
-        warm_throughput=None,
+        warm_throughput=properties.get("WarmThroughput"),
     )
     ttl = properties.get("TimeToLiveSpecification")
     if ttl and ttl.get("Enabled"):

@@ -11,6 +11,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from tests.local.aws.conftest import REGION, Aws
+from tests.local.aws.test_vector_indexes import search, template
 
 ACCOUNT = "123456789012"
 ROLE = "guarded"
@@ -143,6 +144,19 @@ def test_what_no_table_has_is_refused_with_the_name_of_the_table(client: Callabl
     code, _, message = refusal(lambda: client("dynamodb").list_tables())
     assert code == "AccessDeniedException"
     assert "dynamodb:ListTables: add it to local/iam/requests/dynamodb.py" in message
+
+
+def test_a_search_takes_a_right_to_its_index(aws: Aws, client: Callable[[Any], Any]) -> None:
+    """No right to the table is one, and none to another index."""
+    aws.create("searched", template("searched"))
+    table = f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/searched"
+    for elsewhere in (table, f"{table}/index/other"):
+        may(aws, allow("dynamodb:SearchVectors", on=elsewhere))
+        code, _, message = refusal(lambda: search(client("dynamodb"), "searched", [1, 2, 3]))
+        assert code == "AccessDeniedException"
+        assert f"dynamodb:SearchVectors on resource: {table}/index/nearest" in message
+    may(aws, allow("dynamodb:SearchVectors", on=f"{table}/index/nearest"))
+    assert search(client("dynamodb"), "searched", [1, 2, 3]) == []
 
 
 def test_whoever_has_a_session_may_ask_who_it_is(client: Callable[[Any], Any]) -> None:

@@ -258,6 +258,15 @@ def test_an_index_that_cannot_be_is_refused(aws: Aws, changed: dict[str, Any]) -
 
 
 @pytest.mark.usefixtures("delays")
+def test_a_table_is_as_warm_as_its_template_asks(aws: Aws) -> None:
+    resources = template("warm")
+    resources["Table"]["Properties"]["WarmThroughput"] = {"ReadUnitsPerSecond": 13_000, "WriteUnitsPerSecond": 5_000}
+    aws.create("warm", resources)
+    for region in (REGION, OTHER):
+        warm = aws.client("dynamodb", region).describe_table(TableName="warm")["Table"]["WarmThroughput"]
+        assert (warm["ReadUnitsPerSecond"], warm["WriteUnitsPerSecond"]) == (13_000, 5_000)
+
+
 def test_an_index_is_late_if_asked_to_be(aws: Aws) -> None:
     client = aws.client("dynamodb")
     set_delays(aws, serving=60)

@@ -75,6 +75,12 @@ UPDATE = {"TableName": "t", "Key": ITEM, "UpdateExpression": "SET a = b"}
         ("dynamodb", "query", {"TableName": "t", "IndexName": "index"}, {("dynamodb:Query", f"{TABLE}/index/index")}),
         (
             "dynamodb",
+            "search_vectors",
+            {"TableName": "t", "IndexName": "index", "SearchVector": [{"N": "1"}], "TopK": 1},
+            {("dynamodb:SearchVectors", f"{TABLE}/index/index")},
+        ),
+        (
+            "dynamodb",
             "batch_get_item",
             {"RequestItems": {"t": {"Keys": [ITEM]}, "u": {"Keys": [ITEM]}}},
             {("dynamodb:BatchGetItem", TABLE), ("dynamodb:BatchGetItem", OTHER)},
