@@ -3,10 +3,13 @@
 A type that is in neither table makes the estimate fail, so that it cannot go stale unnoticed.
 """
 
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from deployment.estimate.prices import PriceTable
+from deployment.estimate.vector_tables import VectorTable, vector_tables
 from deployment.instances import instance_groups
 from deployment.rollout import Rollout
 from stacks.figures.templates import Resource
@@ -38,6 +41,12 @@ class Bill:
     def usage(self, name: str) -> float:
         """What is assumed for this environment."""
         return self.table.amount(name, self.rollout.settings.environment)
+
+    def vector_tables(self, tables: list[Resource] | None = None) -> list[VectorTable]:
+        """Those of ``tables``, or of all, that classes have."""
+        found = self.rollout.templates.of("AWS::DynamoDB::GlobalTable") if tables is None else tables
+        metadata, examined = self.usage("class_metadata"), self.usage("class_examined")
+        return list(vector_tables(found, metadata=metadata, examined=examined))
 
 
 Rule = Callable[[Resource, Bill], Iterator[Charge]]
@@ -162,6 +171,17 @@ def _topic(_resource: Resource, bill: Bill) -> Iterator[Charge]:
 
 
 def _table(resource: Resource, bill: Bill) -> Iterator[Charge]:
+    of_vectors = bill.vector_tables([resource])
+    for found in of_vectors:
+        yield from of_rows(
+            found,
+            kept=bill.usage("class_vectors"),
+            written=bill.usage("class_changes"),
+            fetched=bill.usage("class_fetches"),
+            searches=bill.usage("class_queries"),
+        )
+    if of_vectors:
+        return
     replicas = [replica["Region"] for replica in resource.get("Replicas")]
     for region in replicas:
         # A write is billed in every region that holds a replica, wherever it was made.
@@ -169,6 +189,25 @@ def _table(resource: Resource, bill: Bill) -> Iterator[Charge]:
         yield Charge(price="dynamodb.reads", quantity=bill.usage("table_reads"), region=region)
         yield Charge(price="dynamodb.storage", quantity=bill.usage("table_size"), region=region)
         yield Charge(price="dynamodb.pitr", quantity=bill.usage("table_size"), region=region)
+
+
+def of_rows(
+    table: VectorTable, *, kept: float = 0, written: float = 0, fetched: float = 0, searches: float = 0
+) -> Iterator[Charge]:
+    """What millions of rows and searches of a class cost; all but ``kept`` in each region, a month."""
+    for region in table.regions:
+        # A change is a transaction, which costs twice; replicas take it over as a write.
+        writes = written * table.units_written * (1 + len(table.regions))
+        for price, quantity in (
+            ("dynamodb.writes", writes),
+            ("dynamodb.vector-writes", written * len(table.regions) * table.written),
+            ("dynamodb.reads", fetched * table.units_read),
+            ("dynamodb.vector-searches", searches * table.searched),
+            ("dynamodb.storage", kept * table.stored),
+            ("dynamodb.vector-storage", kept * table.indexed),
+            ("dynamodb.pitr", kept * table.stored),
+        ):
+            yield Charge(price=price, quantity=quantity, region=region)
 
 
 _DATA = ("Vectors", "Artifacts")
@@ -239,16 +278,37 @@ def _grafana(_resource: Resource, bill: Bill) -> Iterator[Charge]:
     yield Charge(price="grafana.viewer", quantity=bill.usage("viewers"))
 
 
+_TABLE = re.compile(r":table/([A-Za-z0-9_.-]+)")
+
+
+def _points(rule: Mapping[str, Any]) -> int:
+    """How many backups a rule keeps of one resource in one place."""
+    a_day = 24 if rule["ScheduleExpression"].split()[1] == "*" else 1
+    return a_day * int(rule["Lifecycle"]["DeleteAfterDays"])
+
+
+def of_backups(table: VectorTable, bill: Bill) -> Iterator[Charge]:
+    """What the backups of a million rows of a class cost a month, with their copies."""
+    for resource in bill.rollout.templates.of("AWS::Backup::BackupSelection"):
+        selected = [_TABLE.search(str(arn)) for arn in resource.get("BackupSelection.Resources")]
+        if any(found and found[1] == table.name for found in selected):
+            (plan,) = bill.rollout.templates.referred(resource, "BackupPlanId", "AWS::Backup::BackupPlan")
+            for rule in plan.get("BackupPlan.BackupPlanRule"):
+                kept = table.stored * _points(rule) * (1 + len(rule.get("CopyActions") or []))
+                yield Charge(price="backup.tables", quantity=kept, region=resource.region)
+
+
 def _selection(resource: Resource, bill: Bill) -> Iterator[Charge]:
     """What a plan keeps: in the region, and again where it sends a copy. Tables are kept whole, each time anew."""
+    of_classes = {found.name: found.stored for found in bill.vector_tables()}
     (plan,) = bill.rollout.templates.referred(resource, "BackupPlanId", "AWS::Backup::BackupPlan")
     for rule in plan.get("BackupPlan.BackupPlanRule"):
-        places = 1 + len(rule.get("CopyActions") or [])
-        a_day = 24 if rule["ScheduleExpression"].split()[1] == "*" else 1
-        points = a_day * int(rule["Lifecycle"]["DeleteAfterDays"])
+        places, points = 1 + len(rule.get("CopyActions") or []), _points(rule)
         for selected in resource.get("BackupSelection.Resources"):
-            if ":table/" in str(selected):
-                yield Charge(price="backup.tables", quantity=bill.usage("table_size") * points * places)
+            if table := _TABLE.search(str(selected)):
+                stored = of_classes.get(table[1])
+                size = bill.usage("table_size") if stored is None else bill.usage("class_vectors") * stored
+                yield Charge(price="backup.tables", quantity=size * points * places)
             else:
                 kept = bill.usage("bucket_size") * bill.usage("backup_buckets")
                 yield Charge(price="backup.buckets", quantity=kept * places)

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from deployment.estimate.billing import BILLED, UNBILLED, Bill
+from deployment.estimate.class_costs import ClassCost, class_costs
 from deployment.estimate.prices import EstimateError, PriceTable
 from deployment.rollout import Rollout
 from stacks import layers
@@ -36,6 +37,8 @@ class Estimate:
     environment: str
     regions: tuple[str, ...]
     lines: tuple[Line, ...]
+    classes: tuple[ClassCost, ...]
+    """Of the engine ``dynamodb``, by what they hold."""
     table: PriceTable
 
     @property
@@ -68,6 +71,7 @@ def calculate(rollout: Rollout, table: PriceTable) -> Estimate:
         environment=rollout.settings.environment,
         regions=rollout.regions,
         lines=tuple(_summed(_lines(rollout, table), rollout.regions)),
+        classes=class_costs(Bill(rollout=rollout, table=table)),
         table=table,
     )
 

@@ -27,11 +27,13 @@ class Price(BaseModel):
     regions: dict[str, Amount] = {}
     checked: Month | None = None
     """When somebody last held it against that page; None: nobody did."""
+    assumed: str | None = None
+    """Why it is this number, where nobody could say what AWS asks; None: it was written down from AWS's list."""
 
     @model_validator(mode="before")
     @classmethod
     def _regions_apart(cls, given: dict[str, Any]) -> dict[str, Any]:
-        own = {"unit", "page", "everywhere", "checked", "regions"}
+        own = {"unit", "page", "everywhere", "checked", "assumed", "regions"}
         rest = {key: value for key, value in given.items() if key not in own}
         return {key: value for key, value in given.items() if key in own} | ({"regions": rest} if rest else {})
 

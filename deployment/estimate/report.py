@@ -11,11 +11,13 @@ _LARGEST = 12
 
 def label(found: Estimate) -> str:
     """What it is, and what it is not."""
-    unchecked = sum(price.checked is None for price in found.table.prices.values())
+    prices = found.table.prices.values()
+    unchecked = sum(price.checked is None and price.assumed is None for price in prices)
+    assumed = sum(price.assumed is not None for price in prices)
     return (
         f"An estimate from the templates, prices written down in {found.table.written}, and assumed usage. "
-        f"{unchecked} of {len(found.table.prices)} prices are from AWS's public price list, to be checked: "
-        "nobody has held them against it."
+        f"{unchecked} of {len(prices)} prices are from AWS's public price list, to be checked: "
+        f"nobody has held them against it. {assumed} are assumptions: nobody here has seen them there."
     )
 
 
@@ -31,6 +33,10 @@ def lines(found: Estimate) -> Iterator[str]:
         by_price[line.price] = by_price.get(line.price, 0) + line.monthly
     for price, monthly in sorted(by_price.items(), key=lambda item: -item[1])[:_LARGEST]:
         yield f"  {monthly:>8,.0f}  {price}"
+    if found.classes:
+        yield ""
+        yield "Classes of the engine dynamodb, by what they hold and answer (index: assumed prices):"
+        yield from _aligned(_classes(found))
     yield ""
     yield label(found)
     yield "Not included: " + " ".join(found.table.excluded)
@@ -46,6 +52,21 @@ def _matrix(found: Estimate) -> list[list[str]]:
     sums = [f"{found.of(region=region):,.0f}" for region in regions]
     rows.append(["sum", *sums, f"{found.monthly:,.0f}"])
     return rows
+
+
+def _classes(found: Estimate) -> list[list[str]]:
+    """A million vectors in all regions together; a thousand queries where they cost most."""
+    head = ["table", "dimension", "a million written", "kept a month", "their backups a month", "a thousand queries"]
+    rows = [
+        [
+            each.name,
+            str(each.dimension),
+            *(f"{dollars:,.2f}" for dollars in (each.written, each.kept, each.backed_up)),
+            f"{max(each.queries.values()):.4f}",
+        ]
+        for each in found.classes
+    ]
+    return [head, *rows]
 
 
 def _aligned(rows: list[list[str]]) -> Iterator[str]:
@@ -78,6 +99,18 @@ def document(found: Estimate) -> dict[str, Any]:
             }
             for line in found.lines
         ],
+        "classes": [
+            {
+                "table": each.name,
+                "dimension": each.dimension,
+                "million_vectors_written": round(each.written, 2),
+                "million_vectors_monthly": round(each.kept, 2),
+                "million_vectors_backups_monthly": round(each.backed_up, 2),
+                "thousand_queries": {region: round(dollars, 5) for region, dollars in each.queries.items()},
+            }
+            for each in found.classes
+        ],
+        "assumed_prices": {name: price.assumed for name, price in found.table.prices.items() if price.assumed},
         "assumptions": {
             name: {"about": usage["about"], "amount": usage[found.environment]}
             for name, usage in found.table.usage.items()
@@ -107,11 +140,22 @@ def page(estimates: list[Estimate]) -> str:
             if line.monthly >= 1
         ]
         text += ["", "Lines below one dollar are in the sums and left out here."]
+        if found.classes:
+            text += ["", "Classes of the engine `dynamodb`, by what they hold in all regions together and answer:", ""]
+            text += _markdown(_classes(found))
     names = [found.environment for found in estimates]
     text += ["", "## Assumed usage", "", "A month, in each region, unless it says otherwise.", ""]
     text += ["| what | " + " | ".join(names) + " |", "|---|" + "--:|" * len(names)]
     for usage in table.usage.values():
         text += [f"| {usage['about']} | " + " | ".join(f"{usage[name]:g}" for name in names) + " |"]
+    text += [
+        "",
+        "## Assumed prices",
+        "",
+        "AWS bills vector indexes by the byte; nobody here has seen what it asks.",
+        "",
+    ]
+    text += [f"- `{name}`: {price.assumed}" for name, price in table.prices.items() if price.assumed]
     text += ["", "## Not included", "", *(f"- {item}" for item in table.excluded), ""]
     return "\n".join(text)
 

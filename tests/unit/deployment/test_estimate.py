@@ -87,8 +87,11 @@ def test_it_calls_itself_an_estimate_and_says_how_many_prices_nobody_checked(
     one_stack: OneStack, table: PriceTable
 ) -> None:
     estimate = calculate(one_stack(**instances("c5.2xlarge", maximum=10)), table)
-    unchecked = sum(price.checked is None for price in table.prices.values())
-    assert f"{unchecked} of {len(table.prices)}" in document(estimate)["note"]
+    assumed = sum(price.assumed is not None for price in table.prices.values())
+    unchecked = sum(price.checked is None for price in table.prices.values()) - assumed
+    note = document(estimate)["note"]
+    assert f"{unchecked} of {len(table.prices)}" in note
+    assert f"{assumed} are assumptions" in note
     text = "\n".join(lines(estimate))
     assert "Estimate for prod" in text
     assert "to be checked" in text
