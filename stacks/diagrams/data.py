@@ -18,7 +18,7 @@ def draw(templates: Templates) -> str:
     for region in regions:
         with chart.group(region):
             here = [t for t in tables if region in {replica["Region"] for replica in t.get("Replicas")}]
-            chart.node(f"{region} tables", f"tables: {', '.join(_table(table) for table in here)}", shape=STORE)
+            chart.node(f"{region} tables", f"tables: {', '.join(_table(templates, t) for t in here)}", shape=STORE)
             chart.node(f"{region} buckets", f"buckets: {', '.join(_replicated(templates, region))}", shape=STORE)
             vaults = [vault for vault in templates.of("AWS::Backup::BackupVault") if vault.region == region]
             for vault in vaults:
@@ -35,8 +35,10 @@ def draw(templates: Templates) -> str:
     return str(chart)
 
 
-def _table(table: Resource) -> str:
-    return str(table.get("TableName")).rpartition("-")[2]
+def _table(templates: Templates, table: Resource) -> str:
+    """Those of vectors as ``class text-384``."""
+    name = str(table.get("TableName")).removeprefix(f"anfl-{templates.environment}-")
+    return name.replace("-", " ", 1) if table.get("VectorIndexes") else name
 
 
 def _replicated(templates: Templates, region: str) -> list[str]:

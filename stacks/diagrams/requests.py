@@ -133,6 +133,8 @@ def _stores(variables: Mapping[str, object]) -> Iterator[tuple[str, tuple[str, s
                 yield f"{name.removesuffix(ending).capitalize()} {kind}", shape
         if name == "VAULT_ADDR":
             yield "Vault", STORE
+        if name == "ENGINE_CLASSES" and variables[name] != "[]":
+            yield "Tables of classes", STORE
 
 
 def _short(resource: Resource, path: str) -> str:

@@ -52,8 +52,9 @@ def changed(kind: str, name: str, path: str, value: object) -> Change:
         target = resources[the_one(resources, kind, name)]["Properties"]
         for part in parents:
             target = target[int(part)] if isinstance(target, list) else target[part]
-        assert target[last] != value
-        target[last] = value
+        key = int(last) if isinstance(target, list) else last
+        assert target[key] != value
+        target[key] = value
 
     return change
 
@@ -327,12 +328,16 @@ def test_a_recovery_point_that_is_not_kept_is_found(doctored: Callable[[str, Cha
     assert with_status(judge(folder), Status.DISAGREES) == {"recovery.rpo"}
 
 
+@pytest.mark.parametrize(
+    ("table", "days", "figure"),
+    [("Registry", 29, "backup.databases.retention"), ("ClassText384", 6, "backup.vectors.retention")],
+)
 def test_a_table_that_cannot_be_restored_as_far_back_as_its_backups_is_found(
-    doctored: Callable[[str, Change], Path],
+    doctored: Callable[[str, Change], Path], table: str, days: int, figure: str
 ) -> None:
     path = "Replicas.1.PointInTimeRecoverySpecification.RecoveryPeriodInDays"
-    folder = doctored("anfl-prod-global-data", changed("AWS::DynamoDB::GlobalTable", "Registry", path, 29))
-    assert with_status(judge(folder), Status.DISAGREES) == {"backup.databases.retention"}
+    folder = doctored("anfl-prod-global-data", changed("AWS::DynamoDB::GlobalTable", table, path, days))
+    assert with_status(judge(folder), Status.DISAGREES) == {figure}
 
 
 @pytest.mark.parametrize("figure", DISAGREEMENTS)
@@ -564,6 +569,11 @@ CONTRADICTIONS: dict[str, tuple[set[str], str, Change]] = {
         {"backup.vectors.type"},
         "recovery",
         shortened(SELECTION, "Vectors", "BackupSelection.Resources"),
+    ),
+    "a class's table is backed up as something else": (
+        {"backup.vectors.type"},
+        "recovery",
+        changed(SELECTION, "Vectors", "BackupSelection.Resources.2", ARTIFACTS),
     ),
     "a table is out of its backup": (
         {"backup.databases.type"},
