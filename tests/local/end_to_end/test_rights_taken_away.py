@@ -23,6 +23,7 @@ from tests.local.end_to_end import (
     test_api,
     test_auth,
     test_deliveries,
+    test_engine_classes,
     test_functions,
     test_imports,
     test_keys,
@@ -52,6 +53,11 @@ def rows(run: Run) -> None:
     with run.client("writer") as writer:
         test_api.test_create_upsert_query_fetch_delete(writer, test_api.new_collection(writer))
         test_api.test_a_snapshot_is_restored_behind_an_alias(run, writer, test_api.new_collection(writer))
+
+
+def classes(run: Run) -> None:
+    """First of all: the rows of what it deletes are removed half a minute later."""
+    test_engine_classes.kept_by_the_service(run)
 
 
 def imports(run: Run) -> None:
@@ -123,6 +129,7 @@ def functions(run: Run) -> None:
     test_functions.test_vector_processing_searches(invoke)
     test_functions.test_vector_processing_writes_what_the_service_reads(invoke, run)
     test_functions.test_vector_processing_lists_collections(invoke)
+    test_engine_classes.kept_by_the_function(invoke)
 
 
 def rewrapped(run: Run) -> None:
@@ -156,7 +163,7 @@ def models(run: Run) -> None:
 
 
 PROBES: Mapping[str, tuple[Callable[[Run], None], ...]] = {
-    "VectorStoreServiceTaskRole": (rows, imports, nonsense("jobs"), restarted("vector-store")),
+    "VectorStoreServiceTaskRole": (classes, rows, imports, nonsense("jobs"), restarted("vector-store")),
     "ModelRegistryServiceTaskRole": (
         models,
         test_deliveries.delivered,
