@@ -25,7 +25,7 @@ REGIONS = ("us-west-1", "us-east-1", "eu-west-1")
 REMOVED = "us-west-1"
 """Its neighbours in the ring: eu-west-1, whose guardian it is, and us-east-1, which is its guardian."""
 REMAIN = ("us-east-1", "eu-west-1")
-TABLES = ("anfl-prod-catalogue", "anfl-prod-registry", "anfl-prod-auth")
+TABLES = ("anfl-prod-catalogue", "anfl-prod-registry", "anfl-prod-auth", "anfl-prod-class-text-384")
 LAYERS = 10
 PLACEHOLDERS = ROOT / "docs" / "placeholders.md"
 CHANGED = {
