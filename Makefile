@@ -45,7 +45,7 @@ help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-20s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo "  Variables: ENV=prod|dev  REGION=us-west-1 (deploy, cleanup-failed, remove-region)  CONFIRM=prod (deploy, destroy, remove-region)  REGIONS=all (run)  PORT=8420 (run)  NODES=3 (run)  TLS=1 (run)  BENCH_DATA=folder (bench)"
-	@echo "             SEED=number  ROUNDS=10000  KILLS=200 (fault)  REQUESTS=100000 (fuzz)  OSV=folder (audit)"
+	@echo "             SEED=number  ROUNDS=10000  MOVES=1000  KILLS=200 (fault)  REQUESTS=100000 (fuzz)  OSV=folder (audit)"
 
 .PHONY: run
 run: $(BIN)/.ready node_modules/.ready bundle ## Serve the whole system on this machine (ENV=dev, REGIONS=all, PORT=…, NODES=3, TLS=1); Ctrl-C stops it
@@ -151,8 +151,8 @@ bench: $(BIN)/.ready .venv-mlflow-server/.ready bundle ## Measure: import times 
 	@BENCH_DATA="$(BENCH_DATA)" $(BIN)/python -m tests.benchmarks
 
 .PHONY: fault
-fault: $(BIN)/.ready ## Break things at random and compare with a model (ROUNDS=10000, KILLS=200, SEED=…): minutes
-	@$(BIN)/python -m tests.fault --rounds $(or $(ROUNDS),10000) --kills $(or $(KILLS),200) $(if $(SEED),--seed $(SEED))
+fault: $(BIN)/.ready ## Break things at random and compare with a model (ROUNDS=10000, MOVES=1000, KILLS=200, SEED=…): minutes
+	@$(BIN)/python -m tests.fault --rounds $(or $(ROUNDS),10000) --moves $(or $(MOVES),1000) --kills $(or $(KILLS),200) $(if $(SEED),--seed $(SEED))
 
 .PHONY: fuzz
 fuzz: $(BIN)/.ready node_modules/.ready bundle ## Send strange requests to a run of its own: no error of a server, no way round the access table (REQUESTS=100000, SEED=…)

@@ -105,6 +105,8 @@ _VECTOR_ROUTES = (
     Route("POST", f"{_COLLECTION}/count", Action.VECTORS_QUERY),
     Route("POST", f"{_COLLECTION}/warm", Action.VECTORS_QUERY),
     Route("GET", f"{_COLLECTION}/export", Action.VECTORS_QUERY),
+    Route("POST", f"{_COLLECTION}/move", Action.COLLECTIONS_WRITE),
+    Route("POST", f"{_COLLECTION}/move/undo", Action.COLLECTIONS_WRITE),
     Route("POST", "/v1/aliases", Action.COLLECTIONS_WRITE),
     Route("GET", "/v1/aliases", Action.COLLECTIONS_READ),
     Route("DELETE", "/v1/aliases/{alias}", Action.COLLECTIONS_WRITE),

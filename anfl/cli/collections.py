@@ -6,7 +6,7 @@ from urllib.parse import quote
 import msgspec
 import typer
 
-from anfl.cli import naming
+from anfl.cli import moving, naming
 from anfl.cli.errors import CliError, ExitCode
 from anfl.cli.given import parse_json
 from anfl.cli.options import Endpoint, Json, Role, Token
@@ -19,6 +19,7 @@ app = typer.Typer(no_args_is_help=True, help="Collections of vectors.")
 app.add_typer(naming.aliases, name="alias")
 app.add_typer(naming.snapshots, name="snapshots")
 app.command()(naming.restore)
+app.command()(moving.move)
 
 Name = Annotated[str, typer.Argument(help="Name of the collection.")]
 

@@ -13,10 +13,11 @@ from anfl.client.asynchronous_imports import AsyncImports
 from anfl.client.calls import FIRST_SECONDS, LONGEST_SECONDS, Call, PageT, Patch, is_building
 from anfl.client.client import Progress
 from anfl.client.connection import TIMEOUT, built, options
-from anfl.client.errors import ApiError, NotFoundError, UnreachableError
+from anfl.client.errors import ApiError, ConflictError, NotFoundError, UnreachableError
 from anfl.client.retries import Retries
 from anfl.client.rows import BATCH_ROWS, Match, NewRow, Row, Sent, batches
 from anfl.client.session import Session
+from anfl.vectors.moving.requests import Moved
 from anfl.vectors.naming import Alias, NamedSnapshot
 from anfl.vectors.requests import Deletion, Described, Stats, Warmed, Written
 
@@ -300,6 +301,32 @@ class AsyncCollection:
     async def warm(self) -> Warmed:
         """Bring it into memory."""
         return await self._client.run(self._calls.warm())
+
+    async def move(
+        self, engine: str, *, to: str | None = None, watch: Callable[[Moved], object] | None = None
+    ) -> Moved:
+        """Move what this alias stands for to another engine, or go on with that; returns when it is done.
+
+        :param to: name of the new collection.
+        :param watch: told after each step how far it is.
+        """
+        while True:
+            try:
+                moved = await self._client.run(self._calls.move(engine, to))
+            except ConflictError as error:
+                await sleep(calls.pause_after(error))
+                continue
+            if watch is not None:
+                watch(moved)
+            pause = calls.pause_of(moved)
+            if pause is None:
+                self._client.session.forget(self.name)
+                return moved
+            await sleep(pause)
+
+    async def undo_move(self) -> Described:
+        """Give up a move that has not switched yet; returns the collection."""
+        return await self._client.run(self._calls.undo_move())
 
     async def create_snapshot(self, snapshot: str) -> NamedSnapshot:
         """Keep the present state under a name."""

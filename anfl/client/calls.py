@@ -13,8 +13,11 @@ import msgspec
 import numpy as np
 from numpy.typing import ArrayLike
 
+from anfl.client.errors import ConflictError
 from anfl.client.rows import Match, NewRow, Row, Sent, packed, present, unpacked
 from anfl.vectors.model import Metadata
+from anfl.vectors.moving.records import Stage
+from anfl.vectors.moving.requests import Moved
 from anfl.vectors.naming import Alias, Aliases, NamedSnapshot, NamedSnapshotList
 from anfl.vectors.requests import Collections, Counted, Deleted, Deletion, Described, Stats, Warmed, Written
 
@@ -35,6 +38,7 @@ ALIASES = "/v1/aliases"
 FIRST_SECONDS = 0.1
 """First pause of who waits for fields; each next one is half as long again."""
 LONGEST_SECONDS = 2.0
+BUSY_SECONDS = 2.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,6 +118,21 @@ def collections(cursor: str | None) -> Call[Collections]:
 def is_building(described: Described) -> bool:
     """Whether some of its fields cannot be filtered by yet."""
     return any(field.state == "building" for field in described.pending_fields.values())
+
+
+def pause_of(moved: Moved) -> float | None:
+    """Seconds before the next step of a move; None: it is done."""
+    return None if moved.stage is Stage.DONE else moved.wait
+
+
+def pause_after(error: ConflictError) -> float:
+    """Seconds before a step is tried again that another process has kept from being taken.
+
+    :raises ConflictError: it is refused for another reason.
+    """
+    if error.code != "move_busy":
+        raise error
+    return BUSY_SECONDS
 
 
 def set_alias(alias: str, collection: str) -> Call[Alias]:
@@ -227,6 +246,15 @@ class CollectionCalls:
     def warm(self) -> Call[Warmed]:
         """Load it."""
         return Call(method="POST", path=f"{path_of(self.name)}/warm", read=answer(Warmed))
+
+    def move(self, engine: str, to: str | None) -> Call[Moved]:
+        """A step of a move."""
+        body = present({"engine": engine, "to": to})
+        return Call(method="POST", path=f"{path_of(self.name)}/move", body=body, read=answer(Moved))
+
+    def undo_move(self) -> Call[Described]:
+        """Give it up."""
+        return Call(method="POST", path=f"{path_of(self.name)}/move/undo", read=answer(Described))
 
     def create_snapshot(self, snapshot: str) -> Call[NamedSnapshot]:
         """Keep the present state; the name is taken once it is done."""

@@ -11,10 +11,11 @@ from numpy.typing import ArrayLike
 from anfl.client import calls
 from anfl.client.calls import FIRST_SECONDS, LONGEST_SECONDS, Call, PageT, Patch, is_building
 from anfl.client.connection import TIMEOUT, Connection
-from anfl.client.errors import ApiError, NotFoundError, UnreachableError
+from anfl.client.errors import ApiError, ConflictError, NotFoundError, UnreachableError
 from anfl.client.imports import Imports
 from anfl.client.rows import BATCH_ROWS, Match, NewRow, Row, Sent, batches
 from anfl.client.session import Session
+from anfl.vectors.moving.requests import Moved
 from anfl.vectors.naming import Alias, NamedSnapshot
 from anfl.vectors.requests import Deletion, Described, Stats, Warmed, Written
 
@@ -272,6 +273,30 @@ class Collection:
     def warm(self) -> Warmed:
         """Bring it into memory."""
         return self._client.run(self._calls.warm())
+
+    def move(self, engine: str, *, to: str | None = None, watch: Callable[[Moved], object] | None = None) -> Moved:
+        """Move what this alias stands for to another engine, or go on with that; returns when it is done.
+
+        :param to: name of the new collection.
+        :param watch: told after each step how far it is.
+        """
+        while True:
+            try:
+                moved = self._client.run(self._calls.move(engine, to))
+            except ConflictError as error:
+                sleep(calls.pause_after(error))
+                continue
+            if watch is not None:
+                watch(moved)
+            pause = calls.pause_of(moved)
+            if pause is None:
+                self._client.session.forget(self.name)
+                return moved
+            sleep(pause)
+
+    def undo_move(self) -> Described:
+        """Give up a move that has not switched yet; returns the collection."""
+        return self._client.run(self._calls.undo_move())
 
     def create_snapshot(self, snapshot: str) -> NamedSnapshot:
         """Keep the present state under a name."""

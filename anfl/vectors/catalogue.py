@@ -12,6 +12,7 @@ from boto3.dynamodb.conditions import Attr
 from anfl.problems import Problem, conflict, not_found
 from anfl.vectors.entries import ALIAS_OF, DOCUMENT, INCARNATION, Entries, Item, name_of
 from anfl.vectors.model import Collection, CollectionSettings, first_epoch
+from anfl.vectors.moving.records import Filling
 from anfl.vectors.naming import Alias
 
 if TYPE_CHECKING:
@@ -33,13 +34,19 @@ class Catalogue:
         """Where this replica of the table stands, which becomes the home of what is made here."""
 
     def create(
-        self, tenant: str, settings: CollectionSettings, *, engine_class: str | None = None
+        self,
+        tenant: str,
+        settings: CollectionSettings,
+        *,
+        engine_class: str | None = None,
+        filling: Filling | None = None,
     ) -> tuple[Collection, bool]:
         """Create a collection; returns it and whether it is new (False: it existed with these very settings).
 
         The table's region becomes its home. What goes into a class (`Collection.engine_class`) has no objects, so that
         there is nothing to seal: DynamoDB encrypts it by the table's key.
 
+        :param filling: what it is filled with before anybody else may write to it.
         :raises Problem: 409 ``collection_exists`` with other settings.
         """
         incarnation = uuid.uuid4().hex
@@ -52,6 +59,7 @@ class Catalogue:
             home=self.region,
             engine_class=engine_class,
             sealed=self.seals and engine_class is None,
+            filling=filling,
         )
         if self._put_new(collection):
             return collection, True

@@ -1,11 +1,13 @@
 """What the calls about a collection ask of its engine. Names, settings, aliases, routing are none of its business."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from anfl.problems import invalid
+from anfl.vectors.batch import AppliedRequest
 from anfl.vectors.changes import Change
-from anfl.vectors.model import Collection, CollectionSettings
+from anfl.vectors.model import Collection, CollectionSettings, Values
 from anfl.vectors.requests import (
     Answer,
     CollectionPatch,
@@ -23,6 +25,26 @@ from anfl.vectors.requests import (
 )
 
 
+@dataclass(frozen=True, kw_only=True)
+class Changes:
+    """What was written between two positions: ids of rows that may be others, or gone, and requests carried out."""
+
+    position: str
+    ids: Sequence[str] = ()
+    requests: Sequence[AppliedRequest] = ()
+    complete: bool = True
+    """Whether there was no more, when it was looked at."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RequestPage:
+    """Some of the requests that are remembered. ``cursor`` leads to those behind them."""
+
+    requests: Sequence[AppliedRequest]
+    cursor: str
+    more: bool
+
+
 class Engine(Protocol):
     """Keeps the rows of collections and answers about them. Safe for threads.
 
@@ -31,6 +53,8 @@ class Engine(Protocol):
 
     on_nodes: bool
     """Whether nodes have collections in their memory, so that it matters which one is asked."""
+    follows: bool
+    """Whether `changes` tells what was written."""
 
     def place(self, settings: CollectionSettings) -> str | None:
         """Where a collection that is to be made will be, for the catalogue to remember (`Collection.engine_class`).
@@ -38,8 +62,11 @@ class Engine(Protocol):
         What its settings ask for and the engine has not is 400.
         """
 
-    def write(self, collection: Collection, change: Change) -> Written:
-        """Upsert, patch, or delete by ids or by filter: all or nothing. When this returns, it is there for good."""
+    def write(self, collection: Collection, change: Change, *, filling: int | None = None) -> Written:
+        """Upsert, patch, or delete by ids or by filter: all or nothing. When this returns, it is there for good.
+
+        :param filling: the round of who fills the collection (`anfl.vectors.moving`).
+        """
 
     def delete_later(self, collection: Collection, change: DeleteRows) -> Deletion | None:
         """Note for good that rows are to be deleted by filter; None: `write` does it at once."""
@@ -85,6 +112,25 @@ class Engine(Protocol):
 
     def about_to_drop(self, collection: Collection) -> None:
         """It is about to go from the catalogue: note what must not be forgotten then."""
+
+    def changes(self, collection: Collection, since: str | None, *, most: int) -> Changes | None:
+        """What was written behind the position ``since``, about ``most`` rows of it; None where that is not known
+        (any more). ``since`` None: nothing but the position, of a moment after this call began."""
+
+    def requests(self, collection: Collection, after: str, *, most: int) -> RequestPage:
+        """Request ids that are remembered, about ``most`` of those behind ``after``; of all of them, where it is empty.
+        Where the engine does not follow, those that came meanwhile may be before it."""
+
+    def remember(self, collection: Collection, requests: Sequence[AppliedRequest], *, filling: int) -> None:
+        """Take requests for carried out; can be repeated. ``filling`` as for `write`."""
+
+    def fence(self, collection: Collection) -> float:
+        """See to it that whoever writes from now on knows what ``collection`` says of moving and filling; can be
+        repeated. Returns for how many seconds ordinary writes may still come whose writers did not know."""
+
+    def exact(self, collection: Collection, queries: Values, k: int) -> list[list[tuple[float, str]]]:
+        """The nearest ``k`` rows, as of now, to each of the ``queries`` (q, dimension), every row compared: distances
+        in float64 and ids, ascending."""
 
     def drop(self, collection: Collection) -> None:
         """It has gone from the catalogue: let no write begin any more, and remove everything of it."""

@@ -1,7 +1,7 @@
 """The engine ``hnsw``: rows in a log, the state it amounts to in memory, graphs from the node's builder."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from typing import TypeVar
 
@@ -9,10 +9,12 @@ import msgspec
 
 from anfl.problems import Problem, not_found
 from anfl.vectors import backfill, reads
+from anfl.vectors.batch import AppliedRequest
 from anfl.vectors.catalogue import Catalogue
 from anfl.vectors.changes import Change
+from anfl.vectors.engines import Changes, RequestPage
 from anfl.vectors.log import delete_all
-from anfl.vectors.model import Collection, CollectionSettings
+from anfl.vectors.model import Collection, CollectionSettings, Values
 from anfl.vectors.opened import MEMORY_BYTES, OpenCollections
 from anfl.vectors.refusals import Refusal
 from anfl.vectors.replica import REFRESH_SECONDS, STALE_SECONDS, Replica
@@ -51,6 +53,7 @@ class HnswEngine:
     """See `anfl.vectors.engines.Engine`."""
 
     on_nodes = True
+    follows = True
 
     def __init__(
         self,
@@ -88,10 +91,10 @@ class HnswEngine:
     def place(self, _settings: CollectionSettings) -> None:
         """See `Engine.place`: in the log, wherever it is written."""
 
-    def write(self, collection: Collection, change: Change) -> Written:
+    def write(self, collection: Collection, change: Change, *, filling: int | None = None) -> Written:
         """See `Engine.write`."""
         opened = self.opened.get(collection)
-        written = opened.writer.write(change)
+        written = opened.writer.write(change, filling=filling)
         self._tails.publish(collection.prefix, opened.replica.sequence)
         return written
 
@@ -173,6 +176,48 @@ class HnswEngine:
 
     def about_to_drop(self, _collection: Collection) -> None:
         """See `Engine.about_to_drop`: the janitor finds what is left."""
+
+    def changes(self, collection: Collection, since: str | None, *, most: int) -> Changes | None:
+        """See `Engine.changes`: what stands in the log, which keeps it for a week."""
+        replica = self._level(collection, Read(consistency="strong"))
+        reached = replica.shown.sequence
+        if since is None:
+            return Changes(position=str(collection.position(reached)))
+        sequence = position_of(since, field="since").sequence
+        ids: dict[str, None] = {}
+        requests: list[AppliedRequest] = []
+        while sequence < reached and len(ids) + len(requests) < most:
+            batch = replica.log.read(sequence + 1)
+            if batch is None:
+                return None
+            sequence += 1
+            ids.update(dict.fromkeys(row.id for row in batch.rows))
+            ids.update(dict.fromkeys(patch.id for patch in batch.patches))
+            ids.update(dict.fromkeys(batch.deleted))
+            requests += batch.requests
+        position = str(collection.position(sequence))
+        return Changes(position=position, ids=list(ids), requests=requests, complete=sequence == reached)
+
+    def requests(self, collection: Collection, after: str, *, most: int) -> RequestPage:
+        """See `Engine.requests`."""
+        state = self._fresh(collection, Read(consistency="strong"))
+        requests, reached = state.requests_behind(int(after or 0), most=most)
+        return RequestPage(requests=requests, cursor=str(reached), more=reached < state.sequence)
+
+    def remember(self, collection: Collection, requests: Sequence[AppliedRequest], *, filling: int) -> None:
+        """See `Engine.remember`."""
+        self.opened.get(collection).writer.remember(requests, filling=filling)
+
+    def fence(self, collection: Collection) -> float:
+        """See `Engine.fence`: a slot of the log, which whoever knows less loses."""
+        self.opened.get(collection).writer.fence(collection.revision)
+        return 0.0
+
+    def exact(self, collection: Collection, queries: Values, k: int) -> list[list[tuple[float, str]]]:
+        """See `Engine.exact`."""
+        state = self._fresh(collection, Read(consistency="strong"))
+        found = state.rows.view.search(queries, k, now=state.now(), exact=True)
+        return [[(hit.distance, hit.id) for hit in hits] for hits in found]
 
     def drop(self, collection: Collection) -> None:
         """See `Engine.drop`. What another node writes at this very moment goes later (`anfl.vectors.janitor`)."""

@@ -8,6 +8,8 @@ from anfl.vectors.clock import Clock
 from anfl.vectors.declarations import contradicted, patched
 from anfl.vectors.engines import Engines
 from anfl.vectors.model import Collection, CollectionSettings
+from anfl.vectors.moving.access import check_not_moving, check_settled
+from anfl.vectors.moving.records import Filling
 from anfl.vectors.names import Names
 from anfl.vectors.naming import Alias
 from anfl.vectors.requests import CollectionPatch, check_names
@@ -24,15 +26,18 @@ class Management:
         self._engines = engines
         self._clock = clock
 
-    def create(self, tenant: str, settings: CollectionSettings) -> tuple[Collection, bool]:
+    def create(
+        self, tenant: str, settings: CollectionSettings, *, filling: Filling | None = None
+    ) -> tuple[Collection, bool]:
         """Create a collection; returns it and whether it is new.
 
+        :param filling: see `Catalogue.create`.
         :raises Problem: 400 naming the engines, or their classes, or a field whose name cannot be; 409
             ``collection_exists`` with other settings, ``alias_exists``.
         """
         engine_class = self._engines.place(settings)
         check_names(settings.fields, field="fields")
-        return self._catalogue.create(tenant, settings, engine_class=engine_class)
+        return self._catalogue.create(tenant, settings, engine_class=engine_class, filling=filling)
 
     def describe(self, tenant: str, name: str) -> Collection:
         """A collection. Where fields are ``building``, this process begins to see to it.
@@ -50,14 +55,14 @@ class Management:
         Fields may still be ``building`` then: whoever has it in memory goes on (`anfl.vectors.upkeep`).
 
         :raises Problem: 400 for a new field whose name cannot be; 404 ``collection_not_found``; 409 where somebody else
-            changed it meanwhile, or rows contradict a new declaration.
+            changed it meanwhile, it is being moved, or rows contradict a new declaration.
         """
         fields = patch.fields or {}
         before = self._names.find(tenant, name, self._clock.monotonic())
         check_names((each for each in fields if each not in before.enforced), field="fields")
         self._engines.of(before).check_update(before, patch)
         with self._names.changing(tenant, name):
-            collection = self._catalogue.change(tenant, name, lambda before: patched(before, patch))
+            collection = self._catalogue.change(tenant, name, lambda before: patched(check_settled(before), patch))
         self._names.learn(collection)
         if collection.building:
             collection = self._build_fields(collection)
@@ -72,9 +77,10 @@ class Management:
         What ends on the way leaves the collection, with fewer aliases, to be deleted again; or it leaves an alias that
         came in between and stands for nothing.
 
-        :raises Problem: 404 ``collection_not_found``.
+        :raises Problem: 404 ``collection_not_found``; 409 ``collection_moving``.
         """
         collection = self._catalogue.find(tenant, name)
+        check_not_moving(collection)
         engine = self._engines.of(collection)
         engine.about_to_drop(collection)
         self._take_aliases(collection)

@@ -8,6 +8,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from anfl.vectors.moving.records import Filling, Moving
+
 Values = NDArray[np.float32]
 Scalar = str | int | float | bool | None
 Metadata = dict[str, Scalar | list[Scalar]]
@@ -116,6 +118,10 @@ class Collection(msgspec.Struct, frozen=True, kw_only=True):
     """Which table of the engine ``dynamodb`` has its rows, from its creation on; None for another engine."""
     sealed: bool = False
     """Whether its objects are sealed (`anfl.vectors.sealing`), from its creation on and for ever."""
+    moving: Moving | None = None
+    """Where it goes, or went (`anfl.vectors.moving`)."""
+    filling: Filling | None = None
+    """Where its rows come, or came, from."""
 
     @property
     def name(self) -> str:

@@ -9,6 +9,8 @@ from typing import Any
 
 from anfl.problems import Problem, invalid
 from anfl.vectors.model import CollectionSettings
+from anfl.vectors.moving.records import Stage
+from anfl.vectors.moving.requests import Move, Moved
 from anfl.vectors.naming import Alias, Aliases, AliasName, NamedSnapshot, NamedSnapshotList, Restore, SnapshotName
 from anfl.vectors.refusals import Refusal
 from anfl.vectors.requests import (
@@ -159,6 +161,11 @@ def _delete(store: VectorStore, tenant: str, name: str, request: DeleteRows) -> 
     return Outcome(done, 202 if isinstance(done, Deletion) else 200)
 
 
+def _move(store: VectorStore, tenant: str, name: str, request: Move) -> Outcome:
+    moved = store.move(tenant, name, request)
+    return Outcome(moved, 200 if moved.stage is Stage.DONE else 202)
+
+
 def _warm(store: VectorStore, tenant: str, name: str, _request: None) -> Outcome:
     try:
         return Outcome(Warmed(status="loaded", sequence=store.position(tenant, name)))
@@ -213,8 +220,24 @@ _WRITTEN = _ONCE | {
     Refusal.REQUEST_ID_REUSED,
     Refusal.TOO_MANY_WRITES,
     Refusal.BUILDER_BEHIND,
+    Refusal.COLLECTION_FILLING,
+    Refusal.COLLECTION_MOVED,
+    Refusal.WRITES_PAUSED,
     Refusal.BATCH_NOT_ATOMIC,
 }
+_MOVED = frozenset(
+    {
+        Refusal.ALIAS_NEEDED,
+        Refusal.COLLECTION_CHANGED,
+        Refusal.COLLECTION_MOVING,
+        Refusal.FIELD_NOT_READY,
+        Refusal.MOVE_BUSY,
+        Refusal.MOVE_REFUSED,
+        Refusal.MOVE_TARGET_LOST,
+        Refusal.MOVE_UNVERIFIED,
+        Refusal.NO_ENGINE_CLASS,
+    }
+)
 _FILTERED = frozenset({Refusal.FIELD_NOT_READY})
 _KEPT = frozenset(
     {
@@ -268,7 +291,15 @@ OPERATIONS: tuple[Operation, ...] = (
         summary="Change ef_search or the declared fields; 202 where rows are still being looked through",
         takes=CollectionPatch,
         answers={200: (Described,), 202: (Described,)},
-        refusals=_LOADED | _GIVEN | {Refusal.COLLECTION_CHANGED, Refusal.FIELD_CONTRADICTED} | _BY_ENGINE,
+        refusals=_LOADED
+        | _GIVEN
+        | _BY_ENGINE
+        | {
+            Refusal.COLLECTION_CHANGED,
+            Refusal.COLLECTION_FILLING,
+            Refusal.COLLECTION_MOVING,
+            Refusal.FIELD_CONTRADICTED,
+        },
         run=_update,
     ),
     Operation(
@@ -277,7 +308,7 @@ OPERATIONS: tuple[Operation, ...] = (
         path=_COLLECTION,
         summary="Delete a collection with everything in it, and its aliases",
         answers={200: (Deleted,)},
-        refusals=_NAMED | {Refusal.STORAGE_UNAVAILABLE, Refusal.QUEUE_UNAVAILABLE},
+        refusals=_NAMED | {Refusal.STORAGE_UNAVAILABLE, Refusal.QUEUE_UNAVAILABLE, Refusal.COLLECTION_MOVING},
         run=_delete_collection,
     ),
     Operation(
@@ -418,6 +449,35 @@ OPERATIONS: tuple[Operation, ...] = (
         refusals=_CATALOGUE | {Refusal.INVALID_REQUEST, Refusal.ALIAS_NOT_FOUND},
         names_collection=False,
         run=_delete_alias,
+    ),
+    Operation(
+        name="move_collection",
+        method="POST",
+        path=f"{_COLLECTION}/move",
+        summary="Carry out a step of a move to another engine; 202 where there is more to do",
+        details="Begins the move of what the alias in the path stands for, or carries it on; to be repeated until it "
+        "is `done`. Callers read and write meanwhile; writers hear 503 `writes_paused` for a moment before every alias "
+        "of the collection is switched to the new one. The old one stays, and takes no more writes.",
+        takes=Move,
+        answers={200: (Moved,), 202: (Moved,)},
+        refusals=_LOADED | _GIVEN | _BY_ENGINE | _MOVED | {Refusal.COLLECTION_EXISTS, Refusal.ALIAS_EXISTS},
+        run=_move,
+    ),
+    Operation(
+        name="undo_move",
+        method="POST",
+        path=f"{_COLLECTION}/move/undo",
+        summary="Give up a move that has not switched yet, and delete what was copied",
+        answers={200: (Described,)},
+        refusals=_NAMED
+        | {
+            Refusal.STORAGE_UNAVAILABLE,
+            Refusal.QUEUE_UNAVAILABLE,
+            Refusal.COLLECTION_CHANGED,
+            Refusal.COLLECTION_MOVING,
+            Refusal.MOVE_SWITCHED,
+        },
+        run=lambda store, tenant, name, _: Outcome(describe(store.undo_move(tenant, name))),
     ),
     Operation(
         name="create_snapshot",

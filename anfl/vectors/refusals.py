@@ -52,6 +52,16 @@ class Refusal(StrEnum):
     COLLECTION_LOADING = "collection_loading"
     POSITION_NOT_REACHED = "position_not_reached"
     NODE_LOST = "node_lost"
+    ALIAS_NEEDED = "alias_needed"
+    COLLECTION_FILLING = "collection_filling"
+    COLLECTION_MOVED = "collection_moved"
+    COLLECTION_MOVING = "collection_moving"
+    MOVE_BUSY = "move_busy"
+    MOVE_REFUSED = "move_refused"
+    MOVE_SWITCHED = "move_switched"
+    MOVE_TARGET_LOST = "move_target_lost"
+    MOVE_UNVERIFIED = "move_unverified"
+    WRITES_PAUSED = "writes_paused"
 
 
 MEANINGS: dict[Refusal, Meaning] = {
@@ -104,4 +114,14 @@ MEANINGS: dict[Refusal, Meaning] = {
     Refusal.NODE_LOST: Meaning(
         503, "The node that was to carry out a write went away; it may or may not be committed."
     ),
+    Refusal.ALIAS_NEEDED: Meaning(409, "Only what an alias stands for can be moved, so that its callers go along."),
+    Refusal.COLLECTION_FILLING: Meaning(409, "The collection is being filled by a move; nobody else may change it."),
+    Refusal.COLLECTION_MOVED: Meaning(409, "The collection was moved; the detail says where to. It can still be read."),
+    Refusal.COLLECTION_MOVING: Meaning(409, "The collection is being moved: finish that, or undo it, first."),
+    Refusal.MOVE_BUSY: Meaning(409, "Another process carries out this move at present; try again."),
+    Refusal.MOVE_REFUSED: Meaning(409, "A row of the collection cannot be held by the other engine; it is named."),
+    Refusal.MOVE_SWITCHED: Meaning(409, "The move cannot be undone any more; move the other collection instead."),
+    Refusal.MOVE_TARGET_LOST: Meaning(409, "The collection that was being filled was deleted; undo the move."),
+    Refusal.MOVE_UNVERIFIED: Meaning(409, "The copy does not answer as the collection does; nothing was switched."),
+    Refusal.WRITES_PAUSED: Meaning(503, "The collection is about to be switched to another engine; try again."),
 }

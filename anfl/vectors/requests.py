@@ -25,6 +25,7 @@ from anfl.vectors.model import (
     Values,
     matches_type,
 )
+from anfl.vectors.moving.records import Stage
 
 MAX_ROWS = 1_000
 MAX_QUERIES = 100
@@ -314,6 +315,13 @@ class Pending(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     contradicting_rows: int | None = None
 
 
+class Moving(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a collection is being moved to, or was, and how far that is."""
+
+    to: str
+    stage: Stage
+
+
 class Described(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A collection for its owner. ``created_at`` in seconds since the epoch."""
 
@@ -326,6 +334,10 @@ class Described(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     created_at: float
     engine_class: str | None = None
     pending_fields: dict[str, Pending] = {}
+    moving: Moving | None = None
+    """Once that is ``done``, it takes no more writes."""
+    filled_from: str | None = None
+    """The collection of which a move makes it, as long as nobody else may write to it."""
 
 
 class Collections(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -338,6 +350,7 @@ class Collections(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
 def describe(collection: Collection) -> Described:
     """``collection`` as its owner sees it."""
     settings: CollectionSettings = collection.settings
+    moving, filling = collection.moving, collection.filling
     return Described(
         name=settings.name,
         dimension=settings.dimension,
@@ -355,6 +368,8 @@ def describe(collection: Collection) -> Described:
             )
             for name, field in collection.pending.items()
         },
+        moving=None if moving is None else Moving(to=moving.to, stage=moving.stage),
+        filled_from=None if filling is None or filling.ready else filling.source,
     )
 
 

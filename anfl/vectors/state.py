@@ -141,6 +141,20 @@ class State:
             return None
         return known.request, known.sequence
 
+    def requests_behind(self, sequence: int, *, most: int) -> tuple[list[AppliedRequest], int]:
+        """About ``most`` of the requests that were carried out behind ``sequence``, and the sequence they go up to."""
+        oldest = self.now() - REQUEST_SECONDS
+        found: list[AppliedRequest] = []
+        reached = sequence
+        for known in self._requests.values():  # in the order of their batches
+            if known.sequence <= sequence or known.ts < oldest:
+                continue
+            if len(found) >= most and known.sequence != reached:
+                return found, reached
+            found.append(known.request)
+            reached = known.sequence
+        return found, self.sequence
+
     def apply(self, batch: Batch) -> None:
         """Take in the next batch."""
         if batch.sequence != self.sequence + 1:

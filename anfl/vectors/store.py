@@ -1,8 +1,10 @@
 """The vector store: every call names a tenant and a collection, and is carried out by the engine of that collection."""
 
+from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
+from typing import TypeVar
 
-from anfl.problems import conflict
+from anfl.problems import Problem, conflict
 from anfl.vectors.catalogue import Catalogue
 from anfl.vectors.changes import Change
 from anfl.vectors.dynamodb.capabilities import NAME as DYNAMODB
@@ -14,10 +16,13 @@ from anfl.vectors.inline import Inline
 from anfl.vectors.keeping import Keeping
 from anfl.vectors.management import Management
 from anfl.vectors.model import Collection, CollectionSettings
+from anfl.vectors.moving.mover import Mover
+from anfl.vectors.moving.requests import Move, Moved
 from anfl.vectors.names import Names
 from anfl.vectors.naming import Alias, NamedSnapshot
 from anfl.vectors.node_memory import NodeMemory
 from anfl.vectors.opened import MEMORY_BYTES
+from anfl.vectors.refusals import Refusal
 from anfl.vectors.replica import REFRESH_SECONDS, STALE_SECONDS
 from anfl.vectors.requests import (
     Answer,
@@ -39,6 +44,7 @@ from anfl.vectors.requests import (
 from anfl.vectors.storage import Storage
 
 _BACKGROUND_THREADS = 4
+T = TypeVar("T")
 
 
 class VectorStore:
@@ -86,10 +92,11 @@ class VectorStore:
             builds=builds,
             tails=memory.tails,
         )
-        self.distributed = distributed or DynamoDbEngine({}, None)
+        self.distributed = distributed or DynamoDbEngine({}, None, self._clock)
         self._engines = Engines({HNSW: self.hnsw, DYNAMODB: self.distributed})
         self._management = Management(catalogue, self.names, self._engines, self._clock)
         self._keeping = Keeping(catalogue, storage, self._management)
+        self._mover = Mover(catalogue, self._engines, self._management, self.names, self._clock)
         if storage.threads:
             self.hnsw.upkeep.start()
 
@@ -132,22 +139,29 @@ class VectorStore:
         page = page or NamePage()
         return self.catalogue.aliases(tenant, limit=page.limit, after=page.cursor)
 
+    def move(self, tenant: str, name: str, request: Move) -> Moved:
+        """See `Mover.step`."""
+        return self._mover.step(tenant, name, request)
+
+    def undo_move(self, tenant: str, name: str) -> Collection:
+        """See `Mover.undo`."""
+        return self._mover.undo(tenant, name)
+
     def write(self, tenant: str, name: str, change: Change, *, incarnation: str | None = None) -> Written:
         """Commit a change (see `Engine.write`).
 
         :param incarnation: what the collection has to be, else 409 ``collection_changed``; None: whatever has the name.
         """
-        collection = self.names.find(tenant, name, self._clock.monotonic())  # what has been deleted gets nothing
-        if incarnation not in (None, collection.incarnation):
-            raise conflict(f"{name} is not the collection it was.", code="collection_changed")
-        return self._engines.of(collection).write(collection, change)
+        return self._written(tenant, name, lambda engine, of: engine.write(of, change), incarnation=incarnation)
 
     def delete_rows(self, tenant: str, name: str, change: DeleteRows) -> Written | Deletion:
         """Delete rows, or by filter begin to, where the engine takes its time (see `Engine.delete_later`)."""
-        collection = self.names.find(tenant, name, self._clock.monotonic())
-        engine = self._engines.of(collection)
-        later = None if change.filter is None else engine.delete_later(collection, change)
-        return later or engine.write(collection, change)
+
+        def delete(engine: Engine, collection: Collection) -> Written | Deletion:
+            later = None if change.filter is None else engine.delete_later(collection, change)
+            return later or engine.write(collection, change)
+
+        return self._written(tenant, name, delete)
 
     def deletion(self, tenant: str, name: str, deletion_id: str) -> Deletion:
         """See `Engine.deletion`."""
@@ -219,6 +233,22 @@ class VectorStore:
     def restore(self, tenant: str, name: str, snapshot: str, into: str) -> Collection:
         """See `Keeping.restore`."""
         return self._keeping.restore(self._kept(tenant, name), snapshot, into)
+
+    def _written(
+        self, tenant: str, name: str, write: Callable[[Engine, Collection], T], *, incarnation: str | None = None
+    ) -> T:
+        while True:
+            collection = self.names.find(tenant, name, self._clock.monotonic())  # what has been deleted gets nothing
+            if incarnation not in (None, collection.incarnation):
+                raise conflict(f"{name} is not the collection it was.", code=Refusal.COLLECTION_CHANGED)
+            try:
+                return write(self._engines.of(collection), self._mover.writable(collection))
+            except Problem as problem:
+                if problem.code != Refusal.COLLECTION_MOVED or collection.name == name:
+                    raise
+                # Perhaps the alias has led elsewhere since it was looked up; nothing was written.
+                if self.names.find(tenant, name, self._clock.monotonic()).incarnation == collection.incarnation:
+                    raise
 
     def _kept(self, tenant: str, name: str) -> Collection:
         """A collection whose engine has named snapshots."""

@@ -3,7 +3,7 @@
 import threading
 import uuid
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
@@ -14,6 +14,7 @@ from anfl.vectors.batch import AppliedRequest, Batch
 from anfl.vectors.changes import Change, Draft, Prepared, prepare, resolve
 from anfl.vectors.declarations import check_change
 from anfl.vectors.model import Collection, Position
+from anfl.vectors.moving.access import check_writable
 from anfl.vectors.replica import Replica
 from anfl.vectors.requests import DeleteRows, PatchRows, Upsert, Written
 from anfl.vectors.state import State
@@ -30,7 +31,22 @@ LOCK_SECONDS = 2.0
 class _Ticket:
     prepared: Prepared
     prepared_for: Collection
+    filling: int | None = None
     written: "Future[Written]" = field(default_factory=Future)
+
+
+@dataclass(frozen=True)
+class _Beside:
+    """What goes into the log beside changes."""
+
+    revision: int = 0
+    """Of settings that have to be known from here on."""
+    requests: Sequence[AppliedRequest] = ()
+    """That another collection has carried out, if who says so still fills this one."""
+    filling: int | None = None
+
+
+_NOTHING = _Beside()
 
 
 @dataclass(frozen=True)
@@ -70,15 +86,16 @@ class Writer:
         with self._turn:
             self._closed = True
 
-    def write(self, change: Change) -> Written:
+    def write(self, change: Change, *, filling: int | None = None) -> Written:
         """Commit ``change``; when this returns, it is in the log for good.
 
-        :raises Problem: 400 or 413 for its form; 404 after `close`; 409 for a condition or a reused request id; 429
-            under pressure; 503 where the store does not answer (the change may or may not be committed: repeat it
-            with its request id).
+        :param filling: the round of who fills the collection.
+        :raises Problem: 400 or 413 for its form; 404 after `close`; 409 for a condition or a reused request id, and see
+            `check_writable`; 429 under pressure; 503 where the store does not answer (the change may or may not be
+            committed: repeat it with its request id).
         """
         collection = self._replica.collection
-        ticket = _Ticket(prepare(change, collection), collection)
+        ticket = _Ticket(prepare(change, collection), collection, filling)
         self._check_backlog()
         self._enqueue(ticket)
         with self._turn:
@@ -92,7 +109,15 @@ class Writer:
         :raises Problem: 404 after `close`; 503, the store or the catalogue does not answer.
         """
         with self._turn:
-            self._commit([], revision=revision)
+            self._commit([], _Beside(revision=revision))
+
+    def remember(self, requests: Sequence[AppliedRequest], *, filling: int) -> None:
+        """Take ``requests``, which another collection has carried out, for carried out.
+
+        :raises Problem: as `write`.
+        """
+        with self._turn:
+            self._commit([], _Beside(requests=requests, filling=filling))
 
     def _check_backlog(self) -> None:
         limit = self._unmerged_rows
@@ -132,21 +157,21 @@ class Writer:
             else:
                 ticket.written.set_result(outcome)
 
-    def _commit(self, group: list[_Ticket], *, revision: int = 0) -> list[Written | Problem]:
+    def _commit(self, group: list[_Ticket], beside: _Beside = _NOTHING) -> list[Written | Problem]:
         if self._closed:
             raise not_found(f"{self._replica.collection.name} is deleted.", code="collection_not_found")
         with self._replica.folder.lock("put", seconds=LOCK_SECONDS):
             self._replica.take_cached()
-            return self._commit_alone(group, revision)
+            return self._commit_alone(group, beside)
 
-    def _commit_alone(self, group: list[_Ticket], revision: int) -> list[Written | Problem]:
+    def _commit_alone(self, group: list[_Ticket], beside: _Beside) -> list[Written | Problem]:
         replica = self._replica
         asked = replica.now()
         certain = False
         if replica.trouble is not None or not replica.in_touch():
             replica.level_with(asked)
         while True:
-            resolved = replica.view(lambda state: _resolve(state, group, revision))
+            resolved = replica.view(lambda state: _resolve(state, group, beside))
             if resolved is None:
                 self._learn()
                 continue
@@ -186,11 +211,8 @@ class Writer:
         self._replica.adopt(found)
 
 
-def _resolve(state: State, group: list[_Ticket], revision: int) -> _Resolved | None:
-    """None where newer settings have to be known.
-
-    :param revision: of settings that have to be known from here on.
-    """
+def _resolve(state: State, group: list[_Ticket], beside: _Beside) -> _Resolved | None:
+    """None where newer settings have to be known."""
     if state.revision > state.collection.revision:
         return None
     draft = Draft(state=state, now=state.now())
@@ -201,16 +223,20 @@ def _resolve(state: State, group: list[_Ticket], revision: int) -> _Resolved | N
             outcomes.append(_repeated(state, draft, ticket.prepared, slot) or _fresh(state, draft, ticket, slot))
         except Problem as problem:
             outcomes.append(problem)
-    if draft.is_empty() and revision <= state.revision:
+    if beside.requests:
+        check_writable(state.collection, filling=beside.filling)
+        draft.requests += [each for each in beside.requests if state.applied(each.request_id, now=draft.now) is None]
+    if draft.is_empty() and beside.revision <= state.revision:
         return _Resolved(state.position, None, outcomes)
     batch = draft.batch(batch_id=uuid.uuid4().hex, sequence=slot.sequence)
-    if revision > state.revision:
-        batch = msgspec.structs.replace(batch, revision=revision)
+    if beside.revision > state.revision:
+        batch = msgspec.structs.replace(batch, revision=beside.revision)
     return _Resolved(state.position, batch, outcomes)
 
 
 def _fresh(state: State, draft: Draft, ticket: _Ticket, slot: Position) -> Written:
     prepared = ticket.prepared
+    check_writable(state.collection, filling=ticket.filling)
     check_change(prepared.change, state.collection, prepared_for=ticket.prepared_for)
     untouched = draft.is_empty()
     count = resolve(draft, prepared)

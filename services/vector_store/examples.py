@@ -32,6 +32,12 @@ _MONDAY = {"name": "monday", "sequence": "1.3", "rows": 1, "bytes": 1027, "creat
 
 PHOTOS = {"name": "photos", "dimension": 2, "metric": "l2", "engine": "dynamodb"}
 """A collection of the engine ``dynamodb``, where deletions by filter are jobs."""
+_PHOTOS = PHOTOS | {
+    "index": {"m": 16, "ef_construction": 200, "ef_search": 64},
+    "fields": {},
+    "created_at": 1795487664.187,
+    "engine_class": "small",
+}
 CLEANING = {"filter": {"blurred": True}, "request_id": "cleanup-2"}
 """One, whose id follows from its ``request_id``."""
 
@@ -171,6 +177,21 @@ EXAMPLES: dict[str, Example] = {
             }
         },
     ),
+    "move_collection": Example(
+        collection="pictures",
+        request={"engine": "hnsw"},
+        answers={
+            202: {
+                "collection": "photos",
+                "to": "photos-hnsw",
+                "engine": "hnsw",
+                "stage": "copying",
+                "passes": 1,
+                "wait": 0.0,
+            }
+        },
+    ),
+    "undo_move": Example(collection="pictures", answers={200: _PHOTOS}),
     "create_snapshot": Example(request={"snapshot": "monday"}, answers={201: _MONDAY}),
     "list_snapshots": Example(answers={200: {"snapshots": [_MONDAY]}}),
     "restore": Example(

@@ -8,12 +8,14 @@ import time
 from tests.fault.output import say
 from tests.fault.processes.command import kill
 from tests.fault.simulation.command import simulate
+from tests.fault.simulation.moving import play
 
 
 def main() -> int:
     """Simulator first, then real processes; 1 where a promise was broken."""
     parser = argparse.ArgumentParser(prog="make fault")
     parser.add_argument("--rounds", type=int, default=10_000, help="of the simulator")
+    parser.add_argument("--moves", type=int, default=1_000, help="rounds of moves between engines")
     parser.add_argument("--kills", type=int, default=200, help="rounds of killed processes")
     parser.add_argument("--seed", type=int, default=None, help="of the first round; random if not given")
     arguments = parser.parse_args()
@@ -28,6 +30,9 @@ def main() -> int:
         f"simulator: {tally.rounds:,} rounds, {tally.turns:,} turns, {tally.acknowledged:,} acknowledged writes and "
         f"{tally.seen:,} reads compared with the model in {time.monotonic() - started:.0f} s: nothing lost"
     )
+    started = time.monotonic()
+    moved = play(range(seed, seed + arguments.moves))
+    say(f"moves: {arguments.moves:,} rounds, {moved:,} acknowledged writes in {time.monotonic() - started:.0f} s")
     if not arguments.kills:
         return 0
     started = time.monotonic()

@@ -13,6 +13,7 @@ from anfl.vectors.dynamodb.classes import EngineClass
 from anfl.vectors.dynamodb.deletions import Deletions
 from anfl.vectors.dynamodb.engine import Class, DynamoDbEngine
 from anfl.vectors.dynamodb.jobs import Queue
+from anfl.vectors.dynamodb.moves import Moves
 from anfl.vectors.dynamodb.reading import Reader
 from anfl.vectors.dynamodb.table import Table
 from anfl.vectors.dynamodb.writing import Rows
@@ -48,6 +49,12 @@ def engine_over(
     def of(made: EngineClass, name: str) -> Class:
         table = Table(client, name, sleep=clock.sleep)
         reader = Reader(table, clock, together)
-        return Class(made=made, rows=Rows(table, clock), reader=reader, deletions=Deletions(table, reader, clock))
+        return Class(
+            made=made,
+            rows=Rows(table, clock),
+            reader=reader,
+            deletions=Deletions(table, reader, clock),
+            moves=Moves(table, reader, clock),
+        )
 
-    return DynamoDbEngine({made.name: of(made, name) for made, name in tables.items()}, jobs)
+    return DynamoDbEngine({made.name: of(made, name) for made, name in tables.items()}, jobs, clock)

@@ -57,7 +57,7 @@ class Capability(Enum):
     LIST_FIELDS = Limit(
         "declared fields of type `string[]`",
         "leave the declaration out; scroll can filter by it",
-        ("create_collection",),
+        ("create_collection", "move_collection"),
     )
     EXTREME_NUMBERS = Limit(
         "declared numbers beyond 1e125, or nearer to 0 than 1e-129",

@@ -79,9 +79,7 @@ class Deletions:
         prepared = prepare(change, collection)
         if len(msgspec.json.encode(change.filter)) > MOST_FILTER_BYTES:
             raise too_large(f"A filter to delete by has {MOST_FILTER_BYTES} bytes at most.", field="filter")
-        deletion_id = secrets.token_hex(16)
-        if change.request_id is not None:
-            deletion_id = hashlib.sha256(change.request_id.encode()).hexdigest()[:32]
+        deletion_id = _id_of(change)
         record = Record(
             filter=change.filter or {}, digest=prepared.digest, created_at=round(self._clock.wall(), 3), revision=1
         )
@@ -156,6 +154,17 @@ class Deletions:
             self._table.transact([*writes, _put(collection, deletion_id, next_one, before=record.revision)])
             record = next_one
             yield record
+
+
+def done(change: DeleteRows, deleted: int, now: float) -> Deletion:
+    """One that was carried out at once, elsewhere."""
+    return Deletion(id=_id_of(change), state="DONE", deleted=deleted, created_at=round(now, 3))
+
+
+def _id_of(change: DeleteRows) -> str:
+    if change.request_id is None:
+        return secrets.token_hex(16)
+    return hashlib.sha256(change.request_id.encode()).hexdigest()[:32]
 
 
 def _portions(rows: Iterator[StoredItem], wanted: Filter) -> Iterator[tuple[str | None, Sequence[StoredItem]]]:

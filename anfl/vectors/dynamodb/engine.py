@@ -1,23 +1,28 @@
 """The engine ``dynamodb`` behind the vector store's interface."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from anfl.problems import conflict, unavailable
+from anfl.problems import Problem, conflict, unavailable
 from anfl.vectors.allowance import Allowance
+from anfl.vectors.batch import AppliedRequest
 from anfl.vectors.changes import Change, prepare
+from anfl.vectors.clock import Clock
 from anfl.vectors.dynamodb.capabilities import Capability, refuse
 from anfl.vectors.dynamodb.classes import EngineClass, choose
-from anfl.vectors.dynamodb.deletions import Deletions
+from anfl.vectors.dynamodb.deletions import Deletions, done
 from anfl.vectors.dynamodb.items import SHARDS, StoredItem, check_slots
 from anfl.vectors.dynamodb.jobs import REMOVAL_DELAY, DeletionJob, Queue, RemovalJob
+from anfl.vectors.dynamodb.moves import Moves
 from anfl.vectors.dynamodb.parts import parts
 from anfl.vectors.dynamodb.querying import matches
 from anfl.vectors.dynamodb.reading import Reader
 from anfl.vectors.dynamodb.writing import Rows
+from anfl.vectors.engines import RequestPage
 from anfl.vectors.filters import compile_filter
-from anfl.vectors.model import Collection, CollectionSettings, Position
+from anfl.vectors.model import Collection, CollectionSettings, Position, Values
+from anfl.vectors.moving.access import check_writable
 from anfl.vectors.reads import Cursor
 from anfl.vectors.refusals import Refusal
 from anfl.vectors.requests import (
@@ -44,6 +49,10 @@ from anfl.vectors.requests import Rows as Page
 
 NOWHERE = str(Position(0, 0))
 """There are no positions: this one is reached by every read."""
+WRITE_SECONDS = 15.0
+"""After which a write begins no further transaction."""
+LATE_SECONDS = 45.0
+"""After a look into the catalogue no transaction of a write is done later: that time, and what one may take."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,37 +63,37 @@ class Class:
     rows: Rows
     reader: Reader
     deletions: Deletions
+    moves: Moves
 
 
 class DynamoDbEngine:
     """See `anfl.vectors.engines.Engine`."""
 
     on_nodes = False
+    follows = False
 
-    def __init__(self, classes: Mapping[str, Class], jobs: Queue | None) -> None:
+    def __init__(self, classes: Mapping[str, Class], jobs: Queue | None, clock: Clock) -> None:
         """:param classes: by name; there may be none.
 
         :param jobs: where what takes long is left to others; None: it cannot be.
         """
         self._classes = classes
         self._jobs = jobs
+        self._clock = clock
 
     def place(self, settings: CollectionSettings) -> str:
         """See `Engine.place`."""
         return choose([each.made for each in self._classes.values()], settings).name
 
-    def write(self, collection: Collection, change: Change) -> Written:
+    def write(self, collection: Collection, change: Change, *, filling: int | None = None) -> Written:
         """See `Engine.write`.
 
         :raises Problem: 413 ``batch_not_atomic`` where it is too much for one transaction.
         """
         if isinstance(change, DeleteRows) and change.filter is not None:
             raise refuse(Capability.DIRECT_DELETION, field="filter")
-        prepare(change, collection)  # what is wrong is told before anything is done
-        if not isinstance(change, DeleteRows):
-            check_slots(collection.settings.fields, [row.metadata for row in change.vectors])
-        rows = self._of(collection).rows
-        count = sum(rows.write(collection, prepare(part, collection)) for part in parts(change, collection))
+        check_writable(collection, filling=filling)
+        count = self._carry_out(collection, change, filling)
         match change:
             case Upsert():
                 return Written(sequence=NOWHERE, upserted=count)
@@ -97,6 +106,10 @@ class DynamoDbEngine:
         """See `Engine.delete_later`."""
         if self._jobs is None:
             raise refuse(Capability.DIRECT_DELETION, field="filter")
+        check_writable(collection, filling=None)
+        earlier = self._of(collection).rows.earlier(collection, prepare(change, collection))
+        if earlier is not None:  # by the engine that the collection was moved from
+            return done(change, earlier, self._clock.wall())
         deletion = self._of(collection).deletions.begin(collection, change)
         if deletion.state != "DONE":
             job = DeletionJob(
@@ -209,8 +222,29 @@ class DynamoDbEngine:
         if self._jobs is not None:
             self._jobs.send([RemovalJob(collection=collection)], delay=REMOVAL_DELAY)
 
+    def changes(self, _collection: Collection, _since: str | None, *, most: int) -> None:
+        """See `Engine.changes`."""
+
+    def requests(self, collection: Collection, after: str, *, most: int) -> RequestPage:
+        """See `Engine.requests`."""
+        return self._of(collection).moves.requests(collection, after, most=most)
+
+    def remember(self, collection: Collection, requests: Sequence[AppliedRequest], *, filling: int) -> None:
+        """See `Engine.remember`."""
+        self._of(collection).moves.remember(collection, requests, filling=filling)
+
+    def fence(self, collection: Collection) -> float:
+        """See `Engine.fence`: for who fills it, an item that their transactions check; others do not take longer."""
+        self._of(collection).moves.rounds.begin(collection)
+        return LATE_SECONDS
+
+    def exact(self, collection: Collection, queries: Values, k: int) -> list[list[tuple[float, str]]]:
+        """See `Engine.exact`."""
+        return self._of(collection).moves.exact(collection, queries, k)
+
     def drop(self, collection: Collection) -> None:
         """See `Engine.drop`: a job does it, where there can be one."""
+        self._of(collection).moves.rounds.end(collection)
         if self._jobs is None:
             for _ in self.removed(collection):
                 pass
@@ -226,6 +260,28 @@ class DynamoDbEngine:
     def give_up(self, collection: Collection, deletion_id: str, reason: str) -> None:
         """Note that nobody carries out a deletion any more; see `Deletions.fail`."""
         self._of(collection).deletions.fail(collection, deletion_id, reason)
+
+    def _carry_out(self, collection: Collection, change: Change, filling: int | None) -> int:
+        """Returns how many rows there were to change."""
+        until = self._clock.monotonic() + WRITE_SECONDS
+        whole = prepare(change, collection)  # what is wrong is told before anything is done
+        if not isinstance(change, DeleteRows):
+            check_slots(collection.settings.fields, [row.metadata for row in change.vectors])
+        of = self._of(collection)
+        guard = [] if filling is None else [of.moves.rounds.check(collection, filling)]
+        try:
+            pieces = list(parts(change, collection, beside=len(guard)))
+        except Problem:
+            earlier = of.rows.earlier(collection, whole)
+            if earlier is None:
+                raise
+            return earlier
+        if len(pieces) > 1:  # as a whole it may have been carried out by the engine that it was moved from
+            earlier = of.rows.earlier(collection, whole)
+            if earlier is not None:
+                return earlier
+        prepared = [whole] if len(pieces) == 1 else [prepare(piece, collection) for piece in pieces]
+        return sum(of.rows.write(collection, each, until=until, guard=guard) for each in prepared)
 
     def _of(self, collection: Collection) -> Class:
         found = self._classes.get(collection.engine_class or "")

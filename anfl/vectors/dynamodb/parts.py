@@ -20,12 +20,13 @@ _NUMBER_BYTES = 11
 T = TypeVar("T")
 
 
-def parts(change: Change, collection: Collection) -> Iterator[Change]:
+def parts(change: Change, collection: Collection, *, beside: int = 0) -> Iterator[Change]:
     """``change`` itself where it goes as a whole, else pieces of it with request ids of their own.
 
+    :param beside: what else goes into each transaction.
     :raises Problem: 413 ``batch_not_atomic``, it does not, and has to.
     """
-    most = MOST_TOGETHER - (change.request_id is not None)
+    most = MOST_TOGETHER - beside - (change.request_id is not None)
     if isinstance(change, DeleteRows):
         pieces = _cut(change.ids or [], [0] * len(change.ids or []), most)
         made: list[Change] = [msgspec.structs.replace(change, ids=list(piece)) for piece in pieces]

@@ -8,6 +8,7 @@ from anfl.vectors.dynamodb.engine import DynamoDbEngine
 from anfl.vectors.dynamodb.jobs import DeletionJob, EngineJob, RemovalJob
 from anfl.vectors.imports.attempts import Attempt
 from anfl.vectors.model import Collection
+from anfl.vectors.moving.access import check_writable
 from anfl.vectors.refusals import Refusal
 
 _log = logging.getLogger(__name__)
@@ -44,10 +45,15 @@ class Remover:
 
     def _delete(self, collection: Collection, job: DeletionJob, attempt: Attempt) -> None:
         try:
+            check_writable(collection, filling=None)
             for _ in self._engine.deleted(collection, job.deletion_id):
                 attempt.clock.sleep(0)
+                check_writable(self._catalogue.find(job.tenant, job.collection), filling=None)
         except Problem as problem:
             if problem.code == Refusal.DELETION_NOT_FOUND:  # it has expired
+                return
+            if problem.code == Refusal.COLLECTION_MOVED:  # what is left of it is to be asked for there
+                self._engine.give_up(collection, job.deletion_id, problem.detail)
                 return
             if attempt.is_last:
                 self._engine.give_up(collection, job.deletion_id, problem.detail)

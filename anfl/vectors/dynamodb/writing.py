@@ -22,6 +22,7 @@ from anfl.vectors.dynamodb.parts import check_together, item_bytes
 from anfl.vectors.dynamodb.requests import Requests
 from anfl.vectors.dynamodb.table import MOST_WRITTEN, ConditionError, Table
 from anfl.vectors.model import Collection
+from anfl.vectors.moving.access import busy
 from anfl.vectors.refusals import Refusal
 from anfl.vectors.requests import DeleteRows, NewRow, PatchRow, PatchRows, Upsert, check_metadata_size
 
@@ -49,10 +50,12 @@ class Rows:
         self._clock = clock
         self._requests = Requests(table)
 
-    def write(self, collection: Collection, prepared: Prepared) -> int:
+    def write(self, collection: Collection, prepared: Prepared, *, until: float, guard: Sequence[Write] = ()) -> int:
         """Carry out a change of up to 100 rows; returns how many there were to change.
 
-        :raises Problem: 409 ``version_conflict``, ``request_id_reused``; 413 ``batch_not_atomic``; 503.
+        :param until: monotonic seconds; later nothing is begun.
+        :param guard: checks that go with it; where they fail, another process fills the collection.
+        :raises Problem: 409 ``version_conflict``, ``request_id_reused``, ``move_busy``; 413 ``batch_not_atomic``; 503.
         """
         request_id = prepared.change.request_id
         for _ in range(ATTEMPTS):
@@ -69,15 +72,30 @@ class Rows:
             )
             if not plan.writes and not marks:
                 return plan.count
+            if self._clock.monotonic() > until:
+                break
             try:
-                self._table.transact([*plan.writes, *marks])
+                self._table.transact([*plan.writes, *marks, *guard])
             except ConditionError as error:
+                if any(place >= len(plan.writes) + len(marks) for place in error.failed):
+                    raise busy() from error
                 for place in error.failed:
                     if place < len(plan.writes) and plan.demanded[place] is not None:
                         raise self._conflict(collection, plan, place) from error
                 continue  # somebody changed what was read, or carries out the same request
             return plan.count
         raise unavailable("The rows are being changed too often; try again.", code=Refusal.STORAGE_UNAVAILABLE)
+
+    def earlier(self, collection: Collection, prepared: Prepared) -> int | None:
+        """The answer to a request that was carried out already; None to another.
+
+        :raises Problem: 409 ``request_id_reused``.
+        """
+        request_id = prepared.change.request_id
+        if request_id is None:
+            return None
+        known = self._requests.find(collection, request_id, self._clock.wall())
+        return None if known is None else known.check(prepared.digest)
 
     def drop(self, collection: Collection) -> Iterator[int]:
         """Delete everything of a collection; yields how many items have gone, again and again. Can be repeated."""

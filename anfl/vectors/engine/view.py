@@ -146,6 +146,7 @@ class View:
         ef: int | None = None,
         wanted: Filter | None = None,
         skip: str | None = None,
+        exact: bool = False,
     ) -> list[list[Hit]]:
         """The nearest ``k`` rows to each of the ``queries`` (q, dimension), ascending by distance, then id.
 
@@ -154,12 +155,19 @@ class View:
 
         :param ef: candidates that a graph keeps; None: the collection's ``ef_search``.
         :param skip: an id to leave out.
+        :param exact: compare every row, however long that takes.
         """
         queries = np.ascontiguousarray(queries, dtype=np.float32)
         reach = k + (skip is not None)
         found: list[list[_Near]] = [[] for _ in queries]
         for part in self._parts():
-            answers = self._search(part, queries, reach, ef or self.index.ef_search, self._allowed(part, wanted, now))
+            allowed = self._allowed(part, wanted, now)
+            if exact:
+                answers = (
+                    part.rows.block.scan(queries, reach, allowed) if bitmaps.size(allowed) else [[] for _ in queries]
+                )
+            else:
+                answers = self._search(part, queries, reach, ef or self.index.ef_search, allowed)
             for hits, answer in zip(found, answers, strict=True):
                 hits += [(distance, part.rows, row) for distance, row in answer]
         return [_nearest(hits, k, reach, skip) for hits in found]

@@ -63,6 +63,9 @@ def test_the_examples_work_one_after_another(
             if name == "show_deletion":
                 assert client.post("/v1/collections", json=PHOTOS).status_code == 201
                 assert client.post("/v1/collections/photos/vectors/delete", json=CLEANING).status_code == 202
+            if name == "move_collection":
+                alias = {"alias": "pictures", "collection": "photos"}
+                assert client.post("/v1/aliases", json=alias).status_code == 200
             call = BY_NAME[name]
             given = example.request or {}
             path = call.path.format(name=example.collection, **{member: given[member] for member in call.in_path})

@@ -1,0 +1,39 @@
+"""What moves (`anfl.vectors.moving`) ask of a class: request ids, rounds, and exact searches."""
+
+from collections.abc import Sequence
+
+from anfl.vectors.batch import AppliedRequest
+from anfl.vectors.clock import Clock
+from anfl.vectors.dynamodb.exact import nearest
+from anfl.vectors.dynamodb.reading import Reader
+from anfl.vectors.dynamodb.requests import Requests
+from anfl.vectors.dynamodb.rounds import Rounds
+from anfl.vectors.dynamodb.table import Table
+from anfl.vectors.engines import RequestPage
+from anfl.vectors.model import Collection, Values
+from anfl.vectors.moving.access import check_writable
+
+
+class Moves:
+    """Safe for threads."""
+
+    def __init__(self, table: Table, reader: Reader, clock: Clock) -> None:
+        self.rounds = Rounds(table)
+        self._requests = Requests(table)
+        self._reader = reader
+        self._clock = clock
+
+    def requests(self, collection: Collection, after: str, *, most: int) -> RequestPage:
+        """See `Engine.requests`."""
+        found = self._requests.page(collection, after, self._clock.wall(), most=most)
+        cursor = found[-1].request_id if found else after
+        return RequestPage(requests=found, cursor=cursor, more=len(found) == most)
+
+    def remember(self, collection: Collection, requests: Sequence[AppliedRequest], *, filling: int) -> None:
+        """See `Engine.remember`. Whoever does so too late says nothing new."""
+        check_writable(collection, filling=filling)
+        self._requests.remember(collection, requests, self._clock.wall())
+
+    def exact(self, collection: Collection, queries: Values, k: int) -> list[list[tuple[float, str]]]:
+        """See `Engine.exact`."""
+        return nearest(self._reader.in_order(collection, values=True), queries, k, collection.settings.metric)

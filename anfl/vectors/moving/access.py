@@ -1,0 +1,67 @@
+"""Who may write to a collection that is being moved, or filled."""
+
+from anfl.problems import Problem, conflict
+from anfl.vectors.model import Collection
+from anfl.vectors.moving.records import Stage
+from anfl.vectors.refusals import Refusal
+
+PAUSE_SECONDS = 60.0
+"""A move that is not heard of for so long lets the writers go on."""
+
+
+def check_writable(collection: Collection, *, filling: int | None) -> None:
+    """Refuse a write that must not be.
+
+    :param filling: the round of who fills the collection; None: an ordinary writer.
+    :raises Problem: 503 ``writes_paused``; 409 ``collection_moved``, ``collection_filling``, ``move_busy``.
+    """
+    filled = collection.filling
+    if filling is not None:
+        if filled is None or filled.ready or filled.round != filling:
+            raise busy()
+        return
+    if filled is not None and not filled.ready:
+        detail = f"{collection.name} is being filled from {filled.source}; write there until it is done."
+        raise conflict(detail, code=Refusal.COLLECTION_FILLING)
+    moving = collection.moving
+    if moving is None:
+        return
+    if moving.stage in (Stage.PAUSED, Stage.SWITCHING):
+        detail = f"{collection.name} is about to be {moving.to}; try again in a moment."
+        raise Problem(503, Refusal.WRITES_PAUSED, detail, retry_after=1)
+    if moving.stage is Stage.DONE:
+        detail = f"{collection.name} was moved to {moving.to}; write there, or by an alias."
+        raise conflict(detail, code=Refusal.COLLECTION_MOVED)
+
+
+def busy() -> Problem:
+    """409: another process is at it, or has taken over."""
+    problem = conflict("Another process carries out this move at present; try again.", code=Refusal.MOVE_BUSY)
+    problem.retry_after = 2
+    return problem
+
+
+def is_overdue(collection: Collection, now: float) -> bool:
+    """Whether a pause has lasted for longer than it may."""
+    moving = collection.moving
+    return moving is not None and moving.stage is Stage.PAUSED and now > moving.paused_until
+
+
+def check_not_moving(collection: Collection) -> Collection:
+    """Refuse what must not be done to a collection while it is moved; returns it.
+
+    :raises Problem: 409 ``collection_moving``.
+    """
+    moving = collection.moving
+    if moving is not None and moving.stage is not Stage.DONE:
+        detail = f"{collection.name} is being moved to {moving.to}; finish that, or undo it, first."
+        raise conflict(detail, code=Refusal.COLLECTION_MOVING)
+    return collection
+
+
+def check_settled(collection: Collection) -> Collection:
+    """The same for what must not be done while it is filled, either."""
+    filling = collection.filling
+    if filling is not None and not filling.ready:
+        raise conflict(f"{collection.name} is being filled from {filling.source}.", code=Refusal.COLLECTION_FILLING)
+    return check_not_moving(collection)

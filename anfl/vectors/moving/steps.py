@@ -1,0 +1,136 @@
+"""What a step of a move does, stage by stage: a bounded part of it, after which it can be left off for any time."""
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from anfl.vectors.clock import Clock
+from anfl.vectors.moving.access import PAUSE_SECONDS
+from anfl.vectors.moving.copying import PAGE_ROWS, SAMPLES
+from anfl.vectors.moving.records import Stage
+from anfl.vectors.moving.turns import Turn
+from anfl.vectors.moving.verifying import unverified, verify
+
+STEP_SECONDS = 2.0
+"""For so long a step goes on with what it has begun."""
+FEW = 1_000
+"""Rows that differ so few that writers can be kept waiting for them; also about what is followed at a time."""
+LEAST_PASSES, MOST_PASSES = 2, 5
+"""The second pass sees whether what the first one has written is there. More of them, as long as much is written
+meanwhile."""
+VERIFY_SECONDS = 20.0
+"""For so long an index may lag behind."""
+MOST_FAILURES = 3
+
+
+@dataclass(frozen=True)
+class Steps:
+    """Carries out steps."""
+
+    clock: Clock
+
+    def copy(self, turn: Turn) -> None:
+        """Go on with a pass; of the last one, go over to what was written meanwhile."""
+        if not self._has_passed(turn):
+            return
+        moving = turn.moving
+        if moving.passes >= LEAST_PASSES and (moving.changed <= FEW or moving.passes >= MOST_PASSES):
+            turn.set(stage=Stage.FOLLOWING)
+        else:
+            turn.set(since=None)
+
+    def follow(self, turn: Turn) -> None:
+        """Copy what was written meanwhile; once that is done, ask for a pause."""
+        follows = turn.source.engine.follows
+        if follows and not self._has_caught_up(turn):
+            return
+        # An engine that does not follow is looked at as a whole once more.
+        since = turn.moving.since if follows else None
+        until = self.clock.wall() + PAUSE_SECONDS
+        turn.set(stage=Stage.PAUSED, paused_until=until, settled_at=0.0, since=since)
+
+    def finish(self, turn: Turn) -> None:
+        """While nobody writes: copy the rest, and look whether it comes to the same."""
+        now, engine = self.clock.wall(), turn.source.engine
+        if not turn.moving.settled_at:
+            turn.set(settled_at=now + engine.fence(turn.source.collection))
+        if now < turn.moving.settled_at:
+            turn.wait = min(turn.moving.settled_at - now, PAUSE_SECONDS / 4)
+        elif (self._has_caught_up if engine.follows else self._has_passed)(turn):
+            self._verify(turn)
+
+    def _verify(self, turn: Turn) -> None:
+        moving = turn.moving
+        if verify(turn.source, turn.target, moving.samples, looked=moving.looked):
+            turn.set(stage=Stage.SWITCHING)
+            return
+        turn.wait = 1.0
+        if self.clock.wall() < moving.settled_at + VERIFY_SECONDS:
+            return
+        # The writers go on, and all of it begins anew.
+        failures = moving.failures + 1
+        if failures == MOST_FAILURES:
+            failures, turn.problem = 0, unverified(turn.source.collection.name, moving.to)
+        turn.set(stage=Stage.COPYING, passes=0, since=None, failures=failures)
+
+    def _has_caught_up(self, turn: Turn) -> bool:
+        """Follow the log for a while; whether everything of it is copied that was there a moment ago."""
+        copier, end = turn.copier, self.clock.monotonic() + STEP_SECONDS
+        while True:
+            changes = turn.source.engine.changes(turn.source.collection, turn.moving.since, most=FEW)
+            if changes is None:  # it is too long ago
+                turn.set(stage=Stage.COPYING, passes=0, since=None)
+                return False
+            copier.ids(changes.ids)
+            copier.remember(changes.requests)
+            turn.set(since=changes.position)
+            if changes.complete or self.clock.monotonic() >= end:
+                return changes.complete
+
+    def _has_passed(self, turn: Turn) -> bool:
+        """Go on with a pass for a while; whether it is done."""
+        if turn.moving.since is None:
+            self._begin_pass(turn)
+        end = self.clock.monotonic() + STEP_SECONDS
+        while not turn.moving.all_requests:
+            page = turn.source.engine.requests(turn.source.collection, turn.moving.requests, most=FEW)
+            turn.copier.remember(page.requests)
+            turn.set(requests=page.cursor, all_requests=not page.more)
+            if self.clock.monotonic() >= end:
+                return False
+        while True:
+            moving = turn.moving
+            looked = turn.copier.page(moving.after)
+            turn.set(
+                after=looked.after,
+                looked=moving.looked + looked.rows,
+                changed=moving.changed + looked.changed,
+                samples=_sampled(moving.samples, looked.samples, pages=moving.looked // PAGE_ROWS + 1),
+                passes=moving.passes + (not looked.after),
+            )
+            if not looked.after or self.clock.monotonic() >= end:
+                return not looked.after
+
+    def _begin_pass(self, turn: Turn) -> None:
+        engine = turn.source.engine
+        changes = engine.changes(turn.source.collection, None, most=0)
+        turn.set(
+            since="" if changes is None else changes.position,
+            # What came meanwhile stands behind those that are copied, or among them.
+            requests=turn.moving.requests if engine.follows else "",
+            all_requests=False,
+            after="",
+            looked=0,
+            changed=0,
+        )
+
+
+def _sampled(samples: tuple[str, ...], new: Sequence[str], *, pages: int) -> tuple[str, ...]:
+    """Some rows of all pages; of each further page one takes the place of another, ever more rarely."""
+    fresh = [row_id for row_id in new if row_id not in samples]
+    if len(samples) < SAMPLES:
+        return (*samples, *fresh)[:SAMPLES]
+    if not fresh or random.randrange(pages) >= SAMPLES:  # noqa: S311 - no secret
+        return samples
+    place = random.randrange(SAMPLES)  # noqa: S311 - no secret
+    return (*samples[:place], random.choice(fresh), *samples[place + 1 :])  # noqa: S311 - no secret

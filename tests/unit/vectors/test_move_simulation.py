@@ -1,0 +1,92 @@
+"""The short form of the simulator of moves, and proof that it notices what it is there to notice."""
+
+import dataclasses
+from typing import Any
+
+import msgspec
+import pytest
+
+from anfl.vectors.dynamodb.rounds import Rounds
+from anfl.vectors.engines import Changes
+from anfl.vectors.hnsw import HnswEngine
+from anfl.vectors.model import Collection
+from anfl.vectors.moving import steps
+from anfl.vectors.moving.copying import Copier
+from anfl.vectors.moving.records import Moving
+from anfl.vectors.moving.steps import Steps
+from anfl.vectors.moving.turns import Turns
+from tests.fault.oracle import DivergenceError
+from tests.fault.simulation.moving import MoveRound, play
+from tests.fault.simulation.world import StalledError, Weather
+
+ROUNDS = 40
+
+
+def test_nothing_acknowledged_is_lost_or_comes_twice() -> None:
+    assert play(range(ROUNDS)) > 10 * ROUNDS
+
+
+def _without_deletions(
+    engine: HnswEngine, collection: Collection, since: str | None, *, most: int, changes: Any = HnswEngine.changes
+) -> Changes | None:
+    found: Changes | None = changes(engine, collection, since, most=most)
+    if found is None or since is None:
+        return found
+    there = {row_id for row_id in found.ids if engine.opened.get(collection).replica.shown.row(row_id) is not None}
+    return dataclasses.replace(found, ids=[row_id for row_id in found.ids if row_id in there])
+
+
+def _whatever_is_noted(self: Turns, source: Collection, _before: Moving, after: Moving) -> Collection:
+    return self._catalogue.change(
+        source.tenant,
+        source.name,
+        lambda found: msgspec.structs.replace(found, moving=after, revision=found.revision + 1),
+    )
+
+
+def _only_for_the_filled(engine: HnswEngine, collection: Collection, *, fence: Any = HnswEngine.fence) -> float:
+    return fence(engine, collection) if collection.moving is None else 0.0
+
+
+def _only_for_the_opened(rounds: Rounds, collection: Collection, *, begin: Any = Rounds.begin) -> None:
+    if collection.filling is not None and (collection.filling.ready or collection.filling.round == 1):
+        begin(rounds, collection)
+
+
+CALM = Weather()
+OUTAGES = Weather(outages=0.2)
+SUSPENSIONS = Weather(suspensions=0.03)
+
+
+@pytest.mark.parametrize(
+    ("only", "owner", "name", "mistake", "seed"),
+    [
+        pytest.param(CALM, Copier, "remember", lambda *_: None, 1, id="request ids stay behind"),
+        pytest.param(CALM, HnswEngine, "changes", _without_deletions, 5, id="deletions are not followed"),
+        pytest.param(SUSPENSIONS, HnswEngine, "fence", _only_for_the_filled, 17, id="no fence in the log"),
+        pytest.param(CALM, Steps, "_has_caught_up", lambda *_: True, 1, id="the rest is not copied"),
+        pytest.param(SUSPENSIONS, Turns, "_note", _whatever_is_noted, 17, id="who was overtaken goes on"),
+        pytest.param(OUTAGES, Rounds, "begin", _only_for_the_opened, 0, id="no round is noted in the table"),
+    ],
+)
+def test_the_simulator_notices_when(
+    only: Weather, owner: Any, name: str, mistake: Any, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``seed`` is one that is known to notice; others are tried in case that a change has moved it.
+
+    The move itself does not look: it would notice some of these, and begin anew.
+    """
+    monkeypatch.setattr(steps, "verify", lambda *_, **__: True)
+    monkeypatch.setattr(owner, name, mistake)
+    for tried in (seed, *range(400)):
+        if _notices(tried, only):
+            return
+    pytest.fail("400 rounds noticed nothing")
+
+
+def _notices(seed: int, only: Weather) -> bool:
+    try:
+        MoveRound(seed, only=dataclasses.replace(only)).play()
+    except (DivergenceError, StalledError):
+        return True
+    return False
