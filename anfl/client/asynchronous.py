@@ -82,7 +82,7 @@ class AsyncClient:
 
     async def collections(self) -> list[Described]:
         """The tenant's collections by name, of however many pages."""
-        return [each async for page in self._pages(calls.collections) for each in page.collections]
+        return [each async for page in self.pages(calls.collections) for each in page.collections]
 
     async def set_alias(self, alias: str, collection: str) -> Alias:
         """Let ``alias`` stand for ``collection`` from now on; nobody finds it standing for nothing in between."""
@@ -92,14 +92,14 @@ class AsyncClient:
 
     async def aliases(self) -> list[Alias]:
         """The tenant's aliases by name, of however many pages."""
-        return [each async for page in self._pages(calls.aliases) for each in page.aliases]
+        return [each async for page in self.pages(calls.aliases) for each in page.aliases]
 
     async def delete_alias(self, alias: str) -> None:
         """Let ``alias`` stand for nothing; the collection stays."""
         await self.run(calls.delete_alias(alias))
         self.session.forget(alias)
 
-    async def _pages(self, of: Callable[[str | None], Call[PageT]]) -> AsyncIterator[PageT]:
+    async def pages(self, of: Callable[[str | None], Call[PageT]]) -> AsyncIterator[PageT]:
         """Page after page.
 
         :param of: asks for the page at a cursor; at None, for the first one.
@@ -333,8 +333,8 @@ class AsyncCollection:
         return await self._client.run(self._calls.create_snapshot(snapshot))
 
     async def snapshots(self) -> list[NamedSnapshot]:
-        """Its named snapshots by name."""
-        return (await self._client.run(self._calls.snapshots())).snapshots
+        """Its named snapshots by name, of however many pages."""
+        return [each async for page in self._client.pages(self._calls.snapshots) for each in page.snapshots]
 
     async def delete_snapshot(self, snapshot: str) -> None:
         """Forget a named snapshot."""

@@ -260,9 +260,10 @@ class CollectionCalls:
         """Keep the present state; the name is taken once it is done."""
         return self._once("snapshots", {"snapshot": snapshot}, answer(NamedSnapshot))
 
-    def snapshots(self) -> Call[NamedSnapshotList]:
-        """Those that have a name."""
-        return Call(method="GET", path=f"{path_of(self.name)}/snapshots", read=answer(NamedSnapshotList))
+    def snapshots(self, cursor: str | None) -> Call[NamedSnapshotList]:
+        """Some of those that have a name."""
+        path = f"{path_of(self.name)}/snapshots"
+        return Call(method="GET", path=path, params=present({"cursor": cursor}), read=answer(NamedSnapshotList))
 
     def delete_snapshot(self, snapshot: str) -> Call[Deleted]:
         """Forget a named snapshot."""

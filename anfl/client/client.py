@@ -69,7 +69,7 @@ class Client(Connection):
 
     def collections(self) -> list[Described]:
         """The tenant's collections by name, of however many pages."""
-        return [each for page in self._pages(calls.collections) for each in page.collections]
+        return [each for page in self.pages(calls.collections) for each in page.collections]
 
     def set_alias(self, alias: str, collection: str) -> Alias:
         """Let ``alias`` stand for ``collection`` from now on; nobody finds it standing for nothing in between."""
@@ -79,14 +79,14 @@ class Client(Connection):
 
     def aliases(self) -> list[Alias]:
         """The tenant's aliases by name, of however many pages."""
-        return [each for page in self._pages(calls.aliases) for each in page.aliases]
+        return [each for page in self.pages(calls.aliases) for each in page.aliases]
 
     def delete_alias(self, alias: str) -> None:
         """Let ``alias`` stand for nothing; the collection stays."""
         self.run(calls.delete_alias(alias))
         self.session.forget(alias)
 
-    def _pages(self, of: Callable[[str | None], Call[PageT]]) -> Iterator[PageT]:
+    def pages(self, of: Callable[[str | None], Call[PageT]]) -> Iterator[PageT]:
         """Page after page.
 
         :param of: asks for the page at a cursor; at None, for the first one.
@@ -303,8 +303,8 @@ class Collection:
         return self._client.run(self._calls.create_snapshot(snapshot))
 
     def snapshots(self) -> list[NamedSnapshot]:
-        """Its named snapshots by name."""
-        return self._client.run(self._calls.snapshots()).snapshots
+        """Its named snapshots by name, of however many pages."""
+        return [each for page in self._client.pages(self._calls.snapshots) for each in page.snapshots]
 
     def delete_snapshot(self, snapshot: str) -> None:
         """Forget a named snapshot."""

@@ -12,7 +12,7 @@ from anfl.vectors.model import Collection
 from anfl.vectors.named import ORPHAN_SECONDS
 from anfl.vectors.naming import NamedSnapshot
 from anfl.vectors.replica import Replica
-from anfl.vectors.requests import Read
+from anfl.vectors.requests import NamePage, Read
 from anfl.vectors.storage import Storage
 
 _log = logging.getLogger(__name__)
@@ -39,9 +39,9 @@ class Keeping:
         manifest = replica.snapshots.publish(local.image, local.position, rows=rows, now=self._storage.clock.wall())
         return names.create(snapshot, manifest)
 
-    def all(self, collection: Collection) -> list[NamedSnapshot]:
-        """A collection's named snapshots by name."""
-        return self._storage.named(collection).all()
+    def page(self, collection: Collection, page: NamePage) -> tuple[list[NamedSnapshot], bool]:
+        """Some of a collection's named snapshots by name; and whether there are more."""
+        return self._storage.named(collection).page(limit=page.limit, after=page.cursor)
 
     def delete(self, collection: Collection, snapshot: str) -> None:
         """Forget a named snapshot.

@@ -4,7 +4,8 @@
 """
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import islice
 
 import msgspec
 
@@ -57,12 +58,13 @@ class NamedSnapshots:
             raise exists(name) from None
         return described
 
-    def all(self) -> list[NamedSnapshot]:
-        """All of them by name.
+    def page(self, *, limit: int, after: str | None = None) -> tuple[list[NamedSnapshot], bool]:
+        """At most ``limit`` of those behind ``after``, by name; and whether there are more.
 
         :raises Problem: 503.
         """
-        return [self._pointer(name).described for name in self._names()]
+        names = list(islice(self._names(after=after or ""), limit + 1))
+        return [self._pointer(name).described for name in names[:limit]], len(names) > limit
 
     def find(self, name: str) -> tuple[NamedSnapshot, str]:
         """A named snapshot, and the path of its manifest.
@@ -95,9 +97,10 @@ class NamedSnapshots:
         """
         return {self._pointer(name).path for name in self._names()}
 
-    def _names(self) -> list[str]:
+    def _names(self, *, after: str = "") -> Iterator[str]:
         with answering():
-            return [entry.key.removeprefix(self._prefix) for entry in self._objects.list(self._prefix)]
+            for entry in self._objects.list(self._prefix, after=self._prefix + after if after else ""):
+                yield entry.key.removeprefix(self._prefix)
 
     def _pointer(self, name: str) -> _Pointer:
         key = self._prefix + name

@@ -42,10 +42,11 @@ class NamedSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     created_at: float
 
 
-class NamedSnapshotList(msgspec.Struct, frozen=True, kw_only=True):
-    """A collection's named snapshots by name."""
+class NamedSnapshotList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A collection's named snapshots by name, and where to go on; no cursor on the last page."""
 
     snapshots: list[NamedSnapshot]
+    cursor: str | None = None
 
 
 class Restore(Request, frozen=True, kw_only=True):

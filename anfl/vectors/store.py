@@ -222,9 +222,9 @@ class VectorStore:
         collection = self._kept(tenant, name)
         return self._keeping.create(self.hnsw.opened.get(collection).replica, snapshot)
 
-    def snapshots(self, tenant: str, name: str) -> list[NamedSnapshot]:
-        """See `Keeping.all`."""
-        return self._keeping.all(self._kept(tenant, name))
+    def snapshots(self, tenant: str, name: str, page: NamePage | None = None) -> tuple[list[NamedSnapshot], bool]:
+        """Some of a collection's named snapshots by name, the first ones by default; and whether there are more."""
+        return self._keeping.page(self._kept(tenant, name), page or NamePage())
 
     def delete_snapshot(self, tenant: str, name: str, snapshot: str) -> None:
         """See `Keeping.delete`."""

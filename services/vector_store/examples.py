@@ -193,7 +193,7 @@ EXAMPLES: dict[str, Example] = {
     ),
     "undo_move": Example(collection="pictures", answers={200: _PHOTOS}),
     "create_snapshot": Example(request={"snapshot": "monday"}, answers={201: _MONDAY}),
-    "list_snapshots": Example(answers={200: {"snapshots": [_MONDAY]}}),
+    "list_snapshots": Example(request={"limit": 20}, answers={200: {"snapshots": [_MONDAY]}}),
     "restore": Example(
         request={"snapshot": "monday", "into": "colours-of-monday"},
         answers={201: _CHANGED | {"name": "colours-of-monday"}},

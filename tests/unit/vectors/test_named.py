@@ -14,7 +14,7 @@ from anfl.vectors.janitor import Janitor
 from anfl.vectors.model import Collection, CollectionSettings, Metric, first_epoch
 from anfl.vectors.named import ORPHAN_SECONDS
 from anfl.vectors.objects import S3ObjectStore
-from anfl.vectors.requests import Count, Fetch
+from anfl.vectors.requests import Count, Fetch, NamePage
 from anfl.vectors.store import VectorStore
 from tests.unit.vectors.builders import delete, storage, upsert
 from tests.unit.vectors.test_store import WORDS, code_of
@@ -63,15 +63,28 @@ def test_snapshots_have_names(store: VectorStore) -> None:
     store.create_snapshot("demo", "words", "monday")
     store.write("demo", "words", upsert(("c", (3, 3))))
     store.create_snapshot("demo", "words", "tuesday")
-    assert [(each.name, each.rows) for each in store.snapshots("demo", "words")] == [("monday", 2), ("tuesday", 3)]
+    assert [(each.name, each.rows) for each in store.snapshots("demo", "words")[0]] == [("monday", 2), ("tuesday", 3)]
     assert code_of(lambda: store.create_snapshot("demo", "words", "monday")) == (409, "snapshot_exists")
     store.delete_snapshot("demo", "words", "monday")
-    assert [each.name for each in store.snapshots("demo", "words")] == ["tuesday"]
+    assert [each.name for each in store.snapshots("demo", "words")[0]] == ["tuesday"]
     absent = (404, "snapshot_not_found")
     assert code_of(lambda: store.delete_snapshot("demo", "words", "monday")) == absent
     assert code_of(lambda: store.restore("demo", "words", "monday", "again")) == absent
     assert code_of(lambda: store.restore("demo", "words", "tuesday", "words")) == (409, "collection_exists")
     assert code_of(lambda: store.snapshots("other", "words")) == (404, "collection_not_found")
+
+
+def test_named_snapshots_come_in_pages(store: VectorStore) -> None:
+    for name in ("b", "a", "c"):
+        store.create_snapshot("demo", "words", name)
+    shown, cursor = [], None
+    while True:
+        found, more = store.snapshots("demo", "words", NamePage(limit=2, cursor=cursor))
+        shown.append([each.name for each in found])
+        if not more:
+            break
+        cursor = found[-1].name
+    assert shown == [["a", "b"], ["c"]]
 
 
 def test_a_named_snapshot_is_kept(store: VectorStore, objects: S3ObjectStore) -> None:
