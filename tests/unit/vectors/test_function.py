@@ -137,6 +137,8 @@ def test_every_operation_by_direct_event(function: Called) -> None:
         ("warm", {"collection": "words"}),
         ("set_alias", {"alias": "live", "collection": "words"}),
         ("list_aliases", {}),
+        ("move_collection", {"collection": "live", "engine": "hnsw"}),
+        ("undo_move", {"collection": "live"}),
         ("delete_alias", {"alias": "live"}),
         ("create_snapshot", {"collection": "words", "snapshot": "monday"}),
         ("list_snapshots", {"collection": "words"}),
@@ -153,6 +155,7 @@ def test_every_operation_by_direct_event(function: Called) -> None:
     made = {"create_collection", "create_snapshot", "restore"}
     assert {answers[name]["status"] for name in made} == {201}
     assert {answer["status"] for name, answer in answers.items() if name not in made} == {200}
+    assert answers["move_collection"]["result"]["stage"] == "done", "it is there already"
     assert answers["query"]["result"]["matches"][0]["id"] == "a"
     assert answers["fetch"]["result"]["vectors"] == [
         {"id": "a", "version": 2, "values": [1.0, 1.0], "metadata": {"x": 1}}
