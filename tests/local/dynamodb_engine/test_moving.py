@@ -43,7 +43,7 @@ def test_whatever_is_acknowledged_meanwhile_is_there_afterwards(
     assert (moved["collection"], moved["engine"], moved["stage"]) == (old, target, "done")
     assert api.call("GET", "")["engine"] == target
     expected = {row_id: row for row_id, row in (before | writer.acknowledged).items() if row is not None}
-    assert len(writer.acknowledged) > 20
+    assert writer.acknowledged, "nobody wrote meanwhile"
     found = _rows(api)
     assert found.keys() == expected.keys()
     for row_id, row in found.items():
