@@ -21,6 +21,8 @@ class Unused:
     actions: tuple[str, ...]
     """Patterns. Each must be granted to each role, and used by none."""
     reason: str
+    at_times: bool = False
+    """Whether it depends on who is first that some run uses it."""
 
     def cells(self) -> list[tuple[str, str, str]]:
         """(role, statement, action) one by one."""
@@ -112,7 +114,8 @@ UNUSED = (
         roles=_VECTORS,
         statement="BucketVectors*",
         actions=("s3:GetObjectVersion",),
-        reason="older versions are read where an object is damaged (tests/unit/vectors/test_log.py)",
+        reason="older versions are read where an object is damaged (tests/unit/vectors/test_log.py), or has just gone",
+        at_times=True,
     ),
     Unused(
         roles=("ModelValidationFunctionRole",),
