@@ -21,8 +21,6 @@ class Unused:
     actions: tuple[str, ...]
     """Patterns. Each must be granted to each role, and used by none."""
     reason: str
-    at_times: bool = False
-    """Whether it depends on who is first that some run uses it."""
 
     def cells(self) -> list[tuple[str, str, str]]:
         """(role, statement, action) one by one."""
@@ -45,7 +43,6 @@ _INSIDE = tuple(
 _AGENT, _LEADER = "key-agent-FunctionRole", "global-key-leader-FunctionRole"
 _FUNCTIONS = (*_INSIDE, "WebhooksFunctionRole", _AGENT, _LEADER)
 _SERVICES = tuple(f"{name}ServiceTaskRole" for name in ("VectorStore", "ModelRegistry"))
-_VECTORS = ("VectorProcessingFunctionRole", "VectorStoreServiceTaskRole")
 _TABLE_KEY = (
     "DynamoDB's guide asks for these of whoever uses a table under a customer's key and does not say for which call; "
     "the embedded AWS demands Decrypt alone"
@@ -109,13 +106,6 @@ UNUSED = (
         statement="DataKey",
         actions=("kms:GenerateDataKey",),
         reason=_TABLE_KEY,
-    ),
-    Unused(
-        roles=_VECTORS,
-        statement="BucketVectors*",
-        actions=("s3:GetObjectVersion",),
-        reason="older versions are read where an object is damaged (tests/unit/vectors/test_log.py), or has just gone",
-        at_times=True,
     ),
     Unused(
         roles=("ModelValidationFunctionRole",),
