@@ -15,6 +15,8 @@ from tests.unit.vectors.importing import Place
 
 ROWS = 300
 STEPS = 500
+WRITTEN = 20
+"""Rows that are written, at least, after the move has begun and before it goes on."""
 
 
 @pytest.mark.parametrize(("source", "target"), [("hnsw", "dynamodb"), ("dynamodb", "hnsw")])
@@ -39,11 +41,13 @@ def test_whatever_is_acknowledged_meanwhile_is_there_afterwards(
     api.work()
     writer = _Writer(api, dice)
     with writer:
+        assert _step(api, target).status_code == 202
+        writer.has_written(WRITTEN)
         moved = _moved(api, target)
     assert (moved["collection"], moved["engine"], moved["stage"]) == (old, target, "done")
     assert api.call("GET", "")["engine"] == target
     expected = {row_id: row for row_id, row in (before | writer.acknowledged).items() if row is not None}
-    assert writer.acknowledged, "nobody wrote meanwhile"
+    assert len(writer.acknowledged) > WRITTEN
     found = _rows(api)
     assert found.keys() == expected.keys()
     for row_id, row in found.items():
@@ -84,6 +88,13 @@ class _Writer:
         self._thread.join()
         assert not self._failures
 
+    def has_written(self, rows: int) -> None:
+        """Wait until more than so many ``rows`` are acknowledged."""
+        deadline = time.monotonic() + 60
+        while len(self.acknowledged) <= rows:
+            assert time.monotonic() < deadline, self._failures
+            time.sleep(0.01)
+
     def _write(self) -> None:
         number = 0
         while not self._end.is_set():
@@ -109,9 +120,13 @@ class _Writer:
             time.sleep(0.05)
 
 
+def _step(api: Api, target: str) -> httpx.Response:
+    return api.client.post(f"/v1/collections/{api.name}/move", json={"engine": target})
+
+
 def _moved(api: Api, target: str) -> dict[str, Any]:
     for _ in range(STEPS):
-        answer = api.client.post(f"/v1/collections/{api.name}/move", json={"engine": target})
+        answer = _step(api, target)
         assert answer.status_code in (200, 202), answer.text
         moved: dict[str, Any] = answer.json()
         if answer.status_code == 200:
