@@ -15,13 +15,14 @@ Scalar = str | int | float | bool | None
 Metadata = dict[str, Scalar | list[Scalar]]
 """Strings, numbers, booleans, null, and lists of them."""
 
-NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$(?!\n)"
+MAX_NAME = 63
+NAME_PATTERN = rf"^[A-Za-z0-9][A-Za-z0-9_-]{{0,{MAX_NAME - 1}}}$(?!\n)"
 """Python's ``$`` also stands before a last newline; ECMAScript, which OpenAPI means, reads this the same way."""
 Name = Annotated[
     str,
     msgspec.Meta(
         pattern=NAME_PATTERN,
-        description="Names are up to 63 letters, digits, hyphens and underscores, a letter or digit first",
+        description=f"Names are up to {MAX_NAME} letters, digits, hyphens and underscores, a letter or digit first",
     ),
 ]
 TENANT_PATTERN = r"^[a-z0-9][a-z0-9-]{0,62}$(?!\n)"

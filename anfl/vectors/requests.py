@@ -55,6 +55,13 @@ class Packed(Request, frozen=True, kw_only=True):
 
     f32: str
 
+    def unpacked(self) -> Values:
+        """The numbers, shape (n,); not to be changed.
+
+        :raises ValueError: it is not base64, or not of float32 numbers.
+        """
+        return np.frombuffer(pybase64.b64decode(self.f32, validate=True), _FLOATS).astype(np.float32, copy=False)
+
 
 VectorValues = list[float] | Packed
 
@@ -380,10 +387,8 @@ def vector_of(values: VectorValues, collection: Collection, *, field: str) -> Va
     """
     if isinstance(values, Packed):
         try:
-            vector = np.frombuffer(pybase64.b64decode(values.f32, validate=True), _FLOATS).astype(
-                np.float32, copy=False
-            )
-        except (binascii.Error, ValueError) as error:
+            vector = values.unpacked()
+        except ValueError as error:
             raise invalid(f"Not base64 of float32 numbers: {error}.", field=f"{field}.f32") from None
     else:
         with np.errstate(over="ignore"):

@@ -11,8 +11,8 @@ from anfl.vectors.dynamodb.items import EXPIRES_AT, PARTITION, SORT, TTL, reques
 from anfl.vectors.dynamodb.table import Table
 from anfl.vectors.model import Collection
 from anfl.vectors.refusals import Refusal
+from anfl.vectors.state import REQUEST_SECONDS
 
-KEPT_SECONDS = 24 * 3600
 _DIGEST, _COUNT = "digest", "count"
 
 
@@ -76,7 +76,7 @@ class Requests:
 
 
 def _item(collection: Collection, request_id: str, digest: bytes, count: int, now: float) -> dict[str, Any]:
-    expires_at = now + KEPT_SECONDS
+    expires_at = now + REQUEST_SECONDS
     return {
         **_key(collection, request_id),
         _DIGEST: {"B": digest},

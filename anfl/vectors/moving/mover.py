@@ -23,7 +23,7 @@ from anfl.vectors.clock import Clock
 from anfl.vectors.engines import Engines
 from anfl.vectors.hnsw import NAME as HNSW
 from anfl.vectors.management import Management
-from anfl.vectors.model import Collection, CollectionSettings, IndexSettings
+from anfl.vectors.model import MAX_NAME, Collection, CollectionSettings, IndexSettings
 from anfl.vectors.moving.access import is_overdue
 from anfl.vectors.moving.records import Filling, Moving, Stage
 from anfl.vectors.moving.requests import Move, Moved
@@ -31,8 +31,6 @@ from anfl.vectors.moving.steps import Steps
 from anfl.vectors.moving.turns import LostError, Turn, Turns, moving_of
 from anfl.vectors.names import Names
 from anfl.vectors.refusals import Refusal
-
-_MOST_NAME = 63
 
 
 class Mover:
@@ -120,7 +118,7 @@ class Mover:
                 409, Refusal.FIELD_NOT_READY, "Fields are still being looked through; try again.", retry_after=1
             )
         to = request.to or f"{found.name}-{request.engine}"
-        if len(to) > _MOST_NAME:
+        if len(to) > MAX_NAME:
             raise invalid(f"{to} is too long for a name; give another one.", field="to")
         index = found.settings.index if request.engine == HNSW else IndexSettings()
         settings = msgspec.structs.replace(found.settings, name=to, engine=request.engine, index=index)
