@@ -2,7 +2,6 @@
 
 import json
 import re
-import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,30 +17,12 @@ from anfl.registry.registry import Registry, build_registry
 from anfl.registry.sealed_secrets import SealedSecrets
 from local.tables import create_table
 from tests.unit.crypto.wrapping import FakeTransit
+from tests.unit.turns import take_turns
 
 TABLE = "registry"
 BUCKET = "artifacts"
 PUBLIC = "93.184.216.34"
 """What every webhook's host resolves to."""
-
-
-class OneAtATime:
-    """A client whose calls take turns: moto keeps its tables without locks. Between two calls anything may happen."""
-
-    def __init__(self, client: Any) -> None:
-        self._client = client
-        self._lock = threading.Lock()
-
-    def __getattr__(self, name: str) -> Any:
-        member = getattr(self._client, name)
-        if not callable(member) or name in ("get_paginator", "can_paginate"):
-            return member
-
-        def call(*args: Any, **kwargs: Any) -> Any:
-            with self._lock:
-                return member(*args, **kwargs)
-
-        return call
 
 
 @pytest.fixture(name="clients", scope="session")
@@ -56,6 +37,7 @@ def _clients() -> dict[str, Any]:
 @pytest.fixture(autouse=True)
 def _aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.delenv("AWS_PROFILE", raising=False)
+    take_turns(monkeypatch)
     with mock_aws():
         yield
 
@@ -111,7 +93,7 @@ def _dynamodb(clients: dict[str, Any]) -> Any:
     client = clients["dynamodb"]
     client.meta.events.register(_BEFORE, _every_change_has_one_entry, unique_id=_BEFORE)
     create_table(client, TABLE)
-    return OneAtATime(client)
+    return client
 
 
 @pytest.fixture(name="s3")

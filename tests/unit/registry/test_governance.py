@@ -223,8 +223,7 @@ def test_what_changes_between_the_decision_and_its_transaction_closes_the_gate(
     approval = ask(bert)
     approve(bert, approval, "ben", "cid")
     interfere, lacking = INTERFERENCES[how]
-    # Past the turns of `OneAtATime`: this happens within one.
-    other = build_registry(table=TABLE, dynamodb=dynamodb._client, bucket=BUCKET, s3=s3, policies=PROD)
+    other = build_registry(table=TABLE, dynamodb=dynamodb, bucket=BUCKET, s3=s3, policies=PROD)
     done: list[str] = []
 
     def before_write(**_: Any) -> None:

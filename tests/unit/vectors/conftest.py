@@ -18,6 +18,7 @@ from anfl.vectors.model import Metric
 from anfl.vectors.objects import S3ObjectStore
 from anfl.vectors.store import VectorStore
 from local.tables import create_table
+from tests.unit.turns import take_turns
 from tests.unit.vectors.builders import storage
 from tests.unit.vectors.importing import BUCKET, TABLE, Door, MemoryQueue, Place
 
@@ -25,6 +26,7 @@ from tests.unit.vectors.importing import BUCKET, TABLE, Door, MemoryQueue, Place
 @pytest.fixture(name="session")
 def _session(monkeypatch: pytest.MonkeyPatch) -> Iterator[boto3.session.Session]:
     monkeypatch.delenv("AWS_PROFILE", raising=False)
+    take_turns(monkeypatch)
     with mock_aws():
         session = boto3.session.Session(
             aws_access_key_id="testing", aws_secret_access_key="testing", region_name="us-east-1"
