@@ -4,6 +4,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from anfl.problems import Problem
@@ -20,6 +21,7 @@ from anfl.vectors.requests import (
     DeleteRows,
     Fetch,
     NewRow,
+    Packed,
     PatchRow,
     PatchRows,
     Query,
@@ -297,7 +299,9 @@ def test_searches_that_differ_are_noticed(node: VectorStore, wrong: str, monkeyp
         if wrong == "missing":
             return matches[:5]
         if wrong == "distance":
-            return [type(m)(id=m.id, distance=m.distance + 1e-3) for m in matches]
+            metric = target.collection.settings.metric
+            beyond = 2 * verifying._tolerance(metric, msgspec.convert(values, Packed).unpacked())
+            return [type(m)(id=m.id, distance=m.distance + beyond) for m in matches]
         return [type(matches[0])(id="r99", distance=0.0), *matches]
 
     monkeypatch.setattr(verifying, "_search", search)
