@@ -166,7 +166,11 @@ CASES: list[Case] = [
     case("fifo.tar", tarred(_linked(tarfile.FIFOTYPE, "")), Code.LINK),
     case("symlink.zip", zipped((_symlink(), b"/etc/passwd")), Code.LINK),
     # Names
-    case("nul.zip", _patched(_patched(zipped(("modelX.txt", b"x")), b"X", b"\0"), b"X", b"\0"), Code.DECEPTIVE_NAME),
+    case(
+        "nul.zip",
+        _patched(_patched(zipped(("modelX.txt", b"x")), b"modelX", b"model\0"), b"modelX", b"model\0"),
+        Code.DECEPTIVE_NAME,
+    ),
     case("rtl.zip", zipped(("model\u202etxt.pkl", b"N.")), Code.DECEPTIVE_NAME),
     case("zero-width.zip", zipped(("data\u200b.txt", b"x")), Code.DECEPTIVE_NAME),
     case("blank.zip", zipped(("a/ data.txt", b"x")), Code.DECEPTIVE_NAME),
