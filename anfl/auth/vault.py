@@ -37,8 +37,9 @@ _CONNECTIONS = 32
 _CONNECT_SECONDS = 0.5
 _READ_SECONDS = 1.3
 """With the time to connect less than two seconds: so soon is an outage told, retries included (`Deadline`)."""
+_HEALTH = "/v1/sys/health?standbyok=true&perfstandbyok=true"
 _IAM_READ_SECONDS = 5.0
-"""Vault itself asks STS during a login by IAM role."""
+"""Vault itself asks STS during a login by IAM role; whether there is a Vault is found out before, in less."""
 _ATTEMPTS = 3
 _RETRY_WITHIN_SECONDS = 1.0
 """No attempt starts later than this."""
@@ -181,7 +182,7 @@ class VaultClient:
         :raises Problem: 503 ``vault_unavailable``, also where Vault does not know the role.
         """
         try:
-            return self._log_in("aws", {"role": role, **signed_identity_request()}, seconds=_IAM_READ_SECONDS)
+            return self._log_in_by_iam({"role": role, **signed_identity_request()})
         except InvalidRequest as error:
             raise _misconfigured(error) from error
 
@@ -191,13 +192,17 @@ class VaultClient:
         :raises Problem: 401 ``invalid_credentials``; 503 ``vault_unavailable``.
         """
         try:
-            return self._log_in("aws", {"role": role, **request}, seconds=_IAM_READ_SECONDS)
+            return self._log_in_by_iam({"role": role, **request})
         except InvalidRequest as error:
             if _STS_AWAY.search(str(error)):
                 raise _misconfigured(error) from error
             _log.info("client's IAM login refused", extra={"role": role, "error": str(error)})
             detail = "the signed request proves no IAM role of this client, is too old, or is for another region"
             raise Problem(HTTPStatus.UNAUTHORIZED, "invalid_credentials", detail) from None
+
+    def _log_in_by_iam(self, body: Mapping[str, str]) -> Login:
+        self._call(lambda: self._hvac.adapter.get(_HEALTH))
+        return self._log_in("aws", body, seconds=_IAM_READ_SECONDS)
 
     def _log_in(self, mount: str, body: Mapping[str, str], *, seconds: float | None = None) -> Login:
         seconds = self._read_seconds if seconds is None else seconds

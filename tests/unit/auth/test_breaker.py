@@ -1,10 +1,15 @@
 """An outage is found out by one, and not outlasted by anybody's call."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
+import requests
+from requests.adapters import HTTPAdapter
 
 from anfl.auth.breaker import OPEN_SECONDS, Breaker, Deadline
+from anfl.auth.vault import VaultClient
+from anfl.problems import Problem
 
 
 class Time:
@@ -50,3 +55,21 @@ def test_connecting_and_reading_fit_into_what_is_left(passes: Callable[[float], 
     assert deadline.shorten((0.5, 1.3)) == pytest.approx((0.5, 0.3))
     passes(5.0)
     assert sum(deadline.shorten((0.5, 1.3))) <= 0.1
+
+
+def test_a_vault_that_hangs_is_told_within_two_seconds_even_where_it_would_ask_sts(
+    monkeypatch: pytest.MonkeyPatch, passes: Callable[[float], None]
+) -> None:
+    """Logins by IAM role may be waited for longer, which an outage must not use."""
+    waited: list[float] = []
+
+    def hanging(_adapter: HTTPAdapter, _request: Any, **options: Any) -> Any:
+        _, read = options["timeout"]
+        waited.append(read)
+        passes(read)
+        raise requests.ReadTimeout
+
+    monkeypatch.setattr(HTTPAdapter, "send", hanging)
+    with pytest.raises(Problem, match="vault_unavailable"):
+        VaultClient(address="http://127.0.0.1:9").login_client_iam(role="somebody", request={})
+    assert 0 < sum(waited) < 2
