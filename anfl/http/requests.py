@@ -85,9 +85,12 @@ class Request:
 
         :raises Problem: 400 for one that stands twice, too many, or what is no UTF-8.
         """
+        text: bytes = self.scope["query_string"]
+        if not text:
+            return {}
         try:
             pairs = parse_qsl(
-                self.scope["query_string"].decode("ascii"),
+                text.decode("ascii"),
                 keep_blank_values=True,
                 errors="strict",
                 max_num_fields=MAX_PARAMETERS,

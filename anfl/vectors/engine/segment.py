@@ -139,7 +139,9 @@ class Segment:
     def expired(self, now: float) -> Bits | None:
         """The rows that have expired at ``now``; None for none."""
         moments, rows = self.expiring
-        count = int(np.searchsorted(moments, now, side="right"))
+        if not len(moments):
+            return None
+        count = int(moments.searchsorted(now, side="right"))
         return bitmaps.of_rows(rows[:count], self.size) if count else None
 
 
