@@ -51,8 +51,8 @@ NOWHERE = str(Position(0, 0))
 """There are no positions: this one is reached by every read."""
 WRITE_SECONDS = 15.0
 """After which a write begins no further transaction."""
-LATE_SECONDS = 45.0
-"""After a look into the catalogue no transaction of a write is done later: that time, and what one may take."""
+REPLICATION_SECONDS = 5.0
+"""After which a fence stands in other regions, and what was written there before is here. A second or so, says AWS."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,7 +110,8 @@ class DynamoDbEngine:
         earlier = self._of(collection).rows.earlier(collection, prepare(change, collection))
         if earlier is not None:  # by the engine that the collection was moved from
             return done(change, earlier, self._clock.wall())
-        deletion = self._of(collection).deletions.begin(collection, change)
+        of = self._of(collection)
+        deletion = of.deletions.begin(collection, change, of.moves.rounds.guard(collection, filling=None))
         if deletion.state != "DONE":
             job = DeletionJob(
                 tenant=collection.tenant,
@@ -234,9 +235,11 @@ class DynamoDbEngine:
         self._of(collection).moves.remember(collection, requests, filling=filling)
 
     def fence(self, collection: Collection) -> float:
-        """See `Engine.fence`: for who fills it, an item that their transactions check; others do not take longer."""
-        self._of(collection).moves.rounds.begin(collection)
-        return LATE_SECONDS
+        """See `Engine.fence`: items that transactions check, in each region by itself."""
+        rounds = self._of(collection).moves.rounds
+        rounds.begin(collection)
+        rounds.demand(collection)
+        return REPLICATION_SECONDS
 
     def exact(self, collection: Collection, queries: Values, k: int) -> list[list[tuple[float, str]]]:
         """See `Engine.exact`."""
@@ -251,11 +254,14 @@ class DynamoDbEngine:
 
     def removed(self, collection: Collection) -> Iterator[int]:
         """Remove everything of it; see `Rows.drop`."""
-        return self._of(collection).rows.drop(collection)
+        of = self._of(collection)
+        yield from of.rows.drop(collection)
+        of.moves.rounds.forget(collection)
 
     def deleted(self, collection: Collection, deletion_id: str) -> Iterator[int]:
         """Carry out a deletion by filter; see `Deletions.run`."""
-        return self._of(collection).deletions.run(collection, deletion_id)
+        of = self._of(collection)
+        return of.deletions.run(collection, deletion_id, of.moves.rounds.guard(collection, filling=None))
 
     def give_up(self, collection: Collection, deletion_id: str, reason: str) -> None:
         """Note that nobody carries out a deletion any more; see `Deletions.fail`."""
@@ -268,9 +274,9 @@ class DynamoDbEngine:
         if not isinstance(change, DeleteRows):
             check_slots(collection.settings.fields, [row.metadata for row in change.vectors])
         of = self._of(collection)
-        guard = [] if filling is None else [of.moves.rounds.check(collection, filling)]
+        guard = of.moves.rounds.guard(collection, filling=filling)
         try:
-            pieces = list(parts(change, collection, beside=len(guard)))
+            pieces = list(parts(change, collection))
         except Problem:
             earlier = of.rows.earlier(collection, whole)
             if earlier is None:

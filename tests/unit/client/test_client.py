@@ -154,7 +154,9 @@ def test_the_asynchronous_client_does_the_same(url: str) -> None:
             assert (await words.wait()).fields == {"n": "number"}
             assert (await words.patch([Patch(id="a", metadata={"n": 2})])).patched == 1
             assert await words.count({"n": 2}) == 1
-            assert (await words.update(ef_search=9)).index == (await words.describe()).index == IndexSettings(ef_search=9)
+            assert (
+                (await words.update(ef_search=9)).index == (await words.describe()).index == IndexSettings(ef_search=9)
+            )
             assert ((await words.stats()).rows, (await words.warm()).status) == (2, "loaded")
             assert (await words.create_snapshot("monday")) == (await words.snapshots())[0]
             again = await words.restore("monday", "again")
