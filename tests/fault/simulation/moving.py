@@ -20,12 +20,9 @@ from anfl.vectors.catalogue import Catalogue
 from anfl.vectors.changes import Change
 from anfl.vectors.clock import Clock
 from anfl.vectors.dynamodb import items
+from anfl.vectors.dynamodb.build import class_over
 from anfl.vectors.dynamodb.classes import EngineClass
-from anfl.vectors.dynamodb.deletions import Deletions
-from anfl.vectors.dynamodb.engine import Class, DynamoDbEngine
-from anfl.vectors.dynamodb.moves import Moves
-from anfl.vectors.dynamodb.reading import Reader
-from anfl.vectors.dynamodb.writing import Rows
+from anfl.vectors.dynamodb.engine import DynamoDbEngine
 from anfl.vectors.hints import DynamoHints
 from anfl.vectors.inline import Inline
 from anfl.vectors.log import Log
@@ -147,15 +144,8 @@ class MoveRound:
             threads=False,
             events=Strict(),
         )
-        table = cast("Any", self.classes)
-        reader = Reader(table, clock, Inline())
-        made = Class(
-            made=EngineClass(name="small", dimension=2, metric=Metric.L2),
-            rows=Rows(table, clock),
-            reader=reader,
-            deletions=Deletions(table, reader, clock),
-            moves=Moves(table, reader, clock),
-        )
+        small = EngineClass(name="small", dimension=2, metric=Metric.L2)
+        made = class_over(cast("Any", self.classes), small, clock=clock, reads=Inline(), writes=Inline())
         store = VectorStore(self.catalogue, storage, distributed=DynamoDbEngine({"small": made}, None, clock))
         with_other(store)
         return store

@@ -1,5 +1,6 @@
 """Writers of the engine ``dynamodb`` that are suspended between their look into the catalogue and what they send."""
 
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -68,16 +69,18 @@ def _store(
 
 @pytest.fixture(name="suspended")
 def _suspended(store: VectorStore, time: Time, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever is about to send a transaction next sleeps for a day, in which the collection is moved."""
+    """Whoever is about to send a transaction next sleeps for a day, in which the collection is moved; so do all that
+    are under way beside it."""
     transact = Table.transact
-    asleep = [True]
+    asleep, turn = [True], threading.RLock()
 
     def late(table: Table, writes: Sequence[Mapping[str, Any]]) -> None:
-        if asleep:
-            asleep.clear()
-            move(store, "live", HNSW)
-            time.sleep(DAY)
-        transact(table, writes)
+        with turn:
+            if asleep:
+                asleep.clear()
+                move(store, "live", HNSW)
+                time.sleep(DAY)
+            transact(table, writes)
 
     monkeypatch.setattr(Table, "transact", late)
 
