@@ -161,8 +161,8 @@ class MoveRound:
             except Problem as problem:
                 self.world.note(f"{name}: {problem}")
                 expect(problem.status == 503 or problem.code in self._expected(), f"{name}: {problem}")
-                if problem.code == Refusal.MOVE_TARGET_LOST:
-                    self._undo_once(store, name)
+                if problem.code in (Refusal.MOVE_TARGET_LOST, Refusal.COLLECTION_MOVING):
+                    self._undo_once(store, name)  # as it says; perhaps whoever began to is gone
                 pause = problem.retry_after or 1.0
             self.world.sleep(pause + 0.01)
 
