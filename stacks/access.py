@@ -59,7 +59,7 @@ class Needs:
 
 _ITEMS = ("DeleteItem", "GetItem", "PutItem", "Query", "UpdateItem")
 _MODELS = ("BatchGetItem", "BatchWriteItem", "ConditionCheckItem", "DeleteItem", "GetItem", "PutItem", "Query")
-_ROWS = ("BatchGetItem", "BatchWriteItem", "DeleteItem", "PutItem", "Query")
+_ROWS = ("BatchGetItem", "BatchWriteItem", "ConditionCheckItem", "DeleteItem", "PutItem", "Query")
 _TOKENS = (Variable.TOKEN_ISSUER, Variable.TOKEN_AUDIENCE)
 _ISSUING = (Variable.TOKEN_TTL_SECONDS, Variable.TOKEN_SESSION_SECONDS, Variable.TOKEN_ISSUERS)
 _SEALING = (Variable.VAULT_ADDR, Variable.SEALING)

@@ -159,7 +159,8 @@ def _types(fields: list[str]) -> dict[str, str]:
 
 def _tell(described: Described) -> None:
     fields = ", ".join(f"{name} ({declared})" for name, declared in described.fields.items()) or "none"
-    console.print(f"{described.name}: ef_search {described.index.ef_search}; fields: {fields}.")
+    search = "" if described.index is None else f"ef_search {described.index.ef_search}; "
+    console.print(f"{described.name}: {search}fields: {fields}.")
     for name, pending in described.pending_fields.items():
         if pending.state == "building":
             console.print(f"  {name} ({pending.type}) cannot be filtered by yet: its rows are being looked through.")

@@ -9,6 +9,7 @@ import numpy as np
 import pybase64
 
 from anfl.problems import invalid, too_large
+from anfl.vectors.dynamodb.capabilities import NAME as DYNAMODB
 from anfl.vectors.model import (
     LONGEST,
     MAX_ID_BYTES,
@@ -335,7 +336,8 @@ class Described(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     name: str
     dimension: int
     metric: Metric
-    index: IndexSettings
+    index: IndexSettings | None = None
+    """None for an engine without such parameters."""
     fields: dict[str, FieldType]
     engine: str
     created_at: float
@@ -362,7 +364,7 @@ def describe(collection: Collection) -> Described:
         name=settings.name,
         dimension=settings.dimension,
         metric=settings.metric,
-        index=settings.index,
+        index=None if settings.engine == DYNAMODB else settings.index,
         fields=dict(settings.fields),
         engine=settings.engine,
         created_at=collection.created_at,

@@ -96,7 +96,7 @@ class VectorStore:
         self._engines = Engines({HNSW: self.hnsw, DYNAMODB: self.distributed})
         self._management = Management(catalogue, self.names, self._engines, self._clock)
         self._keeping = Keeping(catalogue, storage, self._management)
-        self._mover = Mover(catalogue, self._engines, self._management, self.names, self._clock)
+        self._mover = Mover(catalogue, self._engines, self._management, self._clock)
         if storage.threads:
             self.hnsw.upkeep.start()
 

@@ -32,12 +32,7 @@ _MONDAY = {"name": "monday", "sequence": "1.3", "rows": 1, "bytes": 1027, "creat
 
 PHOTOS = {"name": "photos", "dimension": 2, "metric": "l2", "engine": "dynamodb"}
 """A collection of the engine ``dynamodb``, where deletions by filter are jobs."""
-_PHOTOS = PHOTOS | {
-    "index": {"m": 16, "ef_construction": 200, "ef_search": 64},
-    "fields": {},
-    "created_at": 1795487664.187,
-    "engine_class": "small",
-}
+_PHOTOS = PHOTOS | {"fields": {}, "created_at": 1795487664.187, "engine_class": "small"}
 CLEANING = {"filter": {"blurred": True}, "request_id": "cleanup-2"}
 """One, whose id follows from its ``request_id``."""
 

@@ -10,7 +10,7 @@ from tests.infrastructure.conftest import Assembly, Properties, Template
 from tests.infrastructure.test_containers import container, task
 from tests.infrastructure.test_functions import actions, function
 
-ROWS = {"BatchGetItem", "BatchWriteItem", "DeleteItem", "PutItem", "Query"}
+ROWS = {"BatchGetItem", "BatchWriteItem", "ConditionCheckItem", "DeleteItem", "PutItem", "Query"}
 
 
 def _environment(assembly: Assembly) -> str:

@@ -18,6 +18,7 @@ from anfl.problems import conflict, not_found, too_large, unavailable
 from anfl.vectors.changes import prepare
 from anfl.vectors.clock import Clock
 from anfl.vectors.dynamodb import items
+from anfl.vectors.dynamodb.fences import Guard
 from anfl.vectors.dynamodb.items import EXPIRES_AT, PARTITION, SORT, TTL, StoredItem
 from anfl.vectors.dynamodb.reading import Reader
 from anfl.vectors.dynamodb.table import MOST_TOGETHER, ConditionError, Table
@@ -30,6 +31,8 @@ from anfl.vectors.requests import DeleteRows, Deletion
 KEPT_SECONDS = 7 * 24 * 3600
 MOST_LOOKED_AT = 5_000
 """Rows after which it is noted how far it is, though nothing was to delete."""
+MOST_DELETED = MOST_TOGETHER - 2
+"""Rows that go together, beside the record and a check."""
 _PAGE = 400
 """Rows of each partition that are read at a time."""
 _RECORD, _REVISION = "record", "revision"
@@ -71,10 +74,10 @@ class Deletions:
         self._reader = reader
         self._clock = clock
 
-    def begin(self, collection: Collection, change: DeleteRows) -> Deletion:
+    def begin(self, collection: Collection, change: DeleteRows, guard: Guard) -> Deletion:
         """Note one; with the ``request_id`` of an earlier one, that.
 
-        :raises Problem: 400, what is asked for is wrong; 409 ``request_id_reused``; 503.
+        :raises Problem: 400, what is asked for is wrong; 409 ``request_id_reused``; 503, also ``writes_paused``.
         """
         prepared = prepare(change, collection)
         if len(msgspec.json.encode(change.filter)) > MOST_FILTER_BYTES:
@@ -84,8 +87,10 @@ class Deletions:
             filter=change.filter or {}, digest=prepared.digest, created_at=round(self._clock.wall(), 3), revision=1
         )
         try:
-            self._table.transact([_put(collection, deletion_id, record, before=0)])
-        except ConditionError:
+            self._table.transact([_put(collection, deletion_id, record, before=0), guard.check(deletion_id)])
+        except ConditionError as error:
+            if 1 in error.failed:
+                raise guard.refusal() from error
             record = self._record(collection, deletion_id)
             if record.digest != prepared.digest:
                 detail = "This request_id was used for another request."
@@ -99,10 +104,10 @@ class Deletions:
         """
         return self._record(collection, deletion_id).shown(deletion_id)
 
-    def run(self, collection: Collection, deletion_id: str) -> Iterator[int]:
+    def run(self, collection: Collection, deletion_id: str, guard: Guard) -> Iterator[int]:
         """Carry one out, or what is left of it; yields how many rows have gone, again and again.
 
-        :raises Problem: 404 ``deletion_not_found``, 503.
+        :raises Problem: 404 ``deletion_not_found``; 503, also ``writes_paused``.
         """
         attempts = 0
         while True:
@@ -110,7 +115,7 @@ class Deletions:
             if record.done:
                 return
             try:
-                for noted in self._pages(collection, deletion_id, record):
+                for noted in self._pages(collection, deletion_id, record, guard):
                     attempts = 0
                     yield noted.deleted
             except ConditionError as error:  # a row has changed, or another process is at it
@@ -139,7 +144,7 @@ class Deletions:
             raise not_found(f"There is no deletion {deletion_id}.", code=Refusal.DELETION_NOT_FOUND)
         return msgspec.msgpack.decode(item[_RECORD]["B"], type=Record)
 
-    def _pages(self, collection: Collection, deletion_id: str, record: Record) -> Iterator[Record]:
+    def _pages(self, collection: Collection, deletion_id: str, record: Record, guard: Guard) -> Iterator[Record]:
         wanted = compile_filter(record.filter)
         for after, doomed in _portions(self._reader.in_order(collection, after=record.after, page=_PAGE), wanted):
             next_one = msgspec.structs.replace(
@@ -151,7 +156,13 @@ class Deletions:
                 revision=record.revision + 1,
             )
             writes = [{"Delete": {"Key": items.key_of(collection, row.id), **unchanged(row)}} for row in doomed]
-            self._table.transact([*writes, _put(collection, deletion_id, next_one, before=record.revision)])
+            writes.append(_put(collection, deletion_id, next_one, before=record.revision))
+            try:
+                self._table.transact([*writes, guard.check(deletion_id)])
+            except ConditionError as error:
+                if len(writes) in error.failed:
+                    raise guard.refusal() from error
+                raise
             record = next_one
             yield record
 
@@ -175,7 +186,7 @@ def _portions(rows: Iterator[StoredItem], wanted: Filter) -> Iterator[tuple[str 
         looked_at += 1
         if wanted(row.metadata):
             doomed.append(row)
-        if len(doomed) == MOST_TOGETHER - 1 or looked_at == MOST_LOOKED_AT:
+        if len(doomed) == MOST_DELETED or looked_at == MOST_LOOKED_AT:
             yield row.id, doomed
             doomed, looked_at = [], 0
     yield None, doomed

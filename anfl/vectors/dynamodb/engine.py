@@ -2,20 +2,18 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 
-from anfl.problems import Problem, conflict, unavailable
-from anfl.vectors.allowance import Allowance
+from anfl.problems import conflict, unavailable
 from anfl.vectors.batch import AppliedRequest
 from anfl.vectors.changes import Change, prepare
 from anfl.vectors.clock import Clock
 from anfl.vectors.dynamodb.capabilities import Capability, refuse
+from anfl.vectors.dynamodb.changing import Changing
 from anfl.vectors.dynamodb.classes import EngineClass, choose
 from anfl.vectors.dynamodb.deletions import Deletions, done
-from anfl.vectors.dynamodb.items import SHARDS, StoredItem, check_slots
 from anfl.vectors.dynamodb.jobs import REMOVAL_DELAY, DeletionJob, Queue, RemovalJob
 from anfl.vectors.dynamodb.moves import Moves
-from anfl.vectors.dynamodb.parts import parts
+from anfl.vectors.dynamodb.pages import fetched, scrolled
 from anfl.vectors.dynamodb.querying import matches
 from anfl.vectors.dynamodb.reading import Reader
 from anfl.vectors.dynamodb.writing import Rows
@@ -23,7 +21,6 @@ from anfl.vectors.engines import RequestPage
 from anfl.vectors.filters import compile_filter
 from anfl.vectors.model import Collection, CollectionSettings, Position, Values
 from anfl.vectors.moving.access import check_writable
-from anfl.vectors.reads import Cursor
 from anfl.vectors.refusals import Refusal
 from anfl.vectors.requests import (
     Answer,
@@ -40,7 +37,6 @@ from anfl.vectors.requests import (
     Results,
     Scroll,
     Stats,
-    StoredRow,
     Upsert,
     Written,
     position_of,
@@ -49,10 +45,8 @@ from anfl.vectors.requests import Rows as Page
 
 NOWHERE = str(Position(0, 0))
 """There are no positions: this one is reached by every read."""
-WRITE_SECONDS = 15.0
-"""After which a write begins no further transaction."""
-LATE_SECONDS = 45.0
-"""After a look into the catalogue no transaction of a write is done later: that time, and what one may take."""
+REPLICATION_SECONDS = 5.0
+"""After which a fence stands in other regions, and what was written there before is here. A second or so, says AWS."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +55,7 @@ class Class:
 
     made: EngineClass
     rows: Rows
+    changing: Changing
     reader: Reader
     deletions: Deletions
     moves: Moves
@@ -93,7 +88,7 @@ class DynamoDbEngine:
         if isinstance(change, DeleteRows) and change.filter is not None:
             raise refuse(Capability.DIRECT_DELETION, field="filter")
         check_writable(collection, filling=filling)
-        count = self._carry_out(collection, change, filling)
+        count = self._of(collection).changing.carry_out(collection, change, filling=filling)
         match change:
             case Upsert():
                 return Written(sequence=NOWHERE, upserted=count)
@@ -110,7 +105,8 @@ class DynamoDbEngine:
         earlier = self._of(collection).rows.earlier(collection, prepare(change, collection))
         if earlier is not None:  # by the engine that the collection was moved from
             return done(change, earlier, self._clock.wall())
-        deletion = self._of(collection).deletions.begin(collection, change)
+        of = self._of(collection)
+        deletion = of.deletions.begin(collection, change, of.moves.rounds.guard(collection, filling=None))
         if deletion.state != "DONE":
             job = DeletionJob(
                 tenant=collection.tenant,
@@ -136,34 +132,12 @@ class DynamoDbEngine:
     def fetch(self, collection: Collection, request: Fetch) -> Page:
         """See `Engine.fetch`; strong."""
         _check_position(request)
-        found = self._of(collection).reader.rows(collection, request.ids)
-        allowance = Allowance(("values", "metadata"), packed=request.values_format == "f32")
-        ids = dict.fromkeys(request.ids)
-        shown = [_stored(found[row_id], allowance, "ids") for row_id in ids if row_id in found]
-        return Page(vectors=shown, sequence=NOWHERE)
+        return fetched(self._of(collection).reader, collection, request, sequence=NOWHERE)
 
     def scroll(self, collection: Collection, request: Scroll) -> Page:
         """See `Engine.scroll`; strong, each page by itself."""
         _check_position(request)
-        after = ""
-        if request.cursor is not None:
-            cursor = Cursor.parse(request.cursor)
-            cursor.check(collection)
-            after = cursor.after
-        wanted = compile_filter(request.filter) if request.filter else None
-        # Rows spread evenly over the shards: a page takes about as much of each.
-        each = 2 * request.limit // SHARDS + 8
-        reader = self._of(collection).reader
-        rows = reader.in_order(collection, after=after, page=each, values="values" in request.include)
-        matching = (row for row in rows if wanted is None or wanted(row.metadata))
-        allowance = Allowance(request.include, packed=request.values_format == "f32")
-        page: list[StoredRow] = []
-        for row in islice(matching, request.limit + 1):
-            if len(page) == request.limit or (page and not allowance.has_room(row)):
-                following = Cursor(collection.incarnation, NOWHERE, page[-1].id)
-                return Page(vectors=page, sequence=NOWHERE, cursor=str(following))
-            page.append(_stored(row, allowance, "limit"))
-        return Page(vectors=page, sequence=NOWHERE)
+        return scrolled(self._of(collection).reader, collection, request, sequence=NOWHERE)
 
     def count(self, collection: Collection, request: Count) -> Counted:
         """See `Engine.count`; strong. It reads every row."""
@@ -234,9 +208,11 @@ class DynamoDbEngine:
         self._of(collection).moves.remember(collection, requests, filling=filling)
 
     def fence(self, collection: Collection) -> float:
-        """See `Engine.fence`: for who fills it, an item that their transactions check; others do not take longer."""
-        self._of(collection).moves.rounds.begin(collection)
-        return LATE_SECONDS
+        """See `Engine.fence`: items that transactions check, in each region by itself."""
+        rounds = self._of(collection).moves.rounds
+        rounds.begin(collection)
+        rounds.demand(collection)
+        return REPLICATION_SECONDS
 
     def exact(self, collection: Collection, queries: Values, k: int) -> list[list[tuple[float, str]]]:
         """See `Engine.exact`."""
@@ -251,37 +227,18 @@ class DynamoDbEngine:
 
     def removed(self, collection: Collection) -> Iterator[int]:
         """Remove everything of it; see `Rows.drop`."""
-        return self._of(collection).rows.drop(collection)
+        of = self._of(collection)
+        yield from of.rows.drop(collection)
+        of.moves.rounds.forget(collection)
 
     def deleted(self, collection: Collection, deletion_id: str) -> Iterator[int]:
         """Carry out a deletion by filter; see `Deletions.run`."""
-        return self._of(collection).deletions.run(collection, deletion_id)
+        of = self._of(collection)
+        return of.deletions.run(collection, deletion_id, of.moves.rounds.guard(collection, filling=None))
 
     def give_up(self, collection: Collection, deletion_id: str, reason: str) -> None:
         """Note that nobody carries out a deletion any more; see `Deletions.fail`."""
         self._of(collection).deletions.fail(collection, deletion_id, reason)
-
-    def _carry_out(self, collection: Collection, change: Change, filling: int | None) -> int:
-        """Returns how many rows there were to change."""
-        until = self._clock.monotonic() + WRITE_SECONDS
-        whole = prepare(change, collection)  # what is wrong is told before anything is done
-        if not isinstance(change, DeleteRows):
-            check_slots(collection.settings.fields, [row.metadata for row in change.vectors])
-        of = self._of(collection)
-        guard = [] if filling is None else [of.moves.rounds.check(collection, filling)]
-        try:
-            pieces = list(parts(change, collection, beside=len(guard)))
-        except Problem:
-            earlier = of.rows.earlier(collection, whole)
-            if earlier is None:
-                raise
-            return earlier
-        if len(pieces) > 1:  # as a whole it may have been carried out by the engine that it was moved from
-            earlier = of.rows.earlier(collection, whole)
-            if earlier is not None:
-                return earlier
-        prepared = [whole] if len(pieces) == 1 else [prepare(piece, collection) for piece in pieces]
-        return sum(of.rows.write(collection, each, until=until, guard=guard) for each in prepared)
 
     def _of(self, collection: Collection) -> Class:
         found = self._classes.get(collection.engine_class or "")
@@ -296,8 +253,3 @@ def _check_position(request: Read) -> None:
     if request.min_sequence is not None and str(position_of(request.min_sequence)) != NOWHERE:
         detail = f"The position {request.min_sequence} is of another collection; here all are {NOWHERE}."
         raise conflict(detail, code=Refusal.HISTORY_LOST)
-
-
-def _stored(row: StoredItem, allowance: Allowance, field: str) -> StoredRow:
-    values, metadata = allowance.take(row, field=field)
-    return StoredRow(id=row.id, version=row.version, values=values, metadata=metadata, expires_at=row.expires_at)

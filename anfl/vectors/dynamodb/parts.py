@@ -20,13 +20,14 @@ _NUMBER_BYTES = 11
 T = TypeVar("T")
 
 
-def parts(change: Change, collection: Collection, *, beside: int = 0) -> Iterator[Change]:
+def parts(change: Change, collection: Collection) -> Iterator[Change]:
     """``change`` itself where it goes as a whole, else pieces of it with request ids of their own.
 
-    :param beside: what else goes into each transaction.
+    What need not go as a whole leaves room for a check in each transaction (`anfl.vectors.dynamodb.fences`).
+
     :raises Problem: 413 ``batch_not_atomic``, it does not, and has to.
     """
-    most = MOST_TOGETHER - beside - (change.request_id is not None)
+    most = MOST_TOGETHER - (change.request_id is not None) - (not change.atomic)
     if isinstance(change, DeleteRows):
         pieces = _cut(change.ids or [], [0] * len(change.ids or []), most)
         made: list[Change] = [msgspec.structs.replace(change, ids=list(piece)) for piece in pieces]

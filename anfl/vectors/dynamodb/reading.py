@@ -3,7 +3,7 @@
 import heapq
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
-from itertools import product
+from itertools import chain, islice, product
 
 from anfl.vectors.clock import Clock
 from anfl.vectors.dynamodb import items
@@ -21,7 +21,7 @@ class Reader:
     """Safe for threads."""
 
     def __init__(self, table: Table, clock: Clock, together: Executor) -> None:
-        """:param together: carries out searches beside each other."""
+        """:param together: carries out searches, and reads of partitions, beside each other."""
         self._table = table
         self._clock = clock
         self._together = together
@@ -36,7 +36,7 @@ class Reader:
     def in_order(
         self, collection: Collection, *, after: str = "", page: int | None = None, values: bool = False
     ) -> Iterator[StoredItem]:
-        """The rows behind ``after`` by id, read as they are taken.
+        """The rows behind ``after`` by id, read as they are taken; the first of each partition beside each other.
 
         :param page: rows of each partition that are read at a time.
         :param values: whether those are read, too.
@@ -47,8 +47,8 @@ class Reader:
             self._table.partition(items.partition_of(collection, shard), after=after, limit=page, attributes=attributes)
             for shard in range(SHARDS)
         )
-        decoded = (map(items.decode, shard) for shard in shards)
-        for row in heapq.merge(*decoded, key=_id):
+        decoded = [map(items.decode, shard) for shard in shards]
+        for row in heapq.merge(*self._together.map(_begun, decoded), key=_id):
             if row.is_there(now):
                 yield row
 
@@ -104,6 +104,11 @@ class Reader:
 def _merged(found: Sequence[Sequence[tuple[float, StoredItem]]], k: int) -> list[tuple[float, StoredItem]]:
     nearest = {row.id: (distance, row) for part in found for distance, row in part}
     return sorted(nearest.values(), key=lambda each: (each[0], each[1].id))[:k]
+
+
+def _begun(rows: Iterator[StoredItem]) -> Iterator[StoredItem]:
+    """The same, of which the first page has been read."""
+    return chain(list(islice(rows, 1)), rows)
 
 
 def _id(row: StoredItem) -> str:

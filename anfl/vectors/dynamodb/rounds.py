@@ -1,56 +1,52 @@
-"""The round in which a collection is filled (`anfl.vectors.moving`), as an item that the move's transactions check.
+"""Who may write to a collection that is filled, or moved (`anfl.vectors.moving`), as transactions have to know it.
 
-So a transaction that has been on its way for however long is refused once the item says another round. Ordinary writes
-do not look at it: they would get in each other's way.
+Whoever fills a collection does so in a *round*, and anybody else by what the catalogue says in some *revision* of the
+collection. The move counts up the one where it takes over from another process, and demands the other where it has
+paused the writers.
 """
 
-from typing import Any
-
-from anfl.vectors.dynamodb.items import PARTITION, SORT, hash_of
-from anfl.vectors.dynamodb.table import ConditionError, Table
+from anfl.problems import Problem
+from anfl.vectors.dynamodb.fences import Fence, Guard
+from anfl.vectors.dynamodb.table import Table
 from anfl.vectors.model import Collection
-
-_NUMBER = "round"
+from anfl.vectors.moving.access import busy, paused
 
 
 class Rounds:
     """Safe for threads."""
 
     def __init__(self, table: Table) -> None:
-        self._table = table
+        self._rounds = Fence(table, "round")
+        self._revisions = Fence(table, "revision")
+
+    def guard(self, collection: Collection, *, filling: int | None) -> Guard:
+        """What a write's transactions check.
+
+        :param filling: the round of who fills the collection; None: an ordinary writer.
+        """
+        if filling is not None:
+            return Guard(fence=self._rounds, collection=collection, number=filling, only=True, refusal=busy)
+
+        def refusal() -> Problem:
+            return paused(collection.name)
+
+        revision = collection.revision
+        return Guard(fence=self._revisions, collection=collection, number=revision, only=False, refusal=refusal)
 
     def begin(self, collection: Collection) -> None:
         """Let writes of earlier rounds than the collection's be refused; can be repeated."""
-        if collection.filling is None:
-            return
-        number = {"N": str(collection.filling.round)}
-        put = {
-            "Item": {**_key(collection), _NUMBER: number},
-            "ConditionExpression": "attribute_not_exists(#p) OR #n < :n",
-            "ExpressionAttributeNames": {"#p": PARTITION, "#n": _NUMBER},
-            "ExpressionAttributeValues": {":n": number},
-        }
-        try:
-            self._table.transact([{"Put": put}])
-        except ConditionError:  # it is the present one, or a later one has begun
-            return
+        if collection.filling is not None:
+            self._rounds.advance(collection, collection.filling.round)
 
-    def check(self, collection: Collection, number: int) -> dict[str, Any]:
-        """What a transaction of a round holds beside its writes: the item as it is, which takes no right of its own."""
-        value = {"N": str(number)}
-        return {
-            "Put": {
-                "Item": {**_key(collection), _NUMBER: value},
-                "ConditionExpression": "#n = :n",
-                "ExpressionAttributeNames": {"#n": _NUMBER},
-                "ExpressionAttributeValues": {":n": value},
-            }
-        }
+    def demand(self, collection: Collection) -> None:
+        """Let writes be refused whose writers know less than what ``collection`` says of its move; can be repeated."""
+        if collection.moving is not None:
+            self._revisions.advance(collection, collection.revision)
 
     def end(self, collection: Collection) -> None:
         """Refuse writes of all rounds: the collection is gone."""
-        self._table.write([{"DeleteRequest": {"Key": _key(collection)}}])
+        self._rounds.remove(collection)
 
-
-def _key(collection: Collection) -> dict[str, Any]:
-    return {PARTITION: {"S": f"{hash_of(collection)}#round"}, SORT: {"S": "round"}}
+    def forget(self, collection: Collection) -> None:
+        """Remove what is left."""
+        self._revisions.remove(collection)

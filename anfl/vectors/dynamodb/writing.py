@@ -14,15 +14,15 @@ from typing import Any
 import numpy as np
 
 from anfl.problems import Problem, unavailable
-from anfl.vectors.changes import Prepared, merged, version_conflict
+from anfl.vectors.changes import Change, Prepared, merged, version_conflict
 from anfl.vectors.clock import Clock
 from anfl.vectors.dynamodb import items
+from anfl.vectors.dynamodb.fences import Guard
 from anfl.vectors.dynamodb.items import EXPIRES_AT, METADATA, PARTITION, SORT, VERSION, StoredItem
 from anfl.vectors.dynamodb.parts import check_together, item_bytes
 from anfl.vectors.dynamodb.requests import Requests
-from anfl.vectors.dynamodb.table import MOST_WRITTEN, ConditionError, Table
+from anfl.vectors.dynamodb.table import MOST_TOGETHER, MOST_WRITTEN, ConditionError, Table
 from anfl.vectors.model import Collection
-from anfl.vectors.moving.access import busy
 from anfl.vectors.refusals import Refusal
 from anfl.vectors.requests import DeleteRows, NewRow, PatchRow, PatchRows, Upsert, check_metadata_size
 
@@ -50,12 +50,15 @@ class Rows:
         self._clock = clock
         self._requests = Requests(table)
 
-    def write(self, collection: Collection, prepared: Prepared, *, until: float, guard: Sequence[Write] = ()) -> int:
+    def write(self, collection: Collection, prepared: Prepared, *, until: float, guard: Guard) -> int:
         """Carry out a change of up to 100 rows; returns how many there were to change.
 
+        A transaction that is full has no room for the check of ``guard``, and looks afterwards: what it has done may
+        have come too late then, and is not acknowledged.
+
         :param until: monotonic seconds; later nothing is begun.
-        :param guard: checks that go with it; where they fail, another process fills the collection.
-        :raises Problem: 409 ``version_conflict``, ``request_id_reused``, ``move_busy``; 413 ``batch_not_atomic``; 503.
+        :raises Problem: 409 ``version_conflict``, ``request_id_reused``, ``move_busy``; 413 ``batch_not_atomic``; 503,
+            also ``writes_paused``.
         """
         request_id = prepared.change.request_id
         for _ in range(ATTEMPTS):
@@ -63,6 +66,8 @@ class Rows:
             if request_id is not None:
                 earlier = self._requests.find(collection, request_id, now)
                 if earlier is not None:
+                    if _may_be_full(prepared.change):
+                        guard.look()
                     return earlier.check(prepared.digest)
             plan = self._plan(collection, prepared, now)
             marks = (
@@ -70,19 +75,23 @@ class Rows:
                 if request_id is None
                 else [self._requests.mark(collection, request_id, prepared.digest, plan.count, now)]
             )
-            if not plan.writes and not marks:
+            writes = [*plan.writes, *marks]
+            if not writes:
                 return plan.count
             if self._clock.monotonic() > until:
                 break
+            checks = [guard.check(_first(prepared.change))] if len(writes) < MOST_TOGETHER else []
             try:
-                self._table.transact([*plan.writes, *marks, *guard])
+                self._table.transact([*writes, *checks])
             except ConditionError as error:
-                if any(place >= len(plan.writes) + len(marks) for place in error.failed):
-                    raise busy() from error
+                if len(writes) in error.failed:
+                    raise guard.refusal() from error
                 for place in error.failed:
                     if place < len(plan.writes) and plan.demanded[place] is not None:
                         raise self._conflict(collection, plan, place) from error
                 continue  # somebody changed what was read, or carries out the same request
+            if not checks:
+                guard.look()
             return plan.count
         raise unavailable("The rows are being changed too often; try again.", code=Refusal.STORAGE_UNAVAILABLE)
 
@@ -182,6 +191,19 @@ class Rows:
         stored = self._read(collection, [row_id], self._clock.wall()).get(row_id)
         version = 0 if stored is None else stored.version
         return version_conflict(row_id, version, plan.demanded[place], place)
+
+
+def _may_be_full(change: Change) -> bool:
+    """Whether its transaction may have no room for a check."""
+    rows: Sequence[object] = (change.ids or []) if isinstance(change, DeleteRows) else change.vectors
+    return len(rows) + (change.request_id is not None) >= MOST_TOGETHER
+
+
+def _first(change: Change) -> str:
+    """A row's id."""
+    if isinstance(change, DeleteRows):
+        return (change.ids or [""])[0]
+    return change.vectors[0].id if change.vectors else ""
 
 
 def _demanded(if_version: int | None, now: float) -> dict[str, Any]:

@@ -27,11 +27,16 @@ def check_writable(collection: Collection, *, filling: int | None) -> None:
     if moving is None:
         return
     if moving.stage in (Stage.PAUSED, Stage.SWITCHING):
-        detail = f"{collection.name} is about to be {moving.to}; try again in a moment."
-        raise Problem(503, Refusal.WRITES_PAUSED, detail, retry_after=1)
+        raise paused(collection.name)
     if moving.stage is Stage.DONE:
         detail = f"{collection.name} was moved to {moving.to}; write there, or by an alias."
         raise conflict(detail, code=Refusal.COLLECTION_MOVED)
+
+
+def paused(name: str) -> Problem:
+    """503: what is written from now on would be lost to the collection that it becomes."""
+    detail = f"{name} is being moved, and about to be another collection; try again in a moment."
+    return Problem(503, Refusal.WRITES_PAUSED, detail, retry_after=1)
 
 
 def busy() -> Problem:

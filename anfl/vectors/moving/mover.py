@@ -5,8 +5,8 @@ Each call carries out a step, so that it can be repeated, by whoever and wheneve
 1. *begin*: the new collection is made, into which nobody may write but the move (`Filling`).
 2. *copy*: both are read in the order of their ids, page by page, and what differs is copied. At least twice.
 3. *follow*: of an engine that has a log, what was written since the last pass began.
-4. *pause*: writers to the old collection hear 503 and come again. The catalogue says so, and then a fence in the log
-   lets nobody pass who does not know (`Engine.fence`). The rest is copied; rows, counts and searches are compared.
+4. *pause*: writers to the old collection hear 503 and come again. The catalogue says so, and then a fence lets
+   nobody pass who does not know (`Engine.fence`). The rest is copied; rows, counts and searches are compared.
 5. *switch*: the new collection is opened to writers, and closed to the move, by a fence of its own; it gets the
    aliases; writers to the old one hear 409. From the first of these on there is no way back but another move.
 
@@ -17,33 +17,29 @@ from collections.abc import Callable
 
 import msgspec
 
-from anfl.problems import Problem, conflict, invalid
+from anfl.problems import Problem, conflict
 from anfl.vectors.catalogue import Catalogue
 from anfl.vectors.clock import Clock
 from anfl.vectors.engines import Engines
-from anfl.vectors.hnsw import NAME as HNSW
 from anfl.vectors.management import Management
-from anfl.vectors.model import MAX_NAME, Collection, CollectionSettings, IndexSettings
+from anfl.vectors.model import Collection
 from anfl.vectors.moving.access import is_overdue
-from anfl.vectors.moving.records import Filling, Moving, Stage
+from anfl.vectors.moving.beginning import Beginnings
+from anfl.vectors.moving.records import Moving, Stage
 from anfl.vectors.moving.requests import Move, Moved
 from anfl.vectors.moving.steps import Steps
 from anfl.vectors.moving.turns import LostError, Turn, Turns, moving_of
-from anfl.vectors.names import Names
 from anfl.vectors.refusals import Refusal
 
 
 class Mover:
     """Safe for threads, and for any number of processes."""
 
-    def __init__(
-        self, catalogue: Catalogue, engines: Engines, management: Management, names: Names, clock: Clock
-    ) -> None:
+    def __init__(self, catalogue: Catalogue, engines: Engines, management: Management, clock: Clock) -> None:
         self._catalogue = catalogue
-        self._engines = engines
         self._management = management
-        self._names = names
         self._clock = clock
+        self._beginnings = Beginnings(catalogue, engines, management)
         self._turns = Turns(catalogue, engines, clock)
         self._steps = Steps(clock)
 
@@ -61,7 +57,7 @@ class Mover:
                 if source is not None:
                     return _told(source, moving_of(source), request.engine)
                 return Moved(collection=None, to=found.name, engine=request.engine, stage=Stage.DONE)
-            source = self._begin(found, name, request)
+            source = self._beginnings.begin(found, name, request)
         self._check_same(source, request)
         return self._carry_on(source, request.engine)
 
@@ -105,43 +101,6 @@ class Mover:
                 return None
             raise
         return source if source.moving is not None and source.moving.incarnation == found.incarnation else None
-
-    def _begin(self, found: Collection, name: str, request: Move) -> Collection:
-        if found.name == name:
-            detail = (
-                f"Whoever calls {name} by its own name would be left behind: let an alias stand for it, call it by "
-                "that, and move the alias."
-            )
-            raise conflict(detail, code=Refusal.ALIAS_NEEDED)
-        if found.building:
-            raise Problem(
-                409, Refusal.FIELD_NOT_READY, "Fields are still being looked through; try again.", retry_after=1
-            )
-        to = request.to or f"{found.name}-{request.engine}"
-        if len(to) > MAX_NAME:
-            raise invalid(f"{to} is too long for a name; give another one.", field="to")
-        index = found.settings.index if request.engine == HNSW else IndexSettings()
-        settings = msgspec.structs.replace(found.settings, name=to, engine=request.engine, index=index)
-        target = self._create(found, settings)
-        self._engines.of(target).fence(target)
-        begun = Moving(to=to, incarnation=target.incarnation)
-
-        def begin(before: Collection) -> Collection:
-            if before.incarnation != found.incarnation or before.moving is not None:
-                return before
-            return msgspec.structs.replace(before, moving=begun)
-
-        return self._catalogue.change(found.tenant, found.name, begin)
-
-    def _create(self, source: Collection, settings: CollectionSettings) -> Collection:
-        """What is to be filled; also where an earlier attempt got no further, or another process was faster."""
-        filling = Filling(source=source.name, incarnation=source.incarnation)
-        target, new = self._management.create(source.tenant, settings, filling=filling)
-        known = target.filling
-        if not new and (known is None or known.incarnation != source.incarnation):
-            detail = f"There is a collection {settings.name} already; give another name."
-            raise conflict(detail, code=Refusal.COLLECTION_EXISTS)
-        return target
 
     def _check_same(self, source: Collection, request: Move) -> None:
         moving = moving_of(source)

@@ -51,9 +51,11 @@ class Steps:
 
     def finish(self, turn: Turn) -> None:
         """While nobody writes: copy the rest, and look whether it comes to the same."""
-        now, engine = self.clock.wall(), turn.source.engine
+        engine = turn.source.engine
         if not turn.moving.settled_at:
-            turn.set(settled_at=now + engine.fence(turn.source.collection))
+            late = engine.fence(turn.source.collection)
+            turn.set(settled_at=self.clock.wall() + late)
+        now = self.clock.wall()
         if now < turn.moving.settled_at:
             turn.wait = min(turn.moving.settled_at - now, PAUSE_SECONDS / 4)
         elif (self._has_caught_up if engine.follows else self._has_passed)(turn):

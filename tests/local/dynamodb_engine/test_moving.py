@@ -26,7 +26,7 @@ def test_whatever_is_acknowledged_meanwhile_is_there_afterwards(
     service: tuple[httpx.Client, Place, Callable[[], None]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(engine_module, "LATE_SECONDS", 0.5)
+    monkeypatch.setattr(engine_module, "REPLICATION_SECONDS", 0.5)
     api = Api(source, *service)
     api.create()
     old = api.name

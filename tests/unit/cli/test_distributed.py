@@ -29,6 +29,14 @@ def _anfl(url: str, tmp_path: Path) -> Commands:
     return vectors
 
 
+@pytest.mark.usefixtures("anfl")
+def test_no_parameters_are_shown_of_a_graph_that_it_does_not_have(url: str) -> None:
+    collections = Commands(url, "collections")
+    shown = collections.json("show", "photos")["collection"]
+    assert (shown["engine"], "index" in shown) == ("dynamodb", False)
+    assert "ef_search" not in collections.text("show", "photos")
+
+
 def test_deleting_waits_for_its_job(
     anfl: Commands,
     queue: MemoryQueue,

@@ -27,6 +27,7 @@ from anfl.client.rows import BATCH_BYTES, batches
 from anfl.vectors.catalogue import Catalogue
 from anfl.vectors.clock import Clock
 from anfl.vectors.imports.imports import Imports
+from anfl.vectors.model import IndexSettings
 from anfl.vectors.objects import S3ObjectStore
 from anfl.vectors.store import VectorStore
 from services.vector_store.app import assemble
@@ -67,7 +68,7 @@ def test_everything_else_that_a_collection_can(client: Client, words: Collection
     assert [found.name for found in client.collections()] == ["words"]
     assert words.patch([Patch(id="a", metadata={"n": 7})]).patched == 1
     assert words.count({"n": 7}) == words.count(consistency="strong") - 1 == 1
-    assert words.update(ef_search=99).index.ef_search == words.describe().index.ef_search == 99
+    assert words.update(ef_search=99).index == words.describe().index == IndexSettings(ef_search=99)
     assert words.update(fields={"n": "number", "text": "string"}).fields == words.wait().fields
     assert words.wait().fields == {"n": "number", "text": "string"}
     assert (words.stats().rows, words.warm().status) == (2, "loaded")
@@ -153,7 +154,9 @@ def test_the_asynchronous_client_does_the_same(url: str) -> None:
             assert (await words.wait()).fields == {"n": "number"}
             assert (await words.patch([Patch(id="a", metadata={"n": 2})])).patched == 1
             assert await words.count({"n": 2}) == 1
-            assert (await words.update(ef_search=9)).index.ef_search == (await words.describe()).index.ef_search
+            assert (
+                (await words.update(ef_search=9)).index == (await words.describe()).index == IndexSettings(ef_search=9)
+            )
             assert ((await words.stats()).rows, (await words.warm()).status) == (2, "loaded")
             assert (await words.create_snapshot("monday")) == (await words.snapshots())[0]
             again = await words.restore("monday", "again")

@@ -33,6 +33,13 @@ def test_large_batches_go_in_parts_where_they_are_allowed_to(client: Client) -> 
     assert photos.count({"n": 1}) == 50
 
 
+def test_it_has_no_parameters_of_a_graph(client: Client) -> None:
+    photos = client.create_collection("photos", dimension=2, metric="l2", engine="dynamodb")
+    assert photos.describe().index is None
+    words = client.create_collection("words", dimension=2, metric="l2")
+    assert [each.index for each in client.collections()] == [None, words.describe().index]
+
+
 def test_deleting_by_filter_is_begun_and_watched(
     client: Client, url: str, queue: MemoryQueue, catalogue: Catalogue, engine: DynamoDbEngine
 ) -> None:

@@ -11,7 +11,7 @@ import pytest
 from anfl.problems import Problem
 from anfl.vectors.catalogue import Catalogue
 from anfl.vectors.clock import Clock
-from anfl.vectors.dynamodb import deletions
+from anfl.vectors.dynamodb import changing, deletions
 from anfl.vectors.dynamodb.build import engine_over
 from anfl.vectors.dynamodb.capabilities import REFUSING
 from anfl.vectors.dynamodb.classes import EngineClass
@@ -175,7 +175,10 @@ def test_settings_stay_as_they_are(store: VectorStore) -> None:
     assert store.describe("demo", "photos").settings == PHOTOS
 
 
-def test_what_does_not_go_together_is_refused_unless_it_may_go_in_parts(store: VectorStore) -> None:
+def test_what_does_not_go_together_is_refused_unless_it_may_go_in_parts(
+    store: VectorStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(changing, "WRITE_SECONDS", 600.0)  # whatever else this machine does
     made(store, rows=0)
     ids = [row.id for row in ROWS]
     patches = [PatchRow(id=row_id, metadata={"n": 0}) for row_id in ids]

@@ -1,0 +1,53 @@
+"""Answers of rows by id, and in id order: as the table has them now."""
+
+from itertools import islice
+
+from anfl.vectors.allowance import Allowance
+from anfl.vectors.dynamodb.items import SHARDS, StoredItem
+from anfl.vectors.dynamodb.reading import Reader
+from anfl.vectors.filters import compile_filter
+from anfl.vectors.model import Collection
+from anfl.vectors.reads import Cursor
+from anfl.vectors.requests import Fetch, Rows, Scroll, StoredRow
+
+
+def fetched(reader: Reader, collection: Collection, request: Fetch, *, sequence: str) -> Rows:
+    """The rows that ``request`` names.
+
+    :raises Problem: 413, they do not fit into an answer; 503.
+    """
+    found = reader.rows(collection, request.ids)
+    allowance = Allowance(("values", "metadata"), packed=request.values_format == "f32")
+    ids = dict.fromkeys(request.ids)
+    shown = [_stored(found[row_id], allowance, "ids") for row_id in ids if row_id in found]
+    return Rows(vectors=shown, sequence=sequence)
+
+
+def scrolled(reader: Reader, collection: Collection, request: Scroll, *, sequence: str) -> Rows:
+    """A page of rows.
+
+    :raises Problem: 400 for the filter; 409 ``history_lost`` for the cursor; 503.
+    """
+    after = ""
+    if request.cursor is not None:
+        cursor = Cursor.parse(request.cursor)
+        cursor.check(collection)
+        after = cursor.after
+    wanted = compile_filter(request.filter) if request.filter else None
+    # Rows spread evenly over the shards: a page takes about as much of each.
+    each = 2 * request.limit // SHARDS + 8
+    rows = reader.in_order(collection, after=after, page=each, values="values" in request.include)
+    matching = (row for row in rows if wanted is None or wanted(row.metadata))
+    allowance = Allowance(request.include, packed=request.values_format == "f32")
+    page: list[StoredRow] = []
+    for row in islice(matching, request.limit + 1):
+        if len(page) == request.limit or (page and not allowance.has_room(row)):
+            following = Cursor(collection.incarnation, sequence, page[-1].id)
+            return Rows(vectors=page, sequence=sequence, cursor=str(following))
+        page.append(_stored(row, allowance, "limit"))
+    return Rows(vectors=page, sequence=sequence)
+
+
+def _stored(row: StoredItem, allowance: Allowance, field: str) -> StoredRow:
+    values, metadata = allowance.take(row, field=field)
+    return StoredRow(id=row.id, version=row.version, values=values, metadata=metadata, expires_at=row.expires_at)
