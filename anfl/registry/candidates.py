@@ -1,14 +1,15 @@
 """Versions that a filter selects, in order. Documents are read as far as order and filter ask for."""
 
 from collections import defaultdict
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 
-from anfl.registry import glances, keys, marks, ordering
+from anfl.registry import glances, keys, marks, ordering, traces
 from anfl.registry.clock import Clock
 from anfl.registry.entities import PROMPT_TAG
+from anfl.registry.families import KEYS, Families, Teller, teller
 from anfl.registry.filters import Comparison, Filter
 from anfl.registry.glances import Glance, Owner
-from anfl.registry.known import KEYS, Families, Known, Teller, teller
+from anfl.registry.known import Known
 from anfl.registry.marks import DOCUMENT
 from anfl.registry.ordering import Order
 from anfl.registry.records import Records, version_in
@@ -36,6 +37,12 @@ class Candidates:
         return self._read(tenant, condition, models, orders)
 
     def _known_ones(self, tenant: str, condition: Filter, known: Families, orders: Sequence[Order]) -> Iterator[Glance]:
+        few = known.few(condition)
+        if few is not None:
+            found = ordering.in_order(few, orders, KEYS)
+            for comparison in condition.comparisons:
+                found = self._each(tenant, comparison, found)
+            return found
         found = iter(known.in_order(orders, prompts=condition.prompts))
         for comparison in condition.comparisons:
             values = known.values(comparison)
@@ -98,10 +105,12 @@ class Candidates:
             for version in found:
                 versions[version.model_id].append(version)
             for owner in owners:
-                of_owner = list(_owned(versions.get(owner.id, ()), {owner.id: owner}))
+                of_owner = versions.get(owner.id, [])
+                for version in of_owner:
+                    version.belong_to(owner)
                 yield from ordering.in_order(of_owner, orders[1:], KEYS)
         else:
-            owned = list(_owned(found, {owner.id: owner for owner in owners}))
+            owned = glances.owned(found, {owner.id: owner for owner in owners})
             yield from ordering.in_order(owned, orders, KEYS)
 
     def _versions(self, tenant: str, condition: Filter, told: Filter, models: Sequence[Owner] | None) -> list[Glance]:
@@ -110,10 +119,12 @@ class Candidates:
         prefixes = [""] if models is None else [keys.versions_of(owner.id) for owner in models]
         partition = keys.versions(tenant)
         read = (self._table.contents(partition, DOCUMENT, prefix=prefix, only=only) for prefix in prefixes)
-        found = [glances.version(document) for pages in read for page in pages for document in page]
-        if not told.prompts:
-            marked = (version for version in found if PROMPT_TAG in version.document)
-            prompts = {version.model_id for version in marked if self._records.is_prompt(tenant, version.document)}
+        documents = [document for pages in read for page in pages for document in page]
+        found = glances.versions(traces.holding(documents, told.with_operators("ILIKE")))  # which DynamoDB cannot tell
+        if found and not told.prompts:
+            marked = [document for document in documents if PROMPT_TAG in document]
+            of_prompts = [document for document in marked if self._records.is_prompt(tenant, document)]
+            prompts = {version.model_id for version in glances.versions(of_prompts)}
             found = [version for version in found if version.model_id not in prompts] if prompts else found
         numbered = condition.about("version_number")
         if numbered.comparisons:
@@ -154,15 +165,6 @@ class Candidates:
 
 def _within(every: Iterable[Glance], told: Teller, wanted: Container[object]) -> Iterator[Glance]:
     return (of for of in every if told(of) in wanted)
-
-
-def _owned(found: Iterable[Glance], owners: Mapping[str, Owner]) -> Iterator[Glance]:
-    """Versions with their models, those that have one."""
-    for version in found:
-        owner = owners.get(version.model_id)
-        if owner is not None:
-            version.belong_to(owner)
-            yield version
 
 
 def name_prefix(condition: Filter) -> str:

@@ -4,6 +4,7 @@ import random
 import time
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from boto3.dynamodb.types import TypeSerializer
@@ -24,6 +25,7 @@ _BATCH_WRITE = 25
 _RETRY_SECONDS = 25.0
 _STEP = 200
 _serialize = TypeSerializer().serialize
+_TEXT: Callable[[Any], str] = itemgetter("S")
 
 
 def _any(_: str) -> bool:
@@ -224,7 +226,7 @@ class Table:
         """One attribute of the items, as `texts` has them, page by page; nothing else is handed over."""
         condition = _Range(partition=partition, prefix=prefix, after=None, descending=False)
         for page in self._filtered(condition, {"#t": attribute}, only):
-            yield [item[attribute]["S"] for item in page]
+            yield list(map(_TEXT, map(itemgetter(attribute), page)))
 
     def revisions(self, partition: str) -> "Revisions":
         """Of all records of a partition; nothing else is handed over."""

@@ -11,7 +11,8 @@ import pytest
 from anfl.registry import ordering
 from anfl.registry.candidates import MAX_ENUMERATED
 from anfl.registry.entities import PROMPT_TAG
-from anfl.registry.known import MAX_AGE_MILLISECONDS, SETTLE_MILLISECONDS, Known
+from anfl.registry.families import SETTLE_MILLISECONDS
+from anfl.registry.known import MAX_AGE_MILLISECONDS, Known
 from anfl.registry.registry import Registry
 from anfl.registry.search import Search
 from tests.unit.registry.conftest import TABLE, Time, items, past_the_registry
