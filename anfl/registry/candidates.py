@@ -91,26 +91,25 @@ class Candidates:
             return
         by_name = orders[0].field == "name"
         descending = by_name and orders[0].descending
-        owners: Iterable[Owner]
+        documents: Iterable[str]
         if models is None:
             documents = self._named(tenant, condition, descending=descending)
-            owners = map(glances.owner, documents)
         else:
-            named = condition.about("name")
-            accepted = named.accepts()
+            accepted = condition.about("name").accepts()
             fitting = (owner for owner in models if accepted(owner.name))
-            owners = sorted(fitting, key=lambda owner: owner.name, reverse=descending)
+            ordered = sorted(fitting, key=lambda owner: owner.name, reverse=descending)
+            documents = [owner.document for owner in ordered]
         if by_name:  # the models come in that order: those beyond the page are not read
             versions: dict[str, list[Glance]] = defaultdict(list)
             for version in found:
                 versions[version.model_id].append(version)
-            for owner in owners:
+            for owner in map(glances.owner, documents):
                 of_owner = versions.get(owner.id, [])
                 for version in of_owner:
                     version.belong_to(owner)
                 yield from ordering.in_order(of_owner, orders[1:], KEYS)
         else:
-            owned = glances.owned(found, {owner.id: owner for owner in owners})
+            owned = glances.owned(found, glances.owners(list(documents)))
             yield from ordering.in_order(owned, orders, KEYS)
 
     def _versions(self, tenant: str, condition: Filter, told: Filter, models: Sequence[Owner] | None) -> list[Glance]:

@@ -1,6 +1,6 @@
 """What searches read of documents: as much as an order or a filter asks for. Whatever is shown is read in full."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from operator import attrgetter
 
 import msgspec
@@ -96,9 +96,12 @@ def owner(document: str) -> Owner:
     return found
 
 
-def owners(documents: Iterable[str]) -> dict[str, Owner]:
+def owners(documents: Sequence[str]) -> dict[str, Owner]:
     """Models by id."""
-    return {each.id: each for each in map(owner, documents)}
+    found = list(map(_OWNER.decode, documents))
+    for each, document in zip(found, documents, strict=True):
+        each.document = document
+    return {each.id: each for each in found}
 
 
 def versions(documents: Sequence[str]) -> list[Glance]:

@@ -44,6 +44,7 @@ def measure(*, report: Report, models: int = MODELS, rounds: int = ROUNDS) -> Re
                 for name, request in unprepared():
                     found.append(_first(name, request, searched, theirs))
                     found.append(_after_changes(name, request, searched, theirs))
+                    found.append(_of_many(name, request, searched, theirs))
             report("searches", 1)
         workers = usable_cores()
         with (
@@ -72,6 +73,14 @@ def _after_changes(name: str, request: Request, ours: Server, theirs: Server) ->
     timed(changing, [request], stored=False)
     found = (timed(server, [request] * SEARCHES, stored=False) for server in (changing, theirs))
     return _call(f"{name}: after changes of {in_memory.CHANGED} models", *found)
+
+
+def _of_many(name: str, request: Request, ours: Server, theirs: Server) -> Call:
+    """Of a tenant with more versions than are kept: for each search they are read."""
+    many = ours.of(in_memory.MANY)
+    timed(many, [request], stored=False)
+    found = (timed(server, [request] * SEARCHES, stored=False) for server in (many, theirs))
+    return _call(f"{name}: of more than are kept", *found)
 
 
 def _calls(ours: Server, theirs: Server, rounds: int, report: Report) -> list[Call]:
