@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Container, Iterable, Iterator, Sequence
+from itertools import chain
 
 from anfl.registry import glances, keys, marks, ordering, traces
 from anfl.registry.clock import Clock
@@ -86,9 +87,6 @@ class Candidates:
         models: Sequence[Owner] | None,
         orders: Sequence[Order],
     ) -> Iterator[Glance]:
-        found = self._versions(tenant, condition, told, models)
-        if not found:
-            return
         by_name = orders[0].field == "name"
         descending = by_name and orders[0].descending
         documents: Iterable[str]
@@ -99,6 +97,15 @@ class Candidates:
             fitting = (owner for owner in models if accepted(owner.name))
             ordered = sorted(fitting, key=lambda owner: owner.name, reverse=descending)
             documents = [owner.document for owner in ordered]
+        if condition.about("name").comparisons:  # of no model, no versions
+            documents = iter(documents)
+            first = next(documents, None)
+            if first is None:
+                return
+            documents = chain((first,), documents)
+        found = self._versions(tenant, condition, told, models)
+        if not found:
+            return
         if by_name:  # the models come in that order: those beyond the page are not read
             versions: dict[str, list[Glance]] = defaultdict(list)
             for version in found:

@@ -13,6 +13,8 @@ from anfl.registry.remembered import Few, Later, Lazy
 
 MAX_HELD = 1000
 """Versions that are read for one filter alone, where documents show that no others can match."""
+_SAMPLE = 200
+"""Versions that tell whether few may hold a text: not where one in ten of them does."""
 SETTLE_MILLISECONDS = 10_000
 """Versions of a model that changed since are read each time."""
 _OVERHEAD = 800
@@ -43,7 +45,9 @@ class Families:
     def __init__(
         self,
         *,
+        models: Later[Sequence[str]],
         owners: Later[Mapping[str, Owner]],
+        revisions: Later[Mapping[str, str]],
         documents: Later[Sequence[str]],
         versions: Later[list[Glance]],
         prompts: Later[Set[str]],
@@ -51,7 +55,9 @@ class Families:
         size: int,
         read_at: int,
     ) -> None:
-        """:param owners: the models, by id.
+        """:param models: their documents.
+        :param owners: the same, by id.
+        :param revisions: theirs, as text, by id.
         :param documents: of the versions.
         :param versions: those that belong to a model.
         :param prompts: ids of those models that are prompts.
@@ -60,9 +66,11 @@ class Families:
         :param read_at: when the oldest of them may have been read.
         """
         self.owners = owners
+        self.revisions = revisions
         self.unsettled = unsettled
         self.size = size
         self.read_at = read_at
+        self._models = models
         self._documents = documents
         self._versions = versions
         self._prompts = prompts
@@ -70,8 +78,6 @@ class Families:
         self._large = set[str]()
         self._values = Few[tuple[str, bool], set[str | int | None]]()
         self._orders = Few[tuple[tuple[Order, ...], bool], Iterable[Glance]]()
-        self.revisions = Later(lambda: {key: str(owner.revision) for key, owner in owners().items()})
-        """Of the models, as text, by id."""
 
     def documents(self, ids: Set[str]) -> dict[str, list[str]]:
         """Those of some models and their versions."""
@@ -86,11 +92,17 @@ class Families:
         """With some of the models as they were read again, and without those that are gone."""
         before = gone | again.owners().keys()
         without = [text for texts in self.documents(before).values() for text in texts]
-        owners = {key: owner for key, owner in self.owners().items() if key not in before} | dict(again.owners())
+        owners, revisions = dict(self.owners()), dict(self.revisions())
+        for key in before & owners.keys():
+            del owners[key], revisions[key]
+        owners.update(again.owners())
+        revisions.update(again.revisions())
         versions = [version for version in self._versions() if version.model_id not in before] + again._versions()
         prompts = self._prompts() - before | again._prompts()
         return Families(  # made now: what is made later holds what it is made of
+            models=Later(lambda: [owner.document for owner in owners.values()]),
             owners=Later(lambda: owners),
+            revisions=Later(lambda: revisions),
             documents=Later(lambda: list(map(_DOCUMENT, versions))),
             versions=Later(lambda: versions),
             prompts=Later(lambda: prompts),
@@ -106,9 +118,11 @@ class Families:
         if not self._possible(condition):
             return []
         told = condition.beyond("name")
-        if not traces.leaves(told):
+        documents = self._documents()
+        some = documents[:_SAMPLE]
+        if not traces.leaves(told) or len(traces.holding(some, told)) > len(some) // 10:
             return None
-        held = traces.holding(self._documents(), told)
+        held = traces.holding(documents, told)
         if len(held) > MAX_HELD:
             return None
         if not held:
@@ -121,7 +135,8 @@ class Families:
         named, numbered = condition.about("name"), condition.on("version_number", (">", ">=", "<", "<="))
         if named.comparisons:
             accepted = named.accepts()
-            if not any(accepted(owner.name) for owner in self.owners().values()):
+            held = traces.holding(self._models(), named)
+            if not any(accepted(owner.name) for owner in map(glances.owner, held)):
                 return False
         if numbered:
             highest = max((owner.last_version for owner in self.owners().values()), default=1)
@@ -179,7 +194,9 @@ def families(
 
     owners = Later[Mapping[str, Owner]](lambda: glances.owners(models))
     return Families(
+        models=Later(lambda: models),
         owners=owners,
+        revisions=Later(lambda: {key: str(owner.revision) for key, owner in owners().items()}),
         documents=Later(lambda: documents),
         versions=Later(lambda: glances.owned(glances.versions(documents), owners())),
         prompts=Later(prompts),

@@ -63,7 +63,7 @@ class Known:
         before, unsettled = kept.revisions(), kept.unsettled()
         if there == before and not unsettled:
             return kept
-        other = {model_id for model_id, _ in there.items() - before.items()}
+        other = {model_id for model_id, revision in there.items() if before.get(model_id) != revision}
         changed = revisions.sort_keys(other | unsettled)
         again = self._some(tenant, changed)
         if again is None:

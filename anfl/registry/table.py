@@ -147,11 +147,12 @@ class Revisions:
 
     def __init__(self, items: Sequence[Any]) -> None:
         self._items = items
-        self.by_id: dict[str, str] = {item["id"]["S"]: item["revision"]["N"] for item in items}
+        self._ids: list[str] = [item["id"]["S"] for item in items]
+        self.by_id: dict[str, str] = dict(zip(self._ids, [item["revision"]["N"] for item in items], strict=True))
 
     def sort_keys(self, ids: Container[str]) -> dict[str, str]:
         """Id → sort key, of some records."""
-        return {item["id"]["S"]: item[SORT_KEY]["S"] for item in self._items if item["id"]["S"] in ids}
+        return {key: item[SORT_KEY]["S"] for key, item in zip(self._ids, self._items, strict=True) if key in ids}
 
 
 class Table:
