@@ -30,11 +30,16 @@ class Candidates:
         self._known = Known(records, max_bytes=max_bytes, clock=clock)
 
     def matching(self, tenant: str, condition: Filter, orders: Sequence[Order]) -> Iterator[Glance]:
-        """Versions for which a filter holds, in order, without large tags that it is not about."""
+        """Versions for which a filter holds, in order, without large tags that it is not about.
+
+        All of a tenant's are read and kept from its second search on: of the first one's, DynamoDB leaves out what it
+        can, and a tenant that does not come again takes no memory.
+        """
         models = self._enumerated(tenant, condition)
-        known = self._known.families(tenant) if models is None else None
-        if known is not None:
-            return self._known_ones(tenant, condition, known, orders)
+        if models is None and (self._known.is_met(tenant) or marks.wanted(condition.beyond("version_number")) is None):
+            known = self._known.families(tenant)
+            if known is not None:
+                return self._known_ones(tenant, condition, known, orders)
         return self._read(tenant, condition, models, orders)
 
     def _known_ones(self, tenant: str, condition: Filter, known: Families, orders: Sequence[Order]) -> Iterator[Glance]:

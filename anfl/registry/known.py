@@ -30,6 +30,8 @@ MAX_ASKED = 20
 MAX_AGE_MILLISECONDS = 600_000
 """After this everything is read again."""
 _STRIPES = 16
+_REMEMBERED = 10_000
+"""Tenants of which it is known that they searched."""
 
 
 class Known:
@@ -43,8 +45,19 @@ class Known:
         self._max_bytes = max_bytes
         self._kept: OrderedDict[str, Families | None] = OrderedDict()
         """None: too much to be kept."""
+        self._met: OrderedDict[str, None] = OrderedDict()
         self._lock = threading.Lock()
         self._first = tuple(threading.Lock() for _ in range(_STRIPES))
+
+    def is_met(self, tenant: str) -> bool:
+        """Whether somebody asked this about a tenant before, or it was read."""
+        with self._lock:
+            if tenant in self._kept or tenant in self._met:
+                return True
+            self._met[tenant] = None
+            if len(self._met) > _REMEMBERED:
+                self._met.popitem(last=False)
+            return False
 
     def families(self, tenant: str) -> Families | None:
         """All there is now of a tenant; None where that is too much to be kept."""

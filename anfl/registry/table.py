@@ -224,10 +224,11 @@ class Table:
     def contents(
         self, partition: str, attribute: str, *, prefix: str = "", only: Containing | None = None
     ) -> Iterator[list[str]]:
-        """One attribute of the items, as `texts` has them, page by page; nothing else is handed over."""
+        """One attribute of the items, as `texts` has them, some at a time; nothing else is handed over."""
         condition = _Range(partition=partition, prefix=prefix, after=None, descending=False)
         for page in self._filtered(condition, {"#t": attribute}, only):
-            yield list(map(_TEXT, map(itemgetter(attribute), page)))
+            for start in range(0, len(page), _STEP):
+                yield list(map(_TEXT, map(itemgetter(attribute), page[start : start + _STEP])))
 
     def revisions(self, partition: str) -> "Revisions":
         """Of all records of a partition; nothing else is handed over."""

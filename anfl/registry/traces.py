@@ -6,6 +6,8 @@ match, and a tag that is too large for the document leaves no trace but its key.
 """
 
 from collections.abc import Sequence
+from itertools import compress, repeat
+from operator import contains, not_, or_
 from typing import NamedTuple
 
 import msgspec
@@ -36,12 +38,10 @@ def holding(documents: Sequence[str], condition: Filter) -> Sequence[str]:
         found = trace(comparison)
         if found is None:
             continue
-        text = found.text
-        if found.lowered:
-            held = [each for each in documents if text in each.lower() or not each.endswith(_NOTHING_LARGE)]
-        else:
-            held = [each for each in documents if text in each or not each.endswith(_NOTHING_LARGE)]
-        documents = held
+        asked = map(str.lower, documents) if found.lowered else documents
+        held = map(contains, asked, repeat(found.text))
+        large = map(not_, map(str.endswith, documents, repeat(_NOTHING_LARGE)))
+        documents = list(compress(documents, map(or_, held, large)))
     return documents
 
 

@@ -99,14 +99,20 @@ def searches(models: int) -> list[tuple[str, Request]]:
 
 def unprepared() -> list[tuple[str, Request]]:
     """Over all versions, by a process that does not know how they are now, or that cannot keep as many."""
-    asked = [
-        ("versions, latest first", {}),
-        ("versions of a tag, latest first", {"filter": "tags.quality = '2'"}),
-        ("versions whose tag is like nothing", {"filter": "tags.quality LIKE '%nothing'"}),
-        ("versions whose tag is like nothing, in any case", {"filter": "tags.quality ILIKE '%nothing'"}),
-        ("versions of models whose names are like nothing", {"filter": "name LIKE '%nothing'"}),
+    return [
+        ("versions, latest first", _search("model-versions", {})),
+        ("versions of a tag, latest first", _search("model-versions", {"filter": "tags.quality = '2'"})),
     ]
-    return [(what, _search("model-versions", given)) for what, given in asked]
+
+
+def in_vain() -> list[tuple[str, Request]]:
+    """The same, whose filter holds for none."""
+    asked = [
+        ("versions whose tag is like nothing", "tags.quality LIKE '%nothing'"),
+        ("versions whose tag is like nothing, in any case", "tags.quality ILIKE '%nothing'"),
+        ("versions of models whose names are like nothing", "name LIKE '%nothing'"),
+    ]
+    return [(what, _search("model-versions", {"filter": condition})) for what, condition in asked]
 
 
 def _search(kind: str, given: Mapping[str, str]) -> Request:

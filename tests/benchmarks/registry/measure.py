@@ -9,7 +9,7 @@ from anfl.processes import usable_cores
 from tests.benchmarks.http.node import aws
 from tests.benchmarks.progress import Report
 from tests.benchmarks.registry import in_memory, servers
-from tests.benchmarks.registry.calls import Request, Timed, client, searches, small, timed, unprepared
+from tests.benchmarks.registry.calls import Request, Timed, client, in_vain, searches, small, timed, unprepared
 from tests.benchmarks.registry.figures import Call, Memory, Processor, RegistryFigures
 from tests.benchmarks.registry.filling import TENANT, fill_mlflow
 from tests.benchmarks.registry.servers import Server
@@ -41,10 +41,11 @@ def measure(*, report: Report, models: int = MODELS, rounds: int = ROUNDS) -> Re
                     _call(name, *(timed(server, [request] * SEARCHES, stored=False) for server in (searched, theirs)))
                     for name, request in searches(models)
                 ]
-                for name, request in unprepared():
+                for name, request in (*unprepared(), *in_vain()):
                     found.append(_first(name, request, searched, theirs))
-                    found.append(_after_changes(name, request, searched, theirs))
                     found.append(_of_many(name, request, searched, theirs))
+                for name, request in unprepared():
+                    found.append(_after_changes(name, request, searched, theirs))
             report("searches", 1)
         workers = usable_cores()
         with (
