@@ -75,7 +75,8 @@ def test_only_versions_of_models_that_changed_are_read_again(
     assert cost() == everything
 
 
-def test_all_is_read_from_the_second_search_on(registry: Registry, other: Registry, calls: Counter[str]) -> None:
+@pytest.mark.usefixtures("other")
+def test_all_is_read_from_the_second_search_on(registry: Registry, calls: Counter[str]) -> None:
     """Of the first one's, DynamoDB leaves out what cannot match: where that is everything, models are not read."""
     costs = []
     for _ in range(3):
