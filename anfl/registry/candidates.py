@@ -1,14 +1,16 @@
 """Versions that a filter selects, in order. Documents are read as far as order and filter ask for."""
 
 from collections import defaultdict
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
+from itertools import chain
 
-from anfl.registry import glances, keys, marks, ordering
+from anfl.registry import glances, keys, marks, ordering, traces
 from anfl.registry.clock import Clock
 from anfl.registry.entities import PROMPT_TAG
+from anfl.registry.families import KEYS, Families, Teller, teller
 from anfl.registry.filters import Comparison, Filter
 from anfl.registry.glances import Glance, Owner
-from anfl.registry.known import KEYS, Families, Known, Teller, teller
+from anfl.registry.known import Known
 from anfl.registry.marks import DOCUMENT
 from anfl.registry.ordering import Order
 from anfl.registry.records import Records, version_in
@@ -28,14 +30,25 @@ class Candidates:
         self._known = Known(records, max_bytes=max_bytes, clock=clock)
 
     def matching(self, tenant: str, condition: Filter, orders: Sequence[Order]) -> Iterator[Glance]:
-        """Versions for which a filter holds, in order, without large tags that it is not about."""
+        """Versions for which a filter holds, in order, without large tags that it is not about.
+
+        All of a tenant's are read and kept from its second search on: of the first one's, DynamoDB leaves out what it
+        can, and a tenant that does not come again takes no memory.
+        """
         models = self._enumerated(tenant, condition)
-        known = self._known.families(tenant) if models is None else None
-        if known is not None:
-            return self._known_ones(tenant, condition, known, orders)
+        if models is None and (self._known.is_met(tenant) or marks.wanted(condition.beyond("version_number")) is None):
+            known = self._known.families(tenant)
+            if known is not None:
+                return self._known_ones(tenant, condition, known, orders)
         return self._read(tenant, condition, models, orders)
 
     def _known_ones(self, tenant: str, condition: Filter, known: Families, orders: Sequence[Order]) -> Iterator[Glance]:
+        few = known.few(condition)
+        if few is not None:
+            found = ordering.in_order(few, orders, KEYS)
+            for comparison in condition.comparisons:
+                found = self._each(tenant, comparison, found)
+            return found
         found = iter(known.in_order(orders, prompts=condition.prompts))
         for comparison in condition.comparisons:
             values = known.values(comparison)
@@ -79,29 +92,36 @@ class Candidates:
         models: Sequence[Owner] | None,
         orders: Sequence[Order],
     ) -> Iterator[Glance]:
+        by_name = orders[0].field == "name"
+        descending = by_name and orders[0].descending
+        documents: Iterable[str]
+        if models is None:
+            documents = self._named(tenant, condition, descending=descending)
+        else:
+            accepted = condition.about("name").accepts()
+            fitting = (owner for owner in models if accepted(owner.name))
+            ordered = sorted(fitting, key=lambda owner: owner.name, reverse=descending)
+            documents = [owner.document for owner in ordered]
+        if condition.about("name").comparisons:  # of no model, no versions
+            documents = iter(documents)
+            first = next(documents, None)
+            if first is None:
+                return
+            documents = chain((first,), documents)
         found = self._versions(tenant, condition, told, models)
         if not found:
             return
-        by_name = orders[0].field == "name"
-        descending = by_name and orders[0].descending
-        owners: Iterable[Owner]
-        if models is None:
-            documents = self._named(tenant, condition, descending=descending)
-            owners = map(glances.owner, documents)
-        else:
-            named = condition.about("name")
-            accepted = named.accepts()
-            fitting = (owner for owner in models if accepted(owner.name))
-            owners = sorted(fitting, key=lambda owner: owner.name, reverse=descending)
         if by_name:  # the models come in that order: those beyond the page are not read
             versions: dict[str, list[Glance]] = defaultdict(list)
             for version in found:
                 versions[version.model_id].append(version)
-            for owner in owners:
-                of_owner = list(_owned(versions.get(owner.id, ()), {owner.id: owner}))
+            for owner in map(glances.owner, documents):
+                of_owner = versions.get(owner.id, [])
+                for version in of_owner:
+                    version.belong_to(owner)
                 yield from ordering.in_order(of_owner, orders[1:], KEYS)
         else:
-            owned = list(_owned(found, {owner.id: owner for owner in owners}))
+            owned = glances.owned(found, glances.owners(list(documents)))
             yield from ordering.in_order(owned, orders, KEYS)
 
     def _versions(self, tenant: str, condition: Filter, told: Filter, models: Sequence[Owner] | None) -> list[Glance]:
@@ -110,10 +130,12 @@ class Candidates:
         prefixes = [""] if models is None else [keys.versions_of(owner.id) for owner in models]
         partition = keys.versions(tenant)
         read = (self._table.contents(partition, DOCUMENT, prefix=prefix, only=only) for prefix in prefixes)
-        found = [glances.version(document) for pages in read for page in pages for document in page]
-        if not told.prompts:
-            marked = (version for version in found if PROMPT_TAG in version.document)
-            prompts = {version.model_id for version in marked if self._records.is_prompt(tenant, version.document)}
+        documents = [document for pages in read for page in pages for document in page]
+        found = glances.versions(traces.holding(documents, told.with_operators("ILIKE")))  # which DynamoDB cannot tell
+        if found and not told.prompts:
+            marked = [document for document in documents if PROMPT_TAG in document]
+            of_prompts = [document for document in marked if self._records.is_prompt(tenant, document)]
+            prompts = {version.model_id for version in glances.versions(of_prompts)}
             found = [version for version in found if version.model_id not in prompts] if prompts else found
         numbered = condition.about("version_number")
         if numbered.comparisons:
@@ -154,15 +176,6 @@ class Candidates:
 
 def _within(every: Iterable[Glance], told: Teller, wanted: Container[object]) -> Iterator[Glance]:
     return (of for of in every if told(of) in wanted)
-
-
-def _owned(found: Iterable[Glance], owners: Mapping[str, Owner]) -> Iterator[Glance]:
-    """Versions with their models, those that have one."""
-    for version in found:
-        owner = owners.get(version.model_id)
-        if owner is not None:
-            version.belong_to(owner)
-            yield version
 
 
 def name_prefix(condition: Filter) -> str:

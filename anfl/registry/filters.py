@@ -110,6 +110,10 @@ class Filter:
         """All but the conditions on some attributes."""
         return replace(self, comparisons=tuple(c for c in self.comparisons if c.is_tag or c.key not in attributes))
 
+    def with_operators(self, *operators: str) -> "Filter":
+        """The conditions with some operators alone."""
+        return replace(self, comparisons=tuple(c for c in self.comparisons if c.operator in operators))
+
     def tags(self) -> set[str]:
         """The tags that conditions are on."""
         return {c.key for c in self.comparisons if c.is_tag}
@@ -117,6 +121,8 @@ class Filter:
     def accepts(self) -> Callable[[str], bool]:
         """Says whether all conditions hold for a value, where all are about the same one."""
         tests = [comparison.test for comparison in self.comparisons]
+        if not tests:
+            return lambda _: True
         return tests[0] if len(tests) == 1 else lambda value: all(test(value) for test in tests)
 
     def holds(self, attributes: Mapping[str, str | int | None], tags: Mapping[str, str]) -> bool:

@@ -1,5 +1,8 @@
 """What searches read of documents: as much as an order or a filter asks for. Whatever is shown is read in full."""
 
+from collections.abc import Callable, Mapping, Sequence
+from operator import attrgetter
+
 import msgspec
 
 from anfl.registry.entities import PROMPT_TAG, VersionOf
@@ -82,6 +85,7 @@ class Times(msgspec.Struct, gc=False):
 
 
 _OWNER, _GLANCE = msgspec.json.Decoder(Owner), msgspec.json.Decoder(Glance)
+_MODEL: Callable[[Glance], Owner | None] = attrgetter("owner")
 _TIMES, _TOLD = msgspec.json.Decoder(Times), msgspec.json.Decoder(Told)
 
 
@@ -92,10 +96,33 @@ def owner(document: str) -> Owner:
     return found
 
 
-def version(document: str) -> Glance:
-    """A version, until it belongs to its model."""
-    found = _GLANCE.decode(document)
-    found.document = document
+def owners(documents: Sequence[str]) -> dict[str, Owner]:
+    """Models by id."""
+    found = list(map(_OWNER.decode, documents))
+    for each, document in zip(found, documents, strict=True):
+        each.document = document
+    return {each.id: each for each in found}
+
+
+def versions(documents: Sequence[str]) -> list[Glance]:
+    """Versions, until they belong to their models."""
+    found = list(map(_GLANCE.decode, documents))
+    for version, document in zip(found, documents, strict=True):
+        version.document = document
+    return found
+
+
+def owned(found: list[Glance], owners: Mapping[str, Owner]) -> list[Glance]:
+    """Versions with their models, those that have one."""
+    for version in found:
+        version.owner = owners.get(version.model_id)
+    if None in map(_MODEL, found):  # those of a model that is being deleted, or that is not asked for
+        found = [version for version in found if version.owner is not None]
+    renamed = {owner.id for owner in owners.values() if owner.renamed_at}
+    if renamed:
+        for version in found:
+            if version.model_id in renamed:
+                version.belong_to(owners[version.model_id])
     return found
 
 

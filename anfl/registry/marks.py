@@ -9,12 +9,10 @@ has a text that whatever matches must hold; the document, as JSON, is asked for 
 import base64
 import hashlib
 
-import msgspec
-
-from anfl.registry import patterns
 from anfl.registry.entities import PROMPT_TAG, Model, Version
 from anfl.registry.filters import Comparison, Filter
 from anfl.registry.table import Containing
+from anfl.registry.traces import MEMBERS, alike
 
 DOCUMENT = "document"
 """Attribute that holds a record."""
@@ -28,8 +26,6 @@ _MAX_CHARACTERS = 500
 _DIGEST_BYTES = 6
 _EQUAL = ("run_id", "source_path")
 """Attributes of versions whose equality is marked; names and numbers stand in keys."""
-_MEMBERS = {"name": "name", "run_id": "run_id", "source_path": "source"}
-"""Where documents tell an attribute."""
 _Held = tuple[str, str]
 """An attribute and a text in it."""
 
@@ -75,21 +71,12 @@ def _marked(comparison: Comparison) -> list[_Held]:
 
 
 def _told(comparison: Comparison) -> list[_Held]:
-    """The longest text that the document of a record must hold for its value to be like a pattern."""
-    member = comparison.key if comparison.is_tag else _MEMBERS.get(comparison.key)
-    if comparison.operator != "LIKE" or member is None:
+    """What the document of a record must hold for its value to be like a pattern."""
+    if comparison.operator != "LIKE" or not (comparison.is_tag or comparison.key in MEMBERS):
         return []
-    text, begins, ends = max(patterns.literals(str(comparison.value)), key=lambda found: len(found[0]))
-    if not text:
-        return []
-    value = _json(text)[0 if begins else 1 : None if ends else -1]  # with the quotes at ends that are the value's own
-    told = f"{_json(member)}:{value}" if begins else value
+    text = alike(comparison)
     large = [(MARKS, _mark("large", comparison.key))] if comparison.is_tag else []
-    return [(DOCUMENT, told[:_MAX_CHARACTERS]), *large]
-
-
-def _json(text: str) -> str:
-    return msgspec.json.encode(text).decode()
+    return [(DOCUMENT, text[:_MAX_CHARACTERS]), *large] if text else []
 
 
 def _mark(*parts: str) -> str:

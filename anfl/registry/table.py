@@ -4,6 +4,7 @@ import random
 import time
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from boto3.dynamodb.types import TypeSerializer
@@ -24,6 +25,7 @@ _BATCH_WRITE = 25
 _RETRY_SECONDS = 25.0
 _STEP = 200
 _serialize = TypeSerializer().serialize
+_TEXT: Callable[[Any], str] = itemgetter("S")
 
 
 def _any(_: str) -> bool:
@@ -145,11 +147,12 @@ class Revisions:
 
     def __init__(self, items: Sequence[Any]) -> None:
         self._items = items
-        self.by_id: dict[str, str] = {item["id"]["S"]: item["revision"]["N"] for item in items}
+        self._ids: list[str] = [item["id"]["S"] for item in items]
+        self.by_id: dict[str, str] = dict(zip(self._ids, [item["revision"]["N"] for item in items], strict=True))
 
     def sort_keys(self, ids: Container[str]) -> dict[str, str]:
         """Id → sort key, of some records."""
-        return {item["id"]["S"]: item[SORT_KEY]["S"] for item in self._items if item["id"]["S"] in ids}
+        return {key: item[SORT_KEY]["S"] for key, item in zip(self._ids, self._items, strict=True) if key in ids}
 
 
 class Table:
@@ -221,10 +224,11 @@ class Table:
     def contents(
         self, partition: str, attribute: str, *, prefix: str = "", only: Containing | None = None
     ) -> Iterator[list[str]]:
-        """One attribute of the items, as `texts` has them, page by page; nothing else is handed over."""
+        """One attribute of the items, as `texts` has them, some at a time; nothing else is handed over."""
         condition = _Range(partition=partition, prefix=prefix, after=None, descending=False)
         for page in self._filtered(condition, {"#t": attribute}, only):
-            yield [item[attribute]["S"] for item in page]
+            for start in range(0, len(page), _STEP):
+                yield list(map(_TEXT, map(itemgetter(attribute), page[start : start + _STEP])))
 
     def revisions(self, partition: str) -> "Revisions":
         """Of all records of a partition; nothing else is handed over."""

@@ -98,11 +98,21 @@ def searches(models: int) -> list[tuple[str, Request]]:
 
 
 def unprepared() -> list[tuple[str, Request]]:
-    """Over all versions, by a process that does not know how they are now."""
+    """Over all versions, by a process that does not know how they are now, or that cannot keep as many."""
     return [
         ("versions, latest first", _search("model-versions", {})),
         ("versions of a tag, latest first", _search("model-versions", {"filter": "tags.quality = '2'"})),
     ]
+
+
+def in_vain() -> list[tuple[str, Request]]:
+    """The same, whose filter holds for none."""
+    asked = [
+        ("versions whose tag is like nothing", "tags.quality LIKE '%nothing'"),
+        ("versions whose tag is like nothing, in any case", "tags.quality ILIKE '%nothing'"),
+        ("versions of models whose names are like nothing", "name LIKE '%nothing'"),
+    ]
+    return [(what, _search("model-versions", {"filter": condition})) for what, condition in asked]
 
 
 def _search(kind: str, given: Mapping[str, str]) -> Request:

@@ -9,7 +9,7 @@ from anfl.processes import usable_cores
 from tests.benchmarks.http.node import aws
 from tests.benchmarks.progress import Report
 from tests.benchmarks.registry import in_memory, servers
-from tests.benchmarks.registry.calls import Request, Timed, client, searches, small, timed, unprepared
+from tests.benchmarks.registry.calls import Request, Timed, client, in_vain, searches, small, timed, unprepared
 from tests.benchmarks.registry.figures import Call, Memory, Processor, RegistryFigures
 from tests.benchmarks.registry.filling import TENANT, fill_mlflow
 from tests.benchmarks.registry.servers import Server
@@ -41,8 +41,10 @@ def measure(*, report: Report, models: int = MODELS, rounds: int = ROUNDS) -> Re
                     _call(name, *(timed(server, [request] * SEARCHES, stored=False) for server in (searched, theirs)))
                     for name, request in searches(models)
                 ]
-                for name, request in unprepared():
+                for name, request in (*unprepared(), *in_vain()):
                     found.append(_first(name, request, searched, theirs))
+                    found.append(_of_many(name, request, searched, theirs))
+                for name, request in unprepared():
                     found.append(_after_changes(name, request, searched, theirs))
             report("searches", 1)
         workers = usable_cores()
@@ -72,6 +74,14 @@ def _after_changes(name: str, request: Request, ours: Server, theirs: Server) ->
     timed(changing, [request], stored=False)
     found = (timed(server, [request] * SEARCHES, stored=False) for server in (changing, theirs))
     return _call(f"{name}: after changes of {in_memory.CHANGED} models", *found)
+
+
+def _of_many(name: str, request: Request, ours: Server, theirs: Server) -> Call:
+    """Of a tenant with more versions than are kept: for each search they are read."""
+    many = ours.of(in_memory.MANY)
+    timed(many, [request], stored=False)
+    found = (timed(server, [request] * SEARCHES, stored=False) for server in (many, theirs))
+    return _call(f"{name}: of more than are kept", *found)
 
 
 def _calls(ours: Server, theirs: Server, rounds: int, report: Report) -> list[Call]:

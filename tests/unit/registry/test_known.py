@@ -1,17 +1,18 @@
 """Versions that a process has read before: what a search reads again, and that it never shows what was."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import permutations
 from typing import Any
 
 import pytest
 
-from anfl.registry import ordering
+from anfl.registry import glances, ordering
 from anfl.registry.candidates import MAX_ENUMERATED
 from anfl.registry.entities import PROMPT_TAG
-from anfl.registry.known import MAX_AGE_MILLISECONDS, SETTLE_MILLISECONDS, Known
+from anfl.registry.families import SETTLE_MILLISECONDS
+from anfl.registry.known import MAX_AGE_MILLISECONDS, Known
 from anfl.registry.registry import Registry
 from anfl.registry.search import Search
 from tests.unit.registry.conftest import TABLE, Time, items, past_the_registry
@@ -72,6 +73,41 @@ def test_only_versions_of_models_that_changed_are_read_again(
     assert cost() == {"Query": 1}
     time.now += MAX_AGE_MILLISECONDS / 1000
     assert cost() == everything
+
+
+@pytest.mark.usefixtures("other")
+def test_all_is_read_from_the_second_search_on(registry: Registry, calls: Counter[str]) -> None:
+    """Of the first one's, DynamoDB leaves out what cannot match: where that is everything, models are not read."""
+    costs = []
+    for _ in range(3):
+        calls.clear()
+        assert shown(registry.search, "tags.k LIKE '%nothing'") == []
+        costs.append(dict(calls))
+    assert costs == [{"Query": 1}, {"Query": 2}, {"Query": 1}]
+
+
+@pytest.mark.usefixtures("other")
+def test_only_documents_that_can_match_are_read(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[int] = []
+    versions = glances.versions
+
+    def counted(documents: Sequence[str]) -> list[glances.Glance]:
+        read.append(len(documents))
+        return versions(documents)
+
+    monkeypatch.setattr(glances, "versions", counted)
+    search = registry.search
+    shown(search, "name ILIKE '%nothing'")
+    for where in (
+        "tags.k LIKE '%nothing'",
+        "tags.k ILIKE '%NOTHING'",
+        "name LIKE 'nothing%'",
+        "version_number > 1",
+        "version_number < 1",
+        "tags.none != 'a'",
+    ):
+        assert shown(search, where) == []
+    assert sum(read) == 0
 
 
 def test_a_model_of_many_versions_is_asked_for_them(
@@ -225,7 +261,7 @@ def test_a_run_that_made_versions_of_very_many_models_costs_no_call_for_each(
         version(other, "acme", name, run_id="r")
     time.now += SETTLE
     expected = [(name, 2) for name in NAMES[:4]]
-    for search in (registry.search, Search(registry.records, max_bytes=0)):
+    for search in (registry.search, registry.search, Search(registry.records, max_bytes=0)):
         assert shown(search, "run_id = 'r'") == expected
     calls.clear()
     assert shown(registry.search, "run_id = 'r'") == expected
