@@ -7,8 +7,7 @@ import time
 
 from tests.fault.output import say
 from tests.fault.processes.command import kill
-from tests.fault.simulation.command import simulate
-from tests.fault.simulation.moving import play
+from tests.fault.simulation.command import move, simulate
 
 
 def main() -> int:
@@ -21,18 +20,10 @@ def main() -> int:
     arguments = parser.parse_args()
     seed = random.randrange(10**9) if arguments.seed is None else arguments.seed
     say(f"seed {seed}")
-    started = time.monotonic()
-    tally = simulate(seed, arguments.rounds)
-    if tally.failure:
-        say(tally.failure)
+    if arguments.rounds and not _simulated(seed, arguments.rounds):
         return 1
-    say(
-        f"simulator: {tally.rounds:,} rounds, {tally.turns:,} turns, {tally.acknowledged:,} acknowledged writes and "
-        f"{tally.seen:,} reads compared with the model in {time.monotonic() - started:.0f} s: nothing lost"
-    )
-    started = time.monotonic()
-    moved = play(range(seed, seed + arguments.moves))
-    say(f"moves: {arguments.moves:,} rounds, {moved:,} acknowledged writes in {time.monotonic() - started:.0f} s")
+    if arguments.moves and not _moved(seed, arguments.moves):
+        return 1
     if not arguments.kills:
         return 0
     started = time.monotonic()
@@ -40,6 +31,30 @@ def main() -> int:
     say(report.text)
     say(f"processes: {time.monotonic() - started:.0f} s")
     return 1 if report.failed else 0
+
+
+def _simulated(seed: int, rounds: int) -> bool:
+    started = time.monotonic()
+    tally = simulate(seed, rounds)
+    if tally.failure:
+        say(tally.failure)
+        return False
+    say(
+        f"simulator: {tally.rounds:,} rounds, {tally.turns:,} turns, {tally.acknowledged:,} acknowledged writes and "
+        f"{tally.seen:,} reads compared with the model in {time.monotonic() - started:.0f} s: nothing lost"
+    )
+    return True
+
+
+def _moved(seed: int, rounds: int) -> bool:
+    started = time.monotonic()
+    tally = move(seed, rounds)
+    if tally.failure:
+        say(tally.failure)
+        return False
+    passed = time.monotonic() - started
+    say(f"moves: {tally.rounds:,} rounds, {tally.acknowledged:,} acknowledged writes in {passed:.0f} s: nothing lost")
+    return True
 
 
 if __name__ == "__main__":

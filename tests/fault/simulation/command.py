@@ -3,15 +3,17 @@
 import logging
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from tests.fault.output import progress
+from tests.fault.simulation import moving
 from tests.fault.simulation.round import Round
 
 _CHUNK = 50
+_MOVES = 10
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ class Tally:
         )
 
 
-def play(seeds: Iterable[int]) -> Tally:
+def play(seeds: Sequence[int]) -> Tally:
     """Rounds of these seeds, as far as the first failure."""
     tally = Tally()
     with _quiet():
@@ -53,6 +55,21 @@ def play(seeds: Iterable[int]) -> Tally:
     return tally
 
 
+def play_moves(seeds: Sequence[int]) -> Tally:
+    """Moves between engines of these seeds, as far as the first failure."""
+    tally = Tally()
+    with _quiet():
+        for seed in seeds:
+            try:
+                acknowledged = moving.play(range(seed, seed + 1))
+            except Exception as error:  # whatever it is, the seed is what is needed
+                notes = "".join(f", {note}" for note in getattr(error, "__notes__", ()))
+                again = f"make fault SEED={seed} ROUNDS=0 MOVES=1 KILLS=0"
+                return tally + Tally(failure=f"{type(error).__name__}: {error}{notes}\nAgain: {again}")
+            tally += Tally(rounds=1, acknowledged=acknowledged)
+    return tally
+
+
 @contextmanager
 def _quiet() -> Iterator[None]:
     """What is injected makes every part complain."""
@@ -65,22 +82,31 @@ def _quiet() -> Iterator[None]:
 
 def simulate(first: int, rounds: int) -> Tally:
     """``rounds`` seeds from ``first`` on, with progress on standard error."""
+    return _shown("simulator", play, range(first, first + rounds), chunk=_CHUNK)
+
+
+def move(first: int, rounds: int) -> Tally:
+    """``rounds`` moves, seeds from ``first`` on, with progress on standard error."""
+    return _shown("moves", play_moves, range(first, first + rounds), chunk=_MOVES)
+
+
+def _shown(name: str, play: Callable[[Sequence[int]], Tally], seeds: range, *, chunk: int) -> Tally:
     started = time.monotonic()
     total = Tally()
-    for tally in _in_chunks(first, rounds):
+    for tally in _in_chunks(play, seeds, chunk):
         total += tally
         passed = time.monotonic() - started
-        progress(f"simulator: {total.rounds:,} of {rounds:,} rounds, {passed:.0f} s")
+        progress(f"{name}: {total.rounds:,} of {len(seeds):,} rounds, {passed:.0f} s")
         if total.failure:
             break
     progress("", done=True)
     return total
 
 
-def _in_chunks(first: int, rounds: int) -> Iterator[Tally]:
-    chunks = [range(seed, min(seed + _CHUNK, first + rounds)) for seed in range(first, first + rounds, _CHUNK)]
-    if len(chunks) == 1:
-        yield play(chunks[0])
+def _in_chunks(play: Callable[[Sequence[int]], Tally], seeds: range, chunk: int) -> Iterator[Tally]:
+    chunks = [seeds[first : first + chunk] for first in range(0, len(seeds), chunk)]
+    if len(chunks) <= 1:
+        yield from map(play, chunks)
         return
     with ProcessPoolExecutor(os.cpu_count()) as pool:
         try:
