@@ -12,9 +12,9 @@ Worth giving upstream:
 4. CloudFormation: properties of buckets and functions are left out (`completions`); a key's policy stays an object,
    which ``DescribeKey`` cannot read (`_create_key`); no back ends for ``DynamoDB::GlobalTable``, ``SQS::QueuePolicy``,
    ``KMS::ReplicaKey`` (`back_ends`).
-5. DynamoDB: a cancelled transaction replaces the table objects, so whoever holds one keeps the old (`_transact`);
-   its backup copies every item of the table, which makes a transaction as slow as the table is long. Answers take
-   milliseconds for each item: every attribute is looked up anew as the structure that it already is (`_attribute`).
+5. DynamoDB: a cancelled transaction replaces the table objects, so whoever holds one keeps the old; its backup copies
+   every item of the table, which makes a transaction as slow as the table is long. Answers take milliseconds for each
+   item: every attribute is looked up anew as the structure that it already is (`dynamodb`).
 6. Core: every model instance ever made is kept for ``reset()``; a long-running server leaks them.
    Each request lists moto's folder and inspects a class again: caching doubles the throughput (`_core`).
 7. Lambda: ``invoke`` answers a failed function like a successful one without Docker (`_invoke`).
@@ -28,12 +28,9 @@ Worth giving upstream:
 11. Server: DynamoDB loses concurrent updates (`local.aws.server` serialises its requests).
 """
 
-import base64
-import copy
 import functools
 import json
 import logging
-from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
 
@@ -45,11 +42,6 @@ from moto.cloudformation.exceptions import ValidationError
 from moto.cloudformation.models import Stack
 from moto.core import config, responses, utils
 from moto.core.common_models import BaseModel, CloudFormationModel
-from moto.core.serialize import BaseJSONSerializer
-from moto.dynamodb.models import DynamoDBBackend
-from moto.dynamodb.models.dynamo_type import DynamoType
-from moto.dynamodb.models.table import Table
-from moto.dynamodb.responses import DynamoHandler
 from moto.kms.models import Key, kms_backends
 from moto.kms.responses import KmsResponse
 from moto.route53.models import HealthCheck
@@ -57,12 +49,11 @@ from moto.s3.exceptions import NoSuchUpload
 from moto.s3.models import FakeKey, MultipartDict
 from moto.sqs.models import Queue
 
-from local.aws import deletions, intrinsics, lifecycle
+from local.aws import deletions, dynamodb, intrinsics, lifecycle
 from local.aws.back_ends import BACK_ENDS
 from local.aws.completions import complete
 from local.aws.custom_resources import CustomResource
 from local.aws.generic_resource import GenericResource
-from local.aws.transactions import Tokens
 from local.aws.vectors import patches
 
 Invoke = Callable[[str, str, bytes, dict[str, str]], tuple[int, dict[str, str], bytes]]
@@ -81,7 +72,7 @@ def apply(*, invoke: Invoke, control: str) -> None:
     config.default_user_config["stepfunctions"] = {"execute_state_machine": True}
     _core()
     _cloudformation()
-    _dynamodb()
+    dynamodb.apply(_patch)
     _kms()
     _route53()
     _patch(FakeKey, "__deepcopy__", _listed)
@@ -232,68 +223,6 @@ def _rename(key: Key, key_id: str, region: str) -> None:
     key.arn = key.arn.replace(key.id, key_id)
     key.multi_region_configuration["PrimaryKey"]["Arn"] = key.arn
     key.id = key_id
-
-
-def _dynamodb() -> None:
-    transact, update = DynamoDBBackend.transact_write_items, DynamoDBBackend.update_item
-
-    def transact_in_place(self: DynamoDBBackend, items: list[dict[str, Any]]) -> None:
-        before = dict(self.tables)
-        try:
-            transact(self, items)
-        except Exception:
-            for name, table in before.items():
-                restored = self.tables[name]
-                if restored is not table:  # other regions' tables share these items: put them back in place
-                    table.items.clear()
-                    table.items.update(restored.items)
-                    self.tables[name] = table
-            raise
-
-    def update_copy(self: DynamoDBBackend, table_name: str, key: dict[str, Any], *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
-        table = self.tables.get(table_name)
-        if table is not None and set(key) == set(table.table_key_attrs):
-            hash_key, range_key = self.get_keys_value(table, key)
-            item = table.get_item(hash_key, range_key)
-            if item is not None:  # updated in place by moto; the backup of a transaction must keep the old one
-                rows: Any = table.items
-                if range_key:
-                    rows = rows[hash_key]
-                rows[range_key or hash_key] = copy.deepcopy(item)
-        return update(self, table_name, key, *args, **kwargs)
-
-    def backup(self: Table, _memo: object) -> Table:
-        twin = copy.copy(self)
-        rows: Any = {key: dict(row) if self.range_key_attr else row for key, row in self.items.items()}
-        twin.items = defaultdict(dict, rows)
-        return twin
-
-    _patch(DynamoDBBackend, "transact_write_items", transact_in_place)
-    _patch(DynamoDBBackend, "update_item", update_copy)
-    _patch(DynamoHandler, "transact_write_items", Tokens().once(DynamoHandler.transact_write_items))
-    _patch(Table, "__deepcopy__", backup)
-    _patch(BaseJSONSerializer, "_serialize_type_structure", _attribute(BaseJSONSerializer._serialize_type_structure))
-
-
-def _attribute(serialize: Callable[..., None]) -> Callable[..., None]:
-    def structure(self: BaseJSONSerializer, serialized: Any, value: Any, shape: Any, key: str) -> None:  # noqa: ANN401
-        if shape.name == "AttributeValue" and isinstance(value, (dict, DynamoType)):
-            serialized[key] = _typed(value)
-        else:
-            serialize(self, serialized, value, shape, key)
-
-    return structure
-
-
-def _typed(value: Any) -> Any:  # noqa: ANN401 - an attribute's value, as moto keeps it
-    """As DynamoDB's JSON has it: ``{type: value}``, bytes in base64."""
-    if isinstance(value, DynamoType):
-        return {value.type: _typed(value.value)}
-    if isinstance(value, dict):
-        return {name: _typed(inner) for name, inner in value.items()}
-    if isinstance(value, list):
-        return [_typed(inner) for inner in value]
-    return base64.b64encode(value).decode() if isinstance(value, bytes) else value
 
 
 def _shared_code(read: Callable[[Any], tuple[bytes, int, str, str]]) -> Callable[[Any], tuple[bytes, int, str, str]]:
