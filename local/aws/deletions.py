@@ -1,6 +1,5 @@
 """Deletions that moto leaves out, where something else cannot go, or would seem to stand, without them."""
 
-from collections.abc import Callable
 from typing import Any
 
 from moto.apigateway.models import RestAPI, apigateway_backends
@@ -11,8 +10,7 @@ from moto.ec2.models.vpcs import VPCEndPoint
 from moto.elbv2.models import FakeLoadBalancer
 from moto.route53.models import FakeZone, HealthCheck, RecordSet, route53_backends
 
-Patch = Callable[[Any, str, Any], None]
-"""(owner, name, value)"""
+from local.aws.patching import Patch
 
 
 def apply(patch: Patch) -> None:

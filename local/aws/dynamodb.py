@@ -13,7 +13,7 @@ from moto.dynamodb.models.dynamo_type import DynamoType
 from moto.dynamodb.models.table import Table
 from moto.dynamodb.responses import DynamoHandler
 
-from local.aws.lifecycle import Patch
+from local.aws.patching import Patch
 from local.aws.transactions import Tokens
 
 

@@ -1,6 +1,5 @@
 """Lives of stacks as CloudFormation leads them where moto does not: failures roll back, protection holds."""
 
-from collections.abc import Callable
 from typing import Any
 
 from moto.cloudformation import parsing
@@ -10,9 +9,9 @@ from moto.cloudformation.parsing import OutputMap, ResourceMap
 from moto.cloudformation.responses import CloudFormationResponse
 from moto.core.responses import ActionResult
 
+from local.aws.patching import Patch
+
 _RETAINED = "Retain"
-Patch = Callable[[Any, str, Any], None]
-"""(owner, name, value)"""
 
 
 class ResourceFailedError(ValidationError):

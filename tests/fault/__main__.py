@@ -7,7 +7,7 @@ import time
 
 from tests.fault.output import say
 from tests.fault.processes.command import kill
-from tests.fault.simulation.command import move, simulate
+from tests.fault.simulation.command import Tally, move, simulate
 
 
 def main() -> int:
@@ -36,25 +36,27 @@ def main() -> int:
 def _simulated(seed: int, rounds: int) -> bool:
     started = time.monotonic()
     tally = simulate(seed, rounds)
-    if tally.failure:
-        say(tally.failure)
-        return False
-    say(
+    return _told(
+        tally,
         f"simulator: {tally.rounds:,} rounds, {tally.turns:,} turns, {tally.acknowledged:,} acknowledged writes and "
-        f"{tally.seen:,} reads compared with the model in {time.monotonic() - started:.0f} s: nothing lost"
+        f"{tally.seen:,} reads compared with the model in {time.monotonic() - started:.0f} s: nothing lost",
     )
-    return True
 
 
 def _moved(seed: int, rounds: int) -> bool:
     started = time.monotonic()
     tally = move(seed, rounds)
-    if tally.failure:
-        say(tally.failure)
-        return False
     passed = time.monotonic() - started
-    say(f"moves: {tally.rounds:,} rounds, {tally.acknowledged:,} acknowledged writes in {passed:.0f} s: nothing lost")
-    return True
+    return _told(
+        tally,
+        f"moves: {tally.rounds:,} rounds, {tally.acknowledged:,} acknowledged writes in {passed:.0f} s: nothing lost",
+    )
+
+
+def _told(tally: Tally, result: str) -> bool:
+    """Say ``result``, or what went wrong instead; whether nothing did."""
+    say(tally.failure or result)
+    return tally.failure is None
 
 
 if __name__ == "__main__":

@@ -87,10 +87,8 @@ class Deletions:
             filter=change.filter or {}, digest=prepared.digest, created_at=round(self._clock.wall(), 3), revision=1
         )
         try:
-            self._table.transact([_put(collection, deletion_id, record, before=0), guard.check(deletion_id)])
-        except ConditionError as error:
-            if 1 in error.failed:
-                raise guard.refusal() from error
+            guard.transact(self._table, [_put(collection, deletion_id, record, before=0)], by=deletion_id)
+        except ConditionError:
             record = self._record(collection, deletion_id)
             if record.digest != prepared.digest:
                 detail = "This request_id was used for another request."
@@ -157,12 +155,7 @@ class Deletions:
             )
             writes = [{"Delete": {"Key": items.key_of(collection, row.id), **unchanged(row)}} for row in doomed]
             writes.append(_put(collection, deletion_id, next_one, before=record.revision))
-            try:
-                self._table.transact([*writes, guard.check(deletion_id)])
-            except ConditionError as error:
-                if len(writes) in error.failed:
-                    raise guard.refusal() from error
-                raise
+            guard.transact(self._table, writes, by=deletion_id)
             record = next_one
             yield record
 

@@ -8,7 +8,7 @@ checks the one that its first row's id comes to, and all of them change in one t
 """
 
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -84,9 +84,19 @@ class Guard:
     """Whether it has to be this very number."""
     refusal: Callable[[], Problem]
 
-    def check(self, by: str) -> dict[str, Any]:
-        """See `Fence.check`."""
-        return self.fence.check(self.collection, self.number, by=by, only=self.only)
+    def transact(self, table: Table, writes: Sequence[dict[str, Any]], *, by: str) -> None:
+        """Carry out ``writes``, if the fence lets them pass.
+
+        :param by: see `Fence.check`.
+        :raises ConditionError: one of theirs fails.
+        :raises Problem: the fence says otherwise; 503.
+        """
+        try:
+            table.transact([*writes, self.fence.check(self.collection, self.number, by=by, only=self.only)])
+        except ConditionError as error:
+            if len(writes) in error.failed:
+                raise self.refusal() from error
+            raise
 
     def look(self) -> None:
         """Ask once more, after a transaction that had no room for the check.

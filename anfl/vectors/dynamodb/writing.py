@@ -80,17 +80,18 @@ class Rows:
                 return plan.count
             if self._clock.monotonic() > until:
                 break
-            checks = [guard.check(_first(prepared.change))] if len(writes) < MOST_TOGETHER else []
+            has_room = len(writes) < MOST_TOGETHER
             try:
-                self._table.transact([*writes, *checks])
+                if has_room:
+                    guard.transact(self._table, writes, by=_first(prepared.change))
+                else:
+                    self._table.transact(writes)
             except ConditionError as error:
-                if len(writes) in error.failed:
-                    raise guard.refusal() from error
                 for place in error.failed:
                     if place < len(plan.writes) and plan.demanded[place] is not None:
                         raise self._conflict(collection, plan, place) from error
                 continue  # somebody changed what was read, or carries out the same request
-            if not checks:
+            if not has_room:
                 guard.look()
             return plan.count
         raise unavailable("The rows are being changed too often; try again.", code=Refusal.STORAGE_UNAVAILABLE)

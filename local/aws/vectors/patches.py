@@ -9,11 +9,11 @@ from moto.dynamodb.models.dynamo_type import DynamoType, Item
 from moto.dynamodb.models.table import Table
 from moto.dynamodb.responses import DynamoHandler, DynamoResult
 
+from local.aws.patching import Patch
 from local.aws.vectors.content import Attributes, Delays, Key, VectorIndex
 from local.aws.vectors.definitions import Definition, definitions, described
 from local.aws.vectors.search import search
 
-Patch = Callable[[Any, str, Any], None]
 DELAYS = Delays()
 _OWN, _ALL = "vector_indexes", "vector_indexes_of_all_replicas"
 
