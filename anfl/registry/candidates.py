@@ -94,15 +94,18 @@ class Candidates:
     ) -> Iterator[Glance]:
         by_name = orders[0].field == "name"
         descending = by_name and orders[0].descending
+        named = bool(condition.about("name").comparisons)
         documents: Iterable[str]
-        if models is None:
+        if models is None and not by_name and not named:
+            documents = chain.from_iterable(self._table.contents(keys.models(tenant), DOCUMENT))
+        elif models is None:
             documents = self._named(tenant, condition, descending=descending)
         else:
             accepted = condition.about("name").accepts()
             fitting = (owner for owner in models if accepted(owner.name))
             ordered = sorted(fitting, key=lambda owner: owner.name, reverse=descending)
             documents = [owner.document for owner in ordered]
-        if condition.about("name").comparisons:  # of no model, no versions
+        if named:  # of no model, no versions
             documents = iter(documents)
             first = next(documents, None)
             if first is None:
@@ -130,7 +133,7 @@ class Candidates:
         prefixes = [""] if models is None else [keys.versions_of(owner.id) for owner in models]
         partition = keys.versions(tenant)
         read = (self._table.contents(partition, DOCUMENT, prefix=prefix, only=only) for prefix in prefixes)
-        documents = [document for pages in read for page in pages for document in page]
+        documents = list(chain.from_iterable(chain.from_iterable(read)))
         found = glances.versions(traces.holding(documents, told.with_operators("ILIKE")))  # which DynamoDB cannot tell
         if found and not told.prompts:
             marked = [document for document in documents if PROMPT_TAG in document]

@@ -1,14 +1,18 @@
 """MLflow's ``order_by``: items ``key [ASC|DESC]``."""
 
+import heapq
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, islice
 from typing import Any, TypeVar
 
 from anfl.registry.errors import invalid_parameter
 
 _ITEM = re.compile(r"""\s*(?P<key>`[^`]*`|"[^"]*"|[\w.]+)(?:\s+(?P<direction>asc|desc))?\s*""", re.IGNORECASE)
+_FIRST = 400
+"""Of many rows, so many are chosen before all are sorted: more than a page of a search, as a rule."""
+_MANY = 10 * _FIRST
 Row = TypeVar("Row")
 
 
@@ -67,11 +71,23 @@ def in_order(rows: list[Row], orders: Sequence[Order], keys: Mapping[str, Callab
         yield from rows
         return
     first, *others = orders
-    key = keys[first.field]
-    rows.sort(key=key, reverse=first.descending)
-    for _, equal in groupby(rows, key):
-        row, *more = equal
+    for row, *more in _equals(rows, keys[first.field], descending=first.descending):
         if more:
             yield from in_order([row, *more], others, keys)
         else:
             yield row
+
+
+def _equals(rows: list[Row], key: Callable[[Row], Any], *, descending: bool) -> Iterator[list[Row]]:
+    """Rows of equal keys together, in the order of their keys. All are sorted once somebody asks beyond the first."""
+    taken = 0
+    if len(rows) > _MANY:
+        *whole, _ = _groups((heapq.nlargest if descending else heapq.nsmallest)(_FIRST, rows, key=key), key)
+        yield from whole  # of the last ones there may be more
+        taken = sum(map(len, whole))
+    rows.sort(key=key, reverse=descending)
+    yield from _groups(islice(rows, taken, None), key)
+
+
+def _groups(rows: Iterable[Row], key: Callable[[Row], Any]) -> Iterator[list[Row]]:
+    return (list(equal) for _, equal in groupby(rows, key))

@@ -1,6 +1,7 @@
 """One run: small requests in turns, then searches over many models, then memory."""
 
 import tempfile
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from uuid import uuid4
@@ -38,7 +39,7 @@ def measure(*, report: Report, models: int = MODELS, rounds: int = ROUNDS) -> Re
             processor = _processor(ours, theirs, rounds)
             with servers.in_memory(models, folder) as searched:
                 found = [
-                    _call(name, *(timed(server, [request] * SEARCHES, stored=False) for server in (searched, theirs)))
+                    _call(name, *_in_turns([searched] * SEARCHES, theirs, request))
                     for name, request in searches(models)
                 ]
                 for name, request in (*unprepared(), *in_vain()):
@@ -64,15 +65,14 @@ def measure(*, report: Report, models: int = MODELS, rounds: int = ROUNDS) -> Re
 def _first(name: str, request: Request, ours: Server, theirs: Server) -> Call:
     """Each search is the first one of a tenant."""
     tenants = [ours.of(f"{TENANT}{uuid4().int}") for _ in range(SEARCHES)]
-    first = sum((timed(tenant, [request], stored=False) for tenant in tenants), Timed())
-    return _call(f"{name}: the first search", first, timed(theirs, [request] * SEARCHES, stored=False))
+    return _call(f"{name}: the first search", *_in_turns(tenants, theirs, request))
 
 
 def _after_changes(name: str, request: Request, ours: Server, theirs: Server) -> Call:
     """Before each search but the first many models have changed."""
     changing = ours.of(in_memory.changing(uuid4().int))
     timed(changing, [request], stored=False)
-    found = (timed(server, [request] * SEARCHES, stored=False) for server in (changing, theirs))
+    found = _in_turns([changing] * SEARCHES, theirs, request)
     return _call(f"{name}: after changes of {in_memory.CHANGED} models", *found)
 
 
@@ -80,8 +80,18 @@ def _of_many(name: str, request: Request, ours: Server, theirs: Server) -> Call:
     """Of a tenant with more versions than are kept: for each search they are read."""
     many = ours.of(in_memory.MANY)
     timed(many, [request], stored=False)
-    found = (timed(server, [request] * SEARCHES, stored=False) for server in (many, theirs))
-    return _call(f"{name}: of more than are kept", *found)
+    return _call(f"{name}: of more than are kept", *_in_turns([many] * SEARCHES, theirs, request))
+
+
+def _in_turns(ours: Sequence[Server], theirs: Server, request: Request) -> tuple[Timed, Timed]:
+    """The same request at each of ``ours``, and after each of them at ``theirs``: what else goes on slows both."""
+    found = Timed(), Timed()
+    with ExitStack() as stack:
+        connections = {server: stack.enter_context(client(server)) for server in {*ours, theirs}}
+        for each in ours:
+            for server, times in zip((each, theirs), found, strict=True):
+                times.whole.append(request.milliseconds(connections[server]))
+    return found
 
 
 def _calls(ours: Server, theirs: Server, rounds: int, report: Report) -> list[Call]:

@@ -23,7 +23,7 @@ class Server:
 
     url: str
     process: "subprocess.Popen[bytes]"
-    headers: dict[str, str] = field(default_factory=dict)
+    headers: dict[str, str] = field(default_factory=dict, hash=False)
 
     def of(self, token: str) -> "Server":
         """The same, for another caller."""

@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -16,6 +17,13 @@ FETCH = {"ids": ["b"], "consistency": "strong"}
 
 @pytest.fixture(name="settings")
 def _settings(run: Run) -> Iterator[dict[str, Any]]:
+    with settings_of_one(run) as settings:
+        yield settings
+
+
+@contextmanager
+def settings_of_one(run: Run) -> Iterator[dict[str, Any]]:
+    """Those of a collection that somebody creates, and that is deleted afterwards."""
     settings = {"name": f"damaged-{uuid.uuid4().hex[:8]}", "dimension": 2}
     yield settings
     with run.client("writer") as client:

@@ -28,12 +28,13 @@ from tests.local.end_to_end import (
     test_imports,
     test_keys,
     test_registry,
+    test_repair,
     test_rights,
 )
 from tests.local.end_to_end.permissions import Permissions
 from tests.local.end_to_end.running import Run, operator
 
-TAKEN = 10
+TAKEN = int(os.environ.get("TAKEN") or 10)
 SEED = int(os.environ.get("SEED") or random.randrange(2**32))
 NOTICED_SECONDS = 60
 ENDED_SECONDS = 10
@@ -132,6 +133,14 @@ def functions(run: Run) -> None:
     test_engine_classes.kept_by_the_function(invoke)
 
 
+def repaired(by: Callable[[Run, dict[str, Any]], None]) -> Callable[[Run], None]:
+    def repair(run: Run) -> None:
+        with test_repair.settings_of_one(run) as settings:
+            by(run, settings)
+
+    return repair
+
+
 def rewrapped(run: Run) -> None:
     assert test_functions.invoker(run)("vector-processing", {"operation": "rewrap_keys"})["status"] == 200
 
@@ -163,7 +172,14 @@ def models(run: Run) -> None:
 
 
 PROBES: Mapping[str, tuple[Callable[[Run], None], ...]] = {
-    "VectorStoreServiceTaskRole": (classes, rows, imports, nonsense("jobs"), restarted("vector-store")),
+    "VectorStoreServiceTaskRole": (
+        classes,
+        rows,
+        imports,
+        repaired(test_repair.test_the_service_reads_what_the_function_wrote),
+        nonsense("jobs"),
+        restarted("vector-store"),
+    ),
     "ModelRegistryServiceTaskRole": (
         models,
         test_deliveries.delivered,
@@ -171,7 +187,14 @@ PROBES: Mapping[str, tuple[Callable[[Run], None], ...]] = {
         restarted("model-registry"),
         first_secret,
     ),
-    "VectorProcessingFunctionRole": (fresh("vector-processing"), functions, imports, nonsense("chunks"), rewrapped),
+    "VectorProcessingFunctionRole": (
+        fresh("vector-processing"),
+        functions,
+        imports,
+        repaired(test_repair.test_the_function_reads_what_the_service_wrote),
+        nonsense("chunks"),
+        rewrapped,
+    ),
     "ModelValidationFunctionRole": (fresh("model-validation"), verdicts),
     "WebhooksFunctionRole": (fresh("webhooks"), nonsense("webhooks"), test_deliveries.delivered),
     "WebhookSignerFunctionRole": (fresh("webhook-signer"), test_deliveries.sealed_afterwards),
