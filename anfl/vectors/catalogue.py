@@ -7,10 +7,10 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 import msgspec
-from boto3.dynamodb.conditions import Attr
+from boto3.dynamodb.conditions import Attr, ConditionBase
 
 from anfl.problems import Problem, conflict, not_found
-from anfl.vectors.entries import ALIAS_OF, DOCUMENT, INCARNATION, Entries, Item, name_of
+from anfl.vectors.entries import ALIAS_OF, DOCUMENT, FREE, INCARNATION, Entries, Item, name_of
 from anfl.vectors.model import Collection, CollectionSettings, first_epoch
 from anfl.vectors.moving.records import Filling
 from anfl.vectors.naming import Alias
@@ -163,18 +163,26 @@ class Catalogue:
         :raises Problem: 404 ``collection_not_found``; 409 ``collection_exists``, a collection has this name.
         """
         collection = self.find(tenant, name)
-        members = {ALIAS_OF: name, INCARNATION: collection.incarnation}
-        if not self._entries.put(tenant, alias, members, condition=_IS_ALIAS):
+        if not self._lead(alias, collection, condition=FREE | _IS_ALIAS):
             raise conflict(f"{alias} is a collection.", code="collection_exists")
         if not self._is_there(collection):  # whoever deleted it has looked for its aliases before, perhaps
             self.take_alias(collection, alias)
             raise _absent(name)
         return Alias(alias=alias, collection=name)
 
+    def pass_alias(self, alias: str, source: Collection, target: Collection) -> None:
+        """Let ``alias`` stand for ``target``, if it stands for ``source``.
+
+        :raises Problem: 404 ``collection_not_found``, ``target`` is gone.
+        """
+        self._lead(alias, target, condition=_stands_for(source))
+        if not self._is_there(target):
+            self._lead(alias, source, condition=_stands_for(target))
+            raise _absent(target.name)
+
     def take_alias(self, collection: Collection, alias: str) -> None:
         """Let ``alias`` stand for nothing, if it stands for ``collection``."""
-        own = Attr(INCARNATION).eq(collection.incarnation) | Attr(INCARNATION).not_exists()
-        self._entries.remove(collection.tenant, alias, condition=Attr(ALIAS_OF).eq(collection.name) & own)
+        self._entries.remove(collection.tenant, alias, condition=_stands_for(collection))
 
     def delete_alias(self, tenant: str, alias: str) -> None:
         """Let ``alias`` stand for nothing.
@@ -188,6 +196,11 @@ class Catalogue:
     def reachable(self) -> None:
         """Ask whether the table answers."""
         self._entries.reachable()
+
+    def _lead(self, alias: str, collection: Collection, *, condition: ConditionBase) -> bool:
+        """Let ``alias`` stand for ``collection``; whether the condition held."""
+        members = {ALIAS_OF: collection.name, INCARNATION: collection.incarnation}
+        return self._entries.put(collection.tenant, alias, members, condition=condition)
 
     def _put_new(self, collection: Collection) -> bool:
         """Whether it is new; an attempt whose answer got lost counts.
@@ -218,6 +231,11 @@ class Catalogue:
         if item is None or DOCUMENT not in item:
             raise _absent(name)
         return str(item[DOCUMENT])
+
+
+def _stands_for(collection: Collection) -> ConditionBase:
+    own = Attr(INCARNATION).eq(collection.incarnation) | Attr(INCARNATION).not_exists()
+    return Attr(ALIAS_OF).eq(collection.name) & own
 
 
 def _encode(collection: Collection) -> str:

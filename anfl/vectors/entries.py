@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 DOCUMENT = "document"
 INCARNATION = "incarnation"
 ALIAS_OF = "alias_of"
+FREE = Attr(PARTITION_KEY).not_exists()
+"""Nothing stands under a name."""
 _LAST = "C#~"
 """Behind every name."""
 Item = Mapping[str, object]
@@ -41,16 +43,12 @@ class Entries:
 
     def put_new(self, tenant: str, name: str, members: Item) -> bool:
         """Put something under a name that is free."""
-        item: Any = {**_key(tenant, name), **members}
-        return _holds(
-            lambda: self._table.put_item(Item=item, ConditionExpression=Attr(PARTITION_KEY).not_exists()),
-        )
+        return self.put(tenant, name, members, condition=FREE)
 
     def put(self, tenant: str, name: str, members: Item, *, condition: ConditionBase) -> bool:
-        """Put something under a name that is free, or in the place of what fulfils ``condition``."""
+        """Put something in the place of what fulfils ``condition``."""
         item: Any = {**_key(tenant, name), **members}
-        free = Attr(PARTITION_KEY).not_exists()
-        return _holds(lambda: self._table.put_item(Item=item, ConditionExpression=free | condition))
+        return _holds(lambda: self._table.put_item(Item=item, ConditionExpression=condition))
 
     def replace(self, tenant: str, name: str, member: str, *, before: str, after: str) -> bool:
         """Change one member that is ``before``."""
@@ -66,9 +64,8 @@ class Entries:
 
     def remove(self, tenant: str, name: str, *, condition: ConditionBase) -> bool:
         """Remove what stands under a name, unless nothing does."""
-        free = Attr(PARTITION_KEY).not_exists()
         return _holds(
-            lambda: self._table.delete_item(Key=_key(tenant, name), ConditionExpression=free | condition),
+            lambda: self._table.delete_item(Key=_key(tenant, name), ConditionExpression=FREE | condition),
         )
 
     def of(self, tenant: str, *, after: str | None = None, about: int | None = None) -> Iterator[Item]:

@@ -79,7 +79,14 @@ class Management:
 
         :raises Problem: 404 ``collection_not_found``; 409 ``collection_moving``.
         """
-        collection = self._catalogue.find(tenant, name)
+        self.remove(self._catalogue.find(tenant, name))
+
+    def remove(self, collection: Collection) -> None:
+        """The same, of this very collection, whatever has its name by now.
+
+        :raises Problem: 404 ``collection_not_found``, another one has its name; 409 ``collection_moving``.
+        """
+        tenant, name = collection.tenant, collection.name
         check_not_moving(collection)
         engine = self._engines.of(collection)
         engine.about_to_drop(collection)
@@ -97,6 +104,15 @@ class Management:
         """
         with self._names.changing(tenant, alias):
             return self._catalogue.set_alias(tenant, alias, name)
+
+    def pass_aliases(self, source: Collection, target: Collection) -> None:
+        """Let every alias that stands for ``source`` stand for ``target``.
+
+        :raises Problem: 404 ``collection_not_found``, ``target`` is gone.
+        """
+        for alias in self._catalogue.aliases_of(source):
+            with self._names.changing(source.tenant, alias):
+                self._catalogue.pass_alias(alias, source, target)
 
     def delete_alias(self, tenant: str, alias: str) -> None:
         """Let ``alias`` stand for nothing.

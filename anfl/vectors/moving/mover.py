@@ -72,10 +72,10 @@ class Mover:
         if source is None:
             return found
         target = self._turns.target(source)
-        undoing = self._change(source, lambda moving: _undoing(source, moving, target))
+        self._change(source, lambda moving: _undoing(source, moving, target))
         if target is not None:
-            self._management.delete(tenant, target.name)
-        return self._change(undoing, lambda _: None)
+            self._remove(target)
+        return self._change(source, lambda _: None)
 
     def writable(self, collection: Collection) -> Collection:
         """``collection``, without a pause that has lasted too long."""
@@ -139,13 +139,24 @@ class Mover:
 
     def _switch(self, turn: Turn) -> None:
         source, target = turn.source.collection, self._turns.open(turn.target.collection)
-        for alias in self._catalogue.aliases_of(source):
-            self._management.set_alias(source.tenant, alias, target.name)
+        self._management.pass_aliases(source, target)
         turn.set(stage=Stage.DONE)
 
+    def _remove(self, target: Collection) -> None:
+        """Delete what was copied, unless somebody else has done so."""
+        try:
+            self._management.remove(target)
+        except Problem as problem:
+            if problem.status != 404:
+                raise
+
     def _change(self, of: Collection, change: Callable[[Moving], Moving | None]) -> Collection:
+        """Change what is noted of the move that ``of`` tells of. Another one, begun since, is left alone."""
+
         def changed(found: Collection) -> Collection:
             if found.incarnation != of.incarnation or found.moving is None:
+                return found
+            if found.moving.incarnation != moving_of(of).incarnation:
                 return found
             return msgspec.structs.replace(found, moving=change(found.moving), revision=found.revision + 1)
 

@@ -105,8 +105,7 @@ class Turns:
     def _target(self, source: Collection) -> Collection:
         found = self.target(source)
         if found is None:
-            detail = f"{moving_of(source).to} was deleted while it was being filled; undo the move."
-            raise conflict(detail, code=Refusal.MOVE_TARGET_LOST)
+            raise _lost(moving_of(source).to)
         return found
 
     def _fill(self, target: Collection, *, ready: bool) -> Collection:
@@ -117,6 +116,8 @@ class Turns:
             return msgspec.structs.replace(found, filling=filling, revision=found.revision + 1)
 
         after = self._catalogue.change(target.tenant, target.name, next_round)
+        if after.incarnation != target.incarnation:
+            raise _lost(target.name)
         self._engines.of(after).fence(after)
         return after
 
@@ -152,6 +153,11 @@ class Turns:
             if problem.status in (404, 409):
                 raise LostError from problem
             raise
+
+
+def _lost(name: str) -> Problem:
+    detail = f"{name} was deleted while it was being filled; undo the move."
+    return conflict(detail, code=Refusal.MOVE_TARGET_LOST)
 
 
 def moving_of(source: Collection) -> Moving:

@@ -1,0 +1,115 @@
+"""Whoever carries out or undoes a move may be suspended anywhere, for however long, and do no harm afterwards."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from itertools import count
+from pathlib import Path
+from unittest import mock
+
+from anfl.problems import Problem
+from anfl.vectors.model import CollectionSettings, Metric
+from anfl.vectors.moving.records import Stage
+from anfl.vectors.moving.requests import Move
+from anfl.vectors.moving.turns import TURN_SECONDS
+from anfl.vectors.store import VectorStore
+from tests.unit.vectors.builders import upsert
+from tests.unit.vectors.moves import OTHER, Nodes, move, rows_of
+
+MOVE = Move(engine=OTHER)
+BACK = Move(engine="hnsw", to="back")
+BEFORE = {"a", "b"}
+
+
+def begun(folder: Path) -> tuple[Nodes, VectorStore, VectorStore]:
+    """Two nodes with a collection that an alias stands for."""
+    nodes = Nodes(folder)
+    slow, quick = nodes.begin(), nodes.begin()
+    slow.create("demo", CollectionSettings(name="words", dimension=2, metric=Metric.L2))
+    slow.set_alias("demo", "w", "words")
+    slow.write("demo", "w", upsert(("a", (0, 1)), ("b", (1, 1))))
+    return nodes, slow, quick
+
+
+@contextmanager
+def suspended(nodes: Nodes, place: int, meanwhile: Callable[[], None]) -> Iterator[list[int]]:
+    """Let something happen at the call of the catalogue's table with this number; yields which were there."""
+    calls: list[int] = []
+
+    def pause() -> None:
+        calls.append(len(calls))
+        if len(calls) - 1 == place:
+            try:
+                meanwhile()
+            except Problem as problem:
+                raise AssertionError(f"{place}: {problem}") from problem
+
+    with mock.patch.object(nodes.world, "pause", pause), suppress(Problem):
+        yield calls
+
+
+def moved_anew(nodes: Nodes, quick: VectorStore) -> None:
+    """What was begun is undone, and the move is made once more; then somebody writes."""
+    with suppress(Problem):  # it has come too far
+        quick.undo_move("demo", "w")
+    nodes.world.sleep(TURN_SECONDS + 1)
+    move(quick, "w", MOVE)
+    quick.write("demo", "w", upsert(("new", (2, 1))))
+
+
+def moved_back(nodes: Nodes, quick: VectorStore) -> None:
+    """The move is ended, and another one made; then somebody writes."""
+    nodes.world.sleep(TURN_SECONDS + 1)
+    move(quick, "w", MOVE)
+    move(quick, "w", BACK)
+    quick.write("demo", "w", upsert(("new", (2, 1))))
+
+
+def begun_anew(nodes: Nodes, quick: VectorStore) -> None:
+    """What was copied is deleted by hand; the next move comes half way."""
+    quick.delete("demo", "words-other")
+    quick.undo_move("demo", "words")
+    nodes.world.sleep(TURN_SECONDS + 1)
+    quick.set_alias("demo", "w", "words")
+    move(quick, "w", MOVE, until=Stage.FOLLOWING)
+    quick.write("demo", "w", upsert(("new", (2, 1))))
+
+
+def test_whoever_undoes_a_move_does_no_harm_to_the_next_one(tmp_path: Path) -> None:
+    for place in count():
+        nodes, slow, quick = begun(tmp_path / str(place))
+        move(slow, "w", MOVE, until=Stage.FOLLOWING)
+        with suspended(nodes, place, lambda: moved_anew(nodes, quick)) as calls:  # noqa: B023
+            slow.undo_move("demo", "w")
+        if place >= len(calls):
+            break
+        assert rows_of(quick, "w").keys() == BEFORE | {"new"}, place
+        moving = quick.describe("demo", "words").moving
+        assert moving is not None, place
+        assert moving.stage is Stage.DONE, place
+    assert place > 10
+
+
+def test_whoever_switches_late_takes_no_alias_from_the_next_move(tmp_path: Path) -> None:
+    for place in count():
+        nodes, slow, quick = begun(tmp_path / str(place))
+        move(slow, "w", MOVE, until=Stage.SWITCHING)
+        with suspended(nodes, place, lambda: moved_back(nodes, quick)) as calls:  # noqa: B023
+            slow.move("demo", "w", MOVE)
+        if place >= len(calls):
+            break
+        assert quick.describe("demo", "w").name == "back", place
+        assert rows_of(quick, "w").keys() == BEFORE | {"new"}, place
+    assert place > 10
+
+
+def test_whoever_switches_late_does_not_switch_to_the_next_copy(tmp_path: Path) -> None:
+    for place in count():
+        nodes, slow, quick = begun(tmp_path / str(place))
+        move(slow, "w", MOVE, until=Stage.SWITCHING)
+        with suspended(nodes, place, lambda: begun_anew(nodes, quick)) as calls:  # noqa: B023
+            slow.move("demo", "w", MOVE)
+        if place >= len(calls):
+            break
+        assert quick.describe("demo", "w").name == "words", place
+        assert rows_of(quick, "w").keys() == BEFORE | {"new"}, place
+    assert place > 10
