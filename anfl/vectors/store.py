@@ -241,8 +241,11 @@ class VectorStore:
             collection = self.names.find(tenant, name, self._clock.monotonic())  # what has been deleted gets nothing
             if incarnation not in (None, collection.incarnation):
                 raise conflict(f"{name} is not the collection it was.", code=Refusal.COLLECTION_CHANGED)
+            writable = self._mover.writable(collection)
+            if writable is None:
+                continue
             try:
-                return write(self._engines.of(collection), self._mover.writable(collection))
+                return write(self._engines.of(collection), writable)
             except Problem as problem:
                 if problem.code != Refusal.COLLECTION_MOVED or collection.name == name:
                     raise

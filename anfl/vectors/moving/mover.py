@@ -77,8 +77,8 @@ class Mover:
             self._remove(target)
         return self._change(source, lambda _: None)
 
-    def writable(self, collection: Collection) -> Collection:
-        """``collection``, without a pause that has lasted too long."""
+    def writable(self, collection: Collection) -> Collection | None:
+        """``collection``, without a pause that has lasted too long; None: somebody else changed it, look again."""
         if not is_overdue(collection, self._clock.wall()):
             return collection
 
@@ -88,7 +88,13 @@ class Mover:
             moving = msgspec.structs.replace(found.moving, stage=Stage.FOLLOWING)
             return msgspec.structs.replace(found, moving=moving, revision=found.revision + 1)
 
-        return self._catalogue.change(collection.tenant, collection.name, resumed)
+        try:
+            after = self._catalogue.change(collection.tenant, collection.name, resumed)
+        except Problem as problem:
+            if problem.code != Refusal.COLLECTION_CHANGED:
+                raise
+            return None
+        return after if after.incarnation == collection.incarnation else None
 
     def _source_of(self, found: Collection) -> Collection | None:
         """What is moved, where ``found`` is it, or what it becomes; None where neither is so."""

@@ -8,6 +8,7 @@ from unittest import mock
 
 from anfl.problems import Problem
 from anfl.vectors.model import CollectionSettings, Metric
+from anfl.vectors.moving.access import PAUSE_SECONDS
 from anfl.vectors.moving.records import Stage
 from anfl.vectors.moving.requests import Move
 from anfl.vectors.moving.turns import TURN_SECONDS
@@ -31,7 +32,7 @@ def begun(folder: Path) -> tuple[Nodes, VectorStore, VectorStore]:
 
 
 @contextmanager
-def suspended(nodes: Nodes, place: int, meanwhile: Callable[[], None]) -> Iterator[list[int]]:
+def suspended(nodes: Nodes, place: int, meanwhile: Callable[[], object]) -> Iterator[list[int]]:
     """Let something happen at the call of the catalogue's table with this number; yields which were there."""
     calls: list[int] = []
 
@@ -43,7 +44,7 @@ def suspended(nodes: Nodes, place: int, meanwhile: Callable[[], None]) -> Iterat
             except Problem as problem:
                 raise AssertionError(f"{place}: {problem}") from problem
 
-    with mock.patch.object(nodes.world, "pause", pause), suppress(Problem):
+    with mock.patch.object(nodes.world, "pause", pause):
         yield calls
 
 
@@ -78,7 +79,7 @@ def test_whoever_undoes_a_move_does_no_harm_to_the_next_one(tmp_path: Path) -> N
     for place in count():
         nodes, slow, quick = begun(tmp_path / str(place))
         move(slow, "w", MOVE, until=Stage.FOLLOWING)
-        with suspended(nodes, place, lambda: moved_anew(nodes, quick)) as calls:  # noqa: B023
+        with suspended(nodes, place, lambda: moved_anew(nodes, quick)) as calls, suppress(Problem):  # noqa: B023
             slow.undo_move("demo", "w")
         if place >= len(calls):
             break
@@ -93,7 +94,7 @@ def test_whoever_switches_late_takes_no_alias_from_the_next_move(tmp_path: Path)
     for place in count():
         nodes, slow, quick = begun(tmp_path / str(place))
         move(slow, "w", MOVE, until=Stage.SWITCHING)
-        with suspended(nodes, place, lambda: moved_back(nodes, quick)) as calls:  # noqa: B023
+        with suspended(nodes, place, lambda: moved_back(nodes, quick)) as calls, suppress(Problem):  # noqa: B023
             slow.move("demo", "w", MOVE)
         if place >= len(calls):
             break
@@ -106,10 +107,24 @@ def test_whoever_switches_late_does_not_switch_to_the_next_copy(tmp_path: Path) 
     for place in count():
         nodes, slow, quick = begun(tmp_path / str(place))
         move(slow, "w", MOVE, until=Stage.SWITCHING)
-        with suspended(nodes, place, lambda: begun_anew(nodes, quick)) as calls:  # noqa: B023
+        with suspended(nodes, place, lambda: begun_anew(nodes, quick)) as calls, suppress(Problem):  # noqa: B023
             slow.move("demo", "w", MOVE)
         if place >= len(calls):
             break
         assert quick.describe("demo", "w").name == "words", place
         assert rows_of(quick, "w").keys() == BEFORE | {"new"}, place
     assert place > 10
+
+
+def test_whoever_ends_a_pause_late_writes_to_what_it_has_become(tmp_path: Path) -> None:
+    for place in count():
+        nodes, slow, quick = begun(tmp_path / str(place))
+        move(quick, "w", MOVE, until=Stage.PAUSED)
+        nodes.world.sleep(PAUSE_SECONDS + 1)
+        with suspended(nodes, place, lambda: move(quick, "w", MOVE)) as calls:  # noqa: B023
+            slow.write("demo", "w", upsert(("new", (2, 1))))
+        if place >= len(calls):
+            break
+        assert quick.describe("demo", "w").name == "words-other", place
+        assert rows_of(quick, "w").keys() == BEFORE | {"new"}, place
+    assert place > 2
