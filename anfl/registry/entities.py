@@ -60,6 +60,7 @@ class Version(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A version of a model. Its model's name stands in the model only."""
 
     model_id: str
+    """First, as documents are found by it (`anfl.registry.together`)."""
     number: int
     created_at: int
     updated_at: int

@@ -1,10 +1,11 @@
 """Models of a tenant with their versions, as they were read at one time. What nobody asks of documents is not read."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from itertools import chain
 from operator import attrgetter
 from typing import Any
 
-from anfl.registry import glances, ordering, traces
+from anfl.registry import glances, ordering, together, traces
 from anfl.registry.entities import PROMPT_TAG
 from anfl.registry.filters import Comparison, Filter
 from anfl.registry.glances import Glance, Owner
@@ -45,23 +46,27 @@ class Families:
     def __init__(
         self,
         *,
-        models: Later[Sequence[str]],
         owners: Later[Mapping[str, Owner]],
         revisions: Later[Mapping[str, str]],
-        documents: Later[Sequence[str]],
+        unsettled: Later[Set[str]],
+        models: Later[Sequence[str]],
+        documents: Sequence[str],
         versions: Later[list[Glance]],
         prompts: Later[Set[str]],
-        unsettled: Later[Set[str]],
+        held: Few[Filter, Sequence[str] | None],
+        is_prompt: Callable[[str], bool],
         size: int,
         read_at: int,
     ) -> None:
-        """:param models: their documents.
-        :param owners: the same, by id.
+        """:param owners: models by id.
         :param revisions: theirs, as text, by id.
-        :param documents: of the versions.
-        :param versions: those that belong to a model.
-        :param prompts: ids of those models that are prompts.
         :param unsettled: ids of those that are to be read again.
+        :param models: their documents.
+        :param documents: of the versions, in the order of their keys.
+        :param versions: those that belong to a model, in that order.
+        :param prompts: ids of those models that are prompts.
+        :param held: what `_held` remembers.
+        :param is_prompt: says of a version's document whether it is one of a prompt.
         :param size: bytes in memory, about.
         :param read_at: when the oldest of them may have been read.
         """
@@ -74,6 +79,8 @@ class Families:
         self._documents = documents
         self._versions = versions
         self._prompts = prompts
+        self._few = held
+        self._is_prompt = is_prompt
         self._asked = self._is_told = False
         self._large = set[str]()
         self._values = Few[tuple[str, bool], set[str | int | None]]()
@@ -81,32 +88,42 @@ class Families:
 
     def documents(self, ids: Set[str]) -> dict[str, list[str]]:
         """Those of some models and their versions."""
-        owners = self.owners()
-        found = {key: [owners[key].document] for key in ids if key in owners}
-        for version in self._versions():
-            if version.model_id in found:
-                found[version.model_id].append(version.document)
-        return found
+        owners, documents = self.owners(), self._documents
+        return {key: [owners[key].document, *documents[together.of(documents, key)]] for key in ids & owners.keys()}
 
     def replaced(self, again: "Families", *, gone: Set[str]) -> "Families":
         """With some of the models as they were read again, and without those that are gone."""
         before = gone | again.owners().keys()
-        without = [text for texts in self.documents(before).values() for text in texts]
+        without = list(chain.from_iterable(self.documents(before).values()))
         owners, revisions = dict(self.owners()), dict(self.revisions())
         for key in before & owners.keys():
             del owners[key], revisions[key]
         owners.update(again.owners())
         revisions.update(again.revisions())
-        versions = [version for version in self._versions() if version.model_id not in before] + again._versions()
-        prompts = self._prompts() - before | again._prompts()
-        return Families(  # made now: what is made later holds what it is made of
-            models=Later(lambda: [owner.document for owner in owners.values()]),
+        is_prompt = self._is_prompt
+
+        def documents(every: Sequence[str], new: Sequence[str]) -> Sequence[str]:
+            return together.replaced(every, new, before)
+
+        def versions(every: list[Glance]) -> list[Glance]:
+            return together.replaced(every, again._versions(), before, told=_DOCUMENT)
+
+        def held(told: Filter, every: Sequence[str] | None) -> Sequence[str] | None:
+            return None if every is None else documents(every, traces.holding(again._documents, told))
+
+        now = documents(self._documents, again._documents)
+        return Families(
             owners=Later(lambda: owners),
             revisions=Later(lambda: revisions),
-            documents=Later(lambda: list(map(_DOCUMENT, versions))),
-            versions=Later(lambda: versions),
-            prompts=Later(lambda: prompts),
             unsettled=again.unsettled,
+            models=Later(lambda: [owner.document for owner in owners.values()]),
+            documents=now,
+            versions=self._versions.changed(versions, lambda: glances.owned(glances.versions(now), owners)),
+            prompts=self._prompts.changed(
+                lambda every: every - before | again._prompts(), lambda: _prompts(now, is_prompt)
+            ),
+            held=self._few.changed(held),
+            is_prompt=is_prompt,
             size=self.size - size_of(without) + again.size,
             read_at=self.read_at,
         )
@@ -118,17 +135,19 @@ class Families:
         if not self._possible(condition):
             return []
         told = condition.beyond("name")
-        documents = self._documents()
-        some = documents[:_SAMPLE]
-        if not traces.leaves(told) or len(traces.holding(some, told)) > len(some) // 10:
-            return None
-        held = traces.holding(documents, told)
-        if len(held) > MAX_HELD:
-            return None
+        held = self._few.get(told, lambda: self._held(told))
         if not held:
-            return []
+            return None if held is None else []
         left_out = frozenset[str]() if condition.prompts else self._prompts()
         return [of for of in glances.owned(glances.versions(held), self.owners()) if of.model_id not in left_out]
+
+    def _held(self, told: Filter) -> Sequence[str] | None:
+        """The only documents for which a filter can hold; None where they may be many."""
+        some = self._documents[:_SAMPLE]
+        if not traces.leaves(told) or len(traces.holding(some, told)) > len(some) // 10:
+            return None
+        held = traces.holding(self._documents, told)
+        return held if len(held) <= MAX_HELD else None
 
     def _possible(self, condition: Filter) -> bool:
         """Whether names and numbers of versions, as the models tell them, may be as a filter says."""
@@ -155,7 +174,7 @@ class Families:
 
     def remembered(self) -> int:
         """How many answers are remembered."""
-        return len(self._values) + len(self._orders)
+        return len(self._values) + len(self._orders) + len(self._few)
 
     def values(self, comparison: Comparison) -> set[str | int | None] | None:
         """All values of what a comparison is about; None where some are not here, or where nothing was asked of
@@ -183,29 +202,33 @@ def families(
 ) -> Families:
     """Of documents.
 
+    :param documents: of versions, those of a model together, in the order of models' ids.
     :param is_prompt: says of a version's document whether it is one of a prompt.
     :param size: bytes in memory, about.
     :param at: when the first of them may have been read.
     """
 
-    def prompts() -> Set[str]:
-        marked = [document for document in documents if PROMPT_TAG in document]
-        return {version.model_id for version in glances.versions([each for each in marked if is_prompt(each)])}
-
     owners = Later[Mapping[str, Owner]](lambda: glances.owners(models))
     return Families(
-        models=Later(lambda: models),
         owners=owners,
         revisions=Later(lambda: {key: str(owner.revision) for key, owner in owners().items()}),
-        documents=Later(lambda: documents),
-        versions=Later(lambda: glances.owned(glances.versions(documents), owners())),
-        prompts=Later(prompts),
         unsettled=Later(
             lambda: {owner.id for owner in owners().values() if at - owner.changed_at < SETTLE_MILLISECONDS}
         ),
+        models=Later(lambda: models),
+        documents=documents,
+        versions=Later(lambda: glances.owned(glances.versions(documents), owners())),
+        prompts=Later(lambda: _prompts(documents, is_prompt)),
+        held=Few(),
+        is_prompt=is_prompt,
         size=size,
         read_at=at,
     )
+
+
+def _prompts(documents: Sequence[str], is_prompt: Callable[[str], bool]) -> Set[str]:
+    marked = [document for document in documents if PROMPT_TAG in document]
+    return {version.model_id for version in glances.versions([each for each in marked if is_prompt(each)])}
 
 
 def size_of(documents: Sequence[str]) -> int:

@@ -77,15 +77,16 @@ class Known:
         if there == before and not unsettled:
             return kept
         other = {model_id for model_id, revision in there.items() if before.get(model_id) != revision}
+        gone = before.keys() - there.keys()
         changed = revisions.sort_keys(other | unsettled)
         again = self._some(tenant, changed)
         if again is None:
             return self._keep(tenant, self._all(tenant))
         ids = changed.keys()
-        if there.keys() == before.keys() and kept.documents(ids) == again.documents(ids):
+        if not gone and other <= before.keys() and kept.documents(ids) == again.documents(ids):
             kept.unsettled = again.unsettled
             return kept
-        return self._keep(tenant, kept.replaced(again, gone=(before.keys() - there.keys()) | ids))
+        return self._keep(tenant, kept.replaced(again, gone=gone | ids))
 
     def _recalled(self, tenant: str) -> tuple[Families | None, bool]:
         """What is kept, and whether the tenant was seen before."""
@@ -124,14 +125,17 @@ class Known:
         numbered = [owner for owner in models if owner.last_version <= FEW]
         if len(models) - len(numbered) > MAX_ASKED:
             return None
-        wanted = [
-            keys.version(tenant, owner.id, number) for owner in numbered for number in range(1, owner.last_version + 1)
-        ]
-        found = self._table.get_many(wanted)
-        versions = [found[place][DOCUMENT] for place in map(sort_of, wanted) if place in found]
-        for owner in models:
-            if owner.last_version > FEW:
-                prefix = keys.versions_of(owner.id)
+        wanted = {
+            owner.id: [keys.version(tenant, owner.id, number) for number in range(1, owner.last_version + 1)]
+            for owner in numbered
+        }
+        found = self._table.get_many(list(chain.from_iterable(wanted.values())))
+        versions: list[str] = []
+        for model_id in sorted(owner.id for owner in models):  # together, as all are
+            if model_id in wanted:
+                versions += [found[place][DOCUMENT] for place in map(sort_of, wanted[model_id]) if place in found]
+            else:
+                prefix = keys.versions_of(model_id)
                 versions += chain.from_iterable(self._table.contents(keys.versions(tenant), DOCUMENT, prefix=prefix))
         documents = [owner.document for owner in models]
         return self._families(tenant, documents, versions, size=size_of(documents) + size_of(versions), at=moment)

@@ -28,6 +28,13 @@ class Later(Generic[Value]):
                     self._make = None  # what it was made of is not held
         return self._made
 
+    def changed(self, change: Callable[[Value], Value], anew: Callable[[], Value]) -> "Later[Value]":
+        """What becomes of it: changed now where it was made, so that nothing holds what was; else made ``anew``."""
+        if self._make is not None:
+            return Later(anew)
+        made = change(self._made)
+        return Later(lambda: made)
+
 
 class Few(Generic[Key, Value]):
     """The answers that were asked for last: callers choose how many different ones they ask for."""
@@ -50,6 +57,13 @@ class Few(Generic[Key, Value]):
             if len(self._answers) > _ANSWERS:
                 del self._answers[next(iter(self._answers))]
         return answer
+
+    def changed(self, change: Callable[[Key, Value], Value]) -> "Few[Key, Value]":
+        """The same questions with what becomes of their answers."""
+        found = Few[Key, Value]()
+        with self._lock:
+            found._answers = {key: change(key, answer) for key, answer in self._answers.items()}
+        return found
 
 
 class Lazy(Generic[Value]):

@@ -147,12 +147,14 @@ class Revisions:
 
     def __init__(self, items: Sequence[Any]) -> None:
         self._items = items
-        self._ids: list[str] = [item["id"]["S"] for item in items]
-        self.by_id: dict[str, str] = dict(zip(self._ids, [item["revision"]["N"] for item in items], strict=True))
+        self.by_id: dict[str, str] = {item["id"]["S"]: item["revision"]["N"] for item in items}
 
     def sort_keys(self, ids: Container[str]) -> dict[str, str]:
         """Id → sort key, of some records."""
-        return {key: item[SORT_KEY]["S"] for key, item in zip(self._ids, self._items, strict=True) if key in ids}
+        every: Iterable[str] = self.by_id
+        if len(self.by_id) < len(self._items):  # one was renamed between two pages, and stands in both
+            every = [item["id"]["S"] for item in self._items]
+        return {key: item[SORT_KEY]["S"] for key, item in zip(every, self._items, strict=True) if key in ids}
 
 
 class Table:
@@ -170,7 +172,10 @@ class Table:
     def get_many(self, keys: Sequence[Key]) -> dict[tuple[str, str], Item]:
         """Items by ``(pk, sk)``, those that exist. One call per 100 keys."""
         found: dict[tuple[str, str], Item] = {}
-        distinct = list({(key[PARTITION_KEY], key[SORT_KEY]): encode(key) for key in keys}.values())
+        distinct = [
+            {PARTITION_KEY: {"S": partition}, SORT_KEY: {"S": sort}}
+            for partition, sort in dict.fromkeys((key[PARTITION_KEY], key[SORT_KEY]) for key in keys)
+        ]
         waiting = [distinct[start : start + _BATCH_GET] for start in range(0, len(distinct), _BATCH_GET)]
         pause = 0.02
         while waiting:

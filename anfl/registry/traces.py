@@ -6,8 +6,6 @@ match, and a tag that is too large for the document leaves no trace but its key.
 """
 
 from collections.abc import Sequence
-from itertools import compress, repeat
-from operator import contains, not_, or_
 from typing import NamedTuple
 
 import msgspec
@@ -38,10 +36,12 @@ def holding(documents: Sequence[str], condition: Filter) -> Sequence[str]:
         found = trace(comparison)
         if found is None:
             continue
-        asked = map(str.lower, documents) if found.lowered else documents
-        held = map(contains, asked, repeat(found.text))
-        large = map(not_, map(str.endswith, documents, repeat(_NOTHING_LARGE)))
-        documents = list(compress(documents, map(or_, held, large)))
+        text, asked = found.text, map(str.lower, documents) if found.lowered else documents
+        documents = [
+            document
+            for document, each in zip(documents, asked, strict=True)
+            if text in each or not document.endswith(_NOTHING_LARGE)
+        ]
     return documents
 
 

@@ -45,7 +45,6 @@ def measure(*, report: Report, models: int = MODELS, rounds: int = ROUNDS) -> Re
                 for name, request in (*unprepared(), *in_vain()):
                     found.append(_first(name, request, searched, theirs))
                     found.append(_of_many(name, request, searched, theirs))
-                for name, request in unprepared():
                     found.append(_after_changes(name, request, searched, theirs))
             report("searches", 1)
         workers = usable_cores()

@@ -8,13 +8,15 @@ from typing import Any
 
 import pytest
 
-from anfl.registry import glances, ordering
+from anfl.registry import glances, ordering, traces
 from anfl.registry.candidates import MAX_ENUMERATED
 from anfl.registry.entities import PROMPT_TAG
 from anfl.registry.families import SETTLE_MILLISECONDS
+from anfl.registry.filters import Filter
 from anfl.registry.known import MAX_AGE_MILLISECONDS, Known
 from anfl.registry.registry import Registry
 from anfl.registry.search import Search
+from anfl.registry.table import Revisions
 from tests.unit.registry.conftest import TABLE, Time, items, past_the_registry
 from tests.unit.registry.test_models import version
 
@@ -86,8 +88,9 @@ def test_all_is_read_from_the_second_search_on(registry: Registry, calls: Counte
     assert costs == [{"Query": 1}, {"Query": 2}, {"Query": 1}]
 
 
-@pytest.mark.usefixtures("other")
-def test_only_documents_that_can_match_are_read(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_documents_that_can_match_are_read(
+    registry: Registry, other: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
     read: list[int] = []
     versions = glances.versions
 
@@ -98,16 +101,52 @@ def test_only_documents_that_can_match_are_read(registry: Registry, monkeypatch:
     monkeypatch.setattr(glances, "versions", counted)
     search = registry.search
     shown(search, "name ILIKE '%nothing'")
-    for where in (
-        "tags.k LIKE '%nothing'",
-        "tags.k ILIKE '%NOTHING'",
-        "name LIKE 'nothing%'",
-        "version_number > 1",
-        "version_number < 1",
-        "tags.none != 'a'",
-    ):
-        assert shown(search, where) == []
+    for change in ("a", "b"):
+        for where in (
+            "tags.k LIKE '%nothing'",
+            "tags.k ILIKE '%NOTHING'",
+            "name LIKE 'nothing%'",
+            "version_number > 1",
+            "version_number < 1",
+            "tags.none != 'a'",
+        ):
+            assert shown(search, where) == []
+        other.version_tags.set("acme", "m03", 1, "k", change, by="ana")
     assert sum(read) == 0
+    assert shown(search, "tags.k = 'b'") == [("m03", 1)]
+
+
+def test_texts_are_looked_for_in_what_changed_alone(
+    registry: Registry, other: Registry, time: Time, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(20):
+        version(other, "acme", "m07")
+    time.now += SETTLE
+    asked: list[int] = []
+    holding = traces.holding
+
+    def counted(documents: Sequence[str], condition: Filter) -> Sequence[str]:
+        asked.append(len(documents))
+        return holding(documents, condition)
+
+    where = "tags.k ILIKE '%NEW'"
+    for _ in range(2):
+        assert shown(registry.search, where) == []
+    monkeypatch.setattr(traces, "holding", counted)
+    for number in range(2, 13):
+        version(other, "acme", "m03", tags={"k": "new"})
+        assert shown(registry.search, where) == [("m03", each) for each in range(2, number + 1)]
+    other.versions.delete("acme", "m03", 11, by="ana")
+    other.version_tags.set("acme", "m03", 2, "k", "old", by="ana")
+    other.models.rename("acme", "m03", "z", by="ana")
+    version(other, "acme", "m00", tags={"k": "new"})
+    other.models.create("acme", "m", by="ana")
+    version(other, "acme", "m", tags={"k": "new"})
+    left = [("z", number) for number in (*range(3, 11), 12)]
+    assert shown(registry.search, where) == [("m", 1), ("m00", 2), *left]
+    other.models.delete("acme", "z", by="ana")
+    assert shown(registry.search, where) == [("m", 1), ("m00", 2)]
+    assert 0 < max(asked) < 20
 
 
 def test_a_model_of_many_versions_is_asked_for_them(
@@ -172,6 +211,15 @@ def test_a_version_that_arrives_after_its_model_from_another_region_is_seen(
         dynamodb.put_item(TableName=TABLE, Item=arrived)
     time.now += 0 if late < SETTLE else late + 1
     assert shown(registry.search, "tags.k = 'new'") == [("m03", 1)]
+
+
+def test_of_a_model_that_stands_in_two_pages_the_later_one_counts() -> None:
+    """It was renamed after the first of them was read."""
+    pages = [("a", "x", 1), ("b", "y", 1), ("z", "x", 2)]
+    stored = [{"sk": {"S": name}, "id": {"S": key}, "revision": {"N": str(number)}} for name, key, number in pages]
+    revisions = Revisions(stored)
+    assert revisions.by_id == {"x": "2", "y": "1"}
+    assert revisions.sort_keys({"x", "y"}) == {"x": "z", "y": "b"}
 
 
 def test_what_others_change_is_seen_at_once(registry: Registry, other: Registry) -> None:
@@ -281,4 +329,4 @@ def test_callers_cannot_have_a_process_remember_ever_more(registry: Registry) ->
             assert kept is not None
             kept.in_order(ordering.parse(order, keys=ordering.VERSION_KEYS, ties=()), prompts=False)
     assert kept is not None
-    assert kept.remembered() <= 8
+    assert kept.remembered() <= 12
