@@ -174,8 +174,9 @@ update-snapshots: $(BIN)/.ready node_modules/.ready ## Accept the present templa
 	  git status --short -- tests/infrastructure/snapshots docs; exit $$status
 
 .PHONY: openapi
-openapi: $(BIN)/.ready ## Write docs/openapi.json and docs/validation_report.schema.json after a change to operations or types
+openapi: $(BIN)/.ready ## Write docs/openapi.json, auth_openapi.json and validation_report.schema.json after a change to operations or types
 	@$(BIN)/python -m services.vector_store.openapi
+	@$(BIN)/python -m anfl.auth.openapi > docs/auth_openapi.json
 	@$(BIN)/python -m anfl.inspection.schema > docs/validation_report.schema.json
 
 .PHONY: lock

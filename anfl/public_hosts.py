@@ -2,7 +2,10 @@
 
 import ipaddress
 import socket
+import ssl
+import time
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import urllib3
 
@@ -53,12 +56,14 @@ def request(
 
     Returns the status and so much of the answer at most, as it was sent.
 
+    :param seconds: for all of it, however little each part of the answer brings.
     :raises urllib3.exceptions.HTTPError: no answer came.
     """
     pool = urllib3.HTTPSConnectionPool(
         address,
         port,
         cert_reqs="CERT_REQUIRED",
+        ssl_context=_context(time.monotonic() + seconds),
         server_hostname=host,
         assert_hostname=host,
         timeout=urllib3.Timeout(total=seconds),
@@ -69,3 +74,19 @@ def request(
         content = answer.read(most_bytes, decode_content=False)
         answer.close()
     return answer.status, content
+
+
+def _context(until: float) -> ssl.SSLContext:
+    """For connections that nothing is read from after ``until``: urllib3 bounds each wait, and not their sum."""
+
+    class Timely(ssl.SSLSocket):
+        def recv_into(self, *given: Any, **named: Any) -> int:  # noqa: ANN401 - as the base class
+            left = until - time.monotonic()
+            if left <= 0:
+                raise TimeoutError("the answer has taken too long")
+            self.settimeout(left)
+            return super().recv_into(*given, **named)
+
+    context = ssl.create_default_context()
+    context.sslsocket_class = Timely
+    return context

@@ -12,7 +12,9 @@ MAX_BODY = 16 * 1024
 """A signed request carries a session token of AWS, whose size has no stated limit."""
 _Credential = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
 _Signed = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_BODY)]
-_CLIENT = TENANT_PATTERN.removesuffix(r"\Z") + r"\.[\w.-]+\Z"
+CLIENT_PATTERN = TENANT_PATTERN.removesuffix(r"\Z") + r"\.[a-z0-9_.-]+\Z"
+"""Vault finds a role by its name in lower case, of any script: another spelling would be the same client under a second
+subject, with a rate of its own and a second voice where several people have to approve."""
 
 
 class _Grant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="grant"):
@@ -29,7 +31,7 @@ class AppRole(_Grant, frozen=True, kw_only=True, tag="approle"):
 class AwsIam(_Grant, frozen=True, kw_only=True, tag="aws_iam"):
     """A signed GetCallerIdentity request, in the fields of Vault's aws method, for the client ``<tenant>.<name>``."""
 
-    client: Annotated[str, msgspec.Meta(pattern=_CLIENT, max_length=256)]
+    client: Annotated[str, msgspec.Meta(pattern=CLIENT_PATTERN, max_length=256)]
     iam_http_request_method: _Credential
     iam_request_url: _Signed
     iam_request_body: _Signed

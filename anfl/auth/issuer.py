@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from anfl.auth.answers import BearerToken, PublicKeys
 from anfl.auth.cached import Cached
 from anfl.auth.keys import KEYS_REFRESH_SECONDS
 from anfl.auth.names import CALLER_ROLE, JWT_KEY, granted
@@ -27,18 +28,17 @@ _log = logging.getLogger(__name__)
 
 
 class IssuedToken(msgspec.Struct, frozen=True, kw_only=True):
-    """Answer of ``POST /v1/auth/token`` (as in RFC 6749 section 5.1)."""
+    """A token that was made just now."""
 
     access_token: str
     expires_in: int
     """Seconds."""
     principal: Principal
     """Its bearer; no part of the answer."""
-    token_type: str = "Bearer"  # noqa: S105 - the kind of token
 
-    def answer(self) -> dict[str, object]:
+    def answer(self) -> BearerToken:
         """What the client gets."""
-        return {"access_token": self.access_token, "token_type": self.token_type, "expires_in": self.expires_in}
+        return BearerToken(access_token=self.access_token, expires_in=self.expires_in)
 
 
 class Session(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,13 +80,13 @@ class TokenIssuer:
         self._session = session
         self._clock = clock
 
-    def jwks(self) -> dict[str, list[dict[str, str]]]:
+    def jwks(self) -> PublicKeys:
         """The public keys of every region, as RFC 7517 has them.
 
         :raises Problem: 503 ``auth_unavailable``.
         """
         keys, _ = self._keys.get(max_age=_KEYS_MAX_AGE_SECONDS)
-        return {"keys": [key.jwk for key in keys]}
+        return PublicKeys(keys=[key.jwk for key in keys])
 
     def exchange_approle(self, *, role_id: str, secret_id: str) -> IssuedToken:
         """A token for the client with this AppRole.

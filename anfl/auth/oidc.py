@@ -62,7 +62,8 @@ class Person(msgspec.Struct, frozen=True, kw_only=True):
 class _Claims(msgspec.Struct, frozen=True, kw_only=True):
     iss: str
     aud: str | list[str]
-    sub: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+    sub: Annotated[str, msgspec.Meta(pattern=r"\A[\x20-\x7e]+\Z", max_length=200)]
+    """ASCII, as OpenID Connect Core 1.0 section 2 has it, and printable: terminals and logs show it."""
     exp: _Moment
     iat: _Moment
     nbf: _Moment = 0

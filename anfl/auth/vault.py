@@ -25,6 +25,7 @@ from requests.adapters import HTTPAdapter
 from anfl import aws
 from anfl.auth.breaker import Breaker, Deadline
 from anfl.auth.names import server_id
+from anfl.auth.signed_headers import sendable
 from anfl.problems import Problem, unavailable
 
 T = TypeVar("T")
@@ -191,14 +192,15 @@ class VaultClient:
 
         :raises Problem: 401 ``invalid_credentials``; 503 ``vault_unavailable``.
         """
+        if not sendable(request["iam_request_headers"]):
+            raise _no_proof()
         try:
             return self._log_in_by_iam({"role": role, **request})
         except InvalidRequest as error:
             if _STS_AWAY.search(str(error)):
                 raise _misconfigured(error) from error
             _log.info("client's IAM login refused", extra={"role": role, "error": str(error)})
-            detail = "the signed request proves no IAM role of this client, is too old, or is for another region"
-            raise Problem(HTTPStatus.UNAUTHORIZED, "invalid_credentials", detail) from None
+            raise _no_proof() from None
 
     def _log_in_by_iam(self, body: Mapping[str, str]) -> Login:
         self._call(lambda: self._hvac.adapter.get(_HEALTH))
@@ -339,6 +341,11 @@ def _login_of(answer: Mapping[str, Any]) -> Login:
 
 def _outage() -> Problem:
     return unavailable("Vault does not answer; try again", code="vault_unavailable")
+
+
+def _no_proof() -> Problem:
+    detail = "the signed request proves no IAM role of this client, is too old, or is for another region"
+    return Problem(HTTPStatus.UNAUTHORIZED, "invalid_credentials", detail)
 
 
 def _misconfigured(error: Exception) -> Problem:

@@ -30,6 +30,7 @@ from hvac.exceptions import InvalidPath, InvalidRequest
 from jwt import PyJWK
 from jwt.algorithms import ECAlgorithm
 
+from anfl.auth.grants import CLIENT_PATTERN
 from anfl.auth.names import CALLER_ROLE, JWT_KEY, client_role, granting_policies, server_id
 from anfl.auth.policies import POLICIES_OF, load_policies
 from anfl.auth.principal import Role
@@ -163,10 +164,12 @@ class VaultSetup:
 
         It takes a root token: the operator policy names the roles of that mount that it may write.
 
-        :raises ValueError: see `ensure_client`.
+        :raises ValueError: see `ensure_client`; also a name with more than lower-case letters, digits, ``_.-``.
         """
         _check_client(name, tenant, roles)
         role = client_role(tenant=tenant, name=name)
+        if not re.search(CLIENT_PATTERN, role):
+            raise ValueError(f"client {name!r}: use lower-case letters, digits, '_', '.' and '-'")
         self._vault.attempt(
             lambda client: client.auth.aws.create_role(
                 role=role,

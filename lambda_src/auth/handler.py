@@ -12,6 +12,7 @@ import msgspec
 
 from anfl import environment, start
 from anfl.auth import audit
+from anfl.auth.answers import Identity
 from anfl.auth.grants import MAX_BODY, AppRole, AwsIam, Grant, Oidc, Refresh, grant_in, revocation_in
 from anfl.auth.issuer import IssuedToken, TokenIssuer
 from anfl.auth.oidc import ExternalIssuer, ExternalVerifier
@@ -41,16 +42,6 @@ class Settings(TokenSettings, frozen=True, kw_only=True):
     region: str = msgspec.field(name="AWS_REGION")
     issuers: str = msgspec.field(name="TOKEN_ISSUERS")
     """JSON: a list of `ExternalIssuer`."""
-
-
-class Identity(msgspec.Struct, frozen=True, kw_only=True):
-    """Answer of ``GET /v1/auth/whoami``. ``expires_at`` is in seconds since the epoch."""
-
-    subject: str
-    tenant: str
-    roles: list[str]
-    token_id: str
-    expires_at: int
 
 
 @cache

@@ -20,6 +20,8 @@ from local.vault.tokens import TokenParams
 
 READ, UPDATE, LIST, DELETE = Operation.READ, Operation.UPDATE, Operation.LIST, Operation.DELETE
 _SERVER_ID = "X-Vault-AWS-IAM-Server-ID"
+_FRAMING = frozenset({"content-length", "transfer-encoding", "trailer"})
+"""Go's client sends its own."""
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 _TIMEOUT = (2, 10)
 _CLIENT_FIELDS = (
@@ -230,11 +232,11 @@ def _ask_sts(data: Data, headers: Mapping[str, str], endpoint: str | None) -> Ca
             answer = session.post(
                 f"{endpoint.rstrip('/')}/",
                 data=body,
-                headers=dict(headers),
+                headers={name: value for name, value in headers.items() if name.lower() not in _FRAMING},
                 timeout=_TIMEOUT,
                 allow_redirects=False,
             )
-        except requests.RequestException as error:
+        except (requests.RequestException, ValueError) as error:  # also for a header that cannot be sent
             raise invalid(f"error making upstream request: {error}") from error
     if answer.status_code != 200:
         raise invalid(f"error making upstream request: received error code {answer.status_code} from STS")

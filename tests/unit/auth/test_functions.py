@@ -406,11 +406,46 @@ def test_an_iam_role_is_nobody_elses_client(
         assert answered(auth(iam_request(client, **changes), None), 401)["code"] == code
 
 
+@pytest.mark.parametrize(
+    "header", [{"X-A": ["b\r\nHost: x"]}, {"X-A": "\u0142"}, {"": ["x"]}, {"X A": "x"}, {"X-A": {}}, ["X-A"]]
+)
+def test_a_header_that_cannot_be_sent_is_no_outage(
+    ready: VaultSetup, auth: Handler, auth_role: IamIdentity, header: Any
+) -> None:
+    client = ready.ensure_iam_client("ci", tenant="demo", roles=[Role.READER], role_arn=auth_role.arn)
+    signed = json.loads(base64.b64decode(signed_identity_request()["iam_request_headers"]))
+    given = signed | header if isinstance(header, dict) else header
+    encoded = base64.b64encode(json.dumps(given).encode()).decode()
+    answer = answered(auth(iam_request(client, iam_request_headers=encoded), None), 401)
+    assert answer["code"] == "invalid_credentials"
+
+
+def test_headers_that_frame_a_body_are_vaults_own(ready: VaultSetup, auth: Handler, auth_role: IamIdentity) -> None:
+    """As Go's client leaves them out: no client makes the request to STS longer, or one that waits for more."""
+    client = ready.ensure_iam_client("ci", tenant="demo", roles=[Role.READER], role_arn=auth_role.arn)
+    signed = json.loads(base64.b64decode(signed_identity_request()["iam_request_headers"]))
+    for header in ({"Transfer-Encoding": ["chunked"]}, {"content-length": ["0"]}, {"Content-Length": ["9999"]}):
+        encoded = base64.b64encode(json.dumps(signed | header).encode()).decode()
+        answered(auth(iam_request(client, iam_request_headers=encoded), None), 200)
+
+
 @pytest.mark.parametrize("client", ["auth", "vector-store", "demo", "Demo.ci", "demo.ci/../auth", "demo.ci\n", ".ci"])
 @pytest.mark.usefixtures("ready")
 def test_roles_of_functions_are_no_clients(auth: Handler, client: str) -> None:
     """The function's own role may log in to Vault, and gets no token for it."""
     assert answered(auth(iam_request(client), None), 400)["code"] == "invalid_request"
+
+
+@pytest.mark.parametrize("spelling", ["demo.CI", "demo.Ci", "demo.k\u0131", "demo.c\u0130", "demo.\u212a"])
+def test_a_client_has_one_name(ready: VaultSetup, auth: Handler, auth_role: IamIdentity, spelling: str) -> None:
+    """Vault takes its roles' names in any case; a second subject would be a second voice where two have to approve."""
+    for name in ("ci", "k"):
+        ready.ensure_iam_client(name, tenant="demo", roles=[Role.APPROVER], role_arn=auth_role.arn)
+    assert answered(auth(iam_request(spelling), None), 400)["code"] == "invalid_request"
+    with pytest.raises(ValueError, match="lower-case"):
+        ready.ensure_iam_client(
+            spelling.removeprefix("demo."), tenant="demo", roles=[Role.READER], role_arn=auth_role.arn
+        )
 
 
 def test_an_outage_of_vault_is_told_without_asking_it_each_time_and_ends_by_itself(

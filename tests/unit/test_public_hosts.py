@@ -1,0 +1,76 @@
+"""What a host on the internet may do to whoever asks it: answer in time, or be left."""
+
+import contextlib
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from urllib3.exceptions import HTTPError
+
+from anfl import public_hosts
+from tests.unit.certificates import self_signed
+
+HOST = "slow.example.test"
+SECONDS = 0.4
+Serve = Callable[[list[bytes]], int]
+
+
+@pytest.fixture
+def serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Serve]:
+    """Serves one answer over TLS in these parts, a tenth of a second apart, by a certificate that is trusted here."""
+    certificate = self_signed(tmp_path, HOST)
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate)
+    listener = socket.create_server(("127.0.0.1", 0))
+    threads: list[threading.Thread] = []
+
+    def answer(parts: list[bytes]) -> None:
+        with contextlib.suppress(OSError), context.wrap_socket(listener.accept()[0], server_side=True) as connection:
+            connection.recv(4096)
+            for part in parts:
+                connection.sendall(part)
+                time.sleep(SECONDS / 4)
+
+    def start(parts: list[bytes]) -> int:
+        threads.append(threading.Thread(target=answer, args=(parts,), daemon=True))
+        threads[-1].start()
+        port: int = listener.getsockname()[1]
+        return port
+
+    yield start
+    for thread in threads:
+        thread.join()
+    listener.close()
+
+
+def ask(port: int) -> tuple[int, bytes]:
+    return public_hosts.request(
+        "GET", "/", address="127.0.0.1", host=HOST, port=port, headers={"host": HOST}, seconds=SECONDS, most_bytes=100
+    )
+
+
+def test_an_answer_may_come_in_parts(serve: Serve) -> None:
+    assert ask(serve([b"HTTP/1.1 200 OK\r\n", b"content-length: 2\r\n\r\n", b"ok"])) == (200, b"ok")
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        [b"HTTP/1.1 200 OK\r\n", *[b"x: y\r\n"] * 20],
+        [b"HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\n", *[b" "] * 20],
+        [b"HTTP/1.1 200 OK\r\n\r\n", *[b" "] * 20],
+        [b"HTTP/1.1 100 Continue\r\n\r\n"] * 20,
+    ],
+    ids=["headers", "body", "body without an end", "interim answers"],
+)
+def test_an_answer_that_trickles_has_no_more_time_than_one_that_does_not_come(serve: Serve, parts: list[bytes]) -> None:
+    """Each part comes soon after the last one, so that no single wait is long."""
+    port, began = serve(parts), time.monotonic()
+    with pytest.raises(HTTPError):
+        ask(port)
+    assert time.monotonic() - began < 3 * SECONDS
