@@ -243,17 +243,6 @@ class CollectionCalls:
             fresh=True,
         )
 
-    def export(self, options: Mapping[str, Any]) -> Call[Row]:
-        """Every row; the answer is read line by line."""
-        return Call(
-            method="GET",
-            path=f"{path_of(self.name)}/export",
-            params=_as_text(_shown(options)),
-            read=lambda line: _row(msgspec.json.decode(line)),
-            collection=self.name,
-            fresh=True,
-        )
-
     def stats(self) -> Call[Stats]:
         """Sizes."""
         return Call(method="GET", path=f"{path_of(self.name)}/stats", read=answer(Stats))
@@ -321,18 +310,6 @@ class CollectionCalls:
             collection=self.name,
             fresh=True,
         )
-
-
-class Lines:
-    """Splits parts of a stream at line feeds alone; a text in JSON may hold other ends of lines."""
-
-    def __init__(self) -> None:
-        self._rest = b""
-
-    def split(self, part: bytes) -> list[bytes]:
-        """The lines that end in ``part``."""
-        *lines, self._rest = (self._rest + part).split(b"\n")
-        return lines
 
 
 def target_of(vector: ArrayLike | None, row_id: str | None) -> dict[str, Any]:
