@@ -16,9 +16,10 @@ _MISSING = re.compile(r"Object missing required field `(.*)`", re.DOTALL)
 _NO_MEMBER = re.compile(r"Invalid enum value (.*)", re.DOTALL)
 
 
-def parse(body: bytes, model: type[T]) -> T:
+def parse(body: bytes, model: type[T], *, what: str = "body") -> T:
     """Decode a JSON body.
 
+    :param what: it is, for whoever sent it.
     :raises Problem: 400 naming the field.
     """
     try:
@@ -27,9 +28,9 @@ def parse(body: bytes, model: type[T]) -> T:
         misfit = Misfit(error, lambda other: msgspec.json.decode(msgspec.json.encode(other), type=model))
         raise _named(misfit, misfit.place_in(msgspec.Raw(body)), model) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise invalid(f"The body is not JSON: {error}", code="malformed_json") from None
+        raise invalid(f"The {what} is not JSON: {error}", code="malformed_json") from None
     except RecursionError:
-        raise invalid("The body nests too deeply.", code="malformed_json") from None
+        raise invalid(f"The {what} nests too deeply.", code="malformed_json") from None
 
 
 def convert(document: object, model: type[T], *, text: bool = False) -> T:

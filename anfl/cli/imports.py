@@ -123,13 +123,13 @@ def redrive(
 def cancel(
     import_id: ImportId, endpoint: Endpoint = None, token: Token = None, role: Role = None, as_json: Json = False
 ) -> None:
-    """Store nothing more of an import; what is stored stays."""
+    """Store nothing more of an import; what is stored stays, and chunks that are under way may still be."""
     with resolve(endpoint, token, role=role).connect() as client:
         found = client.imports.cancel(import_id)
     if as_json:
         print_json(msgspec.to_builtins(found))
     else:
-        console.print(f"Cancelled {found.id}; {counted(found.stored, 'row')} of it stored.")
+        console.print(f"Cancelled {found.id}; {counted(found.stored, 'row')} of it stored so far.")
 
 
 def _sources(files: Sequence[Path]) -> list[Source]:

@@ -13,13 +13,13 @@ from anfl.client.asynchronous_imports import AsyncImports
 from anfl.client.calls import FIRST_SECONDS, LONGEST_SECONDS, Call, PageT, Patch, is_building
 from anfl.client.client import Progress
 from anfl.client.connection import TIMEOUT, built, options
-from anfl.client.errors import ApiError, ConflictError, NotFoundError, UnreachableError
+from anfl.client.errors import ApiError, ConflictError, NotFoundError
 from anfl.client.retries import Retries
 from anfl.client.rows import BATCH_ROWS, Match, NewRow, Row, Sent, batches
 from anfl.client.session import Session
 from anfl.vectors.moving.requests import Moved
 from anfl.vectors.naming import Alias, NamedSnapshot
-from anfl.vectors.requests import Deletion, Described, Stats, Warmed, Written
+from anfl.vectors.requests import MAX_ROWS, Deletion, Described, Stats, Warmed, Written
 
 T = TypeVar("T")
 
@@ -123,19 +123,7 @@ class AsyncClient:
         self.session.note(call, body)
         return call.read(body)
 
-    async def lines(self, call: Call[T]) -> AsyncIterator[T]:
-        """Carry out ``call``, whose answer is read line by line."""
-        response, lines = await self._answer(call, stream=True), calls.Lines()
-        try:
-            async for part in response.aiter_bytes():
-                for line in lines.split(part):
-                    yield call.read(line)
-        except httpx.TransportError as error:
-            raise UnreachableError(f"{call.path}: the answer was cut off: {error!r}") from error
-        finally:
-            await response.aclose()
-
-    async def _answer(self, call: Call[Any], *, stream: bool = False) -> httpx.Response:
+    async def _answer(self, call: Call[Any]) -> httpx.Response:
         retries = Retries(f"{call.method} {call.path} at {self.endpoint}", repeatable=call.repeatable)
         while True:
             given = {
@@ -145,9 +133,7 @@ class AsyncClient:
             }
             request = built(self._http, call.method, call.path, given)
             try:
-                response = await self._http.send(request, stream=stream)
-                if stream and not response.is_success:
-                    await response.aread()
+                response = await self._http.send(request)
             except httpx.TransportError as error:
                 delay = retries.after_error(error)
             else:
@@ -291,8 +277,8 @@ class AsyncCollection:
     def export(
         self, *, where: Mapping[str, Any] | None = None, include: Sequence[str] = ("values", "metadata")
     ) -> AsyncIterator[Row]:
-        """Every row in id order, in one streamed answer."""
-        return self._client.lines(self._calls.export({"filter": where, "include": list(include)}))
+        """Every row in id order, as `scroll` in the largest pages."""
+        return self.scroll(where=where, include=include, limit=MAX_ROWS)
 
     async def stats(self) -> Stats:
         """Sizes and position."""

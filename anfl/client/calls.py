@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from anfl.client.errors import ConflictError
-from anfl.client.rows import Match, NewRow, Row, Sent, packed, present, unpacked
+from anfl.client.finite import check_finite
+from anfl.client.rows import Match, NewRow, Row, Sent, as_sent, packed, present, unpacked
 from anfl.vectors.model import Metadata
 from anfl.vectors.moving.records import Stage
 from anfl.vectors.moving.requests import Moved
@@ -175,18 +176,28 @@ class CollectionCalls:
         self, rows: Iterable[NewRow | Sent | msgspec.Raw], request_id: str | None, *, atomic: bool
     ) -> Call[Written]:
         """Store rows, all or none."""
-        sent = [row.sent() if isinstance(row, NewRow) else row for row in rows]
+        sent = [row if isinstance(row, msgspec.Raw) else as_sent(row) for row in rows]
         return self._write("PUT", "vectors", {"vectors": sent}, request_id, atomic, answer(Written))
 
     def patch(self, rows: Iterable[Patch], request_id: str | None, *, atomic: bool) -> Call[Written]:
-        """Merge metadata."""
+        """Merge metadata.
+
+        :raises ValueError: a number of it is not finite.
+        """
+        rows = list(rows)
+        for row in rows:
+            check_finite(row.metadata, f"row {row.id!r}: metadata")
         sent = [present({"id": row.id, "metadata": row.metadata, "if_version": row.if_version}) for row in rows]
         return self._write("PATCH", "vectors", {"vectors": sent}, request_id, atomic, answer(Written))
 
     def delete(
         self, ids: Sequence[str] | None, where: Mapping[str, Any] | None, request_id: str | None, *, atomic: bool
     ) -> Call[Written | Deletion]:
-        """Delete rows, or begin to."""
+        """Delete rows, or begin to.
+
+        :raises ValueError: a number of the filter is not finite.
+        """
+        check_finite(where, "filter")
         body = present({"ids": ids, "filter": where})
         return self._write("POST", "vectors/delete", body, request_id, atomic, _written_or_begun)
 
@@ -211,7 +222,11 @@ class CollectionCalls:
         )
 
     def count(self, where: Mapping[str, Any] | None, options: Mapping[str, Any]) -> Call[int]:
-        """How many rows match."""
+        """How many rows match.
+
+        :raises ValueError: a number of the filter is not finite.
+        """
+        check_finite(where, "filter")
         body = present({"filter": where, **options})
         return self._read("count", body, lambda body: answer(Counted)(body).count)
 
@@ -224,17 +239,6 @@ class CollectionCalls:
             path=path,
             params=params,
             read=lambda body: _page(answer(_Page)(body)),
-            collection=self.name,
-            fresh=True,
-        )
-
-    def export(self, options: Mapping[str, Any]) -> Call[Row]:
-        """Every row; the answer is read line by line."""
-        return Call(
-            method="GET",
-            path=f"{path_of(self.name)}/export",
-            params=_as_text(_shown(options)),
-            read=lambda line: _row(msgspec.json.decode(line)),
             collection=self.name,
             fresh=True,
         )
@@ -308,18 +312,6 @@ class CollectionCalls:
         )
 
 
-class Lines:
-    """Splits parts of a stream at line feeds alone; a text in JSON may hold other ends of lines."""
-
-    def __init__(self) -> None:
-        self._rest = b""
-
-    def split(self, part: bytes) -> list[bytes]:
-        """The lines that end in ``part``."""
-        *lines, self._rest = (self._rest + part).split(b"\n")
-        return lines
-
-
 def target_of(vector: ArrayLike | None, row_id: str | None) -> dict[str, Any]:
     """What a query is around.
 
@@ -335,6 +327,8 @@ def _segment(name: str) -> str:
 
 
 def _shown(options: Mapping[str, Any]) -> dict[str, Any]:
+    for name, option in options.items():
+        check_finite(option, name)
     return present(options) | {"values_format": "f32"}
 
 

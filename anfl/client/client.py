@@ -11,13 +11,13 @@ from numpy.typing import ArrayLike
 from anfl.client import calls
 from anfl.client.calls import FIRST_SECONDS, LONGEST_SECONDS, Call, PageT, Patch, is_building
 from anfl.client.connection import TIMEOUT, Connection
-from anfl.client.errors import ApiError, ConflictError, NotFoundError, UnreachableError
+from anfl.client.errors import ApiError, ConflictError, NotFoundError
 from anfl.client.imports import Imports
 from anfl.client.rows import BATCH_ROWS, Match, NewRow, Row, Sent, batches
 from anfl.client.session import Session
 from anfl.vectors.moving.requests import Moved
 from anfl.vectors.naming import Alias, NamedSnapshot
-from anfl.vectors.requests import Deletion, Described, Stats, Warmed, Written
+from anfl.vectors.requests import MAX_ROWS, Deletion, Described, Stats, Warmed, Written
 
 T = TypeVar("T")
 Progress = Callable[[int], None]
@@ -110,18 +110,7 @@ class Client(Connection):
         self.session.note(call, body)
         return call.read(body)
 
-    def lines(self, call: Call[T]) -> Iterator[T]:
-        """Carry out ``call``, whose answer is read line by line."""
-        response, lines = self._answer(call, stream=True), calls.Lines()
-        try:
-            for part in response.iter_bytes():
-                yield from map(call.read, lines.split(part))
-        except httpx.TransportError as error:
-            raise UnreachableError(f"{call.path}: the answer was cut off: {error!r}") from error
-        finally:
-            response.close()
-
-    def _answer(self, call: Call[Any], *, stream: bool = False) -> httpx.Response:
+    def _answer(self, call: Call[Any]) -> httpx.Response:
         return self.send(
             call.method,
             call.path,
@@ -129,7 +118,6 @@ class Client(Connection):
             params=self.session.params(call),
             headers=None if call.body is None else {"content-type": "application/json"},
             repeatable=call.repeatable,
-            stream=stream,
         )
 
 
@@ -263,8 +251,8 @@ class Collection:
     def export(
         self, *, where: Mapping[str, Any] | None = None, include: Sequence[str] = ("values", "metadata")
     ) -> Iterator[Row]:
-        """Every row in id order, in one streamed answer."""
-        return self._client.lines(self._calls.export({"filter": where, "include": list(include)}))
+        """Every row in id order, as `scroll` in the largest pages."""
+        return self.scroll(where=where, include=include, limit=MAX_ROWS)
 
     def stats(self) -> Stats:
         """Sizes and position."""

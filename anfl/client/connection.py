@@ -115,11 +115,9 @@ class Connection:
         params: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
         repeatable: bool | None = None,
-        stream: bool = False,
     ) -> httpx.Response:
         """Send one request and return the successful response; retries as `Retries` says.
 
-        :param stream: the body of the response is not read yet; close it.
         :raises ApiError: the API refused.
         :raises UnreachableError: no answer.
         :raises UnsendableError: it cannot be sent.
@@ -133,9 +131,7 @@ class Connection:
             given = {"json": json, "content": content, "params": params, "headers": headers}
             request = built(self._http, method, path, given)
             try:
-                response = self._http.send(request, stream=stream)
-                if stream and not response.is_success:
-                    response.read()
+                response = self._http.send(request)
             except httpx.TransportError as error:
                 delay = retries.after_error(error)
             else:

@@ -41,13 +41,16 @@ class Source:
     def of(cls, path: Path) -> "Source":
         """The file at ``path``, whose name tells its format.
 
-        :raises ValueError: it does not.
+        :raises ValueError: it does not, or there is nothing in it.
         :raises OSError: there is none.
         """
         format_ = _FORMATS.get(path.suffix.lower())
         if format_ is None:
             raise ValueError(f"{path}: the name of a file to import ends in {', '.join(_FORMATS)}")
-        return cls(path=path, format=format_, size=path.stat().st_size)
+        size = path.stat().st_size
+        if not size:
+            raise ValueError(f"{path} is empty")
+        return cls(path=path, format=format_, size=size)
 
     def read(self, part: Part) -> bytes:
         """The bytes of one part.

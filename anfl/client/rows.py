@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from anfl.client.finite import check_finite
 from anfl.vectors.model import Metadata
 from anfl.vectors.requests import MAX_ROWS
 
@@ -31,7 +32,10 @@ class NewRow:
     if_version: int | None = None
 
     def sent(self) -> dict[str, Any]:
-        """As the API takes it."""
+        """As the API takes it.
+
+        :raises ValueError: the values are no vector.
+        """
         members = {"metadata": self.metadata or None, "expires_at": self.expires_at, "if_version": self.if_version}
         return {"id": self.id, "values": packed(self.values), **present(members)}
 
@@ -69,17 +73,27 @@ def new_rows(ids: Sequence[str], values: ArrayLike, metadata: Sequence[Metadata]
         yield NewRow(id=row_id, values=array[index], metadata={} if metadata is None else metadata[index])
 
 
+def as_sent(row: NewRow | Sent) -> Sent:
+    """``row`` as the API takes it.
+
+    :raises ValueError: the values are no vector, or a number of the metadata is not finite.
+    """
+    sent = row.sent() if isinstance(row, NewRow) else row
+    check_finite(sent.get("metadata"), f"row {sent.get('id')!r}: metadata")
+    return sent
+
+
 def batches(rows: Iterable[NewRow | Sent], *, size: int = BATCH_ROWS) -> Iterator[list[msgspec.Raw]]:
     """Encoded rows, at most ``size`` and about `BATCH_BYTES` at a time.
 
-    :raises ValueError: ``size`` is more than a request takes.
+    :raises ValueError: ``size`` is more than a request takes, or a row is none, see `as_sent`.
     """
     if not 1 <= size <= MAX_ROWS:
         raise ValueError(f"{size} rows a batch; a request takes 1 to {MAX_ROWS}")
     block: list[msgspec.Raw] = []
     block_bytes = 0
     for row in rows:
-        encoded = msgspec.json.encode(row.sent() if isinstance(row, NewRow) else row)
+        encoded = msgspec.json.encode(as_sent(row))
         if block and (len(block) == size or block_bytes + len(encoded) > BATCH_BYTES):
             yield block
             block, block_bytes = [], 0
@@ -90,8 +104,14 @@ def batches(rows: Iterable[NewRow | Sent], *, size: int = BATCH_ROWS) -> Iterato
 
 
 def packed(values: ArrayLike) -> dict[str, str]:
-    """``values`` as base64 of little-endian float32."""
-    return {"f32": b2a_base64(np.ascontiguousarray(values, dtype="<f4").tobytes(), newline=False).decode()}
+    """``values`` (dimension,) as base64 of little-endian float32.
+
+    :raises ValueError: they have another shape, or are no real numbers.
+    """
+    array = np.asarray(values)
+    if array.ndim != 1 or array.dtype.kind == "c":
+        raise ValueError(f"values of shape {array.shape} and type {array.dtype}; a vector is a row of real numbers")
+    return {"f32": b2a_base64(np.ascontiguousarray(array, dtype="<f4").tobytes(), newline=False).decode()}
 
 
 def unpacked(values: Mapping[str, str] | None) -> Values | None:

@@ -1,6 +1,9 @@
 """HTTP/1.1 as uvicorn speaks it, with limits of its own, and problem documents for what is not even a request."""
 
 import asyncio
+import fcntl
+import termios
+from array import array
 from http import HTTPStatus
 
 import msgspec
@@ -14,6 +17,8 @@ MAX_TARGET_BYTES = 16 * 2**10
 """Of a request's path and query string; a filter in it may be long."""
 MAX_HEADER_BYTES = 32 * 2**10
 MAX_HEADERS = 100
+UNREAD_SECONDS = 0.05
+"""Until a connection that is to be closed, and has something to read, is looked at again: the event loop is quicker."""
 
 
 class Protocol(HttpToolsProtocol):
@@ -28,6 +33,7 @@ class Protocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """See asyncio."""
         super().connection_made(transport)
+        self._descriptor: int = transport.get_extra_info("socket").fileno()
         self.transport = Joined(transport)  # type: ignore[assignment]  # what uvicorn uses of one
         self._wait_for_head()
 
@@ -69,6 +75,14 @@ class Protocol(HttpToolsProtocol):
             self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "headers_too_large", limit)
         super().on_header(name, value)
 
+    def shutdown(self) -> None:
+        """See uvicorn. A request that has come but was not read yet is answered first: a service that drains has the
+        connection closed by the answer. To close it now would reset it."""
+        if not self._is_answering() and self._has_unread():
+            self.loop.call_later(UNREAD_SECONDS, self.shutdown)
+        else:
+            super().shutdown()
+
     def send_400_response(self, msg: str) -> None:
         """Answer what cannot be read any further, and close the connection."""
         problem = self._refusal or invalid(msg, code="malformed_http")
@@ -78,6 +92,13 @@ class Protocol(HttpToolsProtocol):
         lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
         self.transport.write(STATUS_LINE[problem.status] + lines.encode("latin-1") + b"\r\n" + body)
         self.transport.close()
+
+    def _has_unread(self) -> bool:
+        if self.transport.is_closing():
+            return False
+        count = array("i", [0])
+        fcntl.ioctl(self._descriptor, termios.FIONREAD, count)
+        return count[0] > 0
 
     def _is_idle(self) -> bool:
         """Whether nothing is answered, and nobody waits for what comes next."""

@@ -7,6 +7,7 @@ import asyncio
 import socket
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 
 import msgspec
@@ -89,13 +90,19 @@ def serve(create: Callable[[], Service], listen: Listen, *, beside: Sequence[Pro
         for number in range(listen.workers or usable_cores())
     ]
     parent = Parent(
-        processes=[*workers, *beside],
+        processes=[*workers, *(replace(each, target=partial(_without, listening, each.target)) for each in beside)],
         grace_seconds=KILL_SECONDS + listen.notice_seconds,
         before_stop=listening.close,
         on_end=metrics.ended,
     )
     if status := parent.run():
         sys.exit(status)
+
+
+def _without(listening: socket.socket, target: Callable[[], None]) -> None:
+    """Run ``target``, in a process that shall not keep the address open when the workers have ended."""
+    listening.close()
+    target()
 
 
 def _bind(listen: Listen) -> socket.socket:

@@ -10,8 +10,9 @@ from anfl.problems import Problem, invalid
 from anfl.vectors.model import Metadata, Values
 from anfl.vectors.requests import Packed, VectorValues
 
-ANSWER_BYTES = 32 * 2**20
-"""Most bytes of values and metadata in one answer; API Gateway passes on 10 MB."""
+ANSWER_BYTES = 9 * 2**20
+"""Most bytes of values and metadata in one answer, about. API Gateway passes on 10 MB, ids and names included, and what
+is larger becomes an error of a server."""
 _NUMBER_BYTES = 20
 """About what a float32 takes as JSON."""
 _PACKED_NUMBER_BYTES = 6

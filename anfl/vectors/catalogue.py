@@ -228,6 +228,9 @@ class Catalogue:
 
     def _document(self, tenant: str, name: str) -> str:
         item = self._entries.get(tenant, name)
+        if item is not None and ALIAS_OF in item:
+            detail = f"{name} is an alias of {item[ALIAS_OF]}; give the collection's own name."
+            raise not_found(detail, code="collection_not_found")
         if item is None or DOCUMENT not in item:
             raise _absent(name)
         return str(item[DOCUMENT])

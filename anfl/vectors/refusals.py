@@ -73,7 +73,7 @@ MEANINGS: dict[Refusal, Meaning] = {
     Refusal.NOT_SUPPORTED_BY_ENGINE: Meaning(
         400, "The collection's engine does not offer this; the detail says what does instead."
     ),
-    Refusal.ANSWER_TOO_LARGE: Meaning(400, "The answer would be over 32 MiB: ask for fewer rows, or less of each."),
+    Refusal.ANSWER_TOO_LARGE: Meaning(400, "The answer would be over 9 MiB: ask for fewer rows, or less of each."),
     Refusal.COLLECTION_NOT_FOUND: Meaning(404, "The tenant has no collection of this name."),
     Refusal.ALIAS_NOT_FOUND: Meaning(404, "The tenant has no alias of this name."),
     Refusal.SNAPSHOT_NOT_FOUND: Meaning(404, "The collection has no snapshot of this name."),

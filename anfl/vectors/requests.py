@@ -433,7 +433,7 @@ def _all_packed(rows: Sequence[VectorValues], dimension: int) -> Values | None:
 
 def _check_length(vector: Values, collection: Collection, *, field: str) -> None:
     if not np.isfinite(vector).all():
-        raise invalid("NaN and infinity are no values.", field=field)
+        raise invalid("NaN, infinity and what float32 cannot hold are no values.", field=field)
     length = float(np.linalg.norm(vector.astype(np.float64)))
     if length > LONGEST:
         raise invalid(f"A vector of length {length:.3g}; distances go up to {LONGEST:.3g}.", field=field)
@@ -442,7 +442,7 @@ def _check_length(vector: Values, collection: Collection, *, field: str) -> None
 
 
 def check_row_id(row_id: str, *, field: str) -> None:
-    """Refuse an id over 512 bytes of UTF-8, or with a lone surrogate.
+    """Refuse an id that is empty, over 512 bytes of UTF-8, or with a lone surrogate.
 
     :raises Problem: 400.
     """
@@ -450,6 +450,8 @@ def check_row_id(row_id: str, *, field: str) -> None:
         size = len(row_id.encode())
     except UnicodeEncodeError:
         raise invalid("An id is UTF-8 text.", field=field) from None
+    if not size:
+        raise invalid("An id has at least one character.", field=field)
     if size > MAX_ID_BYTES:
         raise invalid(f"{size} bytes; an id takes at most {MAX_ID_BYTES}.", field=field)
 

@@ -34,7 +34,7 @@ FORWARDED = Room(requests=128, body_bytes=MAX_BODY_BYTES)
 HANDED_OVER = REQUESTS
 """Requests whose answer is awaited from the process that writes; it refuses what is more than it has room for."""
 STREAMED = Room(requests=8, body_bytes=0)
-"""Exports under way at once: each holds a page of up to 32 MiB."""
+"""Exports under way at once: each holds a page of up to 9 MiB."""
 REPEATABLE: dict[Repetition, Repeatable] = {
     Repetition.HARMLESS: always,
     Repetition.BY_REQUEST_ID: by_request_id,

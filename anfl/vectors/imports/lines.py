@@ -60,13 +60,13 @@ def row_error(number: int, problem: Problem) -> RowError:
 
 
 def _whole(line: bytes) -> NewRow:
-    found = parse(line, _Whole)
+    found = parse(line, _Whole, what="line")
     _refuse_condition(found.if_version)
     return NewRow(id=found.id, values=found.values, metadata=found.metadata, expires_at=found.expires_at)
 
 
 def _beside(line: bytes, values: Values) -> NewRow:
-    found = parse(line, _Beside)
+    found = parse(line, _Beside, what="line")
     _refuse_condition(found.if_version)
     if found.values is not None:
         raise invalid("The values of this import stand in the array.", field="values")

@@ -59,6 +59,9 @@ def test_an_array_that_does_not_fit_is_noticed_before_anything_is_sent(
         array.write_bytes(content)
         done = anfl.run("import", "words", lines, array)
         assert (done.exit_code != 0, says in str(done.exception)) == (True, True), done.output
+    empty = tmp_path / "empty.jsonl"
+    empty.touch()
+    assert "empty.jsonl is empty" in str(anfl.run("import", "words", empty).exception)
     assert door.seen == []
     assert "ends in" in str(anfl.run("import", "words", __file__).exception)
 
@@ -86,7 +89,7 @@ def test_a_command_that_is_interrupted_says_how_to_go_on(
 def test_without_waiting_and_cancelled(anfl: Commands, lines: Path) -> None:
     started = anfl.json("import", "words", lines, "--no-wait")
     assert started["state"] == "RUNNING"
-    assert anfl.text("imports", "cancel", started["id"]) == f"Cancelled {started['id']}; 0 rows of it stored."
+    assert anfl.text("imports", "cancel", started["id"]) == f"Cancelled {started['id']}; 0 rows of it stored so far."
     assert anfl.run("imports", "redrive", started["id"]).exit_code != 0
     assert anfl.text("import", "words", lines, "--no-wait").startswith("Import ")
 

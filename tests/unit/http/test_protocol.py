@@ -2,15 +2,21 @@
 
 import json
 import socket
+import threading
 from collections.abc import Iterator
 
 import httpx
 import pytest
+import uvicorn
+from starlette.types import Receive, Scope, Send
 
 from anfl.http import serve
 from anfl.http.protocol import MAX_HEADER_BYTES, MAX_HEADERS, MAX_TARGET_BYTES
+from anfl.http.serve import configuration
 from anfl.http.service import Service, build
 from tests.unit.vectors.serving import PlainTokens, served
+
+WHOLE = b"GET /health/live HTTP/1.1\r\nhost: x\r\n\r\n"
 
 
 @pytest.fixture(name="service")
@@ -72,6 +78,37 @@ def test_while_it_drains_it_is_alive_not_ready_and_closes_connections(
         assert refused.headers["connection"] == "close"
 
 
+def test_a_request_that_has_come_but_was_not_read_when_it_stops_is_answered(service: Service) -> None:
+    """A busy event loop reads late, and a connection that is closed with something unread is reset."""
+    answered, sent = threading.Event(), threading.Event()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await service(scope, receive, send)
+        if scope["type"] == "http" and not answered.is_set():
+            answered.set()
+            assert sent.wait(10)  # the event loop is busy
+            service.draining = True
+            for connection in list(server.server_state.connections):
+                connection.shutdown()
+
+    listening = socket.create_server(("127.0.0.1", 0))
+    server = uvicorn.Server(configuration(app))  # type: ignore[arg-type]  # around a service
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
+    thread.start()
+    with socket.create_connection(listening.getsockname(), timeout=10) as connection:
+        connection.sendall(WHOLE)
+        assert answered.wait(10)
+        connection.sendall(WHOLE)
+        sent.set()
+        answers = b""
+        while part := connection.recv(65536):
+            answers += part
+    server.should_exit = True
+    thread.join(10)
+    assert answers.count(b"HTTP/1.1 200 ") == 2
+    assert answers.count(b"connection: close") == 1
+
+
 @pytest.mark.parametrize("given", ["abc-1", "x" * 128])
 def test_a_request_id_is_echoed(address: tuple[str, int], given: str) -> None:
     answer = httpx.get(f"http://127.0.0.1:{address[1]}/health/live", headers={"x-request-id": given})
@@ -105,9 +142,6 @@ def _impatient(service: Service, monkeypatch: pytest.MonkeyPatch) -> Iterator[tu
     monkeypatch.setattr(serve, "KEEP_ALIVE_SECONDS", 0.2)
     with served(service) as url:
         yield "127.0.0.1", int(url.rpartition(":")[2])
-
-
-WHOLE = b"GET /health/live HTTP/1.1\r\nhost: x\r\n\r\n"
 
 
 @pytest.mark.parametrize("begun", [b"G", b"GET /health/live HTTP/1.1\r\nx: y", WHOLE + b"GET /he"])

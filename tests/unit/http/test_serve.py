@@ -2,6 +2,7 @@
 
 import contextlib
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -16,10 +17,11 @@ import pytest
 ROOT = Path(__file__).resolve().parents[3]
 PATIENCE = 20.0
 PROGRAM = """
-import asyncio, os, sys
+import asyncio, os, signal, sys, time
 from anfl.http.answers import json_response
 from anfl.http.serve import Listen, serve
 from anfl.http.service import build
+from anfl.processes import Process
 
 async def who(request):
     if "slow" in request.query():
@@ -29,7 +31,13 @@ async def who(request):
 def create():
     return build({}, verifier=None, max_body=1, ready=lambda: None, public={("GET", "/v1/openapi.json"): who})
 
-serve(create, Listen(host="127.0.0.1", port=int(sys.argv[1]), workers=2, notice_seconds=0.3))
+def linger():
+    signal.signal(signal.SIGTERM, lambda *_: time.sleep(float(sys.argv[2])) or sys.exit())
+    while True:
+        signal.pause()
+
+beside = [Process(name="lingering", target=linger)]
+serve(create, Listen(host="127.0.0.1", port=int(sys.argv[1]), workers=2, notice_seconds=0.3), beside=beside)
 """
 WHO = "/v1/openapi.json"
 
@@ -42,8 +50,9 @@ def _port() -> int:
 
 
 @contextlib.contextmanager
-def service(port: int) -> Iterator["subprocess.Popen[bytes]"]:
-    command = [sys.executable, "-c", PROGRAM, str(port)]
+def service(port: int, *, lingers: float = 0.0) -> Iterator["subprocess.Popen[bytes]"]:
+    """:param lingers: seconds that a process beside the workers takes to end."""
+    command = [sys.executable, "-c", PROGRAM, str(port), str(lingers)]
     process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + PATIENCE
     try:
@@ -119,3 +128,14 @@ def test_an_address_that_is_taken_is_said(port: int) -> None:
         second = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE, check=False)
         assert second.returncode == 1
         assert f"127.0.0.1:{port} cannot be bound" in second.stderr
+
+
+def test_once_the_workers_have_ended_connections_are_refused_whatever_still_ends_beside_them(port: int) -> None:
+    """Who is refused asks another node at once; who is let in by nobody waits, and is reset in the end."""
+    with service(port, lingers=5) as process:
+        found = [psutil.Process(pid) for pid in workers(port)]
+        process.terminate()
+        psutil.wait_procs(found, timeout=PATIENCE)
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", port), timeout=5)
+        assert process.poll() is None

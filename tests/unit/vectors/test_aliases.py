@@ -61,6 +61,8 @@ def test_a_name_is_an_alias_or_a_collection(store: VectorStore) -> None:
         lambda: store.update("demo", "live", CollectionPatch(index=IndexPatch(ef_search=9))),
     ):
         assert code_of(call) == (404, "collection_not_found")
+        with pytest.raises(Problem, match="live is an alias of words"):
+            call()
     for name in ("absent", "words"):
         assert code_of(partial(store.delete_alias, "demo", name)) == (404, "alias_not_found")
     assert store.aliases("other") == ([], False)

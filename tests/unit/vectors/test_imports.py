@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,7 +15,7 @@ from anfl.vectors.imports.chunks import store_chunk as store_rows_of
 from anfl.vectors.imports.lines import rows_of
 from anfl.vectors.imports.model import MAX_TEXT, Chunk, ChunkOutcome, Format, Span
 from anfl.vectors.imports.spans import spans
-from anfl.vectors.model import FieldType
+from anfl.vectors.model import FieldType, Values
 from anfl.vectors.requests import CollectionPatch, Count, Fetch
 from anfl.vectors.store import VectorStore
 from tests.unit.vectors.builders import delete
@@ -66,10 +67,10 @@ def _chunk(store: VectorStore) -> Chunk:
     )
 
 
-def store_chunk(store: VectorStore, chunk: Chunk, text: bytes) -> ChunkOutcome:
+def store_chunk(store: VectorStore, chunk: Chunk, text: bytes, values: Values | None = None) -> ChunkOutcome:
     clock = SimulatedTime().clock()
     attempt = Attempt(number=1, most=5, deadline=clock.monotonic() + 60, clock=clock)
-    return store_rows_of(store, chunk, rows_of(text, first_row=chunk.span.first_row), attempt)
+    return store_rows_of(store, chunk, rows_of(text, first_row=chunk.span.first_row, values=values), attempt)
 
 
 def count_of(store: VectorStore) -> int:
@@ -86,6 +87,14 @@ def test_rows_that_are_wrong_are_named_and_the_others_stored(store: VectorStore,
         (103, "if_version"),
         (105, "values"),
     ]
+    assert outcome.errors[0].detail.startswith("The line is not JSON")
+
+
+def test_beside_an_array_a_row_has_an_id_as_well(store: VectorStore, chunk: Chunk) -> None:
+    """No request could name a row without one: it could not be fetched or deleted."""
+    text = text_of({"id": ""}, {"id": "a"}, {"id": "x" * 513})
+    outcome = store_chunk(store, chunk, text, np.ones((3, 2), np.float32))
+    assert (outcome.stored, [(error.row, error.field) for error in outcome.errors]) == (1, [(100, "id"), (102, "id")])
 
 
 def test_of_two_rows_with_one_id_the_last_stays(store: VectorStore, chunk: Chunk) -> None:

@@ -88,6 +88,7 @@ def test_a_wrong_body_is_told_where(body: bytes, model: type[object], field: str
         ),
         ({"id": "ok"}, "vectors[1].id", 400),
         ({"id": "é" * 300}, "vectors[1].id", 400),
+        ({"id": ""}, "vectors[1].id", 400),
         ({"metadata": {"price": "cheap"}}, "vectors[1].metadata.price", 400),
         ({"metadata": {"tags": [1]}}, "vectors[1].metadata.tags", 400),
         ({"metadata": {"n": 2**53}}, "vectors[1].metadata.n", 400),
