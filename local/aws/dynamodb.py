@@ -13,6 +13,7 @@ from moto.dynamodb.models.dynamo_type import DynamoType
 from moto.dynamodb.models.table import Table
 from moto.dynamodb.responses import DynamoHandler
 
+from local.aws import item_reads
 from local.aws.patching import Patch
 from local.aws.transactions import Tokens
 
@@ -71,6 +72,7 @@ def apply(patch: Patch) -> None:
     patch(DynamoDBBackend, "update_item", update_copy)
     patch(DynamoHandler, "transact_write_items", Tokens().once(DynamoHandler.transact_write_items))
     patch(Table, "__deepcopy__", backup)
+    item_reads.apply(patch)
     patch(BaseJSONSerializer, "_serialize_type_structure", _attribute(BaseJSONSerializer._serialize_type_structure))
 
 
