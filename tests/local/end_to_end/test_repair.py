@@ -25,20 +25,28 @@ def _settings(run: Run) -> Iterator[dict[str, Any]]:
 def settings_of_one(run: Run) -> Iterator[dict[str, Any]]:
     """Those of a collection that somebody creates, and that is deleted afterwards."""
     settings = {"name": f"damaged-{uuid.uuid4().hex[:8]}", "dimension": 2}
-    yield settings
-    with run.client("writer") as client:
-        assert client.delete(f"/v1/collections/{settings['name']}").status_code == 200
+    try:
+        yield settings
+    finally:
+        with run.client("writer") as client:
+            assert client.delete(f"/v1/collections/{settings['name']}").status_code == 200
 
 
-def damage(run: Run, name: str) -> dict[str, bytes]:
-    """Write nonsense over the log of a collection; returns what was there."""
+@contextmanager
+def damaged(run: Run, name: str) -> Iterator[dict[str, bytes]]:
+    """Write nonsense over the log of a collection, which stays no longer than this; yields what was there."""
     bucket = bucket_of(run)
     logged = [entry.key for entry in bucket.list("") if f"/{name}/" in entry.key and "/log/" in entry.key]
     before = {key: bucket.get(key) or b"" for key in logged}
     assert before
     for key in before:
         bucket.put(key, b"nonsense")
-    return before
+    try:
+        yield before
+    finally:
+        for key, body in before.items():
+            if bucket.get(key) != body:
+                bucket.put(key, body)
 
 
 def is_right_again(run: Run, before: dict[str, bytes]) -> bool:
@@ -50,11 +58,11 @@ def test_the_service_reads_what_the_function_wrote(run: Run, settings: dict[str,
     invoke, name = invoker(run), settings["name"]
     assert invoke("vector-processing", {"operation": "create_collection", **settings})["status"] == 201
     assert invoke("vector-processing", {"operation": "upsert", "collection": name, "vectors": ROWS})["status"] == 200
-    before = damage(run, name)
-    with run.client("reader") as client:
-        found = client.post(f"/v1/collections/{name}/vectors/fetch", json=FETCH)
-    assert [row["values"] for row in found.json()["vectors"]] == [[0, 1]], run.told()
-    assert is_right_again(run, before)
+    with damaged(run, name) as before:
+        with run.client("reader") as client:
+            found = client.post(f"/v1/collections/{name}/vectors/fetch", json=FETCH)
+        assert [row["values"] for row in found.json()["vectors"]] == [[0, 1]], run.told()
+        assert is_right_again(run, before)
 
 
 def test_the_function_reads_what_the_service_wrote(run: Run, settings: dict[str, Any]) -> None:
@@ -62,7 +70,7 @@ def test_the_function_reads_what_the_service_wrote(run: Run, settings: dict[str,
     with run.client("writer") as client:
         assert client.post("/v1/collections", json=settings).status_code == 201
         assert client.put(f"/v1/collections/{name}/vectors", json={"vectors": ROWS}).status_code == 200
-    before = damage(run, name)
-    answer = invoker(run)("vector-processing", {"operation": "fetch", "collection": name, **FETCH})
-    assert [row["values"] for row in answer["result"]["vectors"]] == [[0, 1]], run.told()
-    assert is_right_again(run, before)
+    with damaged(run, name) as before:
+        answer = invoker(run)("vector-processing", {"operation": "fetch", "collection": name, **FETCH})
+        assert [row["values"] for row in answer["result"]["vectors"]] == [[0, 1]], run.told()
+        assert is_right_again(run, before)
