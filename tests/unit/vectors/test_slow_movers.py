@@ -19,6 +19,7 @@ from tests.unit.vectors.moves import OTHER, Nodes, move, rows_of
 MOVE = Move(engine=OTHER)
 BACK = Move(engine="hnsw", to="back")
 BEFORE = {"a", "b"}
+Prepared = Callable[[Nodes, VectorStore], object]
 
 
 def begun(folder: Path) -> tuple[Nodes, VectorStore, VectorStore]:
@@ -75,56 +76,69 @@ def begun_anew(nodes: Nodes, quick: VectorStore) -> None:
     quick.write("demo", "w", upsert(("new", (2, 1))))
 
 
-def test_whoever_undoes_a_move_does_no_harm_to_the_next_one(tmp_path: Path) -> None:
+def anywhere(
+    folder: Path, prepare: Prepared, slowly: Callable[[VectorStore], object], meanwhile: Prepared, *, least: int
+) -> Iterator[tuple[int, VectorStore]]:
+    """Let what goes ``slowly`` be suspended at each of its calls of the table in turn; yields each, and the quick node.
+
+    :param prepare: brings the move to where that begins.
+    :param least: calls that there have to be.
+    """
     for place in count():
-        nodes, slow, quick = begun(tmp_path / str(place))
-        move(slow, "w", MOVE, until=Stage.FOLLOWING)
-        with suspended(nodes, place, lambda: moved_anew(nodes, quick)) as calls, suppress(Problem):  # noqa: B023
-            slow.undo_move("demo", "w")
+        nodes, slow, quick = begun(folder / str(place))
+        prepare(nodes, quick)
+        with suspended(nodes, place, lambda: meanwhile(nodes, quick)) as calls:  # noqa: B023
+            slowly(slow)
         if place >= len(calls):
             break
+        yield place, quick
+    assert place > least
+
+
+def until(stage: Stage) -> Prepared:
+    return lambda _, quick: move(quick, "w", MOVE, until=stage)
+
+
+def undo(slow: VectorStore) -> None:
+    with suppress(Problem):
+        slow.undo_move("demo", "w")
+
+
+def switch(slow: VectorStore) -> None:
+    with suppress(Problem):
+        slow.move("demo", "w", MOVE)
+
+
+def write(slow: VectorStore) -> None:
+    slow.write("demo", "w", upsert(("new", (2, 1))))
+
+
+def overdue(nodes: Nodes, quick: VectorStore) -> None:
+    move(quick, "w", MOVE, until=Stage.PAUSED)
+    nodes.world.sleep(PAUSE_SECONDS + 1)
+
+
+def test_whoever_undoes_a_move_does_no_harm_to_the_next_one(tmp_path: Path) -> None:
+    for place, quick in anywhere(tmp_path, until(Stage.FOLLOWING), undo, moved_anew, least=10):
         assert rows_of(quick, "w").keys() == BEFORE | {"new"}, place
         moving = quick.describe("demo", "words").moving
         assert moving is not None, place
         assert moving.stage is Stage.DONE, place
-    assert place > 10
 
 
 def test_whoever_switches_late_takes_no_alias_from_the_next_move(tmp_path: Path) -> None:
-    for place in count():
-        nodes, slow, quick = begun(tmp_path / str(place))
-        move(slow, "w", MOVE, until=Stage.SWITCHING)
-        with suspended(nodes, place, lambda: moved_back(nodes, quick)) as calls, suppress(Problem):  # noqa: B023
-            slow.move("demo", "w", MOVE)
-        if place >= len(calls):
-            break
+    for place, quick in anywhere(tmp_path, until(Stage.SWITCHING), switch, moved_back, least=10):
         assert quick.describe("demo", "w").name == "back", place
         assert rows_of(quick, "w").keys() == BEFORE | {"new"}, place
-    assert place > 10
 
 
 def test_whoever_switches_late_does_not_switch_to_the_next_copy(tmp_path: Path) -> None:
-    for place in count():
-        nodes, slow, quick = begun(tmp_path / str(place))
-        move(slow, "w", MOVE, until=Stage.SWITCHING)
-        with suspended(nodes, place, lambda: begun_anew(nodes, quick)) as calls, suppress(Problem):  # noqa: B023
-            slow.move("demo", "w", MOVE)
-        if place >= len(calls):
-            break
+    for place, quick in anywhere(tmp_path, until(Stage.SWITCHING), switch, begun_anew, least=10):
         assert quick.describe("demo", "w").name == "words", place
         assert rows_of(quick, "w").keys() == BEFORE | {"new"}, place
-    assert place > 10
 
 
 def test_whoever_ends_a_pause_late_writes_to_what_it_has_become(tmp_path: Path) -> None:
-    for place in count():
-        nodes, slow, quick = begun(tmp_path / str(place))
-        move(quick, "w", MOVE, until=Stage.PAUSED)
-        nodes.world.sleep(PAUSE_SECONDS + 1)
-        with suspended(nodes, place, lambda: move(quick, "w", MOVE)) as calls:  # noqa: B023
-            slow.write("demo", "w", upsert(("new", (2, 1))))
-        if place >= len(calls):
-            break
+    for place, quick in anywhere(tmp_path, overdue, write, until(Stage.DONE), least=2):
         assert quick.describe("demo", "w").name == "words-other", place
         assert rows_of(quick, "w").keys() == BEFORE | {"new"}, place
-    assert place > 2
