@@ -13,6 +13,7 @@ import aiohttp
 from local.gateway.body import Body
 from local.gateway.declared import HttpProxy, Method, RestApi
 from local.gateway.functions import Functions
+from local.gateway.health import watch
 from local.gateway.integrations import Incoming, call_function, call_service
 from local.gateway.responses import Answer, Refusal, Refused
 
@@ -30,6 +31,7 @@ class Gateway:
         self._endpoint = endpoint
         self._api = load()
         self._session: aiohttp.ClientSession
+        self._watching: asyncio.Task[None]
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401 - ASGI
         """One connection event, as ASGI defines it."""
@@ -52,9 +54,15 @@ class Gateway:
             skip_auto_headers=skipped,
             trust_env=False,
         ) as self._session:
+            self._watch()
             await send({"type": "lifespan.startup.complete"})
             await receive()
+            self._watching.cancel()
         await send({"type": "lifespan.shutdown.complete"})
+
+    def _watch(self) -> None:
+        groups = {group for balancer in self._api.balancers for group in balancer.groups}
+        self._watching = asyncio.create_task(watch(groups, self._session))
 
     async def _answer(self, scope: Any, receive: Any) -> Answer:  # noqa: ANN401 - ASGI
         started = time.perf_counter()
@@ -90,6 +98,8 @@ class Gateway:
     async def _control(self, scope: Any) -> Answer:  # noqa: ANN401 - ASGI
         if (scope["method"], scope["path"]) == ("POST", RELOAD_PATH):
             self._api = await asyncio.to_thread(self._load)
+            self._watching.cancel()
+            self._watch()
         elif scope["path"] != HEALTH_PATH:
             return Answer(status=404)
         return Answer(status=204)

@@ -1,43 +1,18 @@
 """The load balancer's listener rules: which service answers a path."""
 
-import itertools
 import re
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from local.gateway.responses import Answer
+from local.gateway.targets import Group, HealthCheck
 from local.iam.patterns import wildcard
 from local.resolved import DeclarationError, Resource, Resources
 
 ELB = "AWS::ElasticLoadBalancingV2"
 Condition = Callable[[str, str], bool]
 """Holds for (method, path)?"""
-OUT_SECONDS = 5.0
-"""How long a target that refused a connection gets no requests: a health check would find it out as well."""
-
-
-class Group:
-    """A target group: its targets take turns."""
-
-    def __init__(self, targets: Sequence[str], *, now: Callable[[], float] = time.monotonic) -> None:
-        """:param targets: base URLs, one at least."""
-        self._targets = targets
-        self._now = now
-        self._turns = itertools.cycle(targets)
-        self._out: dict[str, float] = {}
-
-    def next(self) -> str:
-        """Whose turn it is among those that are well; among all where none is."""
-        now = self._now()
-        turns = itertools.islice(self._turns, len(self._targets))
-        well = next((target for target in turns if self._out.get(target, now) <= now), None)
-        return well or next(self._turns)
-
-    def refused(self, target: str) -> None:
-        """No connection to it."""
-        self._out[target] = self._now() + OUT_SECONDS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +42,11 @@ class Balancer:
 
     def __init__(self, rules: list[Rule]) -> None:
         self._rules = rules
+
+    @property
+    def groups(self) -> set[Group]:
+        """The target groups of its rules."""
+        return {rule.target for rule in self._rules if isinstance(rule.target, Group)}
 
     def choose(self, method: str, path: str) -> Group | Answer:
         """The targets of the service for ``path``, or the listener's own answer."""
@@ -107,8 +87,11 @@ def _listener_of(rule: Resource) -> str:
 
 def _target_groups(resources: Resources, services: Mapping[str, Sequence[str]]) -> dict[str, Group]:
     """Target groups by ARN, by way of the ECS services registered with them."""
+    checks = {
+        group.physical_id: HealthCheck.declared(group.properties) for group in resources.of_type(f"{ELB}::TargetGroup")
+    }
     return {
-        str(balancer["TargetGroupArn"]): Group(services[balancer["ContainerName"]])
+        (arn := str(balancer["TargetGroupArn"])): Group(services[balancer["ContainerName"]], checks.get(arn))
         for service in resources.of_type("AWS::ECS::Service")
         for balancer in service.properties.get("LoadBalancers", [])
         if balancer["ContainerName"] in services

@@ -58,6 +58,7 @@ class RestApi:
     region: str
     stage: str
     router: Router[dict[str, Method]]
+    balancers: Sequence[Balancer]
     responses: GatewayResponses
 
     def method_arn(self, method: str, raw_path: str) -> str:
@@ -94,6 +95,7 @@ def build_api(resources: Resources, services: Mapping[str, Sequence[str]]) -> Re
         region=resources.region,
         stage=str(resources.only(f"{API}::Stage").properties["StageName"]),
         router=router,
+        balancers=tuple(balancers.values()),
         responses=GatewayResponses(document.get("x-amazon-apigateway-gateway-responses", {})),
     )
 

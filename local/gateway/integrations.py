@@ -18,6 +18,7 @@ from local.gateway.body import MAX_PAYLOAD
 from local.gateway.declared import HttpProxy, LambdaProxy
 from local.gateway.functions import FunctionFailedError, Functions
 from local.gateway.responses import Answer, Header, Refusal, Refused, context_value
+from local.gateway.targets import Group, Target
 
 _HOP = frozenset(
     {
@@ -122,8 +123,20 @@ async def call_service(
     group = integration.balancer.choose(request.method, path)
     if isinstance(group, Answer):
         return group
-    target = group.next()
-    url = URL(f"{target}{path}{f'?{request.query}' if request.query else ''}", encoded=True)
+    with group.take() as target:
+        return await _call(integration, session, request, path=path, group=group, target=target)
+
+
+async def _call(
+    integration: HttpProxy,
+    session: aiohttp.ClientSession,
+    request: Incoming,
+    *,
+    path: str,
+    group: Group,
+    target: Target,
+) -> Answer:
+    url = URL(f"{target.url}{path}{f'?{request.query}' if request.query else ''}", encoded=True)
     headers = [(k, v) for k, v in request.headers if k not in _NOT_FORWARDED and not k.startswith("x-forwarded-")]
     headers += [("host", integration.host), *_forwarded(request), *_mapped(integration, request)]
     try:

@@ -40,7 +40,7 @@ def loop() -> Iterator[Loop]:
     loop.close()
 
 
-async def _listen(app: web.Application) -> tuple[web.AppRunner, int]:
+async def listen(app: web.Application) -> tuple[web.AppRunner, int]:
     runner = web.AppRunner(app)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -60,8 +60,8 @@ def gateway(loop: Loop, backends: Backends) -> Iterator[httpx.Client]:
     lambdas.router.add_post("/2015-03-31/functions/{name:.+}/invocations", backends.invoke)
     service = web.Application(client_max_size=32 * 1024 * 1024)
     service.router.add_route("*", "/{path:.*}", backends.serve)
-    lambda_runner, lambda_port = loop.run(_listen(lambdas))
-    service_runner, service_port = loop.run(_listen(service))
+    lambda_runner, lambda_port = loop.run(listen(lambdas))
+    service_runner, service_port = loop.run(listen(service))
     services = {"vector-store": [f"http://127.0.0.1:{service_port}"]}
     resources = Resources(declared_api(), region=REGION)
     app = Gateway(lambda: build_api(resources, services), endpoint=f"http://127.0.0.1:{lambda_port}")
