@@ -25,6 +25,8 @@ from anfl.resources import VAULT_TAG
 from tests.unit.auth.conftest import REGION
 
 NAME = "vault.us-west-1.example.test"
+IMAGE = "ami-12c6146b"
+"""One that moto has: to list all of them takes it seconds."""
 
 
 def client(service: Any, endpoint: str) -> Any:
@@ -33,9 +35,8 @@ def client(service: Any, endpoint: str) -> Any:
 
 
 def launch(ec2: Any, cluster: str) -> dict[str, Any]:
-    image = ec2.describe_images(Owners=["amazon"])["Images"][0]["ImageId"]
     tags = [{"ResourceType": "instance", "Tags": [{"Key": VAULT_TAG, "Value": cluster}]}]
-    found: dict[str, Any] = ec2.run_instances(ImageId=image, MinCount=1, MaxCount=1, TagSpecifications=tags)
+    found: dict[str, Any] = ec2.run_instances(ImageId=IMAGE, MinCount=1, MaxCount=1, TagSpecifications=tags)
     instance: dict[str, Any] = found["Instances"][0]
     return instance
 
