@@ -54,7 +54,9 @@ run: $(BIN)/.ready node_modules/.ready bundle ## Serve the whole system on this 
 .PHONY: test
 test: $(BIN)/.ready ## Everything CI checks: lint, types, unit, templates, one end-to-end run, MLflow's and Vault's clients
 	@$(MAKE) --no-print-directory --jobs 2 lint test-ready
-	@$(MAKE) --no-print-directory test-unit test-infrastructure test-local test-mlflow test-hvac
+	@$(MAKE) --no-print-directory test-unit
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target test-infrastructure test-mlflow test-hvac
+	@$(MAKE) --no-print-directory test-local
 
 # Types take one processor for minutes where nothing is cached; meanwhile the other brings what later tests need.
 .PHONY: test-ready
@@ -70,7 +72,8 @@ test-infrastructure: $(BIN)/.ready node_modules/.ready ## Assertions and snapsho
 
 .PHONY: test-local
 test-local: $(BIN)/.ready .venv-mlflow/.ready node_modules/.ready bundle ## The embedded AWS, and what `make run` starts, driven over HTTP
-	@$(BIN)/pytest -q tests/local
+	@$(BIN)/pytest -q -n auto --maxprocesses 2 --dist loadfile --ignore tests/local/end_to_end tests/local
+	@$(BIN)/pytest -q tests/local/end_to_end
 
 .PHONY: test-mlflow
 test-mlflow: $(BIN)/.ready .venv-mlflow/.ready ## MLflow's real client against the model registry
