@@ -43,7 +43,7 @@ def prove(request: Request, secret: str) -> None:
         raise RefusedError.wrong_signature("'Host' must be a 'SignedHeader' in the AWS Authorization.")
     if given["service"] != _SERVICE:
         raise RefusedError.wrong_signature(f"Credential should be scoped to correct service: '{_SERVICE}'.")
-    named = _HOST.fullmatch(request.headers["host"])
+    named = _HOST.fullmatch(request.headers.get("host", ""))
     if named is not None and given["region"] != (named[1] or "us-east-1"):
         raise RefusedError.wrong_signature("Credential should be scoped to a valid region.")
     at = request.headers.get("x-amz-date", "")

@@ -14,6 +14,8 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
+from hvac.aws_utils import SigV4Auth as HvacSigner
+from hvac.aws_utils import generate_sigv4_auth_request
 
 from tests.local.aws.conftest import REGION, Aws
 
@@ -62,6 +64,14 @@ def test_the_right_signature_is_taken(aws: Aws, session: Credentials) -> None:
     assert answered(aws, as_others_fold)[:2] == (200, ARN), "runs of spaces are one"
     unsigned = signed(session) | {"X-Another": "of a proxy on the way"}
     assert answered(aws, unsigned)[:2] == (200, ARN)
+
+
+@pytest.mark.filterwarnings("ignore:datetime.datetime.utcnow:DeprecationWarning")
+def test_the_signature_of_vaults_client_is_taken(aws: Aws, session: Credentials) -> None:
+    """hvac has a signer of its own, which signs the length too."""
+    request = generate_sigv4_auth_request(header_value="this-vault")
+    HvacSigner(session.access_key, session.secret_key, session.token).add_auth(request)
+    assert answered(aws, request.headers, body=request.body)[:2] == (200, ARN)
 
 
 @pytest.mark.parametrize("name", ["X-Mine", "Content-Type", "Host"])
