@@ -28,7 +28,7 @@ def parse(body: bytes, model: type[T], *, what: str = "body") -> T:
         misfit = Misfit(error, lambda other: msgspec.json.decode(msgspec.json.encode(other), type=model))
         raise _named(misfit, misfit.place_in(msgspec.Raw(body)), model) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise invalid(f"The {what} is not JSON: {error}", code="malformed_json") from None
+        raise invalid(f"The {what} is not JSON: {error}.", code="malformed_json") from None
     except RecursionError:
         raise invalid(f"The {what} nests too deeply.", code="malformed_json") from None
 

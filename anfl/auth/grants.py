@@ -16,6 +16,8 @@ CLIENT_PATTERN = TENANT_PATTERN.removesuffix(r"\Z") + r"\.[a-z0-9_.-]+\Z"
 """Vault finds a role by its name in lower case, of any script: another spelling would be the same client under a second
 subject, with a rate of its own and a second voice where several people have to approve."""
 
+_CLIENT = "It is <tenant>.<name>, in lower-case letters, digits, '_', '.' and '-'"
+
 
 class _Grant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="grant"):
     """Body of ``POST /v1/auth/token``."""
@@ -31,7 +33,9 @@ class AppRole(_Grant, frozen=True, kw_only=True, tag="approle"):
 class AwsIam(_Grant, frozen=True, kw_only=True, tag="aws_iam"):
     """A signed GetCallerIdentity request, in the fields of Vault's aws method, for the client ``<tenant>.<name>``."""
 
-    client: Annotated[str, msgspec.Meta(pattern=CLIENT_PATTERN, max_length=256)]
+    client: Annotated[
+        str, msgspec.Meta(pattern=CLIENT_PATTERN, max_length=256, extra_json_schema={"description": _CLIENT})
+    ]
     iam_http_request_method: _Credential
     iam_request_url: _Signed
     iam_request_body: _Signed
@@ -51,6 +55,11 @@ class Oidc(_Grant, frozen=True, kw_only=True, tag="oidc"):
 
 
 Grant = AppRole | AwsIam | Refresh | Oidc
+_KINDS: dict[str, Any] = {"approle": AppRole, "aws_iam": AwsIam, "refresh": Refresh, "oidc": Oidc}
+
+
+class _Named(msgspec.Struct):
+    grant: str
 
 
 class RevokeRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -61,8 +70,18 @@ class RevokeRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
 def grant_in(body: bytes) -> Grant:
     """:raises Problem: 400 ``malformed_json``, ``invalid_request``."""
-    grant: Grant = _decoded(body, Grant, "Send grant (approle, aws_iam, oidc or refresh) and what belongs to it.")
+    grant: Grant = _decoded(
+        body, _kind_in(body), "Send grant (approle, aws_iam, oidc or refresh) and what belongs to it."
+    )
     return grant
+
+
+def _kind_in(body: bytes) -> Any:  # noqa: ANN401 - a union is no type
+    """The one that is named, so that what is wrong is told of it alone; any where that does not help."""
+    try:
+        return _KINDS.get(msgspec.json.decode(body, type=_Named).grant, Grant)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return Grant
 
 
 def revocation_in(body: bytes) -> RevokeRequest:

@@ -4,19 +4,18 @@
 """
 
 import sys
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
 import msgspec
 
+from anfl import openapi
 from anfl.auth.answers import BearerToken, Identity, PublicKeys
 from anfl.auth.grants import AppRole, AwsIam, Oidc, Refresh, RevokeRequest
 from anfl.auth.revocation import Revocation
-from anfl.problems import MEDIA_TYPE
+from anfl.openapi import Operation
 
 GRANTS = (AppRole, AwsIam, Oidc, Refresh)
-_REFERENCE = "#/components/schemas/{name}"
 _DESCRIPTION = """\
 Who somebody is: a credential is exchanged for a bearer token, which everything else takes.
 
@@ -35,22 +34,8 @@ _REFUSALS = {
 _PUBLIC = frozenset({429, 503})
 """What anybody may be told by a call that takes nothing."""
 
-
-@dataclass(frozen=True, kw_only=True)
-class _Operation:
-    method: str
-    path: str
-    name: str
-    summary: str
-    answer: type
-    takes: tuple[type, ...] = ()
-    optional: bool = False
-    """Whether the body may be left out."""
-    guarded: bool = True
-
-
 OPERATIONS = (
-    _Operation(
+    Operation(
         method="POST",
         path="/v1/auth/token",
         name="getToken",
@@ -59,7 +44,7 @@ OPERATIONS = (
         takes=GRANTS,
         guarded=False,
     ),
-    _Operation(
+    Operation(
         method="GET",
         path="/v1/auth/jwks.json",
         name="listKeys",
@@ -67,10 +52,10 @@ OPERATIONS = (
         answer=PublicKeys,
         guarded=False,
     ),
-    _Operation(
+    Operation(
         method="GET", path="/v1/auth/whoami", name="whoAmI", summary="Whose the presented token is.", answer=Identity
     ),
-    _Operation(
+    Operation(
         method="POST",
         path="/v1/auth/revoke",
         name="revoke",
@@ -84,62 +69,17 @@ OPERATIONS = (
 
 def document() -> dict[str, Any]:
     """The description, JSON-ready."""
-    types = {type_ for call in OPERATIONS for type_ in (call.answer, *call.takes)}
-    _, components = msgspec.json.schema_components(types, ref_template=_REFERENCE)
-    client = components[AwsIam.__name__]["properties"]["client"]
+    described = openapi.document(OPERATIONS, title="ANFL authentication", description=_DESCRIPTION, refusals=_refusals)
+    client = described["components"]["schemas"][AwsIam.__name__]["properties"]["client"]
     client["pattern"] = client["pattern"].replace(r"\A", "^").replace(r"\Z", "$")  # as ECMA-262 has it
-    paths: dict[str, dict[str, Any]] = {}
-    for call in OPERATIONS:
-        paths.setdefault(call.path, {})[call.method.lower()] = _described(call)
-    return {
-        "openapi": "3.1.0",
-        "info": {"title": "ANFL authentication", "version": "1", "description": _DESCRIPTION},
-        "servers": [{"url": "/"}],
-        "paths": paths,
-        "security": [{"bearer": []}],
-        "components": {
-            "schemas": components | {"Problem": _problem()},
-            "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
-        },
-    }
-
-
-def _described(call: _Operation) -> dict[str, Any]:
-    statuses = _REFUSALS.keys() if call.takes else _PUBLIC | ({401, 403} if call.guarded else set())
-    described: dict[str, Any] = {
-        "operationId": call.name,
-        "summary": call.summary,
-        "responses": {
-            "200": {"description": "OK", "content": {"application/json": {"schema": _reference(call.answer)}}},
-            **{str(status): _refusal(status) for status in sorted(statuses)},
-        },
-    }
-    if not call.guarded:
-        described["security"] = []
-    if call.takes:
-        schema = _reference(call.takes[0]) if len(call.takes) == 1 else _one_of(call.takes)
-        described["requestBody"] = {"required": not call.optional, "content": {"application/json": {"schema": schema}}}
     return described
 
 
-def _one_of(grants: tuple[type, ...]) -> dict[str, Any]:
-    tags = {str(grant.__struct_config__.tag): _reference(grant)["$ref"] for grant in grants}  # type: ignore[attr-defined]
-    return {"oneOf": list(map(_reference, grants)), "discriminator": {"propertyName": "grant", "mapping": tags}}
-
-
-def _refusal(status: int) -> dict[str, Any]:
-    schema = {"$ref": _REFERENCE.format(name="Problem")}
-    text = f"{HTTPStatus(status).phrase}. {_REFUSALS[status]}"
-    return {"description": text, "content": {MEDIA_TYPE: {"schema": schema}}}
-
-
-def _problem() -> dict[str, Any]:
-    texts = {name: {"type": "string"} for name in ("type", "title", "code", "detail")}
-    return {"type": "object", "required": [*texts, "status"], "properties": texts | {"status": {"type": "integer"}}}
-
-
-def _reference(type_: type) -> dict[str, str]:
-    return {"$ref": _REFERENCE.format(name=type_.__name__)}
+def _refusals(call: Operation) -> dict[str, Any]:
+    statuses = _REFUSALS.keys() if call.takes else _PUBLIC | ({401, 403} if call.guarded else set())
+    return {
+        str(status): openapi.refusal(f"{HTTPStatus(status).phrase}. {_REFUSALS[status]}") for status in sorted(statuses)
+    }
 
 
 if __name__ == "__main__":

@@ -30,7 +30,8 @@ from anfl.problems import Problem, unavailable
 
 T = TypeVar("T")
 _deadline: ContextVar[Deadline | None] = ContextVar("deadline", default=None)
-_STS_AWAY = re.compile(r"error making upstream request(?!.*received error code)", re.DOTALL)
+_STS_AWAY = re.compile(r"error making upstream request(?!.*received error code 4)", re.DOTALL)
+_STS_ANSWER = re.compile(r"(?<=from STS): .*?(<Code>\w+</Code>|$).*", re.DOTALL)
 _WRONG_CREDENTIALS = re.compile(r"invalid (role|secret)", re.IGNORECASE)
 _log = logging.getLogger(__name__)
 
@@ -199,7 +200,7 @@ class VaultClient:
         except InvalidRequest as error:
             if _STS_AWAY.search(str(error)):
                 raise _misconfigured(error) from error
-            _log.info("client's IAM login refused", extra={"role": role, "error": str(error)})
+            _log.info("client's IAM login refused", extra={"role": role, "error": _loggable(error)})
             raise _no_proof() from None
 
     def _log_in_by_iam(self, body: Mapping[str, str]) -> Login:
@@ -350,8 +351,13 @@ def _no_proof() -> Problem:
 
 def _misconfigured(error: Exception) -> Problem:
     """Vault answers, but is not (yet) set up for this: an outage for the caller, whose cause is for the log alone."""
-    _log.error("Vault refuses this process; reconcile its set-up", extra={"error": str(error)})
+    _log.error("Vault refuses this process; reconcile its set-up", extra={"error": _loggable(error)})
     return unavailable("Vault is not ready for this request; try again", code="vault_unavailable")
+
+
+def _loggable(error: Exception) -> str:
+    """Without what STS answered but for its code: it may repeat the request, with its session token."""
+    return _STS_ANSWER.sub(r" \1", str(error))
 
 
 def signed_identity_request() -> dict[str, str]:

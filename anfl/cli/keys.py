@@ -64,12 +64,12 @@ def rewrap(
             moved, kept, remaining = moved + turn["moved"], kept + turn["kept"], remaining + turn["remaining"]
             damaged += turn["damaged"]
             if not as_json:
-                errors.print(f"{moved + kept} keys are under version {active} …")
+                errors.print(f"Under version {active}: {counted(moved + kept, 'key')} …")
     if as_json:
         told = {"active": active, "moved": moved, "kept": kept, "sealed": sealed}
         print_json(told | {"remaining": remaining, "damaged": damaged})
     else:
-        console.print(f"{moved} keys were moved to version {active}; {kept} were under it already.")
+        console.print(f"Moved to version {active}: {counted(moved, 'key')}; under it already: {kept}.")
         if sealed:
             console.print(f"{counted(sealed, 'secret')} of webhooks stood in clear, and no more.")
         console.print(f"Under earlier versions remain {remaining + len(damaged)}, of which {len(damaged)} are damaged.")

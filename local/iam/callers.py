@@ -14,7 +14,9 @@ from local.iam.deployed import ACCOUNT
 from local.iam.refusals import RefusedError
 
 OPERATORS = frozenset({"local", "gateway"})
-"""Access keys that stand for what no template gives rights to: whoever deploys and sets up, and API Gateway itself."""
+"""Access keys that stand for what no template gives rights to: whoever deploys and sets up, and API Gateway itself.
+
+Each is its own secret."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +63,14 @@ def caller(given: Credential | None) -> Caller | None:
     if session.session_token != given.token:
         raise RefusedError.unknown_key()
     return _of_session(session)
+
+
+def secret(key: str) -> str:
+    """With which the holder of an access key signs.
+
+    :raises RefusedError: nobody has it.
+    """
+    return key if key in OPERATORS else str(_session(key).secret_access_key)
 
 
 @lru_cache(maxsize=1024)

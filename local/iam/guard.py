@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qsl
 
-from local.iam import callers, deployed, requests
+from local.iam import callers, deployed, requests, signatures
 from local.iam.callers import Caller
 from local.iam.calls import Call
 from local.iam.decisions import Policies, Verdict, decide
@@ -43,8 +43,12 @@ class Guard:
         signed = callers.credential(environ)
         try:
             caller = callers.caller(signed)
-            if caller is not None and signed is not None:
-                self._check(caller, _request(environ, service=signed.service, region=signed.region))
+            if signed is not None and (caller is not None or signed.service == "sts"):
+                request = _request(environ, service=signed.service, region=signed.region)
+                if signatures.is_for_sts(request):
+                    signatures.prove(request, callers.secret(signed.key))
+                if caller is not None:
+                    self._check(caller, request)
         except RefusedError as error:
             said = answer(error, service=signed.service if signed else "", headers=_headers(environ))
             start_response(said.status, said.headers)
@@ -126,7 +130,9 @@ def _request(environ: Environ, *, service: str, region: str) -> Request:
 
 def _headers(environ: Mapping[str, Any]) -> dict[str, str]:
     found = {name[5:].replace("_", "-").lower(): value for name, value in environ.items() if name.startswith("HTTP_")}
-    return found | {"content-type": environ.get("CONTENT_TYPE", "")}
+    return found | {
+        name: environ.get(name.replace("-", "_").upper(), "") for name in ("content-type", "content-length")
+    }
 
 
 def _tell_grants(start_response: Callable[..., Any]) -> list[bytes]:

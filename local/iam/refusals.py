@@ -36,6 +36,16 @@ class RefusedError(Exception):
         told = "Request is missing Authentication Token"
         return cls(told, code="AccessDenied", kind="MissingAuthenticationTokenException")
 
+    @classmethod
+    def incomplete_signature(cls, message: str) -> "RefusedError":
+        """Something that a signature needs is not there."""
+        return cls(message, code="IncompleteSignature", kind="IncompleteSignatureException")
+
+    @classmethod
+    def wrong_signature(cls, message: str) -> "RefusedError":
+        """The request is signed with another secret, was changed, or is for another time or place."""
+        return cls(message, code="SignatureDoesNotMatch", kind="InvalidSignatureException")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
@@ -79,7 +89,7 @@ def _s3(error: RefusedError, request_id: str) -> str:
 
 def _form(error: RefusedError, service: str, request_id: str) -> str:
     denied = "AuthorizationError" if service == "sns" else "AccessDenied"
-    code = denied if error.code == "AccessDenied" else "InvalidClientTokenId"
+    code = {"AccessDenied": denied, "InvalidAccessKeyId": "InvalidClientTokenId"}.get(error.code, error.code)
     return (
         f"<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code><Message>{escape(error.message)}</Message>"
         f"</Error><RequestId>{request_id}</RequestId></ErrorResponse>"

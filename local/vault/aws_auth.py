@@ -20,7 +20,7 @@ from local.vault.tokens import TokenParams
 
 READ, UPDATE, LIST, DELETE = Operation.READ, Operation.UPDATE, Operation.LIST, Operation.DELETE
 _SERVER_ID = "X-Vault-AWS-IAM-Server-ID"
-_FRAMING = frozenset({"content-length", "transfer-encoding", "trailer"})
+_LEFT_OUT = frozenset({"content-length", "host", "transfer-encoding", "trailer"})
 """Go's client sends its own."""
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 _TIMEOUT = (2, 10)
@@ -216,7 +216,10 @@ def _check_server_id(headers: Mapping[str, str], wanted: str) -> None:
 
 
 def _ask_sts(data: Data, headers: Mapping[str, str], endpoint: str | None) -> Caller:
-    """Replay the signed request to the configured endpoint, never to an address that the client chose."""
+    """Replay the signed request to the configured endpoint, never to an address that the client chose.
+
+    The client's is what it signed as ``Host``, so it is told to STS; a header of that name is not looked at, as by Go.
+    """
     if text(data, "iam_http_request_method") != "POST":
         raise invalid("invalid iam_http_request_method; currently only 'POST' is supported")
     url = urlsplit(_decoded(data, "iam_request_url").decode(errors="replace"))
@@ -232,14 +235,17 @@ def _ask_sts(data: Data, headers: Mapping[str, str], endpoint: str | None) -> Ca
             answer = session.post(
                 f"{endpoint.rstrip('/')}/",
                 data=body,
-                headers={name: value for name, value in headers.items() if name.lower() not in _FRAMING},
+                headers={name: value for name, value in headers.items() if name.lower() not in _LEFT_OUT}
+                | {"Host": url.netloc},
                 timeout=_TIMEOUT,
                 allow_redirects=False,
             )
         except (requests.RequestException, ValueError) as error:  # also for a header that cannot be sent
             raise invalid(f"error making upstream request: {error}") from error
     if answer.status_code != 200:
-        raise invalid(f"error making upstream request: received error code {answer.status_code} from STS")
+        raise invalid(
+            f"error making upstream request: received error code {answer.status_code} from STS: {answer.text}"
+        )
     return _parse(answer.text)
 
 

@@ -13,6 +13,7 @@ import msgspec
 
 from anfl.auth.rbac import ROUTES
 from anfl.http.requests import SILENCE_SECONDS
+from anfl.openapi import REFERENCE, frame, reference
 from anfl.problems import MEDIA_TYPE
 from anfl.vectors.dynamodb.capabilities import Capability
 from anfl.vectors.dynamodb.table import MOST_TOGETHER
@@ -24,7 +25,6 @@ from anfl.vectors.requests import MAX_BODY_BYTES, MAX_K, MAX_METADATA_BYTES, MAX
 from services.vector_store.examples import EXAMPLES, Example
 
 PLACE = Path(__file__).resolve().parents[2] / "docs" / "openapi.json"
-_REFERENCE = "#/components/schemas/{name}"
 _LACKS = "; ".join(each.value.what for each in Capability)
 _DESCRIPTION = f"""\
 Vectors with metadata in collections of a tenant, searched by distance and filter.
@@ -54,18 +54,6 @@ start it, and look how far it is. Rows that are wrong are named and left out.
 
 **Errors** are problem documents (RFC 9457) with a stable `code`; those with `retry-after` may be tried again.
 """
-_PROBLEM = {
-    "type": "object",
-    "required": ["type", "title", "status", "code", "detail"],
-    "properties": {
-        "type": {"type": "string", "examples": ["urn:anfl:problem:invalid_request"]},
-        "title": {"type": "string", "examples": ["Bad Request"]},
-        "status": {"type": "integer", "examples": [400]},
-        "code": {"type": "string", "description": "Stable; programs may match on it.", "examples": ["invalid_request"]},
-        "detail": {"type": "string", "examples": ["2 numbers; colours takes 3."]},
-        "field": {"type": "string", "description": "Path of the offending input.", "examples": ["vector"]},
-    },
-}
 _EVERYWHERE: dict[str, Meaning] = {
     "malformed_http": Meaning(400, "What came is no HTTP request."),
     "invalid_request": Meaning(400, "The query string cannot be read, or holds what the call does not take."),
@@ -141,7 +129,7 @@ class Refusals:
 def _refusal(status: int, codes: Mapping[str, str]) -> dict[str, Any]:
     text = "\n".join(f"- `{code}`: {meaning}" for code, meaning in codes.items())
     narrowed = {"type": "object", "properties": {"code": {"enum": list(codes)}, "status": {"const": status}}}
-    schema = {"allOf": [{"$ref": _REFERENCE.format(name="Problem")}, narrowed]}
+    schema = {"allOf": [{"$ref": REFERENCE.format(name="Problem")}, narrowed]}
     return _response(f"{HTTPStatus(status).phrase}\n\n{text}", {MEDIA_TYPE: {"schema": schema}}, status)
 
 
@@ -153,33 +141,20 @@ def document() -> dict[str, Any]:
     for call in calls:
         paths.setdefault(call.path, {})[call.method.lower()] = _described(call, components, refusals)
     paths |= _unguarded(refusals)
-    return {
-        "openapi": "3.1.0",
-        "info": {"title": "ANFL vector store", "version": "1", "description": _DESCRIPTION},
-        "servers": [{"url": "/"}],
-        "tags": [{"name": name} for name in ("collections", "vectors", "imports", "snapshots", "service")],
-        "paths": paths,
-        "security": [{"bearer": []}],
-        "components": {
-            "schemas": components | {"Problem": _PROBLEM},
-            "headers": _HEADERS,
-            "responses": refusals.components,
-            "securitySchemes": {
-                "bearer": {
-                    "type": "http",
-                    "scheme": "bearer",
-                    "bearerFormat": "JWT",
-                    "description": "`POST /v1/auth/token` exchanges a Vault credential for a token.",
-                }
-            },
-        },
-    }
+    return frame(
+        title="ANFL vector store",
+        description=_DESCRIPTION,
+        paths=paths,
+        schemas=components,
+        tags=("collections", "vectors", "imports", "snapshots", "service"),
+        components={"headers": _HEADERS, "responses": refusals.components},
+    )
 
 
 def _components(calls: Iterable[Call]) -> dict[str, Any]:
     answers = {type_ for call in calls for types in call.answers.values() for type_ in types}
     requests = {call.takes for call in calls if call.takes is not None}
-    _, components = msgspec.json.schema_components(answers | requests, ref_template=_REFERENCE)
+    _, components = msgspec.json.schema_components(answers | requests, ref_template=REFERENCE)
     for name, members in _EXACTLY_ONE.items():
         components[name]["oneOf"] = [_has_only(member, members) for member in members]
     return components
@@ -205,7 +180,7 @@ def _described(call: Call, components: dict[str, Any], refusals: Refusals) -> di
         parameters += _parameters(components[call.takes.__name__], example, in_path=call.in_path)
         meanings.pop("malformed_json", None)
     elif call.takes is not None:
-        content = {"application/json": {"schema": _reference(call.takes), "examples": _named(example.request)}}
+        content = {"application/json": {"schema": reference(call.takes), "examples": _named(example.request)}}
         schema = components[call.takes.__name__]
         described["requestBody"] = {"required": bool(schema.get("required") or schema.get("oneOf")), "content": content}
         meanings |= _WITH_BODY
@@ -224,7 +199,7 @@ def _tag(path: str) -> str:
 
 def _answers(call: Call, example: Example) -> Iterator[tuple[str, dict[str, Any]]]:
     for status, types in sorted(call.answers.items()):
-        references = [_reference(type_) for type_ in types]
+        references = [reference(type_) for type_ in types]
         schema = references[0] if len(references) == 1 else {"oneOf": references}
         answered = example.answers.get(status)
         if isinstance(call, Streamed):
@@ -302,10 +277,6 @@ def _without_null(member: dict[str, Any]) -> dict[str, Any]:
     """In a query string, what is null is left out."""
     kinds = [kind for kind in member.get("anyOf", []) if kind != {"type": "null"}]
     return {**kinds[0]} if len(kinds) == 1 else member
-
-
-def _reference(type_: type) -> dict[str, str]:
-    return {"$ref": _REFERENCE.format(name=type_.__name__)}
 
 
 def _named(value: object) -> dict[str, Any]:

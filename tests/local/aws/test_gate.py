@@ -40,7 +40,7 @@ def _account(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
         "AWS_ENDPOINT_URL": aws.endpoint,
         "AWS_ENDPOINT_URL_S3_FOR_CLOUDFORMATION": f"http://localhost:{port}",
         "AWS_ACCESS_KEY_ID": "local",
-        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_SECRET_ACCESS_KEY": "local",
         "AWS_REGION": "us-east-1",
         "AWS_EC2_METADATA_DISABLED": "true",
         "CDK_DEFAULT_ACCOUNT": "123456789012",

@@ -1,5 +1,6 @@
 """Who may do what through gateway and services: the table and nothing else, whatever is tried, and until revoked."""
 
+import base64
 import contextlib
 import json
 import os
@@ -8,19 +9,25 @@ import re
 import signal
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import botocore.auth
 import httpx
 import pytest
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
 
 from anfl.auth.keys import REVOCATION_LAG_SECONDS
+from anfl.auth.names import granting_policies, server_id
 from anfl.auth.principal import Role
 from anfl.auth.rbac import GRANTS, ROUTES, Route
 from local import sample
 from tests.fuzz.judge import fuzz
-from tests.local.end_to_end import test_api, test_registry
+from tests.local.end_to_end import running, test_api, test_registry
 from tests.local.end_to_end.running import Run, cli
 from tests.local.end_to_end.test_rights import eventually
 from tests.local.end_to_end.walk import Names, send
@@ -168,6 +175,83 @@ def foreign_token(run: Run, tenant: str) -> str:
         body = {"grant": "approle", "role_id": role_id, "secret_id": secret_id}
         token: str = client.post("/v1/auth/token", json=body).json()["access_token"]
     return token
+
+
+ALTERED: Mapping[str, Callable[[dict[str, str]], dict[str, str]]] = {
+    "header": lambda headers: headers | {"Content-Type": headers["Content-Type"] + "x"},
+    "date": lambda headers: headers | {"X-Amz-Date": headers["X-Amz-Date"][:9] + "000000Z"},
+    "scope": lambda headers: headers | {"Authorization": headers["Authorization"].replace("/sts/", "/s3/")},
+    "signature": lambda headers: headers | {"Authorization": headers["Authorization"][:-1] + "z"},
+    "session": lambda headers: headers | {"X-Amz-Security-Token": "another"},
+    "unsigned": lambda headers: {name: value for name, value in headers.items() if name != "Authorization"},
+}
+"""What somebody may do to the headers that another has signed."""
+
+
+def test_only_who_signs_as_an_iam_role_gets_its_clients_token(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the gateway to STS, which computes each signature anew."""
+    client, session = iam_client(run)
+    assert log_in(run, client, identity_request(run, session)) == (200, "")
+    signed = identity_request(run, session)
+    headers = json.loads(base64.b64decode(signed["iam_request_headers"]))
+    refused = {
+        name: signed | {"iam_request_headers": encoded(json.dumps(alter(headers)))} for name, alter in ALTERED.items()
+    }
+    body = "Version=2011-06-15&Action=GetCallerIdentity"
+    refused["body"] = signed | {"iam_request_body": encoded(body)}
+    refused["host"] = signed | {"iam_request_url": encoded("https://sts.amazonaws.com/")}
+    refused["another secret"] = identity_request(run, Credentials(session.access_key, "another", session.token))
+    refused["another key"] = identity_request(run, Credentials("ASIAANOTHER", session.secret_key, session.token))
+    refused["another region"] = identity_request(run, session, region="eu-west-1")
+    refused["another service"] = identity_request(run, session, service="iam")
+    for minutes in (-16, 16):
+        moved = datetime.now(UTC) + timedelta(minutes=minutes)
+        monkeypatch.setattr(botocore.auth, "get_current_datetime", lambda *_, moved=moved, **__: moved)
+        refused[f"{minutes} minutes"] = identity_request(run, session)
+    told = {name: log_in(run, client, request) for name, request in refused.items()}
+    assert told == dict.fromkeys(refused, (401, "invalid_credentials"))
+
+
+def iam_client(run: Run) -> tuple[str, Credentials]:
+    """A client that is an IAM role, and a session of it."""
+    name = "end-to-end.signer"
+    role = running.operator(run, "iam").create_role(RoleName=name, AssumeRolePolicyDocument="{}")["Role"]["Arn"]
+    policies = granting_policies(tenant="end-to-end", roles=[Role.READER])
+    bound = {"auth_type": "iam", "bound_iam_principal_arn": role, "resolve_aws_unique_ids": False, "policies": policies}
+    with httpx.Client(headers={"x-vault-token": run.document["vault_token"]}, trust_env=False) as vault:
+        vault.post(f"{run.document['vault']}/v1/auth/aws/role/{name}", json=bound).raise_for_status()
+    given = running.operator(run, "sts").assume_role(RoleArn=role, RoleSessionName="me")["Credentials"]
+    return name, Credentials(given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"])
+
+
+def identity_request(run: Run, session: Credentials, *, region: str = "", service: str = "sts") -> dict[str, str]:
+    """As `anfl.auth.vault.signed_identity_request` makes it, or for another place."""
+    home: str = run.document["region"]
+    host, body = f"sts.{home}.amazonaws.com", "Action=GetCallerIdentity&Version=2011-06-15"
+    headers = {
+        "Content-Type": "application/x-www-form-urlencoded; charset=utf-8",
+        "Host": host,
+        "X-Vault-AWS-IAM-Server-ID": server_id(home),
+    }
+    request = AWSRequest("POST", f"https://{host}/", data=body, headers=headers)
+    SigV4Auth(session, service, region or home).add_auth(request)
+    return {
+        "iam_http_request_method": "POST",
+        "iam_request_url": encoded(f"https://{host}/"),
+        "iam_request_body": encoded(body),
+        "iam_request_headers": encoded(json.dumps(dict(request.headers))),
+    }
+
+
+def encoded(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
+
+
+def log_in(run: Run, client: str, request: Mapping[str, str]) -> tuple[int, str]:
+    """(status, code)"""
+    with run.client() as gateway:
+        answer = gateway.post("/v1/auth/token", json={"grant": "aws_iam", "client": client, **request})
+    return answer.status_code, answer.json().get("code", "")
 
 
 def seen(response: httpx.Response, names: Names, tenant: str) -> tuple[int, str]:

@@ -2,9 +2,12 @@
 
 import base64
 import json
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from fnmatch import fnmatchcase
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import jwt
@@ -427,6 +430,50 @@ def test_headers_that_frame_a_body_are_vaults_own(ready: VaultSetup, auth: Handl
     for header in ({"Transfer-Encoding": ["chunked"]}, {"content-length": ["0"]}, {"Content-Length": ["9999"]}):
         encoded = base64.b64encode(json.dumps(signed | header).encode()).decode()
         answered(auth(iam_request(client, iam_request_headers=encoded), None), 200)
+
+
+@pytest.mark.parametrize(("status", "told"), [(403, 401), (400, 401), (500, 503), (503, 503)])
+def test_what_sts_answers_is_told_from_its_outages_and_stays_out_of_the_log(
+    ready: VaultSetup,
+    auth: Handler,
+    auth_role: IamIdentity,
+    vault: RunningVault,
+    status: int,
+    told: int,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Its answer may repeat the request, with the session's token."""
+    client = ready.ensure_iam_client("ci", tenant="demo", roles=[Role.READER], role_arn=auth_role.arn)
+    text = (
+        "<ErrorResponse><Error><Code>SignatureDoesNotMatch</Code><Message>\ncanary\n</Message></Error></ErrorResponse>"
+    )
+    with answering(status, text) as endpoint, caplog.at_level("INFO"):
+        vault.client().attempt(
+            lambda hvac: hvac.auth.aws.configure(
+                sts_endpoint=endpoint, iam_server_id_header_value=f"anfl-vault.{REGION}"
+            )
+        )
+        answered(auth(iam_request(client), None), told)
+    logged = "".join(str(vars(record)) for record in caplog.records)
+    assert "SignatureDoesNotMatch" in logged
+    assert "canary" not in logged
+
+
+@contextmanager
+def answering(status: int, text: str) -> Iterator[str]:
+    """The address of something that gives this answer to everything."""
+
+    class Answering(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["content-length"]))
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(text.encode())
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answering) as server:
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
 
 
 @pytest.mark.parametrize("client", ["auth", "vector-store", "demo", "Demo.ci", "demo.ci/../auth", "demo.ci\n", ".ci"])

@@ -42,6 +42,7 @@ def test_answers_are_as_described(ready: VaultSetup, auth: Handler) -> None:
         asked = event(call.method, call.path, token=token["access_token"])
         given[call.method, call.path] = answered(auth(asked, None), 200)
     for call in OPERATIONS:
+        assert call.answer is not None
         _check(call.answer.__name__, given[call.method, call.path])
     _check("AppRole", body)
     _check("Problem", answered(auth(event("GET", "/v1/auth/whoami"), None), 401))

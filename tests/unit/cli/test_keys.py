@@ -85,6 +85,6 @@ def test_rewrapping_goes_through_the_bucket_and_the_webhooks_secrets(monkeypatch
     monkeypatch.setattr(keys, "call", call)
     done = CliRunner().invoke(app, ["keys", "rewrap", "--env", "prod", "--region", "eu-west-1"])
     assert done.exit_code == 0
-    assert "3 keys were moved to version 2; 6 were under it already." in done.output
+    assert "Moved to version 2: 3 keys; under it already: 6." in done.output
     assert "1 secret of webhooks stood in clear, and no more." in done.output
     assert asked == [("vector-processing", ""), ("vector-processing", "demo/words/0123/"), ("webhook-signer", "")]

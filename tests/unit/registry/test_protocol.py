@@ -14,6 +14,7 @@ import httpx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from openapi_spec_validator import validate
 
 from anfl.auth.principal import Principal, Role
 from anfl.auth.rbac import ROUTES
@@ -690,6 +691,7 @@ def test_no_answer_bears_headers_of_an_earlier_one(call: Caller) -> None:
 
 def test_the_description_names_every_route_of_v1(call: Caller) -> None:
     described = call("GET", "/v1/models/openapi.json", token=None).json()
+    validate(described)
     wanted = {(route.path, route.method.lower()) for route in ROUTES if route.path.startswith("/v1/models")}
     assert {(path, method) for path, methods in described["paths"].items() for method in methods} == wanted
     assert {"Verdict", "Upload", "UploadRequest"} <= described["components"]["schemas"].keys()
