@@ -20,6 +20,7 @@ from anfl.cli.output import console, counted, errors, print_json, print_table
 from anfl.cli.target import resolve
 from anfl.cli.uploads import upload
 from anfl.client import ApiError, Client
+from anfl.registry.folders import folder_of
 
 app = typer.Typer(no_args_is_help=True, help="The model registry.")
 app.add_typer(audit.app, name="audit")
@@ -53,7 +54,7 @@ def register(
     files = artefacts_at(path)
     if not files:
         raise CliError(f"{path} holds no files.", exit_code=ExitCode.USAGE)
-    folder = f"models/{name}/{time.time_ns():x}"  # a new folder each time: artefacts of a version never change
+    folder = f"{folder_of(name)}/{time.time_ns():x}"  # a new folder each time: artefacts of a version never change
     target = resolve(endpoint, token, role=role)
     with target.connect() as client:
         _create_if_absent(client, name)
@@ -235,7 +236,7 @@ def _removed_unless_registered(client: Client, folder: str) -> Iterator[None]:
 
 
 def _verdict(client: Client, name: str, version: str) -> dict[str, Any]:
-    answer = client.json("GET", f"/v1/models/{quote(name, safe='')}/versions/{version}/validation")
+    answer = client.json("GET", f"/v1/models/{quote(name, safe='')}/versions/{quote(version, safe='')}/validation")
     return dict(answer)
 
 

@@ -58,10 +58,15 @@ def verify(
     from model_signing.verifying import Config
 
     source = signature or path.resolve().with_name(f"{path.resolve().name}.sig")
+    if not source.is_file():
+        raise CliError(f"There is no signature {source}.", exit_code=ExitCode.USAGE)
+    config = Config()  # type: ignore[no-untyped-call]
+    try:
+        config.use_elliptic_key_verifier(public_key=key).set_hashing_config(_hashing())
+    except (ValueError, TypeError, OSError) as error:
+        raise CliError(f"{key} is no public key that can be used: {error}", exit_code=ExitCode.USAGE) from error
     reason: str | None = None
     try:
-        config = Config()  # type: ignore[no-untyped-call]
-        config.use_elliptic_key_verifier(public_key=key).set_hashing_config(_hashing())
         config.verify(path.resolve(), source)
     except InvalidSignature:
         reason = "the signature is not this key's"

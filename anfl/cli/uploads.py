@@ -11,8 +11,11 @@ from anfl.cli.downloads import ARTIFACTS, GATEWAY_LIMIT, plain
 from anfl.cli.errors import CliError
 from anfl.cli.target import Target
 from anfl.client import Client
+from anfl.registry.folders import folder_of
 
 _CHUNK = 1 << 20
+_TIMEOUT = httpx.Timeout(120, connect=5)
+"""Of what is large: S3 joins parts once all are there, and the load balancer waits as long."""
 Sent = Callable[[int], None]
 """Told how many bytes were sent."""
 
@@ -28,7 +31,7 @@ def upload(target: Target, name: str, files: Mapping[str, Path], *, sent: Sent) 
     """
     with (
         target.connect() as client,
-        Client(target.ingest or target.endpoint, token=target.token, ca=target.ca) as large,
+        Client(target.ingest or target.endpoint, token=target.token, ca=target.ca, timeout=_TIMEOUT) as large,
     ):
         for place, file in files.items():
             size = file.stat().st_size
@@ -52,7 +55,7 @@ def _by_link(client: Client, name: str, place: str, file: Path, *, sent: Sent) -
     with file.open("rb") as stream:
         sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
     size = file.stat().st_size
-    asked = {"path": place.removeprefix(f"models/{name}/"), "size": size, "sha256": sha256}
+    asked = {"path": place.removeprefix(f"{folder_of(name)}/"), "size": size, "sha256": sha256}
     link = client.json("POST", f"/v1/models/{quote(name, safe='')}/uploads", body=asked)
     headers = {"content-length": str(size)} | link["headers"]
     try:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from itertools import islice
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from botocore.exceptions import ClientError
 
@@ -29,6 +30,8 @@ LINK_SECONDS = 900
 """How long a presigned link works."""
 MAX_PARTS = 10_000
 _CHUNK_BYTES = 1024 * 1024
+_MARK = "anfl-upload"
+"""Metadata by which an upload in parts knows the file that came of it."""
 _RANGE = re.compile(r"bytes=(?:\d+-\d*|-\d+)")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\\#]")
 
@@ -303,6 +306,7 @@ class Writer:
         self._client = client
         self._buffer = bytearray()
         self._upload: str | None = None
+        self._mark = uuid4().hex
         self._parts: list[CompletedPartTypeDef] = []
         self._written = 0
         self._sha256 = hashlib.sha256()
@@ -320,7 +324,8 @@ class Writer:
     def flush(self) -> None:
         """Send what was collected as one part."""
         if self._upload is None:
-            self._upload = self._client.create_multipart_upload(**self._place)["UploadId"]
+            begun = self._client.create_multipart_upload(**self._place, Metadata={_MARK: self._mark})
+            self._upload = begun["UploadId"]
         self._sha256.update(self._buffer)
         number = len(self._parts) + 1
         answer = self._client.upload_part(
@@ -333,19 +338,44 @@ class Writer:
         """Make the file appear; what S3 holds of it, and its sha256 in hexadecimal."""
         if self._upload is None:
             self._sha256.update(self._buffer)
-            version = self._client.put_object(**self._place, Body=bytes(self._buffer)).get("VersionId")
+            put = self._client.put_object(**self._place, Body=bytes(self._buffer))
+            version: str | None = put.get("VersionId")
         else:
             if self._buffer:
                 self.flush()
-            version = self._client.complete_multipart_upload(
-                **self._place, UploadId=self._upload, MultipartUpload={"Parts": self._parts}
-            ).get("VersionId")
+            version = self._completed(self._upload)
         return Stored(path=self._path, size=self._written, version=_version(version)), self._sha256.hexdigest()
 
+    def _completed(self, upload: str) -> str | None:
+        """Make a file of the parts; its version.
+
+        S3 may take minutes to answer. botocore asks again sooner, and is told that there is no such upload.
+        """
+        parts: Any = {"Parts": self._parts}
+        try:
+            return self._client.complete_multipart_upload(**self._place, UploadId=upload, MultipartUpload=parts).get(
+                "VersionId"
+            )
+        except ClientError as error:
+            problem = _of_parts(error)
+            if not isinstance(problem, Problem) or problem.status != HTTPStatus.NOT_FOUND:
+                raise
+            try:
+                found = self._client.head_object(**self._place)
+            except ClientError:
+                raise problem from error
+            if found["Metadata"].get(_MARK) != self._mark:  # what is there is another's
+                raise problem from error
+            return found.get("VersionId")
+
     def abort(self) -> None:
-        """Forget what was sent."""
+        """Forget what was sent; fine where that is gone."""
         if self._upload is not None:
-            self._client.abort_multipart_upload(**self._place, UploadId=self._upload)
+            try:
+                self._client.abort_multipart_upload(**self._place, UploadId=self._upload)
+            except ClientError as error:
+                if not isinstance(_of_parts(error), Problem):
+                    raise
 
 
 def _key(tenant: str, path: str) -> str:

@@ -37,7 +37,7 @@ class Candidates:
         """
         models = self._enumerated(tenant, condition)
         if models is None and (self._known.is_met(tenant) or marks.wanted(condition.beyond("version_number")) is None):
-            known = self._known.families(tenant)
+            known = self._known.families(tenant, condition.about("name"))
             if known is not None:
                 return self._known_ones(tenant, condition, known, orders)
         return self._read(tenant, condition, models, orders)

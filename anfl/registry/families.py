@@ -49,7 +49,6 @@ class Families:
         owners: Later[Mapping[str, Owner]],
         revisions: Later[Mapping[str, str]],
         unsettled: Later[Set[str]],
-        models: Later[Sequence[str]],
         documents: Sequence[str],
         versions: Later[list[Glance]],
         prompts: Later[Set[str]],
@@ -61,7 +60,6 @@ class Families:
         """:param owners: models by id.
         :param revisions: theirs, as text, by id.
         :param unsettled: ids of those that are to be read again.
-        :param models: their documents.
         :param documents: of the versions, in the order of their keys.
         :param versions: those that belong to a model, in that order.
         :param prompts: ids of those models that are prompts.
@@ -75,7 +73,6 @@ class Families:
         self.unsettled = unsettled
         self.size = size
         self.read_at = read_at
-        self._models = models
         self._documents = documents
         self._versions = versions
         self._prompts = prompts
@@ -116,7 +113,6 @@ class Families:
             owners=Later(lambda: owners),
             revisions=Later(lambda: revisions),
             unsettled=again.unsettled,
-            models=Later(lambda: [owner.document for owner in owners.values()]),
             documents=now,
             versions=self._versions.changed(versions, lambda: glances.owned(glances.versions(now), owners)),
             prompts=self._prompts.changed(
@@ -150,13 +146,8 @@ class Families:
         return held if len(held) <= MAX_HELD else None
 
     def _possible(self, condition: Filter) -> bool:
-        """Whether names and numbers of versions, as the models tell them, may be as a filter says."""
-        named, numbered = condition.about("name"), condition.on("version_number", (">", ">=", "<", "<="))
-        if named.comparisons:
-            accepted = named.accepts()
-            held = traces.holding(self._models(), named)
-            if not any(accepted(owner.name) for owner in map(glances.owner, held)):
-                return False
+        """Whether numbers of versions, as the models tell them, may be as a filter says."""
+        numbered = condition.on("version_number", (">", ">=", "<", "<="))
         if numbered:
             highest = max((owner.last_version for owner in self.owners().values()), default=1)
             return all(comparison.test(1) or comparison.test(highest) for comparison in numbered)
@@ -209,13 +200,11 @@ def families(
     """
 
     owners = Later[Mapping[str, Owner]](lambda: glances.owners(models))
+    standings = Later(lambda: glances.standings(models))
     return Families(
         owners=owners,
-        revisions=Later(lambda: {key: str(owner.revision) for key, owner in owners().items()}),
-        unsettled=Later(
-            lambda: {owner.id for owner in owners().values() if at - owner.changed_at < SETTLE_MILLISECONDS}
-        ),
-        models=Later(lambda: models),
+        revisions=Later(lambda: {model.id: str(model.revision) for model in standings()}),
+        unsettled=Later(lambda: {model.id for model in standings() if at - model.changed_at < SETTLE_MILLISECONDS}),
         documents=documents,
         versions=Later(lambda: glances.owned(glances.versions(documents), owners())),
         prompts=Later(lambda: _prompts(documents, is_prompt)),

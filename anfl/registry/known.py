@@ -13,9 +13,10 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from itertools import chain
 
-from anfl.registry import glances, keys
+from anfl.registry import glances, keys, traces
 from anfl.registry.clock import Clock, now
 from anfl.registry.families import Families, families, size_of
+from anfl.registry.filters import Filter
 from anfl.registry.marks import DOCUMENT
 from anfl.registry.records import Records, sort_of
 
@@ -59,19 +60,24 @@ class Known:
                 self._met.popitem(last=False)
             return False
 
-    def families(self, tenant: str) -> Families | None:
-        """All there is now of a tenant; None where that is too much to be kept."""
+    def families(self, tenant: str, named: Filter) -> Families | None:
+        """All there is now of a tenant; nothing where no model has a wanted name, None where it is too much to be kept.
+
+        :param named: conditions on models' names alone.
+        """
         kept, seen = self._recalled(tenant)
         if not seen:
             with self._first[hash(tenant) % _STRIPES]:  # those who come together wait for the first
                 kept, seen = self._recalled(tenant)
                 if not seen:
-                    return self._keep(tenant, self._all(tenant))
+                    return self._anew(tenant, named)
         if kept is None:
             return None
         if self._clock() - kept.read_at >= MAX_AGE_MILLISECONDS:
-            return self._keep(tenant, self._all(tenant))
+            return self._anew(tenant, named)
         revisions = self._table.revisions(keys.models(tenant))
+        if named.comparisons and not any(map(named.accepts(), revisions.all_sort_keys())):
+            return self._families(tenant, (), (), size=0, at=0)
         there = revisions.by_id
         before, unsettled = kept.revisions(), kept.unsettled()
         if there == before and not unsettled:
@@ -81,7 +87,7 @@ class Known:
         changed = revisions.sort_keys(other | unsettled)
         again = self._some(tenant, changed)
         if again is None:
-            return self._keep(tenant, self._all(tenant))
+            return self._anew(tenant, named)
         ids = changed.keys()
         if not gone and other <= before.keys() and kept.documents(ids) == again.documents(ids):
             kept.unsettled = again.unsettled
@@ -104,17 +110,22 @@ class Known:
                 self._kept.popitem(last=False)
         return families
 
-    def _all(self, tenant: str) -> Families | None:
+    def _anew(self, tenant: str, named: Filter) -> Families | None:
+        """Read all, and keep it; but no versions, and nothing is kept, where no model has a wanted name."""
         moment = self._clock()
         models = list(chain.from_iterable(self._table.contents(keys.models(tenant), DOCUMENT)))
+        if named.comparisons:
+            likely = map(glances.owner, traces.holding(models, named))
+            if not any(map(named.accepts(), (model.name for model in likely))):
+                return self._families(tenant, (), (), size=0, at=0)
         versions: list[str] = []
         total = size_of(models)
         for page in self._table.contents(keys.versions(tenant), DOCUMENT):
             versions += page
             total += size_of(page)
             if total > self._max_bytes:
-                return None
-        return self._families(tenant, models, versions, size=total, at=moment)
+                return self._keep(tenant, None)
+        return self._keep(tenant, self._families(tenant, models, versions, size=total, at=moment))
 
     def _some(self, tenant: str, changed: Mapping[str, str]) -> Families | None:
         """:param changed: id → name. None where that takes as long as reading all."""

@@ -33,11 +33,15 @@ class Requirement(StrEnum):
     """People have approved it for that alias, none of them who asked for it."""
 
 
+MAX_APPROVALS = 5
+"""More people than this no policy asks for."""
+
+
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
     """What it takes."""
 
     require: tuple[Requirement, ...] = ()
-    approvals: Annotated[int, msgspec.Meta(ge=1, le=5)] = 2
+    approvals: Annotated[int, msgspec.Meta(ge=1, le=MAX_APPROVALS)] = 2
     """How many people must approve, where `Requirement.APPROVED` is asked."""
 
 

@@ -4,6 +4,7 @@ import random
 import time
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -143,11 +144,19 @@ Action = Put | Delete | Check
 
 
 class Revisions:
-    """Those of a partition's records, as text, by id."""
+    """Those of a partition's records."""
 
     def __init__(self, items: Sequence[Any]) -> None:
         self._items = items
-        self.by_id: dict[str, str] = {item["id"]["S"]: item["revision"]["N"] for item in items}
+
+    @cached_property
+    def by_id(self) -> dict[str, str]:
+        """As text."""
+        return {item["id"]["S"]: item["revision"]["N"] for item in self._items}
+
+    def all_sort_keys(self) -> Iterator[str]:
+        """Of all records."""
+        return map(_TEXT, map(itemgetter(SORT_KEY), self._items))
 
     def sort_keys(self, ids: Container[str]) -> dict[str, str]:
         """Id → sort key, of some records."""

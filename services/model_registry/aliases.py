@@ -40,7 +40,7 @@ class AliasApi:
 
     async def _put(self, request: Request, principal: Principal) -> Response:
         name, alias = request.path_params["name"], request.path_params["alias"]
-        number = (await read(request, {"version": Kind.INTEGER})).number("version", 0)
+        number = (await read(request, {"version": Kind.INTEGER}, needed=("version",))).number("version", 0)
         await asyncio.to_thread(self._aliases.set, principal.tenant, name, alias, number, by=principal.subject)
         return json_response(Alias(name=name, alias=alias, version=number))
 

@@ -7,7 +7,7 @@ from anfl.openapi import Operation
 from anfl.registry import trails
 from anfl.registry.approvals import Approval
 from anfl.registry.entities import Verdict
-from anfl.registry.policies import AliasPolicy, Policy
+from anfl.registry.policies import AliasPolicy
 from anfl.registry.signatures import VersionSignature
 from anfl.registry.signing_keys import SigningKey
 from services.model_registry import aliases, approvals, audit, policies, signing, uploads, validation
@@ -136,7 +136,7 @@ _OPERATIONS = (
         name="setPolicy",
         summary="Set the tenant's own policy for an alias; it may ask for more than the deployment's, never for less.",
         answer=AliasPolicy,
-        takes=(Policy,),
+        takes=(policies.NewPolicy,),
     ),
     Operation(
         method="DELETE",

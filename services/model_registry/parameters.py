@@ -6,7 +6,7 @@ same; unknown ones are ignored.
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from enum import Enum
 from http import HTTPStatus
 from typing import Any
@@ -87,9 +87,10 @@ class Parameters:
         return list(self._values.get(name, []))
 
 
-async def read(request: Request, schema: Schema) -> Parameters:
+async def read(request: Request, schema: Schema, *, needed: Collection[str] = ()) -> Parameters:
     """The parameters of ``request``.
 
+    :param needed: those that must be there, beside required texts.
     :raises Problem: 400 naming the parameter, 413 for too large a body.
     """
     given = _from_query(request, schema) if request.method == "GET" else await _from_body(request)
@@ -97,7 +98,7 @@ async def read(request: Request, schema: Schema) -> Parameters:
     for name, kind in schema.items():
         value = given.get(name)
         if value is None or (kind is Kind.REQUIRED and value == ""):
-            if kind is Kind.REQUIRED:
+            if kind is Kind.REQUIRED or name in needed:
                 raise invalid_parameter(f"Missing value for required parameter '{name}'.{_HINT}", field=name)
             continue
         values[name] = _READERS[kind](name, value)

@@ -2,6 +2,7 @@
 
 import asyncio
 from functools import partial
+from typing import Annotated
 
 import msgspec
 from starlette.requests import Request
@@ -10,11 +11,19 @@ from anfl.auth.principal import Principal
 from anfl.http.adapters import StarletteHandler
 from anfl.http.answers import Answer, Response, json_response
 from anfl.registry.errors import invalid_parameter
-from anfl.registry.policies import AliasPolicy, Policies, Policy
+from anfl.registry.policies import MAX_APPROVALS, AliasPolicy, Policies, Requirement
 from services.model_registry.parameters import Kind, read
 
 ALL = "/v1/models-policies"
 ONE = "/v1/models-policies/{alias}"
+
+
+class NewPolicy(msgspec.Struct, frozen=True, kw_only=True):
+    """What a version must have; nothing is asked only where that is said."""
+
+    require: tuple[Requirement, ...]
+    approvals: Annotated[int, msgspec.Meta(ge=1, le=MAX_APPROVALS)] = 2
+    """How many people must approve, where `approved` is asked."""
 
 
 class PolicyList(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,20 +46,19 @@ class PolicyApi:
         return json_response(PolicyList(policies=await asyncio.to_thread(self._policies.all, principal.tenant)))
 
     async def _put(self, request: Request, principal: Principal) -> Response:
-        given = await read(request, {"require": Kind.TEXTS, "approvals": Kind.INTEGER})
-        try:
-            policy = msgspec.convert(
-                {"require": given.texts("require"), "approvals": given.number("approvals", 2)}, Policy
-            )
-        except msgspec.ValidationError as error:
-            raise invalid_parameter(f"That is no policy: {error}.", field="require") from None
+        given = await read(request, {"require": Kind.TEXTS, "approvals": Kind.INTEGER}, needed=("require",))
+        require, approvals = given.texts("require"), given.number("approvals", 2)
+        if not set(Requirement).issuperset(require):
+            raise invalid_parameter(f"'require' takes {', '.join(Requirement)}.", field="require")
+        if not 1 <= approvals <= MAX_APPROVALS:
+            raise invalid_parameter(f"'approvals' must be between 1 and {MAX_APPROVALS}.", field="approvals")
         put = partial(
             self._policies.put,
             principal.tenant,
             request.path_params["alias"],
             by=principal.subject,
-            require=policy.require,
-            approvals=policy.approvals,
+            require=[Requirement(one) for one in require],
+            approvals=approvals,
         )
         return json_response(await asyncio.to_thread(put))
 

@@ -13,6 +13,7 @@ from anfl.registry import rules
 from anfl.registry.artifact_store import ArtifactStore
 from anfl.registry.artifacts import LINK_SECONDS
 from anfl.registry.errors import invalid_parameter
+from anfl.registry.folders import folder_of
 from services.model_registry.parameters import Kind, read
 
 PATH = "/v1/models/{name}/uploads"
@@ -25,7 +26,7 @@ class UploadRequest(msgspec.Struct, frozen=True, kw_only=True):
     """A file that is to be uploaded. ``size`` in bytes, ``sha256`` in hexadecimal."""
 
     path: str
-    """Below ``models/{name}/`` of the artefact store."""
+    """Below the model's folder in the artefact store: ``models/{name}``, with ``_`` for what no path can have."""
     size: int
     sha256: str
 
@@ -59,6 +60,6 @@ class Uploads:
             raise invalid_parameter(f"'size' must be between 0 and {MAX_BYTES} bytes.", field="size")
         if _SHA256.fullmatch(sha256) is None:
             raise invalid_parameter("'sha256' must be 64 hexadecimal digits in lower case.", field="sha256")
-        path = f"models/{name}/{given.text('path')}"
+        path = f"{folder_of(name)}/{given.text('path')}"
         link = await asyncio.to_thread(self._store.upload_link, principal.tenant, path, size=size, sha256=sha256)
         return json_response(Upload(path=path, url=link.url, headers=link.headers, expires_in=LINK_SECONDS), 201)

@@ -89,6 +89,7 @@ def searches(models: int) -> list[tuple[str, Request]]:
         ("versions of a tag, latest first", "model-versions", {"filter": "tags.quality = '2'"}),
         ("versions of a tag that all have, latest first", "model-versions", {"filter": "tags.quality LIKE '%'"}),
         ("versions, latest first", "model-versions", {}),
+        ("versions of models whose names are like nothing", "model-versions", {"filter": "name LIKE '%nothing'"}),
         ("models, latest first", "registered-models", {"order_by": "last_updated_timestamp DESC"}),
         ("versions whose tag is like nothing", "model-versions", {"filter": "tags.quality LIKE '%none'"}),
         ("versions of a tag, by name", "model-versions", {"filter": "tags.quality = '2'", "order_by": "name DESC"}),
@@ -103,10 +104,15 @@ def searches(models: int) -> list[tuple[str, Request]]:
     return [(what, _search(kind, given)) for what, kind, given in asked]
 
 
+def everything() -> Request:
+    """What has a process read all versions, and keep them."""
+    return _search("model-versions", {})
+
+
 def unprepared() -> list[tuple[str, Request]]:
     """Over all versions, by a process that does not know how they are now, or that cannot keep as many."""
     return [
-        ("versions, latest first", _search("model-versions", {})),
+        ("versions, latest first", everything()),
         ("versions of a tag, latest first", _search("model-versions", {"filter": "tags.quality = '2'"})),
     ]
 
@@ -117,6 +123,7 @@ def in_vain() -> list[tuple[str, Request]]:
         ("versions whose tag is like nothing", "tags.quality LIKE '%nothing'"),
         ("versions whose tag is like nothing, in any case", "tags.quality ILIKE '%nothing'"),
         ("versions of models whose names are like nothing", "name LIKE '%nothing'"),
+        ("versions of models whose names are like nothing, in any case", "name ILIKE '%nothing'"),
     ]
     return [(what, _search("model-versions", {"filter": condition})) for what, condition in asked]
 

@@ -72,7 +72,9 @@ class Memory:
     def __init__(self, models: int) -> None:
         self._keys: dict[str, list[str]] = defaultdict(list)
         self._items: dict[tuple[str, str], dict[str, Any]] = {}
-        self._answers: dict[str, dict[str, Any]] = {}
+        self._answers: dict[tuple[bool, str], dict[str, Any]] = {}
+        self._changed: dict[str, dict[str, Any]] = {}
+        """Models as they are now, of tenants of which some change."""
         for row in sorted(rows(models), key=lambda row: (row[PARTITION_KEY], row[SORT_KEY])):
             self._keys[row[PARTITION_KEY]].append(row[SORT_KEY])
             # In order, and each text anew, as a parser makes them: where they lie in memory counts.
@@ -82,23 +84,25 @@ class Memory:
         """One page, whatever its size. Looked for once: what DynamoDB takes is no time of the service."""
         tenant, _, partition = asked["ExpressionAttributeValues"][":p"]["S"].partition("#")
         asked["ExpressionAttributeValues"][":p"] = {"S": f"{TENANT}#{partition}"}
-        key = repr(asked)
+        changes = "revision" in asked["ExpressionAttributeNames"].values() and _changes(tenant)
+        key = changes, repr(asked)
         if key not in self._answers:
             found = list(self._asked_for(asked))
             # A projection leaves nothing between two items in memory, neither there nor here.
             self._answers[key] = {"Items": json.loads(json.dumps(found)) if "ProjectionExpression" in asked else found}
-        if "revision" in asked["ExpressionAttributeNames"].values() and tenant.startswith(changing("")):
+        if changes:
             self._change(self._answers[key]["Items"][:CHANGED])
         return self._answers[key]
 
     def _change(self, shown: list[dict[str, Any]]) -> None:
         """Give models another revision, in the table and where they were shown."""
         for item in shown:
-            stored = self._items[f"{TENANT}#models", item[SORT_KEY]["S"]]
+            name = item[SORT_KEY]["S"]
+            stored = self._changed.get(name) or self._items[f"{TENANT}#models", name]
             before, now = item["revision"]["N"], str(int(item["revision"]["N"]) + 1)
             changed = stored[DOCUMENT]["S"].replace(f'"revision":{before},', f'"revision":{now},')
-            stored |= {"revision": {"N": now}, DOCUMENT: {"S": changed}}  # quickly: it is no time of the service
-            item["revision"] = stored["revision"]
+            item["revision"] = {"N": now}  # quickly: it is no time of the service
+            self._changed[name] = {**stored, "revision": item["revision"], DOCUMENT: {"S": changed}}
 
     def _asked_for(self, asked: dict[str, Any]) -> Iterator[dict[str, Any]]:
         values = asked["ExpressionAttributeValues"]
@@ -118,18 +122,24 @@ class Memory:
 
     def get_item(self, **asked: Any) -> dict[str, Any]:
         """One item."""
-        item = self._items.get(_place(asked["Key"]))
+        item = self._item(asked["Key"])
         return {} if item is None else {"Item": item}
 
     def batch_get_item(self, **asked: Any) -> dict[str, Any]:
         """Those of the items that there are."""
         ((table, wanted),) = asked["RequestItems"].items()
-        there = ((key, self._items[_place(key)]) for key in wanted["Keys"] if _place(key) in self._items)
+        there = ((key, item) for key in wanted["Keys"] if (item := self._item(key)) is not None)
         return {"Responses": {table: [item | key for key, item in there]}}
 
+    def _item(self, key: dict[str, Any]) -> dict[str, Any] | None:
+        sort = key[SORT_KEY]["S"]
+        tenant, _, partition = key[PARTITION_KEY]["S"].partition("#")
+        changed = self._changed.get(sort) if _changes(tenant) and partition == "models" else None
+        return changed or self._items.get((f"{TENANT}#{partition}", sort))
 
-def _place(key: dict[str, Any]) -> tuple[str, str]:
-    return f"{TENANT}#{key[PARTITION_KEY]['S'].partition('#')[2]}", key[SORT_KEY]["S"]
+
+def _changes(tenant: str) -> bool:
+    return tenant.startswith(changing(""))
 
 
 def main(port: int, models: int) -> None:

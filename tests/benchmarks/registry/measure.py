@@ -10,7 +10,17 @@ from anfl.processes import usable_cores
 from tests.benchmarks.http.node import aws
 from tests.benchmarks.progress import Report
 from tests.benchmarks.registry import in_memory, servers
-from tests.benchmarks.registry.calls import Request, Timed, client, in_vain, searches, small, timed, unprepared
+from tests.benchmarks.registry.calls import (
+    Request,
+    Timed,
+    client,
+    everything,
+    in_vain,
+    searches,
+    small,
+    timed,
+    unprepared,
+)
 from tests.benchmarks.registry.figures import Call, Memory, Processor, RegistryFigures
 from tests.benchmarks.registry.filling import TENANT, fill_mlflow
 from tests.benchmarks.registry.servers import Server
@@ -46,6 +56,7 @@ def measure(*, report: Report, models: int = MODELS, rounds: int = ROUNDS) -> Re
                     found.append(_first(name, request, searched, theirs))
                     found.append(_of_many(name, request, searched, theirs))
                     found.append(_after_changes(name, request, searched, theirs))
+                found += [_third(name, request, searched, theirs) for name, request in in_vain()]
             report("searches", 1)
         workers = usable_cores()
         with (
@@ -67,10 +78,18 @@ def _first(name: str, request: Request, ours: Server, theirs: Server) -> Call:
     return _call(f"{name}: the first search", *_in_turns(tenants, theirs, request))
 
 
+def _third(name: str, request: Request, ours: Server, theirs: Server) -> Call:
+    """Each search is the third one of a tenant: the second may have read everything."""
+    tenants = [ours.of(f"{TENANT}{uuid4().int}") for _ in range(SEARCHES)]
+    for tenant in tenants:
+        timed(tenant, [request] * 2, stored=False)
+    return _call(f"{name}: the third search", *_in_turns(tenants, theirs, request))
+
+
 def _after_changes(name: str, request: Request, ours: Server, theirs: Server) -> Call:
-    """Before each search but the first many models have changed."""
+    """The process knows all versions, and before each search many models have changed."""
     changing = ours.of(in_memory.changing(uuid4().int))
-    timed(changing, [request], stored=False)
+    timed(changing, [everything(), request], stored=False)
     found = _in_turns([changing] * SEARCHES, theirs, request)
     return _call(f"{name}: after changes of {in_memory.CHANGED} models", *found)
 

@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from botocore.exceptions import ClientError
 
 from anfl.problems import Problem
 from anfl.registry.artifacts import LINK_SECONDS, PART_BYTES, Stored
@@ -16,6 +17,8 @@ from anfl.registry.locations import Location, Locations
 from anfl.registry.registry import Registry
 from tests.unit.registry.conftest import BUCKET, records
 from tests.unit.registry.test_models import refused
+
+NO_SUCH_UPLOAD = ClientError({"Error": {"Code": "NoSuchUpload"}}, "AnyOperation")
 
 
 def upload(registry: Registry, path: str, content: bytes, *, tenant: str = "acme") -> Stored:
@@ -272,6 +275,42 @@ def test_parts_become_a_file_with_a_checksum(registry: Registry, s3: Any) -> Non
     verified = registry.store.open("acme", "m/1/weights")
     assert verified.sha256 == hashlib.sha256(b"".join(parts)).hexdigest()
     refused("resource_does_not_exist", registry.store.abort_parts, "acme", "m/1/weights", upload_id)
+
+
+def test_a_file_whose_completion_is_asked_twice_is_there(
+    registry: Registry, s3: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As botocore does where S3 takes long to answer: the second request finds the upload completed."""
+    complete = s3.complete_multipart_upload
+
+    def twice(**asked: Any) -> Any:
+        complete(**asked)
+        raise NO_SUCH_UPLOAD
+
+    whole = b"x" * (PART_BYTES + 1)
+    upload(registry, "m/1/weights", b"another's")
+    monkeypatch.setattr(s3, "complete_multipart_upload", twice)
+    stored = upload(registry, "m/1/weights", whole)
+    assert content(registry, "m/1/weights") == whole
+    assert stored.version == s3.head_object(Bucket=BUCKET, Key="acme/m/1/weights").get("VersionId")
+    assert registry.store.open("acme", "m/1/weights").sha256 == hashlib.sha256(whole).hexdigest()
+
+
+def test_an_upload_that_is_gone_can_be_aborted_and_is_no_file(
+    registry: Registry, s3: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(**_: object) -> None:
+        raise NO_SUCH_UPLOAD
+
+    upload(registry, "m/1/weights", b"another's")
+    writer = registry.store.writer("acme", "m/1/weights")
+    writer.wants_flush(b"x" * PART_BYTES)
+    writer.flush()
+    for call in ("complete_multipart_upload", "abort_multipart_upload"):
+        monkeypatch.setattr(s3, call, gone)
+    refused("resource_does_not_exist", writer.finish)
+    writer.abort()
+    assert content(registry, "m/1/weights") == b"another's"
 
 
 @pytest.mark.parametrize("parts", [[(1, "wrong")], [(2, "x")]])

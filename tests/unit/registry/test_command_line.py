@@ -214,3 +214,34 @@ def test_what_came_by_a_link_and_is_not_what_was_registered_is_not_kept(
     assert "instead of" in str(downloaded.exception)
     assert store["GET"] == 1
     assert not [*(tmp_path / "copy").iterdir()]
+
+
+@pytest.mark.parametrize("size", [1, LARGE])
+def test_a_model_may_have_a_name_that_no_path_can_have(
+    run: Run, store: dict[str, int], tmp_path: Path, size: int
+) -> None:
+    file = tmp_path / "weights"
+    file.write_bytes(b"x" * size)
+    name = "a?b#c%2f [red]é"
+    registered = run("register", name, str(file), "--wait", "0")
+    assert registered.exit_code == 0, registered.output
+    assert store == ({} if size == 1 else {"PUT": 1})
+    downloaded = run("download", name, "1", str(tmp_path / "copy"))
+    assert downloaded.exit_code == 0, downloaded.output
+    assert (tmp_path / "copy" / "weights").read_bytes() == b"x" * size
+
+
+@pytest.mark.usefixtures("bert")
+def test_a_version_that_is_no_number_is_told_as_such(run: Run) -> None:
+    assert "must be an integer" in str(run("validation", "bert", "1?x").exception)
+
+
+def test_what_cannot_be_verified_is_not_said_to_be_another_models(tmp_path: Path) -> None:
+    """A signature that is not there, or a file that is no key, says nothing of the artefacts."""
+    for name in ("model", "key.pub"):
+        (tmp_path / name).write_text("text")
+    model, key = str(tmp_path / "model"), str(tmp_path / "key.pub")
+    for expected, arguments in {"no signature": (), "no public key that": ("--signature", model)}.items():
+        result = CliRunner().invoke(app, ["models", "verify", model, "--key", key, *arguments])
+        assert expected in str(result.exception)
+        assert "NOT what was signed" not in result.output

@@ -340,15 +340,23 @@ def test_people_let_a_version_through_over_the_api(call: Caller) -> None:
     assert call("GET", one, token="acme.reader.x").json()["status"] == "APPROVED"
     done = call("PUT", "/v1/models/bert/aliases/prod", {"version": 1}, token="acme.registrar.ana")
     assert (done.status_code, done.json()) == (200, {"name": "bert", "alias": "prod", "version": 1})
+    missing = call("PUT", "/v1/models/bert/aliases/prod", {}, token="acme.registrar.ana")
+    assert (missing.status_code, missing.json()["field"]) == (400, "version")
     assert call("DELETE", "/v1/models/bert/aliases/prod", {}, token="acme.registrar.ana").status_code == 204
 
 
 def test_only_admins_set_policies(call: Caller) -> None:
-    path, body = "/v1/models-policies/canary", {"require": ["validated"]}
+    path, own = "/v1/models-policies/canary", {"require": ["validated"]}
     for role, status in (("reader", 403), ("registrar", 403), ("approver", 403), ("admin", 200)):
-        assert call("PUT", path, body, token=f"acme.{role}.x").status_code == status
-    for wrong in ({"require": ["nonsense"]}, {"approvals": 0}, {"require": "signed"}, {"approvals": 9}):
-        assert call("PUT", path, wrong, token="acme.admin.x").status_code == 400, wrong
+        assert call("PUT", path, own, token=f"acme.{role}.x").status_code == status
+    wrong: dict[str, list[dict[str, object]]] = {
+        "require": [{"require": ["nonsense"]}, {"require": "signed"}, {}, {"requires": ["signed"]}],
+        "approvals": [{"require": [], "approvals": number} for number in (0, 9, "x")],
+    }
+    for field, bodies in wrong.items():  # what is left out by mistake does not ask for nothing
+        for body in bodies:
+            refused = call("PUT", path, body, token="acme.admin.x")
+            assert (refused.status_code, refused.json()["field"]) == (400, field), body
     policies = call("GET", "/v1/models-policies", token="acme.reader.x").json()["policies"]
     assert [(one["alias"], one["require"], one["origin"]) for one in policies] == [
         ("canary", ["validated"], "tenant"),

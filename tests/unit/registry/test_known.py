@@ -22,6 +22,7 @@ from tests.unit.registry.test_models import version
 
 SETTLE = SETTLE_MILLISECONDS / 1000
 NAMES = [f"m{number:02}" for number in range(8)]
+ALL = Filter(comparisons=(), prompts=False)
 
 
 @pytest.fixture(autouse=True)
@@ -86,6 +87,38 @@ def test_all_is_read_from_the_second_search_on(registry: Registry, calls: Counte
         assert shown(registry.search, "tags.k LIKE '%nothing'") == []
         costs.append(dict(calls))
     assert costs == [{"Query": 1}, {"Query": 2}, {"Query": 1}]
+
+
+def test_of_no_wanted_name_no_version_is_read(
+    registry: Registry, other: Registry, calls: Counter[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Names stand in the keys of models, of which a search reads all anyway: no document is needed for them."""
+
+    def cost(where: str) -> dict[str, int]:
+        calls.clear()
+        assert shown(registry.search, where) == []
+        return dict(calls)
+
+    for _ in range(4):
+        assert cost("name ILIKE '%nothing'") == {"Query": 1}
+    shown(registry.search)
+    for name in NAMES:
+        other.version_tags.set("acme", name, 1, "k", "changed", by="ana")
+    read: list[str] = []
+
+    def reading(documents: Sequence[str]) -> dict[str, Any]:
+        read.extend(documents)
+        return {}
+
+    with monkeypatch.context() as patched:
+        for reader in ("standings", "owners", "versions"):
+            patched.setattr(glances, reader, reading)
+        for where in ("name LIKE '%nothing'", "name ILIKE '%nothing' AND tags.k = 'changed'"):
+            assert cost(where) == {"Query": 1}
+    assert read == []
+    assert shown(registry.search, "name ILIKE '%3' AND tags.k = 'changed'") == [("m03", 1)]
+    other.models.rename("acme", "m03", "nothing", by="ana")
+    assert shown(registry.search, "name LIKE '%nothing'") == [("nothing", 1)]
 
 
 def test_only_documents_that_can_match_are_read(
@@ -185,14 +218,14 @@ def test_what_is_read_again_and_is_the_same_need_not_be_put_in_order_again(
     registry: Registry, other: Registry, time: Time
 ) -> None:
     known = Known(registry.records, max_bytes=10**6, clock=time.milliseconds)
-    known.families("acme")
+    known.families("acme", ALL)
     other.version_tags.set("acme", "m03", 1, "k", "v", by="ana")
-    first = known.families("acme")
-    assert known.families("acme") is first
+    first = known.families("acme", ALL)
+    assert known.families("acme", ALL) is first
     time.now += SETTLE
-    assert known.families("acme") is first
+    assert known.families("acme", ALL) is first
     other.version_tags.set("acme", "m03", 1, "k", "w", by="ana")
-    assert known.families("acme") is not first
+    assert known.families("acme", ALL) is not first
 
 
 @pytest.mark.parametrize("late", [SETTLE / 2, MAX_AGE_MILLISECONDS / 1000])
@@ -325,7 +358,7 @@ def test_callers_cannot_have_a_process_remember_ever_more(registry: Registry) ->
         for order in permutations(fields):
             page = registry.search.versions("acme", where="tags.k != 'x'", order_by=order, limit=99, token=None)
             assert len(page.versions) == len(NAMES)
-            kept = families.families("acme")
+            kept = families.families("acme", ALL)
             assert kept is not None
             kept.in_order(ordering.parse(order, keys=ordering.VERSION_KEYS, ties=()), prompts=False)
     assert kept is not None
