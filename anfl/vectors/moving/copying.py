@@ -12,7 +12,7 @@ from anfl.problems import Problem, conflict
 from anfl.vectors.batch import AppliedRequest
 from anfl.vectors.changes import Change
 from anfl.vectors.engines import Engine
-from anfl.vectors.model import Collection, Values
+from anfl.vectors.model import Collection, Metadata, Values
 from anfl.vectors.reads import Cursor
 from anfl.vectors.refusals import Refusal
 from anfl.vectors.requests import DeleteRows, Fetch, NewRow, Packed, Rows, Scroll, StoredRow, Upsert
@@ -138,10 +138,15 @@ def _refused(target: Collection, rows: Sequence[StoredRow], problem: Problem) ->
 
 def _same(row: StoredRow, other: StoredRow | None) -> bool:
     """Whether they are the same but for the version."""
-    if other is None or (row.metadata or {}) != (other.metadata or {}) or row.expires_at != other.expires_at:
+    if other is None or _written(row.metadata) != _written(other.metadata) or row.expires_at != other.expires_at:
         return False
     # DynamoDB has one zero.
     return row.values == other.values or np.array_equal(values_of(row), values_of(other))
+
+
+def _written(metadata: Metadata | None) -> bytes:
+    """To Python, 1 is True and 1.0; to callers they are not."""
+    return msgspec.msgpack.encode(metadata or {}, order="sorted")
 
 
 def values_of(row: StoredRow) -> Values:

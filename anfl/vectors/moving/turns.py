@@ -71,13 +71,15 @@ class Turns:
         :raises LostError: when the block ends, and somebody else has gone on.
         """
         before = moving_of(source)
+        # The round is the one of before the step: whoever takes it over counts that up, and is not written over.
+        target = self._target(source)
         if before.driver:
             if self._clock.wall() < before.taken_at + TURN_SECONDS:
                 raise busy()
-            self._fill(self._target(source), ready=False)
+            target = self._fill(target, ready=False)
         taken, moving = self._begin(source, before)
         try:
-            turn = Turn(source=self._side(taken), target=self._side(self._target(taken)), moving=moving)
+            turn = Turn(source=self._side(taken), target=self._side(target), moving=moving)
             yield turn
         except Exception:
             self._give_up(taken, moving)

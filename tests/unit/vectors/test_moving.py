@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -113,6 +114,19 @@ def test_what_is_written_at_any_stage_arrives(nodes: Nodes, node: VectorStore, o
         nodes.world.sleep(moved.wait)
     assert seen >= {Stage.COPYING, Stage.FOLLOWING, Stage.PAUSED, Stage.SWITCHING, Stage.DONE}
     assert rows_of(other, "w") == rows_of(node, "words-other") == expected
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [(1, True), (1, 1.0), (0.0, -0.0), ([0], [False])], ids=["boolean", "decimal", "zero", "list"]
+)
+def test_what_python_takes_for_equal_is_copied_as_well(
+    node: VectorStore, other: VectorStore, before: Any, after: Any
+) -> None:
+    node.write("demo", "w", upsert(("typed", (5, 5)), metadata={"flag": before}))
+    move(node, "w", MOVE, until=Stage.FOLLOWING)
+    other.write("demo", "w", upsert(("typed", (5, 5)), metadata={"flag": after}))
+    move(node, "w", MOVE)
+    assert repr((rows_of(other, "w")["typed"].metadata or {})["flag"]) == repr(after)
 
 
 def test_writers_wait_and_then_find_the_other_engine(node: VectorStore, other: VectorStore) -> None:
