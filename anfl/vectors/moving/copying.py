@@ -17,7 +17,6 @@ from anfl.vectors.reads import Cursor
 from anfl.vectors.refusals import Refusal
 from anfl.vectors.requests import DeleteRows, Fetch, NewRow, Packed, Rows, Scroll, StoredRow, Upsert
 
-PAGE_ROWS = 500
 SAMPLES = 16
 """Rows of a collection, about, that are searched around in the end."""
 FETCHED_ROWS = 200
@@ -31,13 +30,13 @@ class Side:
     engine: Engine
     collection: Collection
 
-    def page(self, after: str) -> Rows:
-        """The rows behind ``after``, as they are now."""
+    def page(self, after: str, limit: int) -> Rows:
+        """Up to ``limit`` of the rows behind ``after``, as they are now."""
         cursor = None
         if after:
             cursor = str(Cursor(self.collection.incarnation, str(self.collection.position(0)), after))
         request = Scroll(
-            limit=PAGE_ROWS,
+            limit=limit,
             cursor=cursor,
             include=["values", "metadata"],
             values_format="f32",
@@ -76,16 +75,16 @@ class Copier:
         filling = self.target.collection.filling
         return 0 if filling is None else filling.round
 
-    def page(self, after: str) -> Looked:
-        """Look at the rows behind ``after`` on both sides."""
-        theirs = self.target.page(after)
-        ours = self.source.page(after)
+    def page(self, after: str, limit: int) -> Looked:
+        """Look at the rows behind ``after`` on both sides, ``limit`` at most."""
+        theirs = self.target.page(after, limit)
+        ours = self.source.page(after, limit)
         ends = [page.vectors[-1].id for page in (ours, theirs) if page.cursor is not None]
         end = min(ends) if ends else None
         wanted = [row for row in ours.vectors if end is None or row.id <= end]
         there = [row for row in theirs.vectors if end is None or row.id <= end]
         changed = self._make(wanted, there)
-        samples = [row.id for row in wanted[:: PAGE_ROWS // SAMPLES]]
+        samples = [row.id for row in wanted[:: max(limit // SAMPLES, 1)]]
         return Looked(rows=len(wanted), changed=changed, after=end or "", samples=samples)
 
     def ids(self, ids: Iterable[str]) -> int:

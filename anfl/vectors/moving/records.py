@@ -51,6 +51,8 @@ class Moving(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Of those, how many were not as they should be."""
     samples: tuple[str, ...] = ()
     """Rows to search around, when all is looked at."""
+    slowdown: int = 0
+    """How often what is looked at together was halved (`anfl.vectors.moving.pace`)."""
     failures: int = 0
     """How often it was not as it should have been in the end."""
 

@@ -19,6 +19,7 @@ from anfl.vectors.catalogue import Catalogue
 from anfl.vectors.clock import Clock
 from anfl.vectors.engines import Engines
 from anfl.vectors.model import Collection
+from anfl.vectors.moving import pace
 from anfl.vectors.moving.access import PAUSE_SECONDS, busy
 from anfl.vectors.moving.copying import Copier, Side
 from anfl.vectors.moving.records import Moving, Stage
@@ -78,11 +79,11 @@ class Turns:
                 raise busy()
             target = self._fill(target, ready=False)
         taken, moving = self._begin(source, before)
+        turn = Turn(source=self._side(taken), target=self._side(target), moving=moving)
         try:
-            turn = Turn(source=self._side(taken), target=self._side(target), moving=moving)
             yield turn
         except Exception:
-            self._give_up(taken, moving)
+            self._give_up(taken, moving, turn)
             raise
         self._note(taken, moving, msgspec.structs.replace(turn.moving, driver="", taken_at=0.0))
 
@@ -133,10 +134,10 @@ class Turns:
         except LostError:
             raise busy() from None
 
-    def _give_up(self, source: Collection, moving: Moving) -> None:
-        """Let others go on at once, whatever of this step is still on its way."""
+    def _give_up(self, source: Collection, moving: Moving, turn: Turn) -> None:
+        """Let others go on at once from where this step has come, and less at a time; part of it may be on its way."""
         try:
-            self._note(source, moving, msgspec.structs.replace(moving, taken_at=0.0))
+            self._note(source, moving, turn.set(taken_at=0.0, slowdown=pace.slower(turn.moving.slowdown)))
         except (LostError, Problem):
             return
 

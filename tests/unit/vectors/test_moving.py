@@ -10,12 +10,13 @@ import pytest
 
 from anfl.problems import Problem
 from anfl.vectors.hnsw import HnswEngine
-from anfl.vectors.model import CollectionSettings, FieldType, Metric
-from anfl.vectors.moving import copying, verifying
+from anfl.vectors.model import Collection, CollectionSettings, FieldType, Metric
+from anfl.vectors.moving import copying, pace, steps, verifying
 from anfl.vectors.moving.access import PAUSE_SECONDS
 from anfl.vectors.moving.records import Filling, Stage
 from anfl.vectors.moving.requests import Move
 from anfl.vectors.moving.turns import TURN_SECONDS
+from anfl.vectors.refusals import Refusal
 from anfl.vectors.requests import (
     CollectionPatch,
     Count,
@@ -26,6 +27,8 @@ from anfl.vectors.requests import (
     PatchRow,
     PatchRows,
     Query,
+    Rows,
+    Scroll,
     Upsert,
 )
 from anfl.vectors.store import VectorStore
@@ -59,7 +62,7 @@ def _kind(request: pytest.FixtureRequest) -> type[HnswEngine]:
 @pytest.fixture(name="nodes")
 def _nodes(tmp_path: Path, kind: type[HnswEngine], monkeypatch: pytest.MonkeyPatch) -> Nodes:
     """Pages have seven rows."""
-    monkeypatch.setattr(copying, "PAGE_ROWS", 7)
+    monkeypatch.setattr(steps, "PAGE_ROWS", 7)
     monkeypatch.setattr(copying, "FETCHED_ROWS", 3)
     monkeypatch.setattr(copying, "SAMPLES", 5)
     return Nodes(tmp_path, kind=kind)
@@ -322,6 +325,58 @@ def test_searches_that_differ_are_noticed(node: VectorStore, wrong: str, monkeyp
     with pytest.raises(Problem) as caught:
         move(node, "w", MOVE)
     assert caught.value.code == "move_unverified"
+
+
+def test_a_move_goes_at_the_pace_of_a_table_that_is_slow_and_faster_again_afterwards(
+    nodes: Nodes, node: VectorStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It takes a tenth of a second a row, and gives up after two."""
+    monkeypatch.setattr(steps, "PAGE_ROWS", 40)
+    monkeypatch.setattr(pace, "LEAST_ROWS", 1)
+    limits: list[int] = []
+    refused = 0
+
+    def scroll(engine: HnswEngine, collection: Collection, request: Scroll, *, read: Any = HnswEngine.scroll) -> Rows:
+        limits.append(request.limit)
+        nodes.world.sleep(min(request.limit / 10, 2))
+        if request.limit > 20:
+            raise Problem(503, Refusal.STORAGE_UNAVAILABLE, "It is slow.")
+        found: Rows = read(engine, collection, request)
+        return found
+
+    with monkeypatch.context() as slow:
+        slow.setattr(HnswEngine, "scroll", scroll)
+        for _ in range(20):
+            try:
+                moved = node.move("demo", "w", MOVE)
+            except Problem:
+                refused += 1
+                continue
+            if moved.passes:
+                break
+    assert (refused, limits[0], limits[-1]) == (1, 40, 10)
+    move(node, "w", MOVE)
+    moving = node.describe("demo", "words").moving
+    assert moving is not None
+    assert moving.slowdown == 0
+
+
+def test_a_step_that_fails_is_gone_on_with_from_where_it_was(
+    node: VectorStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str | None] = []
+
+    def scroll(engine: HnswEngine, collection: Collection, request: Scroll, *, read: Any = HnswEngine.scroll) -> Rows:
+        seen.append(request.cursor)
+        if len(seen) == 5:  # of the third page
+            raise Problem(503, Refusal.STORAGE_UNAVAILABLE, "It is away.")
+        found: Rows = read(engine, collection, request)
+        return found
+
+    monkeypatch.setattr(HnswEngine, "scroll", scroll)
+    assert code_of(partial(node.move, "demo", "w", MOVE)) == (503, "storage_unavailable")
+    node.move("demo", "w", MOVE)
+    assert seen[5] == seen[4]
 
 
 def test_reads_go_on_all_the_while(nodes: Nodes, node: VectorStore, other: VectorStore) -> None:
