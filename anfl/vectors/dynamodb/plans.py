@@ -163,4 +163,4 @@ def _stamp(now: float) -> int:
 
 def _above(stamp: int, versions: Iterable[int]) -> int:
     """A stamp that none of these rows has."""
-    return max(stamp, *(version + 1 for version in versions), 0)
+    return max([stamp, *(version + 1 for version in versions)])

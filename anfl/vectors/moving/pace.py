@@ -1,19 +1,19 @@
-"""How much of a collection a move looks at together: as much as the slower of both tables takes in a second or two.
+"""How much of a collection a move looks at together: as much as the slower of both tables takes in some seconds.
 
-A page that takes longer is asked for again and again by those who wait for it, and so keeps a busy table from ever
-answering; a small one gets through, and those behind it, too. What is noted (`Moving.slowdown`) is how often it was
-halved, so that whoever goes on begins where the last one was.
+Where a page takes longer than a table is waited for, it is asked for again, and again, and what is busy is kept so; a
+smaller one gets through. What is noted (`Moving.slowdown`) is how often it was halved, so that whoever goes on begins
+where the last one was.
 """
 
-LEAST_ROWS = 8
-MOST_HALVINGS = 6
-LONG_SECONDS, SHORT_SECONDS = 2.0, 0.5
-"""A page that takes longer is too large, one that takes less too small."""
+MOST_HALVINGS = 3
+"""Each page asks every partition of both sides, however few its rows."""
+LONG_SECONDS, SHORT_SECONDS = 6.0, 2.0
+"""What takes longer is halved, what takes less doubled."""
 
 
 def of(most: int, slowdown: int) -> int:
     """How many rows to look at, where there may be ``most``."""
-    return max(most >> slowdown, min(most, LEAST_ROWS))
+    return max(most >> slowdown, 1)
 
 
 def slower(slowdown: int) -> int:

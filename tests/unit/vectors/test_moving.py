@@ -11,7 +11,7 @@ import pytest
 from anfl.problems import Problem
 from anfl.vectors.hnsw import HnswEngine
 from anfl.vectors.model import Collection, CollectionSettings, FieldType, Metric
-from anfl.vectors.moving import copying, pace, steps, verifying
+from anfl.vectors.moving import copying, steps, verifying
 from anfl.vectors.moving.access import PAUSE_SECONDS
 from anfl.vectors.moving.records import Filling, Stage
 from anfl.vectors.moving.requests import Move
@@ -330,15 +330,14 @@ def test_searches_that_differ_are_noticed(node: VectorStore, wrong: str, monkeyp
 def test_a_move_goes_at_the_pace_of_a_table_that_is_slow_and_faster_again_afterwards(
     nodes: Nodes, node: VectorStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It takes a tenth of a second a row, and gives up after two."""
+    """It takes a quarter of a second a row, and gives up after five."""
     monkeypatch.setattr(steps, "PAGE_ROWS", 40)
-    monkeypatch.setattr(pace, "LEAST_ROWS", 1)
     limits: list[int] = []
     refused = 0
 
     def scroll(engine: HnswEngine, collection: Collection, request: Scroll, *, read: Any = HnswEngine.scroll) -> Rows:
         limits.append(request.limit)
-        nodes.world.sleep(min(request.limit / 10, 2))
+        nodes.world.sleep(min(request.limit / 4, 5))
         if request.limit > 20:
             raise Problem(503, Refusal.STORAGE_UNAVAILABLE, "It is slow.")
         found: Rows = read(engine, collection, request)
