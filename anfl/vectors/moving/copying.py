@@ -49,6 +49,11 @@ class Side:
         request = Fetch(ids=list(ids), values_format="f32", consistency="strong")
         return self.engine.fetch(self.collection, request).vectors
 
+    def values(self, ids: Iterable[str]) -> dict[str, Values]:
+        """The values (dimension,) of those of ``ids`` that there are."""
+        rows = (row for some in batched(ids, FETCHED_ROWS) for row in self.rows(some))
+        return {row.id: values_of(row) for row in rows}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Looked:

@@ -27,6 +27,8 @@ class Moving(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     to: str
     incarnation: str
     """Of the collection ``to``."""
+    region: str = ""
+    """Where it is carried out: what the catalogue compares and sets, and fences, hold in one region at once."""
     stage: Stage = Stage.COPYING
     driver: str = ""
     """Who carries out a step at present."""

@@ -126,7 +126,9 @@ class Turns:
 
     def _begin(self, source: Collection, before: Moving) -> tuple[Collection, Moving]:
         now = self._clock.wall()
-        moving = msgspec.structs.replace(before, driver=uuid.uuid4().hex, taken_at=now)
+        # A step that did not end, and did not give up either, may have been too long.
+        slowdown = pace.slower(before.slowdown) if before.driver and before.taken_at else before.slowdown
+        moving = msgspec.structs.replace(before, driver=uuid.uuid4().hex, taken_at=now, slowdown=slowdown)
         if moving.stage is Stage.PAUSED:
             moving = msgspec.structs.replace(moving, paused_until=now + PAUSE_SECONDS)
         try:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
 
 from anfl.problems import Problem
@@ -327,6 +328,22 @@ def test_searches_that_differ_are_noticed(node: VectorStore, wrong: str, monkeyp
     assert caught.value.code == "move_unverified"
 
 
+@pytest.mark.parametrize("wrong", [False, True], ids=["as it should be", "another distance"])
+def test_a_large_collection_of_an_engine_without_it_in_memory_is_not_read_once_more(
+    node: VectorStore, wrong: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That would take longer than a step may, and so be begun again and again."""
+    monkeypatch.setattr(verifying, "MOST_READ", 40)
+    monkeypatch.setattr(node._engines._engines["hnsw"], "on_nodes", False)
+    monkeypatch.setattr(node._engines._engines["hnsw"], "exact", lambda *_: pytest.fail("it is read"))
+    if wrong:
+        monkeypatch.setattr(copying, "values_of", lambda _row: np.array([7.0, 7.0], dtype=np.float32))
+        with pytest.raises(Problem, match="move_unverified"):
+            move(node, "w", MOVE)
+    else:
+        move(node, "w", MOVE)
+
+
 def test_a_move_goes_at_the_pace_of_a_table_that_is_slow_and_faster_again_afterwards(
     nodes: Nodes, node: VectorStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -376,6 +393,20 @@ def test_a_step_that_fails_is_gone_on_with_from_where_it_was(
     assert code_of(partial(node.move, "demo", "w", MOVE)) == (503, "storage_unavailable")
     node.move("demo", "w", MOVE)
     assert seen[5] == seen[4]
+
+
+def test_a_move_is_carried_on_where_it_was_begun_and_undone_anywhere(nodes: Nodes, node: VectorStore) -> None:
+    """A turn that is taken in one region is not seen in another at once."""
+    here = nodes.catalogue.region
+    move(node, "w", MOVE, until=Stage.FOLLOWING)
+    nodes.catalogue.region = "eu-west-1"
+    assert code_of(partial(node.move, "demo", "w", MOVE)) == (409, "collection_moving")
+    assert node.undo_move("demo", "w").moving is None
+    nodes.catalogue.region = here
+    move(node, "w", MOVE)
+    nodes.catalogue.region = "eu-west-1"
+    assert node.move("demo", "w", MOVE).stage is Stage.DONE
+    move(node, "w", Move(engine="hnsw", to="back"))
 
 
 def test_reads_go_on_all_the_while(nodes: Nodes, node: VectorStore, other: VectorStore) -> None:

@@ -55,7 +55,7 @@ def suspended(nodes: Nodes, place: int, meanwhile: Callable[[], object]) -> Iter
 def before_writing(slow: VectorStore, meanwhile: Callable[[], object]) -> Iterator[None]:
     """Let something happen before ``slow`` writes what it copies, for the first time."""
     engine = slow._engines._engines[OTHER]
-    write, written = engine.write, []
+    write, written = engine.write, list[Change]()
 
     def late(collection: Collection, change: Change, *, filling: int | None = None) -> Written:
         if not written:
