@@ -51,6 +51,8 @@ class Moving(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Rows that this pass has looked at."""
     changed: int = 0
     """Of those, how many were not as they should be."""
+    copied: bool = False
+    """Whether the rest is copied, while nobody writes: what is left is to compare."""
     samples: tuple[str, ...] = ()
     """Rows to search around, when all is looked at."""
     slowdown: int = 0

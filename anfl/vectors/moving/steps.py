@@ -50,7 +50,7 @@ class Steps:
         # An engine that does not follow is looked at as a whole once more.
         since = turn.moving.since if follows else None
         until = self.clock.wall() + PAUSE_SECONDS
-        turn.set(stage=Stage.PAUSED, paused_until=until, settled_at=0.0, since=since)
+        turn.set(stage=Stage.PAUSED, paused_until=until, settled_at=0.0, since=since, copied=False)
 
     def finish(self, turn: Turn) -> None:
         """While nobody writes: copy the rest, and look whether it comes to the same."""
@@ -61,7 +61,10 @@ class Steps:
         now = self.clock.wall()
         if now < turn.moving.settled_at:
             turn.wait = min(turn.moving.settled_at - now, PAUSE_SECONDS / 4)
-        elif (self._has_caught_up if engine.follows else self._has_passed)(turn):
+            return
+        if not turn.moving.copied:
+            turn.set(copied=(self._has_caught_up if engine.follows else self._has_passed)(turn))
+        if turn.moving.copied:
             self._verify(turn)
 
     def _verify(self, turn: Turn) -> None:

@@ -106,7 +106,7 @@ class MoveRound:
             with ExitStack() as stack:
                 stack.enter_context(_determined(self.seed))
                 for place, member, value in (
-                    (pace, "MOST_HALVINGS", 1),
+                    (pace, "MOST_HALVINGS", 0),
                     (steps, "PAGE_ROWS", 3),
                     (copying, "FETCHED_ROWS", 2),
                     (copying, "SAMPLES", 2),

@@ -328,6 +328,28 @@ def test_searches_that_differ_are_noticed(node: VectorStore, wrong: str, monkeyp
     assert caught.value.code == "move_unverified"
 
 
+def test_what_is_copied_is_compared_again_and_not_copied_again(
+    node: VectorStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The index lags, and a table does not answer."""
+    outcomes: list[bool | None] = [None, False]
+
+    def verify(*given: Any, real: Any = verifying.verify, **named: Any) -> bool:
+        outcome = outcomes.pop(0) if outcomes else real(*given, **named)
+        if outcome is None:
+            raise Problem(503, Refusal.STORAGE_UNAVAILABLE, "It is away.")
+        return bool(outcome)
+
+    monkeypatch.setattr(steps, "verify", verify)
+    move(node, "w", MOVE, until=Stage.PAUSED)
+    with pytest.raises(Problem):
+        move(node, "w", MOVE)
+    with monkeypatch.context() as copied:
+        copied.setattr(copying.Side, "page", lambda *_: pytest.fail("it is looked at again"))
+        moved = move(node, "w", MOVE)
+    assert (moved.looked, outcomes) == (41, [])
+
+
 @pytest.mark.parametrize("wrong", [False, True], ids=["as it should be", "another distance"])
 def test_a_large_collection_of_an_engine_without_it_in_memory_is_not_read_once_more(
     node: VectorStore, wrong: bool, monkeypatch: pytest.MonkeyPatch
