@@ -25,13 +25,15 @@ class ApiError(Exception):
 
     @classmethod
     def of(cls, response: httpx.Response) -> "ApiError":
-        """Read whichever error form ``response`` holds; anything else keeps its text, shortened."""
+        """Read whichever error form ``response`` holds; anything else keeps its text, shortened, if it is no page of a
+        balancer's."""
         try:
             document = response.json()
         except ValueError:
             document = None
         if not isinstance(document, dict):
-            document = {"detail": response.text[:500] or response.reason_phrase}
+            page = response.headers.get("content-type", "").startswith("text/html")
+            document = {"detail": "" if page else response.text[:500]}
         kind = _BY_STATUS.get(response.status_code, cls)
         return kind(
             status=response.status_code,

@@ -17,6 +17,7 @@ from anfl.vectors.keeping import Keeping
 from anfl.vectors.management import Management
 from anfl.vectors.model import Collection, CollectionSettings
 from anfl.vectors.moving.mover import Mover
+from anfl.vectors.moving.pauses import Pauses
 from anfl.vectors.moving.requests import Move, Moved
 from anfl.vectors.names import Names
 from anfl.vectors.naming import Alias, NamedSnapshot
@@ -96,6 +97,7 @@ class VectorStore:
         self._engines = Engines({HNSW: self.hnsw, DYNAMODB: self.distributed})
         self._management = Management(catalogue, self.names, self._engines, self._clock)
         self._keeping = Keeping(catalogue, storage, self._management)
+        self._pauses = Pauses(catalogue, self._clock)
         self._mover = Mover(catalogue, self._engines, self._management, self._clock)
         if storage.threads:
             self.hnsw.upkeep.start()
@@ -241,7 +243,7 @@ class VectorStore:
             collection = self.names.find(tenant, name, self._clock.monotonic())  # what has been deleted gets nothing
             if incarnation not in (None, collection.incarnation):
                 raise conflict(f"{name} is not the collection it was.", code=Refusal.COLLECTION_CHANGED)
-            writable = self._mover.writable(collection)
+            writable = self._pauses.writable(collection)
             if writable is None:
                 continue
             try:

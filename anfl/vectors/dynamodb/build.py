@@ -12,11 +12,12 @@ from anfl.vectors.clock import Clock
 from anfl.vectors.dynamodb.changing import Changing
 from anfl.vectors.dynamodb.classes import EngineClass
 from anfl.vectors.dynamodb.deletions import Deletions
-from anfl.vectors.dynamodb.engine import Class, DynamoDbEngine
+from anfl.vectors.dynamodb.engine import DynamoDbEngine
 from anfl.vectors.dynamodb.jobs import Queue
 from anfl.vectors.dynamodb.moves import Moves
 from anfl.vectors.dynamodb.reading import Reader
 from anfl.vectors.dynamodb.table import Table
+from anfl.vectors.dynamodb.tables import Class
 from anfl.vectors.dynamodb.writing import Rows
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from anfl.vectors.refusals import Refusal
 
 NAME = "dynamodb"
 MOST_MATCHES = 100
-"""``TopK`` of ``SearchVectors``."""
+"""``TopK`` of ``SearchVectors``. Who asks by a row gets that one, too, and leaves it out."""
 MOST_SEARCHES = 8
 """That one query with ``$in`` and ``$or`` is answered from."""
 _KEEPING = ("create_snapshot", "list_snapshots", "delete_snapshot", "restore")
@@ -33,7 +33,9 @@ class Capability(Enum):
     """What this engine lacks."""
 
     MANY_MATCHES = Limit(
-        f"`k` above {MOST_MATCHES}", f"ask for {MOST_MATCHES} at most, or narrow the filter", ("query",)
+        f"`k` above {MOST_MATCHES} (by `id`, {MOST_MATCHES - 1})",
+        f"ask for {MOST_MATCHES} at most (by id, {MOST_MATCHES - 1}), or narrow the filter",
+        ("query",),
     )
     FRESH_QUERY = Limit(
         "queries with `consistency` strong",

@@ -20,9 +20,9 @@ from anfl.vectors.clock import Clock
 from anfl.vectors.dynamodb import items
 from anfl.vectors.dynamodb.fences import Guard
 from anfl.vectors.dynamodb.items import EXPIRES_AT, PARTITION, SORT, TTL, StoredItem
+from anfl.vectors.dynamodb.plans import unchanged
 from anfl.vectors.dynamodb.reading import Reader
 from anfl.vectors.dynamodb.table import MOST_TOGETHER, ConditionError, Table
-from anfl.vectors.dynamodb.writing import unchanged
 from anfl.vectors.filters import Filter, compile_filter
 from anfl.vectors.model import Collection
 from anfl.vectors.refusals import Refusal

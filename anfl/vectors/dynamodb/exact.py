@@ -19,14 +19,14 @@ def nearest(rows: Iterable[StoredItem], queries: Values, k: int, metric: Metric)
     found: list[list[tuple[float, str]]] = [[] for _ in queries]
     wanted = queries.astype(np.float64)
     for some in batched(rows, _TOGETHER):
-        distances = _distances(wanted, np.stack([row.values for row in some]).astype(np.float64), metric)
+        between = distances(wanted, np.stack([row.values for row in some]).astype(np.float64), metric)
         ids = [row.id for row in some]
-        for number, row in enumerate(distances):
+        for number, row in enumerate(between):
             found[number] = heapq.nsmallest(k, [*found[number], *zip(row.tolist(), ids, strict=True)])
     return found
 
 
-def _distances(queries: Numbers, rows: Numbers, metric: Metric) -> Numbers:
+def distances(queries: Numbers, rows: Numbers, metric: Metric) -> Numbers:
     """Shape (queries, rows); see `Metric`."""
     match metric:
         case Metric.COSINE:

@@ -1,6 +1,7 @@
 """Answers of rows by id, and in id order: as the table has them now."""
 
 from itertools import islice
+from math import ceil, sqrt
 
 from anfl.vectors.allowance import Allowance
 from anfl.vectors.dynamodb.items import SHARDS, StoredItem
@@ -34,9 +35,7 @@ def scrolled(reader: Reader, collection: Collection, request: Scroll, *, sequenc
         cursor.check(collection)
         after = cursor.after
     wanted = compile_filter(request.filter) if request.filter else None
-    # Rows spread evenly over the shards: a page takes about as much of each.
-    each = 2 * request.limit // SHARDS + 8
-    rows = reader.in_order(collection, after=after, page=each, values="values" in request.include)
+    rows = reader.in_order(collection, after=after, page=_share(request.limit), values="values" in request.include)
     matching = (row for row in rows if wanted is None or wanted(row.metadata))
     allowance = Allowance(request.include, packed=request.values_format == "f32")
     page: list[StoredRow] = []
@@ -46,6 +45,13 @@ def scrolled(reader: Reader, collection: Collection, request: Scroll, *, sequenc
             return Rows(vectors=page, sequence=sequence, cursor=str(following))
         page.append(_stored(row, allowance, "limit"))
     return Rows(vectors=page, sequence=sequence)
+
+
+def _share(rows: int) -> int:
+    """How many to read of each shard at a time, so that it is seldom one too few: ids spread evenly over them. What is
+    read of the others is paid for, and read again for the next page."""
+    mean = rows / SHARDS
+    return ceil(mean + 2 * sqrt(mean)) + 1
 
 
 def _stored(row: StoredItem, allowance: Allowance, field: str) -> StoredRow:

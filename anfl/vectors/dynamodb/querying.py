@@ -34,7 +34,7 @@ def matches(reader: Reader, collection: Collection, request: Query) -> list[list
 
 
 def _check(request: Query) -> None:
-    if request.k > MOST_MATCHES:
+    if request.k > MOST_MATCHES - (request.id is not None):
         raise refuse(Capability.MANY_MATCHES, field="k")
     if request.consistency == "strong":
         raise refuse(Capability.FRESH_QUERY, field="consistency")

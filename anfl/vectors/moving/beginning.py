@@ -44,7 +44,7 @@ class Beginnings:
         settings = msgspec.structs.replace(found.settings, name=to, engine=request.engine, index=index)
         target = self._create(found, settings)
         self._engines.of(target).fence(target)
-        begun = Moving(to=to, incarnation=target.incarnation)
+        begun = Moving(to=to, incarnation=target.incarnation, region=self._catalogue.region)
 
         def begin(before: Collection) -> Collection:
             if before.incarnation != found.incarnation or before.moving is not None:

@@ -12,12 +12,11 @@ from anfl.problems import Problem, conflict
 from anfl.vectors.batch import AppliedRequest
 from anfl.vectors.changes import Change
 from anfl.vectors.engines import Engine
-from anfl.vectors.model import Collection, Values
+from anfl.vectors.model import Collection, Metadata, Values
 from anfl.vectors.reads import Cursor
 from anfl.vectors.refusals import Refusal
 from anfl.vectors.requests import DeleteRows, Fetch, NewRow, Packed, Rows, Scroll, StoredRow, Upsert
 
-PAGE_ROWS = 500
 SAMPLES = 16
 """Rows of a collection, about, that are searched around in the end."""
 FETCHED_ROWS = 200
@@ -31,13 +30,13 @@ class Side:
     engine: Engine
     collection: Collection
 
-    def page(self, after: str) -> Rows:
-        """The rows behind ``after``, as they are now."""
+    def page(self, after: str, limit: int) -> Rows:
+        """Up to ``limit`` of the rows behind ``after``, as they are now."""
         cursor = None
         if after:
             cursor = str(Cursor(self.collection.incarnation, str(self.collection.position(0)), after))
         request = Scroll(
-            limit=PAGE_ROWS,
+            limit=limit,
             cursor=cursor,
             include=["values", "metadata"],
             values_format="f32",
@@ -49,6 +48,11 @@ class Side:
         """Those of ``ids`` that there are now."""
         request = Fetch(ids=list(ids), values_format="f32", consistency="strong")
         return self.engine.fetch(self.collection, request).vectors
+
+    def values(self, ids: Iterable[str]) -> dict[str, Values]:
+        """The values (dimension,) of those of ``ids`` that there are."""
+        rows = (row for some in batched(ids, FETCHED_ROWS) for row in self.rows(some))
+        return {row.id: values_of(row) for row in rows}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,16 +80,16 @@ class Copier:
         filling = self.target.collection.filling
         return 0 if filling is None else filling.round
 
-    def page(self, after: str) -> Looked:
-        """Look at the rows behind ``after`` on both sides."""
-        theirs = self.target.page(after)
-        ours = self.source.page(after)
+    def page(self, after: str, limit: int) -> Looked:
+        """Look at the rows behind ``after`` on both sides, ``limit`` at most."""
+        theirs = self.target.page(after, limit)
+        ours = self.source.page(after, limit)
         ends = [page.vectors[-1].id for page in (ours, theirs) if page.cursor is not None]
         end = min(ends) if ends else None
         wanted = [row for row in ours.vectors if end is None or row.id <= end]
         there = [row for row in theirs.vectors if end is None or row.id <= end]
         changed = self._make(wanted, there)
-        samples = [row.id for row in wanted[:: PAGE_ROWS // SAMPLES]]
+        samples = [row.id for row in wanted[:: max(limit // SAMPLES, 1)]]
         return Looked(rows=len(wanted), changed=changed, after=end or "", samples=samples)
 
     def ids(self, ids: Iterable[str]) -> int:
@@ -138,10 +142,15 @@ def _refused(target: Collection, rows: Sequence[StoredRow], problem: Problem) ->
 
 def _same(row: StoredRow, other: StoredRow | None) -> bool:
     """Whether they are the same but for the version."""
-    if other is None or (row.metadata or {}) != (other.metadata or {}) or row.expires_at != other.expires_at:
+    if other is None or _written(row.metadata) != _written(other.metadata) or row.expires_at != other.expires_at:
         return False
     # DynamoDB has one zero.
     return row.values == other.values or np.array_equal(values_of(row), values_of(other))
+
+
+def _written(metadata: Metadata | None) -> bytes:
+    """To Python, 1 is True and 1.0; to callers they are not."""
+    return msgspec.msgpack.encode(metadata or {}, order="sorted")
 
 
 def values_of(row: StoredRow) -> Values:

@@ -10,25 +10,22 @@ Each call carries out a step, so that it can be repeated, by whoever and wheneve
 5. *switch*: the new collection is opened to writers, and closed to the move, by a fence of its own; it gets the
    aliases; writers to the old one hear 409. From the first of these on there is no way back but another move.
 
-Writers are never kept waiting for a move that nobody carries on: after a minute the next of them ends the pause.
+Writers are never kept waiting for a move that nobody carries on (`Pauses`): after a minute the next of them ends that.
 """
 
-from collections.abc import Callable
-
-import msgspec
-
-from anfl.problems import Problem, conflict
+from anfl.problems import conflict
 from anfl.vectors.catalogue import Catalogue
 from anfl.vectors.clock import Clock
 from anfl.vectors.engines import Engines
 from anfl.vectors.management import Management
 from anfl.vectors.model import Collection
-from anfl.vectors.moving.access import is_overdue
 from anfl.vectors.moving.beginning import Beginnings
+from anfl.vectors.moving.finding import source_of
 from anfl.vectors.moving.records import Moving, Stage
 from anfl.vectors.moving.requests import Move, Moved
 from anfl.vectors.moving.steps import Steps
 from anfl.vectors.moving.turns import LostError, Turn, Turns, moving_of
+from anfl.vectors.moving.undoing import Undoing
 from anfl.vectors.refusals import Refusal
 
 
@@ -38,10 +35,10 @@ class Mover:
     def __init__(self, catalogue: Catalogue, engines: Engines, management: Management, clock: Clock) -> None:
         self._catalogue = catalogue
         self._management = management
-        self._clock = clock
         self._beginnings = Beginnings(catalogue, engines, management)
         self._turns = Turns(catalogue, engines, clock)
         self._steps = Steps(clock)
+        self._undoing = Undoing(catalogue, management, self._turns)
 
     def step(self, tenant: str, name: str, request: Move) -> Moved:
         """Begin the move of what the alias ``name`` stands for, or carry it on; returns how far it is then.
@@ -51,7 +48,7 @@ class Mover:
             ``move_target_lost``, ``move_unverified``; 503.
         """
         found = self._catalogue.get(tenant, name)
-        source = self._source_of(found)
+        source = source_of(self._catalogue, found)
         if source is None or (source is not found and moving_of(source).stage is Stage.DONE):
             if found.settings.engine == request.engine:
                 if source is not None:
@@ -62,51 +59,8 @@ class Mover:
         return self._carry_on(source, request.engine)
 
     def undo(self, tenant: str, name: str) -> Collection:
-        """Give up a move that has not switched, or whose new collection was deleted since: delete what was copied, and
-        let everybody write again. Can be repeated; returns the collection, also where there was nothing to undo.
-
-        :raises Problem: 404 ``collection_not_found``; 409 ``move_switched``; 503.
-        """
-        found = self._catalogue.get(tenant, name)
-        source = self._source_of(found)
-        if source is None:
-            return found
-        target = self._turns.target(source)
-        self._change(source, lambda moving: _undoing(source, moving, target))
-        if target is not None:
-            self._remove(target)
-        return self._change(source, lambda _: None)
-
-    def writable(self, collection: Collection) -> Collection | None:
-        """``collection``, without a pause that has lasted too long; None: somebody else changed it, look again."""
-        if not is_overdue(collection, self._clock.wall()):
-            return collection
-
-        def resumed(found: Collection) -> Collection:
-            if found.moving is None or not is_overdue(found, self._clock.wall()):
-                return found
-            moving = msgspec.structs.replace(found.moving, stage=Stage.FOLLOWING)
-            return msgspec.structs.replace(found, moving=moving, revision=found.revision + 1)
-
-        try:
-            after = self._catalogue.change(collection.tenant, collection.name, resumed)
-        except Problem as problem:
-            if problem.code != Refusal.COLLECTION_CHANGED:
-                raise
-            return None
-        return after if after.incarnation == collection.incarnation else None
-
-    def _source_of(self, found: Collection) -> Collection | None:
-        """What is moved, where ``found`` is it, or what it becomes; None where neither is so."""
-        if found.moving is not None or found.filling is None:
-            return found if found.moving is not None else None
-        try:
-            source = self._catalogue.find(found.tenant, found.filling.source)
-        except Problem as problem:
-            if problem.status == 404:
-                return None
-            raise
-        return source if source.moving is not None and source.moving.incarnation == found.incarnation else None
+        """See `Undoing.undo`."""
+        return self._undoing.undo(tenant, name)
 
     def _check_same(self, source: Collection, request: Move) -> None:
         moving = moving_of(source)
@@ -115,6 +69,8 @@ class Mover:
             detail = f"The move of {source.name} to {moving.to} is being undone; see to that first."
         elif request.to not in (None, moving.to) or (target is not None and target.settings.engine != request.engine):
             detail = f"{source.name} is being moved, or was, to {moving.to}."
+        elif moving.stage is not Stage.DONE and moving.region not in ("", self._catalogue.region):
+            detail = f"{source.name} is being moved in {moving.region}: go on there, or undo the move."
         else:
             return
         raise conflict(detail, code=Refusal.COLLECTION_MOVING)
@@ -147,35 +103,6 @@ class Mover:
         source, target = turn.source.collection, self._turns.open(turn.target.collection)
         self._management.pass_aliases(source, target)
         turn.set(stage=Stage.DONE)
-
-    def _remove(self, target: Collection) -> None:
-        """Delete what was copied, unless somebody else has done so."""
-        try:
-            self._management.remove(target)
-        except Problem as problem:
-            if problem.status != 404:
-                raise
-
-    def _change(self, of: Collection, change: Callable[[Moving], Moving | None]) -> Collection:
-        """Change what is noted of the move that ``of`` tells of. Another one, begun since, is left alone."""
-
-        def changed(found: Collection) -> Collection:
-            if found.incarnation != of.incarnation or found.moving is None:
-                return found
-            if found.moving.incarnation != moving_of(of).incarnation:
-                return found
-            return msgspec.structs.replace(found, moving=change(found.moving), revision=found.revision + 1)
-
-        return self._catalogue.change(of.tenant, of.name, changed)
-
-
-def _undoing(source: Collection, moving: Moving, target: Collection | None) -> Moving:
-    if target is not None and moving.stage in (Stage.SWITCHING, Stage.DONE):
-        detail = (
-            f"{source.name} was switched to {moving.to} already, and others may have written there; move that instead."
-        )
-        raise conflict(detail, code=Refusal.MOVE_SWITCHED)
-    return msgspec.structs.replace(moving, stage=Stage.UNDOING, driver="")
 
 
 def _told(source: Collection, moving: Moving, engine: str, *, wait: float = 0.0) -> Moved:

@@ -27,6 +27,8 @@ class Moving(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     to: str
     incarnation: str
     """Of the collection ``to``."""
+    region: str = ""
+    """Where it is carried out: what the catalogue compares and sets, and fences, hold in one region at once."""
     stage: Stage = Stage.COPYING
     driver: str = ""
     """Who carries out a step at present."""
@@ -49,8 +51,12 @@ class Moving(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Rows that this pass has looked at."""
     changed: int = 0
     """Of those, how many were not as they should be."""
+    copied: bool = False
+    """Whether the rest is copied, while nobody writes: what is left is to compare."""
     samples: tuple[str, ...] = ()
     """Rows to search around, when all is looked at."""
+    slowdown: int = 0
+    """How often what is looked at together was halved (`anfl.vectors.moving.pace`)."""
     failures: int = 0
     """How often it was not as it should have been in the end."""
 

@@ -1,18 +1,21 @@
 """What a step of a move does, stage by stage: a bounded part of it, after which it can be left off for any time."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from anfl.vectors.clock import Clock
+from anfl.vectors.moving import pace
 from anfl.vectors.moving.access import PAUSE_SECONDS
-from anfl.vectors.moving.copying import PAGE_ROWS, SAMPLES
+from anfl.vectors.moving.copying import SAMPLES
 from anfl.vectors.moving.records import Stage
 from anfl.vectors.moving.turns import Turn
 from anfl.vectors.moving.verifying import unverified, verify
 
 STEP_SECONDS = 2.0
 """For so long a step goes on with what it has begun."""
+PAGE_ROWS = 500
 FEW = 1_000
 """Rows that differ so few that writers can be kept waiting for them; also about what is followed at a time."""
 LEAST_PASSES, MOST_PASSES = 2, 5
@@ -47,7 +50,7 @@ class Steps:
         # An engine that does not follow is looked at as a whole once more.
         since = turn.moving.since if follows else None
         until = self.clock.wall() + PAUSE_SECONDS
-        turn.set(stage=Stage.PAUSED, paused_until=until, settled_at=0.0, since=since)
+        turn.set(stage=Stage.PAUSED, paused_until=until, settled_at=0.0, since=since, copied=False)
 
     def finish(self, turn: Turn) -> None:
         """While nobody writes: copy the rest, and look whether it comes to the same."""
@@ -58,7 +61,10 @@ class Steps:
         now = self.clock.wall()
         if now < turn.moving.settled_at:
             turn.wait = min(turn.moving.settled_at - now, PAUSE_SECONDS / 4)
-        elif (self._has_caught_up if engine.follows else self._has_passed)(turn):
+            return
+        if not turn.moving.copied:
+            turn.set(copied=(self._has_caught_up if engine.follows else self._has_passed)(turn))
+        if turn.moving.copied:
             self._verify(turn)
 
     def _verify(self, turn: Turn) -> None:
@@ -79,13 +85,14 @@ class Steps:
         """Follow the log for a while; whether everything of it is copied that was there a moment ago."""
         copier, end = turn.copier, self.clock.monotonic() + STEP_SECONDS
         while True:
-            changes = turn.source.engine.changes(turn.source.collection, turn.moving.since, most=FEW)
-            if changes is None:  # it is too long ago
-                turn.set(stage=Stage.COPYING, passes=0, since=None)
-                return False
-            copier.ids(changes.ids)
-            copier.remember(changes.requests)
-            turn.set(since=changes.position)
+            with self._paced(turn, FEW) as most:
+                changes = turn.source.engine.changes(turn.source.collection, turn.moving.since, most=most)
+                if changes is None:  # it is too long ago
+                    turn.set(stage=Stage.COPYING, passes=0, since=None)
+                    return False
+                copier.ids(changes.ids)
+                copier.remember(changes.requests)
+                turn.set(since=changes.position)
             if changes.complete or self.clock.monotonic() >= end:
                 return changes.complete
 
@@ -95,23 +102,32 @@ class Steps:
             self._begin_pass(turn)
         end = self.clock.monotonic() + STEP_SECONDS
         while not turn.moving.all_requests:
-            page = turn.source.engine.requests(turn.source.collection, turn.moving.requests, most=FEW)
-            turn.copier.remember(page.requests)
-            turn.set(requests=page.cursor, all_requests=not page.more)
+            with self._paced(turn, FEW) as most:
+                page = turn.source.engine.requests(turn.source.collection, turn.moving.requests, most=most)
+                turn.copier.remember(page.requests)
+                turn.set(requests=page.cursor, all_requests=not page.more)
             if self.clock.monotonic() >= end:
                 return False
         while True:
             moving = turn.moving
-            looked = turn.copier.page(moving.after)
-            turn.set(
-                after=looked.after,
-                looked=moving.looked + looked.rows,
-                changed=moving.changed + looked.changed,
-                samples=_sampled(moving.samples, looked.samples, pages=moving.looked // PAGE_ROWS + 1),
-                passes=moving.passes + (not looked.after),
-            )
+            with self._paced(turn, PAGE_ROWS) as most:
+                looked = turn.copier.page(moving.after, most)
+                turn.set(
+                    after=looked.after,
+                    looked=moving.looked + looked.rows,
+                    changed=moving.changed + looked.changed,
+                    samples=_sampled(moving.samples, looked.samples, pages=moving.looked // most + 1),
+                    passes=moving.passes + (not looked.after),
+                )
             if not looked.after or self.clock.monotonic() >= end:
                 return not looked.after
+
+    @contextmanager
+    def _paced(self, turn: Turn, most: int) -> Iterator[int]:
+        """Around what looks at up to ``most`` rows; yields how many it should be."""
+        began = self.clock.monotonic()
+        yield pace.of(most, turn.moving.slowdown)
+        turn.set(slowdown=pace.after(turn.moving.slowdown, self.clock.monotonic() - began))
 
     def _begin_pass(self, turn: Turn) -> None:
         engine = turn.source.engine

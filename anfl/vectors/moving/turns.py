@@ -19,6 +19,7 @@ from anfl.vectors.catalogue import Catalogue
 from anfl.vectors.clock import Clock
 from anfl.vectors.engines import Engines
 from anfl.vectors.model import Collection
+from anfl.vectors.moving import pace
 from anfl.vectors.moving.access import PAUSE_SECONDS, busy
 from anfl.vectors.moving.copying import Copier, Side
 from anfl.vectors.moving.records import Moving, Stage
@@ -71,16 +72,18 @@ class Turns:
         :raises LostError: when the block ends, and somebody else has gone on.
         """
         before = moving_of(source)
+        # The round is the one of before the step: whoever takes it over counts that up, and is not written over.
+        target = self._target(source)
         if before.driver:
             if self._clock.wall() < before.taken_at + TURN_SECONDS:
                 raise busy()
-            self._fill(self._target(source), ready=False)
+            target = self._fill(target, ready=False)
         taken, moving = self._begin(source, before)
+        turn = Turn(source=self._side(taken), target=self._side(target), moving=moving)
         try:
-            turn = Turn(source=self._side(taken), target=self._side(self._target(taken)), moving=moving)
             yield turn
         except Exception:
-            self._give_up(taken, moving)
+            self._give_up(taken, moving, turn)
             raise
         self._note(taken, moving, msgspec.structs.replace(turn.moving, driver="", taken_at=0.0))
 
@@ -123,7 +126,9 @@ class Turns:
 
     def _begin(self, source: Collection, before: Moving) -> tuple[Collection, Moving]:
         now = self._clock.wall()
-        moving = msgspec.structs.replace(before, driver=uuid.uuid4().hex, taken_at=now)
+        # A step that did not end, and did not give up either, may have been too long.
+        slowdown = pace.slower(before.slowdown) if before.driver and before.taken_at else before.slowdown
+        moving = msgspec.structs.replace(before, driver=uuid.uuid4().hex, taken_at=now, slowdown=slowdown)
         if moving.stage is Stage.PAUSED:
             moving = msgspec.structs.replace(moving, paused_until=now + PAUSE_SECONDS)
         try:
@@ -131,10 +136,10 @@ class Turns:
         except LostError:
             raise busy() from None
 
-    def _give_up(self, source: Collection, moving: Moving) -> None:
-        """Let others go on at once, whatever of this step is still on its way."""
+    def _give_up(self, source: Collection, moving: Moving, turn: Turn) -> None:
+        """Let others go on at once from where this step has come, and less at a time; part of it may be on its way."""
         try:
-            self._note(source, moving, msgspec.structs.replace(moving, taken_at=0.0))
+            self._note(source, moving, turn.set(taken_at=0.0, slowdown=pace.slower(turn.moving.slowdown)))
         except (LostError, Problem):
             return
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from anfl.problems import Problem
+from anfl.vectors.dynamodb.exact import distances
 from anfl.vectors.model import Metric, Values
 from anfl.vectors.moving.copying import Side, values_of
 from anfl.vectors.refusals import Refusal
@@ -16,8 +17,12 @@ LEAST_FOUND = 0.9
 """Of the nearest rows; an index that finds fewer is not complete yet, or not fit for these vectors."""
 TOLERANCE = 1e-5
 """Between distances, for vectors of about length one; of longer ones in proportion to the numbers that are added."""
-MOST_COUNTED = 1_000_000
+MOST_COUNTED = 250_000
 """Rows up to which both sides are counted once more. Of more, it has to do that all have been compared."""
+MOST_READ = 1_000
+"""Rows up to which all are read once more, for an exact search, of an engine that has them not in memory: some
+milliseconds each, in one step. Of more, the search is among the rows of the other side, which have been compared one by
+one, and the distances of what it finds are of the rows where they come from."""
 _log = logging.getLogger(__name__)
 
 
@@ -34,15 +39,15 @@ def verify(source: Side, target: Side, samples: Sequence[str], *, looked: int) -
     if len(target.rows(samples)) != len(rows):  # (a strong read, which those that follow are not older than)
         return _differs("samples", "some are missing")
     queries = np.stack([values_of(row) for row in rows])
-    nearest = source.engine.exact(source.collection, queries, NEIGHBOURS)
+    nearest = _nearest(source, target, queries, looked)
     found, all_of_them = 0, 0
     for row, query, truth in zip(rows, queries, nearest, strict=True):
         answer = _search(target, row.values)
-        distances = {row_id: distance for distance, row_id in truth}
+        exactly = {row_id: distance for distance, row_id in truth}
         farthest = truth[-1][0] if truth else 0.0
         tolerance = _tolerance(source.collection.settings.metric, query)
         for match in answer:
-            exact = distances.get(match.id)
+            exact = exactly.get(match.id)
             if exact is None and match.distance < farthest - tolerance:
                 return _differs(row.id, f"{match.id} is not that near")
             if exact is not None and abs(exact - match.distance) > tolerance:
@@ -53,6 +58,24 @@ def verify(source: Side, target: Side, samples: Sequence[str], *, looked: int) -
     if found < LEAST_FOUND * all_of_them:
         return _differs("all samples", f"{found} of {all_of_them} nearest rows are found")
     return True
+
+
+def _nearest(source: Side, target: Side, queries: Values, looked: int) -> Sequence[Sequence[tuple[float, str]]]:
+    """The nearest rows to each of the ``queries`` (q, dimension): distances, ascending, and ids."""
+    if source.engine.on_nodes or looked <= MOST_READ:
+        return source.engine.exact(source.collection, queries, NEIGHBOURS)
+    ids = [[row_id for _, row_id in each] for each in target.engine.exact(target.collection, queries, NEIGHBOURS)]
+    there = source.values({row_id for each in ids for row_id in each})
+    metric = source.collection.settings.metric
+    return [
+        sorted((_distance(query, there[row_id], metric), row_id) for row_id in each if row_id in there)
+        for query, each in zip(queries, ids, strict=True)
+    ]
+
+
+def _distance(query: Values, row: Values, metric: Metric) -> float:
+    wanted, values = query.astype(np.float64), row.astype(np.float64)
+    return float(distances(wanted[np.newaxis], values[np.newaxis], metric)[0, 0])
 
 
 def _same_count(source: Side, target: Side) -> bool:

@@ -22,7 +22,7 @@ INDEX_SECONDS = 1.0
 _READS = 20
 """A page of rows takes so many of them, and more; and the real one tries again."""
 Key = tuple[str, str]
-_COMPARISON = re.compile(r"(#\w+) (=|<=|<|>) (:\w+)")
+_COMPARISON = re.compile(r"(#\w+) (=|<>|<=|<|>) (:\w+)")
 _ABSENT = re.compile(r"attribute_not_exists\((#\w+)\)")
 
 
@@ -176,6 +176,7 @@ def _holds(write: Mapping[str, Any], item: Mapping[str, Any]) -> bool:
 
 _COMPARE: Mapping[str, Callable[[float, float], bool]] = {
     "=": lambda a, b: a == b,
+    "<>": lambda a, b: a != b,
     "<=": lambda a, b: a <= b,
     "<": lambda a, b: a < b,
     ">": lambda a, b: a > b,

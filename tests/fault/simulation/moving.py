@@ -28,7 +28,7 @@ from anfl.vectors.hints import DynamoHints
 from anfl.vectors.inline import Inline
 from anfl.vectors.log import Log
 from anfl.vectors.model import Collection, CollectionSettings, Metadata, Metric
-from anfl.vectors.moving import copying, steps
+from anfl.vectors.moving import copying, pace, steps
 from anfl.vectors.moving.records import Stage
 from anfl.vectors.moving.requests import Move
 from anfl.vectors.node import NodeFolder
@@ -106,7 +106,8 @@ class MoveRound:
             with ExitStack() as stack:
                 stack.enter_context(_determined(self.seed))
                 for place, member, value in (
-                    (copying, "PAGE_ROWS", 3),
+                    (pace, "MOST_HALVINGS", 0),
+                    (steps, "PAGE_ROWS", 3),
                     (copying, "FETCHED_ROWS", 2),
                     (copying, "SAMPLES", 2),
                     (steps, "FEW", 4),

@@ -298,8 +298,12 @@ def test_many_matches(api: Api) -> None:
     api.create()
     api.upsert(*({"id": f"r{n}", "values": VECTOR} for n in range(150)))
     assert len(api.query(vector=VECTOR, k=100)) == 100
+    assert len(api.query(id="r0", k=99)) == 99
+    by_row = api.client.post(f"/v1/collections/{api.name}/query", json={"id": "r0", "k": 100})
+    assert by_row.status_code == (400 if api.engine == "dynamodb" else 200)
     api.needs(Capability.MANY_MATCHES)
     assert len(api.query(vector=VECTOR, k=150)) == 150
+    assert len(api.query(id="r0", k=100)) == 100
 
 
 def test_strong_queries(api: Api) -> None:

@@ -87,6 +87,7 @@ def test_a_stream_is_sent_once() -> None:
         ),
         (httpx.Response(400, text="<html>"), "http_400", "<html>"),
         (httpx.Response(400, json=["odd"]), "http_400", '["odd"]'),
+        (httpx.Response(400, html="<html><h1>Bad</h1></html>"), "http_400", "Bad Request"),
     ],
 )
 def test_every_error_form_is_understood(response: httpx.Response, code: str, detail: str) -> None:

@@ -3,18 +3,21 @@
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
 
 from anfl.problems import Problem
 from anfl.vectors.hnsw import HnswEngine
-from anfl.vectors.model import CollectionSettings, FieldType, Metric
-from anfl.vectors.moving import copying, verifying
+from anfl.vectors.model import Collection, CollectionSettings, FieldType, Metric
+from anfl.vectors.moving import copying, steps, verifying
 from anfl.vectors.moving.access import PAUSE_SECONDS
 from anfl.vectors.moving.records import Filling, Stage
 from anfl.vectors.moving.requests import Move
 from anfl.vectors.moving.turns import TURN_SECONDS
+from anfl.vectors.refusals import Refusal
 from anfl.vectors.requests import (
     CollectionPatch,
     Count,
@@ -25,6 +28,8 @@ from anfl.vectors.requests import (
     PatchRow,
     PatchRows,
     Query,
+    Rows,
+    Scroll,
     Upsert,
 )
 from anfl.vectors.store import VectorStore
@@ -58,7 +63,7 @@ def _kind(request: pytest.FixtureRequest) -> type[HnswEngine]:
 @pytest.fixture(name="nodes")
 def _nodes(tmp_path: Path, kind: type[HnswEngine], monkeypatch: pytest.MonkeyPatch) -> Nodes:
     """Pages have seven rows."""
-    monkeypatch.setattr(copying, "PAGE_ROWS", 7)
+    monkeypatch.setattr(steps, "PAGE_ROWS", 7)
     monkeypatch.setattr(copying, "FETCHED_ROWS", 3)
     monkeypatch.setattr(copying, "SAMPLES", 5)
     return Nodes(tmp_path, kind=kind)
@@ -113,6 +118,19 @@ def test_what_is_written_at_any_stage_arrives(nodes: Nodes, node: VectorStore, o
         nodes.world.sleep(moved.wait)
     assert seen >= {Stage.COPYING, Stage.FOLLOWING, Stage.PAUSED, Stage.SWITCHING, Stage.DONE}
     assert rows_of(other, "w") == rows_of(node, "words-other") == expected
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [(1, True), (1, 1.0), (0.0, -0.0), ([0], [False])], ids=["boolean", "decimal", "zero", "list"]
+)
+def test_what_python_takes_for_equal_is_copied_as_well(
+    node: VectorStore, other: VectorStore, before: Any, after: Any
+) -> None:
+    node.write("demo", "w", upsert(("typed", (5, 5)), metadata={"flag": before}))
+    move(node, "w", MOVE, until=Stage.FOLLOWING)
+    other.write("demo", "w", upsert(("typed", (5, 5)), metadata={"flag": after}))
+    move(node, "w", MOVE)
+    assert repr((rows_of(other, "w")["typed"].metadata or {})["flag"]) == repr(after)
 
 
 def test_writers_wait_and_then_find_the_other_engine(node: VectorStore, other: VectorStore) -> None:
@@ -308,6 +326,109 @@ def test_searches_that_differ_are_noticed(node: VectorStore, wrong: str, monkeyp
     with pytest.raises(Problem) as caught:
         move(node, "w", MOVE)
     assert caught.value.code == "move_unverified"
+
+
+def test_what_is_copied_is_compared_again_and_not_copied_again(
+    node: VectorStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The index lags, and a table does not answer."""
+    outcomes: list[bool | None] = [None, False]
+
+    def verify(*given: Any, real: Any = verifying.verify, **named: Any) -> bool:
+        outcome = outcomes.pop(0) if outcomes else real(*given, **named)
+        if outcome is None:
+            raise Problem(503, Refusal.STORAGE_UNAVAILABLE, "It is away.")
+        return bool(outcome)
+
+    monkeypatch.setattr(steps, "verify", verify)
+    move(node, "w", MOVE, until=Stage.PAUSED)
+    with pytest.raises(Problem):
+        move(node, "w", MOVE)
+    with monkeypatch.context() as copied:
+        copied.setattr(copying.Side, "page", lambda *_: pytest.fail("it is looked at again"))
+        moved = move(node, "w", MOVE)
+    assert (moved.looked, outcomes) == (41, [])
+
+
+@pytest.mark.parametrize("wrong", [False, True], ids=["as it should be", "another distance"])
+def test_a_large_collection_of_an_engine_without_it_in_memory_is_not_read_once_more(
+    node: VectorStore, wrong: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That would take longer than a step may, and so be begun again and again."""
+    monkeypatch.setattr(verifying, "MOST_READ", 40)
+    monkeypatch.setattr(node._engines._engines["hnsw"], "on_nodes", False)
+    monkeypatch.setattr(node._engines._engines["hnsw"], "exact", lambda *_: pytest.fail("it is read"))
+    if wrong:
+        monkeypatch.setattr(copying, "values_of", lambda _row: np.array([7.0, 7.0], dtype=np.float32))
+        with pytest.raises(Problem, match="move_unverified"):
+            move(node, "w", MOVE)
+    else:
+        move(node, "w", MOVE)
+
+
+def test_a_move_goes_at_the_pace_of_a_table_that_is_slow_and_faster_again_afterwards(
+    nodes: Nodes, node: VectorStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It takes a quarter of a second a row, and gives up after five."""
+    monkeypatch.setattr(steps, "PAGE_ROWS", 40)
+    limits: list[int] = []
+    refused = 0
+
+    def scroll(engine: HnswEngine, collection: Collection, request: Scroll, *, read: Any = HnswEngine.scroll) -> Rows:
+        limits.append(request.limit)
+        nodes.world.sleep(min(request.limit / 4, 5))
+        if request.limit > 20:
+            raise Problem(503, Refusal.STORAGE_UNAVAILABLE, "It is slow.")
+        found: Rows = read(engine, collection, request)
+        return found
+
+    with monkeypatch.context() as slow:
+        slow.setattr(HnswEngine, "scroll", scroll)
+        for _ in range(20):
+            try:
+                moved = node.move("demo", "w", MOVE)
+            except Problem:
+                refused += 1
+                continue
+            if moved.passes:
+                break
+    assert (refused, limits[0], limits[-1]) == (1, 40, 10)
+    move(node, "w", MOVE)
+    moving = node.describe("demo", "words").moving
+    assert moving is not None
+    assert moving.slowdown == 0
+
+
+def test_a_step_that_fails_is_gone_on_with_from_where_it_was(
+    node: VectorStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str | None] = []
+
+    def scroll(engine: HnswEngine, collection: Collection, request: Scroll, *, read: Any = HnswEngine.scroll) -> Rows:
+        seen.append(request.cursor)
+        if len(seen) == 5:  # of the third page
+            raise Problem(503, Refusal.STORAGE_UNAVAILABLE, "It is away.")
+        found: Rows = read(engine, collection, request)
+        return found
+
+    monkeypatch.setattr(HnswEngine, "scroll", scroll)
+    assert code_of(partial(node.move, "demo", "w", MOVE)) == (503, "storage_unavailable")
+    node.move("demo", "w", MOVE)
+    assert seen[5] == seen[4]
+
+
+def test_a_move_is_carried_on_where_it_was_begun_and_undone_anywhere(nodes: Nodes, node: VectorStore) -> None:
+    """A turn that is taken in one region is not seen in another at once."""
+    here = nodes.catalogue.region
+    move(node, "w", MOVE, until=Stage.FOLLOWING)
+    nodes.catalogue.region = "eu-west-1"
+    assert code_of(partial(node.move, "demo", "w", MOVE)) == (409, "collection_moving")
+    assert node.undo_move("demo", "w").moving is None
+    nodes.catalogue.region = here
+    move(node, "w", MOVE)
+    nodes.catalogue.region = "eu-west-1"
+    assert node.move("demo", "w", MOVE).stage is Stage.DONE
+    move(node, "w", Move(engine="hnsw", to="back"))
 
 
 def test_reads_go_on_all_the_while(nodes: Nodes, node: VectorStore, other: VectorStore) -> None:

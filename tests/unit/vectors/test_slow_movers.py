@@ -7,11 +7,13 @@ from pathlib import Path
 from unittest import mock
 
 from anfl.problems import Problem
-from anfl.vectors.model import CollectionSettings, Metric
+from anfl.vectors.changes import Change
+from anfl.vectors.model import Collection, CollectionSettings, Metric
 from anfl.vectors.moving.access import PAUSE_SECONDS
 from anfl.vectors.moving.records import Stage
 from anfl.vectors.moving.requests import Move
 from anfl.vectors.moving.turns import TURN_SECONDS
+from anfl.vectors.requests import Written
 from anfl.vectors.store import VectorStore
 from tests.unit.vectors.builders import upsert
 from tests.unit.vectors.moves import OTHER, Nodes, move, rows_of
@@ -47,6 +49,28 @@ def suspended(nodes: Nodes, place: int, meanwhile: Callable[[], object]) -> Iter
 
     with mock.patch.object(nodes.world, "pause", pause):
         yield calls
+
+
+@contextmanager
+def before_writing(slow: VectorStore, meanwhile: Callable[[], object]) -> Iterator[None]:
+    """Let something happen before ``slow`` writes what it copies, for the first time."""
+    engine = slow._engines._engines[OTHER]
+    write, written = engine.write, list[Change]()
+
+    def late(collection: Collection, change: Change, *, filling: int | None = None) -> Written:
+        if not written:
+            written.append(change)
+            meanwhile()
+        return write(collection, change, filling=filling)
+
+    with mock.patch.object(engine, "write", late):
+        yield
+
+
+def carry_on(quick: VectorStore, stage: Stage) -> None:
+    """Until then, or as far as it goes."""
+    with suppress(Problem, AssertionError):
+        move(quick, "w", MOVE, until=stage)
 
 
 def moved_anew(nodes: Nodes, quick: VectorStore) -> None:
@@ -142,3 +166,39 @@ def test_whoever_ends_a_pause_late_writes_to_what_it_has_become(tmp_path: Path) 
     for place, quick in anywhere(tmp_path, overdue, write, until(Stage.DONE), least=2):
         assert quick.describe("demo", "w").name == "words-other", place
         assert rows_of(quick, "w").keys() == BEFORE | {"new"}, place
+
+
+def test_who_is_overtaken_before_it_knows_its_round_writes_over_nothing(tmp_path: Path) -> None:
+    """It has a row in its hands then that has changed since it looked."""
+    acknowledged = [0.0]
+
+    def change(quick: VectorStore, number: float) -> None:
+        with suppress(Problem):
+            quick.write("demo", "w", upsert(("a", (number, 1))))
+            acknowledged.append(number)
+
+    def overtaken(nodes: Nodes, quick: VectorStore) -> None:
+        nodes.world.sleep(TURN_SECONDS + 1)
+        carry_on(quick, Stage.FOLLOWING)
+        change(quick, 5)
+
+    def again(quick: VectorStore) -> None:
+        change(quick, 7)
+        carry_on(quick, Stage.SWITCHING)
+
+    for place in count():
+        nodes, slow, quick = begun(tmp_path / str(place))
+        acknowledged[1:] = []
+        move(quick, "w", MOVE, until=Stage.COPYING)
+        with (
+            suspended(nodes, place, lambda: overtaken(nodes, quick)) as calls,  # noqa: B023
+            before_writing(slow, lambda: again(quick)),  # noqa: B023
+            suppress(Problem),
+        ):
+            slow.move("demo", "w", MOVE)
+        if place >= len(calls):
+            break
+        nodes.world.sleep(TURN_SECONDS + 1)
+        move(quick, "w", MOVE)
+        assert rows_of(quick, "w")["a"].values == [acknowledged[-1], 1.0], place
+    assert place > 10

@@ -1,0 +1,21 @@
+"""What is being moved, whichever of both collections somebody asks about."""
+
+from anfl.problems import Problem
+from anfl.vectors.catalogue import Catalogue
+from anfl.vectors.model import Collection
+
+
+def source_of(catalogue: Catalogue, found: Collection) -> Collection | None:
+    """What is moved, or was, where ``found`` is it, or what it becomes; None where neither is so.
+
+    :raises Problem: 503.
+    """
+    if found.moving is not None or found.filling is None:
+        return found if found.moving is not None else None
+    try:
+        source = catalogue.find(found.tenant, found.filling.source)
+    except Problem as problem:
+        if problem.status == 404:
+            return None
+        raise
+    return source if source.moving is not None and source.moving.incarnation == found.incarnation else None
