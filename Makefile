@@ -38,6 +38,8 @@ export UV_NO_CONFIG := 1
 export NODE_COMPILE_CACHE := $(CURDIR)/build/node
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
+# The one that takes longest begins, so that the other processor has enough to do meanwhile.
+LOCAL_TESTS := tests/local/deployment $(filter-out %/deployment/ %/end_to_end/ %/__pycache__/,$(wildcard tests/local/*/))
 LOCKED := $(wildcard lambda_src/*/requirements.in services/*/requirements.in)
 
 .PHONY: help
@@ -72,7 +74,7 @@ test-infrastructure: $(BIN)/.ready node_modules/.ready ## Assertions and snapsho
 
 .PHONY: test-local
 test-local: $(BIN)/.ready .venv-mlflow/.ready node_modules/.ready bundle ## The embedded AWS, and what `make run` starts, driven over HTTP
-	@$(BIN)/pytest -q -n auto --maxprocesses 2 --dist loadfile --ignore tests/local/end_to_end tests/local
+	@$(BIN)/pytest -q -n auto --maxprocesses 2 --dist loadfile $(LOCAL_TESTS)
 	@$(BIN)/pytest -q tests/local/end_to_end
 
 .PHONY: test-mlflow
