@@ -38,8 +38,9 @@ export UV_NO_CONFIG := 1
 export NODE_COMPILE_CACHE := $(CURDIR)/build/node
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-# The one that takes longest begins, so that the other processor has enough to do meanwhile.
-LOCAL_TESTS := tests/local/deployment $(filter-out %/deployment/ %/end_to_end/ %/__pycache__/,$(wildcard tests/local/*/))
+# Those that take longest begin, so that the other processor has enough to do meanwhile.
+LONGEST_LOCAL_TESTS := tests/local/deployment/ tests/local/registry/
+LOCAL_TESTS := $(LONGEST_LOCAL_TESTS) $(filter-out $(LONGEST_LOCAL_TESTS) %/end_to_end/ %/__pycache__/,$(wildcard tests/local/*/))
 LOCKED := $(wildcard lambda_src/*/requirements.in services/*/requirements.in)
 
 .PHONY: help
