@@ -7,26 +7,30 @@ from itertools import batched
 import numpy as np
 from numpy.typing import NDArray
 
-from anfl.vectors.dynamodb.items import StoredItem
 from anfl.vectors.model import Metric, Values
 
 _TOGETHER = 1_000
 Numbers = NDArray[np.float64]
 
 
-def nearest(rows: Iterable[StoredItem], queries: Values, k: int, metric: Metric) -> list[list[tuple[float, str]]]:
-    """The nearest k of ``rows`` to each of the ``queries`` (q, dimension): distances and ids, ascending."""
+def nearest(
+    rows: Iterable[tuple[str, Values]], queries: Values, k: int, metric: Metric
+) -> list[list[tuple[float, str]]]:
+    """The nearest k of ``rows``, ids and values (dimension,), to each of the ``queries`` (q, dimension).
+
+    Distances and ids, ascending.
+    """
     found: list[list[tuple[float, str]]] = [[] for _ in queries]
     wanted = queries.astype(np.float64)
     for some in batched(rows, _TOGETHER):
-        between = distances(wanted, np.stack([row.values for row in some]).astype(np.float64), metric)
-        ids = [row.id for row in some]
-        for number, row in enumerate(between):
+        ids, values = zip(*some, strict=True)
+        distances = _distances(wanted, np.stack(values).astype(np.float64), metric)
+        for number, row in enumerate(distances):
             found[number] = heapq.nsmallest(k, [*found[number], *zip(row.tolist(), ids, strict=True)])
     return found
 
 
-def distances(queries: Numbers, rows: Numbers, metric: Metric) -> Numbers:
+def _distances(queries: Numbers, rows: Numbers, metric: Metric) -> Numbers:
     """Shape (queries, rows); see `Metric`."""
     match metric:
         case Metric.COSINE:

@@ -36,4 +36,5 @@ class Moves:
 
     def exact(self, collection: Collection, queries: Values, k: int) -> list[list[tuple[float, str]]]:
         """See `Engine.exact`."""
-        return nearest(self._reader.in_order(collection, values=True), queries, k, collection.settings.metric)
+        rows = ((row.id, row.values) for row in self._reader.in_order(collection, values=True))
+        return nearest(rows, queries, k, collection.settings.metric)

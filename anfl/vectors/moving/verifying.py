@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from anfl.problems import Problem
-from anfl.vectors.dynamodb.exact import distances
+from anfl.vectors.dynamodb.exact import nearest
 from anfl.vectors.model import Metric, Values
 from anfl.vectors.moving.copying import Side, values_of
 from anfl.vectors.refusals import Refusal
@@ -39,15 +39,15 @@ def verify(source: Side, target: Side, samples: Sequence[str], *, looked: int) -
     if len(target.rows(samples)) != len(rows):  # (a strong read, which those that follow are not older than)
         return _differs("samples", "some are missing")
     queries = np.stack([values_of(row) for row in rows])
-    nearest = _nearest(source, target, queries, looked)
+    truths = _nearest(source, target, queries, looked)
     found, all_of_them = 0, 0
-    for row, query, truth in zip(rows, queries, nearest, strict=True):
+    for row, query, truth in zip(rows, queries, truths, strict=True):
         answer = _search(target, row.values)
-        exactly = {row_id: distance for distance, row_id in truth}
+        distances = {row_id: distance for distance, row_id in truth}
         farthest = truth[-1][0] if truth else 0.0
         tolerance = _tolerance(source.collection.settings.metric, query)
         for match in answer:
-            exact = exactly.get(match.id)
+            exact = distances.get(match.id)
             if exact is None and match.distance < farthest - tolerance:
                 return _differs(row.id, f"{match.id} is not that near")
             if exact is not None and abs(exact - match.distance) > tolerance:
@@ -68,14 +68,11 @@ def _nearest(source: Side, target: Side, queries: Values, looked: int) -> Sequen
     there = source.values({row_id for each in ids for row_id in each})
     metric = source.collection.settings.metric
     return [
-        sorted((_distance(query, there[row_id], metric), row_id) for row_id in each if row_id in there)
+        nearest(((row_id, there[row_id]) for row_id in each if row_id in there), query[np.newaxis], NEIGHBOURS, metric)[
+            0
+        ]
         for query, each in zip(queries, ids, strict=True)
     ]
-
-
-def _distance(query: Values, row: Values, metric: Metric) -> float:
-    wanted, values = query.astype(np.float64), row.astype(np.float64)
-    return float(distances(wanted[np.newaxis], values[np.newaxis], metric)[0, 0])
 
 
 def _same_count(source: Side, target: Side) -> bool:
