@@ -1,6 +1,6 @@
 """What clients send to ``/v1/auth/token`` and ``/v1/auth/revoke``."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import msgspec
 
@@ -55,7 +55,7 @@ class Oidc(_Grant, frozen=True, kw_only=True, tag="oidc"):
 
 
 Grant = AppRole | AwsIam | Refresh | Oidc
-_KINDS: dict[str, Any] = {"approle": AppRole, "aws_iam": AwsIam, "refresh": Refresh, "oidc": Oidc}
+_KINDS: dict[str, Any] = {kind.__struct_config__.tag: kind for kind in get_args(Grant)}
 
 
 class _Named(msgspec.Struct):

@@ -2,7 +2,6 @@
 
 import asyncio
 from functools import partial
-from typing import Annotated
 
 import msgspec
 from starlette.requests import Request
@@ -11,19 +10,17 @@ from anfl.auth.principal import Principal
 from anfl.http.adapters import StarletteHandler
 from anfl.http.answers import Answer, Response, json_response
 from anfl.registry.errors import invalid_parameter
-from anfl.registry.policies import MAX_APPROVALS, AliasPolicy, Policies, Requirement
+from anfl.registry.policies import MAX_APPROVALS, AliasPolicy, Policies, Policy, Requirement
 from services.model_registry.parameters import Kind, read
 
 ALL = "/v1/models-policies"
 ONE = "/v1/models-policies/{alias}"
 
 
-class NewPolicy(msgspec.Struct, frozen=True, kw_only=True):
+class NewPolicy(Policy, frozen=True, kw_only=True):
     """What a version must have; nothing is asked only where that is said."""
 
     require: tuple[Requirement, ...]
-    approvals: Annotated[int, msgspec.Meta(ge=1, le=MAX_APPROVALS)] = 2
-    """How many people must approve, where `approved` is asked."""
 
 
 class PolicyList(msgspec.Struct, frozen=True, kw_only=True):

@@ -26,10 +26,10 @@ class Postponing:
         if self._jobs is None:
             raise refuse(Capability.DIRECT_DELETION, field="filter")
         check_writable(collection, filling=None)
-        earlier = self._classes.of(collection).rows.earlier(collection, prepare(change, collection))
+        of = self._classes.of(collection)
+        earlier = of.rows.earlier(collection, prepare(change, collection))
         if earlier is not None:  # by the engine that the collection was moved from
             return done(change, earlier, self._clock.wall())
-        of = self._classes.of(collection)
         deletion = of.deletions.begin(collection, change, of.moves.rounds.guard(collection, filling=None))
         if deletion.state != "DONE":
             job = DeletionJob(

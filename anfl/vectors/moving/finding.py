@@ -10,8 +10,10 @@ def source_of(catalogue: Catalogue, found: Collection) -> Collection | None:
 
     :raises Problem: 503.
     """
-    if found.moving is not None or found.filling is None:
-        return found if found.moving is not None else None
+    if found.moving is not None:
+        return found
+    if found.filling is None:
+        return None
     try:
         source = catalogue.find(found.tenant, found.filling.source)
     except Problem as problem:
