@@ -80,7 +80,7 @@ def _setup(request: Request, resources: Resources) -> VaultSetup:
 
 
 def _distribute(request: Request, deployed: list[Resource]) -> None:
-    """Give the Vaults their wrapping key, as schedules do it where something runs for longer."""
+    """Give the Vaults their wrapping key at once; later versions come by the schedules."""
     names = {
         (resource.region, _short_name(resource)): str(resource.properties["FunctionName"])
         for resource in deployed

@@ -230,7 +230,8 @@ class _Run:
     async def _start_platform(self) -> None:
         """Both at once: each needs only the other's address."""
         addresses = json.dumps(dict(self._book.entries))
-        command = ("--port", str(self._aws_port), "--log", str(self._log("functions")), "--addresses", addresses)
+        log = str(self._log("functions"))
+        command = ("--port", str(self._aws_port), "--log", log, "--addresses", addresses, "--minute", "60")
         aws = self._program(
             "aws", (sys.executable, "-m", "local.aws", *command), health=f"{self._aws}/_anfl/health", restarts=False
         )

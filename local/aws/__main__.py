@@ -22,6 +22,7 @@ from local.addresses import AddressBook  # noqa: E402
 from local.aws import moto_patches  # noqa: E402
 from local.aws.functions import Functions  # noqa: E402
 from local.aws.queues import QueuePollers  # noqa: E402
+from local.aws.schedules import Schedules  # noqa: E402
 from local.aws.server import CONTROL, Application, listen  # noqa: E402
 from local.guard import NotLoopbackError  # noqa: E402
 from local.iam import workflows  # noqa: E402
@@ -39,6 +40,9 @@ def main() -> None:
     parser.add_argument("--log", type=Path, required=True, help="log of the function invocations")
     parser.add_argument("--addresses", default="{}", help='JSON: {"declared address": "loopback address"}')
     parser.add_argument("--cache", type=Path, default=CACHE, help="where function bundles are extracted")
+    parser.add_argument(
+        "--minute", type=float, help="run schedules, whose minutes last so many seconds; without it none runs"
+    )
     arguments = parser.parse_args()
     try:
         addresses = AddressBook.decode(arguments.addresses)
@@ -58,6 +62,7 @@ def main() -> None:
     guard = Guard(Application(), ledger=Ledger(arguments.log.resolve().with_name("permissions.jsonl")))
     server = listen(arguments.port, guard)
     pollers = QueuePollers(functions, may_poll=guard.may_poll)
+    schedules = Schedules(functions, minute=arguments.minute) if arguments.minute else None
 
     def stop(*_: object) -> None:
         threading.Thread(target=server.shutdown, daemon=True).start()
@@ -66,6 +71,8 @@ def main() -> None:
     signal.signal(signal.SIGINT, stop)
     server.serve_forever()
     pollers.close()
+    if schedules:
+        schedules.close()
     functions.close()
     sys.stdout.flush()
     os._exit(0)  # threads that wait for messages or handlers end with us

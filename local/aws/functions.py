@@ -149,7 +149,7 @@ class Functions:
             outcome = Outcome(payload=text.encode(), error=True, log=outcome.log, alive=outcome.alive)
         took = (time.monotonic() - began) * 1000
         what = f"FAILED {outcome.payload[:500].decode(errors='replace')}" if outcome.error else "ok"
-        self._note(f"{worker.spec.region} {worker.spec.name} {request_id} {took:.0f} ms pid {worker.pid} {what}")
+        self.note(f"{worker.spec.region} {worker.spec.name} {request_id} {took:.0f} ms pid {worker.pid} {what}")
         return outcome
 
     def pids(self) -> list[int]:
@@ -174,10 +174,10 @@ class Functions:
                 if not self.invoke(function, event).error:
                     return
             except ServiceError as error:
-                self._note(f"{function.function_name}: {error}")
+                self.note(f"{function.function_name}: {error}")
             if pause is not None:
                 time.sleep(pause)
-        self._note(f"{function.function_name}: asynchronous event dropped after {len(self._retry_seconds)} retries")
+        self.note(f"{function.function_name}: asynchronous event dropped after {len(self._retry_seconds)} retries")
 
     def _acquire(self, function: LambdaFunction) -> Worker:
         spec = _spec(function)
@@ -255,7 +255,7 @@ class Functions:
             **self._addresses.substitute(dict(spec.environment)),
         }
         if not self._native:
-            self._note(f"{spec.name}: this machine is not Linux on x86-64; running the sources, not the bundle")
+            self.note(f"{spec.name}: this machine is not Linux on x86-64; running the sources, not the bundle")
         return Worker(
             spec=spec,
             command=(sys.executable, "-S", "-m", "awslambdaric", spec.handler),
@@ -271,7 +271,8 @@ class Functions:
         except zipfile.BadZipFile as error:
             raise ServiceError(502, "InvalidZipFileException", f"{spec.name}: {error}") from error
 
-    def _note(self, text: str) -> None:
+    def note(self, text: str) -> None:
+        """Write a line into the log of invocations."""
         with self._log.open("a") as log:
             log.write(f"{time.strftime('%H:%M:%S')} {text}\n")
 

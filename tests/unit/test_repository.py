@@ -56,7 +56,7 @@ def test_the_embedded_aws_stays_small() -> None:
 
     index = set(tracked("local/aws/vectors/*.py"))
     assert 0 < lines(index) < 600
-    assert 0 < lines(set(tracked("local/aws/*.py", "local/gateway/*.py")) - index) < 3_250
+    assert 0 < lines(set(tracked("local/aws/*.py", "local/gateway/*.py")) - index) < 3_325
 
 
 def test_no_class_of_the_infrastructure_is_longer_than_a_reader_holds_in_mind() -> None:

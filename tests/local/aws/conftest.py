@@ -44,6 +44,8 @@ def handler(event, context):
     COUNT += 1
     if "Records" in event:
         return queue(event["Records"])
+    if event.get("source") == "aws.events":
+        note(event["resources"][0].rpartition("/")[2], event["id"])
     do = event.get("do")
     if do == "report":
         sts = boto3.client("sts")
@@ -71,15 +73,17 @@ def handler(event, context):
     return {"ok": True}
 
 def queue(records):
-    table = boto3.client("dynamodb")
     failed = []
     for record in records:
         body = json.loads(record["body"])
-        key = {"pk": {"S": body["run"]}, "sk": {"S": f"{body['id']}#{record['attributes']['ApproximateReceiveCount']}"}}
-        table.put_item(TableName=os.environ["TABLE"], Item=key)
+        note(body["run"], f"{body['id']}#{record['attributes']['ApproximateReceiveCount']}")
         if body.get("fail"):
             failed.append({"itemIdentifier": record["messageId"]})
     return {"batchItemFailures": failed}
+
+def note(run, what):
+    table = boto3.client("dynamodb")
+    table.put_item(TableName=os.environ["TABLE"], Item={"pk": {"S": run}, "sk": {"S": what}})
 """
 
 
@@ -128,6 +132,13 @@ class Aws:
         assert len(found) == 1, found
         return dict(found[0])
 
+    def noted(self, run: str) -> set[str]:
+        """What the probe has written down under ``run``."""
+        answer = self.client("dynamodb").query(
+            TableName="events", KeyConditionExpression="pk = :run", ExpressionAttributeValues={":run": {"S": run}}
+        )
+        return {item["sk"]["S"] for item in answer["Items"]}
+
     def invoke(self, function: str, event: object, **options: Any) -> tuple[Any, str | None]:
         """The function's result and error kind."""
         answer = self.client("lambda").invoke(FunctionName=function, Payload=json.dumps(event), **options)
@@ -152,7 +163,7 @@ def running(folder: Path) -> Iterator[Aws]:
     command = [sys.executable, "-m", "local.aws", "--port", str(port), "--log", str(log), "--addresses", addresses]
     with (folder / "aws.log").open("wb") as output:
         process = subprocess.Popen(
-            [*command, "--cache", str(folder / "cache")],
+            [*command, "--cache", str(folder / "cache"), "--minute", "0.5"],
             cwd=REPOSITORY,
             env={**os.environ, **HOST},
             stdout=output,

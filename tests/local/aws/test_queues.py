@@ -8,15 +8,6 @@ from tests.local.aws.conftest import Aws
 Eventually = Callable[[Callable[[], object]], None]
 
 
-def _received(aws: Aws, run: str) -> set[str]:
-    """``id#receive count`` of every message that the function was given."""
-    condition = {":run": {"S": run}}
-    answer = aws.client("dynamodb").query(
-        TableName="events", KeyConditionExpression="pk = :run", ExpressionAttributeValues=condition
-    )
-    return {item["sk"]["S"] for item in answer["Items"]}
-
-
 def _send(aws: Aws, run: str, **ids: bool) -> None:
     bodies = [json.dumps({"run": run, "id": name, "fail": fail}) for name, fail in ids.items()]
     entries = [{"Id": str(i), "MessageBody": body} for i, body in enumerate(bodies)]
@@ -36,7 +27,7 @@ def _waiting(aws: Aws, logical_id: str) -> int:
 def test_messages_that_succeed_are_gone(aws: Aws, function: str, eventually: Eventually) -> None:
     assert function
     _send(aws, "good", a=False, b=False)
-    eventually(lambda: _received(aws, "good") == {"a#1", "b#1"})
+    eventually(lambda: aws.noted("good") == {"a#1", "b#1"})
     eventually(lambda: _waiting(aws, "Work") == 0)
 
 
@@ -46,7 +37,7 @@ def test_only_reported_failures_come_again_and_end_in_the_dead_letter_queue(
     assert function
     _send(aws, "partial", good=False, bad=True)
     eventually(lambda: _waiting(aws, "Dead") == 1)
-    assert _received(aws, "partial") == {"good#1", "bad#1", "bad#2"}
+    assert aws.noted("partial") == {"good#1", "bad#1", "bad#2"}
     message = aws.client("sqs").receive_message(QueueUrl=_url(aws, "Dead"))["Messages"][0]
     assert json.loads(message["Body"])["id"] == "bad"
     assert _waiting(aws, "Work") == 0
