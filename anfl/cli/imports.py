@@ -190,9 +190,9 @@ def _watched(client: Client, import_id: str, *, as_json: bool) -> Import:
         task = progress.add_task("look through the files", total=None)
 
         def update(shown: Import) -> None:
-            if shown.rows is not None:
-                done = shown.stored + shown.refused
-                progress.update(task, description="store", total=shown.rows, completed=done)
+            doing = "look through the files" if shown.rows is None else "store"
+            waits = "" if shown.waiting is None else f", waits: {shown.waiting.code.replace('_', ' ')}"
+            progress.update(task, description=doing + waits, total=shown.rows, completed=shown.stored + shown.refused)
 
         return client.imports.wait(import_id, watch=update)
 
@@ -217,6 +217,8 @@ def _end(ended: Import, *, as_json: bool) -> None:
 def _tell(found: Import) -> None:
     of = "" if found.rows is None else f" of {found.rows}"
     console.print(f"{found.id} into {found.collection}: {found.state}, {found.stored}{of} rows stored.")
+    if found.waiting is not None:
+        console.print(f"It waits: {found.waiting.detail}")
     if found.failure is not None:
         console.print(
             f"It failed: {found.failure.code}: {found.failure.detail}{_place(msgspec.to_builtins(found.failure))}"

@@ -11,6 +11,8 @@ from anfl.vectors.clock import Clock
 FIRST_SECONDS = 0.2
 LONGEST_SECONDS = 10.0
 """Of one wait."""
+TOLD_SECONDS = 1.0
+"""What waits so long tells why."""
 T = TypeVar("T")
 
 
@@ -23,6 +25,8 @@ class Attempt:
     """After so many the queue gives a job up."""
     deadline: float
     clock: Clock
+    told: Callable[[Problem, float], None] = lambda *_: None
+    """Called with the reason of a wait and its seconds, before it begins."""
 
     @property
     def is_last(self) -> bool:
@@ -47,6 +51,8 @@ class Attempt:
                 wait = max(problem.retry_after or 0, random.uniform(pause / 2, pause))  # noqa: S311 - no secret
                 if not is_passing(problem) or self.clock.monotonic() + wait > self.deadline:
                     raise
+                if wait >= TOLD_SECONDS:
+                    self.told(problem, wait)
             self.clock.sleep(wait)
             pause = min(2 * pause, LONGEST_SECONDS)
 

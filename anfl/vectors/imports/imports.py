@@ -88,7 +88,7 @@ class Imports:
             if lapsed is not None:
                 self.records.fail(tenant, import_id, _lapsed(lapsed))
                 record = self.records.get(tenant, import_id)
-        return described(record, errors=self.chunks.errors(import_id) if record.refused else ())
+        return described(record, now=self.now(), errors=self.chunks.errors(import_id) if record.refused else ())
 
     def page(self, tenant: str, request: ImportPage) -> ImportList:
         """The tenant's imports, the newest first.
@@ -98,7 +98,7 @@ class Imports:
         found, more = self.records.page(
             tenant, limit=request.limit, before=request.cursor, collection=request.collection
         )
-        imports = [described(record) for record in found]
+        imports = [described(record, now=self.now()) for record in found]
         return ImportList(imports=imports, cursor=found[-1].id if more else None)
 
     def cancel(self, tenant: str, import_id: str) -> Import:

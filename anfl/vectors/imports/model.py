@@ -88,6 +88,8 @@ class Cut(msgspec.Struct, frozen=True, kw_only=True, tag_field="job", tag="cut")
 
 
 Job = Cut | Chunk
+IN_LINE = "in_line"
+"""What an import waits for whose jobs nobody is at."""
 
 
 class RowError(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -110,6 +112,13 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     field: str | None = None
     row: int | None = None
     final: bool = False
+
+
+class Waiting(msgspec.Struct, frozen=True, kw_only=True):
+    """What an import that runs waits for. ``code`` as in problem documents, or `IN_LINE`."""
+
+    code: str
+    detail: str
 
 
 class ChunkOutcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -137,6 +146,10 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     stored: int = 0
     refused: int = 0
     failure: Failure | None = None
+    at_work_until: float = 0.0
+    """Seconds since the epoch until which a job's last sign of life holds."""
+    waiting: Waiting | None = None
+    waiting_until: float = 0.0
 
     @property
     def state(self) -> State:
@@ -148,6 +161,16 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
         if self.failure is not None:
             return State.FAILED
         return State.UPLOADING if self.started_at is None else State.RUNNING
+
+    def waits_for(self, now: float) -> Waiting | None:
+        """What keeps it from going on ``now``, seconds since the epoch; None: nothing, or it is over."""
+        if self.state is not State.RUNNING:
+            return None
+        if now < self.waiting_until:
+            return self.waiting
+        if now < self.at_work_until:
+            return None
+        return Waiting(code=IN_LINE, detail="Nobody is at it: others' jobs are before it, or no node takes any now.")
 
     def has(self, wanted: Format) -> bool:
         """Whether a file of its has this format."""

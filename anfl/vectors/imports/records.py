@@ -12,7 +12,7 @@ from boto3.dynamodb.conditions import Attr, Key
 
 from anfl.problems import Problem, not_found
 from anfl.resources import CATALOGUE, PARTITION_KEY, SORT_KEY
-from anfl.vectors.imports.model import Failure, File, Record
+from anfl.vectors.imports.model import Failure, File, Record, Waiting
 from anfl.vectors.table import ConditionError, answering
 
 if TYPE_CHECKING:
@@ -114,6 +114,21 @@ class Records:
         reason = {":failure": msgspec.json.encode(failure).decode()}
         self._update(tenant, import_id, "SET failed_because = if_not_exists(failed_because, :failure)", reason)
 
+    def at_work(self, tenant: str, import_id: str, *, until: float) -> None:
+        """Note that somebody is at a job of it: believed ``until``, seconds since the epoch.
+
+        :raises Problem: 404 ``import_not_found``, 503.
+        """
+        self._update(tenant, import_id, "SET at_work_until = :until", {":until": str(until)})
+
+    def wait(self, tenant: str, import_id: str, waiting: Waiting, *, until: float) -> None:
+        """Note what a job of it waits for ``until``, seconds since the epoch.
+
+        :raises Problem: 404 ``import_not_found``, 503.
+        """
+        values = {":waiting": msgspec.json.encode(waiting).decode(), ":until": str(until)}
+        self._update(tenant, import_id, "SET waits_for = :waiting, waiting_until = :until", values)
+
     def go_on(self, tenant: str, import_id: str) -> None:
         """Forget why it failed: it is tried again.
 
@@ -174,4 +189,7 @@ def _record(item: Mapping[str, Any]) -> Record:
         stored=int(item.get("rows_stored", 0)),
         refused=int(item.get("rows_refused", 0)),
         failure=msgspec.json.decode(item[_FAILURE], type=Failure) if _FAILURE in item else None,
+        at_work_until=float(item.get("at_work_until", 0)),
+        waiting=msgspec.json.decode(item["waits_for"], type=Waiting) if "waits_for" in item else None,
+        waiting_until=float(item.get("waiting_until", 0)),
     )

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import msgspec
 
-from anfl.vectors.imports.model import Failure, Format, Record, RowError, State
+from anfl.vectors.imports.model import Failure, Format, Record, RowError, State, Waiting
 from anfl.vectors.model import Name
 from anfl.vectors.requests import MAX_ROWS, Request
 
@@ -85,6 +85,8 @@ class Import(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     errors: list[RowError] = []
     """Why the first refused rows were; in a list of imports, nothing."""
     failure: Failure | None = None
+    waiting: Waiting | None = None
+    """While it runs: what keeps it from going on. None while it does."""
 
 
 class ImportList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -94,8 +96,8 @@ class ImportList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     cursor: str | None = None
 
 
-def described(record: Record, *, errors: tuple[RowError, ...] = ()) -> Import:
-    """``record`` as its owner sees it."""
+def described(record: Record, *, now: float, errors: tuple[RowError, ...] = ()) -> Import:
+    """``record`` as its owner sees it ``now``, seconds since the epoch."""
     state = record.state
     return Import(
         id=record.id,
@@ -112,4 +114,5 @@ def described(record: Record, *, errors: tuple[RowError, ...] = ()) -> Import:
         refused=record.refused,
         errors=list(errors),
         failure=record.failure if state is State.FAILED else None,
+        waiting=record.waits_for(now),
     )

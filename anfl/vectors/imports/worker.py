@@ -1,7 +1,8 @@
 """Carries out jobs, wherever they are delivered, and however often: those of imports itself."""
 
+import contextlib
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from anfl.problems import Problem
 from anfl.vectors.dynamodb.jobs import DeletionJob, RemovalJob
@@ -12,11 +13,15 @@ from anfl.vectors.imports.chunks import Rows, store_chunk
 from anfl.vectors.imports.cutter import Cutter
 from anfl.vectors.imports.files import Files
 from anfl.vectors.imports.jobs import Message
-from anfl.vectors.imports.model import Chunk, Cut, Failure, Job, Record, State, failure_of
+from anfl.vectors.imports.model import Chunk, Cut, Failure, Job, Record, State, Waiting, failure_of, short
 from anfl.vectors.imports.records import Records
 from anfl.vectors.refusals import Refusal
 from anfl.vectors.store import VectorStore
 
+SIGN_SECONDS = 120.0
+"""How long a job's sign of life is believed: longer than a chunk takes, and than `still_at` is called again."""
+MORE_SECONDS = 3.0
+"""What is asked again after a wait has taken: until then it still waits."""
 _log = logging.getLogger(__name__)
 
 
@@ -58,8 +63,9 @@ class Worker:
             return
         if attempt.is_last:
             self.chunks.last_attempt(job, until=attempt.until)
+        self._at_work(job, attempt)
         try:
-            self._do(record, job, attempt)
+            self._do(record, job, self._telling(job, attempt))
         except Exception as error:
             again = not isinstance(error, Problem) or is_passing(error)
             if not again or attempt.is_last:
@@ -70,9 +76,27 @@ class Worker:
             self.chunks.ended(job)
 
     def still_at(self, job: Message, attempt: Attempt) -> None:
-        """It takes longer: where this is the last attempt, it has not lapsed."""
-        if attempt.is_last and isinstance(job, Cut | Chunk):
+        """It takes longer: somebody is at it, and where this is the last attempt, it has not lapsed."""
+        if not isinstance(job, Cut | Chunk):
+            return
+        self._at_work(job, attempt)
+        if attempt.is_last:
             self.chunks.last_attempt(job, until=attempt.until)
+
+    def _at_work(self, job: Job, attempt: Attempt) -> None:
+        with contextlib.suppress(Problem):  # nothing depends on it
+            self.records.at_work(job.tenant, job.import_id, until=attempt.clock.wall() + SIGN_SECONDS)
+
+    def _telling(self, job: Job, attempt: Attempt) -> Attempt:
+        """``attempt``, whose waits the import's owner gets to see."""
+
+        def told(problem: Problem, seconds: float) -> None:
+            waiting = Waiting(code=problem.code, detail=short(problem.detail))
+            until = attempt.clock.wall() + seconds + MORE_SECONDS
+            with contextlib.suppress(Problem):
+                self.records.wait(job.tenant, job.import_id, waiting, until=until)
+
+        return replace(attempt, told=told)
 
     def _do(self, record: Record, job: Job, attempt: Attempt) -> None:
         if isinstance(job, Cut):

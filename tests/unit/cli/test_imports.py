@@ -94,6 +94,14 @@ def test_without_waiting_and_cancelled(anfl: Commands, lines: Path) -> None:
     assert anfl.text("import", "words", lines, "--no-wait").startswith("Import ")
 
 
+def test_what_an_import_waits_for_is_told(anfl: Commands, lines: Path, place: Place) -> None:
+    started = anfl.json("import", "words", lines, "--no-wait")
+    assert started["waiting"]["code"] == "in_line"
+    assert "It waits: Nobody is at it" in anfl.text("imports", "show", started["id"])
+    place.work()
+    assert "It waits" not in anfl.text("imports", "show", started["id"])
+
+
 def test_a_failed_import_is_redriven_by_one_command(
     anfl: Commands, lines: Path, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
