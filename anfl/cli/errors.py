@@ -1,6 +1,7 @@
 """Exit codes, and the one place where an error becomes a message."""
 
 from enum import IntEnum
+from http import HTTPStatus
 
 import typer
 
@@ -40,6 +41,17 @@ _BY_STATUS = {
 }
 
 
+def may_pass(error: Exception) -> bool:
+    """Whether the same command may succeed later."""
+    busy = HTTPStatus.TOO_MANY_REQUESTS, *range(HTTPStatus.INTERNAL_SERVER_ERROR, 600)
+    return isinstance(error, UnreachableError) or (isinstance(error, ApiError) and error.status in busy)
+
+
+def advice_of(error: BaseException) -> str:
+    """What was noted about going on; nothing, else."""
+    return " ".join(getattr(error, "__notes__", ()))
+
+
 def exit_code_of(error: Exception) -> int:
     """The exit code for an error that ended a command."""
     match error:
@@ -59,10 +71,13 @@ def exit_code_of(error: Exception) -> int:
 
 def as_document(error: Exception) -> dict[str, object]:
     """The error for ``--json``."""
+    members: dict[str, object]
     if isinstance(error, ApiError):
         members = {"code": error.code, "status": error.status, "detail": error.detail, "field": error.field}
-        return {"error": {name: value for name, value in members.items() if value is not None}}
-    return {"error": {"code": ExitCode(exit_code_of(error)).name.lower(), "detail": _detail(error)}}
+    else:
+        members = {"code": ExitCode(exit_code_of(error)).name.lower(), "detail": _detail(error)}
+    members["advice"] = advice_of(error) or None
+    return {"error": {name: value for name, value in members.items() if value is not None}}
 
 
 def _detail(error: Exception) -> str:

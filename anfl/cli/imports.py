@@ -10,7 +10,7 @@ import msgspec
 import typer
 from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from anfl.cli.errors import CliError, ExitCode
+from anfl.cli.errors import CliError, ExitCode, may_pass
 from anfl.cli.options import Endpoint, Json, Role, Token
 from anfl.cli.output import console, counted, errors, moment, print_json, print_table
 from anfl.cli.rows import count, load_array
@@ -157,7 +157,7 @@ def _check(client: Client, collection: str, sources: Sequence[Source]) -> None:
 
 def _carry_on(client: Client, uploads: Uploads, files: Sequence[Path], *, wait: bool, as_json: bool) -> None:
     again = shlex.join(["anfl", "imports", "resume", uploads.id, *map(str, files)])
-    with _interruptible(f"Import {uploads.id} waits for the rest of its files for a week. Go on with: {again}"):
+    with _resumable(f"Import {uploads.id} waits for the rest of its files for a week. Go on with: {again}"):
         try:
             _send(client, uploads, files, as_json=as_json)
         except (ValueError, OSError) as error:
@@ -186,7 +186,7 @@ def _follow(client: Client, started: Import, *, wait: bool, as_json: bool) -> No
 def _watched(client: Client, import_id: str, *, as_json: bool) -> Import:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     again = f"Import {import_id} goes on by itself. Watch it with: anfl imports watch {import_id}"
-    with _interruptible(again), Progress(*columns, console=errors, disable=as_json) as progress:
+    with _resumable(again), Progress(*columns, console=errors, disable=as_json) as progress:
         task = progress.add_task("look through the files", total=None)
 
         def update(shown: Import) -> None:
@@ -198,11 +198,16 @@ def _watched(client: Client, import_id: str, *, as_json: bool) -> Import:
 
 
 @contextmanager
-def _interruptible(advice: str) -> Iterator[None]:
+def _resumable(advice: str) -> Iterator[None]:
+    """Say how to go on after an interruption, or an error that may pass."""
     try:
         yield
     except KeyboardInterrupt:
         raise CliError(f"Interrupted. {advice}", exit_code=ExitCode.INTERRUPTED) from None
+    except Exception as error:
+        if may_pass(error):
+            error.add_note(advice)
+        raise
 
 
 def _end(ended: Import, *, as_json: bool) -> None:

@@ -13,7 +13,7 @@ from typer.core import TyperGroup
 
 from anfl.cli import collections, imports, keys, local_commands, models, operations, operator, vectors
 from anfl.cli.classes import classes
-from anfl.cli.errors import TOLD, CliError, ExitCode, as_document, exit_code_of
+from anfl.cli.errors import TOLD, CliError, ExitCode, advice_of, as_document, exit_code_of
 from anfl.cli.exporting import export
 from anfl.cli.invoke import invoke
 from anfl.cli.login import auth, login, whoami
@@ -113,8 +113,10 @@ def _advice(error: Exception) -> str:
             return f"{_sentence(error)} If no --token was given, the token is that of ${TOKEN_VARIABLE}."
         return f"{_sentence(error)} Log in with 'anfl login', or restart the local run if its tokens have expired."
     if isinstance(error, UnreachableError) and local_state() is not None:
-        return f"{_sentence(error)} What runs here, 'anfl status' says; 'make run' starts it."
-    return str(error)
+        return (
+            f"{_sentence(error)} What runs here, 'anfl status' says; 'make run' starts it. {advice_of(error)}".rstrip()
+        )
+    return f"{_sentence(error)} {advice_of(error)}" if advice_of(error) else str(error)
 
 
 def _sentence(error: Exception) -> str:

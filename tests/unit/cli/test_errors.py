@@ -110,6 +110,18 @@ def test_an_endpoint_without_a_program_gets_advice(
     assert "anfl status" in capsys.readouterr().err
 
 
+def test_how_to_go_on_is_told_in_both_forms(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """``watch`` asks first, and nobody answers: the import goes on, and it is said how to come back to it."""
+    arguments = ("imports", "watch", "0" * 32, *HERE)
+    go_on = f"Import {'0' * 32} goes on by itself. Watch it with: anfl imports watch {'0' * 32}"
+    assert run(monkeypatch, *arguments) == ExitCode.UNREACHABLE
+    assert go_on in capsys.readouterr().err.replace("\n", " ")
+    assert run(monkeypatch, *arguments, "--json") == ExitCode.UNREACHABLE
+    assert json.loads(capsys.readouterr().out)["error"]["advice"] == go_on
+
+
 def test_a_question_goes_to_the_terminal_not_into_the_json(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from anfl.client import Client
+from anfl.cli.errors import advice_of
+from anfl.client import ApiError, Client
 from tests.unit.cli.commands import Commands
 from tests.unit.client.conftest import TOKEN
 from tests.unit.vectors.importing import MOST, Door, Place, npy_of, row, text_of
@@ -84,6 +85,28 @@ def test_a_command_that_is_interrupted_says_how_to_go_on(
         done = anfl.run("imports", "resume", listed["id"], lines)
     assert str(done.exception).endswith(f"goes on by itself. Watch it with: anfl imports watch {listed['id']}")
     assert anfl.json("imports", "watch", listed["id"])["state"] == "DONE"
+
+
+def test_a_command_that_fails_for_the_time_being_says_how_to_go_on(
+    anfl: Commands, lines: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: object, **__: object) -> None:
+        raise ApiError(status=503, code="storage_unavailable", detail="Try again.")
+
+    def gone(*_: object, **__: object) -> None:
+        raise ApiError(status=409, code="import_ended", detail="It is DONE.")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("anfl.client.imports.Imports.start", away)
+        failed = anfl.run("import", "words", lines).exception
+        patched.setattr("anfl.client.imports.Imports.start", gone)
+        over = anfl.run("import", "words", lines).exception
+    *_, listed = anfl.json("imports", "list")["imports"]
+    assert failed is not None
+    assert over is not None
+    assert advice_of(failed).endswith(f"Go on with: anfl imports resume {listed['id']} {lines}")
+    assert advice_of(over) == "", "the same again would be refused again"
+    assert anfl.json("imports", "resume", listed["id"], lines)["state"] == "DONE"
 
 
 def test_without_waiting_and_cancelled(anfl: Commands, lines: Path) -> None:
