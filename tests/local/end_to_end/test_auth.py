@@ -190,7 +190,8 @@ ALTERED: Mapping[str, Callable[[dict[str, str]], dict[str, str]]] = {
 
 def test_only_who_signs_as_an_iam_role_gets_its_clients_token(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """From the gateway to STS, which computes each signature anew."""
-    client, session = iam_client(run)
+    client, session = iam_client(run, "end-to-end.signer")
+    _, stranger = iam_client(run, "end-to-end.stranger")
     assert log_in(run, client, identity_request(run, session)) == (200, "")
     signed = identity_request(run, session)
     headers = json.loads(base64.b64decode(signed["iam_request_headers"]))
@@ -202,6 +203,8 @@ def test_only_who_signs_as_an_iam_role_gets_its_clients_token(run: Run, monkeypa
     refused["host"] = signed | {"iam_request_url": encoded("https://sts.amazonaws.com/")}
     refused["another secret"] = identity_request(run, Credentials(session.access_key, "another", session.token))
     refused["another key"] = identity_request(run, Credentials("ASIAANOTHER", session.secret_key, session.token))
+    refused["another role"] = identity_request(run, stranger)
+    refused["another region's Vault"] = identity_request(run, session, addressee="eu-west-1")
     refused["another region"] = identity_request(run, session, region="eu-west-1")
     refused["another service"] = identity_request(run, session, service="iam")
     for minutes in (-16, 16):
@@ -212,9 +215,8 @@ def test_only_who_signs_as_an_iam_role_gets_its_clients_token(run: Run, monkeypa
     assert told == dict.fromkeys(refused, (401, "invalid_credentials"))
 
 
-def iam_client(run: Run) -> tuple[str, Credentials]:
+def iam_client(run: Run, name: str) -> tuple[str, Credentials]:
     """A client that is an IAM role, and a session of it."""
-    name = "end-to-end.signer"
     role = running.operator(run, "iam").create_role(RoleName=name, AssumeRolePolicyDocument="{}")["Role"]["Arn"]
     policies = granting_policies(tenant="end-to-end", roles=[Role.READER])
     bound = {"auth_type": "iam", "bound_iam_principal_arn": role, "resolve_aws_unique_ids": False, "policies": policies}
@@ -224,14 +226,19 @@ def iam_client(run: Run) -> tuple[str, Credentials]:
     return name, Credentials(given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"])
 
 
-def identity_request(run: Run, session: Credentials, *, region: str = "", service: str = "sts") -> dict[str, str]:
-    """As `anfl.auth.vault.signed_identity_request` makes it, or for another place."""
+def identity_request(
+    run: Run, session: Credentials, *, region: str = "", service: str = "sts", addressee: str = ""
+) -> dict[str, str]:
+    """As `anfl.auth.vault.signed_identity_request` makes it, or for another place.
+
+    :param addressee: region of the Vault that it is for.
+    """
     home: str = run.document["region"]
     host, body = f"sts.{home}.amazonaws.com", "Action=GetCallerIdentity&Version=2011-06-15"
     headers = {
         "Content-Type": "application/x-www-form-urlencoded; charset=utf-8",
         "Host": host,
-        "X-Vault-AWS-IAM-Server-ID": server_id(home),
+        "X-Vault-AWS-IAM-Server-ID": server_id(addressee or home),
     }
     request = AWSRequest("POST", f"https://{host}/", data=body, headers=headers)
     SigV4Auth(session, service, region or home).add_auth(request)
