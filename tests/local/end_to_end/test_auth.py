@@ -131,9 +131,41 @@ def test_every_route_answers_every_role_as_the_table_says(run: Run) -> None:
     assert wrong == []
 
 
+@pytest.mark.parametrize("spelling", ["Bearer  {}", "Bearer\t{}", "BEARER {}"])
+def test_a_token_is_read_alike_at_every_door(run: Run, spelling: str) -> None:
+    """API Gateway has one expression for the header; services that read it otherwise would be another way in."""
+    token = run.document["tokens"][Role.READER]
+    for door, base in doors(run).items():
+        path = f"{test_registry.API}/registered-models/search" if door == "model-registry" else "/v1/collections"
+        told = [
+            httpx.get(f"{base}{path}", headers={"authorization": header}, trust_env=False, timeout=40).status_code
+            for header in (f"Bearer {token}", f"bearer {token}", spelling.format(token))
+        ]
+        assert (door, told) == (door, [200, 200, 401])
+
+
+OTHERWISE = (
+    *({name: "GET"} for name in ("X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override")),
+    *({name: "/health/live"} for name in ("X-Original-URL", "X-Rewrite-URL", "X-Forwarded-Prefix")),
+)
+"""Headers by which some servers take a request for another one."""
+
+
+@pytest.mark.parametrize("header", OTHERWISE, ids=lambda header: next(iter(header)))
+def test_no_header_makes_a_request_another(run: Run, header: dict[str, str]) -> None:
+    for door, base in doors(run).items():
+        model = door == "model-registry"
+        path = "/v1/models-keys" if model else "/v1/collections"  # the same path lists them, to a reader
+        with bearer(base, run.document["tokens"][Role.READER]) as client:
+            told = [client.post(path, json={}, headers=given).status_code for given in ({}, header)]
+            assert (door, told) == (door, [403, 403])
+            assert client.get(path, headers=header).status_code == 200
+
+
 def test_what_is_anothers_is_as_if_it_were_not_there(run: Run) -> None:
     """Two tenants that have nothing ask, one for what a third has, one for what nobody has: they are told the same."""
     names = there(run)
+    remembered(run, names)
     told = [told_to_a_stranger(run, "elsewhere", names), told_to_a_stranger(run, "anywhere", _ABSENT)]
     different = [(route, told[0][route], told[1][route]) for route in told[0] if told[0][route] != told[1][route]]
     assert different == []
@@ -150,6 +182,16 @@ def there(run: Run) -> Names:
     with run.client("registrar") as registrar:
         test_registry.register(registrar, model, "a.txt", b"content")
     return Names(collection=sample.COLLECTION, model=model, path=f"models/{model}/1/a.txt", other="nowhere")
+
+
+def remembered(run: Run, names: Names) -> None:
+    """Each process has answered its owner about it, and knows it by heart."""
+    for door, base in run.document["services"].items():
+        routes = [r for r in ROUTES if served_by(door, r) and r.action in GRANTS[Role.READER]]
+        for _ in range(8):
+            with bearer(base, run.document["tokens"][Role.READER]) as client:  # on a connection of its own
+                for route in routes:
+                    send(client, route, names)
 
 
 def told_to_a_stranger(run: Run, tenant: str, names: Names) -> dict[str, tuple[int, str]]:
