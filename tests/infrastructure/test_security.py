@@ -36,12 +36,12 @@ def test_the_firewall_counts_large_bodies_and_does_not_block_them(prod: Assembly
 def test_every_firewall_blocks_floods_and_what_aws_knows_and_shows_no_token(prod: Assembly) -> None:
     firewalls = [acl for stack in prod for acl in stack.resources("AWS::WAFv2::WebACL").values()]
     assert len(firewalls) == len(prod.regional("security")) + 1, "one a region, and CloudFront's"
+    settings = load("prod").deployment.firewall
+    assert settings is not None
     for acl in (each["Properties"] for each in firewalls):
         flood, *managed = sorted(acl["Rules"], key=lambda rule: int(rule["Priority"]))
         assert "Block" in flood["Action"]
-        assert (
-            flood["Statement"]["RateBasedStatement"]["Limit"] == load("prod").deployment.firewall.requests_per_address
-        )
+        assert flood["Statement"]["RateBasedStatement"]["Limit"] == settings.requests_per_address
         for rule in managed:
             assert rule["OverrideAction"] == {"None": {}}, "it would only count"
             assert rule["Statement"]["ManagedRuleGroupStatement"]["VendorName"] == "AWS"
