@@ -1,4 +1,4 @@
-"""A request's bearer token, read alike by whoever stands at a door: API Gateway, its authorizer, the functions, services."""
+"""The bearer token of a request, read alike at every door: by API Gateway, its authorizer, functions and services."""
 
 import re
 from http import HTTPStatus
