@@ -18,7 +18,17 @@ _ACL = waf.CfnWebACL
 _WINDOW_SECONDS = 300
 _COMMON = "AWSManagedRulesCommonRuleSet"
 _MANAGED = (_COMMON, "AWSManagedRulesKnownBadInputsRuleSet", "AWSManagedRulesAmazonIpReputationList")
+_SECRET_HEADERS = ("authorization", "cookie")
 _LOGGED = ("BLOCK", "COUNT", "EXCLUDED_AS_COUNT")
+_WITHOUT_TOKENS = _ACL.DataProtectionConfigProperty(
+    data_protections=[
+        _ACL.DataProtectProperty(
+            field=_ACL.FieldToProtectProperty(field_type="SINGLE_HEADER", field_keys=list(_SECRET_HEADERS)),
+            action="SUBSTITUTION",
+        )
+    ]
+)
+"""For whatever WAF shows of a request; what its logs leave out says nothing of the requests that it samples."""
 _TOO_MANY = Problem(429, "throttled", "too many requests from this address; slow down", retry_after=_WINDOW_SECONDS)
 
 
@@ -34,7 +44,7 @@ class Scope(StrEnum):
 class WebFirewall(Construct):
     """For the API's stage and the balancer of one region, or for CloudFront.
 
-    What it blocks or counts is logged, never a token.
+    What it blocks or counts is logged, what it sees is sampled, never with a token.
 
     The balancer sees the API's own requests come from addresses inside the network, so those are under no limit: the
     stage has counted them by their callers' addresses already.
@@ -67,6 +77,7 @@ class WebFirewall(Construct):
             default_action=_ACL.DefaultActionProperty(allow={}),
             visibility_config=self._visibility(name),
             rules=rules,
+            data_protection_config=_WITHOUT_TOKENS,
             custom_response_bodies={
                 _TOO_MANY.code: _ACL.CustomResponseBodyProperty(
                     content_type="APPLICATION_JSON", content=json.dumps(_TOO_MANY.document())
@@ -155,7 +166,7 @@ class WebFirewall(Construct):
             log_destination_configs=[arn],
             redacted_fields=[
                 waf.CfnLoggingConfiguration.FieldToMatchProperty(single_header={"Name": name})
-                for name in ("authorization", "cookie")
+                for name in _SECRET_HEADERS
             ],
             logging_filter={
                 "DefaultBehavior": "DROP",
@@ -165,7 +176,7 @@ class WebFirewall(Construct):
 
     @staticmethod
     def _visibility(metric: str) -> waf.CfnWebACL.VisibilityConfigProperty:
-        """Counted in CloudWatch; requests are sampled for the console, which only operators see."""
+        """Counted in CloudWatch; requests are sampled for the console, where all people who may look see them."""
         return _ACL.VisibilityConfigProperty(
             cloud_watch_metrics_enabled=True, metric_name=metric, sampled_requests_enabled=True
         )

@@ -17,13 +17,13 @@ from constructs.gateway_responses import gateway_responses
 from constructs.location import here
 from constructs.rest_routes import AUTHORIZER, ApiRoute, FunctionTarget, invocation_uri, paths
 
+from anfl.auth.bearer import AUTHORIZATION
 from stacks.deployment import Api, Tokens
 
 SECURITY_POLICY = "SecurityPolicy_TLS13_1_3_2025_09"
 """TLS 1.3 alone. An API's own policy holds for its custom names too: both say the same."""
 _INVOKER = "apigateway.amazonaws.com"
 _TOKEN = re.compile(r"\$\{Token\[[^\]]*\]\}")
-_BEARER = r"^[Bb]earer [A-Za-z0-9_.-]+$"
 _ACCESS_LOG = {
     "requestId": "$context.requestId",
     "time": "$context.requestTime",
@@ -109,7 +109,7 @@ class RestApi(Construct):
                 "type": "token",
                 "authorizerUri": invocation_uri(here(self).region, function.function_arn),
                 "authorizerResultTtlInSeconds": int(tokens.authorizer_cache.total_seconds()),
-                "identityValidationExpression": _BEARER,
+                "identityValidationExpression": AUTHORIZATION,
             },
         }
 

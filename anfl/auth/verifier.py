@@ -167,19 +167,6 @@ class TokenVerifier:
         return key
 
 
-def bearer_token(*authorization: str | None) -> str:
-    """The token in a request's ``Authorization`` headers, of which there must be one.
-
-    :raises Problem: 401 ``token_missing``, ``token_ambiguous``.
-    """
-    if len(authorization) > 1:
-        raise refused("token_ambiguous", "send one Authorization header, not several")
-    scheme, _, token = (next(iter(authorization), None) or "").partition(" ")
-    if scheme.lower() != "bearer" or not token.strip():
-        raise refused("token_missing", "send 'Authorization: Bearer <token>'; POST /v1/auth/token gives one")
-    return token.strip()
-
-
 def header_of(
     token: str, *, largest: int = MAX_TOKEN_BYTES, largest_header: int = MAX_HEADER_CHARACTERS
 ) -> dict[str, object]:

@@ -19,6 +19,7 @@ from typing import Protocol
 from starlette.types import Receive, Scope, Send
 
 from anfl.auth import audit
+from anfl.auth.bearer import bearer_token
 from anfl.auth.principal import Principal, Role
 from anfl.auth.rbac import GRANTS, PUBLIC_ROUTES, ROUTES, Action, is_allowed
 from anfl.http.answers import Answer, Response, json_response, problem_response
@@ -244,17 +245,12 @@ class Service:
 def _token(request: Request) -> str:
     """The bearer token.
 
-    :raises Problem: 401 for none, and for several: whoever decided by another one than this service would be deceived.
+    :raises Problem: 401.
     """
-    scheme, _, token = request.headers.get(b"authorization", b"").decode("latin-1").partition(" ")
-    token = token.strip()
-    if scheme.lower() != "bearer" or not token:
-        detail = "Send 'Authorization: Bearer <token>'; POST /v1/auth/token gives one."
-        raise Problem(HTTPStatus.UNAUTHORIZED, "token_missing", detail)
     given = request.scope["headers"]
-    if len(given) != len(request.headers) and sum(name == b"authorization" for name, _ in given) > 1:
-        raise Problem(HTTPStatus.UNAUTHORIZED, "token_ambiguous", "Send one Authorization header, not several.")
-    return token
+    if len(given) == len(request.headers):  # no name stands twice
+        return bearer_token(request.headers.get(b"authorization", b"").decode("latin-1"))
+    return bearer_token(*(value.decode("latin-1") for name, value in given if name == b"authorization"))
 
 
 def _asked(request: Request, action: Action) -> audit.Asked:

@@ -13,6 +13,7 @@ import msgspec
 from anfl import environment, start
 from anfl.auth import audit
 from anfl.auth.answers import Identity
+from anfl.auth.bearer import bearer_token
 from anfl.auth.grants import MAX_BODY, AppRole, AwsIam, Grant, Oidc, Refresh, grant_in, revocation_in
 from anfl.auth.issuer import IssuedToken, TokenIssuer
 from anfl.auth.oidc import ExternalIssuer, ExternalVerifier
@@ -21,7 +22,7 @@ from anfl.auth.rbac import action_for
 from anfl.auth.revocation import Revoker
 from anfl.auth.table import AuthTable
 from anfl.auth.vault import IamRole, VaultClient
-from anfl.auth.verifier import TokenSettings, TokenVerifier, bearer_token, verifier_from_settings
+from anfl.auth.verifier import TokenSettings, TokenVerifier, verifier_from_settings
 from anfl.problems import Problem, invalid, not_found, too_large
 from anfl.protection import CACHING, PRIVATE, PROTECTION
 from anfl.resources import Function

@@ -10,9 +10,10 @@ from anfl import aws, environment, start
 from anfl import cache as shared
 from anfl.auth import audit
 from anfl.auth.authorizer import Authorizer
+from anfl.auth.bearer import bearer_token
 from anfl.auth.gateway_policy import policy
 from anfl.auth.vault import VaultClient
-from anfl.auth.verifier import TokenSettings, bearer_token, verifier_from_settings
+from anfl.auth.verifier import TokenSettings, verifier_from_settings
 from anfl.problems import Problem
 from anfl.resources import Function
 from anfl.telemetry import embedded
@@ -42,7 +43,7 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     try:
         with embedded.call(Function.AUTHORIZER) as call:
             call.operation = "authorize"
-            principal = _authorizer().principal(bearer_token(event.get("authorizationToken")))
+            principal = _authorizer().principal(bearer_token(event.get("authorizationToken") or ""))
     except Problem as problem:
         audit.refused(asked, problem)
         if problem.status == HTTPStatus.UNAUTHORIZED:

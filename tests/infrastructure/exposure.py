@@ -89,7 +89,8 @@ def only_the_accelerated_balancer_is_open(estate: Estate) -> Iterator[Verdict]:
         stated = bool(groups) and all((group.place.name, group.id) in open_groups for group in groups)
         for rule in rules:
             if {rule.get("CidrIp"), rule.get("CidrIpv6")} & _EVERYWHERE:
-                https = (rule.get("FromPort"), rule.get("ToPort")) == (_HTTPS, _HTTPS)
+                # Of all protocols at once a rule is for all ports, whichever it names.
+                https = (rule.get("IpProtocol"), rule.get("FromPort"), rule.get("ToPort")) == ("tcp", _HTTPS, _HTTPS)
                 yield item.verdict(stated and https, f"takes calls from anywhere on port {rule.get('FromPort')}")
 
 

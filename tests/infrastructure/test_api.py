@@ -6,6 +6,7 @@ from fnmatch import fnmatchcase
 
 import pytest
 
+from anfl.auth.bearer import AUTHORIZATION
 from anfl.auth.rbac import PUBLIC_ROUTES, ROUTES
 from anfl.resources import STAGE, Service
 from tests.infrastructure.conftest import Assembly, Properties, Template
@@ -59,6 +60,7 @@ def test_the_authorizer_reads_the_bearer_token_and_is_cached_for_five_minutes(as
         assert authorizer["type"] == "token"
         assert authorizer["authorizerResultTtlInSeconds"] == 300
         assert "AuthorizerFunction" in json.dumps(authorizer["authorizerUri"])
+        assert authorizer["identityValidationExpression"] == AUTHORIZATION, "what functions and services take, too"
         expression = re.compile(authorizer["identityValidationExpression"])
         assert expression.fullmatch("Bearer eyJh.eyJz-_.c2ln")
         assert not expression.fullmatch("Basic dXNlcjpwYXNz")
@@ -144,8 +146,12 @@ def test_the_stage_is_throttled_measured_and_logged_without_secrets(assembly: As
         assert (settings["ThrottlingRateLimit"], settings["ThrottlingBurstLimit"]) == (2000, 4000)
         assert settings["MetricsEnabled"] is True
         assert "DataTraceEnabled" not in settings
-        log = stage["AccessLogSetting"]["Format"]
-        assert "$context.requestId" in log
+        setting = stage["AccessLogSetting"]
+        assert setting["DestinationArn"]["Fn::GetAtt"][0].startswith("ApiAccessLogs")
+        log = setting["Format"]
+        told = {value.removeprefix("$context.") for value in json.loads(log).values()}
+        assert told >= {"requestId", "requestTime", "identity.sourceIp", "httpMethod", "resourcePath", "status"}
+        assert "authorizer.requestId" in told, "by it the audit, which names the caller, is found"
         assert not re.search(r"header|authorizer\.(?!status|requestId)|querystring|\$context\.path", log, re.IGNORECASE)
 
 

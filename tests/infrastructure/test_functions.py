@@ -81,6 +81,8 @@ def test_who_delivers_may_call_who_signs_and_nobody_else(assembly: Assembly) -> 
             if any(action.startswith("lambda:") for action in actions(statement))
         }
         assert callers.keys() == {Function.WEBHOOKS}
+        granted = [s for p in stack.properties("AWS::IAM::Policy") for s in p["PolicyDocument"]["Statement"]]
+        assert sum(any(action.startswith("lambda:") for action in actions(s)) for s in granted) == 1, "nor a service"
         assert callers[Function.WEBHOOKS].endswith(f':function:anfl-{environment}-{Function.WEBHOOK_SIGNER}"]]}}')
         name = function(stack, Function.WEBHOOKS)["Environment"]["Variables"]["WEBHOOK_SIGNER"]
         assert name == f"anfl-{environment}-{Function.WEBHOOK_SIGNER}"

@@ -76,6 +76,13 @@ def test_the_key_of_vault_serves_identities_and_the_disks_of_its_nodes_alone(pro
     _serves_disks_by_way_of_auto_scaling(statements)
 
 
+def test_the_key_of_the_wrapping_keys_serves_identities_alone(assembly: Assembly) -> None:
+    (stack,) = (stack for stack in assembly if stack.name.endswith("global-keys"))
+    purpose = f"ANFL {stack.name.split('-')[1]}: material of wrapping keys"
+    (statement,) = stack.only("AWS::KMS::Key", Description=purpose)["KeyPolicy"]["Statement"]
+    assert statement["Sid"] == "AccountIdentitiesAsIamAllows"
+
+
 def _serves_disks_by_way_of_auto_scaling(statements: dict[str, Any]) -> None:
     for sid in DISKS:
         condition = statements[sid]["Condition"]

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from anfl.crypto.agent import LEASE_SECONDS
+from anfl.resources import METRICS_NAMESPACE, PENDING_METRIC
 from stacks.settings import load
 from tests.infrastructure.conftest import Assembly, Properties, Template
 from tests.infrastructure.policies import statements
@@ -25,7 +26,8 @@ def of_function(stack: Template) -> list[Properties]:
 
 
 def with_the_wrapping_key(stack: Template) -> Properties:
-    (found,) = (s for s in of_function(stack) if s["Sid"] == "WrappingKey")
+    """All that it may do with it."""
+    (found,) = (s for s in of_function(stack) if "WrappingKey" in json.dumps(s["Resource"]))
     return found
 
 
@@ -115,12 +117,19 @@ def test_who_is_on_call_hears_of_a_version_that_is_stuck_and_of_runs_that_fail(a
             assert "alerts-warning" in json.dumps(alarm["AlarmActions"])
         (failing,) = (alarm for name, alarm in alarms.items() if name.endswith("_failing"))
         assert (failing["TreatMissingData"], failing["Threshold"]) == ("breaching", 1)
+        assert failing["ComparisonOperator"] == "LessThanThreshold"
+        function = stack.only("AWS::Lambda::Function")["FunctionName"]
+        measured = [query["MetricStat"]["Metric"] for query in failing["Metrics"] if "MetricStat" in query]
+        assert {metric["MetricName"] for metric in measured} == {"Invocations", "Errors"}
+        assert all(metric["Dimensions"] == [{"Name": "FunctionName", "Value": function}] for metric in measured)
     (pending,) = (
         alarm
         for alarm in leader(assembly).properties("AWS::CloudWatch::Alarm")
         if alarm["AlarmName"].endswith("wrapping_key_pending")
     )
     assert (pending["ComparisonOperator"], pending["Threshold"]) == ("GreaterThanThreshold", 24)
+    (metric,) = (query["MetricStat"]["Metric"] for query in pending["Metrics"] if "MetricStat" in query)
+    assert (metric["Namespace"], metric["MetricName"]) == (METRICS_NAMESPACE, PENDING_METRIC)
 
 
 def test_rotation_follows_the_architecture() -> None:

@@ -43,9 +43,21 @@ def test_a_role_is_assumed_from_inside_the_account_with_a_second_factor(people: 
     assert statement["Condition"]["Bool"] == {"aws:MultiFactorAuthPresent": "true"}
 
 
+def test_there_are_no_other_roles_of_people(people: Template) -> None:
+    assert {found["RoleName"] for found in people.properties("AWS::IAM::Role")} == {
+        f"anfl-prod-{name}" for name in ROLES
+    }
+
+
 @pytest.mark.parametrize(("name", "seconds"), [("read-only", 14400), ("operator", 14400), ("break-glass", 3600)])
 def test_sessions_end(people: Template, name: str, seconds: int) -> None:
     assert role(people, name)["MaxSessionDuration"] == seconds
+
+
+def test_nobody_is_a_user_with_keys_that_could_be_shared(assembly: Assembly) -> None:
+    for stack in assembly:
+        kinds = {resource["Type"] for resource in stack.document["Resources"].values()}
+        assert not {kind for kind in kinds if re.fullmatch(r"AWS::IAM::(AccessKey|Group|User\w*)", kind)}
 
 
 def test_the_emergency_wants_a_second_factor_of_this_quarter_of_an_hour(people: Template) -> None:
@@ -68,41 +80,66 @@ def test_nobody_changes_permissions_keys_stacks_or_what_is_kept(people: Template
     (statement,) = boundary["PolicyDocument"]["Statement"]
     at_most = set(actions(statement))
     assert not any("*" in action for action in at_most)
-    assert not [action for action in at_most if action.startswith(("iam:", "sts:", "organizations:"))]
-    changing = re.compile(r":(Put|Create|Delete|Update|Attach|Detach|Schedule|Disable|Modify)")
-    assert {action for action in at_most if changing.search(action)} == {
+    looking = re.compile(r"[a-z0-9-]+:(Describe|List|Get|BatchGet)\w+|logs:(FilterLogEvents|(Start|Stop)Query)")
+    assert {action for action in at_most if not looking.fullmatch(action)} == {
         "cloudwatch:DisableAlarmActions",
+        "cloudwatch:EnableAlarmActions",
+        "ecs:StopTask",
         "ecs:UpdateService",
+        "kms:Decrypt",
+        "kms:GenerateDataKey",
+        "lambda:InvokeFunction",
+        "sqs:CancelMessageMoveTask",
         "sqs:DeleteMessage",
+        "sqs:ReceiveMessage",
+        "sqs:SendMessage",
+        "sqs:StartMessageMoveTask",
         "ssm:PutParameter",
+        "ssm:ResumeSession",
+        "ssm:StartSession",
+        "ssm:TerminateSession",
+        "states:StartExecution",
+        "states:StopExecution",
     }
     (drain,) = (s for s in statements(people, "operator") if "ssm:PutParameter" in actions(s))
     assert ":parameter/anfl/prod/drained/*" in json.dumps(drain["Resource"]), "and no other parameter"
 
 
-DATA = {
-    "dynamodb:GetItem",
-    "dynamodb:Query",
-    "dynamodb:Scan",
-    "kms:Decrypt",
-    "lambda:InvokeFunction",
-    "s3:GetObject",
-    "secretsmanager:GetSecretValue",
-    "sqs:ReceiveMessage",
-    "ssm:StartSession",
-}
+DATA = re.compile(
+    r"dynamodb:(BatchGet|Get|PartiQL|Query|Scan|Search|Export)\w*"
+    r"|ecs:ExecuteCommand"
+    r"|kms:(Decrypt|DeriveShared|GenerateDataKey|ReEncrypt)\w*"
+    r"|lambda:(Invoke|GetFunction$)\w*"
+    r"|s3:(GetObject|ListBucket$|SelectObject)\w*"
+    r"|secretsmanager:(BatchGet|Get)\w*"
+    r"|sqs:ReceiveMessage"
+    r"|ssm:(GetParameter|ResumeSession|SendCommand|StartSession)\w*"
+)
+"""What shows items, objects, messages or secrets, or lets somebody in where they are."""
 
 
 @pytest.mark.parametrize(
     ("name", "data"),
     [
         ("read-only", set()),
-        ("operator", {"kms:Decrypt", "lambda:InvokeFunction", "sqs:ReceiveMessage"}),
-        ("break-glass", {"kms:Decrypt", "s3:GetObject", "secretsmanager:GetSecretValue", "ssm:StartSession"}),
+        (
+            "operator",
+            {
+                *("kms:Decrypt", "kms:GenerateDataKey", "lambda:InvokeFunction", "sqs:ReceiveMessage"),
+                "ssm:GetParameter",  # of the marks that say who is drained, as the test above has it
+            },
+        ),
+        (
+            "break-glass",
+            {
+                *("kms:Decrypt", "s3:GetObject", "secretsmanager:GetSecretValue"),
+                *("ssm:ResumeSession", "ssm:StartSession"),
+            },
+        ),
     ],
 )
 def test_who_comes_near_data_and_secrets(people: Template, name: str, data: set[str]) -> None:
-    assert may(people, name) & DATA == data
+    assert {action for action in may(people, name) if DATA.match(action)} == data
 
 
 def test_keys_are_used_by_way_of_one_purpose_each(people: Template) -> None:

@@ -108,6 +108,10 @@ def _names(policy: OnResource, statement: Statement) -> bool:
     return fnmatchcase(statement.type, policy.type) and fnmatchcase(statement.name, policy.statement)
 
 
+_LET_IN = re.compile(r"[a-z0-9.-]+\.amazonaws\.com|arn:aws:iam::<AWS::AccountId>:.+|\*")
+"""Services of AWS, this account's identities, and whoever a wildcard means, which is looked at by itself."""
+
+
 def violations(found: Iterable[Statement]) -> set[str]:
     """What is wrong with statements wherever they stand, but for the wildcards of identities."""
     wrong = set()
@@ -121,6 +125,7 @@ def violations(found: Iterable[Statement]) -> set[str]:
             for action in statement.actions
             if "*" in action and not any(fnmatchcase(action, entry.action) for entry in entries)
         }
+        wrong |= {f"{where} lets in {who}" for who in statement.principals if not _LET_IN.fullmatch(who)}
         if "*" in statement.principals and not any(entry.anybody for entry in entries):
             wrong.add(f"{where} allows anybody")
         if statement.type not in IDENTITIES:
@@ -262,12 +267,23 @@ def test_a_managed_policy_is_held_by_a_role_that_one_aws_service_may_take(assemb
             assert list(statement["Principal"]) == ["Service"], name
 
 
+PEOPLE = {f"anfl-prod-{name}" for name in ("read-only", "operator", "break-glass")}
+"""Names of the roles that identities of this account take, with a second factor (`test_people`)."""
+
+
 def test_nobody_may_take_a_role_but_services_of_aws_and_who_is_named(assembly: Assembly) -> None:
     for stack in assembly:
         for name, role in stack.resources("AWS::IAM::Role").items():
-            trust = Template(name, {"Resources": {name: {"Type": "Trust", "Properties": role["Properties"]}}})
-            for statement in statements(trust):
-                assert not any("*" in principal for principal in statement.principals), name
+            document = role["Properties"]["AssumeRolePolicyDocument"]
+            for statement in statements(
+                Template(name, {"Resources": {name: {"Type": "Trust", "Properties": document}}})
+            ):
+                assert (statement.allows, statement.actions) == (True, ("sts:AssumeRole",)), name
+                (who,) = statement.principals
+                if role["Properties"].get("RoleName") in PEOPLE:
+                    assert who == "arn:aws:iam::<AWS::AccountId>:root", name
+                else:
+                    assert re.fullmatch(r"[a-z0-9-]+\.amazonaws\.com", who), name
 
 
 GOOD = {"Sid": "Reads", "Effect": "Allow", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::bucket/key"}
@@ -282,6 +298,8 @@ GOOD = {"Sid": "Reads", "Effect": "Allow", "Action": "s3:GetObject", "Resource":
         ("AWS::IAM::Policy", {"Action": None, "NotAction": "s3:GetObject"}, "allows everything but something"),
         ("AWS::S3::BucketPolicy", {"Principal": "*"}, "allows anybody"),
         ("AWS::SQS::QueuePolicy", {"Principal": {"AWS": ["*"]}}, "allows anybody"),
+        ("AWS::SQS::QueuePolicy", {"Principal": {"AWS": "arn:aws:iam::999:root"}}, "lets in arn:aws:iam::999:root"),
+        ("AWS::KMS::Key", {"Sid": "S", "Principal": {"AWS": "999"}, "Resource": "*"}, "lets in 999"),
         ("AWS::S3::BucketPolicy", {"Resource": {"Fn::Join": ["", ["arn:", {"Ref": "B"}, "/*"]]}}, "names arn:<B>/*"),
         ("AWS::KMS::Key", {"Sid": "Somebody", "Action": "kms:*", "Resource": "*"}, "allows kms:*"),
         ("AWS::EC2::VPCEndpoint", {"Sid": "Others", "Principal": "*", "Resource": "*"}, "allows anybody"),

@@ -108,7 +108,9 @@ def test_all_four_steps_are_done_in_their_order(recover: Callable[[], dict[str, 
     ]
     steps = [next(i for i, names in enumerate(order) if name in names) for name, _ in aws.calls]
     assert steps == sorted(steps)
-    assert set(steps) == {0, 1, 2, 3}
+    assert {name for name, _ in aws.calls} == {name for names in order for name in names}
+    (drained,) = (parameters for name, parameters in aws.calls if name == "put_parameter")
+    assert (drained["Name"], drained["Value"]) == ("/anfl/prod/drained/us-west-1", "true")
 
 
 def test_a_resource_without_a_recent_complete_backup_ends_it_before_anything_is_changed(

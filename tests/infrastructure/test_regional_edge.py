@@ -194,6 +194,8 @@ def test_only_the_balancer_takes_calls_from_anywhere_and_by_https_alone(prod: As
     for region, stack in prod.regional("edge").items():
         (rule,) = stack.properties("AWS::EC2::SecurityGroupIngress")
         assert (rule["CidrIp"], rule["FromPort"], rule["ToPort"]) == ("0.0.0.0/0", 443, 443)
+        assert rule["IpProtocol"] == "tcp", "of all protocols at once it would be all ports"
+        assert not stack.resources("AWS::EC2::SecurityGroup")
         assert "GetAttBalancerGroup" in json.dumps(rule["GroupId"])
         balancer = prod[f"anfl-prod-{region}-service"].only("AWS::ElasticLoadBalancingV2::LoadBalancer")
         assert balancer["Scheme"] == "internal"

@@ -120,9 +120,13 @@ def test_the_role_uses_keys_by_way_of_s3_for_these_buckets_alone(prod: Assembly)
             via = statement["Condition"]["StringEquals"]["kms:ViaService"]
             place = via.split(".")[1]
             places.add(place)
+            assert via == f"s3.{place}.amazonaws.com"
             assert (place == region) == (actions(statement) == ["kms:Decrypt"])
-            for context in statement["Condition"]["StringLike"]["kms:EncryptionContext:aws:s3:arn"]:
-                assert text(context).removesuffix("/*").endswith(f"-…-{place}")
+            assert "DataKey" in json.dumps(statement["Resource"]), "and no other key"
+            buckets = {f"arn:aws:s3:::anfl-prod-{kind}-…-{place}" for kind in ("vectors", "artifacts")}
+            contexts = statement["Condition"]["StringLike"]["kms:EncryptionContext:aws:s3:arn"]
+            assert set(map(text, contexts)) == buckets | {f"{bucket}/*" for bucket in buckets}
+            assert statement["Condition"].keys() == {"StringEquals", "StringLike"}
         assert places == set(REGIONS)
 
 
@@ -170,7 +174,7 @@ def test_an_alarm_rings_in_the_region_where_replicas_should_have_arrived(
 ) -> None:
     for region, stack in stacks(prod):
         alarm = stack.only("AWS::CloudWatch::Alarm", AlarmName=f"anfl-prod-replication-{name}")
-        assert alarm["Threshold"] == threshold
+        assert (alarm["Threshold"], alarm["ComparisonOperator"]) == (threshold, "GreaterThanOrEqualToThreshold")
         found = [query["MetricStat"]["Metric"] for query in alarm["Metrics"] if "MetricStat" in query]
         assert {(f["Namespace"], f["MetricName"]) for f in found} == {("AWS/S3", metric)}
         arrows = {tuple(text(d["Value"]) for d in f["Dimensions"]) for f in found}

@@ -3,7 +3,7 @@
 import json
 import re
 
-from stacks.settings import ROOT
+from stacks.settings import ROOT, load
 from tests.infrastructure.conftest import Assembly
 
 
@@ -31,6 +31,23 @@ def test_the_firewall_counts_large_bodies_and_does_not_block_them(prod: Assembly
             for override in rule["Statement"].get("ManagedRuleGroupStatement", {}).get("RuleActionOverrides", [])
         ]
         assert overrides == [{"Name": "SizeRestrictions_BODY", "ActionToUse": {"Count": {}}}]
+
+
+def test_every_firewall_blocks_floods_and_what_aws_knows_and_shows_no_token(prod: Assembly) -> None:
+    firewalls = [acl for stack in prod for acl in stack.resources("AWS::WAFv2::WebACL").values()]
+    assert len(firewalls) == len(prod.regional("security")) + 1, "one a region, and CloudFront's"
+    settings = load("prod").deployment.firewall
+    assert settings is not None
+    for acl in (each["Properties"] for each in firewalls):
+        flood, *managed = sorted(acl["Rules"], key=lambda rule: int(rule["Priority"]))
+        assert "Block" in flood["Action"]
+        assert flood["Statement"]["RateBasedStatement"]["Limit"] == settings.requests_per_address
+        for rule in managed:
+            assert rule["OverrideAction"] == {"None": {}}, "it would only count"
+            assert rule["Statement"]["ManagedRuleGroupStatement"]["VendorName"] == "AWS"
+        assert len(managed) == 3
+        hidden = acl["DataProtectionConfig"]["DataProtections"]
+        assert {key for each in hidden for key in each["Field"]["FieldKeys"]} == {"authorization", "cookie"}
 
 
 def test_dev_has_no_firewall(dev: Assembly) -> None:

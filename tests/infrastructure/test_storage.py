@@ -44,10 +44,15 @@ def test_every_bucket_is_versioned_private_and_under_the_data_key(assembly: Asse
 
 
 def test_every_bucket_refuses_plain_http_and_anything_below_tls_1_3(assembly: Assembly) -> None:
-    for stack in assembly.regional("storage").values():
+    """In whichever stack it stands."""
+    for stack in assembly:
         for name in stack.resources("AWS::S3::Bucket"):
             denied = [s for s in statements(stack, "AWS::S3::BucketPolicy", "Bucket", name) if s["Effect"] == "Deny"]
-            assert all(s["Action"] == "s3:*" and s["Principal"] == {"AWS": "*"} for s in denied)
+            bucket = {"Fn::GetAtt": [name, "Arn"]}
+            for statement in denied:
+                assert statement["Action"] == "s3:*"
+                assert statement["Principal"] == {"AWS": "*"}
+                assert statement["Resource"] == [bucket, {"Fn::Join": ["", [bucket, "/*"]]}]
             conditions = [s["Condition"] for s in denied]
             assert {"Bool": {"aws:SecureTransport": "false"}} in conditions
             (least,) = (condition for condition in conditions if "NumericLessThan" in condition)
@@ -106,12 +111,34 @@ def test_files_to_be_imported_go_after_a_week_and_nothing_else_expires(assembly:
         assert not re.search(TENANT_PATTERN, "_imports"), "no tenant's own objects"
 
 
-@pytest.mark.parametrize(("environment", "policy"), [("prod", "Retain"), ("dev", "Delete")])
-def test_data_outlives_prods_stacks_alone(request: pytest.FixtureRequest, environment: str, policy: str) -> None:
-    assembly: Assembly = request.getfixturevalue(environment)
-    for stack in assembly.regional("storage").values():
-        for bucket in stack.resources("AWS::S3::Bucket").values():
-            assert bucket["DeletionPolicy"] == bucket["UpdateReplacePolicy"] == policy
+KEPT = {
+    "AWS::Backup::BackupVault": "Retain",
+    "AWS::DynamoDB::GlobalTable": "Retain",
+    "AWS::ElastiCache::ReplicationGroup": "Snapshot",
+    "AWS::KMS::Key": "Retain",
+    "AWS::KMS::ReplicaKey": "Retain",
+    "AWS::Logs::LogGroup": "Retain",
+    "AWS::S3::Bucket": "Retain",
+    "AWS::SecretsManager::Secret": "Retain",
+}
+"""What holds data, logs or a key that opens them, and what becomes of it when prod's stack goes."""
+MADE_ANEW = {"NodeCertificate"}
+"""Ids of what need not be kept: ACM has the certificate, too."""
+
+
+def test_data_outlives_prods_stacks_alone(prod: Assembly, dev: Assembly) -> None:
+    """Data, logs and keys, in whichever stack; what is in queues is done again."""
+    kinds = set()
+    for stack in prod:
+        for kind, policy in KEPT.items():
+            for name, resource in stack.resources(kind).items():
+                if name not in MADE_ANEW:
+                    kinds.add(kind)
+                    assert resource.get("DeletionPolicy") == resource.get("UpdateReplacePolicy") == policy, name
+    assert kinds == KEPT.keys()
+    for stack in dev:
+        for kind in KEPT:
+            assert all(resource["DeletionPolicy"] == "Delete" for resource in stack.resources(kind).values())
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from anfl.auth.policies import POLICIES_OF, load_policies
+from anfl.auth.vault_bootstrap import AUDIT_DEVICES
 from anfl.resources import HANDLER
 from tests.infrastructure.conftest import Assembly, Properties, Template
 from tests.infrastructure.test_functions import actions, allowed
@@ -190,9 +191,7 @@ def test_the_certificate_is_brought_to_the_nodes_alone(vault: Template) -> None:
     secret = vault.resources("AWS::SecretsManager::Secret")[name]["Properties"]
     assert "SealKey" in json.dumps(secret["KmsKeyId"])
     assert not {"SecretString", "GenerateSecretString"} & secret.keys()
-    policy = vault.only("AWS::SecretsManager::ResourcePolicy", SecretId={"Ref": name})
-    (statement,) = policy["ResourcePolicy"]["Statement"]
-    function, nodes = statement["Condition"]["ArnNotEquals"]["aws:PrincipalArn"]
+    function, nodes = refused_to_all_but(vault, name)
     assert function["Fn::GetAtt"][0].startswith("CertificateFunctionRole")
     assert nodes["Fn::GetAtt"][0].startswith("NodesRole")
 
@@ -226,29 +225,47 @@ def test_snapshots_are_taken_twice_an_hour_and_kept_for_a_month(vault: Template)
     assert "SealKey" in json.dumps(bucket["BucketEncryption"])
 
 
-def test_the_audit_log_leaves_the_node(vault: Template) -> None:
-    script = user_data(vault)
-    assert "/var/log/vault/audit.log" in script
-    assert '"log_group_name": "{"Ref": "AuditLogs' in script
-    for group in vault.properties("AWS::Logs::LogGroup"):
-        assert "KmsKeyId" in group
-        assert group["RetentionInDays"] == 365
+def test_the_audit_log_leaves_the_node(prod: Assembly) -> None:
+    """The file of Vault's first device; the second one writes to the node's journal while that file's disk is full."""
+    for stack in prod.regional("vault").values():
+        (audit,) = (name for name in stack.resources("AWS::Logs::LogGroup") if name.startswith("AuditLogs"))
+        script = user_data(stack)
+        file = AUDIT_DEVICES["file"]["file_path"]
+        collected = f'{{"file_path": "{file}", "log_group_name": "{{"Ref": "{audit}"}}"'
+        agent, told = "amazon-cloudwatch-agent-ctl -a fetch-config", "amazon-cloudwatch-agent/etc/vault.json"
+        assert script.index(f"> /opt/aws/{told}") < script.index(collected) < script.index(agent)
+        assert f"file:/opt/aws/{told}" in script[script.index(agent) :]
+        (role,) = (name for name in stack.resources("AWS::IAM::Role") if name.startswith("NodesRole"))
+        (write,) = (s for s in allowed(stack, role) if {"Fn::GetAtt": [audit, "Arn"]} == s["Resource"])
+        assert actions(write) == ["logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"]
+        for group in stack.properties("AWS::Logs::LogGroup"):
+            assert "KmsKeyId" in group
+            assert group["RetentionInDays"] == 365
 
 
-def test_only_the_bootstrap_and_the_emergency_read_the_recovery_record(vault: Template) -> None:
-    resource = vault.resources("AWS::SecretsManager::Secret")["Recovery"]
-    secret = resource["Properties"]
-    assert "SealKey" in json.dumps(secret["KmsKeyId"])
-    assert "SecretString" not in secret
-    assert "GenerateSecretString" not in secret
-    assert resource["DeletionPolicy"] == "Retain"
-    policy = vault.only("AWS::SecretsManager::ResourcePolicy", SecretId={"Ref": "Recovery"})
+def test_only_the_bootstrap_and_the_emergency_read_the_recovery_record(prod: Assembly) -> None:
+    for stack in prod.regional("vault").values():
+        resource = stack.resources("AWS::SecretsManager::Secret")["Recovery"]
+        secret = resource["Properties"]
+        assert "SealKey" in json.dumps(secret["KmsKeyId"])
+        assert "SecretString" not in secret
+        assert "GenerateSecretString" not in secret
+        assert resource["DeletionPolicy"] == "Retain"
+        bootstrap, emergency = refused_to_all_but(stack, "Recovery")
+        assert bootstrap["Fn::GetAtt"][0].startswith("BootstrapRole")
+        assert "role/anfl-prod-break-glass" in json.dumps(emergency)
+
+
+def refused_to_all_but(stack: Template, secret: str) -> list[Properties]:
+    """Whom the policy of a secret does not keep from its value, whatever IAM allows them or anybody."""
+    policy = stack.only("AWS::SecretsManager::ResourcePolicy", SecretId={"Ref": secret})
     assert policy["BlockPublicPolicy"] is True
     (statement,) = policy["ResourcePolicy"]["Statement"]
-    assert (statement["Effect"], statement["Principal"]) == ("Deny", {"AWS": "*"})
-    bootstrap, emergency = statement["Condition"]["ArnNotEquals"]["aws:PrincipalArn"]
-    assert bootstrap["Fn::GetAtt"][0].startswith("BootstrapRole")
-    assert "role/anfl-prod-break-glass" in json.dumps(emergency)
+    assert (statement["Effect"], statement["Principal"], statement["Resource"]) == ("Deny", {"AWS": "*"}, "*")
+    assert actions(statement) == ["secretsmanager:GetSecretValue", "secretsmanager:PutSecretValue"]
+    assert statement["Condition"].keys() == {"ArnNotEquals"}, "a second condition would refuse it to fewer"
+    roles: list[Properties] = statement["Condition"]["ArnNotEquals"]["aws:PrincipalArn"]
+    return roles
 
 
 def test_the_bootstrap(vault: Template) -> None:

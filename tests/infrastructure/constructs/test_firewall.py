@@ -96,6 +96,14 @@ def test_what_was_blocked_or_counted_is_logged_under_the_key_and_without_tokens(
     assert "AWS::StackId" in name, "a group that outlived its stack must not block the next deployment"
 
 
+def test_requests_are_sampled_without_tokens(inspect_construct: Inspect) -> None:
+    """Whoever may look at the firewall sees headers of sampled requests; what logs leave out says nothing of them."""
+    acl = inspect_construct(build).only("AWS::WAFv2::WebACL")
+    assert acl["DataProtectionConfig"]["DataProtections"] == [
+        {"Action": "SUBSTITUTION", "Field": {"FieldType": "SINGLE_HEADER", "FieldKeys": ["authorization", "cookie"]}}
+    ]
+
+
 def test_before_cloudfront_no_address_is_inside(inspect_construct: Inspect) -> None:
     template = inspect_construct(lambda stack: build(stack, network_cidr=None, protects=Scope.CLOUDFRONT))
     assert template.only("AWS::WAFv2::WebACL")["Scope"] == "CLOUDFRONT"

@@ -131,6 +131,37 @@ def test_every_route_answers_every_role_as_the_table_says(run: Run) -> None:
     assert wrong == []
 
 
+@pytest.mark.parametrize("spelling", ["Bearer  {}", "Bearer\t{}", "BEARER {}"])
+def test_a_token_is_read_alike_at_every_door(run: Run, spelling: str) -> None:
+    """API Gateway has one expression for the header; services that read it otherwise would be another way in."""
+    token = run.document["tokens"][Role.READER]
+    for door, base in doors(run).items():
+        path = f"{test_registry.API}/registered-models/search" if door == "model-registry" else "/v1/collections"
+        told = [
+            httpx.get(f"{base}{path}", headers={"authorization": header}, trust_env=False, timeout=40).status_code
+            for header in (f"Bearer {token}", f"bearer {token}", spelling.format(token))
+        ]
+        assert (door, told) == (door, [200, 200, 401])
+
+
+OTHERWISE = (
+    *({name: "GET"} for name in ("X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override")),
+    *({name: "/health/live"} for name in ("X-Original-URL", "X-Rewrite-URL", "X-Forwarded-Prefix")),
+)
+"""Headers by which some servers take a request for another one."""
+
+
+@pytest.mark.parametrize("header", OTHERWISE, ids=lambda header: next(iter(header)))
+def test_no_header_makes_a_request_another(run: Run, header: dict[str, str]) -> None:
+    for door, base in doors(run).items():
+        model = door == "model-registry"
+        path = "/v1/models-keys" if model else "/v1/collections"  # the same path lists them, to a reader
+        with bearer(base, run.document["tokens"][Role.READER]) as client:
+            told = [client.post(path, json={}, headers=given).status_code for given in ({}, header)]
+            assert (door, told) == (door, [403, 403])
+            assert client.get(path, headers=header).status_code == 200
+
+
 def test_what_is_anothers_is_as_if_it_were_not_there(run: Run) -> None:
     """Two tenants that have nothing ask, one for what a third has, one for what nobody has: they are told the same."""
     names = there(run)
@@ -153,13 +184,21 @@ def there(run: Run) -> Names:
 
 
 def told_to_a_stranger(run: Run, tenant: str, names: Names) -> dict[str, tuple[int, str]]:
-    """By route, what a tenant's administrator sees."""
+    """By route, what a tenant's administrator sees.
+
+    It asks right behind the owner, on the same connection and so of the same process, which has just answered about it.
+    """
     token, found = foreign_token(run, tenant), {}
     for door, base in run.document["services"].items():
         with bearer(base, token) as client:
             for route in ROUTES:
-                if served_by(door, route):
-                    found[f"{route.method} {route.path}"] = seen(send(client, route, names), names, tenant)
+                if not served_by(door, route):
+                    continue
+                if route.action in GRANTS[Role.READER]:
+                    client.headers["authorization"] = f"Bearer {run.document['tokens'][Role.READER]}"
+                    send(client, route, names)
+                    client.headers["authorization"] = f"Bearer {token}"
+                found[f"{route.method} {route.path}"] = seen(send(client, route, names), names, tenant)
     return found
 
 
@@ -190,7 +229,8 @@ ALTERED: Mapping[str, Callable[[dict[str, str]], dict[str, str]]] = {
 
 def test_only_who_signs_as_an_iam_role_gets_its_clients_token(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """From the gateway to STS, which computes each signature anew."""
-    client, session = iam_client(run)
+    client, session = iam_client(run, "end-to-end.signer")
+    _, stranger = iam_client(run, "end-to-end.stranger")
     assert log_in(run, client, identity_request(run, session)) == (200, "")
     signed = identity_request(run, session)
     headers = json.loads(base64.b64decode(signed["iam_request_headers"]))
@@ -202,6 +242,8 @@ def test_only_who_signs_as_an_iam_role_gets_its_clients_token(run: Run, monkeypa
     refused["host"] = signed | {"iam_request_url": encoded("https://sts.amazonaws.com/")}
     refused["another secret"] = identity_request(run, Credentials(session.access_key, "another", session.token))
     refused["another key"] = identity_request(run, Credentials("ASIAANOTHER", session.secret_key, session.token))
+    refused["another role"] = identity_request(run, stranger)
+    refused["another region's Vault"] = identity_request(run, session, addressee="eu-west-1")
     refused["another region"] = identity_request(run, session, region="eu-west-1")
     refused["another service"] = identity_request(run, session, service="iam")
     for minutes in (-16, 16):
@@ -212,9 +254,8 @@ def test_only_who_signs_as_an_iam_role_gets_its_clients_token(run: Run, monkeypa
     assert told == dict.fromkeys(refused, (401, "invalid_credentials"))
 
 
-def iam_client(run: Run) -> tuple[str, Credentials]:
+def iam_client(run: Run, name: str) -> tuple[str, Credentials]:
     """A client that is an IAM role, and a session of it."""
-    name = "end-to-end.signer"
     role = running.operator(run, "iam").create_role(RoleName=name, AssumeRolePolicyDocument="{}")["Role"]["Arn"]
     policies = granting_policies(tenant="end-to-end", roles=[Role.READER])
     bound = {"auth_type": "iam", "bound_iam_principal_arn": role, "resolve_aws_unique_ids": False, "policies": policies}
@@ -224,14 +265,19 @@ def iam_client(run: Run) -> tuple[str, Credentials]:
     return name, Credentials(given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"])
 
 
-def identity_request(run: Run, session: Credentials, *, region: str = "", service: str = "sts") -> dict[str, str]:
-    """As `anfl.auth.vault.signed_identity_request` makes it, or for another place."""
+def identity_request(
+    run: Run, session: Credentials, *, region: str = "", service: str = "sts", addressee: str = ""
+) -> dict[str, str]:
+    """As `anfl.auth.vault.signed_identity_request` makes it, or for another place.
+
+    :param addressee: region of the Vault that it is for.
+    """
     home: str = run.document["region"]
     host, body = f"sts.{home}.amazonaws.com", "Action=GetCallerIdentity&Version=2011-06-15"
     headers = {
         "Content-Type": "application/x-www-form-urlencoded; charset=utf-8",
         "Host": host,
-        "X-Vault-AWS-IAM-Server-ID": server_id(home),
+        "X-Vault-AWS-IAM-Server-ID": server_id(addressee or home),
     }
     request = AWSRequest("POST", f"https://{host}/", data=body, headers=headers)
     SigV4Auth(session, service, region or home).add_auth(request)

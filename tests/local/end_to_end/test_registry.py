@@ -80,15 +80,25 @@ def test_a_reader_may_not_register(run: Run) -> None:
     assert response.status_code == 403
 
 
+def refusal(client: httpx.Client, alias: dict[str, str]) -> str:
+    """Why an alias cannot be set."""
+    refused = client.post(f"{API}/registered-models/alias", json=alias)
+    assert refused.status_code == 409, refused.text
+    assert refused.json()["error_code"] == "RESOURCE_CONFLICT"
+    return str(refused.json()["message"])
+
+
 def test_prod_takes_a_verdict_and_two_people_and_the_audit_tells_of_it(run: Run) -> None:
     name = f"governed-{time.time_ns():x}"
     with run.client("registrar") as registrar, run.client("approver") as approver, run.client("admin") as admin:
         version = register(registrar, name, "weights.npy", array())
         assert verdict(registrar, name, version)["status"] == "VALIDATED"
+        bad = {"name": f"{name}-bad", "alias": "prod", "version": "1"}
+        register(registrar, bad["name"], "model.pkl", pickle.dumps(Exploit()))
+        assert verdict(registrar, bad["name"], "1")["status"] != "VALIDATED"
+        assert "validated (its validation is" in refusal(registrar, bad)
         alias = {"name": name, "alias": "prod", "version": version}
-        refused = registrar.post(f"{API}/registered-models/alias", json=alias)
-        assert (refused.status_code, refused.json()["error_code"]) == (409, "RESOURCE_CONFLICT")
-        assert "approved (0 of 2 people have approved it)" in refused.json()["message"]
+        assert "approved (0 of 2 people have approved it)" in refusal(registrar, alias)
         path = f"/v1/models/{name}/versions/{version}/approvals"
         asked = registrar.post(path, json={"alias": "prod"})
         assert asked.status_code == 201, asked.text
@@ -96,6 +106,9 @@ def test_prod_takes_a_verdict_and_two_people_and_the_audit_tells_of_it(run: Run)
         for person in (approver, admin):
             approved = person.post(f"{approval}/approve", json={})
             assert approved.status_code == 200, approved.text
+            if person is approver:
+                assert person.post(f"{approval}/approve", json={}).status_code == 409
+                assert "approved (1 of 2 people have approved it)" in refusal(registrar, alias)
         done = registrar.post(f"{API}/registered-models/alias", json=alias)
         assert done.status_code == 200, done.text
         page = msgspec.json.decode(approver.get(f"/v1/models/{name}/audit").content, type=Page)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from anfl.auth.keys import DenyList, KeySet
 from anfl.auth.principal import Role
-from anfl.auth.verifier import MAX_TOKEN_BYTES, TokenVerifier, bearer_token
+from anfl.auth.verifier import MAX_TOKEN_BYTES, TokenVerifier
 from anfl.problems import Problem
 from tests.unit.auth.conftest import AUDIENCE, ISSUER
 from tests.unit.auth.tokens import KID, claims, new_key, part, published, signed, verifier
@@ -184,17 +184,6 @@ def test_no_encoded_bytes_make_it_fail_otherwise(header: bytes, payload: bytes, 
     encoded = (base64.urlsafe_b64encode(piece).rstrip(b"=").decode() for piece in (header, payload, signature))
 
     refusal(".".join(encoded))
-
-
-@pytest.mark.parametrize("header", [None, "", "Bearer", "Bearer  ", "Basic x", "bearer", "Bearerx"])
-def test_header_without_a_bearer_token(header: str | None) -> None:
-    with pytest.raises(Problem) as caught:
-        bearer_token(header)
-    assert (caught.value.status, caught.value.code) == (401, "token_missing")
-
-
-def test_scheme_is_case_insensitive() -> None:
-    assert bearer_token("bEaReR  a.b.c ") == "a.b.c"
 
 
 class TestCache:

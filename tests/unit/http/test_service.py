@@ -91,6 +91,8 @@ def test_path_parameters_reach_the_handler_with_and_without_the_stage(service: S
     [
         ("GET", "/v1/collections/a/vectors", {}, 401, "token_missing"),
         ("GET", "/v1/collections/a/vectors", {"Authorization": "Basic eDp5"}, 401, "token_missing"),
+        ("GET", "/v1/collections/a/vectors", {"Authorization": f"Bearer  {Role.ADMIN}"}, 401, "token_missing"),
+        ("GET", "/v1/collections/a/vectors", {"Authorization": f"BEARER {Role.ADMIN}"}, 401, "token_missing"),
         ("GET", "/v1/collections/a/vectors", {"Authorization": "Bearer forged"}, 401, "token_invalid"),
         ("PUT", "/v1/collections/a/vectors", bearer(Role.READER), 403, "forbidden"),
         ("DELETE", "/v1/collections/a/vectors", bearer(Role.ADMIN), 405, "method_not_allowed"),
