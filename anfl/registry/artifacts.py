@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from itertools import islice
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
 from botocore.exceptions import ClientError
 
 from anfl.problems import Problem
+from anfl.registry.completions import begun, completed, marked, metadata, new_mark
 from anfl.registry.errors import does_not_exist, invalid_parameter
 from anfl.registry.sources import fully_decoded
 
@@ -30,8 +30,6 @@ LINK_SECONDS = 900
 """How long a presigned link works."""
 MAX_PARTS = 10_000
 _CHUNK_BYTES = 1024 * 1024
-_MARK = "anfl-upload"
-"""Metadata by which an upload in parts knows the file that came of it."""
 _RANGE = re.compile(r"bytes=(?:\d+-\d*|-\d+)")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\\#]")
 
@@ -223,8 +221,9 @@ class Artifacts:
         if not 1 <= parts <= MAX_PARTS:
             raise invalid_parameter(f"Parameter 'num_parts' must be between 1 and {MAX_PARTS}.", field="num_parts")
         place: dict[str, Any] = {"Bucket": self._bucket, "Key": _key(tenant, path)}
-        upload = self._client.create_multipart_upload(**place)["UploadId"]
-        return upload, [
+        mark = new_mark()
+        upload = self._client.create_multipart_upload(**place, Metadata=metadata(mark))["UploadId"]
+        return marked(upload, mark), [
             self._client.generate_presigned_url(
                 "upload_part",
                 Params=place | {"UploadId": upload, "PartNumber": number},
@@ -234,20 +233,20 @@ class Artifacts:
         ]
 
     def complete_parts(self, tenant: str, path: str, upload: str, parts: Sequence[tuple[int, str]]) -> Stored:
-        """Make a file of the parts (number, ETag) that were sent.
+        """Make a file of the parts (number, ETag) that were sent; done already is fine.
 
         :raises Problem: 404 for an unknown upload, 400 for parts that are not those.
         """
-        completed: Any = [{"PartNumber": number, "ETag": etag} for number, etag in sorted(parts)]
+        upload_id, mark = begun(upload)
+        place: dict[str, Any] = {"Bucket": self._bucket, "Key": _key(tenant, path)}
+        listed = sorted(parts)
+        chosen: Any = {"Parts": [{"PartNumber": number, "ETag": etag} for number, etag in listed]}
         try:
-            self._client.complete_multipart_upload(
-                Bucket=self._bucket,
-                Key=_key(tenant, path),
-                UploadId=upload,
-                MultipartUpload={"Parts": completed},
-            )
+            self._client.complete_multipart_upload(**place, UploadId=upload_id, MultipartUpload=chosen)
         except ClientError as error:
-            raise _of_parts(error) from error
+            problem = _of_parts(error)
+            if not _is_not_found(problem) or completed(self._client, place, mark, listed) is None:
+                raise problem from error
         return self.newest(tenant, path)
 
     def abort_parts(self, tenant: str, path: str, upload: str) -> None:
@@ -256,7 +255,7 @@ class Artifacts:
         :raises Problem: 404 for an unknown upload.
         """
         try:
-            self._client.abort_multipart_upload(Bucket=self._bucket, Key=_key(tenant, path), UploadId=upload)
+            self._client.abort_multipart_upload(Bucket=self._bucket, Key=_key(tenant, path), UploadId=begun(upload)[0])
         except ClientError as error:
             raise _of_parts(error) from error
 
@@ -306,7 +305,7 @@ class Writer:
         self._client = client
         self._buffer = bytearray()
         self._upload: str | None = None
-        self._mark = uuid4().hex
+        self._mark = new_mark()
         self._parts: list[CompletedPartTypeDef] = []
         self._written = 0
         self._sha256 = hashlib.sha256()
@@ -324,8 +323,8 @@ class Writer:
     def flush(self) -> None:
         """Send what was collected as one part."""
         if self._upload is None:
-            begun = self._client.create_multipart_upload(**self._place, Metadata={_MARK: self._mark})
-            self._upload = begun["UploadId"]
+            made = self._client.create_multipart_upload(**self._place, Metadata=metadata(self._mark))
+            self._upload = made["UploadId"]
         self._sha256.update(self._buffer)
         number = len(self._parts) + 1
         answer = self._client.upload_part(
@@ -358,13 +357,11 @@ class Writer:
             )
         except ClientError as error:
             problem = _of_parts(error)
-            if not isinstance(problem, Problem) or problem.status != HTTPStatus.NOT_FOUND:
+            if not _is_not_found(problem):
                 raise
-            try:
-                found = self._client.head_object(**self._place)
-            except ClientError:
-                raise problem from error
-            if found["Metadata"].get(_MARK) != self._mark:  # what is there is another's
+            sent = [(part["PartNumber"], part["ETag"]) for part in self._parts]
+            found = completed(self._client, self._place, self._mark, sent)
+            if found is None:
                 raise problem from error
             return found.get("VersionId")
 
@@ -420,6 +417,10 @@ def _of_parts(error: ClientError) -> Exception:
     if code in ("InvalidPart", "InvalidPartOrder", "EntityTooSmall", "MalformedXML", "InvalidRequest"):
         return invalid_parameter(f"These are not the parts that were uploaded ({code}).", field="parts")
     return error
+
+
+def _is_not_found(error: Exception) -> bool:
+    return isinstance(error, Problem) and error.status == HTTPStatus.NOT_FOUND
 
 
 def _impossible() -> Problem:
