@@ -8,14 +8,12 @@ import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import pytest
 from typer.testing import CliRunner, Result
 
-from anfl.cli import models, uploads
 from anfl.cli.main import app
 from anfl.registry.registry import Registry
 from services.model_registry.app import assemble
@@ -103,31 +101,6 @@ def test_people_ask_approve_and_set_policies(run: Run, bert: Registry) -> None:
     assert document(run("approvals", "withdraw", "bert", again, "--json", by="ana"))["status"] == "WITHDRAWN"
     assert run("policies", "delete", "prod").exit_code == 0
     assert document(run("policies", "list", "--json")) == {"policies": []}
-
-
-@pytest.mark.parametrize(
-    "place", [(uploads, "chunks"), (models, "upload")], ids=["between two files", "after the last"]
-)
-def test_an_interrupted_registration_leaves_no_artefact_behind(
-    run: Run, s3: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: tuple[ModuleType, str]
-) -> None:
-    for name in ("a", "b"):
-        (tmp_path / name).write_bytes(b"x")
-    original, calls = getattr(*place), 0
-
-    def interrupted(*arguments: Any, **options: Any) -> Any:
-        nonlocal calls
-        calls += 1
-        if place[1] == "chunks" and calls == 1:
-            return original(*arguments)
-        if place[1] == "upload":
-            original(*arguments, **options)
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(*place, interrupted)
-    result = run("register", "bert", str(tmp_path))
-    assert (result.exit_code, "Interrupted" in str(result.exception)) == (1, True)
-    assert "Contents" not in s3.list_objects_v2(Bucket=BUCKET)
 
 
 @pytest.fixture(name="store")
