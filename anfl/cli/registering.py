@@ -66,7 +66,11 @@ def create_if_absent(client: Client, name: str) -> None:
 
 @contextmanager
 def removed_unless_registered(client: Client, folder: str) -> Iterator[None]:
-    """What was uploaded goes again where no version comes of it; what a version names the service keeps."""
+    """What was uploaded goes again where no version comes of it; what a version names the service keeps.
+
+    :raises ApiError: at once, where the caller may not do so.
+    """
+    client.send("DELETE", f"{ARTIFACTS}/{quote(folder)}")  # nothing is there: asked before gigabytes are sent
     try:
         yield
     except (Exception, KeyboardInterrupt) as error:

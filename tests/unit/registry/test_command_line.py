@@ -31,8 +31,8 @@ LARGE = 10_000_001
 def _run(registry: Registry) -> Iterator[Run]:
     with served(assemble(registry, verifier=People())) as url:
 
-        def run(*arguments: str, by: str = "root") -> Result:
-            options = ("--endpoint", url, "--token", f"acme.admin.{by}")
+        def run(*arguments: str, by: str = "root", role: str = "admin") -> Result:
+            options = ("--endpoint", url, "--token", f"acme.{role}.{by}")
             return CliRunner().invoke(app, ["models", *arguments, *options])
 
         yield run

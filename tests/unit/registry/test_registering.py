@@ -149,6 +149,15 @@ def test_a_name_that_no_model_can_have_is_said_before_anything_is_sent(run: Run,
     assert "Names cannot contain" in str(run("register", "a/b", str(folder)).exception)
 
 
+def test_who_may_not_register_is_told_before_a_file_is_sent(
+    run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(models, "upload", lambda *_, **__: pytest.fail("a file was sent"))
+    refused = run("register", "bert", str(folder), role="reader").exception
+    assert isinstance(refused, ApiError)
+    assert refused.status == HTTPStatus.FORBIDDEN
+
+
 @pytest.mark.parametrize("status", [HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE])
 def test_a_file_is_sent_again_where_the_service_was_busy(
     run: Run, registry: Registry, folder: Path, monkeypatch: pytest.MonkeyPatch, status: HTTPStatus
