@@ -14,12 +14,13 @@ from anfl.cli.artefacts import artefacts_at
 from anfl.cli.downloads import fetch, files_at, place_of, source
 from anfl.cli.errors import CliError, ExitCode
 from anfl.cli.options import Endpoint, Json, Role, Token
-from anfl.cli.output import console, counted, errors, print_json, print_table
+from anfl.cli.output import console, errors, print_json, print_table
 from anfl.cli.registering import API, checked, create_if_absent, removed_unless_registered
 from anfl.cli.target import resolve
 from anfl.cli.uploads import upload
 from anfl.client import Client
 from anfl.registry.folders import folder_of
+from anfl.wording import counted
 
 app = typer.Typer(no_args_is_help=True, help="The model registry.")
 app.add_typer(audit.app, name="audit")

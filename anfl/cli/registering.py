@@ -13,6 +13,7 @@ from anfl.registry import rules
 from anfl.registry.artifacts import MAX_FILE_BYTES, MAX_PUT_BYTES
 from anfl.registry.locations import MAX_FILES
 from anfl.registry.object_keys import object_key
+from anfl.wording import counted
 
 API = "/api/2.0/mlflow"
 
@@ -47,7 +48,7 @@ def _size(path: str, file: Path, folder: str, limit: int) -> int:
     except OSError as error:
         raise CliError(f"{file} cannot be read: {error.strerror or error}.") from error
     if size > limit:
-        raise CliError(f"{file} has {size} bytes; at most {limit} can be sent.", exit_code=ExitCode.USAGE)
+        raise CliError(f"{file} has {counted(size, 'byte')}; at most {limit} can be sent.", exit_code=ExitCode.USAGE)
     return size
 
 

@@ -18,6 +18,7 @@ from anfl.registry import keys
 from anfl.registry.errors import invalid_parameter
 from anfl.registry.table import ABSENT, Action, Condition, Delete, Item, Put, Table, until_won
 from anfl.resources import SORT_KEY
+from anfl.wording import counted
 
 SCHEME = "mlflow-artifacts"
 """Of locations in this registry's own store."""
@@ -109,8 +110,8 @@ class Locations:
             raise Problem(
                 HTTPStatus.CONFLICT,
                 "resource_conflict",
-                f"'{frozen.path}' is the source of {len(frozen.holders)} registered version(s) and cannot change;"
-                " upload to another path and register that.",
+                f"'{frozen.path}' is the source of {counted(len(frozen.holders), 'registered version')} and cannot"
+                " change; upload to another path and register that.",
                 field="path",
             )
 

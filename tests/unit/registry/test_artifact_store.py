@@ -108,7 +108,7 @@ def test_nothing_in_a_registered_place_can_be_written(registry: Registry, path: 
     upload(registry, "m/1/weights", b"x")
     register(registry, "m/1")
     detail = refused("resource_conflict", registry.store.writer, "acme", path)
-    assert detail.startswith("'m/1' is the source of 1 registered version(s)")
+    assert detail.startswith("'m/1' is the source of 1 registered version and cannot")
     refused("resource_conflict", registry.store.begin_parts, "acme", path, 1)
     refused("resource_conflict", registry.store.upload_link, "acme", path, size=1, sha256="0" * 64)
 

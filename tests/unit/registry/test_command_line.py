@@ -59,6 +59,7 @@ def test_the_audit_is_shown_and_verified(run: Run) -> None:
     assert "model.described" in shown.stdout
     verified = run("audit", "verify", "--json")
     assert verified.exit_code == 0
+    assert run("audit", "verify", "bert").stdout.startswith("bert: holds, 2 entries; head 2:")
     chains = {chain["label"]: chain for chain in document(verified)["chains"]}
     assert {label: chain["entries"] for label, chain in chains.items()} == {
         "(no single model)": 0,
@@ -79,6 +80,7 @@ def test_the_first_broken_link_is_named_and_fails_the_command(run: Run, bert: Re
     result = run("audit", "verify")
     assert result.exit_code == 1
     assert "bert: BROKEN at entry 2: altered" in result.stdout
+    assert "compare the table with a copy" in result.stderr
     (broken,) = [c for c in document(run("audit", "verify", "--json"))["chains"] if c["broken"]]
     assert (broken["broken"]["chain"], broken["broken"]["sequence"]) == (page.chain, 2)
 
