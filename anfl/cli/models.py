@@ -9,7 +9,7 @@ from urllib.parse import quote
 import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
-from anfl.cli import approvals, audit, policies, signing
+from anfl.cli import approvals, audit, policies, signing, signing_files
 from anfl.cli.artefacts import artefacts_at
 from anfl.cli.downloads import fetch, files_at, place_of, source
 from anfl.cli.errors import CliError, ExitCode
@@ -28,8 +28,8 @@ app.add_typer(approvals.app, name="approvals")
 app.add_typer(policies.app, name="policies")
 app.add_typer(signing.keys, name="keys")
 app.add_typer(signing.signatures, name="signatures")
-app.command()(signing.sign)
-app.command()(signing.verify)
+app.command()(signing_files.sign)
+app.command()(signing_files.verify)
 
 Name = Annotated[str, typer.Argument(help="Name of the model.")]
 Version = Annotated[str, typer.Argument(help="Version number.")]
