@@ -6,6 +6,7 @@ place are refused; downloads from it get exactly the recorded bytes.
 """
 
 import hashlib
+import secrets
 import zlib
 from collections.abc import Collection, Iterator
 from http import HTTPStatus
@@ -25,6 +26,8 @@ SCHEME = "mlflow-artifacts"
 MAX_FILES = 3000
 """Files of one place: their names and checksums stand in one item."""
 _MAX_MANIFEST_BYTES = 350_000
+_FIRST_BITS = 48
+"""Of the number at which a place begins to count its revisions."""
 
 
 class FrozenFile(msgspec.Struct, frozen=True, array_like=True):
@@ -145,8 +148,12 @@ def release(tenant: str, location: Location, holders: Collection[str]) -> Action
 
 
 def _put(tenant: str, location: Location) -> Put:
-    """Write ``location``, provided that the revision it was made from still stands there."""
-    item = _item(msgspec.structs.replace(location, revision=location.revision + 1))
+    """Write ``location``, provided that the revision it was made from still stands there.
+
+    A place that is frozen anew does not count anew: who read it before it thawed must see that it is another one.
+    """
+    revision = location.revision + 1 if location.revision else 1 + secrets.randbits(_FIRST_BITS)
+    item = _item(msgspec.structs.replace(location, revision=revision))
     return Put(key=keys.location(tenant, location.path), item=item, condition=_unchanged(location))
 
 

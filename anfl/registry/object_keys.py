@@ -7,7 +7,8 @@ from anfl.registry.errors import invalid_parameter
 from anfl.registry.sources import fully_decoded
 
 MAX_KEY_BYTES = 1024
-_CONTROL = re.compile(r"[\x00-\x1f\x7f\\#]")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f\\#\ufffe\uffff]")
+"""What means something else to somebody, or cannot stand in XML, in which S3 lists and deletes."""
 
 
 def object_key(tenant: str, path: str) -> str:

@@ -24,6 +24,7 @@ from anfl.registry.records import Records, model_in, sort_of, version_of
 from anfl.resources import PARTITION_KEY, SORT_KEY
 
 Row = TypeVar("Row")
+_MAX_OFFSET = 10**9
 _Named = tuple[str, str]
 """A model's name and its document."""
 _MODEL_KEYS: Mapping[str, Callable[[_Named], Any]] = {
@@ -186,6 +187,10 @@ def _read_token(token: str | None) -> _Position:
         raise invalid_parameter(f"Invalid page token, decoded value={decoded!r}", field="page_token") from None
     if position.after is not None and len(position.after.encode()) > keys.MAX_SORT_KEY_BYTES:
         raise invalid_parameter("Invalid page token, it names no model", field="page_token")
-    if position.offset < 0 or (position.after is None and position.offset == 0) or position.after == "":
+    if (
+        not 0 <= position.offset <= _MAX_OFFSET
+        or (position.after is None and position.offset == 0)
+        or position.after == ""
+    ):
         raise invalid_parameter(f"Invalid page token, parsed value={decoded!r}", field="page_token")
     return position

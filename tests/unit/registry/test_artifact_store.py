@@ -179,6 +179,39 @@ def test_an_upload_that_ends_after_its_place_was_frozen_is_taken_back(registry: 
     refused("resource_does_not_exist", registry.artifacts.newest, "acme", "m/1/extra")
 
 
+def test_a_place_that_thaws_and_is_frozen_anew_is_another_one(
+    registry: Registry, process: Callable[[], Registry], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who read it before must not write that back: the version that froze it anew would get the files of the first."""
+    other = process()
+    registry.models.create("acme", "other", by="ana")
+    upload(registry, "m/1/weights", b"one")
+    register(registry, "m/1", name="other")
+    place, read = registry.store.place, list[Location]()
+
+    def outrun(tenant: str, path: str) -> Location:
+        found = place(tenant, path)
+        if not read:
+            read.append(found)
+            other.versions.delete("acme", "other", 1, by="ben")
+            upload(other, "m/1/weights", b"two")
+            register(other, "m/1", name="other")
+        return found
+
+    monkeypatch.setattr(registry.store, "place", outrun)
+    register(registry, "m/1")
+    digests = {
+        name: registry.versions.get("acme", name, number).version.digest
+        for name, number in {"bert": 1, "other": 2}.items()
+    }
+    assert digests["bert"] == digests["other"]
+    assert content(registry, "m/1/weights") == b"two"
+    frozen = Locations(registry.records.table).at("acme", "m/1")
+    assert frozen is not None
+    assert len(frozen.holders) == 2
+    assert not {*read[0].holders} & {*frozen.holders}
+
+
 def still_there(registry: Registry, path: str, body: bytes) -> None:
     """Seen by everybody, as the newest version: nothing expires."""
     verified = registry.store.open("acme", path)

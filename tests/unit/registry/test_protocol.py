@@ -531,6 +531,8 @@ def test_another_tenants_artefacts_do_not_exist(call: Caller) -> None:
         "a%2f.%2fb",
         "x%00",
         "x%23y",
+        "x%ef%bf%be",
+        "x%ef%bf%bf",
         "x" * 1100,
     ],
 )
