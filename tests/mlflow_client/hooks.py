@@ -1,9 +1,11 @@
 """``python -m tests.mlflow_client.hooks``: webhooks with MLflow's client, and signatures by MLflow's code.
 
-``create URL NAME HOOK EVENT SECRET``: a webhook; prints its id. ``change URL NAME``: a model, a version with a tag and an
-alias. ``signature SECRET DELIVERY TIMESTAMP BODY``: prints it. The token is that of ``MLFLOW_TRACKING_TOKEN``.
+``create URL NAME HOOK EVENTS SECRET``: a webhook; prints its id. ``change URL NAME``: a model, and of it a version with
+a tag and an alias. ``signatures SECRET``: of the JSON list [[delivery, timestamp, body], …] that is its input, as such
+a list. The token is that of ``MLFLOW_TRACKING_TOKEN``.
 """
 
+import json
 import sys
 
 from mlflow import MlflowClient
@@ -12,14 +14,13 @@ from mlflow.webhooks.delivery import _generate_hmac_signature
 
 def main(command: str, *given: str) -> None:
     """Do it."""
-    if command == "signature":
-        sys.stdout.write(_generate_hmac_signature(*given))
+    if command == "signatures":
+        json.dump([_generate_hmac_signature(given[0], *signed) for signed in json.load(sys.stdin)], sys.stdout)
         return
     client = MlflowClient(tracking_uri=given[0], registry_uri=given[0])
     if command == "create":
         _, name, url, events, secret = given
-        made = client.create_webhook(name, url, events.split(","), secret=secret)
-        sys.stdout.write(made.webhook_id)
+        sys.stdout.write(client.create_webhook(name, url, events.split(","), secret=secret).webhook_id)
     else:
         client.create_registered_model(given[1], description="made by MLflow's client")
         version = client.create_model_version(given[1], source="s3://elsewhere/model")

@@ -6,7 +6,6 @@ operator tells any function of one, by a variable of its environment.
 
 import json
 import os
-import re
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -27,6 +26,7 @@ SECRET = "a secret of the receiver's"
 UNKNOWN_SECONDS = 11
 """How long a process of the service may not know of a new webhook."""
 HOOKS = "/api/2.0/mlflow/webhooks"
+NEW_MODEL = {"entity": "REGISTERED_MODEL", "action": "CREATED"}
 
 
 def _ip(*arguments: str) -> None:
@@ -59,13 +59,14 @@ def _receiver(certificate: Path, run: Run) -> Iterator[Receiver]:
         yield receiver
 
 
-def mlflow(run: Run, *arguments: str) -> str:
+def mlflow(run: Run, *arguments: str, given: str = "") -> str:
     """MLflow's own client and code."""
     mine = {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "PY"))}
     done = subprocess.run(
         [CLIENT, "-m", "tests.mlflow_client.hooks", *arguments],
         cwd=REPOSITORY,
         env=mine | {"MLFLOW_TRACKING_TOKEN": run.document["tokens"]["admin"], "NO_PROXY": "127.0.0.1"},
+        input=given,
         capture_output=True,
         text=True,
         timeout=120,
@@ -74,12 +75,20 @@ def mlflow(run: Run, *arguments: str) -> str:
     return done.stdout
 
 
-def hooked(run: Run, url: str, events: str) -> str:
-    """A webhook that every process of the service knows; its id."""
-    name = re.sub(r"[^a-z0-9]+", "-", url.rsplit("/", 1)[-1])
-    made = mlflow(run, "create", run.document["api"], name, url, events, SECRET)
+def hooked(run: Run, receiver: Receiver, path: str) -> str:
+    """A webhook for new models that every process of the service knows; its id."""
+    given = {"name": path.strip("/"), "url": f"https://{PUBLIC}:{receiver.port}{path}", "secret": SECRET}
+    with run.client("admin") as admin:
+        answer = admin.post(HOOKS, json=given | {"events": [NEW_MODEL]})
+    assert answer.status_code == 200, answer.text
     time.sleep(UNKNOWN_SECONDS)
-    return made
+    return str(answer.json()["webhook"]["webhook_id"])
+
+
+def new_model(run: Run, name: str) -> None:
+    with run.client("registrar") as registrar:
+        answer = registrar.post("/api/2.0/mlflow/registered-models/create", json={"name": name})
+    assert answer.status_code == 200, answer.text
 
 
 def eventually(condition: Callable[[], bool], *, seconds: float) -> None:
@@ -89,15 +98,18 @@ def eventually(condition: Callable[[], bool], *, seconds: float) -> None:
         time.sleep(0.2)
 
 
-def is_mlflows(run: Run, got: Got) -> bool:
-    """Whether it is signed as MLflow signs, by MLflow's own code."""
-    signed = (SECRET, got.delivery, got.headers["x-mlflow-timestamp"], got.body)
-    return got.headers["x-mlflow-signature"] == mlflow(run, "signature", *signed)
+def signed_as_by_mlflow(run: Run, got: list[Got]) -> None:
+    """By MLflow's own code."""
+    signed = [(one.delivery, one.headers["x-mlflow-timestamp"], one.body) for one in got]
+    expected = json.loads(mlflow(run, "signatures", SECRET, given=json.dumps(signed)))
+    assert [one.headers["x-mlflow-signature"] for one in got] == expected
 
 
 def test_what_mlflows_client_changes_arrives_signed_as_mlflow_signs(run: Run, receiver: Receiver) -> None:
     events = "registered_model.created,model_version.created,model_version_tag.set,model_version_alias.created"
-    hooked(run, f"https://{PUBLIC}:{receiver.port}/all?of=them", events)
+    url = f"https://{PUBLIC}:{receiver.port}/all?of=them"
+    mlflow(run, "create", run.document["api"], "all", url, events, SECRET)
+    time.sleep(UNKNOWN_SECONDS)
     mlflow(run, "change", run.document["api"], "told")
     eventually(lambda: len(receiver.at("/all?of=them")) == 4, seconds=30)
     got = {one.event: one for one in receiver.at("/all?of=them")}
@@ -106,8 +118,8 @@ def test_what_mlflows_client_changes_arrives_signed_as_mlflow_signs(run: Run, re
     assert got["model_version_tag.set"].data == {"name": "told", "version": "1", "key": "quality", "value": "good"}
     assert got["model_version_alias.created"].data == {"name": "told", "alias": "champion", "version": "1"}
     assert len({one.delivery for one in got.values()}) == 4
+    signed_as_by_mlflow(run, list(got.values()))
     for one in got.values():
-        assert is_mlflows(run, one)
         assert abs(one.at - int(one.headers["x-mlflow-timestamp"])) < 10
         assert one.headers["host"] == f"{PUBLIC}:{receiver.port}"
         assert not {"authorization", "cookie"} & one.headers.keys()
@@ -115,16 +127,15 @@ def test_what_mlflows_client_changes_arrives_signed_as_mlflow_signs(run: Run, re
 
 def test_what_is_not_taken_is_sent_again_under_its_id_and_signed_anew(run: Run, receiver: Receiver) -> None:
     receiver.answers["/again"] = lambda got: 500 if len(got) == 1 else 204
-    hooked(run, f"https://{PUBLIC}:{receiver.port}/again", "registered_model.created")
-    mlflow(run, "change", run.document["api"], "again")
+    hooked(run, receiver, "/again")
+    new_model(run, "again")
     eventually(lambda: len(receiver.at("/again")) == 2, seconds=45)
     first, second = receiver.at("/again")
     assert (first.delivery, first.body) == (second.delivery, second.body)
     assert 7 <= second.at - first.at <= 25
     assert int(second.headers["x-mlflow-timestamp"]) - int(first.headers["x-mlflow-timestamp"]) >= 7
     assert first.headers["x-mlflow-signature"] != second.headers["x-mlflow-signature"]
-    assert is_mlflows(run, first)
-    assert is_mlflows(run, second)
+    signed_as_by_mlflow(run, [first, second])
 
 
 def test_what_is_never_taken_is_among_the_dead_letters_after_the_last_attempt(run: Run, receiver: Receiver) -> None:
@@ -136,8 +147,8 @@ def test_what_is_never_taken_is_among_the_dead_letters_after_the_last_attempt(ru
     )
     sqs.set_queue_attributes(QueueUrl=queue, Attributes={"RedrivePolicy": json.dumps(policy | {"maxReceiveCount": 2})})
     receiver.answers["/never"] = lambda _: 500
-    webhook = hooked(run, f"https://{PUBLIC}:{receiver.port}/never", "registered_model.created")
-    mlflow(run, "change", run.document["api"], "never")
+    webhook = hooked(run, receiver, "/never")
+    new_model(run, "never")
     dead = sqs.get_queue_url(QueueName=policy["deadLetterTargetArn"].rpartition(":")[2])["QueueUrl"]
     found: list[Any] = []
 
@@ -157,7 +168,6 @@ def test_what_is_never_taken_is_among_the_dead_letters_after_the_last_attempt(ru
 def test_no_webhook_leads_back_to_this_machine(run: Run, receiver: Receiver, host: str) -> None:
     given = {"name": "inside", "url": f"https://{host}:{receiver.port}/inside", "secret": SECRET}
     with run.client("admin") as admin:
-        event = {"entity": "REGISTERED_MODEL", "action": "CREATED"}
-        answer = admin.post(HOOKS, json=given | {"events": [event]})
+        answer = admin.post(HOOKS, json=given | {"events": [NEW_MODEL]})
     assert (answer.status_code, "non-public" in answer.text) == (400, True), answer.text
     assert receiver.at("/inside") == []

@@ -11,8 +11,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-TOKEN_HEADERS = ("authorization", "cookie")
-
 
 @dataclass(frozen=True)
 class Got:
@@ -65,7 +63,8 @@ def receiving(certificate: Path) -> Iterator[Receiver]:
             body = self.rfile.read(int(self.headers["content-length"])).decode()
             headers = {name.lower(): value for name, value in self.headers.items()}
             receiver.got.append(Got(self.path, body, headers, self.client_address[0]))
-            self.send_response(receiver.answers.get(self.path, lambda _: 200)(receiver.at(self.path)))
+            answer = receiver.answers.get(self.path)
+            self.send_response(200 if answer is None else answer(receiver.at(self.path)))
             self.send_header("content-length", "0")
             self.end_headers()
 
