@@ -40,7 +40,7 @@ def _size(path: str, file: Path, folder: str, limit: int) -> int:
     try:
         object_key("", f"{folder}/{path}")
     except Problem as problem:
-        message = f"{path!r} is no name that an artefact can have; give the file another one."
+        message = f"{path!r} is no name that an artefact can have ({problem.detail}); give the file another one."
         raise CliError(message, exit_code=ExitCode.USAGE) from problem
     try:
         with file.open("rb") as stream:

@@ -192,12 +192,12 @@ def test_what_came_by_a_link_and_is_not_what_was_registered_is_not_kept(
 
 
 @pytest.mark.parametrize("size", [1, LARGE])
+@pytest.mark.parametrize("name", ["a?b#c%2f [red]é", "é" * 500, "e\u0301 \u202eltr\u200b", "\U0001f600" * 250])
 def test_a_model_may_have_a_name_that_no_path_can_have(
-    run: Run, store: dict[str, int], tmp_path: Path, size: int
+    run: Run, store: dict[str, int], tmp_path: Path, size: int, name: str
 ) -> None:
     file = tmp_path / "weights"
     file.write_bytes(b"x" * size)
-    name = "a?b#c%2f [red]é"
     registered = run("register", name, str(file), "--wait", "0")
     assert registered.exit_code == 0, registered.output
     assert store == ({} if size == 1 else {"PUT": 1})
