@@ -8,7 +8,7 @@ import re
 import tracemalloc
 from collections.abc import AsyncIterator
 from typing import Any
-from urllib.parse import parse_qs, quote, urlsplit
+from urllib.parse import parse_qs, quote, urlencode, urlsplit
 
 import httpx
 import pytest
@@ -660,6 +660,36 @@ def test_uploads_past_the_service(call: Caller) -> None:
     for wrong in ({"size": -1}, {"size": 6 * 1024**3}, {"sha256": "0"}, {"path": "../x"}):
         refusal = call("POST", "/v1/models/bert/uploads", body | wrong)
         assert (refusal.status_code, refusal.json()["code"]) == (400, "invalid_parameter_value")
+
+
+def test_a_page_ends_before_it_is_more_than_the_gateway_passes_on(
+    call: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever is asked for; only what is too large by itself comes alone."""
+    monkeypatch.setattr("anfl.registry.pages.MAX_PAGE_BYTES", 30_000)
+    values = ['"' * 4000, "\x01" * 900, "é" * 3000, "x" * 60_000, "", "x" * 6000]
+    small = [{"key": f"k{number}", "value": ""} for number in range(100)]
+    names = [f"m{number}" for number in range(len(values))]
+    for name, value in zip(names, values, strict=True):
+        call("POST", f"{API}/registered-models/create", {"name": name, "tags": small})
+        tags = [*small, {"key": "large", "value": value}]
+        assert call(
+            "POST", f"{API}/model-versions/create", {"name": name, "source": "s3://x/y", "tags": tags}
+        ).is_success
+    for path, kind in (("registered-models", "registered_models"), ("model-versions", "model_versions")):
+        for order in ("name", "last_updated_timestamp"):
+            seen, pages = list[str](), 0
+            token: str | None = ""
+            while token is not None:
+                parameters = {"order_by": order, "page_token": token}
+                answer = call("GET", f"{API}/{path}/search?{urlencode(parameters)}")
+                found = [one["name"] for one in answer.json()[kind]]
+                assert len(answer.content) <= 30_000 + 200 or found == ["m3"]
+                seen += found
+                pages += 1
+                token = answer.json().get("next_page_token")
+            assert seen == names
+            assert pages < len(names)
 
 
 def test_parts_are_put_past_the_service(call: Caller, s3: Any) -> None:
