@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from anfl.wording import counted
 from deployment.preflight import report
 from deployment.preflight.plan import Scope
 from deployment.preflight.results import Outcome, Result, passes
@@ -54,7 +55,7 @@ class Gate:
                 self.say("Certificates wait for the zones to be delegated, and a deployment would hang on them.")
             self.say("Nothing was deployed. Do what stands behind the arrows, then deploy again.")
             return _REFUSED
-        if not self._meant(rollout, f"{len(rollout.stacks)} stacks"):
+        if not self._meant(rollout, counted(len(rollout.stacks), "stack")):
             return _REFUSED
         return self.deploy(self._everything(rollout))
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from boto3 import Session
 from botocore.exceptions import BotoCoreError, ClientError
 
+from anfl.wording import counted
 from documentation.pages import site
 from documentation.publish import PublishError, place_of, publish
 from stacks.settings import SettingsError, load
@@ -25,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for path, content in files.items():
             chosen.folder.mkdir(parents=True, exist_ok=True)
             (chosen.folder / path).write_bytes(content)
-        sys.stdout.write(f"{len(files)} files in {chosen.folder}\n")
+        sys.stdout.write(f"{counted(len(files), 'file')} in {chosen.folder}\n")
         return 0
     session = Session()
     try:
@@ -35,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     for what, paths in (("uploaded", done.uploaded), ("deleted", done.deleted)):
         sys.stdout.writelines(f"{what} {path}\n" for path in paths)
-    sys.stdout.write(f"{len(done.kept)} files were there already\n")
+    sys.stdout.write(f"there already: {counted(len(done.kept), 'file')}\n")
     return 0
 
 

@@ -9,6 +9,7 @@ from botocore.exceptions import ClientError
 from anfl.resources import CATALOGUE, dead_letters_of, replication_rule
 from anfl.vectors.catalogue import Catalogue
 from anfl.vectors.model import Collection
+from anfl.wording import counted
 from operations.cloud import Cloud, code_of, told
 from stacks.models import Settings
 from stacks.physical_names import QUEUES, REPLICATED, bucket_name
@@ -93,11 +94,11 @@ def _waiting(cloud: Cloud, settings: Settings, region: Region) -> Iterator[Homed
                 if code_of(error) in _MISSING:
                     continue
                 raise
-            if waiting := sum(int(counts.get(counted, 0)) for counted in names):
+            if waiting := sum(int(counts.get(count, 0)) for count in names):
                 yield Homed(
                     what="queue",
                     name=name,
-                    advice=f"{waiting} messages: let them be worked off, or redrive or purge what is dead",
+                    advice=f"{counted(waiting, 'message')}: wait until they are worked off, or redrive or purge what is dead",
                 )
 
 

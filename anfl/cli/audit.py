@@ -10,16 +10,21 @@ import typer
 
 from anfl.cli.errors import CliError, ExitCode
 from anfl.cli.options import Endpoint, Json, Role, Token
-from anfl.cli.output import console, print_json, print_table
+from anfl.cli.output import console, errors, print_json, print_table
 from anfl.cli.target import resolve
 from anfl.client import Client
 from anfl.registry.audit import Broken, Entry, Head, verify
 from anfl.registry.trails import Page
+from anfl.wording import counted
 
 app = typer.Typer(no_args_is_help=True, help="The audit of the model registry.")
 
 _TENANT = "/v1/models-audit"
 _PER_PAGE = 1000
+_WHAT_NOW = (
+    "The registry's table was changed past the registry, or has lost something. Write down what stands above, and"
+    " compare the table with a copy of it as it was before: point-in-time recovery restores one."
+)
 
 
 class _Chain(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,6 +89,7 @@ def verify_chains(
         for one in verified:
             _print(one)
     if any(one.broken for one in verified):
+        errors.print(_WHAT_NOW)
         raise typer.Exit(ExitCode.FAILED)
 
 
@@ -106,7 +112,7 @@ def _verified(client: Client, chain: _Chain, expected: Head | None) -> _Verified
 
 def _print(one: _Verified) -> None:
     if one.broken is None:
-        console.print(f"{one.label}: {one.entries} entries hold; head {one.head}")
+        console.print(f"{one.label}: holds, {counted(one.entries, 'entry', 'entries')}; head {one.head}")
     else:
         console.print(f"{one.label}: BROKEN at entry {one.broken.sequence}: {one.broken.reason}")
 

@@ -10,10 +10,11 @@ from anfl.cli import moving, naming
 from anfl.cli.errors import CliError, ExitCode
 from anfl.cli.given import parse_json
 from anfl.cli.options import Endpoint, Json, Role, Token
-from anfl.cli.output import console, counted, errors, moment, print_json, print_table
+from anfl.cli.output import console, errors, moment, print_json, print_table
 from anfl.cli.target import resolve
 from anfl.client.calls import is_building
 from anfl.vectors.requests import Described
+from anfl.wording import counted
 
 app = typer.Typer(no_args_is_help=True, help="Collections of vectors.")
 app.add_typer(naming.aliases, name="alias")

@@ -14,10 +14,11 @@ from anfl.cli.collections import path_of
 from anfl.cli.errors import CliError, ExitCode
 from anfl.cli.given import parse_json
 from anfl.cli.options import Endpoint, Json, Role, Token
-from anfl.cli.output import console, counted, errors, print_json
+from anfl.cli.output import console, errors, print_json
 from anfl.cli.target import resolve
 from anfl.client import Client
 from anfl.vectors.requests import MAX_ROWS
+from anfl.wording import counted
 
 _TEXT = "-"
 

@@ -12,13 +12,14 @@ from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progres
 
 from anfl.cli.errors import CliError, ExitCode, may_pass
 from anfl.cli.options import Endpoint, Json, Role, Token
-from anfl.cli.output import console, counted, errors, moment, print_json, print_table
+from anfl.cli.output import console, errors, moment, print_json, print_table
 from anfl.cli.rows import count, load_array
 from anfl.cli.target import resolve
 from anfl.client import Client
 from anfl.client.import_calls import Source, sent_bytes
 from anfl.vectors.imports.model import Failure, Format, State
 from anfl.vectors.imports.requests import Import, Uploads
+from anfl.wording import counted
 
 app = typer.Typer(no_args_is_help=True, help="Imports of files into collections.")
 
@@ -151,7 +152,7 @@ def _check(client: Client, collection: str, sources: Sequence[Source]) -> None:
         raise CliError(wrong, exit_code=ExitCode.USAGE)
     lines = count(by_format[Format.JSONL])
     if lines != len(array):
-        wrong = f"{by_format[Format.NPY]} has {len(array)} rows, {by_format[Format.JSONL]} has {lines}."
+        wrong = f"{by_format[Format.NPY]} has {counted(len(array), 'row')}, {by_format[Format.JSONL]} has {lines}."
         raise CliError(wrong, exit_code=ExitCode.USAGE)
 
 
@@ -220,8 +221,8 @@ def _end(ended: Import, *, as_json: bool) -> None:
 
 
 def _tell(found: Import) -> None:
-    of = "" if found.rows is None else f" of {found.rows}"
-    console.print(f"{found.id} into {found.collection}: {found.state}, {found.stored}{of} rows stored.")
+    stored = counted(found.stored, "row") if found.rows is None else f"{found.stored} of {counted(found.rows, 'row')}"
+    console.print(f"{found.id} into {found.collection}: {found.state}, {stored} stored.")
     if found.waiting is not None:
         console.print(f"It waits: {found.waiting.detail}")
     if found.failure is not None:

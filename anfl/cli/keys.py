@@ -9,9 +9,10 @@ import typer
 from anfl.cli.errors import CliError, ExitCode
 from anfl.cli.functions import call, local_run
 from anfl.cli.options import Json
-from anfl.cli.output import console, counted, errors, print_json, print_table
+from anfl.cli.output import console, errors, print_json, print_table
 from anfl.crypto.rounds import Answer, Rounds
 from anfl.resources import REWRAP, Caretaker, Function
+from anfl.wording import counted
 
 Environment = Annotated[
     str | None, typer.Option("--env", help="Environment deployed in your AWS account; default: the local run.")

@@ -1,8 +1,6 @@
 """``anfl models``: register, list, show, alias, download, inspect; governance stands in modules beside this one."""
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,16 +9,18 @@ from urllib.parse import quote
 import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
-from anfl.cli import approvals, audit, policies, signing
+from anfl.cli import approvals, audit, policies, signing, signing_files
 from anfl.cli.artefacts import artefacts_at
-from anfl.cli.downloads import ARTIFACTS, fetch, files_at, place_of, source
-from anfl.cli.errors import TOLD, CliError, ExitCode
+from anfl.cli.downloads import fetch, files_at, place_of, source
+from anfl.cli.errors import CliError, ExitCode
 from anfl.cli.options import Endpoint, Json, Role, Token
-from anfl.cli.output import console, counted, errors, print_json, print_table
+from anfl.cli.output import console, errors, print_json, print_table
+from anfl.cli.registering import API, checked, create_if_absent, removed_unless_registered
 from anfl.cli.target import resolve
 from anfl.cli.uploads import upload
-from anfl.client import ApiError, Client
+from anfl.client import Client
 from anfl.registry.folders import folder_of
+from anfl.wording import counted
 
 app = typer.Typer(no_args_is_help=True, help="The model registry.")
 app.add_typer(audit.app, name="audit")
@@ -28,13 +28,12 @@ app.add_typer(approvals.app, name="approvals")
 app.add_typer(policies.app, name="policies")
 app.add_typer(signing.keys, name="keys")
 app.add_typer(signing.signatures, name="signatures")
-app.command()(signing.sign)
-app.command()(signing.verify)
+app.command()(signing_files.sign)
+app.command()(signing_files.verify)
 
 Name = Annotated[str, typer.Argument(help="Name of the model.")]
 Version = Annotated[str, typer.Argument(help="Version number.")]
 
-_API = "/api/2.0/mlflow"
 _COLUMNS = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
 _FINAL = {"VALIDATED", "REJECTED", "QUARANTINED"}
 
@@ -56,17 +55,18 @@ def register(
         raise CliError(f"{path} holds no files.", exit_code=ExitCode.USAGE)
     folder = f"{folder_of(name)}/{time.time_ns():x}"  # a new folder each time: artefacts of a version never change
     target = resolve(endpoint, token, role=role)
+    total = checked(name, description, files, folder, by_link=target.ingest is None)
+    body = {"name": name, "source": f"mlflow-artifacts:/{folder}"} | (
+        {"description": description} if description else {}
+    )
     with target.connect() as client:
-        _create_if_absent(client, name)
-        body = {"name": name, "source": f"mlflow-artifacts:/{folder}"}
-        if description:
-            body["description"] = description
-        with _removed_unless_registered(client, folder):
+        with removed_unless_registered(client, folder):
             with Progress(*_COLUMNS, console=errors, disable=as_json) as progress:
-                task = progress.add_task("upload", total=sum(file.stat().st_size for file in files.values()))
+                task = progress.add_task("upload", total=total)
                 placed = {f"{folder}/{relative}": file for relative, file in files.items()}
                 upload(target, name, placed, sent=partial(progress.advance, task))
-            version = client.json("POST", f"{_API}/model-versions/create", body=body)["model_version"]
+            create_if_absent(client, name)
+            version = client.json("POST", f"{API}/model-versions/create", body=body)["model_version"]
         if not as_json:
             console.print(f"Registered {name} version {version['version']} ({counted(len(files), 'file')}).")
         verdict = _await_verdict(client, name, version["version"], wait) if wait else None
@@ -92,7 +92,7 @@ def list_models(
     with resolve(endpoint, token, role=role).connect() as client:
         while page is not None:
             parameters = {key: value for key, value in {"filter": where, "page_token": page}.items() if value}
-            answer = client.json("GET", f"{_API}/registered-models/search", params=parameters)
+            answer = client.json("GET", f"{API}/registered-models/search", params=parameters)
             models += answer.get("registered_models", [])
             page = answer.get("next_page_token") or None
     if as_json:
@@ -116,8 +116,8 @@ def show(name: Name, endpoint: Endpoint = None, token: Token = None, role: Role 
     with resolve(endpoint, token, role=role).connect() as client:
         quoted = name.replace("'", "''")
         parameters = {"filter": f"name='{quoted}'"}
-        model = client.json("GET", f"{_API}/registered-models/get", params={"name": name})["registered_model"]
-        versions = client.json("GET", f"{_API}/model-versions/search", params=parameters).get("model_versions", [])
+        model = client.json("GET", f"{API}/registered-models/get", params={"name": name})["registered_model"]
+        versions = client.json("GET", f"{API}/model-versions/search", params=parameters).get("model_versions", [])
         for version in versions:
             version["validation"] = _verdict(client, name, version["version"])["status"]
     if as_json:
@@ -164,7 +164,7 @@ def alias(
     """Point an alias at a version (it moves if it exists)."""
     body = {"name": name, "alias": alias, "version": version}
     with resolve(endpoint, token, role=role).connect() as client:
-        client.json("POST", f"{_API}/registered-models/alias", body=body, repeatable=True)
+        client.json("POST", f"{API}/registered-models/alias", body=body, repeatable=True)
     if as_json:
         print_json(body)
     else:
@@ -185,7 +185,7 @@ def download(
     target = resolve(endpoint, token, role=role)
     with target.connect() as client:
         parameters = {"name": name, "version": version}
-        uri = client.json("GET", f"{_API}/model-versions/get-download-uri", params=parameters)["artifact_uri"]
+        uri = client.json("GET", f"{API}/model-versions/get-download-uri", params=parameters)["artifact_uri"]
         files = files_at(client, place_of(uri))
         with Progress(*_COLUMNS, console=errors, disable=as_json) as progress:
             task = progress.add_task("download", total=sum(file.size or 0 for file in files) or None)
@@ -211,28 +211,6 @@ def inspect(
         _print_verdict(verdict)
     if verdict["status"] != "VALIDATED":
         raise typer.Exit(ExitCode.FAILED)
-
-
-def _create_if_absent(client: Client, name: str) -> None:
-    try:
-        client.json("POST", f"{_API}/registered-models/create", body={"name": name})
-    except ApiError as error:
-        if error.code != "RESOURCE_ALREADY_EXISTS":
-            raise
-
-
-@contextmanager
-def _removed_unless_registered(client: Client, folder: str) -> Iterator[None]:
-    """What was uploaded goes again where no version comes of it; what a version names the service keeps."""
-    try:
-        yield
-    except (Exception, KeyboardInterrupt) as error:
-        with suppress(*TOLD):
-            client.send("DELETE", f"{ARTIFACTS}/{quote(folder)}")
-        if isinstance(error, KeyboardInterrupt):
-            message = "Interrupted: what was uploaded is removed, unless its version was registered already."
-            raise CliError(message, exit_code=ExitCode.INTERRUPTED) from None
-        raise
 
 
 def _verdict(client: Client, name: str, version: str) -> dict[str, Any]:

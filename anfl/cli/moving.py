@@ -11,11 +11,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from anfl.cli.errors import CliError, ExitCode
 from anfl.cli.options import Endpoint, Json, Role, Token
-from anfl.cli.output import console, counted, errors, print_json
+from anfl.cli.output import console, errors, print_json
 from anfl.cli.target import resolve
 from anfl.client import Client
 from anfl.vectors.moving.records import Stage
 from anfl.vectors.moving.requests import Moved
+from anfl.wording import counted
 
 _SAYS = {
     Stage.COPYING: "copy",

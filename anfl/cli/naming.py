@@ -7,8 +7,9 @@ import typer
 
 from anfl.cli.errors import CliError, ExitCode
 from anfl.cli.options import Endpoint, Json, Role, Token
-from anfl.cli.output import console, counted, moment, print_json, print_table
+from anfl.cli.output import console, moment, print_json, print_table
 from anfl.cli.target import resolve
+from anfl.wording import counted
 
 aliases = typer.Typer(no_args_is_help=True, help="Further names of collections.")
 snapshots = typer.Typer(no_args_is_help=True, help="States of a collection, kept under names.")

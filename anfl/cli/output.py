@@ -12,11 +12,6 @@ console = Console(highlight=False, markup=False, soft_wrap=not sys.stdout.isatty
 errors = Console(stderr=True, highlight=False, markup=False, soft_wrap=not sys.stderr.isatty())
 
 
-def counted(number: int, noun: str) -> str:
-    """``1 file``, ``2 files``."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
 def moment(seconds: float) -> str:
     """Seconds since the epoch as a date and a time of UTC."""
     return datetime.fromtimestamp(seconds, UTC).isoformat(sep=" ", timespec="seconds")

@@ -17,7 +17,7 @@ _CHUNK = 1 << 20
 _TIMEOUT = httpx.Timeout(120, connect=5)
 """Of what is large: S3 joins parts once all are there, and the load balancer waits as long."""
 Sent = Callable[[int], None]
-"""Told how many bytes were sent."""
+"""Told how many bytes were sent; less than none where they have to be sent again."""
 
 
 def upload(target: Target, name: str, files: Mapping[str, Path], *, sent: Sent) -> None:
@@ -40,15 +40,26 @@ def upload(target: Target, name: str, files: Mapping[str, Path], *, sent: Sent) 
                 continue
             way = client if size <= GATEWAY_LIMIT else large
             headers = {"content-length": str(size)}
-            way.send("PUT", f"{ARTIFACTS}/{quote(place)}", content=chunks(file, sent), headers=headers)
+            way.send("PUT", f"{ARTIFACTS}/{quote(place)}", content=Content(file, sent), headers=headers)
 
 
-def chunks(file: Path, sent: Sent) -> Iterator[bytes]:
-    """A file's content; ``sent`` is told as it is taken."""
-    with file.open("rb") as stream:
-        while chunk := stream.read(_CHUNK):
-            yield chunk
-            sent(len(chunk))
+class Content:
+    """A file's content, as often as it is asked for; ``sent`` is told as it is taken, and of what is taken anew."""
+
+    def __init__(self, file: Path, sent: Sent) -> None:
+        self._file = file
+        self._sent = sent
+        self._told = 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Its pieces, from the beginning."""
+        self._sent(-self._told)
+        self._told = 0
+        with self._file.open("rb") as stream:
+            while chunk := stream.read(_CHUNK):
+                yield chunk
+                self._told += len(chunk)
+                self._sent(len(chunk))
 
 
 def _by_link(client: Client, name: str, place: str, file: Path, *, sent: Sent) -> None:
@@ -60,7 +71,7 @@ def _by_link(client: Client, name: str, place: str, file: Path, *, sent: Sent) -
     headers = {"content-length": str(size)} | link["headers"]
     try:
         with plain(link["url"]) as store:
-            answer = store.put(link["url"], content=chunks(file, sent), headers=headers)
+            answer = store.put(link["url"], content=Content(file, sent), headers=headers)
     except httpx.HTTPError as error:
         raise CliError(f"{file} could not be sent: {str(error) or type(error).__name__}.") from error
     if not answer.is_success:

@@ -12,11 +12,12 @@ from anfl.cli.collections import path_of
 from anfl.cli.errors import CliError, ExitCode
 from anfl.cli.given import parse_json, read_text
 from anfl.cli.options import Endpoint, Json, Role, Token
-from anfl.cli.output import console, counted, errors, print_json, print_table
+from anfl.cli.output import console, errors, print_json, print_table
 from anfl.cli.rows import count, load_array
 from anfl.cli.rows import rows as read_rows
 from anfl.cli.target import resolve
 from anfl.client import Client
+from anfl.wording import counted
 
 app = typer.Typer(no_args_is_help=True, help="Vectors of a collection.")
 
@@ -46,7 +47,7 @@ def upsert(
     array = None if values is None else load_array(values, dimensions=2)
     total = count(rows)
     if array is not None and len(array) != total:
-        raise CliError(f"{values} has {len(array)} rows, {rows} has {total}.", exit_code=ExitCode.USAGE)
+        raise CliError(f"{values} has {counted(len(array), 'row')}, {rows} has {total}.", exit_code=ExitCode.USAGE)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with (
         resolve(endpoint, token, role=role).connect() as client,

@@ -3,7 +3,7 @@
 import os
 import re
 import ssl
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from time import sleep
 from typing import Any, Self
 
@@ -124,8 +124,8 @@ class Connection:
         """
         if repeatable is None:
             repeatable = method in _REPEATABLE_METHODS
-        if content is not None and not isinstance(content, bytes):
-            repeatable = False  # a stream can be read once
+        if isinstance(content, Iterator):
+            repeatable = False  # it can be read once
         retries = Retries(f"{method} {path} at {self.endpoint}", repeatable)
         while True:
             given = {"json": json, "content": content, "params": params, "headers": headers}

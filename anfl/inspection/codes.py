@@ -108,7 +108,11 @@ class Code(StrEnum):
         Status.QUARANTINED,
         "the version's artefacts do not lie in this registry's store",
     )
-    CHANGED_MEANWHILE = ("changed_meanwhile", Status.QUARANTINED, "the artefacts changed during the inspection")
+    CHANGED_MEANWHILE = (
+        "changed_meanwhile",
+        Status.QUARANTINED,
+        "the artefacts changed during the inspection, or are not what was registered",
+    )
     REPORT_TOO_LARGE = ("report_too_large", Status.QUARANTINED, "too many files, or too long names, to record")
 
 

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from itertools import islice
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
 from botocore.exceptions import ClientError
 
 from anfl.problems import Problem
+from anfl.registry.completions import begun, completed, marked, metadata, new_mark
 from anfl.registry.errors import does_not_exist, invalid_parameter
-from anfl.registry.sources import fully_decoded
+from anfl.registry.object_keys import impossible_path, object_key
 
 if TYPE_CHECKING:
     from botocore.response import StreamingBody
@@ -24,16 +24,14 @@ if TYPE_CHECKING:
 PART_BYTES = 8 * 1024 * 1024
 """Size of a part of an upload; what one upload holds in memory. S3's minimum is 5 MiB."""
 MAX_FILE_BYTES = 50 * 1024**3
-MAX_KEY_BYTES = 1024
+MAX_PUT_BYTES = 5 * 1024**3
+"""S3's limit of one PUT, as by a link."""
 MAX_LISTED = 10_000
 LINK_SECONDS = 900
 """How long a presigned link works."""
 MAX_PARTS = 10_000
 _CHUNK_BYTES = 1024 * 1024
-_MARK = "anfl-upload"
-"""Metadata by which an upload in parts knows the file that came of it."""
 _RANGE = re.compile(r"bytes=(?:\d+-\d*|-\d+)")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f\\#]")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,14 +78,14 @@ class Artifacts:
 
     def check(self, tenant: str, path: str) -> None:
         """:raises Problem: 400 for an impossible path."""
-        _key(tenant, path)
+        object_key(tenant, path)
 
     def entries(self, tenant: str, path: str) -> list[Entry]:
         """What stands directly below a folder, folders included; empty for a file or nothing.
 
         :raises Problem: 400 for an impossible path.
         """
-        prefix = _key(tenant, path) + "/" if path else f"{tenant}/"
+        prefix = object_key(tenant, path) + "/" if path else f"{tenant}/"
         entries: list[Entry] = []
         pages = self._client.get_paginator("list_objects_v2").paginate(
             Bucket=self._bucket, Prefix=prefix, Delimiter="/"
@@ -105,7 +103,7 @@ class Artifacts:
 
         :raises Problem: 400 for an impossible path.
         """
-        key = _key(tenant, path)
+        key = object_key(tenant, path)
         # Keys come in order and each key's versions newest first: the file itself would be the first of all.
         first = self._client.list_object_versions(Bucket=self._bucket, Prefix=key, MaxKeys=1)
         pages = self._client.get_paginator("list_object_versions").paginate(Bucket=self._bucket, Prefix=f"{key}/")
@@ -120,7 +118,7 @@ class Artifacts:
         :param bytes_range: an HTTP ``Range`` of one interval; others are ignored, as HTTP allows.
         :raises Problem: 404, 400 for an impossible path, 416 for a range beyond the end.
         """
-        arguments: dict[str, Any] = {"Bucket": self._bucket, "Key": _key(tenant, path)}
+        arguments: dict[str, Any] = {"Bucket": self._bucket, "Key": object_key(tenant, path)}
         if version is not None:
             arguments["VersionId"] = version
         if bytes_range is not None and _RANGE.fullmatch(bytes_range):
@@ -174,7 +172,7 @@ class Artifacts:
         arguments: dict[str, Any] = {"VersionId": version} if version else {}
         try:
             answer = self._client.head_object(
-                Bucket=self._bucket, Key=_key(tenant, path), ChecksumMode="ENABLED", **arguments
+                Bucket=self._bucket, Key=object_key(tenant, path), ChecksumMode="ENABLED", **arguments
             )
         except ClientError as error:
             if error.response["Error"]["Code"] in ("404", "NoSuchKey", "NoSuchVersion", "405"):
@@ -190,7 +188,7 @@ class Artifacts:
 
         :raises Problem: 400 for an impossible path.
         """
-        place: dict[str, Any] = {"Bucket": self._bucket, "Key": _key(tenant, path)}
+        place: dict[str, Any] = {"Bucket": self._bucket, "Key": object_key(tenant, path)}
         if version is not None:
             place["VersionId"] = version
         return self._client.generate_presigned_url("get_object", Params=place, ExpiresIn=LINK_SECONDS)
@@ -205,7 +203,7 @@ class Artifacts:
             "put_object",
             Params={
                 "Bucket": self._bucket,
-                "Key": _key(tenant, path),
+                "Key": object_key(tenant, path),
                 "ContentLength": size,
                 "ChecksumSHA256": checksum,
                 "IfNoneMatch": "*",
@@ -222,9 +220,10 @@ class Artifacts:
         """
         if not 1 <= parts <= MAX_PARTS:
             raise invalid_parameter(f"Parameter 'num_parts' must be between 1 and {MAX_PARTS}.", field="num_parts")
-        place: dict[str, Any] = {"Bucket": self._bucket, "Key": _key(tenant, path)}
-        upload = self._client.create_multipart_upload(**place)["UploadId"]
-        return upload, [
+        place: dict[str, Any] = {"Bucket": self._bucket, "Key": object_key(tenant, path)}
+        mark = new_mark()
+        upload = self._client.create_multipart_upload(**place, Metadata=metadata(mark))["UploadId"]
+        return marked(upload, mark), [
             self._client.generate_presigned_url(
                 "upload_part",
                 Params=place | {"UploadId": upload, "PartNumber": number},
@@ -234,20 +233,20 @@ class Artifacts:
         ]
 
     def complete_parts(self, tenant: str, path: str, upload: str, parts: Sequence[tuple[int, str]]) -> Stored:
-        """Make a file of the parts (number, ETag) that were sent.
+        """Make a file of the parts (number, ETag) that were sent; done already is fine.
 
         :raises Problem: 404 for an unknown upload, 400 for parts that are not those.
         """
-        completed: Any = [{"PartNumber": number, "ETag": etag} for number, etag in sorted(parts)]
+        upload_id, mark = begun(upload)
+        place: dict[str, Any] = {"Bucket": self._bucket, "Key": object_key(tenant, path)}
+        listed = sorted(parts)
+        chosen: Any = {"Parts": [{"PartNumber": number, "ETag": etag} for number, etag in listed]}
         try:
-            self._client.complete_multipart_upload(
-                Bucket=self._bucket,
-                Key=_key(tenant, path),
-                UploadId=upload,
-                MultipartUpload={"Parts": completed},
-            )
+            self._client.complete_multipart_upload(**place, UploadId=upload_id, MultipartUpload=chosen)
         except ClientError as error:
-            raise _of_parts(error) from error
+            problem = _of_parts(error)
+            if not _is_not_found(problem) or completed(self._client, place, mark, listed) is None:
+                raise problem from error
         return self.newest(tenant, path)
 
     def abort_parts(self, tenant: str, path: str, upload: str) -> None:
@@ -256,17 +255,19 @@ class Artifacts:
         :raises Problem: 404 for an unknown upload.
         """
         try:
-            self._client.abort_multipart_upload(Bucket=self._bucket, Key=_key(tenant, path), UploadId=upload)
+            self._client.abort_multipart_upload(
+                Bucket=self._bucket, Key=object_key(tenant, path), UploadId=begun(upload)[0]
+            )
         except ClientError as error:
             raise _of_parts(error) from error
 
     def hide(self, tenant: str, path: str) -> None:
         """Remove a file from view; S3 keeps its versions for a while."""
-        self._client.delete_object(Bucket=self._bucket, Key=_key(tenant, path))
+        self._client.delete_object(Bucket=self._bucket, Key=object_key(tenant, path))
 
     def restore(self, tenant: str, stored: Stored) -> Stored:
         """Put an older version of a file on top again, as a new one."""
-        key = _key(tenant, stored.path)
+        key = object_key(tenant, stored.path)
         source: Any = {"Bucket": self._bucket, "Key": key, "VersionId": stored.version}
         answer = self._client.copy_object(Bucket=self._bucket, Key=key, CopySource=source)
         return Stored(path=stored.path, size=stored.size, version=_version(answer.get("VersionId")))
@@ -277,8 +278,8 @@ class Artifacts:
         :raises Problem: 400 for an impossible path.
         """
         if path.endswith("/"):
-            raise _impossible()
-        return Writer(bucket=self._bucket, path=path, key=_key(tenant, path), client=self._client)
+            raise impossible_path()
+        return Writer(bucket=self._bucket, path=path, key=object_key(tenant, path), client=self._client)
 
     def delete(self, tenant: str, path: str) -> Iterator[list[str]]:
         """Remove a file, or a folder with everything below it; nothing there is fine. Gives the paths that are gone.
@@ -306,7 +307,7 @@ class Writer:
         self._client = client
         self._buffer = bytearray()
         self._upload: str | None = None
-        self._mark = uuid4().hex
+        self._mark = new_mark()
         self._parts: list[CompletedPartTypeDef] = []
         self._written = 0
         self._sha256 = hashlib.sha256()
@@ -324,8 +325,8 @@ class Writer:
     def flush(self) -> None:
         """Send what was collected as one part."""
         if self._upload is None:
-            begun = self._client.create_multipart_upload(**self._place, Metadata={_MARK: self._mark})
-            self._upload = begun["UploadId"]
+            made = self._client.create_multipart_upload(**self._place, Metadata=metadata(self._mark))
+            self._upload = made["UploadId"]
         self._sha256.update(self._buffer)
         number = len(self._parts) + 1
         answer = self._client.upload_part(
@@ -358,13 +359,11 @@ class Writer:
             )
         except ClientError as error:
             problem = _of_parts(error)
-            if not isinstance(problem, Problem) or problem.status != HTTPStatus.NOT_FOUND:
+            if not _is_not_found(problem):
                 raise
-            try:
-                found = self._client.head_object(**self._place)
-            except ClientError:
-                raise problem from error
-            if found["Metadata"].get(_MARK) != self._mark:  # what is there is another's
+            sent = [(part["PartNumber"], part["ETag"]) for part in self._parts]
+            found = completed(self._client, self._place, self._mark, sent)
+            if found is None:
                 raise problem from error
             return found.get("VersionId")
 
@@ -376,30 +375,6 @@ class Writer:
             except ClientError as error:
                 if not isinstance(_of_parts(error), Problem):
                     raise
-
-
-def _key(tenant: str, path: str) -> str:
-    """The object key of a path.
-
-    :raises Problem: 400 where the path is absolute, climbs, or hides either behind percent-encoding.
-    """
-    decoded = fully_decoded(path)
-    if decoded is None or _CONTROL.search(decoded) or _CONTROL.search(path):
-        raise _impossible()
-    trimmed = path.rstrip("/")
-    for candidate in (trimmed, decoded.rstrip("/")):
-        if not candidate or any(segment in ("", ".", "..") for segment in candidate.split("/")):
-            raise _impossible()
-    if re.match(r"[A-Za-z]:", decoded) or decoded.startswith("file:"):
-        raise _impossible()
-    try:
-        key = f"{tenant}/{trimmed}"
-        too_long = len(key.encode()) > MAX_KEY_BYTES
-    except UnicodeEncodeError:
-        raise _impossible() from None
-    if too_long:
-        raise invalid_parameter(f"'path' exceeds the maximum length of {MAX_KEY_BYTES} bytes", field="path")
-    return key
 
 
 def _latest(page: Mapping[str, Any], tenant: str) -> Iterator[Stored]:
@@ -422,5 +397,5 @@ def _of_parts(error: ClientError) -> Exception:
     return error
 
 
-def _impossible() -> Problem:
-    return invalid_parameter("Invalid path", field="path")
+def _is_not_found(error: Exception) -> bool:
+    return isinstance(error, Problem) and error.status == HTTPStatus.NOT_FOUND

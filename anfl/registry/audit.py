@@ -16,6 +16,8 @@ from typing import Any
 
 import msgspec
 
+from anfl.wording import counted
+
 FIRST = "0" * 64
 """What the first entry has for the hash of the one before."""
 DELETED = "model.deleted"
@@ -129,7 +131,8 @@ def verify(chain: str, entries: Iterable[Entry], head: Head | None, *, expected:
         last, action = Head(sequence=number, hash=found.hash), found.action
     missing = max(known, default=0)
     if missing > last.sequence:
-        return Broken(chain=chain, sequence=last.sequence + 1, reason=f"missing: the chain had {missing} entries")
+        reason = f"missing: the chain had {counted(missing, 'entry', 'entries')}"
+        return Broken(chain=chain, sequence=last.sequence + 1, reason=reason)
     if head is None and action != DELETED:
         return Broken(chain=chain, sequence=last.sequence + 1, reason="missing: the model is gone without an entry")
     return None

@@ -15,12 +15,14 @@ from anfl.registry import locations
 from anfl.registry.artifacts import Artifacts, Stored
 from anfl.registry.entities import Verdict, VerdictStatus, VersionOf
 from anfl.registry.errors import does_not_exist
+from anfl.registry.locations import Locations
 from anfl.registry.registry import Registry
 from anfl.registry.verdicts import not_inspectable, timestamp
 
 INSPECTOR = "model-validation"
 """Who records verdicts, in the audit."""
 _CHUNK_BYTES = 1024 * 1024
+_SEVERITY = (VerdictStatus.VALIDATED, VerdictStatus.QUARANTINED, VerdictStatus.REJECTED)
 
 
 class Inspections:
@@ -36,6 +38,7 @@ class Inspections:
     ) -> None:
         """:param scratch: a folder with room for the largest file that the limits allow."""
         self._registry = registry
+        self._locations = Locations(registry.records.table)
         self._scratch = scratch
         self._limits = limits or Limits()
         self._clock = clock
@@ -52,17 +55,32 @@ class Inspections:
         else:
             stored = self._stored(tenant, path)
             verdict = _verdict(self._inspect(tenant, path, stored), requested_at="", inspected_at=self._clock())
-            if self._stored(tenant, path) != stored:
-                reason = Reason(
-                    code=Code.CHANGED_MEANWHILE, file=None, detail="the artefacts changed during inspection"
-                )
-                verdict = msgspec.structs.replace(
-                    verdict, status=VerdictStatus.QUARANTINED, reasons=[*verdict.reasons, reason]
-                )
+            changed = self._changed(tenant, path, stored)
+            if changed:
+                status = max(verdict.status, VerdictStatus.QUARANTINED, key=_SEVERITY.index)
+                verdict = msgspec.structs.replace(verdict, status=status, reasons=[*verdict.reasons, *changed])
         requested = before.requested_at if before is not None else self._clock()
         verdict = msgspec.structs.replace(verdict, requested_at=requested)
         self._registry.verdicts.put(tenant, of, verdict, by=INSPECTOR)
         return verdict
+
+    def _changed(self, tenant: str, path: str, stored: list[Stored]) -> list[Reason]:
+        """Why what was inspected is not what the version consists of, which is what downloads give.
+
+        What stands in the store may be another file where somebody wrote past the service; a checksum that was
+        recorded tells, and is no matter here.
+        """
+        changed = []
+        if self._stored(tenant, path) != stored:
+            changed.append(_reason(None, "the artefacts changed during inspection"))
+        place = self._locations.at(tenant, path)
+        if place is None or len(stored) > self._limits.files:
+            return changed
+        told = {file.path for file in place.files if file.sha256 is not None}
+        registered = {(file.path, file.version) for file in place.files if file.sha256 is None}
+        there = {(file.path, file.version) for file in stored if file.path not in told}
+        wrong = {name for name, _ in registered ^ there} | (told - {file.path for file in stored})
+        return changed + [_reason(_below(path, name), "it is not what was registered") for name in sorted(wrong)]
 
     def path(self, tenant: str, path: str) -> Report:
         """The verdict on a file or folder of the artefact store, registered or not.
@@ -83,12 +101,11 @@ class Inspections:
         return found
 
     def _inspect(self, tenant: str, root: str, stored: list[Stored]) -> Report:
-        folder = root.rstrip("/") + "/"
         recorded = self._registry.store.checksums(tenant, root.rstrip("/"))
         return inspect_files(
             (
                 FileSource(
-                    path=file.path.removeprefix(folder) if file.path.startswith(folder) else file.path.split("/")[-1],
+                    path=_below(root, file.path),
                     size=file.size,
                     local=partial(_copy, self._registry.artifacts, tenant, file, self._scratch),
                     s3_version=file.version,
@@ -99,6 +116,16 @@ class Inspections:
             limits=self._limits,
             scratch=self._scratch,
         )
+
+
+def _below(root: str, path: str) -> str:
+    """How a file is called within what is inspected; by its name, where it is all of that."""
+    folder = root.rstrip("/") + "/"
+    return path.removeprefix(folder) if path.startswith(folder) else path.split("/")[-1]
+
+
+def _reason(file: str | None, detail: str) -> Reason:
+    return Reason(code=Code.CHANGED_MEANWHILE, file=file, detail=detail)
 
 
 def _copy(artifacts: Artifacts, tenant: str, file: Stored, scratch: Path) -> Local:

@@ -6,6 +6,7 @@ place are refused; downloads from it get exactly the recorded bytes.
 """
 
 import hashlib
+import secrets
 import zlib
 from collections.abc import Collection, Iterator
 from http import HTTPStatus
@@ -18,12 +19,15 @@ from anfl.registry import keys
 from anfl.registry.errors import invalid_parameter
 from anfl.registry.table import ABSENT, Action, Condition, Delete, Item, Put, Table, until_won
 from anfl.resources import SORT_KEY
+from anfl.wording import counted
 
 SCHEME = "mlflow-artifacts"
 """Of locations in this registry's own store."""
 MAX_FILES = 3000
 """Files of one place: their names and checksums stand in one item."""
 _MAX_MANIFEST_BYTES = 350_000
+_FIRST_BITS = 48
+"""Of the number at which a place begins to count its revisions."""
 
 
 class FrozenFile(msgspec.Struct, frozen=True, array_like=True):
@@ -109,8 +113,8 @@ class Locations:
             raise Problem(
                 HTTPStatus.CONFLICT,
                 "resource_conflict",
-                f"'{frozen.path}' is the source of {len(frozen.holders)} registered version(s) and cannot change;"
-                " upload to another path and register that.",
+                f"'{frozen.path}' is the source of {counted(len(frozen.holders), 'registered version')} and cannot"
+                " change; upload to another path and register that.",
                 field="path",
             )
 
@@ -144,8 +148,12 @@ def release(tenant: str, location: Location, holders: Collection[str]) -> Action
 
 
 def _put(tenant: str, location: Location) -> Put:
-    """Write ``location``, provided that the revision it was made from still stands there."""
-    item = _item(msgspec.structs.replace(location, revision=location.revision + 1))
+    """Write ``location``, provided that the revision it was made from still stands there.
+
+    A place that is frozen anew does not count anew: who read it before it thawed must see that it is another one.
+    """
+    revision = location.revision + 1 if location.revision else 1 + secrets.randbits(_FIRST_BITS)
+    item = _item(msgspec.structs.replace(location, revision=revision))
     return Put(key=keys.location(tenant, location.path), item=item, condition=_unchanged(location))
 
 

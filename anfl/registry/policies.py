@@ -98,7 +98,7 @@ class Policies:
             item = {
                 "require": list(policy.require),
                 "approvals": approvals,
-                "revision": 1 if before is None else before["revision"] + 1,
+                "revision": head.sequence + 1,  # of this change: a policy that is made anew does not count anew
             }
             condition = ABSENT if before is None else Condition(revision=before["revision"])
             change = self._change(by, "policy.set", alias, before, item)

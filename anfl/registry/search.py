@@ -1,7 +1,8 @@
 """Search over a tenant's models and versions. What each costs stands in `anfl.registry.keys`.
 
-Pages go by an opaque token. Models in the order of their names continue after the last name, every other order by
-offset, as MLflow's own server does; neither promises a snapshot.
+Pages go by an opaque token, and end where the gateway's limit of an answer would be passed (`anfl.registry.pages`).
+Models in the order of their names continue after the last name, every other order by offset, as MLflow's own server
+does; neither promises a snapshot.
 """
 
 import base64
@@ -12,7 +13,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from anfl.registry import filters, glances, keys, marks, ordering
+from anfl.registry import filters, glances, keys, marks, ordering, pages
 from anfl.registry.candidates import Candidates, name_prefix
 from anfl.registry.clock import Clock, now
 from anfl.registry.entities import PROMPT_TAG, Model, Version, VersionOf
@@ -24,6 +25,7 @@ from anfl.registry.records import Records, model_in, sort_of, version_of
 from anfl.resources import PARTITION_KEY, SORT_KEY
 
 Row = TypeVar("Row")
+_MAX_OFFSET = 10**9
 _Named = tuple[str, str]
 """A model's name and its document."""
 _MODEL_KEYS: Mapping[str, Callable[[_Named], Any]] = {
@@ -81,11 +83,13 @@ class Search:
             found = ordering.in_order(list(found), orders, _MODEL_KEYS)
         matching = ((name, document) for name, document in found if self._holds(tenant, condition, document))
         rows, more = _take(matching, offset=position.offset, limit=limit)
-        next_position = _Position(offset=position.offset + limit)
+        models = self._with_latest(tenant, [model_in(document) for _, document in rows])
+        shown = list(pages.fitting(models, pages.size_of_model))
+        next_position = _Position(offset=position.offset + len(shown))
         if by_name:
-            next_position = _Position(after=rows[-1][0]) if rows else _Position()
-        models = [self._records.all_tags(tenant, model_in(document)) for _, document in rows]
-        return ModelPage(models=self._with_latest(tenant, models), next_token=_token(next_position) if more else None)
+            next_position = _Position(after=shown[-1][0].name) if shown else _Position()
+        more = more or len(shown) < len(rows)
+        return ModelPage(models=shown, next_token=_token(next_position) if more else None)
 
     def versions(
         self, tenant: str, *, where: str | None, order_by: Sequence[str], limit: int, token: str | None
@@ -100,9 +104,11 @@ class Search:
         position = _read_token(token)
         matching = self._candidates.matching(tenant, condition, orders)
         rows, more = _take(matching, offset=position.offset, limit=limit)
-        next_token = _token(_Position(offset=position.offset + limit)) if more else None
-        found = [row.in_full() for row in rows]
-        shown = [VersionOf(model=of.model, version=self._records.all_tags(tenant, of.version)) for of in found]
+        found = (row.in_full() for row in rows)
+        whole = (VersionOf(model=of.model, version=self._records.all_tags(tenant, of.version)) for of in found)
+        shown = list(pages.fitting(whole, pages.size_of_version))
+        more = more or len(shown) < len(rows)
+        next_token = _token(_Position(offset=position.offset + len(shown))) if more else None
         return VersionPage(versions=shown, next_token=next_token)
 
     def _holds(self, tenant: str, condition: Filter, document: str) -> bool:
@@ -145,23 +151,17 @@ class Search:
             after=after,
         )
 
-    def _with_latest(self, tenant: str, models: Sequence[Model]) -> list[tuple[Model, list[Version]]]:
+    def _with_latest(self, tenant: str, models: Sequence[Model]) -> Iterator[tuple[Model, list[Version]]]:
+        """With all tags, which are read as each is asked for."""
         wanted = {
             model.id: [keys.version(tenant, model.id, number) for number in sorted(model.latest.values())]
             for model in models
         }
         items = self._table.get_many([key for group in wanted.values() for key in group])
-        return [
-            (
-                model,
-                [
-                    self._records.all_tags(tenant, version_of(items[key[PARTITION_KEY], key[SORT_KEY]]))
-                    for key in wanted[model.id]
-                    if (key[PARTITION_KEY], key[SORT_KEY]) in items
-                ],
-            )
-            for model in models
-        ]
+        for model in models:
+            there = (items.get((key[PARTITION_KEY], key[SORT_KEY])) for key in wanted[model.id])
+            latest = [self._records.all_tags(tenant, version_of(item)) for item in there if item is not None]
+            yield self._records.all_tags(tenant, model), latest
 
 
 def _take(rows: Iterable[Row], *, offset: int, limit: int) -> tuple[list[Row], bool]:
@@ -186,6 +186,10 @@ def _read_token(token: str | None) -> _Position:
         raise invalid_parameter(f"Invalid page token, decoded value={decoded!r}", field="page_token") from None
     if position.after is not None and len(position.after.encode()) > keys.MAX_SORT_KEY_BYTES:
         raise invalid_parameter("Invalid page token, it names no model", field="page_token")
-    if position.offset < 0 or (position.after is None and position.offset == 0) or position.after == "":
+    if (
+        not 0 <= position.offset <= _MAX_OFFSET
+        or (position.after is None and position.offset == 0)
+        or position.after == ""
+    ):
         raise invalid_parameter(f"Invalid page token, parsed value={decoded!r}", field="page_token")
     return position

@@ -9,7 +9,7 @@ https://github.com/secure-systems-lab/dsse/blob/v1.0.0/protocol.md, whose payloa
 import base64
 import binascii
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -22,6 +22,8 @@ BUNDLE = "application/vnd.dev.sigstore.bundle.v0.3+json"
 PAYLOAD = "application/vnd.in-toto+json"
 STATEMENT = "https://in-toto.io/Statement/v1"
 PREDICATE = "https://model_signing/signature/v1.0"
+_TOLD = 5
+"""How many files that differ are named."""
 _WHOLE = "."
 """How the library names the file where the model is a single one."""
 
@@ -149,15 +151,22 @@ def verify(signature: Signature, *, pem: str, files: Mapping[str, str | None]) -
     signed = _files(signature.payload)
     if set(signed) == {_WHOLE} and len(files) == 1:
         signed = {next(iter(files)): signed[_WHOLE]}
+    wrong = list(_differences(signed, files))
+    if wrong:
+        more = [f"and {len(wrong) - _TOLD} more"] if len(wrong) > _TOLD else []
+        raise SignatureError("; ".join(wrong[:_TOLD] + more))
+
+
+def _differences(signed: Mapping[str, str], files: Mapping[str, str | None]) -> Iterator[str]:
     for path in sorted(signed.keys() | files.keys()):
         if path not in files:
-            raise SignatureError(f"'{path}' was signed and is not there")
-        if path not in signed:
-            raise SignatureError(f"'{path}' is there and was not signed")
-        if files[path] is None:
-            raise SignatureError(f"the checksum of '{path}' was not recorded when it was registered")
-        if signed[path] != files[path]:
-            raise SignatureError(f"'{path}' is not the file that was signed")
+            yield f"'{path}' was signed and is not there"
+        elif path not in signed:
+            yield f"'{path}' is there and was not signed"
+        elif files[path] is None:
+            yield f"the checksum of '{path}' was not recorded when it was registered"
+        elif signed[path] != files[path]:
+            yield f"'{path}' is not the file that was signed"
 
 
 def _files(payload: bytes) -> dict[str, str]:

@@ -23,7 +23,8 @@ Worth giving upstream:
 8. CloudFormation: custom resources can be updated and deleted, and fail (`custom_resources`). Health checks cannot be
    changed (`_route53`); several types are not deleted, a protected load balancer is (`deletions`).
 9. S3: ``ListObjectVersions`` copies the content of every object of the bucket (`_listed`); ``CompleteMultipartUpload``
-   and ``ListParts`` of an upload that there is not are a status 500 (`_no_upload`).
+   and ``ListParts`` of an upload that there is not are a status 500 (`_no_upload`). ``ListObjects`` shows folders in
+   which all is deleted (`_without_deleted`).
 10. DynamoDB: transactions ignore ``ClientRequestToken`` (`local.aws.transactions`); there are no vector indexes and no
     ``SearchVectors`` (`local.aws.vectors`).
 11. Server: DynamoDB loses concurrent updates (`local.aws.server` serialises its requests).
@@ -33,6 +34,7 @@ import functools
 import json
 import logging
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 from moto import backends
@@ -47,7 +49,7 @@ from moto.kms.models import Key, kms_backends
 from moto.kms.responses import KmsResponse
 from moto.route53.models import HealthCheck
 from moto.s3.exceptions import NoSuchUpload
-from moto.s3.models import FakeKey, MultipartDict
+from moto.s3.models import FakeDeleteMarker, FakeKey, MultipartDict, S3Backend
 from moto.sqs.models import Queue
 
 from local.aws import deletions, dynamodb, intrinsics, lifecycle
@@ -78,6 +80,7 @@ def apply(*, invoke: Invoke, control: str) -> None:
     _route53()
     _patch(FakeKey, "__deepcopy__", _listed)
     _patch(MultipartDict, "__missing__", _no_upload)
+    _patch(S3Backend, "list_objects", _without_deleted(S3Backend.list_objects))
     deletions.apply(_patch)
     patches.apply(_patch)
     _patch(Queue, "lambda_event_source_mappings", _Unpolled())
@@ -215,6 +218,14 @@ def _listed(key: FakeKey, _memo: object) -> FakeKey:
     listed: FakeKey = object.__new__(FakeKey)
     listed.__dict__ |= key.__dict__ | {"_etag": key.etag.strip('"'), "_value_buffer": None, "multipart": None}
     listed.disposed = True
+    return listed
+
+
+def _without_deleted(list_objects: Callable[..., Any]) -> Callable[..., Any]:
+    def listed(backend: S3Backend, bucket: Any, *arguments: Any, **options: Any) -> Any:  # noqa: ANN401
+        there = {name: key for name, key in bucket.keys.items() if not isinstance(key, FakeDeleteMarker)}
+        return list_objects(backend, SimpleNamespace(keys=there), *arguments, **options)
+
     return listed
 
 

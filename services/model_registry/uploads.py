@@ -11,14 +11,12 @@ from anfl.http.adapters import StarletteHandler
 from anfl.http.answers import Response, json_response
 from anfl.registry import rules
 from anfl.registry.artifact_store import ArtifactStore
-from anfl.registry.artifacts import LINK_SECONDS
+from anfl.registry.artifacts import LINK_SECONDS, MAX_PUT_BYTES
 from anfl.registry.errors import invalid_parameter
 from anfl.registry.folders import folder_of
 from services.model_registry.parameters import Kind, read
 
 PATH = "/v1/models/{name}/uploads"
-MAX_BYTES = 5 * 1024**3
-"""S3's limit of one PUT."""
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -56,8 +54,8 @@ class Uploads:
         name = rules.model_name(request.path_params["name"])
         given = await read(request, {"path": Kind.REQUIRED, "size": Kind.INTEGER, "sha256": Kind.REQUIRED})
         size, sha256 = given.number("size", -1), given.text("sha256")
-        if not 0 <= size <= MAX_BYTES:
-            raise invalid_parameter(f"'size' must be between 0 and {MAX_BYTES} bytes.", field="size")
+        if not 0 <= size <= MAX_PUT_BYTES:
+            raise invalid_parameter(f"'size' must be between 0 and {MAX_PUT_BYTES} bytes.", field="size")
         if _SHA256.fullmatch(sha256) is None:
             raise invalid_parameter("'sha256' must be 64 hexadecimal digits in lower case.", field="sha256")
         path = f"{folder_of(name)}/{given.text('path')}"

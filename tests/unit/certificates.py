@@ -1,6 +1,7 @@
 """Certificates for servers of tests."""
 
 import datetime
+import ipaddress
 from pathlib import Path
 
 from cryptography import x509
@@ -10,7 +11,7 @@ from cryptography.x509.oid import NameOID
 
 
 def self_signed(folder: Path, host: str = "localhost") -> Path:
-    """A certificate for ``host`` and its key, in one file."""
+    """A certificate for ``host``, a name or an address, and its key, in one file."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
     now = datetime.datetime.now(datetime.UTC)
@@ -22,7 +23,7 @@ def self_signed(folder: Path, host: str = "localhost") -> Path:
         .serial_number(1)
         .not_valid_before(now - datetime.timedelta(hours=1))
         .not_valid_after(now + datetime.timedelta(hours=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
+        .add_extension(x509.SubjectAlternativeName([_named(host)]), critical=False)
         .sign(key, hashes.SHA256())
     )
     file = folder / f"{host}.pem"
@@ -31,3 +32,10 @@ def self_signed(folder: Path, host: str = "localhost") -> Path:
         + certificate.public_bytes(serialization.Encoding.PEM)
     )
     return file
+
+
+def _named(host: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(host))
+    except ValueError:
+        return x509.DNSName(host)

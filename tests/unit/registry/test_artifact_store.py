@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
+from unittest.mock import Mock
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -107,7 +108,7 @@ def test_nothing_in_a_registered_place_can_be_written(registry: Registry, path: 
     upload(registry, "m/1/weights", b"x")
     register(registry, "m/1")
     detail = refused("resource_conflict", registry.store.writer, "acme", path)
-    assert detail.startswith("'m/1' is the source of 1 registered version(s)")
+    assert detail.startswith("'m/1' is the source of 1 registered version and cannot")
     refused("resource_conflict", registry.store.begin_parts, "acme", path, 1)
     refused("resource_conflict", registry.store.upload_link, "acme", path, size=1, sha256="0" * 64)
 
@@ -176,6 +177,39 @@ def test_an_upload_that_ends_after_its_place_was_frozen_is_taken_back(registry: 
     assert verified.opened.version != first.version
     assert registry.artifacts.newest("acme", "m/1/weights").version == verified.opened.version
     refused("resource_does_not_exist", registry.artifacts.newest, "acme", "m/1/extra")
+
+
+def test_a_place_that_thaws_and_is_frozen_anew_is_another_one(
+    registry: Registry, process: Callable[[], Registry], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who read it before must not write that back: the version that froze it anew would get the files of the first."""
+    other = process()
+    registry.models.create("acme", "other", by="ana")
+    upload(registry, "m/1/weights", b"one")
+    register(registry, "m/1", name="other")
+    place, read = registry.store.place, list[Location]()
+
+    def outrun(tenant: str, path: str) -> Location:
+        found = place(tenant, path)
+        if not read:
+            read.append(found)
+            other.versions.delete("acme", "other", 1, by="ben")
+            upload(other, "m/1/weights", b"two")
+            register(other, "m/1", name="other")
+        return found
+
+    monkeypatch.setattr(registry.store, "place", outrun)
+    register(registry, "m/1")
+    digests = {
+        name: registry.versions.get("acme", name, number).version.digest
+        for name, number in {"bert": 1, "other": 2}.items()
+    }
+    assert digests["bert"] == digests["other"]
+    assert content(registry, "m/1/weights") == b"two"
+    frozen = Locations(registry.records.table).at("acme", "m/1")
+    assert frozen is not None
+    assert len(frozen.holders) == 2
+    assert not {*read[0].holders} & {*frozen.holders}
 
 
 def still_there(registry: Registry, path: str, body: bytes) -> None:
@@ -263,18 +297,102 @@ def test_links_last_fifteen_minutes_and_fix_version_length_and_checksum(registry
     assert LINK_SECONDS == 900
 
 
-def test_parts_become_a_file_with_a_checksum(registry: Registry, s3: Any) -> None:
-    parts = [b"a" * (5 * 1024**2), b"b" * 10]
-    upload_id, urls = registry.store.begin_parts("acme", "m/1/weights", 2)
-    assert len(urls) == 2
-    etags = [
-        s3.upload_part(Bucket=BUCKET, Key="acme/m/1/weights", UploadId=upload_id, PartNumber=number, Body=body)["ETag"]
-        for number, body in enumerate(parts, 1)
+def in_parts(registry: Registry, s3: Any, parts: list[bytes]) -> tuple[str, list[tuple[int, str]]]:
+    """Begin an upload and send its parts, as a client does by the links: its id, and the parts' numbers and ETags."""
+    upload_id, urls = registry.store.begin_parts("acme", "m/1/weights", len(parts))
+    (s3_id,) = parse_qs(urlsplit(urls[0]).query)["uploadId"]
+    place = {"Bucket": BUCKET, "Key": "acme/m/1/weights", "UploadId": s3_id}
+    return upload_id, [
+        (number, s3.upload_part(**place, PartNumber=number, Body=body)["ETag"]) for number, body in enumerate(parts, 1)
     ]
-    registry.store.complete_parts("acme", "m/1/weights", upload_id, list(enumerate(etags, 1)))
+
+
+PARTS = [b"a" * (5 * 1024**2), b"b" * 10]
+
+
+@pytest.fixture(name="forgetful")
+def _forgetful(s3: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """S3 as it documents itself, and not as moto is: an upload that was completed is there no more."""
+    complete = s3.complete_multipart_upload
+
+    def once(**asked: Any) -> Any:
+        if asked["UploadId"] not in {
+            begun["UploadId"] for begun in s3.list_multipart_uploads(Bucket=BUCKET).get("Uploads", [])
+        }:
+            raise NO_SUCH_UPLOAD
+        return complete(**asked)
+
+    monkeypatch.setattr(s3, "complete_multipart_upload", once)
+    return s3
+
+
+def test_parts_become_a_file_with_a_checksum(registry: Registry, s3: Any) -> None:
+    upload_id, parts = in_parts(registry, s3, PARTS)
+    registry.store.complete_parts("acme", "m/1/weights", upload_id, parts)
     verified = registry.store.open("acme", "m/1/weights")
-    assert verified.sha256 == hashlib.sha256(b"".join(parts)).hexdigest()
+    assert verified.sha256 == hashlib.sha256(b"".join(PARTS)).hexdigest()
     refused("resource_does_not_exist", registry.store.abort_parts, "acme", "m/1/weights", upload_id)
+
+
+def test_who_did_not_hear_that_parts_became_a_file_may_ask_again(
+    registry: Registry, forgetful: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the service died, or S3's answer did not come, before a checksum was recorded."""
+    upload_id, parts = in_parts(registry, forgetful, PARTS)
+    with monkeypatch.context() as patch:
+        patch.setattr(registry.store, "uploaded", died := Mock(side_effect=RuntimeError))
+        with pytest.raises(RuntimeError):
+            registry.store.complete_parts("acme", "m/1/weights", upload_id, parts)
+    died.assert_called_once()
+    version = forgetful.head_object(Bucket=BUCKET, Key="acme/m/1/weights")["VersionId"]
+    for listed in (parts, [(number, etag.strip('"')) for number, etag in reversed(parts)]):
+        registry.store.complete_parts("acme", "m/1/weights", upload_id, listed)
+        verified = registry.store.open("acme", "m/1/weights")
+        assert (verified.opened.version, verified.opened.body.read()) == (version, b"".join(PARTS))
+        assert verified.sha256 == hashlib.sha256(b"".join(PARTS)).hexdigest()
+
+
+def test_what_another_upload_or_other_parts_made_is_no_answer_to_a_repeated_completion(
+    registry: Registry, forgetful: Any
+) -> None:
+    def not_that(upload_id: str, parts: list[tuple[int, str]]) -> None:
+        refused("resource_does_not_exist", registry.store.complete_parts, "acme", "m/1/weights", upload_id, parts)
+
+    aborted, parts = in_parts(registry, forgetful, PARTS)
+    registry.store.abort_parts("acme", "m/1/weights", aborted)
+    not_that(aborted, parts)
+    completed, parts = in_parts(registry, forgetful, PARTS)
+    registry.store.complete_parts("acme", "m/1/weights", completed, parts)
+    not_that(aborted, parts)
+    not_that(completed, parts[:1])
+    not_that(completed, [parts[0], (2, parts[0][1])])
+    not_that(completed, [parts[0], (2, "no ETag")])
+    not_that(completed.rpartition(".")[0], parts)
+    upload(registry, "m/1/weights", b"another's")
+    not_that(completed, parts)
+    registry.store.delete("acme", "m/1/weights")
+    not_that(completed, parts)
+
+
+def test_where_an_etag_says_nothing_of_content_the_number_of_parts_is_compared(
+    registry: Registry, forgetful: Any
+) -> None:
+    """What it is made of S3 does not say where objects are encrypted by KMS, as they are in every deployment."""
+    forgetful.put_bucket_encryption(
+        Bucket=BUCKET,
+        ServerSideEncryptionConfiguration={
+            "Rules": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms"}}]
+        },
+    )
+    upload_id, parts = in_parts(registry, forgetful, PARTS)
+    registry.store.complete_parts("acme", "m/1/weights", upload_id, parts)
+    head = forgetful.head_object
+    found = head(Bucket=BUCKET, Key="acme/m/1/weights")
+    assert found["ServerSideEncryption"] == "aws:kms"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(forgetful, "head_object", lambda **asked: head(**asked) | {"ETag": f'"{"0" * 32}-2"'})
+        registry.store.complete_parts("acme", "m/1/weights", upload_id, parts)
+        refused("resource_does_not_exist", registry.store.complete_parts, "acme", "m/1/weights", upload_id, parts[:1])
 
 
 def test_a_file_whose_completion_is_asked_twice_is_there(
@@ -315,8 +433,7 @@ def test_an_upload_that_is_gone_can_be_aborted_and_is_no_file(
 
 @pytest.mark.parametrize("parts", [[(1, "wrong")], [(2, "x")]])
 def test_parts_that_were_not_sent_are_refused(registry: Registry, s3: Any, parts: list[tuple[int, str]]) -> None:
-    upload_id, _ = registry.store.begin_parts("acme", "m/1/weights", 1)
-    s3.upload_part(Bucket=BUCKET, Key="acme/m/1/weights", UploadId=upload_id, PartNumber=1, Body=b"x")
+    upload_id, _ = in_parts(registry, s3, [b"x"])
     refused("invalid_parameter_value", registry.store.complete_parts, "acme", "m/1/weights", upload_id, parts)
     registry.store.abort_parts("acme", "m/1/weights", upload_id)
     assert s3.list_multipart_uploads(Bucket=BUCKET).get("Uploads", []) == []

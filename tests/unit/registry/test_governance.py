@@ -202,6 +202,11 @@ def test_policies_and_approvals_are_audited(bert: Registry) -> None:
     assert told[-3:] == [("ana", "approval.requested"), ("ben", "approval.given"), ("ana", "approval.withdrawn")]
 
 
+def _replace_policy(registry: Registry) -> None:
+    registry.policies.delete("acme", "prod", by="root")
+    registry.policies.put("acme", "prod", by="root", require=(*Requirement,), approvals=2)
+
+
 INTERFERENCES: dict[str, tuple[Callable[[Registry, Approval], object], set[str]]] = {
     "the verdict is taken back": (lambda r, _: validate(r, VerdictStatus.QUARANTINED), {"validated"}),
     "the approval is rejected": (
@@ -213,6 +218,7 @@ INTERFERENCES: dict[str, tuple[Callable[[Registry, Approval], object], set[str]]
         lambda r, _: r.policies.put("acme", "prod", by="root", require=(*Requirement,), approvals=2),
         {"signed"},
     ),
+    "the policy is replaced by another one": (lambda r, _: _replace_policy(r), {"signed"}),
 }
 
 
@@ -222,6 +228,7 @@ def test_what_changes_between_the_decision_and_its_transaction_closes_the_gate(
 ) -> None:
     approval = ask(bert)
     approve(bert, approval, "ben", "cid")
+    bert.policies.put("acme", "prod", by="root", require=PROD["prod"].require, approvals=2)
     interfere, lacking = INTERFERENCES[how]
     other = build_registry(table=TABLE, dynamodb=dynamodb, bucket=BUCKET, s3=s3, policies=PROD)
     done: list[str] = []

@@ -68,6 +68,46 @@ def test_bytes_that_are_not_the_registered_ones_are_rejected(
     assert [(reason.code, reason.file) for reason in verdict.reasons] == [("checksum_mismatch", "weights.npy")]
 
 
+def test_what_no_checksum_tells_from_the_registered_is_not_validated(
+    register: Register, inspections: Inspections, s3: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The version stays what was registered, and is what a download gives; so nothing else may be looked at for it."""
+    monkeypatch.setattr("anfl.registry.artifact_store.READ_TO_FREEZE", 1)
+    s3.put_object(Bucket=BUCKET, Key=KEY, Body=b"no array")
+    found = register()
+    s3.put_object(Bucket=BUCKET, Key=KEY, Body=array(4))  # past the service, which would refuse it
+    verdict = inspections.version("acme", found)
+    assert verdict.status == "QUARANTINED"
+    assert [(reason.code, reason.file) for reason in verdict.reasons] == [("changed_meanwhile", "weights.npy")]
+
+
+def test_what_is_rejected_stays_so_though_it_changed_too(register: Register, inspections: Inspections, s3: Any) -> None:
+    dangerous = f"acme/{PLACE}/model.pkl"
+    s3.put_object(Bucket=BUCKET, Key=dangerous, Body=b"cos\nsystem\n(S'true'\ntR.")
+    found = register()
+    s3.put_object(Bucket=BUCKET, Key=f"acme/{PLACE}/new.npy", Body=array(4))
+    verdict = inspections.version("acme", found)
+    assert (verdict.status, [reason.code for reason in verdict.reasons]) == (
+        "REJECTED",
+        ["dangerous_global", "changed_meanwhile"],
+    )
+
+
+def test_files_that_are_missing_or_came_to_it_are_named(register: Register, inspections: Inspections, s3: Any) -> None:
+    for name in ("weights.npy", "other.npy"):
+        s3.put_object(Bucket=BUCKET, Key=f"acme/{PLACE}/{name}", Body=array(4))
+    found = register()
+    assert inspections.version("acme", found).status == "VALIDATED"
+    s3.delete_object(Bucket=BUCKET, Key=KEY)
+    s3.put_object(Bucket=BUCKET, Key=f"acme/{PLACE}/new.npy", Body=array(4))
+    verdict = inspections.version("acme", found)
+    assert verdict.status == "QUARANTINED"
+    assert [(reason.code, reason.file) for reason in verdict.reasons] == [
+        ("changed_meanwhile", "new.npy"),
+        ("changed_meanwhile", "weights.npy"),
+    ]
+
+
 def test_a_path_is_inspected_before_anything_is_registered(inspections: Inspections, s3: Any) -> None:
     s3.put_object(Bucket=BUCKET, Key="acme/upload/model.pkl", Body=b"cos\nsystem\n(S'true'\ntR.")
     report = inspections.path("acme", "upload")

@@ -8,7 +8,7 @@ import re
 import tracemalloc
 from collections.abc import AsyncIterator
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import parse_qs, quote, urlencode, urlsplit
 
 import httpx
 import pytest
@@ -531,6 +531,8 @@ def test_another_tenants_artefacts_do_not_exist(call: Caller) -> None:
         "a%2f.%2fb",
         "x%00",
         "x%23y",
+        "x%ef%bf%be",
+        "x%ef%bf%bf",
         "x" * 1100,
     ],
 )
@@ -660,14 +662,47 @@ def test_uploads_past_the_service(call: Caller) -> None:
         assert (refusal.status_code, refusal.json()["code"]) == (400, "invalid_parameter_value")
 
 
+def test_a_page_ends_before_it_is_more_than_the_gateway_passes_on(
+    call: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever is asked for; only what is too large by itself comes alone."""
+    monkeypatch.setattr("anfl.registry.pages.MAX_PAGE_BYTES", 30_000)
+    values = ['"' * 4000, "\x01" * 900, "é" * 3000, "x" * 60_000, "", "x" * 6000]
+    small = [{"key": f"k{number}", "value": ""} for number in range(100)]
+    names = [f"m{number}" for number in range(len(values))]
+    for name, value in zip(names, values, strict=True):
+        call("POST", f"{API}/registered-models/create", {"name": name, "tags": small})
+        tags = [*small, {"key": "large", "value": value}]
+        assert call(
+            "POST", f"{API}/model-versions/create", {"name": name, "source": "s3://x/y", "tags": tags}
+        ).is_success
+    for path, kind in (("registered-models", "registered_models"), ("model-versions", "model_versions")):
+        for order in ("name", "last_updated_timestamp"):
+            seen, pages = list[str](), 0
+            token: str | None = ""
+            while token is not None:
+                parameters = {"order_by": order, "page_token": token}
+                answer = call("GET", f"{API}/{path}/search?{urlencode(parameters)}")
+                found = [one["name"] for one in answer.json()[kind]]
+                assert len(answer.content) <= 30_000 + 200 or found == ["m3"]
+                seen += found
+                pages += 1
+                token = answer.json().get("next_page_token")
+            assert seen == names
+            assert pages < len(names)
+
+
 def test_parts_are_put_past_the_service(call: Caller, s3: Any) -> None:
     base = "/api/2.0/mlflow-artifacts"
     begun = call("POST", f"{base}/mpu/create/m/1", {"path": "/data/weights", "num_parts": 1}).json()
     assert [credential["part_number"] for credential in begun["credentials"]] == [1]
     key = "acme/m/1/weights"
-    etag = s3.upload_part(Bucket="artifacts", Key=key, UploadId=begun["upload_id"], PartNumber=1, Body=b"x")["ETag"]
+    (s3_id,) = parse_qs(urlsplit(begun["credentials"][0]["url"]).query)["uploadId"]
+    etag = s3.upload_part(Bucket="artifacts", Key=key, UploadId=s3_id, PartNumber=1, Body=b"x")["ETag"]
     done = {"path": "weights", "upload_id": begun["upload_id"], "parts": [{"part_number": 1, "etag": etag, "url": ""}]}
-    assert call("POST", f"{base}/mpu/complete/m/1", done).json() == {}
+    for _ in ("done", "asked again, because nothing was heard"):
+        answer = call("POST", f"{base}/mpu/complete/m/1", done)
+        assert (answer.status_code, answer.json()) == (200, {})
     assert call("GET", f"{PROXY}/m/1/weights").headers["x-anfl-sha256"] == hashlib.sha256(b"x").hexdigest()
     linked = call("GET", f"{base}/presigned/m/1/weights").json()
     assert (linked["file_size"], linked["headers"]) == (1, {})

@@ -1,5 +1,6 @@
 """Search: what is found, in which order, page by page, and at what cost."""
 
+import base64
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -10,7 +11,7 @@ from anfl.problems import Problem
 from anfl.registry.entities import PROMPT_TAG, Stage
 from anfl.registry.registry import Registry
 from tests.unit.registry.conftest import Time, items
-from tests.unit.registry.test_models import version
+from tests.unit.registry.test_models import refused, version
 
 NAMES = [f"model-{letter}" for letter in "badcfehg"]
 
@@ -236,3 +237,19 @@ def test_no_trace_of_a_run_stays_when_its_versions_are_gone(registry: Registry, 
 def runs(dynamodb: Any) -> list[str]:
     """Sort keys of what runs made."""
     return [item["sk"]["S"] for item in items(dynamodb) if item["pk"]["S"] == "acme#runs"]
+
+
+@pytest.mark.parametrize("offset", [10**9 + 1, 2**63 - 1, 2**63, 10**30])
+def test_a_page_that_no_search_has_is_refused(registry: Registry, offset: int) -> None:
+    token = base64.b64encode(b'{"offset":%d}' % offset).decode()
+    for search in (registry.search.models, registry.search.versions):
+        detail = refused(
+            "invalid_parameter_value",
+            search,
+            "acme",
+            where=None,
+            order_by=["last_updated_timestamp DESC"],
+            limit=10,
+            token=token,
+        )
+        assert "Invalid page token" in detail

@@ -1,0 +1,43 @@
+"""How much of a search stands on one page: no more than API Gateway passes on, however many are asked for."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TypeVar
+
+import msgspec
+
+from anfl.registry.entities import Model, Version, VersionOf
+
+MAX_PAGE_BYTES = 8_000_000
+"""Of the answer; the gateway's own limit is 10 MB. What is larger by itself makes a page alone."""
+_FRAME_BYTES = 250
+"""Names of members, and their punctuation."""
+_PAIR_BYTES = 25
+"""What a tag or an alias takes beyond its key and value."""
+Found = TypeVar("Found")
+_encode = msgspec.json.Encoder().encode
+
+
+def fitting(found: Iterable[Found], size: Callable[[Found], int]) -> Iterator[Found]:
+    """As many as fit one page; no more is read than the first that does not."""
+    room = MAX_PAGE_BYTES
+    for number, one in enumerate(found):
+        room -= size(one)
+        if room < 0 and number:
+            return
+        yield one
+
+
+def size_of_version(of: VersionOf) -> int:
+    """At least the bytes that a version takes on a page."""
+    return len(_encode(of.model.name)) + _size(of.version)
+
+
+def size_of_model(found: tuple[Model, Sequence[Version]]) -> int:
+    """At least the bytes that a model takes on a page, with its latest versions."""
+    model, latest = found
+    name = len(_encode(model.name))
+    return _size(model) + _PAIR_BYTES * len(model.aliases) + sum(name + _size(version) for version in latest)
+
+
+def _size(record: Model | Version) -> int:
+    return len(_encode(record)) + _FRAME_BYTES + _PAIR_BYTES * len(record.tags)
