@@ -431,6 +431,35 @@ def test_a_move_is_carried_on_where_it_was_begun_and_undone_anywhere(nodes: Node
     move(node, "w", Move(engine="hnsw", to="back"))
 
 
+@pytest.mark.parametrize("read", ["query", "fetch", "count", "scroll"])
+def test_who_wrote_to_the_new_one_sees_it_on_nodes_that_know_only_the_old_one(
+    node: VectorStore, other: VectorStore, read: str
+) -> None:
+    """Its position is of what the alias stands for by now."""
+    move(node, "w", MOVE)
+    assert other.names.peek("demo", "w") is not None
+    position = node.write("demo", "w", upsert(("x", (50, 1)))).sequence
+    requests: dict[str, Any] = {
+        "query": Query(vector=[50.0, 1.0], k=1, min_sequence=position),
+        "fetch": Fetch(ids=["x"], min_sequence=position),
+        "count": Count(min_sequence=position),
+        "scroll": Scroll(limit=1_000, min_sequence=position),
+    }
+    assert other.at_once("demo", "w", requests["fetch"]) is None
+    answer = getattr(other, read)("demo", "w", requests[read])
+    assert answer.sequence == position
+
+
+def test_a_cursor_of_the_new_one_goes_on_on_nodes_that_know_only_the_old_one(
+    node: VectorStore, other: VectorStore
+) -> None:
+    before = other.scroll("demo", "w", Scroll(limit=1))
+    move(node, "w", MOVE)
+    page = node.scroll("demo", "w", Scroll(limit=1))
+    assert other.scroll("demo", "w", Scroll(limit=1, cursor=page.cursor)).vectors[0].id == "r00"
+    assert code_of(partial(other.scroll, "demo", "w", Scroll(limit=1, cursor=before.cursor))) == (409, "history_lost")
+
+
 def test_reads_go_on_all_the_while(nodes: Nodes, node: VectorStore, other: VectorStore) -> None:
     query = Query(vector=[5.0, 1.0], k=3)
     while True:
