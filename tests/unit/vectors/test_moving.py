@@ -286,6 +286,24 @@ def test_what_cannot_be_moved_is_said_before_anything_is_done(node: VectorStore)
     node.undo_move("demo", "w")
 
 
+def test_what_is_declared_while_a_move_begins_is_not_left_behind(
+    node: VectorStore, other: VectorStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create = node._management.create
+
+    def late(*given: Any, **named: Any) -> Any:
+        made = create(*given, **named)
+        monkeypatch.undo()
+        other.update("demo", "words", CollectionPatch(fields={**WORDS.fields, "word": FieldType.STRING}))
+        return made
+
+    monkeypatch.setattr(node._management, "create", late)
+    assert code_of(partial(node.move, "demo", "w", MOVE)) == (409, "collection_changed")
+    node.delete("demo", "words-other")
+    move(node, "w", MOVE)
+    assert other.describe("demo", "w").settings.fields.keys() == {"year", "word"}
+
+
 def test_every_alias_goes_along(node: VectorStore, other: VectorStore) -> None:
     node.set_alias("demo", "second", "words")
     move(node, "w", MOVE)
