@@ -56,7 +56,7 @@ class Moving(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     samples: tuple[str, ...] = ()
     """Rows to search around, when all is looked at."""
     slowdown: int = 0
-    """How often what is looked at together was halved (`anfl.vectors.moving.pace`)."""
+    """How often what is looked at together was halved (`anfl.vectors.pace`)."""
     failures: int = 0
     """How often it was not as it should have been in the end."""
 

@@ -28,7 +28,8 @@ from anfl.vectors.hints import DynamoHints
 from anfl.vectors.inline import Inline
 from anfl.vectors.log import Log
 from anfl.vectors.model import Collection, CollectionSettings, Metadata, Metric
-from anfl.vectors.moving import copying, pace, steps
+from anfl.vectors import pace
+from anfl.vectors.moving import copying, steps
 from anfl.vectors.moving.records import Stage
 from anfl.vectors.moving.requests import Move
 from anfl.vectors.node import NodeFolder
