@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from anfl.vectors.clock import Clock
 from anfl.vectors import pace
+from anfl.vectors.clock import Clock
 from anfl.vectors.moving.access import PAUSE_SECONDS, is_overdue
 from anfl.vectors.moving.copying import SAMPLES
 from anfl.vectors.moving.records import Stage

@@ -15,11 +15,11 @@ from dataclasses import dataclass
 import msgspec
 
 from anfl.problems import Problem, conflict
+from anfl.vectors import pace
 from anfl.vectors.catalogue import Catalogue
 from anfl.vectors.clock import Clock
 from anfl.vectors.engines import Engines
 from anfl.vectors.model import Collection
-from anfl.vectors import pace
 from anfl.vectors.moving.access import PAUSE_SECONDS, busy, is_overdue
 from anfl.vectors.moving.copying import Copier, Side
 from anfl.vectors.moving.records import Moving, Stage

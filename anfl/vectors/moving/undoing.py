@@ -30,8 +30,8 @@ class Undoing:
         """Give up a move that has not switched, or whose new collection was deleted since: delete what was copied, and
         let everybody write again. Can be repeated; returns the collection, also where there was nothing to undo.
 
-        :raises Problem: 404 ``collection_not_found``; 409 ``move_switched``; ``move_busy``, it was carried on in another
-            region meanwhile; 503.
+        :raises Problem: 404 ``collection_not_found``; 409 ``move_switched``; ``move_busy``, it was carried on meanwhile
+            in another region; 503.
         """
         found = self._catalogue.get(tenant, name)
         source = source_of(self._catalogue, found)

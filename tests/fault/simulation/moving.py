@@ -17,6 +17,7 @@ from typing import Any, cast
 from unittest import mock
 
 from anfl.problems import Problem
+from anfl.vectors import pace
 from anfl.vectors.catalogue import Catalogue
 from anfl.vectors.changes import Change
 from anfl.vectors.clock import Clock
@@ -28,7 +29,6 @@ from anfl.vectors.hints import DynamoHints
 from anfl.vectors.inline import Inline
 from anfl.vectors.log import Log
 from anfl.vectors.model import Collection, CollectionSettings, Metadata, Metric
-from anfl.vectors import pace
 from anfl.vectors.moving import copying, steps
 from anfl.vectors.moving.records import Stage
 from anfl.vectors.moving.requests import Move
