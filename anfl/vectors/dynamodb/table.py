@@ -26,6 +26,8 @@ MOST_READ, MOST_WRITTEN, MOST_TOGETHER = 100, 25, 100
 """Items of a BatchGetItem, of a BatchWriteItem, of a transaction."""
 MOST_PAGE = 500
 """Items of a page, where it could be a megabyte and less is to be asked for."""
+LEAST_PAGE = 16
+"""What asks for as few is no faster for fewer, and has to ask more often."""
 PATIENCE_SECONDS = 8.0
 """How long something is tried again."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
@@ -214,7 +216,8 @@ class Table:
     def _paced(self, request: Mapping[str, Any], most: int | None) -> Any | None:  # noqa: ANN401 - boto3's
         """A page of up to ``most`` items, or fewer; None where it is worth asking again."""
         began, slowdown = self._clock(), self._slowdown
-        limit: dict[str, Any] = {"Limit": pace.of(most or MOST_PAGE, slowdown)} if most or slowdown else {}
+        fewer = max(pace.of(most or MOST_PAGE, slowdown), min(most or MOST_PAGE, LEAST_PAGE))
+        limit: dict[str, Any] = {"Limit": fewer} if most or slowdown else {}
         page = self._once(lambda: self._client.query(**request, **limit))
         self._slowdown = pace.slower(slowdown) if page is None else pace.after(slowdown, self._clock() - began)
         return page

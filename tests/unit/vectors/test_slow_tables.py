@@ -78,6 +78,16 @@ def test_what_does_not_answer_is_asked_for_less_and_for_more_again_when_it_is_fa
     assert client.asked[-1] == limit
 
 
+def test_what_is_little_is_not_asked_for_in_bits() -> None:
+    client = SlowClient(items=60, seconds=0.6)
+    table = Table(cast("Any", client), "small", sleep=client.sleep, clock=lambda: client.now)
+    with pytest.raises(Problem):
+        list(table.partition("p", limit=9))
+    client.seconds = 0.0
+    assert len(read(table, limit=9)) == 60
+    assert set(client.asked) == {9}
+
+
 @pytest.fixture(name="time")
 def _time() -> SimpleNamespace:
     return SimpleNamespace(now=1_800_000_000.0)
