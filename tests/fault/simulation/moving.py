@@ -83,6 +83,8 @@ class MoveRound:
         )
         if self.engines[0] == "dynamodb":  # each step is hundreds of calls long
             weather.crashes = min(weather.crashes, 0.003)
+            # Most are longer than a pause may be, which then begins anew.
+            weather.suspensions = min(weather.suspensions, 0.005)
         self._weather = only or weather
         self.table = Table(self.world)
         self.bucket = Bucket(self.world, versioned=False)

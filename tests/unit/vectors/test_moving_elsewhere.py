@@ -14,6 +14,7 @@ from anfl.problems import Problem
 from anfl.vectors.model import Collection, CollectionSettings, Metric
 from anfl.vectors.moving import steps
 from anfl.vectors.moving.access import FAR_SECONDS, PAUSE_SECONDS
+from anfl.vectors.moving.copying import Copier, Looked
 from anfl.vectors.moving.records import Moving, Stage
 from anfl.vectors.moving.requests import Move
 from anfl.vectors.store import VectorStore
@@ -91,6 +92,28 @@ def test_nor_does_a_step_switch_that_has_taken_longer(
             assert moved.stage in (Stage.PAUSED, Stage.FOLLOWING)
             nodes.world.sleep(moved.wait)
     move(node, "w", MOVE)
+
+
+def test_what_was_written_elsewhere_before_the_pause_is_waited_for_though_clocks_differ(
+    nodes: Nodes, node: VectorStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ahead = nodes.begin()
+    clock = ahead.storage.clock
+    early = dataclasses.replace(clock, wall=lambda: clock.wall() + 300)
+    move(node, "w", MOVE, until=Stage.PAUSED)
+    paused = nodes.world.seconds
+    looked: list[float] = []
+    page = Copier.page
+
+    def seen(copier: Copier, after: str, limit: int) -> Looked:
+        looked.append(nodes.world.seconds)
+        return page(copier, after, limit)
+
+    monkeypatch.setattr(Copier, "page", seen)
+    node.move("demo", "w", MOVE)
+    with mock.patch.object(ahead._mover, "_steps", steps.Steps(early)):
+        ahead.move("demo", "w", MOVE)
+    assert looked[0] >= paused + Unfollowed.late
 
 
 @contextmanager
