@@ -33,10 +33,12 @@ class Session:
 
     def note(self, call: Call[Any], body: bytes) -> None:
         """Learn from an answer."""
-        if call.collection is not None:
-            found = msgspec.json.decode(body, type=_Positioned).sequence
-            if found is not None and _order(found) > _order(self._positions.get(call.collection, "")):
-                self._positions[call.collection] = found
+        if call.collection is None:
+            return
+        found = msgspec.json.decode(body, type=_Positioned).sequence
+        known = self._positions.get(call.collection)
+        if found is not None and (known is None or _follows(found, known, written=not call.fresh)):
+            self._positions[call.collection] = found
 
     def forget(self, collection: str) -> None:
         """The collection is another one now, or its history was given up."""
@@ -56,5 +58,8 @@ class Session:
         return {} if position is None else {"min_sequence": position}
 
 
-def _order(position: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in position.split(".") if part.isdecimal())
+def _follows(found: str, known: str, *, written: bool) -> bool:
+    """Whether a position counts from now on. Of another history, where an alias has moved, only that of a write does,
+    which is of the present one: reads took ``known`` along, unless they were under way before it was."""
+    (history, place), (known_history, known_place) = (each.split(".") for each in (found, known))
+    return int(place) > int(known_place) if history == known_history else written

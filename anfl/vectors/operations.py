@@ -386,7 +386,8 @@ OPERATIONS: tuple[Operation, ...] = (
         path=f"{_COLLECTION}/vectors",
         summary="Rows in id order, page by page",
         details="Each page is one state of the collection. Its `cursor` pins a position: the next page is of a state "
-        f"at least as new, whichever node answers, and no snapshot of this one. {_MEANWHILE}",
+        "at least as new, whichever node answers, and no snapshot of this one. The last page is the one without a "
+        f"cursor: others may have fewer rows than asked for, or none. {_MEANWHILE}",
         takes=Scroll,
         answers={200: (Rows,)},
         refusals=_SHOWN | _FILTERED,
@@ -480,6 +481,7 @@ OPERATIONS: tuple[Operation, ...] = (
             Refusal.QUEUE_UNAVAILABLE,
             Refusal.COLLECTION_CHANGED,
             Refusal.COLLECTION_MOVING,
+            Refusal.MOVE_BUSY,
             Refusal.MOVE_SWITCHED,
         },
         run=lambda store, tenant, name, _: Outcome(describe(store.undo_move(tenant, name))),

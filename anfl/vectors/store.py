@@ -172,23 +172,19 @@ class VectorStore:
 
     def query(self, tenant: str, name: str, request: Query) -> Answer | Results:
         """See `Engine.query`."""
-        engine, collection = self._find(tenant, name, request)
-        return engine.query(collection, request)
+        return self._answered(tenant, name, request, lambda engine, of: engine.query(of, request))
 
     def fetch(self, tenant: str, name: str, request: Fetch) -> Rows:
         """See `Engine.fetch`."""
-        engine, collection = self._find(tenant, name, request)
-        return engine.fetch(collection, request)
+        return self._answered(tenant, name, request, lambda engine, of: engine.fetch(of, request))
 
     def count(self, tenant: str, name: str, request: Count) -> Counted:
         """See `Engine.count`."""
-        engine, collection = self._find(tenant, name, request)
-        return engine.count(collection, request)
+        return self._answered(tenant, name, request, lambda engine, of: engine.count(of, request))
 
     def scroll(self, tenant: str, name: str, request: Scroll) -> Rows:
         """See `Engine.scroll`."""
-        engine, collection = self._find(tenant, name, request)
-        return engine.scroll(collection, request)
+        return self._answered(tenant, name, request, lambda engine, of: engine.scroll(of, request))
 
     def stats(self, tenant: str, name: str) -> Stats:
         """See `Engine.stats`."""
@@ -260,6 +256,19 @@ class VectorStore:
         collection = self.names.find(tenant, name, self._clock.monotonic())
         self._engines.of(collection).check_snapshots()
         return collection
+
+    def _answered(self, tenant: str, name: str, request: Read, answer: Callable[[Engine, Collection], T]) -> T:
+        engine, collection = self._find(tenant, name, request)
+        try:
+            return answer(engine, collection)
+        except Problem as problem:
+            if problem.code != Refusal.HISTORY_LOST:
+                raise
+            # Perhaps the position, or the cursor, is of what the name stands for since it was looked up.
+            latest = self.names.find(tenant, name, self._clock.monotonic())
+            if latest.incarnation == collection.incarnation:
+                raise
+            return answer(self._engines.of(latest), latest)
 
     def _find(self, tenant: str, name: str, freshness: Read) -> tuple[Engine, Collection]:
         now = self._clock.monotonic()

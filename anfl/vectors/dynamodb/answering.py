@@ -1,6 +1,7 @@
 """The engine's part that answers: all but queries as of now."""
 
 from anfl.problems import conflict
+from anfl.vectors.clock import Clock
 from anfl.vectors.dynamodb.pages import fetched, scrolled
 from anfl.vectors.dynamodb.querying import matches
 from anfl.vectors.dynamodb.tables import Classes
@@ -30,6 +31,7 @@ class Answering:
     """Reads of `anfl.vectors.engines.Engine`."""
 
     _classes: Classes
+    _clock: Clock
 
     def query(self, collection: Collection, request: Query) -> Answer | Results:
         """See `Engine.query`: as the index was a moment ago."""
@@ -47,7 +49,8 @@ class Answering:
     def scroll(self, collection: Collection, request: Scroll) -> Rows:
         """See `Engine.scroll`; strong, each page by itself."""
         _check_position(request)
-        return scrolled(self._classes.of(collection).reader, collection, request, sequence=NOWHERE)
+        reader = self._classes.of(collection).reader
+        return scrolled(reader, collection, request, sequence=NOWHERE, clock=self._clock)
 
     def count(self, collection: Collection, request: Count) -> Counted:
         """See `Engine.count`; strong. It reads every row."""

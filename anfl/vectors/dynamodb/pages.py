@@ -4,10 +4,13 @@ from itertools import islice
 from math import ceil, sqrt
 
 from anfl.vectors.allowance import Allowance
+from anfl.vectors.clock import Clock
 from anfl.vectors.dynamodb.items import SHARDS, StoredItem
 from anfl.vectors.dynamodb.reading import Reader
+from anfl.vectors.dynamodb.table import LaterError
 from anfl.vectors.filters import compile_filter
 from anfl.vectors.model import Collection
+from anfl.vectors.pace import LONG_SECONDS
 from anfl.vectors.reads import Cursor
 from anfl.vectors.requests import Fetch, Rows, Scroll, StoredRow
 
@@ -24,8 +27,8 @@ def fetched(reader: Reader, collection: Collection, request: Fetch, *, sequence:
     return Rows(vectors=shown, sequence=sequence)
 
 
-def scrolled(reader: Reader, collection: Collection, request: Scroll, *, sequence: str) -> Rows:
-    """A page of rows.
+def scrolled(reader: Reader, collection: Collection, request: Scroll, *, sequence: str, clock: Clock) -> Rows:
+    """A page of rows; it ends early where an answer would be too large, or take too long, with no row perhaps.
 
     :raises Problem: 400 for the filter; 409 ``history_lost`` for the cursor; 503.
     """
@@ -35,15 +38,28 @@ def scrolled(reader: Reader, collection: Collection, request: Scroll, *, sequenc
         cursor.check(collection)
         after = cursor.after
     wanted = compile_filter(request.filter) if request.filter else None
-    rows = reader.in_order(collection, after=after, page=_share(request.limit), values="values" in request.include)
+    end = clock.monotonic() + LONG_SECONDS
+    rows = reader.in_order(
+        collection,
+        after=after,
+        page=_share(request.limit),
+        values="values" in request.include,
+        is_late=lambda: clock.monotonic() > end,
+    )
     matching = (row for row in rows if wanted is None or wanted(row.metadata))
     allowance = Allowance(request.include, packed=request.values_format == "f32")
     page: list[StoredRow] = []
-    for row in islice(matching, request.limit + 1):
-        if len(page) == request.limit or (page and not allowance.has_room(row)):
-            following = Cursor(collection.incarnation, sequence, page[-1].id)
-            return Rows(vectors=page, sequence=sequence, cursor=str(following))
-        page.append(_stored(row, allowance, "limit"))
+
+    def ended(after: str) -> Rows:
+        return Rows(vectors=page, sequence=sequence, cursor=str(Cursor(collection.incarnation, sequence, after)))
+
+    try:
+        for row in islice(matching, request.limit + 1):
+            if len(page) == request.limit or (page and not allowance.has_room(row)):
+                return ended(page[-1].id)
+            page.append(_stored(row, allowance, "limit"))
+    except LaterError as later:
+        return ended(later.after)
     return Rows(vectors=page, sequence=sequence)
 
 

@@ -34,17 +34,31 @@ class Reader:
         return {row_id: row for row_id, row in rows.items() if row.is_there(now)}
 
     def in_order(
-        self, collection: Collection, *, after: str = "", page: int | None = None, values: bool = False
+        self,
+        collection: Collection,
+        *,
+        after: str = "",
+        page: int | None = None,
+        values: bool = False,
+        is_late: Callable[[], bool] = bool,
     ) -> Iterator[StoredItem]:
         """The rows behind ``after`` by id, read as they are taken; the first of each partition beside each other.
 
         :param page: rows of each partition that are read at a time.
         :param values: whether those are read, too.
+        :param is_late: see `Table.partition`.
+        :raises LaterError: what is not behind its ``after`` was shown.
         """
         now = self._clock.wall()
         attributes = () if values else items.WITHOUT_VALUES
         shards = (
-            self._table.partition(items.partition_of(collection, shard), after=after, limit=page, attributes=attributes)
+            self._table.partition(
+                items.partition_of(collection, shard),
+                after=after,
+                limit=page,
+                attributes=attributes,
+                is_late=is_late,
+            )
             for shard in range(SHARDS)
         )
         decoded = [map(items.decode, shard) for shard in shards]

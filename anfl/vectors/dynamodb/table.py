@@ -16,6 +16,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from anfl.problems import Problem, unavailable
 from anfl.resources import VECTOR_INDEX
+from anfl.vectors import pace
 from anfl.vectors.dynamodb.items import PARTITION, SORT, Item
 
 if TYPE_CHECKING:
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
 
 MOST_READ, MOST_WRITTEN, MOST_TOGETHER = 100, 25, 100
 """Items of a BatchGetItem, of a BatchWriteItem, of a transaction."""
+MOST_PAGE = 500
+"""Items of a page, where it could be a megabyte and less is to be asked for."""
+LEAST_PAGE = 16
+"""What asks for as few is no faster for fewer, and has to ask more often."""
 PATIENCE_SECONDS = 8.0
 """How long something is tried again."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
@@ -50,6 +55,14 @@ class ConditionError(Exception):
         self.failed = failed
 
 
+class LaterError(Exception):
+    """Reading on would take longer than there is time for. ``after``: the sort key up to which it was read."""
+
+    def __init__(self, after: str) -> None:
+        super().__init__(after)
+        self.after = after
+
+
 class Table:
     """Safe for threads. Every method raises `Problem` 503 ``storage_unavailable`` where DynamoDB does not answer."""
 
@@ -65,6 +78,8 @@ class Table:
         self._name = name
         self._sleep = sleep
         self._clock = clock
+        self._slowdown = 0
+        """How often less was to be asked for lately (`anfl.vectors.pace`)."""
 
     def get(self, keys: Sequence[Mapping[str, Any]]) -> dict[str, Item]:
         """The items of distinct ``keys`` that there are, by sort key; newer than anything acknowledged."""
@@ -122,12 +137,20 @@ class Table:
             self._sleep(pause)
 
     def partition(
-        self, partition: str, *, after: str = "", limit: int | None = None, attributes: Sequence[str] = ()
+        self,
+        partition: str,
+        *,
+        after: str = "",
+        limit: int | None = None,
+        attributes: Sequence[str] = (),
+        is_late: Callable[[], bool] = bool,
     ) -> Iterator[Item]:
         """The items of one partition behind the sort key ``after``, in its order, read as they are taken.
 
-        :param limit: items a request; None: a megabyte.
+        :param limit: items a request; None: a megabyte. Fewer, while the table is slow.
         :param attributes: those to read; none: all.
+        :param is_late: asked before each request but the first, whether it is not to be made any more.
+        :raises LaterError: it is not.
         """
         request = self._of_partition(partition, after, None)
         if limit:
@@ -136,7 +159,10 @@ class Table:
             names = {f"#a{number}": name for number, name in enumerate(attributes)}
             request["ExpressionAttributeNames"] |= names
             request["ProjectionExpression"] = ", ".join(names)
-        yield from (item for page in self._pages(request) for item in page["Items"])
+        for page in self._pages(request):
+            yield from page["Items"]
+            if "LastEvaluatedKey" in page and is_late():
+                raise LaterError(page["LastEvaluatedKey"][SORT]["S"])
 
     def count(self, partition: str, *, condition: Mapping[str, Any]) -> int:
         """How many items of one partition fulfil ``condition``."""
@@ -161,8 +187,9 @@ class Table:
         return request
 
     def _pages(self, request: dict[str, Any]) -> Iterator[Any]:
+        most = request.pop("Limit", None)
         while True:
-            page = self._tried(lambda: self._client.query(**request))
+            page = self._tried(lambda: self._paced(request, most))
             yield page
             if "LastEvaluatedKey" not in page:
                 return
@@ -184,11 +211,20 @@ class Table:
             "ExpressionAttributeNames": names,
             "ExpressionAttributeValues": values,
         }
-        return list(self._tried(lambda: self._client.search_vectors(**request))["SearchResults"])
+        return list(self._tried(lambda: self._once(lambda: self._client.search_vectors(**request)))["SearchResults"])
 
-    def _tried(self, call: Callable[[], T]) -> T:
+    def _paced(self, request: Mapping[str, Any], most: int | None) -> Any | None:  # noqa: ANN401 - boto3's
+        """A page of up to ``most`` items, or fewer; None where it is worth asking again."""
+        began, slowdown = self._clock(), self._slowdown
+        fewer = max(pace.of(most or MOST_PAGE, slowdown), min(most or MOST_PAGE, LEAST_PAGE))
+        limit: dict[str, Any] = {"Limit": fewer} if most or slowdown else {}
+        page = self._once(lambda: self._client.query(**request, **limit))
+        self._slowdown = pace.slower(slowdown) if page is None else pace.after(slowdown, self._clock() - began)
+        return page
+
+    def _tried(self, attempt: Callable[[], T | None]) -> T:
         for pause in self._pauses():
-            answer = self._once(call)
+            answer = attempt()
             if answer is not None:
                 return answer
             self._sleep(pause)

@@ -2,11 +2,14 @@
 
 from anfl.problems import Problem, conflict
 from anfl.vectors.model import Collection
-from anfl.vectors.moving.records import Stage
+from anfl.vectors.moving.records import Moving, Stage
 from anfl.vectors.refusals import Refusal
 
 PAUSE_SECONDS = 60.0
-"""A move that is not heard of for so long lets the writers go on."""
+"""A move that is not heard of for so long lets the writers go on, and does not go on itself where it was."""
+FAR_SECONDS = 60.0
+"""For so much longer they wait in other regions: what is noted of the move here and there at the same time does not
+meet, and the later of both stays."""
 
 
 def check_writable(collection: Collection, *, filling: int | None) -> None:
@@ -46,9 +49,8 @@ def busy() -> Problem:
     return problem
 
 
-def is_overdue(collection: Collection, now: float) -> bool:
+def is_overdue(moving: Moving | None, now: float) -> bool:
     """Whether a pause has lasted for longer than it may."""
-    moving = collection.moving
     return moving is not None and moving.stage is Stage.PAUSED and now > moving.paused_until
 
 

@@ -25,7 +25,7 @@ class Beginnings:
         """Begin the move of ``found``, which is called ``name``; returns it as it is noted then. Can be repeated.
 
         :raises Problem: 400 for the engine, or for what it cannot hold; 409 ``alias_needed``, ``collection_exists``,
-            ``field_not_ready``; 503.
+            ``collection_changed``, its owner did so meanwhile; ``field_not_ready``; 503.
         """
         if found.name == name:
             detail = (
@@ -49,6 +49,9 @@ class Beginnings:
         def begin(before: Collection) -> Collection:
             if before.incarnation != found.incarnation or before.moving is not None:
                 return before
+            if before.revision != found.revision:  # not deleted here: another process may be about to fill it
+                detail = f"Somebody else changed {found.name}. Delete {to}, which was made as that was, and try again."
+                raise conflict(detail, code=Refusal.COLLECTION_CHANGED)
             return msgspec.structs.replace(before, moving=begun)
 
         return self._catalogue.change(found.tenant, found.name, begin)

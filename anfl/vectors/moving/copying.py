@@ -84,7 +84,7 @@ class Copier:
         """Look at the rows behind ``after`` on both sides, ``limit`` at most."""
         theirs = self.target.page(after, limit)
         ours = self.source.page(after, limit)
-        ends = [page.vectors[-1].id for page in (ours, theirs) if page.cursor is not None]
+        ends = [Cursor.parse(page.cursor).after for page in (ours, theirs) if page.cursor is not None]
         end = min(ends) if ends else None
         wanted = [row for row in ours.vectors if end is None or row.id <= end]
         there = [row for row in theirs.vectors if end is None or row.id <= end]

@@ -38,7 +38,7 @@ class Mover:
         self._beginnings = Beginnings(catalogue, engines, management)
         self._turns = Turns(catalogue, engines, clock)
         self._steps = Steps(clock)
-        self._undoing = Undoing(catalogue, management, self._turns)
+        self._undoing = Undoing(catalogue, management, self._turns, clock)
 
     def step(self, tenant: str, name: str, request: Move) -> Moved:
         """Begin the move of what the alias ``name`` stands for, or carry it on; returns how far it is then.
@@ -69,7 +69,7 @@ class Mover:
             detail = f"The move of {source.name} to {moving.to} is being undone; see to that first."
         elif request.to not in (None, moving.to) or (target is not None and target.settings.engine != request.engine):
             detail = f"{source.name} is being moved, or was, to {moving.to}."
-        elif moving.stage is not Stage.DONE and moving.region not in ("", self._catalogue.region):
+        elif moving.stage is not Stage.DONE and not moving.is_here(self._catalogue.region):
             detail = f"{source.name} is being moved in {moving.region}: go on there, or undo the move."
         else:
             return

@@ -6,8 +6,8 @@ from anfl.problems import Problem
 from anfl.vectors.catalogue import Catalogue
 from anfl.vectors.clock import Clock
 from anfl.vectors.model import Collection
-from anfl.vectors.moving.access import is_overdue
-from anfl.vectors.moving.records import Stage
+from anfl.vectors.moving.access import FAR_SECONDS, is_overdue
+from anfl.vectors.moving.records import Moving, Stage
 from anfl.vectors.refusals import Refusal
 
 
@@ -20,11 +20,11 @@ class Pauses:
 
     def writable(self, collection: Collection) -> Collection | None:
         """``collection``, without a pause that has lasted too long; None: somebody else changed it, look again."""
-        if not is_overdue(collection, self._clock.wall()):
+        if not self._is_overdue(collection.moving):
             return collection
 
         def resumed(found: Collection) -> Collection:
-            if found.moving is None or not is_overdue(found, self._clock.wall()):
+            if found.moving is None or not self._is_overdue(found.moving):
                 return found
             moving = msgspec.structs.replace(found.moving, stage=Stage.FOLLOWING)
             return msgspec.structs.replace(found, moving=moving, revision=found.revision + 1)
@@ -36,3 +36,9 @@ class Pauses:
                 raise
             return None
         return after if after.incarnation == collection.incarnation else None
+
+    def _is_overdue(self, moving: Moving | None) -> bool:
+        if moving is None:
+            return False
+        patience = 0.0 if moving.is_here(self._catalogue.region) else FAR_SECONDS
+        return is_overdue(moving, self._clock.wall() - patience)

@@ -37,7 +37,7 @@ class Moving(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     paused_until: float = 0.0
     """From then on whoever wants to write may end the pause."""
     settled_at: float = 0.0
-    """From then on nobody writes who did not know of the pause; 0: the pause is not known everywhere yet."""
+    """From about then on nobody writes who did not know of the pause; 0: it is not known everywhere yet."""
     passes: int = 0
     after: str = ""
     """The id up to which this pass has come."""
@@ -56,9 +56,13 @@ class Moving(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     samples: tuple[str, ...] = ()
     """Rows to search around, when all is looked at."""
     slowdown: int = 0
-    """How often what is looked at together was halved (`anfl.vectors.moving.pace`)."""
+    """How often what is looked at together was halved (`anfl.vectors.pace`)."""
     failures: int = 0
     """How often it was not as it should have been in the end."""
+
+    def is_here(self, region: str) -> bool:
+        """Whether it is carried out in ``region``."""
+        return self.region in ("", region)
 
 
 class Filling(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

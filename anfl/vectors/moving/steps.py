@@ -5,9 +5,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from anfl.vectors import pace
 from anfl.vectors.clock import Clock
-from anfl.vectors.moving import pace
-from anfl.vectors.moving.access import PAUSE_SECONDS
+from anfl.vectors.moving.access import PAUSE_SECONDS, is_overdue
 from anfl.vectors.moving.copying import SAMPLES
 from anfl.vectors.moving.records import Stage
 from anfl.vectors.moving.turns import Turn
@@ -21,6 +21,8 @@ FEW = 1_000
 LEAST_PASSES, MOST_PASSES = 2, 5
 """The second pass sees whether what the first one has written is there. More of them, as long as much is written
 meanwhile."""
+LAST_PASSES = 2 * MOST_PASSES
+"""After which it is left to the comparison to find what stays different."""
 VERIFY_SECONDS = 20.0
 """For so long an index may lag behind."""
 MOST_FAILURES = 3
@@ -54,23 +56,33 @@ class Steps:
 
     def finish(self, turn: Turn) -> None:
         """While nobody writes: copy the rest, and look whether it comes to the same."""
-        engine = turn.source.engine
         if not turn.moving.settled_at:
-            late = engine.fence(turn.source.collection)
-            turn.set(settled_at=self.clock.wall() + late)
-        now = self.clock.wall()
-        if now < turn.moving.settled_at:
-            turn.wait = min(turn.moving.settled_at - now, PAUSE_SECONDS / 4)
-            return
+            # Slept, since the next step may be a node's whose clock is ahead.
+            self.clock.sleep(turn.source.engine.fence(turn.source.collection))
+            turn.set(settled_at=self.clock.wall())
         if not turn.moving.copied:
-            turn.set(copied=(self._has_caught_up if engine.follows else self._has_passed)(turn))
+            turn.set(copied=self._has_copied_the_rest(turn))
         if turn.moving.copied:
             self._verify(turn)
+
+    def _has_copied_the_rest(self, turn: Turn) -> bool:
+        if turn.source.engine.follows:
+            return self._has_caught_up(turn)
+        if not self._has_passed(turn):
+            return False
+        if not turn.moving.changed or turn.moving.passes >= LAST_PASSES:
+            return True
+        # Of a batch that came too late (`anfl.vectors.dynamodb.fences`) a pass may have seen a part. Once all is equal
+        # from end to end, that is there as a whole or not at all, and so is its request id.
+        turn.set(since=None)
+        return False
 
     def _verify(self, turn: Turn) -> None:
         moving = turn.moving
         if verify(turn.source, turn.target, moving.samples, looked=moving.looked):
-            turn.set(stage=Stage.SWITCHING)
+            # Too late, writers may have been let go on, in other regions unnoticed here.
+            overdue = is_overdue(moving, self.clock.wall())
+            turn.set(stage=Stage.FOLLOWING if overdue else Stage.SWITCHING)
             return
         turn.wait = 1.0
         if self.clock.wall() < moving.settled_at + VERIFY_SECONDS:

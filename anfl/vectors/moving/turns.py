@@ -15,12 +15,12 @@ from dataclasses import dataclass
 import msgspec
 
 from anfl.problems import Problem, conflict
+from anfl.vectors import pace
 from anfl.vectors.catalogue import Catalogue
 from anfl.vectors.clock import Clock
 from anfl.vectors.engines import Engines
 from anfl.vectors.model import Collection
-from anfl.vectors.moving import pace
-from anfl.vectors.moving.access import PAUSE_SECONDS, busy
+from anfl.vectors.moving.access import PAUSE_SECONDS, busy, is_overdue
 from anfl.vectors.moving.copying import Copier, Side
 from anfl.vectors.moving.records import Moving, Stage
 from anfl.vectors.refusals import Refusal
@@ -129,7 +129,9 @@ class Turns:
         # A step that did not end, and did not give up either, may have been too long.
         slowdown = pace.slower(before.slowdown) if before.driver and before.taken_at else before.slowdown
         moving = msgspec.structs.replace(before, driver=uuid.uuid4().hex, taken_at=now, slowdown=slowdown)
-        if moving.stage is Stage.PAUSED:
+        if is_overdue(moving, now):  # writers in other regions may have ended it, which is not seen here at once
+            moving = msgspec.structs.replace(moving, stage=Stage.FOLLOWING)
+        elif moving.stage is Stage.PAUSED:
             moving = msgspec.structs.replace(moving, paused_until=now + PAUSE_SECONDS)
         try:
             return self._note(source, before, moving), moving

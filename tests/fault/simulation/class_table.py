@@ -12,7 +12,7 @@ import numpy as np
 
 from anfl.problems import unavailable
 from anfl.vectors.dynamodb.items import EXPIRES_AT, HASH, METADATA, PARTITION, SORT, VALUES, VERSION
-from anfl.vectors.dynamodb.table import ConditionError
+from anfl.vectors.dynamodb.table import ConditionError, LaterError
 from tests.fault.simulation.world import World
 
 LATE_SECONDS = 20.0
@@ -67,7 +67,13 @@ class ClassTable:
         world.pause()
 
     def partition(
-        self, partition: str, *, after: str = "", limit: int | None = None, attributes: Sequence[str] = ()
+        self,
+        partition: str,
+        *,
+        after: str = "",
+        limit: int | None = None,
+        attributes: Sequence[str] = (),
+        is_late: Callable[[], bool] = bool,
     ) -> Iterator[Any]:
         """See `Table.partition`: a page at a time, between two of which others write."""
         while True:
@@ -79,6 +85,8 @@ class ClassTable:
             if len(page) < (limit or 3):
                 return
             after = page[-1][1]
+            if is_late():
+                raise LaterError(after)
 
     def count(self, partition: str, *, condition: Mapping[str, Any]) -> int:
         """See `Table.count`."""

@@ -17,6 +17,7 @@ from typing import Any, cast
 from unittest import mock
 
 from anfl.problems import Problem
+from anfl.vectors import pace
 from anfl.vectors.catalogue import Catalogue
 from anfl.vectors.changes import Change
 from anfl.vectors.clock import Clock
@@ -28,7 +29,7 @@ from anfl.vectors.hints import DynamoHints
 from anfl.vectors.inline import Inline
 from anfl.vectors.log import Log
 from anfl.vectors.model import Collection, CollectionSettings, Metadata, Metric
-from anfl.vectors.moving import copying, pace, steps
+from anfl.vectors.moving import copying, steps
 from anfl.vectors.moving.records import Stage
 from anfl.vectors.moving.requests import Move
 from anfl.vectors.node import NodeFolder
@@ -82,6 +83,8 @@ class MoveRound:
         )
         if self.engines[0] == "dynamodb":  # each step is hundreds of calls long
             weather.crashes = min(weather.crashes, 0.003)
+            # Most are longer than a pause may be, which then begins anew.
+            weather.suspensions = min(weather.suspensions, 0.005)
         self._weather = only or weather
         self.table = Table(self.world)
         self.bucket = Bucket(self.world, versioned=False)

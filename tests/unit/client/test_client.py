@@ -24,8 +24,10 @@ from anfl.client import (
     UnreachableError,
     new_rows,
 )
+from anfl.client.calls import Call
 from anfl.client.retries import ATTEMPTS
 from anfl.client.rows import BATCH_BYTES, batches
+from anfl.client.session import Session
 from anfl.vectors.catalogue import Catalogue
 from anfl.vectors.clock import Clock
 from anfl.vectors.imports.imports import Imports
@@ -305,6 +307,22 @@ def test_a_position_of_a_history_that_was_given_up_is_forgotten_once(client: Cli
     assert client.session.position("words") == "1.1"
     with pytest.raises(ConflictError, match="history_lost"):
         words.count(min_sequence="7.3")
+
+
+@pytest.mark.parametrize("before", ["7.3", "0.0"])
+@pytest.mark.parametrize("after", ["1.1", "0.0"])
+def test_the_position_is_that_of_the_last_write_whatever_the_name_stood_for_before(before: str, after: str) -> None:
+    """Positions of two histories are neither earlier nor later than each other; who writes reaches the present one."""
+    session = Session()
+
+    def answered(sequence: str, *, fresh: bool) -> None:
+        call = Call(method="POST", path="/", read=bytes, collection="live", fresh=fresh)
+        session.note(call, json.dumps({"sequence": sequence}).encode())
+
+    answered(before, fresh=True)
+    answered(after, fresh=False)
+    answered(before, fresh=True)  # was under way meanwhile
+    assert session.position("live") == after
 
 
 def test_batches_end_at_rows_and_at_bytes(tmp_path: Path) -> None:

@@ -15,11 +15,12 @@ from anfl.vectors.dynamodb.classes import EngineClass
 from anfl.vectors.dynamodb.deletions import MOST_DELETED
 from anfl.vectors.dynamodb.table import Table
 from anfl.vectors.model import CollectionSettings, Metric
+from anfl.vectors.moving import copying, steps
 from anfl.vectors.moving.access import PAUSE_SECONDS
 from anfl.vectors.moving.records import Stage
 from anfl.vectors.moving.requests import Move
 from anfl.vectors.objects import S3ObjectStore
-from anfl.vectors.requests import DeleteRows, Deletion, Fetch, NewRow, PatchRow, PatchRows, Upsert
+from anfl.vectors.requests import DeleteRows, Deletion, Fetch, NewRow, PatchRow, PatchRows, Scroll, Upsert
 from anfl.vectors.store import VectorStore
 from local.tables import create_table
 from tests.unit.vectors.builders import storage
@@ -123,6 +124,38 @@ def test_a_full_transaction_which_has_no_room_for_the_check_is_not_acknowledged(
     assert len(store.fetch("demo", "live", Fetch(ids=[row.id for row in ROWS])).vectors) == len(change.vectors)
 
 
+@pytest.mark.parametrize("request_id", [None, "r"])
+@pytest.mark.parametrize("pages", [0, 2])
+def test_of_one_that_comes_while_the_rest_is_copied_all_is_moved_or_nothing(
+    store: VectorStore, request_id: str | None, pages: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The comparison of samples would mostly find it, and is not asked. :param pages: after which it comes."""
+    monkeypatch.setattr(steps, "PAGE_ROWS", 30)
+    monkeypatch.setattr(steps, "verify", lambda *_, **__: True)
+    store.write("demo", "live", Upsert(vectors=ROWS[:97]))
+    known = store.catalogue.find("demo", "photos")
+    changed = [NewRow(id=row.id, values=[1.0, 2.0]) for row in ROWS[: 99 if request_id else 100]]
+    late = Upsert(vectors=changed, request_id=request_id)
+    move(store, "live", HNSW, until=Stage.PAUSED)
+    page, seen = copying.Copier.page, list[str]()
+
+    def paged(copier: copying.Copier, after: str, limit: int) -> copying.Looked:
+        if len(seen) == pages:
+            with pytest.raises(Problem, match="writes_paused"):
+                store.distributed.write(known, late)
+        seen.append(after)
+        return page(copier, after, limit)
+
+    monkeypatch.setattr(copying.Copier, "page", paged)
+    move(store, "live", HNSW)
+    moved = store.scroll("demo", "live", Scroll(limit=1_000, include=["values"])).vectors
+    assert [row.values for row in moved] in ([row.values for row in ROWS[:97]], [row.values for row in changed])
+    if request_id is not None:
+        before = store.position("demo", "live")
+        assert store.write("demo", "live", late).upserted == len(changed)
+        assert (store.position("demo", "live") == before) is (len(moved) == len(changed))  # once
+
+
 @pytest.mark.usefixtures("suspended")
 def test_a_deletion_by_filter_is_not_begun_late(store: VectorStore) -> None:
     with pytest.raises(Problem) as refused:
@@ -147,10 +180,13 @@ def test_nor_does_one_go_on_late(store: VectorStore, time: Time) -> None:
     assert [row.id for row in store.fetch("demo", "live", Fetch(ids=[row.id for row in rows])).vectors] == left
 
 
-def test_a_pause_that_has_ended_lets_writers_go_on(store: VectorStore, time: Time) -> None:
-    while store.move("demo", "live", HNSW).stage is not Stage.PAUSED:
-        pass
-    store.move("demo", "live", HNSW)  # the fence stands
+def test_a_pause_that_has_ended_lets_writers_go_on(
+    store: VectorStore, time: Time, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    move(store, "live", HNSW, until=Stage.PAUSED)
+    with monkeypatch.context() as lagging:
+        lagging.setattr(steps, "verify", lambda *_, **__: False)
+        assert store.move("demo", "live", HNSW).stage is Stage.PAUSED  # the fence stands
     time.sleep(2 * PAUSE_SECONDS)
     assert store.write("demo", "live", Upsert(vectors=ROWS[10:12])).upserted == 2
     move(store, "live", HNSW)

@@ -286,6 +286,24 @@ def test_what_cannot_be_moved_is_said_before_anything_is_done(node: VectorStore)
     node.undo_move("demo", "w")
 
 
+def test_what_is_declared_while_a_move_begins_is_not_left_behind(
+    node: VectorStore, other: VectorStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create = node._management.create
+
+    def late(*given: Any, **named: Any) -> Any:
+        made = create(*given, **named)
+        monkeypatch.undo()
+        other.update("demo", "words", CollectionPatch(fields={**WORDS.fields, "word": FieldType.STRING}))
+        return made
+
+    monkeypatch.setattr(node._management, "create", late)
+    assert code_of(partial(node.move, "demo", "w", MOVE)) == (409, "collection_changed")
+    node.delete("demo", "words-other")
+    move(node, "w", MOVE)
+    assert other.describe("demo", "w").settings.fields.keys() == {"year", "word"}
+
+
 def test_every_alias_goes_along(node: VectorStore, other: VectorStore) -> None:
     node.set_alias("demo", "second", "words")
     move(node, "w", MOVE)
@@ -429,6 +447,35 @@ def test_a_move_is_carried_on_where_it_was_begun_and_undone_anywhere(nodes: Node
     nodes.catalogue.region = "eu-west-1"
     assert node.move("demo", "w", MOVE).stage is Stage.DONE
     move(node, "w", Move(engine="hnsw", to="back"))
+
+
+@pytest.mark.parametrize("read", ["query", "fetch", "count", "scroll"])
+def test_who_wrote_to_the_new_one_sees_it_on_nodes_that_know_only_the_old_one(
+    node: VectorStore, other: VectorStore, read: str
+) -> None:
+    """Its position is of what the alias stands for by now."""
+    move(node, "w", MOVE)
+    assert other.names.peek("demo", "w") is not None
+    position = node.write("demo", "w", upsert(("x", (50, 1)))).sequence
+    requests: dict[str, Any] = {
+        "query": Query(vector=[50.0, 1.0], k=1, min_sequence=position),
+        "fetch": Fetch(ids=["x"], min_sequence=position),
+        "count": Count(min_sequence=position),
+        "scroll": Scroll(limit=1_000, min_sequence=position),
+    }
+    assert other.at_once("demo", "w", requests["fetch"]) is None
+    answer = getattr(other, read)("demo", "w", requests[read])
+    assert answer.sequence == position
+
+
+def test_a_cursor_of_the_new_one_goes_on_on_nodes_that_know_only_the_old_one(
+    node: VectorStore, other: VectorStore
+) -> None:
+    before = other.scroll("demo", "w", Scroll(limit=1))
+    move(node, "w", MOVE)
+    page = node.scroll("demo", "w", Scroll(limit=1))
+    assert other.scroll("demo", "w", Scroll(limit=1, cursor=page.cursor)).vectors[0].id == "r00"
+    assert code_of(partial(other.scroll, "demo", "w", Scroll(limit=1, cursor=before.cursor))) == (409, "history_lost")
 
 
 def test_reads_go_on_all_the_while(nodes: Nodes, node: VectorStore, other: VectorStore) -> None:

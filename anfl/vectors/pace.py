@@ -1,12 +1,12 @@
-"""How much of a collection a move looks at together: as much as the slower of both tables takes in some seconds.
+"""How much is asked of a table at a time: as much as it answers in some seconds.
 
 Where a page takes longer than a table is waited for, it is asked for again, and again, and what is busy is kept so; a
-smaller one gets through. What is noted (`Moving.slowdown`) is how often it was halved, so that whoever goes on begins
-where the last one was.
+smaller one gets through. What is noted, of a move (`Moving.slowdown`) or a table, is how often it was halved, so that
+whoever goes on begins where the last one was.
 """
 
 MOST_HALVINGS = 3
-"""Each page asks every partition of both sides, however few its rows."""
+"""Each page of a move asks every partition of both sides, however few its rows."""
 LONG_SECONDS, SHORT_SECONDS = 6.0, 2.0
 """What takes longer is halved, what takes less doubled."""
 

@@ -1,0 +1,183 @@
+"""Moves, and those who write or undo in another region: what both note at the same time does not meet."""
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from unittest import mock
+
+import msgspec
+import pytest
+
+from anfl.problems import Problem
+from anfl.vectors.model import Collection, CollectionSettings, Metric
+from anfl.vectors.moving import steps
+from anfl.vectors.moving.access import FAR_SECONDS, PAUSE_SECONDS
+from anfl.vectors.moving.copying import Copier, Looked
+from anfl.vectors.moving.records import Moving, Stage
+from anfl.vectors.moving.requests import Move
+from anfl.vectors.store import VectorStore
+from tests.unit.vectors.builders import upsert
+from tests.unit.vectors.moves import OTHER, Nodes, Unfollowed, move, rows_of
+
+MOVE = Move(engine=OTHER)
+HERE, FAR = "us-west-1", "eu-west-1"
+
+
+@pytest.fixture(name="nodes")
+def _nodes(tmp_path: Path) -> Nodes:
+    """Of an engine that takes writes in every region."""
+    return Nodes(tmp_path, kind=Unfollowed)
+
+
+@pytest.fixture(name="node")
+def _node(nodes: Nodes) -> VectorStore:
+    store = nodes.begin()
+    store.create("demo", CollectionSettings(name="words", dimension=2, metric=Metric.L2))
+    store.set_alias("demo", "w", "words")
+    store.write("demo", "w", upsert(("a", (0, 1)), ("b", (1, 1))))
+    return store
+
+
+def code_of(call: Callable[[], object]) -> str:
+    with pytest.raises(Problem) as caught:
+        call()
+    return caught.value.code
+
+
+def moving_of(store: VectorStore) -> Moving:
+    moving = store.catalogue.find("demo", "words").moving
+    assert moving is not None
+    return moving
+
+
+def test_writers_elsewhere_end_a_pause_later_than_those_where_it_is_carried_out(
+    nodes: Nodes, node: VectorStore
+) -> None:
+    move(node, "w", MOVE, until=Stage.PAUSED)
+    nodes.world.sleep(PAUSE_SECONDS + 1)
+    change = upsert(("x", (1, 1)))
+    nodes.catalogue.region = FAR
+    assert code_of(partial(node.write, "demo", "w", change)) == "writes_paused"
+    nodes.world.sleep(FAR_SECONDS)
+    node.write("demo", "w", change)
+    nodes.catalogue.region = HERE
+    move(node, "w", MOVE)
+    assert rows_of(node, "w").keys() == {"a", "b", "x"}
+
+
+def test_a_pause_that_others_may_have_ended_is_not_gone_on_with(nodes: Nodes, node: VectorStore) -> None:
+    move(node, "w", MOVE, until=Stage.PAUSED)
+    before = node.catalogue.find("demo", "words")
+    nodes.world.sleep(PAUSE_SECONDS + 1)
+    assert node.move("demo", "w", MOVE).stage is Stage.PAUSED
+    after = node.catalogue.find("demo", "words")
+    assert after.revision == before.revision + 2  # the writers went on, and wait again
+    assert moving_of(node).settled_at == 0
+
+
+def test_nor_does_a_step_switch_that_has_taken_longer(
+    nodes: Nodes, node: VectorStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def verify(*_: object, **__: object) -> bool:
+        nodes.world.sleep(PAUSE_SECONDS + 1)
+        return True
+
+    move(node, "w", MOVE, until=Stage.PAUSED)
+    with monkeypatch.context() as slow:
+        slow.setattr(steps, "verify", verify)
+        for _ in range(9):
+            moved = node.move("demo", "w", MOVE)
+            assert moved.stage in (Stage.PAUSED, Stage.FOLLOWING)
+            nodes.world.sleep(moved.wait)
+    move(node, "w", MOVE)
+
+
+def test_what_was_written_elsewhere_before_the_pause_is_waited_for_though_clocks_differ(
+    nodes: Nodes, node: VectorStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ahead = nodes.begin()
+    clock = ahead.storage.clock
+    early = dataclasses.replace(clock, wall=lambda: clock.wall() + 300)
+    move(node, "w", MOVE, until=Stage.PAUSED)
+    paused = nodes.world.seconds
+    looked: list[float] = []
+    page = Copier.page
+
+    def seen(copier: Copier, after: str, limit: int) -> Looked:
+        looked.append(nodes.world.seconds)
+        return page(copier, after, limit)
+
+    monkeypatch.setattr(Copier, "page", seen)
+    node.move("demo", "w", MOVE)
+    with mock.patch.object(ahead._mover, "_steps", steps.Steps(early)):
+        ahead.move("demo", "w", MOVE)
+    assert looked[0] >= paused + Unfollowed.late
+
+
+@contextmanager
+def arriving(far: VectorStore, change: Callable[[], object]) -> Iterator[None]:
+    """While it is waited there, what was noted where the move is carried out comes, and is the later one."""
+    clock = far.storage.clock
+
+    def waited(seconds: float) -> None:
+        clock.sleep(seconds)
+        change()
+
+    with mock.patch.object(far._mover._undoing, "_clock", dataclasses.replace(clock, sleep=waited)):
+        yield
+
+
+def noted(store: VectorStore, name: str, change: Callable[[Collection], Collection]) -> None:
+    """Let this stand in the catalogue, whatever stands there."""
+    store.catalogue.change("demo", name, change)
+
+
+def staged(stage: Stage) -> Callable[[Collection], Collection]:
+    def change(found: Collection) -> Collection:
+        assert found.moving is not None
+        return msgspec.structs.replace(found, moving=msgspec.structs.replace(found.moving, stage=stage))
+
+    return change
+
+
+def opened(found: Collection) -> Collection:
+    assert found.filling is not None
+    return msgspec.structs.replace(found, filling=msgspec.structs.replace(found.filling, ready=True))
+
+
+@pytest.fixture(name="far")
+def _far(nodes: Nodes, node: VectorStore) -> Iterator[VectorStore]:
+    """A node in another region, of a collection that is about to be switched."""
+    far = nodes.begin()
+    move(node, "w", MOVE, until=Stage.PAUSED)
+    nodes.catalogue.region = FAR
+    yield far
+    nodes.catalogue.region = HERE
+
+
+def test_who_undoes_elsewhere_deletes_nothing_that_was_switched_meanwhile(
+    nodes: Nodes, node: VectorStore, far: VectorStore
+) -> None:
+    with arriving(far, lambda: noted(node, "words", staged(Stage.SWITCHING))):
+        assert code_of(partial(far.undo_move, "demo", "w")) == "move_busy"
+    nodes.catalogue.region = HERE
+    move(node, "w", MOVE)
+    assert rows_of(node, "w").keys() == {"a", "b"}
+
+
+def test_nor_what_was_opened_to_everybody_though_nothing_else_of_it_came(
+    nodes: Nodes, node: VectorStore, far: VectorStore
+) -> None:
+    with arriving(far, lambda: noted(node, "words-other", opened)):
+        assert code_of(partial(far.undo_move, "demo", "w")) == "move_busy"
+    assert code_of(partial(far.undo_move, "demo", "w")) == "move_switched"
+    nodes.catalogue.region = HERE
+    move(node, "w", MOVE)
+    assert rows_of(node, "w").keys() == {"a", "b"}
+
+
+def test_else_it_is_undone_there(far: VectorStore) -> None:
+    assert far.undo_move("demo", "w").moving is None
+    assert code_of(partial(far.describe, "demo", "words-other")) == "collection_not_found"
