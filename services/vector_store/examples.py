@@ -4,6 +4,8 @@ from typing import Any
 
 import msgspec
 
+from anfl.vectors.imports.model import IN_LINE, IN_LINE_DETAIL
+
 _COLOURS = {
     "name": "colours",
     "dimension": 3,
@@ -27,6 +29,7 @@ _IMPORT = {
     "stored": 0,
     "refused": 0,
 }
+_STARTED = _IMPORT | {"waiting": {"code": IN_LINE, "detail": IN_LINE_DETAIL}}
 _MONDAY = {"name": "monday", "sequence": "1.3", "rows": 1, "bytes": 1027, "created_at": 1795487664.112}
 
 
@@ -152,10 +155,10 @@ EXAMPLES: dict[str, Example] = {
             }
         },
     ),
-    "start_import": Example(request={"id": _IMPORT_ID}, answers={200: _IMPORT}),
-    "show_import": Example(request={"id": _IMPORT_ID}, answers={200: _IMPORT}),
-    "list_imports": Example(request={"collection": "colours"}, answers={200: {"imports": [_IMPORT]}}),
-    "redrive_import": Example(request={"id": _IMPORT_ID}, answers={200: _IMPORT}),
+    "start_import": Example(request={"id": _IMPORT_ID}, answers={200: _STARTED}),
+    "show_import": Example(request={"id": _IMPORT_ID}, answers={200: _STARTED}),
+    "list_imports": Example(request={"collection": "colours"}, answers={200: {"imports": [_STARTED]}}),
+    "redrive_import": Example(request={"id": _IMPORT_ID}, answers={200: _STARTED}),
     "cancel_import": Example(request={"id": _IMPORT_ID}, answers={200: _IMPORT | {"state": "CANCELLED"}}),
     "delete": Example(
         request={"ids": ["navy"], "request_id": "cleanup-1"}, answers={200: {"sequence": "1.3", "deleted": 1}}

@@ -90,6 +90,7 @@ class Cut(msgspec.Struct, frozen=True, kw_only=True, tag_field="job", tag="cut")
 Job = Cut | Chunk
 IN_LINE = "in_line"
 """What an import waits for whose jobs nobody is at."""
+IN_LINE_DETAIL = "Nobody is at it: others' jobs are before it, or no node takes any now."
 
 
 class RowError(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -170,7 +171,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
             return self.waiting
         if now < self.at_work_until:
             return None
-        return Waiting(code=IN_LINE, detail="Nobody is at it: others' jobs are before it, or no node takes any now.")
+        return Waiting(code=IN_LINE, detail=IN_LINE_DETAIL)
 
     def has(self, wanted: Format) -> bool:
         """Whether a file of its has this format."""
