@@ -98,8 +98,7 @@ def _waiting(cloud: Cloud, settings: Settings, region: Region) -> Iterator[Homed
                 yield Homed(
                     what="queue",
                     name=name,
-                    advice=f"{counted(waiting, 'message')}: wait until they are worked off, "
-                    "or redrive or purge what is dead",
+                    advice=f"{counted(waiting, 'message')}: wait until none is left, or redrive or purge what is dead",
                 )
 
 

@@ -1,7 +1,7 @@
 """Texts that documents are asked for before they are read: nothing that matches may be left out."""
 
 import pytest
-from hypothesis import example, given
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from anfl.registry import traces
@@ -76,6 +76,7 @@ def of(text: str, value: str, *, tags: dict[str, str] | None = None) -> tuple[Ve
     return version, {}, parse(text, VERSION_ATTRIBUTES)
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])  # drawing is, on a machine that is busy
 @given(found())
 @example(of("tags.k ILIKE '%σ'", "\nΣ"))
 @example(of("tags.k ILIKE '%ος%'", "ΟΣ\n"))
