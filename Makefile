@@ -40,7 +40,8 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 # Those that take longest begin, so that the other processor has enough to do meanwhile.
 LONGEST_LOCAL_TESTS := tests/local/deployment/ tests/local/registry/
-LOCAL_TESTS := $(LONGEST_LOCAL_TESTS) $(filter-out $(LONGEST_LOCAL_TESTS) %/end_to_end/ %/__pycache__/,$(wildcard tests/local/*/))
+WHOLE_RUNS := tests/local/end_to_end/ tests/local/internet/
+LOCAL_TESTS := $(LONGEST_LOCAL_TESTS) $(filter-out $(LONGEST_LOCAL_TESTS) $(WHOLE_RUNS) %/__pycache__/,$(wildcard tests/local/*/))
 LOCKED := $(wildcard lambda_src/*/requirements.in services/*/requirements.in)
 
 .PHONY: help
@@ -67,7 +68,7 @@ test-ready: node_modules/.ready .venv-mlflow/.ready build/hvac/.ready bundle
 
 .PHONY: test-unit
 test-unit: $(BIN)/.ready ## Unit tests
-	@$(BIN)/pytest -q -n auto --maxprocesses 4 --dist loadfile tests/unit
+	@$(BIN)/pytest -q -n 3 --dist loadfile tests/unit
 
 .PHONY: test-infrastructure
 test-infrastructure: $(BIN)/.ready node_modules/.ready ## Assertions and snapshots on the synthesized templates
@@ -76,7 +77,16 @@ test-infrastructure: $(BIN)/.ready node_modules/.ready ## Assertions and snapsho
 .PHONY: test-local
 test-local: $(BIN)/.ready .venv-mlflow/.ready node_modules/.ready bundle ## The embedded AWS, and what `make run` starts, driven over HTTP
 	@$(BIN)/pytest -q -n auto --maxprocesses 2 --dist loadfile $(LOCAL_TESTS)
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target test-end-to-end test-internet
+
+.PHONY: test-end-to-end
+test-end-to-end:
 	@$(BIN)/pytest -q tests/local/end_to_end
+
+# A run whose webhooks reach a receiver at a public address, in a network of its own; most of its time it waits.
+.PHONY: test-internet
+test-internet:
+	@$(BIN)/pytest -q tests/local/internet
 
 .PHONY: test-mlflow
 test-mlflow: $(BIN)/.ready .venv-mlflow/.ready ## MLflow's real client against the model registry
