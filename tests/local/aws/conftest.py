@@ -148,12 +148,12 @@ class Aws:
 @pytest.fixture(scope="session")
 def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aws]:
     """The embedded AWS, for all tests here."""
-    with running(tmp_path_factory.mktemp("aws")) as server:
+    with running(tmp_path_factory.mktemp("aws"), "--minute", "0.5") as server:
         yield server
 
 
 @contextmanager
-def running(folder: Path) -> Iterator[Aws]:
+def running(folder: Path, *options: str) -> Iterator[Aws]:
     """The embedded AWS, started from a shell that holds somebody's credentials."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -163,7 +163,7 @@ def running(folder: Path) -> Iterator[Aws]:
     command = [sys.executable, "-m", "local.aws", "--port", str(port), "--log", str(log), "--addresses", addresses]
     with (folder / "aws.log").open("wb") as output:
         process = subprocess.Popen(
-            [*command, "--cache", str(folder / "cache"), "--minute", "0.5"],
+            [*command, "--cache", str(folder / "cache"), *options],
             cwd=REPOSITORY,
             env={**os.environ, **HOST},
             stdout=output,

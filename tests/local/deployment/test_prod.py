@@ -217,7 +217,7 @@ def test_a_region_is_not_removed_while_something_has_its_home_there(account: Acc
     assert done.returncode == 6
     assert "us-west-1 is home to:" in done.stderr
     assert "collection acme/words: copy what is still needed" in done.stderr
-    assert "queue anfl-prod-validation-dead-letters: 1 messages" in done.stderr
+    assert "queue anfl-prod-validation-dead-letters: 1 message:" in done.stderr
     assert "pictures" not in done.stderr
     assert account.stacks() == before
     catalogue.delete(collection)
