@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from anfl.auth import issuer, keys
+from anfl.auth import cached, issuer, keys
 from anfl.auth.authorizer import Authorizer
 from anfl.auth.issuer import TokenIssuer
 from anfl.auth.keys import DenyList, KeySet
@@ -27,7 +27,9 @@ def test_rotation_under_traffic_fails_no_request(
 ) -> None:
     """Every step that an operator takes, in the order of the runbook, at a hundredth of its time."""
     monkeypatch.setattr(keys, "KEYS_REFRESH_SECONDS", REFRESH_SECONDS)
-    monkeypatch.setattr(issuer, "ACTIVATION_SECONDS", 2 * REFRESH_SECONDS)
+    monkeypatch.setattr(cached, "_RETRY_SECONDS", REFRESH_SECONDS / 4)
+    # A second more: keys are published at whole ones, so that up to one of them has passed by then.
+    monkeypatch.setattr(issuer, "ACTIVATION_SECONDS", 1 + 2 * REFRESH_SECONDS)
     monkeypatch.setattr(issuer, "_KEYS_MAX_AGE_SECONDS", REFRESH_SECONDS / 4)
     client = ready.ensure_client("reader", tenant="demo", roles=[Role.READER])
     issuing = TokenIssuer(
