@@ -11,7 +11,7 @@ AUTHORIZATION = r"^[Bb]earer [A-Za-z0-9_.-]+$"
 API Gateway asks its authorizer about no other one (``identityValidationExpression``). Whoever took more than it does
 would have the two ways in differ.
 """
-_TOKEN = re.compile(AUTHORIZATION.removeprefix("^").removesuffix("$"))
+_TOKEN = re.compile(AUTHORIZATION)
 _BEFORE = len("Bearer ")
 
 

@@ -43,8 +43,9 @@ _BY_STATUS = {
 
 def may_pass(error: Exception) -> bool:
     """Whether the same command may succeed later."""
-    busy = HTTPStatus.TOO_MANY_REQUESTS, *range(HTTPStatus.INTERNAL_SERVER_ERROR, 600)
-    return isinstance(error, UnreachableError) or (isinstance(error, ApiError) and error.status in busy)
+    if isinstance(error, ApiError):
+        return error.status == HTTPStatus.TOO_MANY_REQUESTS or error.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+    return isinstance(error, UnreachableError)
 
 
 def advice_of(error: BaseException) -> str:

@@ -108,16 +108,16 @@ def main() -> None:
 
 
 def _advice(error: Exception) -> str:
+    """The error, and what can be done."""
+    hints = " ".join(filter(None, (_hint(error), advice_of(error))))
+    return f"{str(error).rstrip('.')}. {hints}" if hints else str(error)
+
+
+def _hint(error: Exception) -> str:
     if isinstance(error, ApiError) and error.status == HTTPStatus.UNAUTHORIZED:
         if TOKEN_VARIABLE in os.environ:
-            return f"{_sentence(error)} If no --token was given, the token is that of ${TOKEN_VARIABLE}."
-        return f"{_sentence(error)} Log in with 'anfl login', or restart the local run if its tokens have expired."
+            return f"If no --token was given, the token is that of ${TOKEN_VARIABLE}."
+        return "Log in with 'anfl login', or restart the local run if its tokens have expired."
     if isinstance(error, UnreachableError) and local_state() is not None:
-        return (
-            f"{_sentence(error)} What runs here, 'anfl status' says; 'make run' starts it. {advice_of(error)}".rstrip()
-        )
-    return f"{_sentence(error)} {advice_of(error)}" if advice_of(error) else str(error)
-
-
-def _sentence(error: Exception) -> str:
-    return f"{str(error).rstrip('.')}."
+        return "What runs here, 'anfl status' says; 'make run' starts it."
+    return ""

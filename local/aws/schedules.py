@@ -27,7 +27,6 @@ class Schedules:
         self._functions = functions
         self._minute = minute
         self._stopping = threading.Event()
-        self._next: dict[str, tuple[str | None, float]] = {}
         threading.Thread(target=self._follow, daemon=True, name="schedules").start()
 
     def close(self) -> None:
@@ -35,14 +34,14 @@ class Schedules:
         self._stopping.set()
 
     def _follow(self) -> None:
+        due: dict[tuple[str, int], float] = {}
         while not self._stopping.wait(self._minute / 60):
-            now = time.monotonic()
-            for rule, minutes in list(_rated()):
-                expression, due = self._next.get(rule.arn, (None, now))
-                if expression == rule.scheduled_expression and now < due:
-                    continue
-                self._next[rule.arn] = rule.scheduled_expression, now + minutes * self._minute
-                if expression == rule.scheduled_expression:
+            now, before, due = time.monotonic(), due, {}
+            for rule, minutes in _rated():
+                following = now + minutes * self._minute
+                at = before.get((rule.arn, minutes), following)
+                due[rule.arn, minutes] = at if now < at else following
+                if now >= at:
                     for target in rule.targets:
                         threading.Thread(target=self._call, args=(rule, target), daemon=True).start()
 

@@ -67,12 +67,11 @@ def _nearest(source: Side, target: Side, queries: Values, looked: int) -> Sequen
     ids = [[row_id for _, row_id in each] for each in target.engine.exact(target.collection, queries, NEIGHBOURS)]
     there = source.values({row_id for each in ids for row_id in each})
     metric = source.collection.settings.metric
-    return [
-        nearest(((row_id, there[row_id]) for row_id in each if row_id in there), query[np.newaxis], NEIGHBOURS, metric)[
-            0
-        ]
-        for query, each in zip(queries, ids, strict=True)
-    ]
+    truths: list[Sequence[tuple[float, str]]] = []
+    for query, each in zip(queries, ids, strict=True):
+        rows = [(row_id, there[row_id]) for row_id in each if row_id in there]
+        truths += nearest(rows, query[np.newaxis], NEIGHBOURS, metric)
+    return truths
 
 
 def _same_count(source: Side, target: Side) -> bool:
