@@ -1,26 +1,20 @@
-"""A whole run in a network of its own, in which a public address leads to a receiver: `test_deliveries` begins it.
-
-Nothing of the system is another one than it is elsewhere. Its functions are told of the receiver's certificate as an
-operator tells any function of one, by a variable of its environment.
-"""
+"""Webhooks to a receiver on the internet: `test_internet` begins it."""
 
 import json
 import os
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from local.state import REPOSITORY
-from tests.local.end_to_end import running
 from tests.local.end_to_end.running import Run, operator
+from tests.local.internet.public import ADDRESS, eventually, told
 from tests.local.internet.receiver import Got, Receiver, receiving
-from tests.unit.certificates import self_signed
 
-PUBLIC = "192.88.99.1"
 CLIENT = REPOSITORY / ".venv-mlflow" / "bin" / "python"
 SECRET = "a secret of the receiver's"
 UNKNOWN_SECONDS = 11
@@ -29,32 +23,9 @@ HOOKS = "/api/2.0/mlflow/webhooks"
 NEW_MODEL = {"entity": "REGISTERED_MODEL", "action": "CREATED"}
 
 
-def _ip(*arguments: str) -> None:
-    subprocess.run(["ip", *arguments], check=True)
-
-
-@pytest.fixture(name="certificate", scope="module")
-def _certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return self_signed(tmp_path_factory.mktemp("certificate"), PUBLIC)
-
-
-@pytest.fixture(name="run", scope="module")
-def _run(tmp_path_factory: pytest.TempPathFactory, certificate: Path) -> Iterator[Run]:
-    _ip("link", "set", "lo", "up")
-    _ip("address", "add", f"{PUBLIC}/32", "dev", "lo")
-    run = running.start(tmp_path_factory.mktemp("run"))
-    functions, name = operator(run, "lambda"), f"anfl-{run.document['environment']}-webhooks"
-    variables = functions.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
-    functions.update_function_configuration(
-        FunctionName=name, Environment={"Variables": variables | {"SSL_CERT_FILE": str(certificate)}}
-    )
-    yield run
-    running.end(run)
-
-
 @pytest.fixture(name="receiver", scope="module")
 def _receiver(certificate: Path, run: Run) -> Iterator[Receiver]:
-    del run  # which made the network
+    told(run, "webhooks", certificate=certificate)
     with receiving(certificate) as receiver:
         yield receiver
 
@@ -77,7 +48,7 @@ def mlflow(run: Run, *arguments: str, given: str = "") -> str:
 
 def hooked(run: Run, receiver: Receiver, path: str) -> str:
     """A webhook for new models that every process of the service knows; its id."""
-    given = {"name": path.strip("/"), "url": f"https://{PUBLIC}:{receiver.port}{path}", "secret": SECRET}
+    given = {"name": path.strip("/"), "url": f"https://{ADDRESS}:{receiver.port}{path}", "secret": SECRET}
     with run.client("admin") as admin:
         answer = admin.post(HOOKS, json=given | {"events": [NEW_MODEL]})
     assert answer.status_code == 200, answer.text
@@ -91,13 +62,6 @@ def new_model(run: Run, name: str) -> None:
     assert answer.status_code == 200, answer.text
 
 
-def eventually(condition: Callable[[], bool], *, seconds: float) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
-
-
 def signed_as_by_mlflow(run: Run, got: list[Got]) -> None:
     """By MLflow's own code."""
     signed = [(one.delivery, one.headers["x-mlflow-timestamp"], one.body) for one in got]
@@ -107,7 +71,7 @@ def signed_as_by_mlflow(run: Run, got: list[Got]) -> None:
 
 def test_what_mlflows_client_changes_arrives_signed_as_mlflow_signs(run: Run, receiver: Receiver) -> None:
     events = "registered_model.created,model_version.created,model_version_tag.set,model_version_alias.created"
-    url = f"https://{PUBLIC}:{receiver.port}/all?of=them"
+    url = f"https://{ADDRESS}:{receiver.port}/all?of=them"
     mlflow(run, "create", run.document["api"], "all", url, events, SECRET)
     time.sleep(UNKNOWN_SECONDS)
     mlflow(run, "change", run.document["api"], "told")
@@ -121,7 +85,7 @@ def test_what_mlflows_client_changes_arrives_signed_as_mlflow_signs(run: Run, re
     signed_as_by_mlflow(run, list(got.values()))
     for one in got.values():
         assert abs(one.at - int(one.headers["x-mlflow-timestamp"])) < 10
-        assert one.headers["host"] == f"{PUBLIC}:{receiver.port}"
+        assert one.headers["host"] == f"{ADDRESS}:{receiver.port}"
         assert not {"authorization", "cookie"} & one.headers.keys()
 
 

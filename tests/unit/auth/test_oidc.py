@@ -7,37 +7,18 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
-import jwt
 import msgspec
 import pytest
 import urllib3
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from jwt.algorithms import ECAlgorithm, RSAAlgorithm
+from cryptography.hazmat.primitives.asymmetric import rsa
+from jwt.algorithms import RSAAlgorithm
 
 from anfl.auth import oidc
-from anfl.auth.oidc import ExternalIssuer, ExternalVerifier, UnreachableError, fetch_public
+from anfl.auth.oidc import ExternalVerifier, UnreachableError, fetch_public
 from anfl.auth.principal import Role
 from anfl.problems import Problem
 from tests.unit.auth.functions import Handler, answered, authorise, event, load
-
-CORPORATE = ExternalIssuer(
-    name="corp",
-    issuer="https://login.corp.example.test/",
-    audience="anfl",
-    keys="https://login.corp.example.test/keys",
-    tenant="demo",
-    claim="groups",
-    roles={"ml-readers": Role.READER, "ml-admins": Role.ADMIN},
-)
-OTHER = msgspec.structs.replace(CORPORATE, name="other", issuer="https://other.example.test", tenant="other")
-RSA = rsa.generate_private_key(65537, 2048)
-EC = ec.generate_private_key(ec.SECP256R1())
-
-
-def key_set(*more: dict[str, Any]) -> bytes:
-    of_rsa = {**RSAAlgorithm.to_jwk(RSA.public_key(), as_dict=True), "kid": "r1", "alg": "RS256", "use": "sig"}
-    of_ec = {**ECAlgorithm.to_jwk(EC.public_key(), as_dict=True), "kid": "e1", "alg": "ES256", "use": "sig"}
-    return json.dumps({"keys": [{"kty": "unknown"}, "nonsense", of_rsa, of_ec, *more]}).encode()
+from tests.unit.auth.issuing import CORPORATE, EC, OTHER, key_set, token
 
 
 class Issuer:
@@ -63,20 +44,6 @@ def issuer() -> Issuer:
 @pytest.fixture
 def verifier(issuer: Issuer) -> ExternalVerifier:
     return ExternalVerifier([CORPORATE, OTHER], fetch=issuer)
-
-
-def token(key: Any = RSA, algorithm: str = "RS256", headers: dict[str, Any] | None = None, **changes: object) -> str:
-    now = int(time.time())
-    claims = {
-        "iss": CORPORATE.issuer,
-        "aud": "anfl",
-        "sub": "ada@corp",
-        "groups": ["everybody", "ml-readers"],
-        "iat": now,
-        "exp": now + 60,
-    }
-    given = {name: value for name, value in (claims | changes).items() if value is not None}
-    return jwt.encode(given, key, algorithm, headers={"kid": "r1", **(headers or {})})
 
 
 def refusal(by: ExternalVerifier, presented: str) -> tuple[int, str]:

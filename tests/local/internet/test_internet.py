@@ -1,4 +1,4 @@
-"""Webhooks to a receiver on the internet, from a run in a network of its own (Linux, where a user may make one)."""
+"""What goes to the internet, from a run in a network of its own (Linux, where a user may make one)."""
 
 import shutil
 import subprocess
@@ -9,6 +9,7 @@ import pytest
 from local.state import REPOSITORY
 from tests.local.internet.deliveries import CLIENT
 
+FILES = [f"tests/local/internet/{name}.py" for name in ("logins", "deliveries")]
 ALONE = ["unshare", "--map-root-user", "--net"]
 
 
@@ -19,10 +20,10 @@ def _is_possible() -> bool:
 
 @pytest.mark.skipif(not _is_possible(), reason="nobody may make a network of his own here")
 @pytest.mark.skipif(not CLIENT.exists(), reason="MLflow's client is not installed: make .venv-mlflow/.ready")
-def test_deliveries_arrive() -> None:
+def test_webhooks_arrive_and_issuers_are_believed() -> None:
     inside = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist"]
     done = subprocess.run(
-        [*ALONE, *inside, "tests/local/internet/deliveries.py"],
+        [*ALONE, *inside, *FILES],
         cwd=REPOSITORY,
         check=False,
         capture_output=True,
