@@ -54,11 +54,11 @@ from moto.sqs.models import Queue
 
 from local.aws import deletions, dynamodb, intrinsics, lifecycle
 from local.aws.back_ends import BACK_ENDS
-from local.aws.caches import back_ends
 from local.aws.completions import complete
 from local.aws.custom_resources import CustomResource
 from local.aws.generic_resource import GenericResource
 from local.aws.vectors import patches
+from local.cache.back_ends import back_ends
 
 Invoke = Callable[[str, str, bytes, dict[str, str]], tuple[int, dict[str, str], bytes]]
 """(region, function name or ARN, payload, headers) → status, headers, body."""
