@@ -27,8 +27,9 @@ _MAINTENANCE = "sun:05:00-sun:06:00"
 
 
 class ValkeyCache(Construct):
-    """Replication group: TLS, under the data key, daily snapshots; least recently used keys go; of several nodes another
-    one takes over by itself.
+    """Replication group: TLS, under the data key, daily snapshots; least recently used keys go.
+
+    Of several nodes another one takes over by itself.
 
     A user for each `CacheUse`.
 

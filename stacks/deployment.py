@@ -193,7 +193,7 @@ class Cache(Model):
 
     node_type: Annotated[str, Field(pattern=r"^cache\.[a-z0-9]+\.[a-z0-9]+$")]
     nodes: Annotated[int, Field(ge=1, le=6, strict=True)]
-    """One writes, the others stand by in other zones and answer reads. A single one is replaced, empty, when it fails."""
+    """One writes, the others stand by in other zones and answer reads. A single one that fails is replaced, empty."""
 
 
 class ExtraFunctions(Model):
