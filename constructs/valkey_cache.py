@@ -27,7 +27,9 @@ _MAINTENANCE = "sun:05:00-sun:06:00"
 
 
 class ValkeyCache(Construct):
-    """Replication group: TLS, under the data key, automatic failover, daily snapshots; least recently used keys go.
+    """Replication group: TLS, under the data key, daily snapshots; least recently used keys go.
+
+    Of several nodes another one takes over by itself.
 
     A user for each `CacheUse`.
 
@@ -86,8 +88,8 @@ class ValkeyCache(Construct):
             port=port,
             num_node_groups=1,
             replicas_per_node_group=cache.nodes - 1,
-            automatic_failover_enabled=True,
-            multi_az_enabled=True,
+            automatic_failover_enabled=cache.nodes > 1,
+            multi_az_enabled=cache.nodes > 1,
             transit_encryption_enabled=True,
             transit_encryption_mode="required",
             at_rest_encryption_enabled=True,

@@ -1,17 +1,20 @@
-"""The local gateway's certificate, and the authority behind it: a key of this machine's own, good for loopback alone.
+"""Certificates of local servers, and the authority behind them: a key of this machine's own, good for loopback alone.
 
-The authority is made on first use and kept, so that whoever trusts it need not do so again after each start. The
-gateway's certificate lasts a day, and is made anew long before its end.
+The authority is made on first use and kept, so that whoever trusts it need not do so again after each start. A
+server's certificate lasts a day, and is made anew long before its end.
 """
 
+import asyncio
 import datetime
 import ipaddress
+import logging
 import os
 import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import certifi
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -21,16 +24,19 @@ AUTHORITY_LIFE = datetime.timedelta(days=3650)
 AUTHORITY_RENEWAL = datetime.timedelta(days=30)
 """Before its end another one is made: what trusted it has to trust the next one."""
 LEAF_LIFE = datetime.timedelta(days=1)
+CHECK_SECONDS = 600.0
+"""How often it is looked whether a server's certificate is to be made anew."""
 SKEW = datetime.timedelta(minutes=5)
 """Between clocks: so much earlier is a certificate valid."""
 CERTIFICATE = "ca.pem"
 _KEY = "ca.key"
-_LEAF = "gateway.pem"
+_TRUSTED = "trusted.pem"
 _NAMES = ("localhost",)
 _ADDRESSES = (ipaddress.ip_address("127.0.0.1"), ipaddress.ip_address("::1"))
 _NETWORKS = (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128"))
 
 Now = Callable[[], datetime.datetime]
+_log = logging.getLogger(__name__)
 
 
 class CertificateError(RuntimeError):
@@ -58,7 +64,7 @@ class Authority:
         self, key: ec.EllipticCurvePublicKey, now: datetime.datetime, names: Sequence[x509.GeneralName]
     ) -> x509.Certificate:
         """A certificate for a server of these ``names``, from ``now`` on."""
-        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "ANFL's gateway")])
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "A server of ANFL's")])
         own = self.key.public_key()
         return (
             _builder(key, now, LEAF_LIFE, subject=subject, issuer=self.certificate.subject)
@@ -71,9 +77,9 @@ class Authority:
             .sign(self.key, hashes.SHA256())
         )
 
-    def server(self, now: Now = _utc) -> "ServerCertificate":
-        """A certificate for a server on loopback, fresh."""
-        made = ServerCertificate(authority=self, context=_context(), now=now)
+    def server(self, file: str, now: Now = _utc) -> "ServerCertificate":
+        """A certificate for a server on loopback, fresh. :param file: for it and its key; no other server's."""
+        made = ServerCertificate(authority=self, file=file, context=_context(), now=now)
         made.renew()
         return made
 
@@ -81,8 +87,9 @@ class Authority:
 class ServerCertificate:
     """A server's certificate, and the context in which it serves: TLS 1.3 and nothing before."""
 
-    def __init__(self, *, authority: Authority, context: ssl.SSLContext, now: Now) -> None:
+    def __init__(self, *, authority: Authority, file: str, context: ssl.SSLContext, now: Now) -> None:
         self.context = context
+        self._place = authority.folder / file
         self._authority = authority
         self._now = now
         self._renew_at = now()
@@ -96,11 +103,28 @@ class ServerCertificate:
         certificate = self._authority.sign(
             key.public_key(), now, [*map(x509.DNSName, _NAMES), *map(x509.IPAddress, _ADDRESSES)]
         )
-        place = self._authority.folder / _LEAF
-        _write_private(place, _pem(key) + certificate.public_bytes(serialization.Encoding.PEM))
-        self.context.load_cert_chain(place)
+        _write_private(self._place, _pem(key) + certificate.public_bytes(serialization.Encoding.PEM))
+        self.context.load_cert_chain(self._place)
         self._renew_at = now + LEAF_LIFE / 2
         return True
+
+    async def keep(self) -> None:
+        """Renew it until cancelled; in the loop that shakes hands, so that none meets half of one."""
+        while True:
+            await asyncio.sleep(CHECK_SECONDS)
+            try:
+                if self.renew():
+                    _log.info("certificate renewed")
+            except OSError as error:
+                _log.warning("certificate cannot be renewed", extra={"error": str(error)})
+
+
+def trusted_with(authority: Authority) -> Path:
+    """A file of all certificates that are trusted beside the authority's: this machine's own, or those of `certifi`."""
+    known = Path(ssl.get_default_verify_paths().cafile or certifi.where())
+    place = authority.folder / _TRUSTED
+    place.write_bytes(known.read_bytes() + b"\n" + authority.path.read_bytes())
+    return place
 
 
 def authority(folder: Path, *, now: Now = _utc) -> Authority:

@@ -21,6 +21,8 @@ class Region:
     name: str
     gateway: int
     vault: int
+    cache: int
+    """Port of its cache, where one is declared."""
     ca: Path | None = None
     """Certificate of the authority that vouches for the gateway; None: the gateway speaks plain HTTP."""
     ports: dict[str, list[int]] = field(default_factory=dict)

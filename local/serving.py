@@ -1,7 +1,6 @@
 """Listens for the gateway: on loopback, plain or with TLS 1.3."""
 
 import asyncio
-import logging
 from pathlib import Path
 from typing import Any
 
@@ -9,17 +8,15 @@ import uvicorn
 
 from local.certificates import ServerCertificate, authority
 
-CHECK_SECONDS = 600.0
-"""How often it is looked whether the certificate is to be made anew."""
-_log = logging.getLogger(__name__)
 
+def serve(app: Any, *, name: str, port: int, tls: Path | None) -> None:  # noqa: ANN401 - ASGI
+    """Serve ``app`` until SIGTERM.
 
-def serve(app: Any, *, port: int, tls: Path | None) -> None:  # noqa: ANN401 - ASGI
-    """Serve ``app`` until SIGTERM. :param tls: folder of the authority that vouches for us; None: no TLS.
-
+    :param name: of the server, for its certificate.
+    :param tls: folder of the authority that vouches for it; None: no TLS.
     :raises CertificateError: the folder cannot be used.
     """
-    certificate = None if tls is None else authority(tls).server()
+    certificate = None if tls is None else authority(tls).server(f"{name}.pem")
     server = uvicorn.Server(configuration(app, port=port, certificate=certificate))
     asyncio.run(_serve(server, certificate), loop_factory=server.config.get_loop_factory())
 
@@ -42,20 +39,9 @@ def configuration(app: Any, *, port: int, certificate: ServerCertificate | None)
 
 
 async def _serve(server: uvicorn.Server, certificate: ServerCertificate | None) -> None:
-    renewing = None if certificate is None else asyncio.create_task(_renew(certificate))
+    renewing = None if certificate is None else asyncio.create_task(certificate.keep())
     try:
         await server.serve()
     finally:
         if renewing is not None:
             renewing.cancel()
-
-
-async def _renew(certificate: ServerCertificate) -> None:
-    """In the loop that shakes hands, so that no handshake meets half a certificate."""
-    while True:
-        await asyncio.sleep(CHECK_SECONDS)
-        try:
-            if certificate.renew():
-                _log.info("certificate renewed")
-        except OSError as error:
-            _log.warning("certificate cannot be renewed", extra={"error": str(error)})

@@ -23,7 +23,9 @@ from anfl.resources import Service
 from local import accounts, sample
 from local.addresses import AddressBook
 from local.aws.deploy import deploy
-from local.certificates import CERTIFICATE, CertificateError, authority
+from local.cache.declared import cache_in
+from local.cache.declared import program as cache_program
+from local.certificates import CERTIFICATE, CertificateError, authority, trusted_with
 from local.environment import free_ports, is_free, isolate, isolated
 from local.iam.credentials import role_environment
 from local.process import Program, ProgramFailedError, Supervisor
@@ -113,11 +115,13 @@ class _Run:
         self._state = StateDirectory(options.state)
         self._settings = settings.load(options.environment, regions=options.regions)
         names = self._settings.regions
-        *vaults, self._aws_port = free_ports(len(names) + 1)
-        self._tls = self._state.path / "tls" if options.tls else None
+        self._aws_port, *ports = free_ports(2 * len(names) + 1)
+        self._vouched = self._state.path / "tls"
+        self._tls = self._vouched if options.tls else None
         self._ca = None if self._tls is None else self._tls / CERTIFICATE
         self._regions = [
-            Region(name=name, gateway=options.port + i, vault=vaults[i], ca=self._ca) for i, name in enumerate(names)
+            Region(name=name, gateway=options.port + i, vault=ports[2 * i], cache=ports[2 * i + 1], ca=self._ca)
+            for i, name in enumerate(names)
         ]
         self._aws = f"http://127.0.0.1:{self._aws_port}"
         self._tenant = self._settings.deployment.default_tenant or DEFAULT_TENANT
@@ -179,8 +183,7 @@ class _Run:
 
     async def _up(self) -> None:
         self._check_ports()
-        if self._tls is not None:
-            authority(self._tls)
+        self._trusted = trusted_with(authority(self._vouched))
         shutil.rmtree(self._state.logs, ignore_errors=True)
         context = {"env": self._options.environment}
         if self._options.regions:
@@ -231,7 +234,9 @@ class _Run:
         """Both at once: each needs only the other's address."""
         addresses = json.dumps(dict(self._book.entries))
         log = str(self._log("functions"))
-        command = ("--port", str(self._aws_port), "--log", log, "--addresses", addresses, "--minute", "60")
+        caches = json.dumps({region.name: region.cache for region in self._regions})
+        place = ("--caches", caches, "--trust", str(self._trusted))
+        command = ("--port", str(self._aws_port), "--log", log, "--addresses", addresses, "--minute", "60", *place)
         aws = self._program(
             "aws", (sys.executable, "-m", "local.aws", *command), health=f"{self._aws}/_anfl/health", restarts=False
         )
@@ -278,7 +283,12 @@ class _Run:
         programs = service_programs(
             resources,
             ports=region.ports,
-            environment={**self._variables, "AWS_ENDPOINT_URL": self._aws, "AWS_REGION": region.name},
+            environment={
+                **self._variables,
+                "AWS_ENDPOINT_URL": self._aws,
+                "AWS_REGION": region.name,
+                "SSL_CERT_FILE": str(self._trusted),
+            },
             role_environment=lambda role: role_environment(self._aws, role, region.name),
             substitute=self._book.translate,
             logs=self._state.logs,
@@ -292,11 +302,32 @@ class _Run:
             health=f"{region.api}/_anfl/health",
             restarts=True,
         )
-        await self._supervisor.start(replace(gateway, ca=self._ca))
+        await asyncio.gather(
+            *map(self._supervisor.start, (replace(gateway, ca=self._ca), *self._caches(region, resources)))
+        )
         # The functions behind the first token start cold, which takes about as long as the services do.
         async with meanwhile(region.get_tokens()) as lifetime:
             await asyncio.gather(*map(self._supervisor.start, renamed))
             return await lifetime
+
+    def _caches(self, region: Region, resources: Resources) -> list[Program]:
+        cache = cache_in(resources)
+        if cache is None:
+            return []
+        name = self._named("cache", region)
+        [health] = free_ports(1)
+        return [
+            cache_program(
+                cache,
+                name=name,
+                port=region.cache,
+                health=health,
+                aws=self._aws,
+                tls=self._vouched,
+                environment=self._variables,
+                log=self._log(name),
+            )
+        ]
 
     async def _load_sample(self) -> None:
         first = self._regions[0]

@@ -221,7 +221,7 @@ class Parts:
             return {}
         return {
             Variable.CACHE_HOST: cache.group.attr_primary_end_point_address,
-            Variable.CACHE_PORT: str(cache.port),
+            Variable.CACHE_PORT: cache.group.attr_primary_end_point_port,
             Variable.CACHE_NAME: cache.group.ref,
             **{_CACHE_USERS[use]: cache.user_name(use) for use in uses},
         }

@@ -145,7 +145,13 @@ ACKNOWLEDGEMENTS = (
         rule="AwsSolutions-AEC6",
         reason="no shared password: a user group admits identities that IAM has checked",
         proof="test_only_an_iam_identity_enters_the_cache",
-        environments=(PROD,),
+    ),
+    Acknowledgement(
+        constructs=("storage/Cache/Nodes",),
+        rule="AwsSolutions-AEC4",
+        reason="what the cache holds may be lost: with its one node dev loses decisions and buckets, and goes on",
+        proof="test_devs_cache_is_one_small_node_behind_the_same_doors",
+        environments=(DEV,),
     ),
     Acknowledgement(
         constructs=("security/GatewayLogging/Resource",),

@@ -192,8 +192,8 @@ class Cache(Model):
     """The Valkey cache of a region."""
 
     node_type: Annotated[str, Field(pattern=r"^cache\.[a-z0-9]+\.[a-z0-9]+$")]
-    nodes: Annotated[int, Field(ge=2, le=6, strict=True)]
-    """One writes, the others stand by in other zones and answer reads."""
+    nodes: Annotated[int, Field(ge=1, le=6, strict=True)]
+    """One writes, the others stand by in other zones and answer reads. A single one that fails is replaced, empty."""
 
 
 class ExtraFunctions(Model):

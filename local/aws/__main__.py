@@ -1,6 +1,7 @@
 """``python -m local.aws --port P --log FILE --addresses JSON``: the embedded AWS on loopback."""
 
 import argparse
+import json
 import logging
 import os
 import signal
@@ -39,6 +40,8 @@ def main() -> None:
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--log", type=Path, required=True, help="log of the function invocations")
     parser.add_argument("--addresses", default="{}", help='JSON: {"declared address": "loopback address"}')
+    parser.add_argument("--caches", default="{}", help='JSON: {"region": port on which its cache is served}')
+    parser.add_argument("--trust", type=Path, help="certificates that functions trust")
     parser.add_argument("--cache", type=Path, default=CACHE, help="where function bundles are extracted")
     parser.add_argument(
         "--minute", type=float, help="run schedules, whose minutes last so many seconds; without it none runs"
@@ -50,15 +53,16 @@ def main() -> None:
         parser.error(f"--addresses: {error}")
     logging.basicConfig(level="WARNING", format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     endpoint = f"http://127.0.0.1:{arguments.port}"
+    trusted = {} if arguments.trust is None else {"SSL_CERT_FILE": str(arguments.trust)}
     functions = Functions(
         cache=arguments.cache,
         log=arguments.log.resolve(),
         addresses=addresses,
-        role_environment=lambda role, region, session: _assume(endpoint, role, region, session),
+        role_environment=lambda role, region, session: trusted | _assume(endpoint, role, region, session),
     )
     settle()
     workflows.apply(endpoint)
-    moto_patches.apply(invoke=functions.api, control=f"{endpoint}{CONTROL}")
+    moto_patches.apply(invoke=functions.api, control=f"{endpoint}{CONTROL}", caches=json.loads(arguments.caches))
     guard = Guard(Application(), ledger=Ledger(arguments.log.resolve().with_name("permissions.jsonl")))
     server = listen(arguments.port, guard)
     pollers = QueuePollers(functions, may_poll=guard.may_poll)

@@ -33,7 +33,7 @@ Worth giving upstream:
 import functools
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import SimpleNamespace
 from typing import Any
 
@@ -58,23 +58,25 @@ from local.aws.completions import complete
 from local.aws.custom_resources import CustomResource
 from local.aws.generic_resource import GenericResource
 from local.aws.vectors import patches
+from local.cache.back_ends import back_ends
 
 Invoke = Callable[[str, str, bytes, dict[str, str]], tuple[int, dict[str, str], bytes]]
 """(region, function name or ARN, payload, headers) → status, headers, body."""
 _log = logging.getLogger(__name__)
 
 
-def apply(*, invoke: Invoke, control: str) -> None:
+def apply(*, invoke: Invoke, control: str, caches: Mapping[str, int] | None = None) -> None:
     """Patch moto for this process.
 
     :param control: address of the server's control path, for the answers of custom resources.
+    :param caches: port on which the cache of each region is served, where it is.
     """
     CustomResource.invoke, CustomResource.address = staticmethod(invoke), control
     config.default_user_config["iam"] = {"load_aws_managed_policies": True}
     config.default_user_config["lambda"] = {"use_docker": False}
     config.default_user_config["stepfunctions"] = {"execute_state_machine": True}
     _core()
-    _cloudformation()
+    _cloudformation({**BACK_ENDS, **back_ends(caches or {})})
     dynamodb.apply(_patch)
     _kms()
     _route53()
@@ -109,7 +111,7 @@ class _Unpolled:
         """Ignored."""
 
 
-def _cloudformation() -> None:
+def _cloudformation(served: Mapping[str, Any]) -> None:
     original_class = parsing.resource_class_from_type
     original_create = parsing.parse_and_create_resource
     known = parsing.get_model_map()
@@ -119,7 +121,7 @@ def _cloudformation() -> None:
             return CustomResource
         if kind in parsing.NULL_MODELS or kind in known:
             return original_class(kind)
-        back_end: type[CloudFormationModel] = BACK_ENDS.get(kind, GenericResource)
+        back_end: type[CloudFormationModel] = served.get(kind, GenericResource)
         return back_end
 
     def create(logical_id: str, definition: dict[str, Any], resources: Any, **place: Any) -> Any:  # noqa: ANN401

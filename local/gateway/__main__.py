@@ -29,7 +29,7 @@ def main() -> None:
     def load() -> RestApi:
         return build_api(Resources(fetch(options.aws), region=options.region), options.services)
 
-    serve(Gateway(load, endpoint=options.aws), port=options.port, tls=options.tls)
+    serve(Gateway(load, endpoint=options.aws), name=f"gateway-{options.region}", port=options.port, tls=options.tls)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,9 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qsl
 
-from local.iam import callers, deployed, requests, signatures
+import msgspec
+
+from local.iam import cache_logins, callers, deployed, requests, signatures
 from local.iam.callers import Caller
 from local.iam.calls import Call
 from local.iam.decisions import Policies, Verdict, decide
@@ -38,6 +40,8 @@ class Guard:
         path = environ.get("PATH_INFO", "")
         if path == GRANTS:
             return _tell_grants(start_response)
+        if path == cache_logins.PATH:
+            return self._let_in(environ, start_response)
         if path.startswith(_CONTROL):
             return self._application(environ, start_response)
         signed = callers.credential(environ)
@@ -64,6 +68,21 @@ class Guard:
             _log.warning("messages of %s are not fetched: %s", queue, error.message)
             return False
         return True
+
+    def _let_in(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
+        """Whether somebody may enter a cache."""
+        content = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+        login = msgspec.json.decode(content, type=cache_logins.Login)
+        try:
+            caller = cache_logins.caller(login)
+            if caller is not None:
+                self._check_calls(caller, cache_logins.needed(login))
+        except RefusedError as error:
+            _log.warning("%s may not enter %s: %s", login.user, login.group, error.message)
+            start_response("403 Forbidden", [("Content-Length", "0")])
+            return []
+        start_response("200 OK", [("Content-Length", "0")])
+        return []
 
     def _check(self, caller: Caller, request: Request) -> None:
         try:

@@ -191,7 +191,6 @@ CACHED = {
     Service.VECTOR_STORE: {"CACHE_HOST", "CACHE_NAME", "CACHE_PORT", "CACHE_THROTTLE_USER", "CACHE_USER"},
     Service.MODEL_REGISTRY: {"CACHE_HOST", "CACHE_NAME", "CACHE_PORT", "CACHE_THROTTLE_USER"},
 }
-"""Where there is a cache."""
 VARIABLES = {
     Service.VECTOR_STORE: COMMON
     | SCALING
@@ -224,8 +223,7 @@ def test_services_are_told_what_they_need_and_no_more(assembly: Assembly, servic
     for region, stack in assembly.regional("service").items():
         found = container(stack, service)
         variables = {entry["Name"]: entry["Value"] for entry in found["Environment"]}
-        cached = CACHED[service] if stack.name.startswith("anfl-prod-") else set()
-        assert set(variables) == VARIABLES[service] | cached
+        assert set(variables) == VARIABLES[service] | CACHED[service]
         assert variables["PORT"] == "8080"
         assert variables["STAGE_PREFIX"] == "/live"
         assert variables["AWS_REGION"] == region

@@ -151,19 +151,15 @@ VARIABLES = {
         "TOKEN_TTL_SECONDS",
         "VAULT_ADDR",
     },
-    Function.AUTHORIZER: {"ANFL_ENVIRONMENT", "AUTH_TABLE", "TOKEN_AUDIENCE", "TOKEN_ISSUER", "VAULT_ADDR"},
+    Function.AUTHORIZER: {"ANFL_ENVIRONMENT", "AUTH_TABLE", "TOKEN_AUDIENCE", "TOKEN_ISSUER", "VAULT_ADDR"}
+    | {"CACHE_HOST", "CACHE_NAME", "CACHE_PORT", "CACHE_USER"},
 }
-
-
-CACHED = {"CACHE_HOST", "CACHE_NAME", "CACHE_PORT", "CACHE_USER"}
-"""Where there is a cache."""
 
 
 @pytest.mark.parametrize("name", Function)
 def test_functions_are_told_what_they_need_and_no_more(prod: Assembly, dev: Assembly, name: Function) -> None:
     for stack in prod.regional("service").values():
-        cached = CACHED if name is Function.AUTHORIZER else set()
-        assert set(function(stack, name)["Environment"]["Variables"]) == VARIABLES[name] | cached
+        assert set(function(stack, name)["Environment"]["Variables"]) == VARIABLES[name]
     direct = {Variable.DEFAULT_TENANT} & set(NEEDS[name].tells)
     for stack in dev.regional("service").values():
         variables: dict[str, Any] = function(stack, name)["Environment"]["Variables"]

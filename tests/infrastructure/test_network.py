@@ -178,13 +178,14 @@ PREFIX_LISTS = {
 def _connections(listener: int) -> tuple[set[tuple[str, str, int]], set[tuple[str, str, int]]]:
     """Rules in and out that do not depend on how AWS is reached."""
     ingress = {(BALANCER, LINK, listener), (TASKS, BALANCER, 8080), (TASKS, TASKS, 8080)}
+    ingress |= {(CACHE, client, 6380) for client in (TASKS, FUNCTIONS)}
     return ingress, {(peer, group, port) for group, peer, port in ingress}
 
 
 def test_in_prod_every_rule_names_its_peer(prod: Assembly) -> None:
     for region, stack in layer(prod, "security"):
         ingress, egress = _connections(443)
-        own = {(CACHE, TASKS, 6380), (CACHE, FUNCTIONS, 6380), (NODES, VAULT, 8200), (NODES, BOOTSTRAP, 8200)}
+        own = {(NODES, VAULT, 8200), (NODES, BOOTSTRAP, 8200)}
         own |= {(VAULT, client, 8200) for client in (TASKS, FUNCTIONS)} | {
             (NODES, NODES, port) for port in (8200, 8201)
         }

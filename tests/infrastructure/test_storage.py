@@ -2,6 +2,7 @@
 
 import json
 import re
+from operator import itemgetter
 from typing import Any
 
 import pytest
@@ -208,15 +209,16 @@ def test_prods_cache_is_under_the_data_key_and_speaks_tls_alone(prod: Assembly) 
         assert "KmsKeyId" in stack.only("AWS::Logs::LogGroup")
 
 
-def test_only_an_iam_identity_enters_the_cache(prod: Assembly) -> None:
-    for stack in prod.regional("storage").values():
+def test_only_an_iam_identity_enters_the_cache(assembly: Assembly) -> None:
+    for stack in assembly.regional("storage").values():
+        name = f"{'-'.join(stack.name.split('-')[:2])}-cache"
         users_by_id = stack.resources("AWS::ElastiCache::User")
         ((users, group),) = stack.resources("AWS::ElastiCache::UserGroup").items()
         assert group["Properties"]["UserIds"] == [{"Ref": name} for name in users_by_id]
         for use, found in zip(CacheUse, users_by_id.values(), strict=True):
             user = found["Properties"]
             assert user["AuthenticationMode"] == {"Type": "iam"}
-            assert user["UserId"] == user["UserName"] == f"anfl-prod-cache-{use}"
+            assert user["UserId"] == user["UserName"] == f"{name}-{use}"
             assert re.fullmatch(r"on ~[a-z]+:\* -@all \+@connection -@dangerous( \+[a-z]+)+", user["AccessString"])
             assert {user["Engine"], group["Properties"]["Engine"]} == {"valkey"}
         assert stack.only(CACHE)["UserGroupIds"] == [{"Ref": users}]
@@ -254,7 +256,7 @@ def test_who_uses_the_cache_connects_as_the_users_for_it_and_is_told_where(prod:
             for variable in ("CACHE_USER", "CACHE_THROTTLE_USER"):
                 expected = f"anfl-prod-cache-{users[variable]}" if variable in users else None
                 assert variables.get(variable) == expected
-            assert variables["CACHE_PORT"] == "6380"
+            assert "PrimaryEndPointPort" in json.dumps(variables["CACHE_PORT"])
             assert "PrimaryEndPointAddress" in json.dumps(variables["CACHE_HOST"])
             assert "RefCacheNodes" in json.dumps(variables["CACHE_NAME"])
 
@@ -268,6 +270,28 @@ def test_the_cache_keeps_snapshots_as_long_as_other_databases(prod: Assembly) ->
         assert resource["DeletionPolicy"] == resource["UpdateReplacePolicy"] == "Snapshot"
 
 
-def test_dev_has_no_cache(dev: Assembly) -> None:
-    for stack in dev:
-        assert "elasticache" not in json.dumps(stack.document).lower()
+def test_devs_cache_is_one_small_node_behind_the_same_doors(prod: Assembly, dev: Assembly) -> None:
+    (here,) = dev.regional("storage").values()
+    there = next(iter(prod.regional("storage").values()))
+    cache, larger = here.only(CACHE), there.only(CACHE)
+    assert (cache["CacheNodeType"], cache["ReplicasPerNodeGroup"]) == ("cache.t4g.micro", 0)
+    assert cache["MultiAZEnabled"] is cache["AutomaticFailoverEnabled"] is False, (
+        "ElastiCache wants two nodes for either"
+    )
+    same = (
+        "Engine",
+        "EngineVersion",
+        "TransitEncryptionEnabled",
+        "TransitEncryptionMode",
+        "AtRestEncryptionEnabled",
+        "Port",
+    )
+    assert {name: cache[name] for name in same} == {name: larger[name] for name in same}
+    users = [
+        {
+            user["AccessString"]
+            for user in map(itemgetter("Properties"), stack.resources("AWS::ElastiCache::User").values())
+        }
+        for stack in (here, there)
+    ]
+    assert users[0] == users[1]

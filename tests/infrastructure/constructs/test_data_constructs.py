@@ -190,7 +190,8 @@ def key_of_logs(stack: Stack) -> kms.IKey:
 @pytest.mark.parametrize(
     ("nodes", "retain"),
     [
-        pytest.param(2, False, marks=pytest.mark.defaults(of=ValkeyCache)),
+        pytest.param(1, False, marks=pytest.mark.defaults(of=ValkeyCache)),
+        pytest.param(2, False),
         pytest.param(6, True, marks=pytest.mark.everything(of=ValkeyCache)),
     ],
 )
@@ -201,6 +202,7 @@ def test_a_cache(inspect_construct: Inspect, nodes: int, retain: bool) -> None:
     assert resource["DeletionPolicy"] == ("Snapshot" if retain else "Delete")
     nodes_of = resource["Properties"]
     assert nodes_of["ReplicasPerNodeGroup"] == nodes - 1
+    assert nodes_of["AutomaticFailoverEnabled"] is nodes_of["MultiAZEnabled"] is (nodes > 1)
     assert nodes_of["CacheNodeType"] == "cache.t4g.micro"
     assert nodes_of["SnapshotRetentionLimit"] == 5
     assert nodes_of["KmsKeyId"] == KEY_ARN

@@ -77,7 +77,7 @@ def _known(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 
 @pytest.fixture(scope="module", name="port")
 def _port(known: Authority) -> Iterator[int]:
-    with served(known.server()) as port:
+    with served(known.server("gateway.pem")) as port:
         yield port
 
 
@@ -136,7 +136,7 @@ def test_a_file_without_certificates_is_named(tmp_path: Path) -> None:
 
 
 def test_keys_are_the_owners_alone_and_the_certificate_is_not_one(known: Authority) -> None:
-    known.server()
+    known.server("gateway.pem")
     modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in known.folder.iterdir()}
     assert modes.keys() == {"ca.key", "ca.pem", "gateway.pem"}
     assert modes["ca.key"] == modes["gateway.pem"] == 0o600
@@ -171,7 +171,7 @@ def test_the_certificate_lasts_a_day_and_is_made_anew_at_half_of_it(tmp_path: Pa
     clock = Time()
     clock.now -= LEAF_LIFE / 2  # what is presented at the end is valid now
     known = authority(tmp_path, now=clock)
-    certificate = known.server(now=clock)
+    certificate = known.server("gateway.pem", now=clock)
     trusting = ssl.create_default_context(cafile=known.path)
 
     def presented(port: int) -> x509.Certificate:
@@ -192,7 +192,7 @@ def test_the_certificate_lasts_a_day_and_is_made_anew_at_half_of_it(tmp_path: Pa
 def test_a_stolen_authority_vouches_for_no_other_host(known: Authority, tmp_path: Path) -> None:
     key = ec.generate_private_key(ec.SECP256R1())
     forged = known.sign(key.public_key(), Time().now, [x509.DNSName("api.example.org")])
-    certificate = known.server()
+    certificate = known.server("gateway.pem")
     place = tmp_path / "forged.pem"
     place.write_bytes(_pem(key) + forged.public_bytes(Encoding.PEM))
     certificate.context.load_cert_chain(place)
