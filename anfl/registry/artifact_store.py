@@ -159,14 +159,16 @@ class ArtifactStore:
         return self._objects.begin_parts(tenant, path, parts)
 
     def complete_parts(self, tenant: str, path: str, upload: str, parts: Sequence[tuple[int, str]]) -> None:
-        """As `Artifacts.complete_parts`; the checksum is recorded.
+        """As `Artifacts.complete_parts`; the checksum is recorded, once.
 
         :raises Problem: 404, 400, 409 in a frozen place.
         """
         self._objects.check(tenant, path)
         self._locations.refuse_change(tenant, path)
         stored = self._objects.complete_parts(tenant, path, upload, parts)
-        self.uploaded(tenant, stored, self._objects.sha256(tenant, stored, at_most=READ_AFTER_PARTS))
+        known = stored.version is not None and self._recorded(tenant, [path]).get((path, stored.version))
+        read = None if known else self._objects.read_sha256(tenant, stored, at_most=READ_AFTER_PARTS)
+        self.uploaded(tenant, stored, read)
 
     def abort_parts(self, tenant: str, path: str, upload: str) -> None:
         """As `Artifacts.abort_parts`."""

@@ -1,6 +1,7 @@
 """Artefacts: what is recorded of them, that it is checked, and that what versions name stays as it is."""
 
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -350,6 +351,41 @@ def test_who_did_not_hear_that_parts_became_a_file_may_ask_again(
         verified = registry.store.open("acme", "m/1/weights")
         assert (verified.opened.version, verified.opened.body.read()) == (version, b"".join(PARTS))
         assert verified.sha256 == hashlib.sha256(b"".join(PARTS)).hexdigest()
+
+
+def test_a_repeated_completion_asks_s3_for_the_file_once_and_reads_it_no_more(
+    registry: Registry, forgetful: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def counted(name: str, call: Callable[..., Any], **given: Any) -> Any:
+        asked.append(name)
+        return call(**given)
+
+    for name in ("head_object", "get_object"):
+        monkeypatch.setattr(forgetful, name, partial(counted, name, getattr(forgetful, name)))
+    upload_id, parts = in_parts(registry, forgetful, PARTS)
+    registry.store.complete_parts("acme", "m/1/weights", upload_id, parts)
+    assert asked == ["head_object", "get_object"]
+    asked.clear()
+    registry.store.complete_parts("acme", "m/1/weights", upload_id, parts)
+    assert asked == ["head_object"]
+
+
+def test_an_upload_that_an_earlier_release_began_is_completed(registry: Registry, forgetful: Any) -> None:
+    """Its id is S3's, without a mark; so nobody knows its file by it, and it is completed once."""
+    given, parts = in_parts(registry, forgetful, PARTS)
+    plain = given.rpartition(".")[0]
+    registry.store.complete_parts("acme", "m/1/weights", plain, parts)
+    assert content(registry, "m/1/weights") == b"".join(PARTS)
+    refused("resource_does_not_exist", registry.store.complete_parts, "acme", "m/1/weights", plain, parts)
+
+
+def test_the_id_of_an_upload_is_of_the_form_that_other_releases_read(registry: Registry) -> None:
+    """While a release is rolled out, who begins an upload and who completes it may be of different ones."""
+    given, urls = registry.store.begin_parts("acme", "m/1/weights", 1)
+    (s3_id,) = parse_qs(urlsplit(urls[0]).query)["uploadId"]
+    assert re.fullmatch(re.escape(s3_id) + r"\.[0-9a-f]{32}", given)
 
 
 def test_what_another_upload_or_other_parts_made_is_no_answer_to_a_repeated_completion(
