@@ -357,13 +357,18 @@ def test_only_admins_set_policies(call: Caller) -> None:
     for role, status in (("reader", 403), ("registrar", 403), ("approver", 403), ("admin", 200)):
         assert call("PUT", path, own, token=f"acme.{role}.x").status_code == status
     wrong: dict[str, list[dict[str, object]]] = {
-        "require": [{"require": ["nonsense"]}, {"require": "signed"}, {}, {"requires": ["signed"]}],
-        "approvals": [{"require": [], "approvals": number} for number in (0, 9, "x")],
+        "require": [{"require": "signed"}, {"require": None}, {}, {"requires": ["signed"]}],
+        "require[1]": [{"require": ["signed", "nonsense"]}, {"require": ["signed", 1]}],
+        "approvals": [{"require": [], "approvals": number} for number in (0, 6, 1.5, "x", True, [])],
     }
     for field, bodies in wrong.items():  # what is left out by mistake does not ask for nothing
         for body in bodies:
             refused = call("PUT", path, body, token="acme.admin.x")
-            assert (refused.status_code, refused.json()["field"]) == (400, field), body
+            told = refused.status_code, refused.json()["code"], refused.json()["field"]
+            assert told == (400, "invalid_parameter_value", field), body
+    for approvals in (5, "5", 5.0, None):
+        done = call("PUT", path, own | {"approvals": approvals}, token="acme.admin.x").json()
+        assert done["approvals"] == (2 if approvals is None else 5)
     policies = call("GET", "/v1/models-policies", token="acme.reader.x").json()["policies"]
     assert [(one["alias"], one["require"], one["origin"]) for one in policies] == [
         ("canary", ["validated"], "tenant"),
