@@ -74,18 +74,32 @@ class Locations:
         return None if item is None else _location(item)
 
     def around(self, tenant: str, path: str) -> Location | None:
-        """The innermost frozen place that ``path`` is or lies in."""
+        """The innermost frozen place that ``path`` is or lies in, with those of its files that all the others have.
+
+        Who freezes a place within another one adds nothing to it, whatever was there by then.
+        """
         segments = path.split("/")
         wanted = [keys.location(tenant, "/".join(segments[:depth])) for depth in range(1, len(segments) + 1)]
-        found = self._table.get_many(wanted).values()
-        return max(map(_location, found), key=lambda location: len(location.path), default=None)
+        found = map(_location, self._table.get_many(wanted).values())
+        places = sorted(found, key=lambda location: len(location.path))
+        if not places:
+            return None
+        *outer, inner = places
+        for place in outer:
+            known = {file.path for file in place.files}
+            inner = msgspec.structs.replace(inner, files=tuple(file for file in inner.files if file.path in known))
+        return inner
 
     def touching(self, tenant: str, path: str) -> Iterator[Location]:
         """The frozen places that ``path`` is or lies in (the innermost), and those that lie below it."""
         around = self.around(tenant, path)
         if around is not None:
             yield around
-        yield from map(_location, self._table.query(keys.locations(tenant), prefix=f"{path}/"))
+        yield from self.below(tenant, path)
+
+    def below(self, tenant: str, path: str) -> Iterator[Location]:
+        """The frozen places that lie in ``path``, without itself."""
+        return map(_location, self._table.query(keys.locations(tenant), prefix=f"{path}/"))
 
     def releases(self, tenant: str, path: str | None, holders: Collection[str]) -> list[Action]:
         """What makes ``holders`` no longer name ``path``; nothing where they do not (or ``path`` is None)."""
