@@ -10,7 +10,7 @@ import secrets
 import zlib
 from collections.abc import Collection, Iterator
 from http import HTTPStatus
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 import msgspec
 
@@ -195,8 +195,24 @@ def _location(item: Item) -> Location:
 
 def artifact_path(location: str) -> str | None:
     """The path in this registry's artefact store that a version's ``location`` names; None where it lies elsewhere."""
+    return None if (parsed := _split(location)) is None or parsed.netloc else _path(parsed)
+
+
+def held_path(location: str) -> str | None:
+    """The path of the place that a version with this ``location`` may hold.
+
+    Earlier releases took a path at any host for one in this store.
+    """
+    return None if (parsed := _split(location)) is None else _path(parsed)
+
+
+def _split(location: str) -> SplitResult | None:
     try:
         parsed = urlsplit(location)
     except ValueError:
         return None
-    return (unquote(parsed.path).strip("/") or None) if parsed.scheme == SCHEME else None
+    return parsed if parsed.scheme == SCHEME else None
+
+
+def _path(parsed: SplitResult) -> str | None:
+    return unquote(parsed.path).strip("/") or None

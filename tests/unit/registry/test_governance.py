@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from unittest.mock import Mock
 
 import msgspec
 import pytest
@@ -352,6 +353,19 @@ def test_people_let_a_version_through_over_the_api(call: Caller) -> None:
     assert call("DELETE", "/v1/models/bert/aliases/prod", {}, token="acme.registrar.ana").status_code == 204
 
 
+@pytest.mark.parametrize("step", ["approve", "reject", "withdraw"])
+def test_nothing_is_decided_of_a_version_that_is_gone(
+    bert: Registry, step: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And that is said at once, not after the time for which others' changes are waited for."""
+    approval = ask(bert)
+    bert.versions.delete("acme", "bert", 1, by="ana")
+    monkeypatch.setattr("anfl.registry.table.time.sleep", Mock(side_effect=AssertionError("waits for nobody")))
+    by = "ana" if step == "withdraw" else "ben"
+    refused("resource_does_not_exist", getattr(bert.approvals, step), "acme", "bert", approval.id, by=by)
+    assert bert.approvals.get("acme", "bert", approval.id) == approval
+
+
 def test_only_admins_set_policies(call: Caller) -> None:
     path, own = "/v1/models-policies/canary", {"require": ["validated"]}
     for role, status in (("reader", 403), ("registrar", 403), ("approver", 403), ("admin", 200)):
@@ -384,7 +398,7 @@ def test_what_governance_costs(bert: Registry, calls: Counter[str]) -> None:
     assert calls == {"BatchGetItem": 1, "Query": 1, "TransactWriteItems": 1}
     calls.clear()
     approve(bert, approval, "ben")
-    assert calls == {"GetItem": 3, "TransactWriteItems": 1}
+    assert calls == {"BatchGetItem": 1, "GetItem": 2, "TransactWriteItems": 1}
     approve(bert, approval, "cid")
     calls.clear()
     set_alias(bert)
