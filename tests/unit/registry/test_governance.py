@@ -26,6 +26,8 @@ from tests.unit.registry.test_protocol import Caller, TenantInToken
 PROD = {"prod": Policy(require=(Requirement.VALIDATED, Requirement.APPROVED), approvals=2)}
 ALIAS = "/api/2.0/mlflow/registered-models/alias"
 APPROVED = (Requirement.APPROVED,)
+NO_NUMBERS: tuple[object, ...] = (0, 6, 1.5, "x", True, [])
+"""Of people who must approve."""
 
 
 @pytest.fixture(name="process")
@@ -370,12 +372,12 @@ def test_only_admins_set_policies(call: Caller) -> None:
     path, own = "/v1/models-policies/canary", {"require": ["validated"]}
     for role, status in (("reader", 403), ("registrar", 403), ("approver", 403), ("admin", 200)):
         assert call("PUT", path, own, token=f"acme.{role}.x").status_code == status
-    wrong: dict[str, list[dict[str, object]]] = {
+    wrongs: dict[str, list[dict[str, object]]] = {
         "require": [{"require": "signed"}, {"require": None}, {}, {"requires": ["signed"]}],
         "require[1]": [{"require": ["signed", "nonsense"]}, {"require": ["signed", 1]}],
-        "approvals": [{"require": [], "approvals": number} for number in (0, 6, 1.5, "x", True, [])],
+        "approvals": [{"require": [], "approvals": wrong} for wrong in NO_NUMBERS],
     }
-    for field, bodies in wrong.items():  # what is left out by mistake does not ask for nothing
+    for field, bodies in wrongs.items():  # what is left out by mistake does not ask for nothing
         for body in bodies:
             refused = call("PUT", path, body, token="acme.admin.x")
             told = refused.status_code, refused.json()["code"], refused.json()["field"]
