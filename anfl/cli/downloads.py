@@ -12,6 +12,7 @@ from anfl.cli.errors import CliError
 from anfl.cli.target import Target
 from anfl.client import Client
 from anfl.client.connection import options
+from anfl.client.failures import failure_of
 
 ARTIFACTS = "/api/2.0/mlflow-artifacts/artifacts"
 PRESIGNED = "/api/2.0/mlflow-artifacts/presigned"
@@ -83,6 +84,14 @@ def plain(url: str, *, ca: str | None = None) -> httpx.Client:
     return httpx.Client(**{name: given[name] for name in ("timeout", "trust_env", "verify") if name in given})
 
 
+def not_passed(what: str, error: httpx.HTTPError) -> CliError:
+    """For bytes that did not get through: why, and what can be done."""
+    failure = failure_of(error)
+    told = CliError(f"{what}: {failure.happened}.")
+    told.add_note(failure.advice)
+    return told
+
+
 def fetch(file: Remote, folder: Path, *, source: Source, received: Callable[[int], None]) -> Path:
     """Download ``file`` below ``folder``.
 
@@ -113,7 +122,7 @@ def fetch(file: Remote, folder: Path, *, source: Source, received: Callable[[int
             raise CliError(f"{file.place} arrived with the sha256 {digest.hexdigest()} instead of {recorded}.")
         partial.replace(target)
     except httpx.HTTPError as error:
-        raise CliError(f"{file.place} did not arrive whole: {str(error) or type(error).__name__}.") from error
+        raise not_passed(f"{file.place} did not arrive whole", error) from error
     finally:
         partial.unlink(missing_ok=True)
     return target

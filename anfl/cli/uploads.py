@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import httpx
 
-from anfl.cli.downloads import ARTIFACTS, GATEWAY_LIMIT, plain
+from anfl.cli.downloads import ARTIFACTS, GATEWAY_LIMIT, not_passed, plain
 from anfl.cli.errors import CliError
 from anfl.cli.target import Target
 from anfl.client import Client
@@ -73,6 +73,6 @@ def _by_link(client: Client, name: str, place: str, file: Path, *, sent: Sent) -
         with plain(link["url"]) as store:
             answer = store.put(link["url"], content=Content(file, sent), headers=headers)
     except httpx.HTTPError as error:
-        raise CliError(f"{file} could not be sent: {str(error) or type(error).__name__}.") from error
+        raise not_passed(f"{file} could not be sent", error) from error
     if not answer.is_success:
         raise CliError(f"{file} was refused by the object store: {answer.status_code} {answer.text[:500]}")

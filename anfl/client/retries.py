@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import httpx
 
 from anfl.client.errors import ApiError, UnreachableError
+from anfl.client.failures import failure_of
 
 ATTEMPTS = 5
 FIRST_SECONDS = 0.1
@@ -33,7 +34,10 @@ class Retries:
         """
         self.made += 1
         if self.made >= ATTEMPTS or not (self.repeatable or isinstance(error, httpx.ConnectError)):
-            raise UnreachableError(f"{self.what}: no answer: {error!r}") from error
+            failure = failure_of(error, repeatable=self.repeatable)
+            unreachable = UnreachableError(f"{self.what}: {failure.happened}.")
+            unreachable.add_note(failure.advice)
+            raise unreachable from error
         return self._jitter()
 
     def after_answer(self, response: httpx.Response) -> float | None:

@@ -183,11 +183,14 @@ class Approvals:
         action: str,
         own: bool = False,
     ) -> Approval:
-        """:param own: whether exactly who asked may do it, or exactly anybody else."""
+        """:param own: whether exactly who asked may do it, or exactly anybody else. Of a deleted version nobody may."""
         _check(comment)
 
         def attempt() -> Approval:
-            model = self._records.model(tenant, name)
+            number = _number(approval_id)
+            if number is None:
+                raise _unknown(name, approval_id)
+            model = self._records.version_to_name(tenant, name, number).model
             before = self._read(tenant, model, approval_id)
             if (by == before.requested.by) is not own:
                 detail = f"Only {before.requested.by}, who asked, may do this." if own else "Who asked cannot decide."
@@ -217,17 +220,26 @@ class Approvals:
         )
 
     def _read(self, tenant: str, model: Model, approval_id: str) -> Approval:
-        number, dash, _ = approval_id.partition("-")
-        possible = dash and number.isascii() and number.isdigit() and len(approval_id) <= 50 and approval_id.isascii()
-        item = self._table.get(_key(tenant, model, approval_id)) if possible else None
+        item = None if _number(approval_id) is None else self._table.get(_key(tenant, model, approval_id))
         if item is None:
-            raise does_not_exist(f"Model {model.name} has no approval request {approval_id}.")
+            raise _unknown(model.name, approval_id)
         return msgspec.convert(item, Approval)
 
     def _query(self, tenant: str, model: Model, prefix: str) -> list[Approval]:
         items = self._table.query(keys.belongings(tenant, model.id), prefix=f"{keys.APPROVALS}{prefix}")
         found = [msgspec.convert(item, Approval) for item in items]
         return sorted(found, key=lambda one: (one.version, one.requested.at, one.id))
+
+
+def _number(approval_id: str) -> int | None:
+    """Of the version; None for what is no id."""
+    number, dash, _ = approval_id.partition("-")
+    possible = dash and number.isascii() and number.isdigit() and len(approval_id) <= 50 and approval_id.isascii()
+    return int(number) if possible else None
+
+
+def _unknown(name: str, approval_id: str) -> Problem:
+    return does_not_exist(f"Model {name} has no approval request {approval_id}.")
 
 
 def _key(tenant: str, model: Model, approval_id: str) -> keys.Key:

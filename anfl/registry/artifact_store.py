@@ -9,7 +9,7 @@ from itertools import islice
 
 import msgspec
 
-from anfl.registry import keys
+from anfl.registry import frozen, keys
 from anfl.registry.artifacts import Artifacts, Entry, Opened, Stored, UploadLink, Writer
 from anfl.registry.errors import does_not_exist
 from anfl.registry.locations import MAX_FILES, FrozenFile, Location, Locations
@@ -51,10 +51,15 @@ class ArtifactStore:
         self._locations = Locations(table)
 
     def entries(self, tenant: str, path: str) -> list[Entry]:
-        """What stands directly below a folder.
+        """What stands directly below a folder: in a frozen place what was recorded.
 
         :raises Problem: 400 for an impossible path.
         """
+        if path:
+            self._objects.check(tenant, path)
+            place = self._locations.around(tenant, path.rstrip("/"))
+            if place is not None:
+                return frozen.entries(place, path.rstrip("/"))
         return self._objects.entries(tenant, path)
 
     def open(self, tenant: str, path: str, *, bytes_range: str | None = None) -> Verified:
@@ -62,10 +67,10 @@ class ArtifactStore:
 
         :raises Problem: 404, 400 for an impossible path, 416.
         """
-        frozen = self._frozen(tenant, path)
-        if frozen is not None:
-            opened = self._objects.open(tenant, path, version=frozen.version, bytes_range=bytes_range)
-            return Verified(opened=opened, sha256=frozen.sha256)
+        file = self._frozen(tenant, path)
+        if file is not None:
+            opened = self._objects.open(tenant, path, version=file.version, bytes_range=bytes_range)
+            return Verified(opened=opened, sha256=file.sha256)
         opened = self._objects.open(tenant, path, bytes_range=bytes_range)
         return Verified(opened=opened, sha256=self._recorded(tenant, [path]).get((path, opened.version)))
 
@@ -86,16 +91,16 @@ class ArtifactStore:
         if sha256 is not None:
             item = {"sha256": sha256, "version": stored.version}
             self._table.write(Put(key=keys.digest(tenant, stored.path), item=item))
-        frozen = self._locations.around(tenant, stored.path)
-        if frozen is None:
+        place = self._locations.around(tenant, stored.path)
+        if place is None:
             return
-        recorded = frozen.file(stored.path)
+        recorded = place.file(stored.path)
         if recorded is None:
             self._objects.hide(tenant, stored.path)
         elif recorded.version == stored.version:
             return
         else:
-            self._put_back(tenant, frozen, recorded)
+            self._put_back(tenant, place, recorded)
         self._locations.refuse_change(tenant, stored.path)
 
     def delete(self, tenant: str, path: str) -> None:
@@ -110,35 +115,40 @@ class ArtifactStore:
         self._refuse_to_delete(tenant, path.rstrip("/"))  # what was frozen meanwhile comes back
 
     def _refuse_to_delete(self, tenant: str, path: str) -> None:
-        for frozen in self._locations.touching(tenant, path):
-            self.keep(tenant, frozen)
-            self._locations.refuse_change(tenant, frozen.path)
+        for place in self._locations.touching(tenant, path):
+            self.keep(tenant, place)
+            self._locations.refuse_change(tenant, place.path)
 
-    def keep(self, tenant: str, frozen: Location) -> None:
-        """Put what was recorded of a frozen place on top again where something else stands there, or nothing.
+    def keep(self, tenant: str, place: Location) -> None:
+        """Put what was recorded of a frozen place on top again where something else stands there, or nothing, and take
+        from view what no place has recorded.
 
         A deletion or an upload may have passed its check before the place was frozen and come after its files were
         read: what was recorded is still served then, but S3 would expire it one day, as a replaced version.
         """
-        there = {stored.path: stored.version for stored in self._objects.walk(tenant, frozen.path)}
-        for file in frozen.files:
-            if there.get(file.path) != file.version:
-                self._put_back(tenant, frozen, file)
+        there = {stored.path: stored.version for stored in self._objects.walk(tenant, place.path)}
+        for file in place.files:
+            if there.pop(file.path, None) != file.version:
+                self._put_back(tenant, place, file)
+        for path in there:
+            around = self._locations.around(tenant, path)
+            if around is not None and around.file(path) is None:
+                self._objects.hide(tenant, path)
 
-    def _put_back(self, tenant: str, frozen: Location, file: FrozenFile) -> None:
+    def _put_back(self, tenant: str, place: Location, file: FrozenFile) -> None:
         if file.size <= LARGEST_COPY:
             again = self._objects.restore(tenant, Stored(path=file.path, size=file.size, version=file.version))
-            self._locations.renew(tenant, frozen.path, msgspec.structs.replace(file, version=again.version))
+            self._locations.renew(tenant, place.path, msgspec.structs.replace(file, version=again.version))
 
     def link(self, tenant: str, path: str) -> DownloadLink:
         """Where to download a file: in a frozen place exactly the one that was recorded.
 
         :raises Problem: 404, 400 for an impossible path.
         """
-        frozen = self._frozen(tenant, path)
-        stored = self._objects.newest(tenant, path, version=None if frozen is None else frozen.version)
+        file = self._frozen(tenant, path)
+        stored = self._objects.newest(tenant, path, version=None if file is None else file.version)
         url = self._objects.link(tenant, path, version=stored.version)
-        return DownloadLink(url=url, size=stored.size, sha256=None if frozen is None else frozen.sha256)
+        return DownloadLink(url=url, size=stored.size, sha256=None if file is None else file.sha256)
 
     def upload_link(self, tenant: str, path: str, *, size: int, sha256: str) -> UploadLink:
         """Where to PUT a new file of exactly that size and checksum within 15 minutes; S3 refuses any other.
@@ -159,14 +169,16 @@ class ArtifactStore:
         return self._objects.begin_parts(tenant, path, parts)
 
     def complete_parts(self, tenant: str, path: str, upload: str, parts: Sequence[tuple[int, str]]) -> None:
-        """As `Artifacts.complete_parts`; the checksum is recorded.
+        """As `Artifacts.complete_parts`; the checksum is recorded, once.
 
         :raises Problem: 404, 400, 409 in a frozen place.
         """
         self._objects.check(tenant, path)
         self._locations.refuse_change(tenant, path)
         stored = self._objects.complete_parts(tenant, path, upload, parts)
-        self.uploaded(tenant, stored, self._objects.sha256(tenant, stored, at_most=READ_AFTER_PARTS))
+        known = stored.version is not None and self._recorded(tenant, [path]).get((path, stored.version))
+        read = None if known else self._objects.read_sha256(tenant, stored, at_most=READ_AFTER_PARTS)
+        self.uploaded(tenant, stored, read)
 
     def abort_parts(self, tenant: str, path: str, upload: str) -> None:
         """As `Artifacts.abort_parts`."""
@@ -178,20 +190,21 @@ class ArtifactStore:
         :raises Problem: 400 for an impossible path.
         """
         self._objects.check(tenant, path)
-        frozen = self._locations.at(tenant, path)
-        if frozen is not None:
-            return frozen
-        stored = list(islice(self._objects.walk(tenant, path), MAX_FILES + 1))
-        recorded = self._recorded(tenant, [file.path for file in stored])
-        files = tuple(self._as_frozen(tenant, file, recorded.get((file.path, file.version))) for file in stored)
-        return Location(path=path, files=files)
+        around = self._locations.around(tenant, path)
+        if around is not None:
+            return around if around.path == path else frozen.within(around, path)
+        inner = list(self._locations.below(tenant, path))
+        stored = list(islice(frozen.outside(self._objects.walk(tenant, path), inner), MAX_FILES + 1))
+        known = self._recorded(tenant, [file.path for file in stored])
+        free = {file.path: self._as_frozen(tenant, file, known.get((file.path, file.version))) for file in stored}
+        both = free | frozen.recorded(inner)
+        return Location(path=path, files=tuple(both[name] for name in sorted(both)))
 
     def checksums(self, tenant: str, path: str) -> dict[str, str]:
         """The sha256 that registration recorded of each file at and below ``path``, by its path, where it is known."""
-        frozen = self._locations.around(tenant, path)
-        files = () if frozen is None else frozen.files
-        below = (file for file in files if file.path == path or file.path.startswith(f"{path}/"))
-        return {file.path: file.sha256 for file in below if file.sha256 is not None}
+        place = self._locations.around(tenant, path)
+        files = () if place is None else frozen.within(place, path).files
+        return {file.path: file.sha256 for file in files if file.sha256 is not None}
 
     def _as_frozen(self, tenant: str, file: Stored, recorded: str | None) -> FrozenFile:
         sha256 = recorded or self._objects.sha256(tenant, file, at_most=READ_TO_FREEZE)

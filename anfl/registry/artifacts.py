@@ -19,7 +19,7 @@ from anfl.registry.object_keys import impossible_path, object_key
 if TYPE_CHECKING:
     from botocore.response import StreamingBody
     from mypy_boto3_s3 import S3Client
-    from mypy_boto3_s3.type_defs import CompletedPartTypeDef
+    from mypy_boto3_s3.type_defs import CompletedPartTypeDef, HeadObjectOutputTypeDef
 
 PART_BYTES = 8 * 1024 * 1024
 """Size of a part of an upload; what one upload holds in memory. S3's minimum is 5 MiB."""
@@ -155,8 +155,10 @@ class Artifacts:
         :raises Problem: 404 where it is gone.
         """
         _, recorded = self._head(tenant, stored.path, stored.version)
-        if recorded is not None:
-            return recorded
+        return recorded or self.read_sha256(tenant, stored, at_most=at_most)
+
+    def read_sha256(self, tenant: str, stored: Stored, *, at_most: int) -> str | None:
+        """As `sha256`, where S3 recorded none: of what came in parts."""
         if stored.size > at_most:
             return None
         digest = hashlib.sha256()
@@ -178,10 +180,9 @@ class Artifacts:
             if error.response["Error"]["Code"] in ("404", "NoSuchKey", "NoSuchVersion", "405"):
                 raise does_not_exist(f"No such artifact: '{path}'") from None
             raise
-        stored = Stored(path=path, size=answer["ContentLength"], version=_version(answer.get("VersionId")))
         checksum = answer.get("ChecksumSHA256", "")
         whole = checksum and "-" not in checksum  # of several parts: a checksum of their checksums
-        return stored, base64.b64decode(checksum).hex() if whole else None
+        return _stored(path, answer), base64.b64decode(checksum).hex() if whole else None
 
     def link(self, tenant: str, path: str, *, version: str | None) -> str:
         """A URL that downloads a file for `LINK_SECONDS`.
@@ -245,8 +246,10 @@ class Artifacts:
             self._client.complete_multipart_upload(**place, UploadId=upload_id, MultipartUpload=chosen)
         except ClientError as error:
             problem = _of_parts(error)
-            if not _is_not_found(problem) or completed(self._client, place, mark, listed) is None:
+            found = completed(self._client, place, mark, listed) if _is_not_found(problem) else None
+            if found is None:
                 raise problem from error
+            return _stored(path, found)
         return self.newest(tenant, path)
 
     def abort_parts(self, tenant: str, path: str, upload: str) -> None:
@@ -382,6 +385,10 @@ def _latest(page: Mapping[str, Any], tenant: str) -> Iterator[Stored]:
         if item["IsLatest"]:
             path = item["Key"][len(tenant) + 1 :]
             yield Stored(path=path, size=item["Size"], version=_version(item["VersionId"]))
+
+
+def _stored(path: str, head: "HeadObjectOutputTypeDef") -> Stored:
+    return Stored(path=path, size=head["ContentLength"], version=_version(head.get("VersionId")))
 
 
 def _version(answered: str | None) -> str | None:

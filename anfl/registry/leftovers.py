@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from anfl.registry import keys
 from anfl.registry.entities import Version
-from anfl.registry.locations import Locations, artifact_path, holder
+from anfl.registry.locations import Locations, held_path, holder
 from anfl.registry.records import version_of
 from anfl.registry.table import Table, until_won
 from anfl.resources import PARTITION_KEY, SORT_KEY
@@ -34,7 +34,7 @@ class Leftovers:
         """Let go of the places that versions of a deleted model name, before the versions go."""
         places: dict[str, set[str]] = {}
         for version in versions:
-            if path := artifact_path(version.location):
+            if path := held_path(version.location):
                 places.setdefault(path, set()).add(holder(model_id, version.number))
         for path, holders in places.items():
 

@@ -10,7 +10,7 @@ import secrets
 import zlib
 from collections.abc import Collection, Iterator
 from http import HTTPStatus
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 import msgspec
 
@@ -74,18 +74,32 @@ class Locations:
         return None if item is None else _location(item)
 
     def around(self, tenant: str, path: str) -> Location | None:
-        """The innermost frozen place that ``path`` is or lies in."""
+        """The innermost frozen place that ``path`` is or lies in, with those of its files that all the others have.
+
+        Who freezes a place within another one adds nothing to it, whatever was there by then.
+        """
         segments = path.split("/")
         wanted = [keys.location(tenant, "/".join(segments[:depth])) for depth in range(1, len(segments) + 1)]
-        found = self._table.get_many(wanted).values()
-        return max(map(_location, found), key=lambda location: len(location.path), default=None)
+        found = map(_location, self._table.get_many(wanted).values())
+        places = sorted(found, key=lambda location: len(location.path))
+        if not places:
+            return None
+        *outer, inner = places
+        for place in outer:
+            known = {file.path for file in place.files}
+            inner = msgspec.structs.replace(inner, files=tuple(file for file in inner.files if file.path in known))
+        return inner
 
     def touching(self, tenant: str, path: str) -> Iterator[Location]:
         """The frozen places that ``path`` is or lies in (the innermost), and those that lie below it."""
         around = self.around(tenant, path)
         if around is not None:
             yield around
-        yield from map(_location, self._table.query(keys.locations(tenant), prefix=f"{path}/"))
+        yield from self.below(tenant, path)
+
+    def below(self, tenant: str, path: str) -> Iterator[Location]:
+        """The frozen places that lie in ``path``, without itself."""
+        return map(_location, self._table.query(keys.locations(tenant), prefix=f"{path}/"))
 
     def releases(self, tenant: str, path: str | None, holders: Collection[str]) -> list[Action]:
         """What makes ``holders`` no longer name ``path``; nothing where they do not (or ``path`` is None)."""
@@ -181,8 +195,24 @@ def _location(item: Item) -> Location:
 
 def artifact_path(location: str) -> str | None:
     """The path in this registry's artefact store that a version's ``location`` names; None where it lies elsewhere."""
+    return None if (parsed := _split(location)) is None or parsed.netloc else _path(parsed)
+
+
+def held_path(location: str) -> str | None:
+    """The path of the place that a version with this ``location`` may hold.
+
+    Earlier releases took a path at any host for one in this store.
+    """
+    return None if (parsed := _split(location)) is None else _path(parsed)
+
+
+def _split(location: str) -> SplitResult | None:
     try:
         parsed = urlsplit(location)
     except ValueError:
         return None
-    return (unquote(parsed.path).strip("/") or None) if parsed.scheme == SCHEME else None
+    return parsed if parsed.scheme == SCHEME else None
+
+
+def _path(parsed: SplitResult) -> str | None:
+    return unquote(parsed.path).strip("/") or None

@@ -62,6 +62,8 @@ def locate(source: str, *, tenant: str, records: Records, aliases: Aliases, host
             _, found, path = parsed.path.partition(proxy)
             if found:
                 return f"{SCHEME}:/{path}"
+    if parsed.scheme == SCHEME and parsed.netloc in hosts:
+        return f"{SCHEME}:{parsed.path}"
     if parsed.scheme != "models":
         return source
     path = parsed.path

@@ -10,7 +10,7 @@ from anfl.registry.clock import Clock
 from anfl.registry.edits import Edited, Edits
 from anfl.registry.entities import Stage, Verdict, Version, VersionOf
 from anfl.registry.letters import request_for
-from anfl.registry.locations import Location, Locations, artifact_path, digest, hold, holder
+from anfl.registry.locations import Location, Locations, digest, held_path, hold, holder
 from anfl.registry.outbox import Outbox
 from anfl.registry.records import Records, large_tag_puts
 from anfl.registry.stages import Stages
@@ -185,7 +185,7 @@ class Versions:
                 Delete(key=keys.check(tenant, before.id, number)),
                 *([Delete(key=keys.made(tenant, version.run_id, before.id, number))] if version.run_id else []),
                 *(Delete(key=keys.tag(tenant, before.id, number, key)) for key in sorted(version.spilled)),
-                *self._locations.releases(tenant, artifact_path(version.location), [holder(before.id, number)]),
+                *self._locations.releases(tenant, held_path(version.location), [holder(before.id, number)]),
             )
 
         self._records.in_turn(tenant, name, attempt)

@@ -9,15 +9,17 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from enum import Enum
 from http import HTTPStatus
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from starlette.requests import Request
 
+from anfl.decoding import convert
 from anfl.problems import Problem
 from anfl.registry.errors import invalid_parameter
 from services.model_registry.errors import MLFLOW_PREFIXES
 
+T = TypeVar("T")
 MAX_BODY_BYTES = 2 * 1024 * 1024
 """Of a JSON body. A transaction holds 4 MB; the largest single value that MLflow allows is 100,000 characters."""
 _INTEGER = re.compile(r"\s*[+-]?\d{1,18}\s*")
@@ -103,6 +105,18 @@ async def read(request: Request, schema: Schema, *, needed: Collection[str] = ()
             continue
         values[name] = _READERS[kind](name, value)
     return Parameters(values)
+
+
+async def read_as(request: Request, model: type[T]) -> T:
+    """The JSON body of a call that is not MLflow's, as its type declares it.
+
+    :raises Problem: 400 naming the field, 413 for too large a body.
+    """
+    given = {name: value for name, value in (await _from_body(request)).items() if value is not None}
+    try:
+        return convert(given, model, text=True)
+    except Problem as problem:
+        raise invalid_parameter(problem.detail, field=problem.field) from None
 
 
 def _from_query(request: Request, schema: Schema) -> dict[str, Any]:

@@ -9,9 +9,8 @@ from starlette.requests import Request
 from anfl.auth.principal import Principal
 from anfl.http.adapters import StarletteHandler
 from anfl.http.answers import Answer, Response, json_response
-from anfl.registry.errors import invalid_parameter
-from anfl.registry.policies import MAX_APPROVALS, AliasPolicy, Policies, Policy, Requirement
-from services.model_registry.parameters import Kind, read
+from anfl.registry.policies import AliasPolicy, Policies, Policy, Requirement
+from services.model_registry.parameters import read_as
 
 ALL = "/v1/models-policies"
 ONE = "/v1/models-policies/{alias}"
@@ -43,19 +42,14 @@ class PolicyApi:
         return json_response(PolicyList(policies=await asyncio.to_thread(self._policies.all, principal.tenant)))
 
     async def _put(self, request: Request, principal: Principal) -> Response:
-        given = await read(request, {"require": Kind.TEXTS, "approvals": Kind.INTEGER}, needed=("require",))
-        require, approvals = given.texts("require"), given.number("approvals", 2)
-        if not set(Requirement).issuperset(require):
-            raise invalid_parameter(f"'require' takes {', '.join(Requirement)}.", field="require")
-        if not 1 <= approvals <= MAX_APPROVALS:
-            raise invalid_parameter(f"'approvals' must be between 1 and {MAX_APPROVALS}.", field="approvals")
+        policy = await read_as(request, NewPolicy)
         put = partial(
             self._policies.put,
             principal.tenant,
             request.path_params["alias"],
             by=principal.subject,
-            require=[Requirement(one) for one in require],
-            approvals=approvals,
+            require=policy.require,
+            approvals=policy.approvals,
         )
         return json_response(await asyncio.to_thread(put))
 

@@ -1,4 +1,4 @@
-"""A pytest plugin that points MLflow's own tests at this registry (``make test-mlflow-upstream MLFLOW=<checkout>``).
+"""A pytest plugin that points MLflow's own tests at this registry (docs/model_registry.md, *Tests*, says how).
 
 These are the suites that MLflow keeps for a live registry: those of its REST client against a server, and the
 behavioural ones of its SQL store, run here through its REST store. Only the fixtures ``client`` and ``store`` are

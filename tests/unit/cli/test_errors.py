@@ -2,11 +2,13 @@
 
 import io
 import json
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
+import httpx
 import pytest
 
-from anfl.cli.errors import ExitCode
+from anfl.cli.downloads import Remote, Source, fetch, not_passed
+from anfl.cli.errors import CliError, ExitCode, advice_of
 from anfl.cli.main import main
 
 NOWHERE = "http://127.0.0.1:1"
@@ -110,6 +112,26 @@ def test_an_endpoint_without_a_program_gets_advice(
     assert "anfl status" in capsys.readouterr().err
 
 
+def test_where_nobody_answers_it_is_said_why_and_what_to_do(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    what = f"GET /v1/collections at {NOWHERE}: the connection was refused: nothing listens there."
+    advice = "Check the address, and whether the service runs."
+    assert run(monkeypatch, "collections", "list", *HERE) == ExitCode.UNREACHABLE
+    assert capsys.readouterr().err.split() == f"anfl: {what} {advice}".split()
+    assert run(monkeypatch, "collections", "list", *HERE, "--json") == ExitCode.UNREACHABLE
+    assert json.loads(capsys.readouterr().out)["error"] == {"code": "unreachable", "detail": what, "advice": advice}
+
+
+def test_so_it_is_of_what_goes_to_or_comes_from_the_object_store(tmp_path: Path) -> None:
+    told = not_passed("weights could not be sent", httpx.WriteError("[Errno 32] Broken pipe"))
+    assert str(told) == "weights could not be sent: the connection was dropped before all of the answer had come."
+    assert advice_of(told).startswith("Try again")
+    file = Remote(place="m/1/weights", relative=PurePosixPath("weights"), size=1)
+    with pytest.raises(CliError, match="m/1/weights did not arrive whole: the connection was refused"):
+        fetch(file, tmp_path, source=Source(url=NOWHERE, token=None), received=lambda _: None)
+
+
 def test_how_to_go_on_is_told_in_both_forms(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -119,7 +141,7 @@ def test_how_to_go_on_is_told_in_both_forms(
     assert run(monkeypatch, *arguments) == ExitCode.UNREACHABLE
     assert go_on in capsys.readouterr().err.replace("\n", " ")
     assert run(monkeypatch, *arguments, "--json") == ExitCode.UNREACHABLE
-    assert json.loads(capsys.readouterr().out)["error"]["advice"] == go_on
+    assert json.loads(capsys.readouterr().out)["error"]["advice"].endswith(go_on)
 
 
 def test_a_question_goes_to_the_terminal_not_into_the_json(

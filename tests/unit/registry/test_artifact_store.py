@@ -1,6 +1,7 @@
 """Artefacts: what is recorded of them, that it is checked, and that what versions name stays as it is."""
 
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -14,7 +15,7 @@ from botocore.exceptions import ClientError
 from anfl.problems import Problem
 from anfl.registry.artifacts import LINK_SECONDS, PART_BYTES, Stored
 from anfl.registry.entities import Verdict
-from anfl.registry.locations import Location, Locations
+from anfl.registry.locations import FrozenFile, Location, Locations
 from anfl.registry.registry import Registry
 from tests.unit.registry.conftest import BUCKET, records
 from tests.unit.registry.test_models import refused
@@ -271,6 +272,98 @@ def test_whoever_died_before_looking_again_is_made_good_for_by_the_next(registry
     still_there(registry, "m/1/weights", b"x")
 
 
+def by_an_old_link(s3: Any, path: str, body: bytes = b"late") -> None:
+    """Put a file past the service, as who was given a link before its place was frozen can for fifteen minutes."""
+    s3.put_object(Bucket=BUCKET, Key=f"acme/{path}", Body=body, IfNoneMatch="*")
+
+
+def names(registry: Registry, path: str) -> list[tuple[str, int | None]]:
+    return [(entry.name, entry.size) for entry in registry.store.entries("acme", path)]
+
+
+def test_what_a_link_adds_to_a_frozen_place_is_no_part_of_it(registry: Registry, s3: Any) -> None:
+    for name in ("a/b/deep", "a/one", "weights"):
+        upload(registry, f"m/1/{name}", b"x")
+    register(registry, "m/1")
+    for late in ("late", "a/late", "a/b/late", "new/late", "weights/late"):
+        by_an_old_link(s3, f"m/1/{late}")
+        refused("resource_does_not_exist", registry.store.open, "acme", f"m/1/{late}")
+    for path in ("m/1", "m/1/"):
+        assert names(registry, path) == [("a", None), ("weights", 1)]
+    assert names(registry, "m/1/a") == [("b", None), ("one", 1)]
+    assert names(registry, "m/1/a/b") == [("deep", 1)]
+    assert names(registry, "m/1/new") == names(registry, "m/1/weights") == names(registry, "m/1/absent") == []
+
+
+@pytest.mark.parametrize("inner", ["m/1/code", "m/1/code/late.py", "m/1/code/deep"])
+def test_a_place_within_a_frozen_one_has_no_other_files(registry: Registry, s3: Any, inner: str) -> None:
+    """Otherwise whoever may register could add files to what others have validated, signed and approved."""
+    for name in ("code/deep/model.py", "weights"):
+        upload(registry, f"m/1/{name}", b"x")
+    register(registry, "m/1")
+    for late in ("code/late.py", "code/deep/late.py"):
+        by_an_old_link(s3, f"m/1/{late}")
+    registry.models.create("acme", "other", by="ana")
+    register(registry, inner, name="other")
+    for late in ("code/late.py", "code/deep/late.py"):
+        refused("resource_does_not_exist", registry.store.open, "acme", f"m/1/{late}")
+    assert content(registry, "m/1/code/deep/model.py") == b"x"
+    assert "late.py" not in {name for path in ("m/1/code", "m/1/code/deep") for name, _ in names(registry, path)}
+
+
+def test_who_freezes_a_place_while_one_is_frozen_around_it_adds_nothing_to_that(
+    registry: Registry, s3: Any, process: Callable[[], Registry], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However late: here, after it has looked for the last time."""
+    other, place = process(), registry.store.place
+    upload(registry, "m/1/code/model.py", b"x")
+    registry.models.create("acme", "other", by="ana")
+
+    def outrun(tenant: str, path: str) -> Location:
+        monkeypatch.setattr(registry.store, "place", place)
+        register(other, "m/1")
+        by_an_old_link(s3, "m/1/code/late.py")
+        stored = list(registry.artifacts.walk(tenant, path))
+        files = [FrozenFile(path=one.path, size=one.size, version=one.version, sha256=None) for one in stored]
+        assert len(files) == 2
+        return Location(path=path, files=tuple(files))
+
+    monkeypatch.setattr(registry.store, "place", outrun)
+    register(registry, "m/1/code", name="other")
+    refused("resource_does_not_exist", registry.store.open, "acme", "m/1/code/late.py")
+    assert names(registry, "m/1/code") == [("model.py", 1)]
+    assert content(registry, "m/1/code/model.py") == b"x"
+
+
+def test_a_place_around_a_frozen_one_has_of_that_what_it_has(registry: Registry, s3: Any) -> None:
+    for name in ("code/model.py", "weights"):
+        upload(registry, f"m/1/{name}", b"x")
+    register(registry, "m/1/code")
+    by_an_old_link(s3, "m/1/code/late.py")
+    s3.put_object(Bucket=BUCKET, Key="acme/m/1/code/model.py", Body=b"past the service")
+    s3.put_object(Bucket=BUCKET, Key="acme/m/1/code.py", Body=b"a neighbour")
+    register(registry, "m/1")
+    place = Locations(registry.records.table).at("acme", "m/1")
+    assert place is not None
+    assert place.manifest() == {
+        "code/model.py": hashlib.sha256(b"x").hexdigest(),
+        "code.py": hashlib.sha256(b"a neighbour").hexdigest(),
+        "weights": hashlib.sha256(b"x").hexdigest(),
+    }
+
+
+def test_who_tries_to_delete_from_a_frozen_place_takes_away_what_is_no_part_of_it(registry: Registry, s3: Any) -> None:
+    for name in ("code/model.py", "weights"):
+        upload(registry, f"m/1/{name}", b"x")
+    register(registry, "m/1/code")
+    register(registry, "m/1")
+    for late in ("late", "code/late"):
+        by_an_old_link(s3, f"m/1/{late}")
+    refused("resource_conflict", registry.store.delete, "acme", "m/1/late")
+    refused("resource_conflict", registry.store.delete, "acme", "m/1/code/late")
+    assert {stored.path for stored in registry.artifacts.walk("acme", "m/1")} == {"m/1/code/model.py", "m/1/weights"}
+
+
 def test_an_upload_that_ends_just_before_its_place_is_frozen_stays(registry: Registry) -> None:
     writer = registry.store.writer("acme", "m/1/weights")
     writer.wants_flush(b"just in time")
@@ -350,6 +443,41 @@ def test_who_did_not_hear_that_parts_became_a_file_may_ask_again(
         verified = registry.store.open("acme", "m/1/weights")
         assert (verified.opened.version, verified.opened.body.read()) == (version, b"".join(PARTS))
         assert verified.sha256 == hashlib.sha256(b"".join(PARTS)).hexdigest()
+
+
+def test_a_repeated_completion_asks_s3_for_the_file_once_and_reads_it_no_more(
+    registry: Registry, forgetful: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def counted(name: str, call: Callable[..., Any], **given: Any) -> Any:
+        asked.append(name)
+        return call(**given)
+
+    for name in ("head_object", "get_object"):
+        monkeypatch.setattr(forgetful, name, partial(counted, name, getattr(forgetful, name)))
+    upload_id, parts = in_parts(registry, forgetful, PARTS)
+    registry.store.complete_parts("acme", "m/1/weights", upload_id, parts)
+    assert asked == ["head_object", "get_object"]
+    asked.clear()
+    registry.store.complete_parts("acme", "m/1/weights", upload_id, parts)
+    assert asked == ["head_object"]
+
+
+def test_an_upload_that_an_earlier_release_began_is_completed(registry: Registry, forgetful: Any) -> None:
+    """Its id is S3's, without a mark; so nobody knows its file by it, and it is completed once."""
+    given, parts = in_parts(registry, forgetful, PARTS)
+    plain = given.rpartition(".")[0]
+    registry.store.complete_parts("acme", "m/1/weights", plain, parts)
+    assert content(registry, "m/1/weights") == b"".join(PARTS)
+    refused("resource_does_not_exist", registry.store.complete_parts, "acme", "m/1/weights", plain, parts)
+
+
+def test_the_id_of_an_upload_is_of_the_form_that_other_releases_read(registry: Registry) -> None:
+    """While a release is rolled out, who begins an upload and who completes it may be of different ones."""
+    given, urls = registry.store.begin_parts("acme", "m/1/weights", 1)
+    (s3_id,) = parse_qs(urlsplit(urls[0]).query)["uploadId"]
+    assert re.fullmatch(re.escape(s3_id) + r"\.[0-9a-f]{32}", given)
 
 
 def test_what_another_upload_or_other_parts_made_is_no_answer_to_a_repeated_completion(
@@ -460,10 +588,11 @@ def test_what_artefacts_cost(registry: Registry, calls: Counter[str]) -> None:
 
     registry.models.get("acme", "bert")
     assert cost(lambda: upload(registry, "m/1/weights", b"x")) == {"BatchGetItem": 2, "PutItem": 1}
-    assert sum(cost(lambda: register(registry, "m/1")).values()) == 4
+    assert sum(cost(lambda: register(registry, "m/1")).values()) == 5
     assert sum(cost(lambda: register(registry, "m/1")).values()) == 3
     assert cost(lambda: registry.store.open("acme", "m/1/weights")) == {"BatchGetItem": 1}
     assert cost(lambda: registry.store.link("acme", "m/1/weights")) == {"BatchGetItem": 1}
+    assert cost(lambda: registry.store.entries("acme", "m/1")) == {"BatchGetItem": 1}
     upload(registry, "free", b"x")
     assert cost(lambda: registry.store.open("acme", "free")) == {"BatchGetItem": 2}
     assert cost(lambda: registry.store.delete("acme", "free")) == {"BatchGetItem": 2, "Query": 2, "BatchWriteItem": 1}

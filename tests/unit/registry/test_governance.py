@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from unittest.mock import Mock
 
 import msgspec
 import pytest
@@ -25,6 +26,8 @@ from tests.unit.registry.test_protocol import Caller, TenantInToken
 PROD = {"prod": Policy(require=(Requirement.VALIDATED, Requirement.APPROVED), approvals=2)}
 ALIAS = "/api/2.0/mlflow/registered-models/alias"
 APPROVED = (Requirement.APPROVED,)
+NO_NUMBERS: tuple[object, ...] = (0, 6, 1.5, "x", True, [])
+"""Of people who must approve."""
 
 
 @pytest.fixture(name="process")
@@ -352,18 +355,36 @@ def test_people_let_a_version_through_over_the_api(call: Caller) -> None:
     assert call("DELETE", "/v1/models/bert/aliases/prod", {}, token="acme.registrar.ana").status_code == 204
 
 
+@pytest.mark.parametrize("step", ["approve", "reject", "withdraw"])
+def test_nothing_is_decided_of_a_version_that_is_gone(
+    bert: Registry, step: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And that is said at once, not after the time for which others' changes are waited for."""
+    approval = ask(bert)
+    bert.versions.delete("acme", "bert", 1, by="ana")
+    monkeypatch.setattr("anfl.registry.table.time.sleep", Mock(side_effect=AssertionError("waits for nobody")))
+    by = "ana" if step == "withdraw" else "ben"
+    refused("resource_does_not_exist", getattr(bert.approvals, step), "acme", "bert", approval.id, by=by)
+    assert bert.approvals.get("acme", "bert", approval.id) == approval
+
+
 def test_only_admins_set_policies(call: Caller) -> None:
     path, own = "/v1/models-policies/canary", {"require": ["validated"]}
     for role, status in (("reader", 403), ("registrar", 403), ("approver", 403), ("admin", 200)):
         assert call("PUT", path, own, token=f"acme.{role}.x").status_code == status
-    wrong: dict[str, list[dict[str, object]]] = {
-        "require": [{"require": ["nonsense"]}, {"require": "signed"}, {}, {"requires": ["signed"]}],
-        "approvals": [{"require": [], "approvals": number} for number in (0, 9, "x")],
+    wrongs: dict[str, list[dict[str, object]]] = {
+        "require": [{"require": "signed"}, {"require": None}, {}, {"requires": ["signed"]}],
+        "require[1]": [{"require": ["signed", "nonsense"]}, {"require": ["signed", 1]}],
+        "approvals": [{"require": [], "approvals": wrong} for wrong in NO_NUMBERS],
     }
-    for field, bodies in wrong.items():  # what is left out by mistake does not ask for nothing
+    for field, bodies in wrongs.items():  # what is left out by mistake does not ask for nothing
         for body in bodies:
             refused = call("PUT", path, body, token="acme.admin.x")
-            assert (refused.status_code, refused.json()["field"]) == (400, field), body
+            told = refused.status_code, refused.json()["code"], refused.json()["field"]
+            assert told == (400, "invalid_parameter_value", field), body
+    for approvals in (5, "5", 5.0, None):
+        done = call("PUT", path, own | {"approvals": approvals}, token="acme.admin.x").json()
+        assert done["approvals"] == (2 if approvals is None else 5)
     policies = call("GET", "/v1/models-policies", token="acme.reader.x").json()["policies"]
     assert [(one["alias"], one["require"], one["origin"]) for one in policies] == [
         ("canary", ["validated"], "tenant"),
@@ -379,7 +400,7 @@ def test_what_governance_costs(bert: Registry, calls: Counter[str]) -> None:
     assert calls == {"BatchGetItem": 1, "Query": 1, "TransactWriteItems": 1}
     calls.clear()
     approve(bert, approval, "ben")
-    assert calls == {"GetItem": 3, "TransactWriteItems": 1}
+    assert calls == {"BatchGetItem": 1, "GetItem": 2, "TransactWriteItems": 1}
     approve(bert, approval, "cid")
     calls.clear()
     set_alias(bert)

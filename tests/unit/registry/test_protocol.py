@@ -7,6 +7,7 @@ import os
 import re
 import tracemalloc
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qs, quote, urlencode, urlsplit
 
@@ -21,6 +22,7 @@ from anfl.auth.rbac import ROUTES
 from anfl.http.service import Service
 from anfl.problems import Problem
 from anfl.registry.artifacts import PART_BYTES, Writer
+from anfl.registry.locations import Locations
 from anfl.registry.registry import Registry
 from services.model_registry.app import assemble
 from tests.unit.registry.conftest import received
@@ -463,6 +465,38 @@ def test_a_source_given_as_the_proxys_url_lies_in_the_store(call: Caller, regist
     created(call, source=f"http://elsewhere.test{PROXY}/models/bert")
     locations = [registry.versions.get("acme", "bert", number).version.location for number in (1, 2)]
     assert locations == ["mlflow-artifacts:/models/bert", f"http://elsewhere.test{PROXY}/models/bert"]
+
+
+def test_a_source_that_names_a_host_lies_in_the_store_only_if_that_is_the_hosts(
+    call: Caller, registry: Registry
+) -> None:
+    """What lies at that path here says nothing of what another host gives for it: it is not inspected, nor frozen."""
+    assert call("PUT", f"{PROXY}/models/bert/weights", content=b"x").status_code == 200
+    elsewhere = "mlflow-artifacts://elsewhere.test:5000/models/bert"
+    for source in (elsewhere, "mlflow-artifacts://registry.test/models/bert"):
+        created(call, source=source)
+    versions = [registry.versions.get("acme", "bert", number) for number in (1, 2)]
+    assert [one.version.location for one in versions] == [elsewhere, "mlflow-artifacts:/models/bert"]
+    uris = [call("GET", f"{API}/model-versions/get-download-uri?name=bert&version={n}").json() for n in (1, 2)]
+    assert [uri["artifact_uri"] for uri in uris] == [elsewhere, f"http://registry.test{PROXY}/models/bert"]
+    verdicts = [registry.verdicts.of("acme", of) for of in versions]
+    assert [verdict and verdict.status for verdict in verdicts] == ["QUARANTINED", "PENDING"]
+    place = Locations(registry.records.table).at("acme", "models/bert")
+    assert place is not None
+    assert [holder.rpartition("#")[2] for holder in place.holders] == ["2"]
+
+
+@pytest.mark.parametrize("gone", ["version", "model"])
+def test_a_place_that_an_earlier_release_froze_for_another_host_thaws(registry: Registry, gone: str) -> None:
+    registry.models.create("acme", "bert", by="ana")
+    location = "mlflow-artifacts://elsewhere.test/models/bert"
+    place = partial(registry.store.place, "acme", "models/bert")
+    registry.versions.create("acme", "bert", source=location, location=location, place=place, by="ana")
+    if gone == "version":
+        registry.versions.delete("acme", "bert", 1, by="ana")
+    else:
+        registry.models.delete("acme", "bert", by="ana")
+    assert Locations(registry.records.table).at("acme", "models/bert") is None
 
 
 def test_references_are_resolved_when_a_version_is_registered(call: Caller) -> None:
