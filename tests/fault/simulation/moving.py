@@ -7,9 +7,10 @@ transactions of the other.
 import random
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import pairwise
 from math import inf
 from pathlib import Path
@@ -18,7 +19,6 @@ from unittest import mock
 
 from anfl.problems import Problem
 from anfl.vectors import pace
-from anfl.vectors.catalogue import Catalogue
 from anfl.vectors.changes import Change
 from anfl.vectors.clock import Clock
 from anfl.vectors.dynamodb import items
@@ -40,16 +40,36 @@ from anfl.vectors.state import REQUEST_SECONDS
 from anfl.vectors.storage import Storage
 from anfl.vectors.store import VectorStore
 from tests.fault.oracle import expect
+from tests.fault.simulation import table
 from tests.fault.simulation.bucket import Bucket
-from tests.fault.simulation.class_table import ClassTable
+from tests.fault.simulation.class_table import LATE_SECONDS
+from tests.fault.simulation.regions import Plan, draw_weather
 from tests.fault.simulation.round import _determined
-from tests.fault.simulation.table import Table
 from tests.fault.simulation.world import Weather, World
 from tests.fault.strict import Strict
 from tests.unit.vectors.moves import with_other
 
 TENANT, ALIAS, NAME = "demo", "w", "words"
 _IDS = [f"row{number}" for number in range(9)]
+_UNDOING = (Refusal.MOVE_SWITCHED, Refusal.MOVE_BUSY, Refusal.COLLECTION_CHANGED, Refusal.COLLECTION_NOT_FOUND)
+_SMALL: Sequence[tuple[Any, str, float]] = (
+    (pace, "MOST_HALVINGS", 0),
+    (steps, "PAGE_ROWS", 3),
+    (copying, "FETCHED_ROWS", 2),
+    (copying, "SAMPLES", 2),
+    (steps, "FEW", 4),
+    (steps, "STEP_SECONDS", 0.02),
+)
+"""Limits that are reached by few rows."""
+_FAR: Sequence[tuple[Any, str, float]] = (
+    (steps, "PAGE_ROWS", 6),
+    (steps, "STEP_SECONDS", 0.5),
+    (table, "LATE_SECONDS", LATE_SECONDS),
+)
+"""So that a move comes to its end while several write."""
+_PAUSES, _LONG_PAUSES = (0.0, 0.0, 0.5, 3.0), (0.2, 1.0, 5.0, 20.0)
+LAST_WRITES = 4
+"""Of a writer, where there are several regions, after the move."""
 Row = tuple[bytes, Metadata, float | None]
 
 
@@ -67,14 +87,20 @@ class Effect:
 class MoveRound:
     """Everything about one seed."""
 
-    def __init__(self, seed: int, *, only: Weather | None = None) -> None:
-        """:param only: what may go wrong, in place of what ``seed`` says."""
+    def __init__(self, seed: int, *, only: Weather | None = None, far: bool = False) -> None:
+        """:param only: what may go wrong, in place of what ``seed`` says.
+
+        :param far: whether there are several regions.
+        """
         dice = random.Random(f"{seed} move")
         self.seed = seed
         self.world = World(seed, Weather())
+        self.plan = Plan.draw(seed) if far else Plan()
         self.engines = dice.choice(
             [("hnsw", "dynamodb"), ("hnsw", "dynamodb"), ("hnsw", "other"), ("dynamodb", "hnsw")]
         )
+        if far and dice.random() < 0.6:  # of which writers everywhere have to hear
+            self.engines = ("dynamodb", "hnsw")
         weather = Weather(
             faults=dice.choice([0.0, 0.05, 0.2]),
             outages=dice.choice([0.0, 0.03, 0.1]),
@@ -85,19 +111,23 @@ class MoveRound:
             weather.crashes = min(weather.crashes, 0.003)
             # Most are longer than a pause may be, which then begins anew.
             weather.suspensions = min(weather.suspensions, 0.005)
-        self._weather = only or weather
-        self.table = Table(self.world)
+        self._weather = only or (draw_weather(dice) if far else weather)
         self.bucket = Bucket(self.world, versioned=False)
-        self.classes = ClassTable(self.world)
-        self.catalogue = Catalogue(cast("Any", self.table))
+        self.regions = self.plan.build(self.world)
+        self.home = self.plan.names[0]
         self.writers, self.movers = dice.randint(1, 3), dice.randint(1, 2)
-        self.undone = dice.random() < 0.2
+        self.undone = dice.random() < (0.5 if far else 0.2)
         self.asked: dict[str, Change] = {}
         self.sent: dict[str, list[float]] = {}
         """When each request was sent, again and again, by its id."""
         self.acknowledged: set[str] = set()
         self.moved = False
         self._folder = Path()
+
+    @property
+    def is_far(self) -> bool:
+        """Whether there are several regions."""
+        return len(self.regions) > 1
 
     def play(self) -> None:
         """Run the round and judge it.
@@ -108,14 +138,7 @@ class MoveRound:
         try:
             with ExitStack() as stack:
                 stack.enter_context(_determined(self.seed))
-                for place, member, value in (
-                    (pace, "MOST_HALVINGS", 0),
-                    (steps, "PAGE_ROWS", 3),
-                    (copying, "FETCHED_ROWS", 2),
-                    (copying, "SAMPLES", 2),
-                    (steps, "FEW", 4),
-                    (steps, "STEP_SECONDS", 0.02),
-                ):
+                for place, member, value in (*_SMALL, *(_FAR if self.is_far else ())):
                     stack.enter_context(mock.patch.object(place, member, value))
                 self._begin()
                 self.world.run()
@@ -131,34 +154,41 @@ class MoveRound:
         store.set_alias(TENANT, ALIAS, NAME)
         rows = [NewRow(id=row_id, values=[number, 1.0]) for number, row_id in enumerate(_IDS)]
         store.write(TENANT, ALIAS, Upsert(vectors=rows))
+        self.world.calm()
         self.world.weather = self._weather
+        names = self.plan.names
         for number in range(self.writers):
-            self.world.spawn(f"writer {number}", Writing(self, f"writer {number}").live)
+            # Elsewhere only what stands in every region is written.
+            at = names[number % len(names)] if self.engines[0] == "dynamodb" else self.home
+            self.world.spawn(f"writer {number} {at}", Writing(self, f"writer {number}", at).live)
         for number in range(self.movers):
-            self.world.spawn(f"mover {number}", lambda name=f"mover {number}": self._move(name))  # type: ignore[misc]
+            at = names[number % len(names)]
+            self.world.spawn(f"mover {number} {at}", partial(self._move, f"mover {number}", at))
         if self.undone:
-            self.world.spawn("undoer", self._undo)
+            at = names[self.seed % len(names)]
+            self.world.spawn(f"undoer {at}", partial(self._undo, at))
 
-    def store(self, name: str) -> VectorStore:
-        """A process on a node of its own, which begins."""
-        world = self.world
-        clock = Clock(wall=lambda: world.seconds, monotonic=lambda: world.seconds, sleep=world.sleep)
+    def store(self, name: str, at: str = "") -> VectorStore:
+        """A process on a node of its own, which begins. ``at``: its region; by default the home."""
+        world, region = self.world, self.regions[at or self.home]
+        skew = world.random.uniform(-self.plan.skew, self.plan.skew) if self.plan.skew and name != "judge" else 0.0
+        clock = Clock(wall=lambda: world.seconds + skew, monotonic=lambda: world.seconds, sleep=world.sleep)
         storage = Storage(
             objects=self.bucket,
             node=NodeFolder(self._folder / name, sleep=world.sleep),
-            hints=DynamoHints(cast("Any", self.table), now=clock.monotonic),
+            hints=DynamoHints(cast("Any", region.table), now=clock.monotonic),
             clock=clock,
             threads=False,
             events=Strict(),
         )
         small = EngineClass(name="small", dimension=2, metric=Metric.L2)
-        made = class_over(cast("Any", self.classes), small, clock=clock, reads=Inline(), writes=Inline())
-        store = VectorStore(self.catalogue, storage, distributed=DynamoDbEngine({"small": made}, None, clock))
+        made = class_over(cast("Any", region.classes), small, clock=clock, reads=Inline(), writes=Inline())
+        store = VectorStore(region.catalogue, storage, distributed=DynamoDbEngine({"small": made}, None, clock))
         with_other(store)
         return store
 
-    def _move(self, name: str) -> None:
-        store = self.store(name)
+    def _move(self, name: str, at: str = "") -> None:
+        store = self.store(name, at)
         while not self.moved:
             try:
                 moved = store.move(TENANT, ALIAS, Move(engine=self.engines[1]))
@@ -168,7 +198,9 @@ class MoveRound:
             except Problem as problem:
                 self.world.note(f"{name}: {problem}")
                 expect(problem.status == 503 or problem.code in self._expected(), f"{name}: {problem}")
-                if problem.code in (Refusal.MOVE_TARGET_LOST, Refusal.COLLECTION_MOVING):
+                if problem.code == Refusal.MOVE_TARGET_LOST or (
+                    problem.code == Refusal.COLLECTION_MOVING and self._is_impatient()
+                ):
                     self._undo_once(store, name)  # as it says; perhaps whoever began to is gone
                 pause = problem.retry_after or 1.0
             self.world.sleep(pause + 0.01)
@@ -176,10 +208,14 @@ class MoveRound:
     def _expected(self) -> frozenset[str]:
         expected = frozenset({Refusal.MOVE_BUSY, Refusal.COLLECTION_CHANGED})
         undone = frozenset({Refusal.COLLECTION_MOVING, Refusal.MOVE_TARGET_LOST, Refusal.COLLECTION_NOT_FOUND})
-        return expected | undone if self.undone else expected
+        return expected | undone if self.undone or self.is_far else expected
 
-    def _undo(self) -> None:
-        store = self.store("undoer")
+    def _is_impatient(self) -> bool:
+        """Whether what is being moved, or undone, is undone at once. Elsewhere somebody carries it on, as a rule."""
+        return not self.is_far or self.world.random.random() < 0.01
+
+    def _undo(self, at: str) -> None:
+        store = self.store("undoer", at)
         self.world.sleep(self.world.random.uniform(0.5, 10))
         while not self._undo_once(store, "undoer"):
             self.world.sleep(1.0)
@@ -189,6 +225,7 @@ class MoveRound:
             store.undo_move(TENANT, ALIAS)
         except Problem as problem:
             self.world.note(f"{name}: {problem}")
+            expect(problem.status == 503 or problem.code in _UNDOING, f"{name}: {problem}")
             return problem.code == Refusal.MOVE_SWITCHED
         self.world.note(f"{name}: undone")
         return True
@@ -197,8 +234,8 @@ class MoveRound:
         store = self.store("judge")
         if not self.moved:
             self._move("judge")
-        source = self.catalogue.find(TENANT, NAME)
-        target = self.catalogue.get(TENANT, ALIAS)
+        catalogue = self.regions[self.home].catalogue
+        source, target = catalogue.find(TENANT, NAME), catalogue.get(TENANT, ALIAS)
         expect(target.settings.engine == self.engines[1], "the alias has not moved")
         expect(source.moving is not None and source.moving.incarnation == target.incarnation, "to another one")
         before, after = list(self._effects(source)), list(self._effects(target))
@@ -245,7 +282,7 @@ class MoveRound:
     def _transactions(self, collection: Collection) -> Iterator[Effect]:
         prefix = f"{items.hash_of(collection)}#"
         filling = collection.filling
-        for moment, writes in self.classes.journal:
+        for moment, writes in self.regions[self.home].classes.journal:
             rows: dict[str, Row | None] = {}
             requests: list[str] = []
             opens = False
@@ -277,22 +314,26 @@ class MoveRound:
 class Writing:
     """A process that writes by the alias, and does not give up on what it has begun."""
 
-    def __init__(self, round_: MoveRound, name: str) -> None:
+    def __init__(self, round_: MoveRound, name: str, at: str) -> None:
         self._round = round_
         self._name = name
+        self._at = at
         self._left = 12
+        self._asked = 0
         self._open: list[str] = []
 
     def live(self) -> None:
         """From a start to the end, or to a crash."""
         world = self._round.world
-        store = self._round.store(f"{self._name} {world.random.random()}")
+        store = self._round.store(f"{self._name} {world.random.random()}", self._at)
         while self._left or self._open:
+            # Of several regions in each somebody writes when it is switched.
+            waits = self._round.is_far and not self._round.moved and self._left <= LAST_WRITES
             if not self._open:
-                self._left -= 1
+                self._left -= not waits
                 self._open.append(self._next())
             self._write(store, self._open[0])
-            world.sleep(world.random.choice([0.0, 0.0, 0.5, 3.0]))
+            world.sleep(world.random.choice(_LONG_PAUSES if waits else _PAUSES))
 
     def _next(self) -> str:
         """A request: at times one that was acknowledged before, as if that had not been heard."""
@@ -300,7 +341,8 @@ class Writing:
         own = sorted(each for each in self._round.acknowledged if each.startswith(self._name))
         if own and world.random.random() < 0.3:
             return world.random.choice(own)
-        request_id = f"{self._name}/{self._left}"
+        self._asked += 1
+        request_id = f"{self._name}/{self._asked}"
         self._round.asked[request_id] = self._draw(request_id)
         return request_id
 
@@ -368,14 +410,14 @@ def _apply(present: dict[str, Row], rows: Mapping[str, Row | None]) -> None:
             present[row_id] = row
 
 
-def play(seeds: range, *, only: Callable[[int], Weather] | None = None) -> int:
-    """Play rounds; returns how many writes were acknowledged.
+def play(seeds: range, *, only: Callable[[int], Weather] | None = None, far: bool = False) -> int:
+    """Play rounds; returns how many writes were acknowledged. ``far``: of several regions.
 
     :raises DivergenceError: of the first round that went wrong, with its seed.
     """
     acknowledged = 0
     for seed in seeds:
-        round_ = MoveRound(seed, only=only(seed) if only else None)
+        round_ = MoveRound(seed, only=only(seed) if only else None, far=far)
         try:
             round_.play()
         except BaseException as error:

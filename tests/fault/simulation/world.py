@@ -6,14 +6,12 @@ place where the turn may pass to another, where the process may be killed, and w
 
 import random
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 DAY = 24 * 3600.0
 SUSPENSIONS = (5.0, 400.0, 7200.0, 8 * DAY, 9 * DAY)
 """Seconds for which a process may be suspended."""
-
-
 MOST_TURNS = 20_000
 """Of a round; it needs a few thousand."""
 
@@ -36,6 +34,8 @@ class Weather:
     """The same for the table."""
     crashes: float = 0.0
     suspensions: float = 0.0
+    lengths: Sequence[float] = SUSPENSIONS
+    """Seconds that a suspension may last."""
     late_days: bool = False
     """Writes that failed may take effect days later, not only minutes."""
 
@@ -89,14 +89,15 @@ class World:
                 return
             ready = [actor for actor in alive if actor.wake_at <= self.seconds]
             if not ready:
-                self.seconds = min(actor.wake_at for actor in alive)
+                moments = [*(actor.wake_at for actor in alive), *(moment for moment, _ in self._late)]
+                self.seconds = max(self.seconds, min(moments))
                 self._land()
                 continue
             actor = self.random.choice(ready)
             if actor.killable and self.random.random() < self.weather.crashes:
                 actor.doomed = True
             elif self.random.random() < self.weather.suspensions:
-                actor.wake_at = self.seconds + self.random.choice(SUSPENSIONS)
+                actor.wake_at = self.seconds + self.random.choice(self.weather.lengths)
                 self.note(f"{actor.name} is suspended until {actor.wake_at:.0f}")
                 continue
             self.turns += 1
@@ -114,9 +115,10 @@ class World:
     def calm(self) -> None:
         """Nothing goes wrong any more, and what was late arrives."""
         self.weather = Weather()
-        for _, effect in sorted(self._late, key=lambda late: late[0]):
-            effect()
-        self._late = []
+        while self._late:  # what lands late may have to travel on
+            late, self._late = self._late, []
+            for _, effect in sorted(late, key=lambda each: each[0]):
+                effect()
 
     def pause(self) -> None:
         """The turn may pass to another process.
