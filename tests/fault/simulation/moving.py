@@ -208,7 +208,9 @@ class MoveRound:
     def _expected(self) -> frozenset[str]:
         expected = frozenset({Refusal.MOVE_BUSY, Refusal.COLLECTION_CHANGED})
         undone = frozenset({Refusal.COLLECTION_MOVING, Refusal.MOVE_TARGET_LOST, Refusal.COLLECTION_NOT_FOUND})
-        return expected | undone if self.undone or self.is_far else expected
+        if self.is_far:
+            return expected | undone | {Refusal.MOVE_ELSEWHERE}
+        return expected | undone if self.undone else expected
 
     def _is_impatient(self) -> bool:
         """Whether what is being moved, or undone, is undone at once. Elsewhere somebody carries it on, as a rule."""
@@ -240,8 +242,8 @@ class MoveRound:
         expect(source.moving is not None and source.moving.incarnation == target.incarnation, "to another one")
         before, after = list(self._effects(source)), list(self._effects(target))
         opening = next(number for number, effect in enumerate(after) if effect.opens)
-        at_the_end = _alive(before, after[opening].moment)
-        copied = _alive(after[:opening], after[opening].moment)
+        at_the_end = self._alive(before, after[opening].moment)
+        copied = self._alive(after[:opening], after[opening].moment)
         expect(copied == at_the_end, f"when it opened it had {copied}, and not {at_the_end}")
         carried_out = [effect for effect in before + after[opening:] if effect.requests]
         for request_id in self.acknowledged:
@@ -257,8 +259,14 @@ class MoveRound:
             expect(not effect.rows or bool(effect.requests), f"nobody asked for {effect.rows}")
         request = Scroll(limit=100, include=["values", "metadata"], values_format="f32", consistency="strong")
         shown = {row.id for row in store.scroll(TENANT, ALIAS, request).vectors}
-        alive = _alive(after, self.world.seconds).keys()
-        expect(shown == alive, f"{shown} are there, and not {alive}")
+        alive = self._alive(after, self.world.seconds).keys()
+        gone = shown - _replayed(after).keys()
+        expect(alive <= shown and not gone, f"{shown} are there, and not {alive}")
+
+    def _alive(self, effects: list[Effect], now: float) -> dict[str, Row]:
+        """Rows that have not expired, nor may have by the clock of somebody."""
+        late = now + 2 * self.plan.skew
+        return {row_id: row for row_id, row in _replayed(effects).items() if row[2] is None or row[2] > late}
 
     def _effects(self, collection: Collection) -> Iterator[Effect]:
         engine = collection.settings.engine
@@ -396,10 +404,6 @@ def _replayed(effects: list[Effect]) -> dict[str, Row]:
     for effect in effects:
         _apply(present, effect.rows)
     return present
-
-
-def _alive(effects: list[Effect], now: float) -> dict[str, Row]:
-    return {row_id: row for row_id, row in _replayed(effects).items() if row[2] is None or row[2] > now}
 
 
 def _apply(present: dict[str, Row], rows: Mapping[str, Row | None]) -> None:
