@@ -30,6 +30,7 @@ from anfl.vectors.inline import Inline
 from anfl.vectors.log import Log
 from anfl.vectors.model import Collection, CollectionSettings, Metadata, Metric
 from anfl.vectors.moving import copying, steps
+from anfl.vectors.moving.access import PAUSE_SECONDS
 from anfl.vectors.moving.records import Stage
 from anfl.vectors.moving.requests import Move
 from anfl.vectors.node import NodeFolder
@@ -52,7 +53,8 @@ from tests.unit.vectors.moves import with_other
 TENANT, ALIAS, NAME = "demo", "w", "words"
 _IDS = [f"row{number}" for number in range(9)]
 _UNDOING = (Refusal.MOVE_SWITCHED, Refusal.MOVE_BUSY, Refusal.COLLECTION_CHANGED, Refusal.COLLECTION_NOT_FOUND)
-_SMALL: Sequence[tuple[Any, str, float]] = (
+_Patch = tuple[Any, str, Any]
+_SMALL: Sequence[_Patch] = (
     (pace, "MOST_HALVINGS", 0),
     (steps, "PAGE_ROWS", 3),
     (copying, "FETCHED_ROWS", 2),
@@ -61,12 +63,8 @@ _SMALL: Sequence[tuple[Any, str, float]] = (
     (steps, "STEP_SECONDS", 0.02),
 )
 """Limits that are reached by few rows."""
-_FAR: Sequence[tuple[Any, str, float]] = (
-    (steps, "PAGE_ROWS", 6),
-    (steps, "STEP_SECONDS", 0.5),
-    (table, "LATE_SECONDS", LATE_SECONDS),
-)
-"""So that a move comes to its end while several write."""
+_SLOW = 0.5
+"""How likely a comparison takes so long that the step takes about as long as a pause may."""
 _PAUSES, _LONG_PAUSES = (0.0, 0.0, 0.5, 3.0), (0.2, 1.0, 5.0, 20.0)
 LAST_WRITES = 4
 """Of a writer, where there are several regions, after the move."""
@@ -116,12 +114,13 @@ class MoveRound:
         self.regions = self.plan.build(self.world)
         self.home = self.plan.names[0]
         self.writers, self.movers = dice.randint(1, 3), dice.randint(1, 2)
-        self.undone = dice.random() < (0.5 if far else 0.2)
+        self.undone = dice.random() < (0.6 if far else 0.2)
+        self._waits_to_undo = far and dice.random() < 0.7
         self.asked: dict[str, Change] = {}
         self.sent: dict[str, list[float]] = {}
         """When each request was sent, again and again, by its id."""
         self.acknowledged: set[str] = set()
-        self.moved = False
+        self.moved = self.paused = False
         self._folder = Path()
 
     @property
@@ -138,7 +137,7 @@ class MoveRound:
         try:
             with ExitStack() as stack:
                 stack.enter_context(_determined(self.seed))
-                for place, member, value in (*_SMALL, *(_FAR if self.is_far else ())):
+                for place, member, value in (*_SMALL, *(self._far() if self.is_far else ())):
                     stack.enter_context(mock.patch.object(place, member, value))
                 self._begin()
                 self.world.run()
@@ -146,6 +145,20 @@ class MoveRound:
                 self._judge()
         finally:
             shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _far(self) -> Iterator[_Patch]:
+        """So that a move comes to its end while several write, and at times only when its pause is overdue."""
+        yield steps, "PAGE_ROWS", 6
+        yield steps, "STEP_SECONDS", 0.5
+        yield table, "LATE_SECONDS", LATE_SECONDS
+        dice, look = self.world.random, steps.verify
+
+        def slowly(*sides: Any, **looked: Any) -> bool:
+            if dice.random() < _SLOW:
+                self.world.sleep(dice.uniform(0.84, 0.98) * PAUSE_SECONDS)
+            return look(*sides, **looked)
+
+        yield steps, "verify", slowly
 
     def _begin(self) -> None:
         store = self.store("first")
@@ -159,13 +172,13 @@ class MoveRound:
         names = self.plan.names
         for number in range(self.writers):
             # Elsewhere only what stands in every region is written.
-            at = names[number % len(names)] if self.engines[0] == "dynamodb" else self.home
+            at = names[-1 - number % len(names)] if self.engines[0] == "dynamodb" else self.home
             self.world.spawn(f"writer {number} {at}", Writing(self, f"writer {number}", at).live)
         for number in range(self.movers):
             at = names[number % len(names)]
             self.world.spawn(f"mover {number} {at}", partial(self._move, f"mover {number}", at))
         if self.undone:
-            at = names[self.seed % len(names)]
+            at = names[-1]
             self.world.spawn(f"undoer {at}", partial(self._undo, at))
 
     def store(self, name: str, at: str = "") -> VectorStore:
@@ -193,7 +206,7 @@ class MoveRound:
             try:
                 moved = store.move(TENANT, ALIAS, Move(engine=self.engines[1]))
                 self.world.note(f"{name}: {moved.stage} {moved.passes} {moved.looked} {moved.changed}")
-                self.moved = moved.stage is Stage.DONE
+                self.moved, self.paused = moved.stage is Stage.DONE, moved.stage is Stage.PAUSED
                 pause = moved.wait
             except Problem as problem:
                 self.world.note(f"{name}: {problem}")
@@ -219,6 +232,8 @@ class MoveRound:
     def _undo(self, at: str) -> None:
         store = self.store("undoer", at)
         self.world.sleep(self.world.random.uniform(0.5, 10))
+        while self._waits_to_undo and not (self.paused or self.moved):
+            self.world.sleep(self.world.random.uniform(0.1, 8.0))
         while not self._undo_once(store, "undoer"):
             self.world.sleep(1.0)
 
@@ -341,7 +356,10 @@ class Writing:
                 self._left -= not waits
                 self._open.append(self._next())
             self._write(store, self._open[0])
-            world.sleep(world.random.choice(_LONG_PAUSES if waits else _PAUSES))
+            if waits and not self._open:
+                world.sleep(world.random.choice(_LONG_PAUSES))
+            else:
+                world.sleep(world.random.choice(_PAUSES))
 
     def _next(self) -> str:
         """A request: at times one that was acknowledged before, as if that had not been heard."""

@@ -14,7 +14,7 @@ from tests.fault.simulation.world import Weather, World
 NAMES = ("us-west-1", "eu-west-1", "us-east-1")
 SKEW_SECONDS = 5.0
 """By how much a process's clock may be off. That of a region's writers ends pauses (`anfl.vectors.moving.access`)."""
-DELAYS = (0.5, 2.4)
+DELAYS = (0.5, 2.4, 2.4)
 """Within so many seconds what is written in one region is in the others: there and back, what a pause waits for."""
 SUSPENSIONS = (1.0, 5.0, 61.0, 65.0, 400.0)
 """Seconds: short ones, those after which a pause is just overdue, and those after which everything else has gone on."""
@@ -63,8 +63,8 @@ def draw_weather(dice: random.Random) -> Weather:
     """What goes wrong at processes, with each less than in a region alone: there are more calls, and more who wait."""
     return Weather(
         faults=dice.choice([0.0, 0.02, 0.1]),
-        outages=dice.choice([0.0, 0.01, 0.03]),
-        crashes=dice.choice([0.0, 0.001, 0.003]),
-        suspensions=dice.choice([0.0, 0.0005, 0.002]),
+        outages=dice.choice([0.0, 0.01, 0.02]),
+        crashes=dice.choice([0.0, 0.0, 0.001]),
+        suspensions=dice.choice([0.0, 0.0005, 0.001]),
         lengths=SUSPENSIONS,
     )
