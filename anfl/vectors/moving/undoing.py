@@ -5,9 +5,9 @@ from collections.abc import Callable
 import msgspec
 
 from anfl.problems import Problem, conflict
+from anfl.vectors import replication
 from anfl.vectors.catalogue import Catalogue
 from anfl.vectors.clock import Clock
-from anfl.vectors.dynamodb.engine import REPLICATION_SECONDS
 from anfl.vectors.management import Management
 from anfl.vectors.model import Collection
 from anfl.vectors.moving.access import PAUSE_SECONDS, busy
@@ -61,7 +61,7 @@ class Undoing:
 
         :raises Problem: 409 ``move_busy``, it does not.
         """
-        self._clock.sleep(2 * REPLICATION_SECONDS)
+        self._clock.sleep(2 * replication.REPLICATION_SECONDS)
         target = target_of(self._catalogue, source)
         if is_open(target):  # whatever was noted: others may have written there
             self._change(source, lambda moving: msgspec.structs.replace(moving, stage=_not_undone(moving)))

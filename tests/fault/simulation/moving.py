@@ -63,6 +63,8 @@ _SMALL: Sequence[_Patch] = (
     (steps, "STEP_SECONDS", 0.02),
 )
 """Limits that are reached by few rows."""
+_MOST_ASTRAY = 20
+"""How often, with a second in between, an alias may lead nowhere before that is for good."""
 _SLOW = 0.5
 """How likely a comparison takes so long that the step takes about as long as a pause may."""
 _PAUSES, _LONG_PAUSES = (0.0, 0.0, 0.5, 3.0), (0.2, 1.0, 5.0, 20.0)
@@ -151,7 +153,7 @@ class MoveRound:
         yield steps, "PAGE_ROWS", 6
         yield steps, "STEP_SECONDS", 0.5
         yield table, "LATE_SECONDS", LATE_SECONDS
-        dice, look = self.world.random, steps.verify
+        dice, look = self.world.random, vars(steps)["verify"]
 
         def slowly(*sides: Any, **looked: Any) -> bool:
             if dice.random() < _SLOW:
@@ -202,12 +204,13 @@ class MoveRound:
 
     def _move(self, name: str, at: str = "") -> None:
         store = self.store(name, at)
+        astray = 0
         while not self.moved:
             try:
                 moved = store.move(TENANT, ALIAS, Move(engine=self.engines[1]))
                 self.world.note(f"{name}: {moved.stage} {moved.passes} {moved.looked} {moved.changed}")
                 self.moved, self.paused = moved.stage is Stage.DONE, moved.stage is Stage.PAUSED
-                pause = moved.wait
+                pause, astray = moved.wait, 0
             except Problem as problem:
                 self.world.note(f"{name}: {problem}")
                 expect(problem.status == 503 or problem.code in self._expected(), f"{name}: {problem}")
@@ -216,6 +219,8 @@ class MoveRound:
                 ):
                     self._undo_once(store, name)  # as it says; perhaps whoever began to is gone
                 pause = problem.retry_after or 1.0
+                astray = astray + 1 if problem.code == Refusal.COLLECTION_NOT_FOUND else 0
+                expect(astray < _MOST_ASTRAY, f"{name}: {problem}")
             self.world.sleep(pause + 0.01)
 
     def _expected(self) -> frozenset[str]:
