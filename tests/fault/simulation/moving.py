@@ -7,7 +7,7 @@ transactions of the other.
 import random
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
@@ -87,11 +87,12 @@ class Effect:
 class MoveRound:
     """Everything about one seed."""
 
-    def __init__(self, seed: int, *, only: Weather | None = None, far: bool = False) -> None:
+    def __init__(self, seed: int, *, only: Weather | None = None, far: bool | None = None) -> None:
         """:param only: what may go wrong, in place of what ``seed`` says.
 
-        :param far: whether there are several regions.
+        :param far: whether there are several regions; None: of every other seed.
         """
+        far = seed % 2 == 1 if far is None else far
         dice = random.Random(f"{seed} move")
         self.seed = seed
         self.world = World(seed, Weather())
@@ -217,7 +218,8 @@ class MoveRound:
                 if problem.code == Refusal.MOVE_TARGET_LOST or (
                     problem.code == Refusal.COLLECTION_MOVING and self._is_impatient()
                 ):
-                    self._undo_once(store, name)  # as it says; perhaps whoever began to is gone
+                    while not self._undo_once(store, name) and self.is_far:  # perhaps whoever began to is gone
+                        self.world.sleep(1.0)
                 pause = problem.retry_after or 1.0
                 astray = astray + 1 if problem.code == Refusal.COLLECTION_NOT_FOUND else 0
                 expect(astray < _MOST_ASTRAY, f"{name}: {problem}")
@@ -232,7 +234,7 @@ class MoveRound:
 
     def _is_impatient(self) -> bool:
         """Whether what is being moved, or undone, is undone at once. Elsewhere somebody carries it on, as a rule."""
-        return not self.is_far or self.world.random.random() < 0.01
+        return not self.is_far or self.world.random.random() < 0.003
 
     def _undo(self, at: str) -> None:
         store = self.store("undoer", at)
@@ -437,14 +439,14 @@ def _apply(present: dict[str, Row], rows: Mapping[str, Row | None]) -> None:
             present[row_id] = row
 
 
-def play(seeds: range, *, only: Callable[[int], Weather] | None = None, far: bool = False) -> int:
-    """Play rounds; returns how many writes were acknowledged. ``far``: of several regions.
+def play(seeds: range) -> int:
+    """Play rounds; returns how many writes were acknowledged.
 
     :raises DivergenceError: of the first round that went wrong, with its seed.
     """
     acknowledged = 0
     for seed in seeds:
-        round_ = MoveRound(seed, only=only(seed) if only else None, far=far)
+        round_ = MoveRound(seed)
         try:
             round_.play()
         except BaseException as error:
