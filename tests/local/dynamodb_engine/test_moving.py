@@ -64,7 +64,7 @@ def test_whatever_is_acknowledged_meanwhile_is_there_afterwards(
         assert api.call("POST", "/vectors/fetch", {"ids": ["nobody"]})["vectors"]
     fresh = {"vectors": [_row("fresh", dice, tag="a")]}
     refused = api.client.put(f"/v1/collections/{old}/vectors", json=fresh)
-    assert (refused.status_code, refused.json()["code"]) == (409, "collection_moved")
+    assert (refused.status_code, refused.json()["code"]) == (409, "collection_moved"), refused.text
 
 
 class _Writer:
