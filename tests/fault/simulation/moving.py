@@ -31,7 +31,7 @@ from tests.fault.simulation.move_judge import MoveJudge
 from tests.fault.simulation.movers import Moving
 from tests.fault.simulation.regions import Plan, draw_weather
 from tests.fault.simulation.round import _determined
-from tests.fault.simulation.world import Weather, World
+from tests.fault.simulation.world import MOST_TURNS, Weather, World
 from tests.fault.strict import Strict
 from tests.unit.vectors.moves import with_other
 
@@ -63,7 +63,7 @@ class MoveRound:
         far = seed % 2 == 1 if far is None else far
         dice = random.Random(f"{seed} move")
         self.seed = seed
-        self.world = World(seed, Weather())
+        self.world = World(seed, Weather(), most_turns=(4 if far else 1) * MOST_TURNS)
         self.plan = Plan.draw(seed) if far else Plan()
         self.engines = dice.choice(
             [("hnsw", "dynamodb"), ("hnsw", "dynamodb"), ("hnsw", "other"), ("dynamodb", "hnsw")]

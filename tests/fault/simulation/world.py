@@ -57,11 +57,13 @@ class Actor:
 class World:
     """Turns, time and late effects."""
 
-    def __init__(self, seed: int, weather: Weather) -> None:
+    def __init__(self, seed: int, weather: Weather, *, most_turns: int = MOST_TURNS) -> None:
+        """:param most_turns: after which a round counts as stalled."""
         self.random = random.Random(seed)
         self.weather = weather
         self.seconds = 1_000_000_000.0
         self.turns = 0
+        self._most_turns = most_turns
         self.trace: list[str] = []
         """What happened, for whoever looks at a failing seed."""
         self._actors: list[Actor] = []
@@ -101,7 +103,7 @@ class World:
                 self.note(f"{actor.name} is suspended until {actor.wake_at:.0f}")
                 continue
             self.turns += 1
-            if self.turns > MOST_TURNS:
+            if self.turns > self._most_turns:
                 raise StalledError(f"{self.turns} turns, and {len(alive)} processes have not ended")
             self.seconds += self.random.expovariate(100)
             self._current = actor
