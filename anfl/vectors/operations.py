@@ -237,6 +237,7 @@ _MOVED = frozenset(
         Refusal.COLLECTION_MOVING,
         Refusal.FIELD_NOT_READY,
         Refusal.MOVE_BUSY,
+        Refusal.MOVE_ELSEWHERE,
         Refusal.MOVE_REFUSED,
         Refusal.MOVE_TARGET_LOST,
         Refusal.MOVE_UNVERIFIED,

@@ -16,6 +16,7 @@ from anfl.vectors.inline import Inline
 from anfl.vectors.keeping import Keeping
 from anfl.vectors.management import Management
 from anfl.vectors.model import Collection, CollectionSettings
+from anfl.vectors.moving.access import paused
 from anfl.vectors.moving.mover import Mover
 from anfl.vectors.moving.pauses import Pauses
 from anfl.vectors.moving.requests import Move, Moved
@@ -248,7 +249,10 @@ class VectorStore:
                 if problem.code != Refusal.COLLECTION_MOVED or collection.name == name:
                     raise
                 # Perhaps the alias has led elsewhere since it was looked up; nothing was written.
-                if self.names.find(tenant, name, self._clock.monotonic()).incarnation == collection.incarnation:
+                latest = self.names.find(tenant, name, self._clock.monotonic())
+                if latest.incarnation == collection.incarnation:
+                    if self._pauses.is_arriving(latest):
+                        raise paused(latest.name) from problem
                     raise
 
     def _kept(self, tenant: str, name: str) -> Collection:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from anfl.vectors import replication
 from anfl.vectors.batch import AppliedRequest
 from anfl.vectors.changes import Change
 from anfl.vectors.clock import Clock
@@ -15,9 +16,6 @@ from anfl.vectors.engines import RequestPage
 from anfl.vectors.model import Collection, CollectionSettings, Values
 from anfl.vectors.moving.access import check_writable
 from anfl.vectors.requests import CollectionPatch, DeleteRows, PatchRows, Upsert, Written
-
-REPLICATION_SECONDS = 5.0
-"""After which a fence stands in other regions, and what was written there before is here. A second or so, says AWS."""
 
 
 class DynamoDbEngine(Answering, Postponing):
@@ -86,11 +84,11 @@ class DynamoDbEngine(Answering, Postponing):
         self._classes.of(collection).moves.remember(collection, requests, filling=filling)
 
     def fence(self, collection: Collection) -> float:
-        """See `Engine.fence`: items that transactions check, in each region by itself."""
+        """See `Engine.fence`: items that transactions check, and each region has by itself after a while."""
         rounds = self._classes.of(collection).moves.rounds
         rounds.begin(collection)
         rounds.demand(collection)
-        return REPLICATION_SECONDS
+        return replication.REPLICATION_SECONDS
 
     def exact(self, collection: Collection, queries: Values, k: int) -> list[list[tuple[float, str]]]:
         """See `Engine.exact`."""

@@ -29,7 +29,7 @@ def check_writable(collection: Collection, *, filling: int | None) -> None:
     moving = collection.moving
     if moving is None:
         return
-    if moving.stage in (Stage.PAUSED, Stage.SWITCHING):
+    if moving.is_waited_for or moving.stage is Stage.SWITCHING:
         raise paused(collection.name)
     if moving.stage is Stage.DONE:
         detail = f"{collection.name} was moved to {moving.to}; write there, or by an alias."
@@ -51,7 +51,7 @@ def busy() -> Problem:
 
 def is_overdue(moving: Moving | None, now: float) -> bool:
     """Whether a pause has lasted for longer than it may."""
-    return moving is not None and moving.stage is Stage.PAUSED and now > moving.paused_until
+    return moving is not None and moving.is_waited_for and now > moving.paused_until
 
 
 def check_not_moving(collection: Collection) -> Collection:

@@ -20,7 +20,7 @@ from anfl.vectors.engines import Engines
 from anfl.vectors.management import Management
 from anfl.vectors.model import Collection
 from anfl.vectors.moving.beginning import Beginnings
-from anfl.vectors.moving.finding import source_of
+from anfl.vectors.moving.finding import source_of, target_of
 from anfl.vectors.moving.records import Moving, Stage
 from anfl.vectors.moving.requests import Move, Moved
 from anfl.vectors.moving.steps import Steps
@@ -38,7 +38,7 @@ class Mover:
         self._beginnings = Beginnings(catalogue, engines, management)
         self._turns = Turns(catalogue, engines, clock)
         self._steps = Steps(clock)
-        self._undoing = Undoing(catalogue, management, self._turns, clock)
+        self._undoing = Undoing(catalogue, management, clock)
 
     def step(self, tenant: str, name: str, request: Move) -> Moved:
         """Begin the move of what the alias ``name`` stands for, or carry it on; returns how far it is then.
@@ -64,7 +64,7 @@ class Mover:
 
     def _check_same(self, source: Collection, request: Move) -> None:
         moving = moving_of(source)
-        target = self._turns.target(source)
+        target = target_of(self._catalogue, source)
         if moving.stage is Stage.UNDOING:
             detail = f"The move of {source.name} to {moving.to} is being undone; see to that first."
         elif request.to not in (None, moving.to) or (target is not None and target.settings.engine != request.engine):

@@ -7,7 +7,9 @@ from anfl.vectors.catalogue import Catalogue
 from anfl.vectors.clock import Clock
 from anfl.vectors.model import Collection
 from anfl.vectors.moving.access import FAR_SECONDS, is_overdue
+from anfl.vectors.moving.finding import is_open, target_of
 from anfl.vectors.moving.records import Moving, Stage
+from anfl.vectors.moving.turns import moving_of
 from anfl.vectors.refusals import Refusal
 
 
@@ -26,8 +28,7 @@ class Pauses:
         def resumed(found: Collection) -> Collection:
             if found.moving is None or not self._is_overdue(found.moving):
                 return found
-            moving = msgspec.structs.replace(found.moving, stage=Stage.FOLLOWING)
-            return msgspec.structs.replace(found, moving=moving, revision=found.revision + 1)
+            return msgspec.structs.replace(found, moving=self._resumed(found), revision=found.revision + 1)
 
         try:
             after = self._catalogue.change(collection.tenant, collection.name, resumed)
@@ -36,6 +37,22 @@ class Pauses:
                 raise
             return None
         return after if after.incarnation == collection.incarnation else None
+
+    def is_arriving(self, collection: Collection) -> bool:
+        """Whether it was switched in another region so short a time ago that its aliases may only be on their way."""
+        moving = collection.moving
+        if moving is None or moving.stage is not Stage.DONE or moving.is_here(self._catalogue.region):
+            return False
+        return self._clock.wall() < moving.paused_until + FAR_SECONDS
+
+    def _resumed(self, source: Collection) -> Moving:
+        """What is noted once writers wait no longer: that nobody looked for what has come of an undoing, too."""
+        moving = moving_of(source)
+        if moving.stage is Stage.PAUSED:
+            return msgspec.structs.replace(moving, stage=Stage.FOLLOWING)
+        if is_open(target_of(self._catalogue, source)):  # it was switched at the same time
+            return msgspec.structs.replace(moving, stage=Stage.SWITCHING)
+        return msgspec.structs.replace(moving, paused_until=0.0)
 
     def _is_overdue(self, moving: Moving | None) -> bool:
         if moving is None:

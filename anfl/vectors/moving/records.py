@@ -35,7 +35,7 @@ class Moving(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     taken_at: float = 0.0
     """When that began; 0: it ended otherwise than it should have."""
     paused_until: float = 0.0
-    """From then on whoever wants to write may end the pause."""
+    """From then on whoever wants to write may end the pause. Of what is being undone, 0: there is none."""
     settled_at: float = 0.0
     """From about then on nobody writes who did not know of the pause; 0: it is not known everywhere yet."""
     passes: int = 0
@@ -59,6 +59,11 @@ class Moving(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """How often what is looked at together was halved (`anfl.vectors.pace`)."""
     failures: int = 0
     """How often it was not as it should have been in the end."""
+
+    @property
+    def is_waited_for(self) -> bool:
+        """Whether whoever wants to write waits, for as long as `paused_until` says."""
+        return self.stage is Stage.PAUSED or (self.stage is Stage.UNDOING and self.paused_until > 0)
 
     def is_here(self, region: str) -> bool:
         """Whether it is carried out in ``region``."""

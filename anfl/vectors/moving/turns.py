@@ -22,6 +22,7 @@ from anfl.vectors.engines import Engines
 from anfl.vectors.model import Collection
 from anfl.vectors.moving.access import PAUSE_SECONDS, busy, is_overdue
 from anfl.vectors.moving.copying import Copier, Side
+from anfl.vectors.moving.finding import target_of
 from anfl.vectors.moving.records import Moving, Stage
 from anfl.vectors.refusals import Refusal
 
@@ -87,17 +88,6 @@ class Turns:
             raise
         self._note(taken, moving, msgspec.structs.replace(turn.moving, driver="", taken_at=0.0))
 
-    def target(self, source: Collection) -> Collection | None:
-        """What ``source`` becomes; None where that was deleted."""
-        moving = moving_of(source)
-        try:
-            found = self._catalogue.find(source.tenant, moving.to)
-        except Problem as problem:
-            if problem.status == 404:
-                return None
-            raise
-        return found if found.incarnation == moving.incarnation else None
-
     def open(self, target: Collection) -> Collection:
         """Let everybody write to ``target``, and none of those any more who fill it."""
         return self._fill(target, ready=True)
@@ -106,7 +96,7 @@ class Turns:
         return Side(self._engines.of(collection), collection)
 
     def _target(self, source: Collection) -> Collection:
-        found = self.target(source)
+        found = target_of(self._catalogue, source)
         if found is None:
             raise _lost(moving_of(source).to)
         return found

@@ -13,6 +13,7 @@ import numpy as np
 from anfl.problems import unavailable
 from anfl.vectors.dynamodb.items import EXPIRES_AT, HASH, METADATA, PARTITION, SORT, VALUES, VERSION
 from anfl.vectors.dynamodb.table import ConditionError, LaterError
+from tests.fault.simulation.replicas import Replica
 from tests.fault.simulation.world import World
 
 LATE_SECONDS = 20.0
@@ -22,6 +23,7 @@ INDEX_SECONDS = 1.0
 _READS = 20
 """A page of rows takes so many of them, and more; and the real one tries again."""
 Key = tuple[str, str]
+Entry = tuple[float, list[dict[str, Any]]]
 _COMPARISON = re.compile(r"(#\w+) (=|<>|<=|<|>) (:\w+)")
 _ABSENT = re.compile(r"attribute_not_exists\((#\w+)\)")
 
@@ -29,10 +31,12 @@ _ABSENT = re.compile(r"attribute_not_exists\((#\w+)\)")
 class ClassTable:
     """``journal``: when each write took effect, in order, as transactions have them."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, *, journal: list[Entry] | None = None) -> None:
+        """:param journal: of all regions, where there are others."""
         self._world = world
-        self.items: dict[Key, dict[str, Any]] = {}
-        self.journal: list[tuple[float, list[dict[str, Any]]]] = []
+        self.replica: Replica[Key] = Replica(self._index)
+        self.items: Mapping[Key, dict[str, Any]] = self.replica.items
+        self.journal: list[Entry] = [] if journal is None else journal
         self._indexed: list[tuple[float, dict[Key, dict[str, Any]]]] = []
 
     def get(self, keys: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -107,7 +111,7 @@ class ClassTable:
             for score, row in scored[:top]
         ]
 
-    def _seen(self) -> dict[Key, dict[str, Any]]:
+    def _seen(self) -> Mapping[Key, dict[str, Any]]:
         """As the index has it."""
         if self._world.random.random() < 0.5:
             return self.items
@@ -127,10 +131,13 @@ class ClassTable:
         for each in writes:
             ((kind, write),) = each.items()
             if kind == "Put":
-                self.items[_key_of(write["Item"])] = deepcopy(write["Item"])
+                self.replica.write(_key_of(write["Item"]), deepcopy(write["Item"]))
             elif kind == "Delete":
-                self.items.pop(_key_of(write["Key"]), None)
+                self.replica.write(_key_of(write["Key"]), None)
         self.journal.append((moment, [deepcopy(dict(each)) for each in writes]))
+        self._index()
+
+    def _index(self) -> None:
         self._indexed.append((self._world.seconds, dict(self.items)))
 
     def _quietly(self, writes: Sequence[Mapping[str, Any]], due: float) -> None:

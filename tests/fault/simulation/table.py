@@ -9,6 +9,7 @@ from boto3.dynamodb.conditions import ConditionBase
 from botocore.exceptions import ClientError, ConnectTimeoutError, ReadTimeoutError
 
 from anfl.resources import PARTITION_KEY, SORT_KEY
+from tests.fault.simulation.replicas import Replica
 from tests.fault.simulation.world import World
 
 Attributes = dict[str, Any]
@@ -27,7 +28,8 @@ class Table:
     def __init__(self, world: World, *, region: str = "us-west-1") -> None:
         self._world = world
         self.meta = SimpleNamespace(client=SimpleNamespace(meta=SimpleNamespace(region_name=region)))
-        self.items: dict[tuple[str, str], Attributes] = {}
+        self.replica: Replica[tuple[str, str]] = Replica()
+        self.items: Mapping[tuple[str, str], Attributes] = self.replica.items
         self._before: dict[tuple[str, str], tuple[Attributes | None, float]] = {}
         """What stood under a key before its last change, and when that was."""
 
@@ -115,11 +117,7 @@ class Table:
             if not holds(before or {}):
                 raise _error("ConditionalCheckFailedException", what)
             self._before[place] = (before, self._world.seconds)
-            after = change(before or {})
-            if after is None:
-                self.items.pop(place, None)
-            else:
-                self.items[place] = after
+            self.replica.write(place, change(before or {}))
 
         world = self._world
         world.pause()

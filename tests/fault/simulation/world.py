@@ -6,14 +6,12 @@ place where the turn may pass to another, where the process may be killed, and w
 
 import random
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 DAY = 24 * 3600.0
 SUSPENSIONS = (5.0, 400.0, 7200.0, 8 * DAY, 9 * DAY)
 """Seconds for which a process may be suspended."""
-
-
 MOST_TURNS = 20_000
 """Of a round; it needs a few thousand."""
 
@@ -36,6 +34,8 @@ class Weather:
     """The same for the table."""
     crashes: float = 0.0
     suspensions: float = 0.0
+    lengths: Sequence[float] = SUSPENSIONS
+    """Seconds that a suspension may last."""
     late_days: bool = False
     """Writes that failed may take effect days later, not only minutes."""
 
@@ -57,11 +57,13 @@ class Actor:
 class World:
     """Turns, time and late effects."""
 
-    def __init__(self, seed: int, weather: Weather) -> None:
+    def __init__(self, seed: int, weather: Weather, *, most_turns: int = MOST_TURNS) -> None:
+        """:param most_turns: after which a round counts as stalled."""
         self.random = random.Random(seed)
         self.weather = weather
         self.seconds = 1_000_000_000.0
         self.turns = 0
+        self._most_turns = most_turns
         self.trace: list[str] = []
         """What happened, for whoever looks at a failing seed."""
         self._actors: list[Actor] = []
@@ -89,18 +91,19 @@ class World:
                 return
             ready = [actor for actor in alive if actor.wake_at <= self.seconds]
             if not ready:
-                self.seconds = min(actor.wake_at for actor in alive)
+                moments = [*(actor.wake_at for actor in alive), *(moment for moment, _ in self._late)]
+                self.seconds = max(self.seconds, min(moments))
                 self._land()
                 continue
             actor = self.random.choice(ready)
             if actor.killable and self.random.random() < self.weather.crashes:
                 actor.doomed = True
             elif self.random.random() < self.weather.suspensions:
-                actor.wake_at = self.seconds + self.random.choice(SUSPENSIONS)
+                actor.wake_at = self.seconds + self.random.choice(self.weather.lengths)
                 self.note(f"{actor.name} is suspended until {actor.wake_at:.0f}")
                 continue
             self.turns += 1
-            if self.turns > MOST_TURNS:
+            if self.turns > self._most_turns:
                 raise StalledError(f"{self.turns} turns, and {len(alive)} processes have not ended")
             self.seconds += self.random.expovariate(100)
             self._current = actor
@@ -114,9 +117,10 @@ class World:
     def calm(self) -> None:
         """Nothing goes wrong any more, and what was late arrives."""
         self.weather = Weather()
-        for _, effect in sorted(self._late, key=lambda late: late[0]):
-            effect()
-        self._late = []
+        while self._late:  # what lands late may have to travel on
+            late, self._late = self._late, []
+            for _, effect in sorted(late, key=lambda each: each[0]):
+                effect()
 
     def pause(self) -> None:
         """The turn may pass to another process.

@@ -9,7 +9,7 @@ import httpx
 import numpy as np
 import pytest
 
-from anfl.vectors.dynamodb import engine as engine_module
+from anfl.vectors import replication
 from tests.local.dynamodb_engine.contract import DIMENSION, Api
 from tests.unit.vectors.importing import Place
 
@@ -26,7 +26,7 @@ def test_whatever_is_acknowledged_meanwhile_is_there_afterwards(
     service: tuple[httpx.Client, Place, Callable[[], None]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(engine_module, "REPLICATION_SECONDS", 0.5)
+    monkeypatch.setattr(replication, "REPLICATION_SECONDS", 0.5)
     api = Api(source, *service)
     api.create()
     old = api.name
@@ -64,7 +64,7 @@ def test_whatever_is_acknowledged_meanwhile_is_there_afterwards(
         assert api.call("POST", "/vectors/fetch", {"ids": ["nobody"]})["vectors"]
     fresh = {"vectors": [_row("fresh", dice, tag="a")]}
     refused = api.client.put(f"/v1/collections/{old}/vectors", json=fresh)
-    assert (refused.status_code, refused.json()["code"]) == (409, "collection_moved")
+    assert (refused.status_code, refused.json()["code"]) == (409, "collection_moved"), refused.text
 
 
 class _Writer:

@@ -6,15 +6,18 @@ from typing import Any
 import msgspec
 import pytest
 
+from anfl.vectors.dynamodb.engine import DynamoDbEngine
 from anfl.vectors.dynamodb.rounds import Rounds
 from anfl.vectors.engines import Changes
 from anfl.vectors.hnsw import HnswEngine
 from anfl.vectors.model import Collection
-from anfl.vectors.moving import steps
+from anfl.vectors.moving import pauses, steps, turns, undoing
 from anfl.vectors.moving.copying import Copier
+from anfl.vectors.moving.finding import target_of
 from anfl.vectors.moving.records import Moving
 from anfl.vectors.moving.steps import Steps
 from anfl.vectors.moving.turns import Turns
+from anfl.vectors.moving.undoing import Undoing
 from tests.fault.oracle import DivergenceError
 from tests.fault.simulation.moving import MoveRound, play
 from tests.fault.simulation.world import StalledError, Weather
@@ -69,10 +72,10 @@ SELDOM = Weather(suspensions=0.005)
     [
         pytest.param(CALM, Copier, "remember", lambda *_: None, 1, id="request ids stay behind"),
         pytest.param(CALM, HnswEngine, "changes", _without_deletions, 5, id="deletions are not followed"),
-        pytest.param(SUSPENSIONS, HnswEngine, "fence", _only_for_the_filled, 17, id="no fence in the log"),
+        pytest.param(SUSPENSIONS, HnswEngine, "fence", _only_for_the_filled, 23, id="no fence in the log"),
         pytest.param(SELDOM, Rounds, "demand", _demanded_of_nobody, 119, id="no fence in the table"),
         pytest.param(CALM, Steps, "_has_caught_up", lambda *_: True, 1, id="the rest is not copied"),
-        pytest.param(SUSPENSIONS, Turns, "_note", _whatever_is_noted, 17, id="who was overtaken goes on"),
+        pytest.param(SUSPENSIONS, Turns, "_note", _whatever_is_noted, 23, id="who was overtaken goes on"),
         pytest.param(OUTAGES, Rounds, "begin", _only_for_the_opened, 0, id="no round is noted in the table"),
     ],
 )
@@ -85,15 +88,56 @@ def test_the_simulator_notices_when(
     """
     monkeypatch.setattr(steps, "verify", lambda *_, **__: True)
     monkeypatch.setattr(owner, name, mistake)
+    _expect_notice(seed, only, far=False)
+
+
+def _never(*_: object) -> bool:
+    return False
+
+
+def _at_once(self: Undoing, source: Collection) -> Collection | None:
+    return target_of(self._catalogue, source)
+
+
+def _known_at_once(engine: DynamoDbEngine, collection: Collection, *, fence: Any = DynamoDbEngine.fence) -> float:
+    fence(engine, collection)
+    return 0.0
+
+
+@pytest.mark.parametrize(
+    ("mistakes", "seed"),
+    [
+        pytest.param(
+            [(pauses, "FAR_SECONDS", 0.0), (steps, "is_overdue", _never), (turns, "is_overdue", _never)],
+            147,
+            id="a pause is ended elsewhere at the moment of the switch",
+        ),
+        pytest.param([(Undoing, "_wait_for", _at_once)], 48, id="who undoes elsewhere deletes at once"),
+        pytest.param([(undoing, "PAUSE_SECONDS", -1e9)], 217, id="while it is undone elsewhere others write there"),
+        pytest.param(
+            [(DynamoDbEngine, "fence", _known_at_once)], 15, id="a fence is taken to stand everywhere at once"
+        ),
+    ],
+)
+def test_the_simulator_notices_between_regions_when(
+    mistakes: list[tuple[Any, str, Any]], seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As above."""
+    for owner, name, mistake in [(steps, "verify", lambda *_, **__: True), *mistakes]:
+        monkeypatch.setattr(owner, name, mistake)
+    _expect_notice(seed, CALM, far=True)
+
+
+def _expect_notice(seed: int, only: Weather, *, far: bool) -> None:
     for tried in (seed, *range(400)):
-        if _notices(tried, only):
+        if _notices(tried, only, far=far):
             return
     pytest.fail("400 rounds noticed nothing")
 
 
-def _notices(seed: int, only: Weather) -> bool:
+def _notices(seed: int, only: Weather, *, far: bool) -> bool:
     try:
-        MoveRound(seed, only=dataclasses.replace(only)).play()
+        MoveRound(seed, only=dataclasses.replace(only), far=far).play()
     except (DivergenceError, StalledError):
         return True
     return False

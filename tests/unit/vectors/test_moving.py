@@ -446,6 +446,7 @@ def test_a_move_is_carried_on_where_it_was_begun_and_undone_anywhere(nodes: Node
     move(node, "w", MOVE)
     nodes.catalogue.region = "eu-west-1"
     assert node.move("demo", "w", MOVE).stage is Stage.DONE
+    nodes.catalogue.region = here
     move(node, "w", Move(engine="hnsw", to="back"))
 
 

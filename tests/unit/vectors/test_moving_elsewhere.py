@@ -181,3 +181,84 @@ def test_nor_what_was_opened_to_everybody_though_nothing_else_of_it_came(
 def test_else_it_is_undone_there(far: VectorStore) -> None:
     assert far.undo_move("demo", "w").moving is None
     assert code_of(partial(far.describe, "demo", "words-other")) == "collection_not_found"
+
+
+def test_while_it_is_undone_elsewhere_nobody_writes(nodes: Nodes, node: VectorStore, far: VectorStore) -> None:
+    """Perhaps it is switched at that very moment, and what is written then is not copied."""
+    change = upsert(("x", (1, 1)))
+
+    def tried() -> None:
+        assert code_of(partial(far.write, "demo", "w", change)) == "writes_paused"
+        assert code_of(partial(node.write, "demo", "w", change)) == "writes_paused"
+
+    with arriving(far, tried):
+        far.undo_move("demo", "w")
+    far.write("demo", "w", change)
+    nodes.catalogue.region = HERE
+    assert rows_of(node, "w").keys() == {"a", "b", "x"}
+
+
+class Killed(BaseException):
+    """So ends whoever undoes."""
+
+
+def undone_half(far: VectorStore, meanwhile: Callable[[], object] = lambda: None) -> None:
+    """Nobody ends what was begun to be undone."""
+
+    def kill() -> None:
+        meanwhile()
+        raise Killed
+
+    with arriving(far, kill), pytest.raises(Killed):
+        far.undo_move("demo", "w")
+
+
+def test_of_who_undoes_and_is_killed_writers_wait_for_no_longer_than_of_who_moves(
+    nodes: Nodes, node: VectorStore, far: VectorStore
+) -> None:
+    undone_half(far)
+    change = upsert(("x", (1, 1)))
+    nodes.catalogue.region = HERE
+    assert code_of(partial(node.write, "demo", "w", change)) == "writes_paused"
+    nodes.world.sleep(PAUSE_SECONDS + 1)
+    node.write("demo", "w", change)
+    node.undo_move("demo", "w")
+    assert rows_of(node, "w").keys() == {"a", "b", "x"}
+
+
+def test_unless_it_was_switched_at_that_moment(nodes: Nodes, node: VectorStore, far: VectorStore) -> None:
+    undone_half(far, lambda: noted(node, "words-other", opened))
+    change = upsert(("x", (1, 1)))
+    nodes.catalogue.region = HERE
+    nodes.world.sleep(PAUSE_SECONDS + 1)
+    assert code_of(partial(node.write, "demo", "w", change)) == "writes_paused"
+    move(node, "w", MOVE)
+    node.write("demo", "w", change)
+    assert rows_of(node, "w").keys() == {"a", "b", "x"}
+
+
+def test_what_has_a_log_is_moved_where_that_is_written(tmp_path: Path) -> None:
+    """Elsewhere the log is there as far as S3 has copied it."""
+    nodes = Nodes(tmp_path)
+    store = nodes.begin()
+    store.create("demo", CollectionSettings(name="words", dimension=2, metric=Metric.L2))
+    store.set_alias("demo", "w", "words")
+    nodes.catalogue.region = FAR
+    assert code_of(partial(store.move, "demo", "w", MOVE)) == "move_elsewhere"
+    nodes.catalogue.region = store.describe("demo", "words").home or ""
+    move(store, "w", MOVE)
+
+
+def test_where_the_alias_leads_elsewhere_only_in_a_moment_writers_come_again(
+    nodes: Nodes, node: VectorStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of what the move has noted, that the old collection is closed came first."""
+    monkeypatch.setattr(node._management, "pass_aliases", lambda *_: None)
+    move(node, "w", MOVE)
+    change = upsert(("x", (1, 1)))
+    assert code_of(partial(node.write, "demo", "w", change)) == "collection_moved"
+    nodes.catalogue.region = FAR
+    assert code_of(partial(node.write, "demo", "w", change)) == "writes_paused"
+    assert code_of(partial(node.write, "demo", "words", change)) == "collection_moved"
+    nodes.world.sleep(PAUSE_SECONDS + FAR_SECONDS)
+    assert code_of(partial(node.write, "demo", "w", change)) == "collection_moved"
