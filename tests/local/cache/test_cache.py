@@ -187,7 +187,7 @@ def test_a_user_keeps_to_its_own_keys_and_commands(place: Place) -> None:
         lambda: client.execute_command("ACL", "SETUSER", "me", "on"),
     ):
         with pytest.raises(NoPermissionError):
-            forbidden()
+            forbidden()  # type: ignore[no-untyped-call]
 
 
 def test_large_values_and_many_commands_pass(place: Place) -> None:
