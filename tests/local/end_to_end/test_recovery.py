@@ -50,7 +50,7 @@ def test_no_acknowledged_write_is_lost_when_the_service_is_killed(run: Run) -> N
     assert fetched.status_code == 200, fetched.text
     missing = [identifier for identifier in acknowledged[:1000] if f'"{identifier}"' not in fetched.text]
     assert missing == []
-    assert run.current()["pids"]["vector-store"] != victim
+    _until(lambda: run.current()["pids"]["vector-store"] != victim)  # it is told once it serves
 
 
 def _until(condition: "object") -> None:
