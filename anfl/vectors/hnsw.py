@@ -13,6 +13,7 @@ from anfl.vectors.batch import AppliedRequest
 from anfl.vectors.catalogue import Catalogue
 from anfl.vectors.changes import Change
 from anfl.vectors.engines import Changes, RequestPage
+from anfl.vectors.homes import check_home
 from anfl.vectors.log import delete_all
 from anfl.vectors.model import Collection, CollectionSettings, Values
 from anfl.vectors.opened import MEMORY_BYTES, OpenCollections
@@ -92,7 +93,11 @@ class HnswEngine:
         """See `Engine.place`: in the log, wherever it is written."""
 
     def write(self, collection: Collection, change: Change, *, filling: int | None = None) -> Written:
-        """See `Engine.write`."""
+        """See `Engine.write`.
+
+        :raises Problem: 409 ``written_elsewhere``.
+        """
+        check_home(collection, here=self._catalogue.region)
         opened = self.opened.get(collection)
         written = opened.writer.write(change, filling=filling)
         self._tails.publish(collection.prefix, opened.replica.sequence)
@@ -232,6 +237,8 @@ class HnswEngine:
         return self._level(collection, freshness).shown
 
     def _level(self, collection: Collection, freshness: Read) -> Replica:
+        if freshness.consistency == "strong":
+            check_home(collection, here=self._catalogue.region)
         replica = self.opened.get(collection).replica
         if self._tails.newest(collection.prefix) > replica.sequence:
             replica.take_cached()

@@ -218,7 +218,7 @@ _NAMED = _CATALOGUE | {Refusal.COLLECTION_NOT_FOUND}
 _IN_MEMORY = _NAMED | {Refusal.STORAGE_UNAVAILABLE, Refusal.KEY_UNAVAILABLE, Refusal.LOG_CORRUPT, Refusal.LOG_GAP}
 _LOADED = _IN_MEMORY | {Refusal.COLLECTION_LOADING}
 _BY_ENGINE = frozenset({Refusal.NOT_SUPPORTED_BY_ENGINE})
-_READ = _LOADED | _GIVEN | {Refusal.HISTORY_LOST, Refusal.POSITION_NOT_REACHED}
+_READ = _LOADED | _GIVEN | {Refusal.HISTORY_LOST, Refusal.POSITION_NOT_REACHED, Refusal.WRITTEN_ELSEWHERE}
 _SHOWN = _READ | {Refusal.ANSWER_TOO_LARGE}
 _ONCE = _LOADED | _GIVEN | {Refusal.NODE_LOST}
 _WRITTEN = _ONCE | {
@@ -228,6 +228,7 @@ _WRITTEN = _ONCE | {
     Refusal.COLLECTION_FILLING,
     Refusal.COLLECTION_MOVED,
     Refusal.WRITES_PAUSED,
+    Refusal.WRITTEN_ELSEWHERE,
     Refusal.BATCH_NOT_ATOMIC,
 }
 _MOVED = frozenset(
@@ -237,7 +238,7 @@ _MOVED = frozenset(
         Refusal.COLLECTION_MOVING,
         Refusal.FIELD_NOT_READY,
         Refusal.MOVE_BUSY,
-        Refusal.MOVE_ELSEWHERE,
+        Refusal.WRITTEN_ELSEWHERE,
         Refusal.MOVE_REFUSED,
         Refusal.MOVE_TARGET_LOST,
         Refusal.MOVE_UNVERIFIED,

@@ -57,7 +57,7 @@ class Refusal(StrEnum):
     COLLECTION_MOVED = "collection_moved"
     COLLECTION_MOVING = "collection_moving"
     MOVE_BUSY = "move_busy"
-    MOVE_ELSEWHERE = "move_elsewhere"
+    WRITTEN_ELSEWHERE = "written_elsewhere"
     MOVE_REFUSED = "move_refused"
     MOVE_SWITCHED = "move_switched"
     MOVE_TARGET_LOST = "move_target_lost"
@@ -121,8 +121,8 @@ MEANINGS: dict[Refusal, Meaning] = {
     Refusal.COLLECTION_MOVING: Meaning(409, "The collection is being moved: finish that, or undo it, first."),
     Refusal.MOVE_BUSY: Meaning(409, "Another process carries out this move at present; try again."),
     Refusal.MOVE_REFUSED: Meaning(409, "A row of the collection cannot be held by the other engine; it is named."),
-    Refusal.MOVE_ELSEWHERE: Meaning(
-        409, "The collection's log is written in another region, which the detail names: begin the move there."
+    Refusal.WRITTEN_ELSEWHERE: Meaning(
+        409, "The collection's log is written in another region, which the detail names: ask there."
     ),
     Refusal.MOVE_SWITCHED: Meaning(409, "The move cannot be undone any more; move the other collection instead."),
     Refusal.MOVE_TARGET_LOST: Meaning(409, "The collection that was being filled was deleted; undo the move."),

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from anfl.problems import Problem, conflict, invalid
 from anfl.vectors.catalogue import Catalogue
+from anfl.vectors.homes import check_home
 from anfl.vectors.imports.chunk_records import ChunkRecords
 from anfl.vectors.imports.files import LINK_SECONDS, Files
 from anfl.vectors.imports.jobs import Queue
@@ -37,12 +38,13 @@ class Imports:
     def create(self, tenant: str, name: str, request: NewImport) -> Uploads:
         """Begin an import into the collection that ``name`` stands for now.
 
-        :raises Problem: 400, these files make no import; 404 ``collection_not_found``; 503.
+        :raises Problem: 400, these files make no import; 404 ``collection_not_found``; 409 ``written_elsewhere``; 503.
         """
         formats = [file.format for file in request.files]
         if len(set(formats)) != len(formats) or frozenset(formats) not in _TOGETHER:
             raise invalid("One jsonl file, one jsonl and one npy, or one parquet.", field="files")
         collection = self.catalogue.get(tenant, name)
+        check_home(collection, here=self.catalogue.region)
         now = round(self.now(), 3)
         import_id = new_id(now)
         files = tuple(

@@ -6,6 +6,7 @@ from anfl.problems import Problem, conflict, invalid
 from anfl.vectors.catalogue import Catalogue
 from anfl.vectors.engines import Engines
 from anfl.vectors.hnsw import NAME as HNSW
+from anfl.vectors.homes import check_home
 from anfl.vectors.management import Management
 from anfl.vectors.model import MAX_NAME, Collection, CollectionSettings, IndexSettings
 from anfl.vectors.moving.records import Filling, Moving
@@ -25,7 +26,7 @@ class Beginnings:
         """Begin the move of ``found``, which is called ``name``; returns it as it is noted then. Can be repeated.
 
         :raises Problem: 400 for the engine, or for what it cannot hold; 409 ``alias_needed``, ``collection_exists``,
-            ``collection_changed``, its owner did so meanwhile; ``field_not_ready``; ``move_elsewhere``; 503.
+            ``collection_changed``, its owner did so meanwhile; ``field_not_ready``; ``written_elsewhere``; 503.
         """
         if found.name == name:
             detail = (
@@ -33,10 +34,8 @@ class Beginnings:
                 "that, and move the alias."
             )
             raise conflict(detail, code=Refusal.ALIAS_NEEDED)
-        home = found.home or self._catalogue.region
-        if self._engines.of(found).follows and home != self._catalogue.region:
-            detail = f"The log of {found.name} is written in {home}, and here as far as it was copied: begin there."
-            raise conflict(detail, code=Refusal.MOVE_ELSEWHERE)
+        if self._engines.of(found).follows:
+            check_home(found, here=self._catalogue.region)
         if found.building:
             raise Problem(
                 409, Refusal.FIELD_NOT_READY, "Fields are still being looked through; try again.", retry_after=1

@@ -63,6 +63,10 @@ class Writing:
         try:
             store.write(TENANT, ALIAS, round_.asked[request_id])
         except Problem as problem:
+            if problem.code == Refusal.WRITTEN_ELSEWHERE:
+                round_.world.note(f"{self._name}: {request_id} is refused here")
+                self._open.remove(request_id)
+                return
             expect(problem.status == 503 and problem.code != Refusal.LOG_GAP, f"{request_id}: {problem}")
             round_.world.note(f"{self._name}: {request_id} ends with {problem.code}")
             round_.world.sleep(problem.retry_after or 1.0)

@@ -54,7 +54,7 @@ class Moving:
         expected = frozenset({Refusal.MOVE_BUSY, Refusal.COLLECTION_CHANGED})
         undone = frozenset({Refusal.COLLECTION_MOVING, Refusal.MOVE_TARGET_LOST, Refusal.COLLECTION_NOT_FOUND})
         if self._round.is_far:
-            return expected | undone | {Refusal.MOVE_ELSEWHERE}
+            return expected | undone | {Refusal.WRITTEN_ELSEWHERE}
         return expected | undone if self._round.undone else expected
 
     def _is_impatient(self) -> bool:

@@ -244,7 +244,7 @@ def test_what_has_a_log_is_moved_where_that_is_written(tmp_path: Path) -> None:
     store.create("demo", CollectionSettings(name="words", dimension=2, metric=Metric.L2))
     store.set_alias("demo", "w", "words")
     nodes.catalogue.region = FAR
-    assert code_of(partial(store.move, "demo", "w", MOVE)) == "move_elsewhere"
+    assert code_of(partial(store.move, "demo", "w", MOVE)) == "written_elsewhere"
     nodes.catalogue.region = store.describe("demo", "words").home or ""
     move(store, "w", MOVE)
 
