@@ -306,6 +306,7 @@ OPERATIONS: tuple[Operation, ...] = (
             Refusal.COLLECTION_FILLING,
             Refusal.COLLECTION_MOVING,
             Refusal.FIELD_CONTRADICTED,
+            Refusal.WRITTEN_ELSEWHERE,
         },
         run=_update,
     ),

@@ -40,6 +40,7 @@ IMPORT_CALLS: tuple[ImportCall, ...] = (
             Refusal.TOO_LARGE,
             Refusal.COLLECTION_NOT_FOUND,
             Refusal.STORAGE_UNAVAILABLE,
+            Refusal.WRITTEN_ELSEWHERE,
         },
         run=lambda imports, tenant, name, request: Outcome(imports.create(tenant, name, request), 201),
     ),
