@@ -97,7 +97,7 @@ class HnswEngine:
 
         :raises Problem: 409 ``written_elsewhere``.
         """
-        check_home(collection, here=self._catalogue.region)
+        self._check_home(collection)
         opened = self.opened.get(collection)
         written = opened.writer.write(change, filling=filling)
         self._tails.publish(collection.prefix, opened.replica.sequence)
@@ -238,7 +238,7 @@ class HnswEngine:
 
     def _level(self, collection: Collection, freshness: Read) -> Replica:
         if freshness.consistency == "strong":
-            check_home(collection, here=self._catalogue.region)
+            self._check_home(collection)
         replica = self.opened.get(collection).replica
         if self._tails.newest(collection.prefix) > replica.sequence:
             replica.take_cached()
@@ -246,6 +246,9 @@ class HnswEngine:
             replica.level_with(self._clock.monotonic())
         replica.freshen(freshness)
         return replica
+
+    def _check_home(self, collection: Collection) -> None:
+        check_home(collection, here=self._catalogue.region)
 
     def _refresh_soon(self, replica: Replica) -> None:
         """Look at the log in the background, so that no reader waits for it."""

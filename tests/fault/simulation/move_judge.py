@@ -45,7 +45,9 @@ class MoveJudge:
                 expect(all(later - earlier > REQUEST_SECONDS for earlier, later in pairwise(within)), told)
         for effect in after[opening:]:
             expect(not effect.rows or bool(effect.requests), f"nobody asked for {effect.rows}")
-        found = self._round.store("judge").scroll(TENANT, ALIAS, Scroll(limit=100, consistency="strong"))
+        found = self._round.store("judge", target.home or "").scroll(
+            TENANT, ALIAS, Scroll(limit=100, consistency="strong")
+        )
         shown = {row.id for row in found.vectors}
         alive = self._alive(after, self._round.world.seconds).keys()
         gone = shown - replayed(after).keys()

@@ -25,7 +25,14 @@ OTHER = "other"
 MOST_STEPS = 200
 
 
-class Unfollowed(HnswEngine):
+class Everywhere(HnswEngine):
+    """An engine that is written in every region."""
+
+    def _check_home(self, collection: Collection) -> None:
+        """Each is at home."""
+
+
+class Unfollowed(Everywhere):
     """An engine that does not tell what was written, and whose request ids come in another order."""
 
     follows = False
@@ -76,7 +83,7 @@ class Nodes:
 
 def with_other(store: VectorStore) -> None:
     """Let ``store`` have the engine `OTHER`."""
-    store._engines._engines = {**store._engines._engines, OTHER: _engine(store, HnswEngine)}
+    store._engines._engines = {**store._engines._engines, OTHER: _engine(store, Everywhere)}
 
 
 def _engine(store: VectorStore, kind: type[HnswEngine]) -> HnswEngine:
