@@ -257,10 +257,12 @@ def noticed(run: Run, permissions: Permissions, right: Right) -> bool:
     test_rights.eventually(lambda: lets_in(run))
 
     def work() -> None:
-        with suppress(Exception):  # they go on as well as they can
+        # Again and again: a step that the right before has lamed, by a restart for example, did not get to this one.
+        while not over.is_set():
             for step in steps:
                 if not over.is_set():
-                    step(run)
+                    with suppress(Exception):  # they go on as well as they can
+                        step(run)
 
     thread = threading.Thread(target=work, daemon=True)
     try:
