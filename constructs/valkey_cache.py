@@ -54,7 +54,6 @@ class ValkeyCache(Construct):
         """:param name: of what needs one; users are named after it and their use."""
         super().__init__(scope, id)
         self._name = name
-        self.port = port
         users_by_use = {use: self._user(use) for use in CacheUse}
         users = elasticache.CfnUserGroup(
             self,

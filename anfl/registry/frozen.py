@@ -5,10 +5,10 @@ Such a file is no part of the place. Nor may a place within it, or around it, ma
 other the inner decides what can be read, so who registered it could add files to what others have approved.
 """
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 
 from anfl.registry.artifacts import Entry, Stored
-from anfl.registry.locations import FrozenFile, Location
+from anfl.registry.locations import FrozenFile, Location, enclosing
 
 
 def entries(place: Location, path: str) -> list[Entry]:
@@ -34,13 +34,8 @@ def recorded(places: Iterable[Location]) -> dict[str, FrozenFile]:
 def outside(stored: Iterable[Stored], places: Iterable[Location]) -> Iterator[Stored]:
     """The files that lie in none of the places."""
     frozen = {place.path for place in places}
-    return (file for file in stored if not _lies_in(file.path, frozen))
+    return (file for file in stored if frozen.isdisjoint(enclosing(file.path)))
 
 
 def _at_or_below(files: Iterable[FrozenFile], path: str) -> Iterator[FrozenFile]:
     return (file for file in files if file.path == path or file.path.startswith(f"{path}/"))
-
-
-def _lies_in(path: str, places: Collection[str]) -> bool:
-    segments = path.split("/")
-    return any("/".join(segments[:depth]) in places for depth in range(1, len(segments) + 1))

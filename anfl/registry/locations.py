@@ -78,8 +78,7 @@ class Locations:
 
         Who freezes a place within another one adds nothing to it, whatever was there by then.
         """
-        segments = path.split("/")
-        wanted = [keys.location(tenant, "/".join(segments[:depth])) for depth in range(1, len(segments) + 1)]
+        wanted = [keys.location(tenant, place) for place in enclosing(path)]
         found = map(_location, self._table.get_many(wanted).values())
         places = sorted(found, key=lambda location: len(location.path))
         if not places:
@@ -191,6 +190,12 @@ def _location(item: Item) -> Location:
         holders=msgspec.msgpack.decode(zlib.decompress(item["holders"]), type=tuple[str, ...]),
         revision=item["revision"],
     )
+
+
+def enclosing(path: str) -> list[str]:
+    """The places that ``path`` is or lies in, the outermost first."""
+    segments = path.split("/")
+    return ["/".join(segments[:depth]) for depth in range(1, len(segments) + 1)]
 
 
 def artifact_path(location: str) -> str | None:

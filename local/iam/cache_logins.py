@@ -49,5 +49,5 @@ def caller(login: Login) -> Caller | None:
         raise RefusedError.wrong_signature("The password is for something else.")
     credential = Credential(key=scope[0], region=scope[2], service=SERVICE, token=query.get("X-Amz-Security-Token", ""))
     found = callers.caller(credential)
-    signatures.prove_link(host=parts.netloc, query=parts.query, secret=callers.secret(scope[0]), most=MOST_SECONDS)
+    signatures.prove_link(host=parts.netloc, query=query, secret=callers.secret(scope[0]), most=MOST_SECONDS)
     return found

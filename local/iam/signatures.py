@@ -7,8 +7,9 @@ Who asks the other services was started by the run; they believe the key that a 
 import hashlib
 import hmac
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from urllib.parse import parse_qsl, quote
+from urllib.parse import quote
 
 from local.iam.refusals import RefusedError
 from local.iam.requests.request import Request
@@ -62,13 +63,13 @@ def prove(request: Request, secret: str) -> None:
         raise RefusedError.wrong_signature(_ANOTHER)
 
 
-def prove_link(*, host: str, query: str, secret: str, most: int) -> None:
+def prove_link(*, host: str, query: Mapping[str, str], secret: str, most: int) -> None:
     """Compute the signature of a link anew: a GET of the host's root, signed in its ``query``.
 
     :param most: seconds that it may be good for.
     :raises RefusedError: it is another one, has expired, is not yet valid, or is good for too long.
     """
-    signed = dict(parse_qsl(query, keep_blank_values=True))
+    signed = dict(query)
     given, at = signed.pop("X-Amz-Signature", ""), signed.get("X-Amz-Date", "")
     scope, expires = signed.get("X-Amz-Credential", "").partition("/")[2], signed.get("X-Amz-Expires", "")
     if signed.get("X-Amz-Algorithm") != _ALGORITHM or signed.get("X-Amz-SignedHeaders") != "host":

@@ -171,7 +171,7 @@ def running(folder: Path, *options: str) -> Iterator[Aws]:
         )
     server = Aws(f"http://127.0.0.1:{port}", process.pid, folder)
     try:
-        _wait_until(lambda: process.poll() is not None or _answers(server), seconds=120)
+        wait_until(lambda: process.poll() is not None or _answers(server), seconds=120)
         assert process.poll() is None, (folder / "aws.log").read_text()
         yield server
     finally:
@@ -262,10 +262,10 @@ def function(aws: Aws) -> str:
 @pytest.fixture
 def eventually() -> Callable[[Callable[[], object]], None]:
     """Wait until a condition holds."""
-    return _wait_until
+    return wait_until
 
 
-def _wait_until(condition: Callable[[], object], *, seconds: float = 15) -> None:
+def wait_until(condition: Callable[[], object], *, seconds: float = 15) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it never came true"

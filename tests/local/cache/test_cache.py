@@ -27,7 +27,7 @@ from local.cache.declared import cache_in, program
 from local.certificates import authority, trusted_with
 from local.environment import free_ports
 from local.resolved import Resources, fetch
-from tests.local.aws.conftest import REGION, Aws, _wait_until, running
+from tests.local.aws.conftest import REGION, Aws, running, wait_until
 
 MINE = CacheUse.THROTTLE
 OTHERS = CacheUse.HINTS
@@ -141,7 +141,7 @@ def _served(aws: Aws, folder: Path, port: int) -> Iterator[Place]:
                 except httpx.TransportError:
                     return False
 
-            _wait_until(lambda: process.poll() is not None or serves(), seconds=60)
+            wait_until(lambda: process.poll() is not None or serves(), seconds=60)
         assert process.poll() is None, log.read_text()
         yield Place(aws=aws, port=port, group=found.group, trusted=trusted_with(vouched), process=process)
     finally:

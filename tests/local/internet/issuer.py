@@ -1,13 +1,13 @@
 """Servers of key sets: one that answers, one that takes for ever."""
 
-import ssl
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+
+from tests.local.internet.https import Quiet, serving
 
 
 @dataclass
@@ -27,7 +27,7 @@ def issuing(certificate: Path, document: bytes) -> Iterator[Keys]:
     """A server of ``document``, at every address of this machine."""
     keys = Keys(document)
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(Quiet, BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             keys.asked.append(self.path)
             self.send_response(500 if keys.away else 200)
@@ -40,21 +40,5 @@ def issuing(certificate: Path, document: bytes) -> Iterator[Keys]:
             else:
                 self.wfile.write(keys.document)
 
-        def log_message(self, *_: object) -> None:
-            """Nothing."""
-
-    class Server(ThreadingHTTPServer):
-        daemon_threads = True
-
-        def handle_error(self, *_: object) -> None:
-            """Who asked has gone."""
-
-    server = Server(("", 0), Handler)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate)
-    server.socket = context.wrap_socket(server.socket, server_side=True)
-    keys.port = server.server_port
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield keys
-    server.shutdown()
-    server.server_close()
+    with serving(Handler, certificate) as keys.port:
+        yield keys

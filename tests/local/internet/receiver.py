@@ -1,15 +1,15 @@
 """A receiver of webhooks: HTTPS at every address of this machine, answering by path."""
 
 import json
-import ssl
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
+
+from tests.local.internet.https import Quiet, serving
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def receiving(certificate: Path) -> Iterator[Receiver]:
     """A receiver; a path that it knows no answer for takes everything."""
     receiver = Receiver(port=0, got=[], answers={})
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(Quiet, BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["content-length"])).decode()
             headers = {name.lower(): value for name, value in self.headers.items()}
@@ -68,15 +68,5 @@ def receiving(certificate: Path) -> Iterator[Receiver]:
             self.send_header("content-length", "0")
             self.end_headers()
 
-        def log_message(self, *_: object) -> None:
-            """Nothing."""
-
-    server = ThreadingHTTPServer(("", 0), Handler)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate)
-    server.socket = context.wrap_socket(server.socket, server_side=True)
-    receiver.port = server.server_port
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield receiver
-    server.shutdown()
-    server.server_close()
+    with serving(Handler, certificate) as receiver.port:
+        yield receiver
