@@ -47,6 +47,8 @@ class Variable(StrEnum):
     """Tenant of direct invocations that name none; unset in prod."""
     STAGE_PREFIX = "STAGE_PREFIX"
     """``/<stage>``: API Gateway puts it before the path of a private integration; services take it off."""
+    REGION_ENDPOINTS = "REGION_ENDPOINTS"
+    """JSON: base URL of each region's API, by region. Empty or absent: they have no names of their own."""
     ECS_CLUSTER = "ECS_CLUSTER"
     ECS_SERVICE = "ECS_SERVICE"
     """Names of the cluster and service as which a service runs, to find out how many of it there are."""

@@ -19,7 +19,7 @@ import msgspec
 import psutil
 
 from anfl.auth.principal import Role
-from anfl.resources import Service
+from anfl.resources import Service, Variable
 from local import accounts, sample
 from local.addresses import AddressBook
 from local.aws.deploy import deploy
@@ -288,6 +288,7 @@ class _Run:
                 "AWS_ENDPOINT_URL": self._aws,
                 "AWS_REGION": region.name,
                 "SSL_CERT_FILE": str(self._trusted),
+                Variable.REGION_ENDPOINTS: json.dumps({each.name: each.api for each in self._regions}),
             },
             role_environment=lambda role: role_environment(self._aws, role, region.name),
             substitute=self._book.translate,

@@ -24,6 +24,7 @@ from anfl.resources import (
 )
 from stacks.architecture import ClusterName, FunctionName
 from stacks.models import Settings
+from stacks.names import endpoints_as_json
 from stacks.physical_names import class_tables
 from stacks.storage import StorageStack
 from stacks.units import Region
@@ -83,7 +84,16 @@ NEEDS: Mapping[Part, Needs] = {
         delays=True,
         cache=(CacheUse.HINTS, CacheUse.THROTTLE),
         scales=True,
-        tells=(*_TOKENS, *_SEALING, Variable.STAGE_PREFIX, Variable.CHUNKS_MEMORY_MIB, *_SCALING, *_NODES, *_LIMITS),
+        tells=(
+            *_TOKENS,
+            *_SEALING,
+            Variable.STAGE_PREFIX,
+            Variable.REGION_ENDPOINTS,
+            Variable.CHUNKS_MEMORY_MIB,
+            *_SCALING,
+            *_NODES,
+            *_LIMITS,
+        ),
     ),
     Service.MODEL_REGISTRY: Needs(
         tables={REGISTRY: _MODELS, AUTH: ("GetItem", "Query")},
@@ -149,6 +159,9 @@ class Parts:
             Variable.SEALING: str(deployment.sealing).lower(),
             Variable.DEFAULT_TENANT: deployment.default_tenant,
             Variable.STAGE_PREFIX: f"/{STAGE}",
+            Variable.REGION_ENDPOINTS: endpoints_as_json(settings.domain, settings.regions)
+            if settings.domain
+            else None,
             Variable.ALIAS_POLICIES: deployment.registry.policies_as_json(),
             Variable.ECS_CLUSTER: settings.name(ClusterName.VECTOR_PROCESSING),
             Variable.ECS_SERVICE: settings.name(Service.VECTOR_STORE),

@@ -1,8 +1,25 @@
 """Public names below the domain."""
 
+import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from stacks.units import Region
+
+
+def api_name(domain: str) -> str:
+    """The API, in whichever region answers fastest and is healthy."""
+    return f"api.{domain}"
+
+
+def regional_api_name(domain: str, region: Region) -> str:
+    """The API in one region."""
+    return f"{region}.{api_name(domain)}"
+
+
+def endpoints_as_json(domain: str, regions: Iterable[Region]) -> str:
+    """Base URL of each region's API, as services read it."""
+    return json.dumps({region: f"https://{regional_api_name(domain, region)}" for region in regions})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,12 +33,12 @@ class PublicNames:
 
     @property
     def api(self) -> str:
-        """The API, in whichever region answers fastest and is healthy."""
-        return f"api.{self.domain}"
+        """See `api_name`."""
+        return api_name(self.domain)
 
     def regional_api(self, region: Region) -> str:
-        """The API in one region."""
-        return f"{region}.{self.api}"
+        """See `regional_api_name`."""
+        return regional_api_name(self.domain, region)
 
     @property
     def ingest(self) -> str:

@@ -13,7 +13,8 @@ from anfl.client.asynchronous_imports import AsyncImports
 from anfl.client.calls import FIRST_SECONDS, LONGEST_SECONDS, Call, PageT, Patch, is_building
 from anfl.client.client import Progress
 from anfl.client.connection import TIMEOUT, built, options
-from anfl.client.errors import ApiError, ConflictError, NotFoundError
+from anfl.client.errors import ApiError, ConflictError, NotFoundError, UnreachableError
+from anfl.client.homes import HOPS, Homes
 from anfl.client.retries import Retries
 from anfl.client.rows import BATCH_ROWS, Match, NewRow, Row, Sent, batches
 from anfl.client.session import Session
@@ -47,6 +48,7 @@ class AsyncClient:
         self._http = httpx.AsyncClient(transport=transport, **options(endpoint, token, timeout, ca))
         self.endpoint = endpoint
         self.session = Session()
+        self.homes = Homes(endpoint)
         self.imports = AsyncImports(self)
 
     async def __aenter__(self) -> Self:
@@ -87,7 +89,7 @@ class AsyncClient:
     async def set_alias(self, alias: str, collection: str) -> Alias:
         """Let ``alias`` stand for ``collection`` from now on; nobody finds it standing for nothing in between."""
         made = await self.run(calls.set_alias(alias, collection))
-        self.session.forget(alias)
+        self.forget(alias)
         return made
 
     async def aliases(self) -> list[Alias]:
@@ -97,7 +99,12 @@ class AsyncClient:
     async def delete_alias(self, alias: str) -> None:
         """Let ``alias`` stand for nothing; the collection stays."""
         await self.run(calls.delete_alias(alias))
-        self.session.forget(alias)
+        self.forget(alias)
+
+    def forget(self, name: str) -> None:
+        """What was learnt of a collection or an alias: it stands for something else now."""
+        self.session.forget(name)
+        self.homes.forget(calls.path_of(name))
 
     async def pages(self, of: Callable[[str | None], Call[PageT]]) -> AsyncIterator[PageT]:
         """Page after page.
@@ -124,14 +131,27 @@ class AsyncClient:
         return call.read(body)
 
     async def _answer(self, call: Call[Any]) -> httpx.Response:
-        retries = Retries(f"{call.method} {call.path} at {self.endpoint}", repeatable=call.repeatable)
+        for _ in range(HOPS):
+            try:
+                return await self._answer_there(call)
+            except ApiError as error:
+                if not self.homes.learn(call.path, error):
+                    raise
+            except UnreachableError:
+                self.homes.forget(call.path)
+                raise
+        return await self._answer_there(call)
+
+    async def _answer_there(self, call: Call[Any]) -> httpx.Response:
+        at = self.homes.of(call.path)
+        retries = Retries(f"{call.method} {call.path} at {at or self.endpoint}", repeatable=call.repeatable)
         while True:
             given = {
                 "content": self.session.body(call),
                 "params": self.session.params(call),
                 "headers": None if call.body is None else {"content-type": "application/json"},
             }
-            request = built(self._http, call.method, call.path, given)
+            request = built(self._http, call.method, f"{at or ''}{call.path}", given)
             try:
                 response = await self._http.send(request)
             except httpx.TransportError as error:
@@ -171,7 +191,7 @@ class AsyncCollection:
     async def delete_collection(self) -> None:
         """Delete it with everything in it."""
         await self._client.run(self._calls.delete_collection())
-        self._client.session.forget(self.name)
+        self._client.forget(self.name)
 
     async def upsert(
         self, rows: Iterable[NewRow | Sent], *, request_id: str | None = None, atomic: bool = True
@@ -306,7 +326,7 @@ class AsyncCollection:
                 watch(moved)
             pause = calls.pause_of(moved)
             if pause is None:
-                self._client.session.forget(self.name)
+                self._client.forget(self.name)
                 return moved
             await sleep(pause)
 

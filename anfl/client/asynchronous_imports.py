@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import httpx
 
 from anfl.client import import_calls as calls
+from anfl.client.calls import path_of
 from anfl.client.errors import ApiError
 from anfl.client.import_calls import FIRST_SECONDS, LONGEST_SECONDS, ImportFailedError, Source
 from anfl.client.imports import Sent, Watch, missing_parts, plain
@@ -40,7 +41,9 @@ class AsyncImports:
 
     async def begin(self, collection: str, paths: Sequence[Path]) -> Uploads:
         """A new import, whose files are not sent yet."""
-        return await self._client.run(calls.begin(collection, [Source.of(path) for path in paths]))
+        uploads = await self._client.run(calls.begin(collection, [Source.of(path) for path in paths]))
+        self._client.homes.share(calls.path_of_import(uploads.id), of=path_of(collection))
+        return uploads
 
     async def missing(self, import_id: str) -> Uploads:
         """What is missing of an import's files, and where to put it."""

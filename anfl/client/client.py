@@ -11,7 +11,8 @@ from numpy.typing import ArrayLike
 from anfl.client import calls
 from anfl.client.calls import FIRST_SECONDS, LONGEST_SECONDS, Call, PageT, Patch, is_building
 from anfl.client.connection import TIMEOUT, Connection
-from anfl.client.errors import ApiError, ConflictError, NotFoundError
+from anfl.client.errors import ApiError, ConflictError, NotFoundError, UnreachableError
+from anfl.client.homes import HOPS, Homes
 from anfl.client.imports import Imports
 from anfl.client.rows import BATCH_ROWS, Match, NewRow, Row, Sent, batches
 from anfl.client.session import Session
@@ -46,6 +47,7 @@ class Client(Connection):
         """
         super().__init__(endpoint, token=token, timeout=timeout, ca=ca, transport=transport)
         self.session = Session()
+        self.homes = Homes(endpoint)
         self.imports = Imports(self)
 
     def create_collection(
@@ -74,7 +76,7 @@ class Client(Connection):
     def set_alias(self, alias: str, collection: str) -> Alias:
         """Let ``alias`` stand for ``collection`` from now on; nobody finds it standing for nothing in between."""
         made = self.run(calls.set_alias(alias, collection))
-        self.session.forget(alias)
+        self.forget(alias)
         return made
 
     def aliases(self) -> list[Alias]:
@@ -84,7 +86,12 @@ class Client(Connection):
     def delete_alias(self, alias: str) -> None:
         """Let ``alias`` stand for nothing; the collection stays."""
         self.run(calls.delete_alias(alias))
-        self.session.forget(alias)
+        self.forget(alias)
+
+    def forget(self, name: str) -> None:
+        """What was learnt of a collection or an alias: it stands for something else now."""
+        self.session.forget(name)
+        self.homes.forget(calls.path_of(name))
 
     def pages(self, of: Callable[[str | None], Call[PageT]]) -> Iterator[PageT]:
         """Page after page.
@@ -111,6 +118,18 @@ class Client(Connection):
         return call.read(body)
 
     def _answer(self, call: Call[Any]) -> httpx.Response:
+        for _ in range(HOPS):
+            try:
+                return self._answer_there(call)
+            except ApiError as error:
+                if not self.homes.learn(call.path, error):
+                    raise
+            except UnreachableError:
+                self.homes.forget(call.path)
+                raise
+        return self._answer_there(call)
+
+    def _answer_there(self, call: Call[Any]) -> httpx.Response:
         return self.send(
             call.method,
             call.path,
@@ -118,6 +137,7 @@ class Client(Connection):
             params=self.session.params(call),
             headers=None if call.body is None else {"content-type": "application/json"},
             repeatable=call.repeatable,
+            at=self.homes.of(call.path),
         )
 
 
@@ -148,7 +168,7 @@ class Collection:
     def delete_collection(self) -> None:
         """Delete it with everything in it."""
         self._client.run(self._calls.delete_collection())
-        self._client.session.forget(self.name)
+        self._client.forget(self.name)
 
     def upsert(self, rows: Iterable[NewRow | Sent], *, request_id: str | None = None, atomic: bool = True) -> Written:
         """Add or replace up to 1,000 rows, all or none.
@@ -278,7 +298,7 @@ class Collection:
                 watch(moved)
             pause = calls.pause_of(moved)
             if pause is None:
-                self._client.session.forget(self.name)
+                self._client.forget(self.name)
                 return moved
             sleep(pause)
 

@@ -115,8 +115,11 @@ class Connection:
         params: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
         repeatable: bool | None = None,
+        at: str | None = None,
     ) -> httpx.Response:
         """Send one request and return the successful response; retries as `Retries` says.
+
+        :param at: base URL, instead of the endpoint.
 
         :raises ApiError: the API refused.
         :raises UnreachableError: no answer.
@@ -126,10 +129,10 @@ class Connection:
             repeatable = method in _REPEATABLE_METHODS
         if isinstance(content, Iterator):
             repeatable = False  # it can be read once
-        retries = Retries(f"{method} {path} at {self.endpoint}", repeatable)
+        retries = Retries(f"{method} {path} at {at or self.endpoint}", repeatable)
         while True:
             given = {"json": json, "content": content, "params": params, "headers": headers}
-            request = built(self._http, method, path, given)
+            request = built(self._http, method, f"{at or ''}{path}", given)
             try:
                 response = self._http.send(request)
             except httpx.TransportError as error:

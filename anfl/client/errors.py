@@ -12,7 +12,14 @@ class ApiError(Exception):
     """
 
     def __init__(
-        self, *, status: int, code: str, detail: str, field: str | None = None, request_id: str | None = None
+        self,
+        *,
+        status: int,
+        code: str,
+        detail: str,
+        field: str | None = None,
+        request_id: str | None = None,
+        endpoint: str | None = None,
     ) -> None:
         super().__init__(f"{code}: {detail}" + (f" (field {field})" if field else ""))
         self.status = status
@@ -20,6 +27,8 @@ class ApiError(Exception):
         self.detail = detail
         self.field = field
         self.request_id = request_id
+        self.endpoint = endpoint
+        """Base URL to ask instead: of another region."""
         self.attempts = 1
         """How often the request was sent before this was the last word."""
 
@@ -40,6 +49,7 @@ class ApiError(Exception):
             code=str(document.get("code") or document.get("error_code") or f"http_{response.status_code}"),
             detail=str(document.get("detail") or document.get("message") or response.reason_phrase),
             field=document.get("field"),
+            endpoint=document.get("endpoint"),
             request_id=response.headers.get("x-request-id"),
         )
 

@@ -95,27 +95,27 @@ def begin(collection: str, sources: Sequence[Source]) -> Call[Uploads]:
 
 def missing(import_id: str) -> Call[Uploads]:
     """What is to be sent."""
-    return Call(method="POST", path=_path(import_id, "uploads"), read=answer(Uploads))
+    return Call(method="POST", path=path_of_import(import_id, "uploads"), read=answer(Uploads))
 
 
 def start(import_id: str) -> Call[Import]:
     """Have it stored."""
-    return Call(method="POST", path=_path(import_id, "start"), read=answer(Import))
+    return Call(method="POST", path=path_of_import(import_id, "start"), read=answer(Import))
 
 
 def show(import_id: str) -> Call[Import]:
     """How far it is."""
-    return Call(method="GET", path=_path(import_id), read=answer(Import))
+    return Call(method="GET", path=path_of_import(import_id), read=answer(Import))
 
 
 def cancel(import_id: str) -> Call[Import]:
     """Store nothing more."""
-    return Call(method="POST", path=_path(import_id, "cancel"), read=answer(Import))
+    return Call(method="POST", path=path_of_import(import_id, "cancel"), read=answer(Import))
 
 
 def redrive(import_id: str) -> Call[Import]:
     """Try what is not done once more."""
-    return Call(method="POST", path=_path(import_id, "redrive"), read=answer(Import))
+    return Call(method="POST", path=path_of_import(import_id, "redrive"), read=answer(Import))
 
 
 def page(collection: str | None, cursor: str | None) -> Call[ImportList]:
@@ -124,6 +124,7 @@ def page(collection: str | None, cursor: str | None) -> Call[ImportList]:
     return Call(method="GET", path=IMPORTS, params=params, read=answer(ImportList))
 
 
-def _path(import_id: str, call: str | None = None) -> str:
+def path_of_import(import_id: str, call: str | None = None) -> str:
+    """The API's path of an import; with ``call``, of what can be done about it."""
     segment = quote(import_id, safe="", errors="replace")
     return f"{IMPORTS}/{segment}" + ("" if call is None else f"/{call}")

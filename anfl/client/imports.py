@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from anfl.client import import_calls as calls
+from anfl.client.calls import path_of
 from anfl.client.connection import TIMEOUT, options
 from anfl.client.errors import ApiError
 from anfl.client.import_calls import FIRST_SECONDS, LONGEST_SECONDS, ImportFailedError, Source
@@ -49,7 +50,9 @@ class Imports:
 
     def begin(self, collection: str, paths: Sequence[Path]) -> Uploads:
         """A new import, whose files are not sent yet."""
-        return self._client.run(calls.begin(collection, [Source.of(path) for path in paths]))
+        uploads = self._client.run(calls.begin(collection, [Source.of(path) for path in paths]))
+        self._client.homes.share(calls.path_of_import(uploads.id), of=path_of(collection))
+        return uploads
 
     def missing(self, import_id: str) -> Uploads:
         """What is missing of an import's files, and where to put it."""

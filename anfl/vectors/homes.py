@@ -4,7 +4,7 @@ A put that two regions make into one slot of two buckets is one of theirs in the
 nothing is written anywhere else, and only at home the next slot tells what there is now.
 """
 
-from anfl.problems import conflict
+from anfl.problems import Problem
 from anfl.vectors.model import Collection
 from anfl.vectors.refusals import Refusal
 
@@ -13,11 +13,15 @@ def check_home(collection: Collection, *, here: str) -> None:
     """Refuse what has to be done where the log is written; the rows of a class (`Collection.engine_class`) have none.
 
     :param here: this region.
-    :raises Problem: 409 ``written_elsewhere``.
+    :raises Problem: 409 ``written_elsewhere``; its member ``home`` is that region.
     """
     if collection.engine_class is None and collection.home not in (None, here):
-        home = collection.home
-        detail = (
-            f"The log of {collection.name} is written in {home}, and stands here as far as it was copied: ask there."
+        raise elsewhere(
+            f"The log of {collection.name} is written in {collection.home}, and stands here as far as it was copied",
+            home=collection.home,
         )
-        raise conflict(detail, code=Refusal.WRITTEN_ELSEWHERE)
+
+
+def elsewhere(what: str, *, home: str) -> Problem:
+    """409: only the region ``home`` can do it."""
+    return Problem(409, Refusal.WRITTEN_ELSEWHERE, f"{what}: ask there.", extensions={"home": home})

@@ -122,7 +122,8 @@ MEANINGS: dict[Refusal, Meaning] = {
     Refusal.MOVE_BUSY: Meaning(409, "Another process carries out this move at present; try again."),
     Refusal.MOVE_REFUSED: Meaning(409, "A row of the collection cannot be held by the other engine; it is named."),
     Refusal.WRITTEN_ELSEWHERE: Meaning(
-        409, "The collection's log is written in another region, which the detail names: ask there."
+        409,
+        "It is written in another region, `home`: ask there, at `endpoint` where the region has an address of its own.",
     ),
     Refusal.MOVE_SWITCHED: Meaning(409, "The move cannot be undone any more; move the other collection instead."),
     Refusal.MOVE_TARGET_LOST: Meaning(409, "The collection that was being filled was deleted; undo the move."),

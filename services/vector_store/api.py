@@ -23,6 +23,7 @@ from anfl.vectors.imports.operations import IMPORT_CALLS
 from anfl.vectors.operations import OPERATIONS, STREAMS, Call, Outcome, Repetition, Streamed
 from anfl.vectors.requests import MAX_BODY_BYTES, Rows
 from anfl.vectors.store import VectorStore
+from services.vector_store.directions import Directions
 
 NDJSON = b"application/x-ndjson"
 AT_ONCE_BYTES = 64 * 2**10
@@ -62,6 +63,7 @@ class VectorApi:
     """None: this node answers everything itself."""
     handing_over: HandingOver | None = None
     """None: this process writes."""
+    directions: Directions
 
     def handlers(self) -> dict[tuple[str, str], Handler]:
         """The routes, by (method, path)."""
@@ -71,7 +73,9 @@ class VectorApi:
             found.append((operation, self._answered(operation, partial(operation.run, self.store), at_once)))
         found += [(call, self._answered(call, partial(call.run, self.imports))) for call in IMPORT_CALLS]
         found += [(streamed, self._streamed(streamed)) for streamed in STREAMS]
-        return {(call.method, call.path): self._forwarded(call, handler) for call, handler in found}
+        return {
+            (call.method, call.path): self.directions.around(self._forwarded(call, handler)) for call, handler in found
+        }
 
     def _forwarded(self, call: Call, handler: Handler) -> Handler:
         if not call.in_memory:

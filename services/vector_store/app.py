@@ -1,6 +1,6 @@
 """The vector store service, put together."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from functools import partial
@@ -38,6 +38,7 @@ from anfl.vectors.requests import MAX_BODY_BYTES
 from anfl.vectors.store import VectorStore
 from services.vector_store import jobs
 from services.vector_store.api import FORWARDED, HANDED_OVER, REQUESTS, STREAMED, VectorApi
+from services.vector_store.directions import Directions
 from services.vector_store.openapi import document
 
 NICENESS = 10
@@ -50,6 +51,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """The service's environment, beside `anfl.vectors.build.Settings`."""
 
     stage_prefix: str = msgspec.field(default="", name="STAGE_PREFIX")
+    endpoints: str = msgspec.field(default="{}", name="REGION_ENDPOINTS")
+    """See `anfl.resources.Variable.REGION_ENDPOINTS`."""
 
 
 def assemble(
@@ -66,12 +69,14 @@ def assemble(
     writer: str | None = None,
     inner: bool = False,
     throttle: Throttle | None = None,
+    endpoints: Mapping[str, str] | None = None,
 ) -> Service:
     """The ASGI application over a given store and its imports.
 
     :param members: who else may answer, looked at for each request; None: nobody.
     :param writer: address of the process of this node to which writes are handed over; None: they are done here.
     :param inner: see `anfl.http.service.build`.
+    :param endpoints: by region, base URLs of the other regions' APIs, for those who have to ask there.
     :param throttle: None: callers may ask what they like, or somebody before has counted it already.
     """
     threads = ThreadPoolExecutor(THREADS, thread_name_prefix="request")
@@ -92,6 +97,7 @@ def assemble(
         streams=Admission(STREAMED),
         forwarding=forwarding,
         handing_over=handing_over,
+        directions=Directions(endpoints=endpoints or {}),
     )
     description = msgspec.json.encode(document())
 
@@ -154,6 +160,7 @@ def creator(
     region = environment.load(cache.Settings)
     limits = environment.load(Limits)
     session = stores.watch(aws.session(), metrics)
+    endpoints = _endpoints(settings.endpoints)
 
     def throttle() -> Throttle:
         return Throttle(limits, region=cache.buckets(region, session), refused=metrics.throttled)
@@ -174,9 +181,17 @@ def creator(
             writer=writer,
             inner=writer is None,
             throttle=None if writer is None else throttle(),
+            endpoints=endpoints,
         )
 
     return create
+
+
+def _endpoints(text: str) -> dict[str, str]:
+    try:
+        return msgspec.json.decode(text, type=dict[str, str])
+    except msgspec.DecodeError as error:
+        raise environment.MissingSettingError(f"REGION_ENDPOINTS: {error}") from error
 
 
 def writing(create: Create, behind: Behind) -> Process:

@@ -223,11 +223,22 @@ def test_services_are_told_what_they_need_and_no_more(assembly: Assembly, servic
     for region, stack in assembly.regional("service").items():
         found = container(stack, service)
         variables = {entry["Name"]: entry["Value"] for entry in found["Environment"]}
-        assert set(variables) == VARIABLES[service] | CACHED[service]
+        named = {"REGION_ENDPOINTS"} if service is Service.VECTOR_STORE and "-prod-" in stack.name else set()
+        assert set(variables) == VARIABLES[service] | CACHED[service] | named
         assert variables["PORT"] == "8080"
         assert variables["STAGE_PREFIX"] == "/live"
         assert variables["AWS_REGION"] == region
         assert "Secrets" not in found
+
+
+def test_the_vector_store_knows_where_each_region_answers(prod: Assembly) -> None:
+    """At the names that `test_edge` and `test_api` find in DNS and the templates."""
+    regions = prod.regional("service")
+    for stack in regions.values():
+        told = {entry["Name"]: entry["Value"] for entry in container(stack, Service.VECTOR_STORE)["Environment"]}
+        assert json.loads(told["REGION_ENDPOINTS"]) == {
+            region: f"https://{region}.api.lib.aeonova.com" for region in regions
+        }
 
 
 @pytest.mark.parametrize("service", Service)

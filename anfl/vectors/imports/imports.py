@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from anfl.problems import Problem, conflict, invalid
 from anfl.vectors.catalogue import Catalogue
-from anfl.vectors.homes import check_home
+from anfl.vectors.homes import check_home, elsewhere
 from anfl.vectors.imports.chunk_records import ChunkRecords
 from anfl.vectors.imports.files import LINK_SECONDS, Files
 from anfl.vectors.imports.jobs import Queue
@@ -58,6 +58,7 @@ class Imports:
             incarnation=collection.incarnation,
             files=files,
             created_at=now,
+            home=self.catalogue.region,
         )
         self.records.add(record)
         return self._uploads(record)
@@ -65,14 +66,15 @@ class Imports:
     def uploads(self, tenant: str, import_id: str) -> Uploads:
         """What is missing of an import's files, with new addresses.
 
-        :raises Problem: 404 ``import_not_found``; 409 ``import_ended``, ``import_expired``; 503.
+        :raises Problem: 404 ``import_not_found``; 409 ``import_ended``, ``import_expired``, ``written_elsewhere``; 503.
         """
         return self._uploads(self._open(tenant, import_id))
 
     def start(self, tenant: str, import_id: str) -> Import:
         """Begin to store what was uploaded; no effect where that has begun.
 
-        :raises Problem: 404 ``import_not_found``; 409 ``import_ended``, ``upload_incomplete``, ``import_expired``; 503.
+        :raises Problem: 404 ``import_not_found``; 409 ``import_ended``, ``upload_incomplete``, ``import_expired``,
+            ``written_elsewhere``; 503.
         """
         record = self._open(tenant, import_id)
         if record.chunks is None and record.failure is None:
@@ -140,6 +142,8 @@ class Imports:
         record = self.records.get(tenant, import_id)
         if record.state in (State.DONE, State.CANCELLED):
             raise _ended(record)
+        if record.home not in (None, self.catalogue.region):
+            raise elsewhere(f"The files of import {import_id} are in {record.home}", home=record.home)
         return record
 
     def _uploads(self, record: Record) -> Uploads:

@@ -139,6 +139,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     incarnation: str
     files: tuple[File, ...]
     created_at: float
+    home: str | None = None
+    """Region in whose bucket its files are."""
     started_at: float | None = None
     cancelled: bool = False
     rows: int | None = None

@@ -23,7 +23,12 @@ class ImportCall(Call):
 
 _ASKED = frozenset({Refusal.CATALOGUE_UNAVAILABLE, Refusal.INVALID_REQUEST})
 _ONE = _ASKED | {Refusal.IMPORT_NOT_FOUND}
-_OPEN = _ONE | {Refusal.IMPORT_ENDED, Refusal.IMPORT_EXPIRED, Refusal.STORAGE_UNAVAILABLE}
+_OPEN = _ONE | {
+    Refusal.IMPORT_ENDED,
+    Refusal.IMPORT_EXPIRED,
+    Refusal.STORAGE_UNAVAILABLE,
+    Refusal.WRITTEN_ELSEWHERE,
+}
 _STARTED = _OPEN | {Refusal.UPLOAD_INCOMPLETE, Refusal.QUEUE_UNAVAILABLE}
 
 IMPORT_CALLS: tuple[ImportCall, ...] = (

@@ -31,6 +31,8 @@ class _Fixed(msgspec.Struct, frozen=True, kw_only=True):
     incarnation: str
     files: tuple[File, ...]
     created_at: float
+    home: str | None = None
+    """None: from before it was noted."""
 
 
 class Records:
@@ -49,6 +51,7 @@ class Records:
             incarnation=record.incarnation,
             files=record.files,
             created_at=record.created_at,
+            home=record.home,
         )
         item: dict[str, Any] = {
             **key_of(record.tenant, record.id),
@@ -181,6 +184,7 @@ def _record(item: Mapping[str, Any]) -> Record:
         incarnation=fixed.incarnation,
         files=fixed.files,
         created_at=fixed.created_at,
+        home=fixed.home,
         started_at=float(item["started_at"]) if "started_at" in item else None,
         cancelled="cancelled_at" in item,
         rows=int(item["rows_found"]) if "rows_found" in item else None,

@@ -1,0 +1,44 @@
+"""Where to ask about what: a collection's log, and an import's files, belong to one region, their home."""
+
+from anfl.client.errors import ApiError
+
+_SEGMENTS = 4
+"""Of a path's beginning that names one thing: ``/v1/collections/<name>``, ``/v1/imports/<id>``."""
+HOPS = 2
+"""From region to region before a refusal is the answer: a name can have got another home since it was asked for."""
+
+
+class Homes:
+    """The endpoints of other regions to which a client was sent. Whatever concerns the same thing is asked there from
+    then on, reads too, so that they see what was written."""
+
+    def __init__(self, endpoint: str) -> None:
+        """:param endpoint: of the client; an address without TLS is not taken from one with it."""
+        self._own = endpoint
+        self._known: dict[str, str] = {}
+
+    def of(self, path: str) -> str | None:
+        """Base URL for ``path``; None: the client's own."""
+        return self._known.get(_thing(path))
+
+    def learn(self, path: str, error: ApiError) -> bool:
+        """Whether ``error`` tells to ask elsewhere about what ``path`` names; it is done from now on."""
+        there = error.endpoint if error.code == "written_elsewhere" else None
+        if there is None or (self._own.startswith("https:") and not there.startswith("https:")):
+            return False
+        self._known[_thing(path)] = there
+        return True
+
+    def share(self, path: str, of: str) -> None:
+        """What ``path`` names is where ``of`` is."""
+        there = self.of(of)
+        if there is not None:
+            self._known[_thing(path)] = there
+
+    def forget(self, path: str) -> None:
+        """Ask at the client's own endpoint again: the region is out of reach, or the name stands for something else."""
+        self._known.pop(_thing(path), None)
+
+
+def _thing(path: str) -> str:
+    return "/".join(path.split("/")[:_SEGMENTS])
