@@ -122,20 +122,23 @@ def storage_of(
 ) -> Storage:
     """The bucket of ``settings``, and the folder of this process or its node; ``part`` as for `build_store`."""
     root = settings.node_folder or tempfile.mkdtemp(prefix="anfl-vectors-")
-    objects = objects_of(settings, session)
+    objects, here = objects_of(settings, session), session.region_name
     repairs = Repairs(objects, events=events)
     hints = DynamoHints(table_of(settings, session), now=time.monotonic)
     return Storage(
         objects=objects,
+        here=here,
         node=NodeFolder(Path(root)),
         hints=hints,
         region=NoRegion() if numbers is None else CachedRegion(numbers),
         events=events or NoEvents(),
-        envelopes=envelopes_of(settings, objects, repairs=repairs, part=part),
+        envelopes=envelopes_of(settings, objects, repairs=repairs, part=part, here=here),
     )
 
 
-def envelopes_of(settings: Settings, objects: ObjectStore, *, repairs: Repairs, part: Part) -> Envelopes:
+def envelopes_of(
+    settings: Settings, objects: ObjectStore, *, repairs: Repairs, part: Part, here: str | None = None
+) -> Envelopes:
     """What seals the objects of sealed collections, by keys that the region's Vault wraps. Nothing is asked of it yet.
 
     :raises MissingSettingError: collections are to be sealed, and there is no Vault.
@@ -146,7 +149,7 @@ def envelopes_of(settings: Settings, objects: ObjectStore, *, repairs: Repairs, 
             raise environment.MissingSettingError("SEALING takes VAULT_ADDR and AUTH_TABLE")
         return Unsealed()
     transit, _ = wrapping
-    return sealing(objects, transit, repairs=repairs, monotonic=Clock().monotonic)
+    return sealing(objects, transit, repairs=repairs, monotonic=Clock().monotonic, here=here)
 
 
 def rewrapping_of(settings: Settings, session: boto3.session.Session, *, part: Part) -> Rewrapping | None:

@@ -108,6 +108,14 @@ class Builder:
         replica = kept.replica
         replica.level_with(replica.now())
         local, rows = self._compact(replica)
+        if self._storage.is_home(collection):
+            self._keep(kept, local, rows)
+        replica.folder.sweep()
+        self._forget_some()
+
+    def _keep(self, kept: _Kept, local: LocalImage, rows: int) -> None:
+        """See to a collection's snapshots and old objects, which elsewhere come and go as they do at home."""
+        replica = kept.replica
         if self._is_due(kept):
             manifest = replica.snapshots.publish(local.image, local.position, rows=rows, now=self._wall())
             kept.snapshot_at, kept.snapshot_sequence = replica.now(), manifest.sequence
@@ -116,8 +124,6 @@ class Builder:
         if replica.now() - kept.cleaned_at > RETENTION_SECONDS:
             kept.retention.clean(now=self._wall())
             kept.cleaned_at = replica.now()
-        replica.folder.sweep()
-        self._forget_some()
 
     def _postpone(self, collection: Collection) -> dict[str, object]:
         """Let a collection wait, and begin with it anew afterwards; returns what a log should say."""

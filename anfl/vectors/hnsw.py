@@ -13,7 +13,7 @@ from anfl.vectors.batch import AppliedRequest
 from anfl.vectors.catalogue import Catalogue
 from anfl.vectors.changes import Change
 from anfl.vectors.engines import Changes, RequestPage
-from anfl.vectors.homes import check_home
+from anfl.vectors.homes import check_home, is_home
 from anfl.vectors.log import delete_all
 from anfl.vectors.model import Collection, CollectionSettings, Values
 from anfl.vectors.opened import MEMORY_BYTES, OpenCollections
@@ -173,7 +173,9 @@ class HnswEngine:
         """See `Engine.check_snapshots`: there are."""
 
     def build_fields(self, collection: Collection) -> Collection:
-        """See `Engine.build_fields`."""
+        """See `Engine.build_fields`: it takes a place in the log, so its home does it."""
+        if not is_home(collection, here=self._catalogue.region):
+            return collection
         opened = self.opened.get(collection)
         after = backfill.build(opened.replica, opened.writer, self._catalogue)
         self._learn(after)

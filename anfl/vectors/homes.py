@@ -1,7 +1,9 @@
 """Where the log of a collection is written: in the bucket of one region, its home; S3 copies it to the others.
 
-A put that two regions make into one slot of two buckets is one of theirs in the end, and both were acknowledged. So
-nothing is written anywhere else, and only at home the next slot tells what there is now.
+A put that two regions make under one key is one of theirs in the end, and both were acknowledged. A region that removes
+what it takes for superfluous removes it in all, by what it knows. So nothing of a collection is written or removed
+anywhere else, but for what its owner asks for (a named snapshot, a deletion), and only at home the next slot tells what
+there is now.
 """
 
 from anfl.problems import Problem
@@ -9,16 +11,23 @@ from anfl.vectors.model import Collection
 from anfl.vectors.refusals import Refusal
 
 
-def check_home(collection: Collection, *, here: str) -> None:
-    """Refuse what has to be done where the log is written; the rows of a class (`Collection.engine_class`) have none.
+def is_home(collection: Collection, *, here: str | None) -> bool:
+    """Whether this region writes the collection's objects; the rows of a class (`Collection.engine_class`) have none.
 
-    :param here: this region.
+    :param here: this region; None: there is no other.
+    """
+    return collection.engine_class is not None or here is None or collection.home in (None, here)
+
+
+def check_home(collection: Collection, *, here: str) -> None:
+    """Refuse what has to be done at home.
+
     :raises Problem: 409 ``written_elsewhere``; its member ``home`` is that region.
     """
-    if collection.engine_class is None and collection.home not in (None, here):
+    if not is_home(collection, here=here):
         raise elsewhere(
             f"The log of {collection.name} is written in {collection.home}, and stands here as far as it was copied",
-            home=collection.home,
+            home=str(collection.home),
         )
 
 

@@ -1,6 +1,6 @@
-"""Looks through a whole bucket: removes what is left of collections that are gone, and old objects of the others.
+"""Looks through a whole bucket: removes what is left of collections that are gone, and old objects of those at home.
 
-Also has snapshots made of logs that grow unattended.
+Also has snapshots made of their logs that grow unattended.
 """
 
 import logging
@@ -39,8 +39,9 @@ class Janitor:
             # The look at the catalogue comes last: an incarnation is there before its first object, and never again.
             collection = self._current(tenant, name)
             if collection is not None and collection.incarnation == incarnation:
-                self._storage.retention(collection).clean(now=now)
-                self._ask_builder(collection)
+                if self._storage.is_home(collection):
+                    self._storage.retention(collection).clean(now=now)
+                    self._ask_builder(collection)
             elif newest <= now - ORPHAN_SECONDS:
                 _log.warning("removing what is left of a deleted collection", extra={"prefix": prefix})
                 delete_all(self._objects, prefix)

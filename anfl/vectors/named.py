@@ -17,8 +17,9 @@ from anfl.vectors.naming import NamedSnapshot
 from anfl.vectors.objects import AlreadyExistsError, ObjectStore, answering
 from anfl.vectors.snapshots import Snapshots
 
-ORPHAN_SECONDS = 3600.0
-"""How long nothing is written to an incarnation that no catalogue has: it may be a restore that is not done yet."""
+ORPHAN_SECONDS = 24 * 3600.0
+"""How long nothing is written to an incarnation that the catalogue does not have, before it is nobody's: it may be a
+restore that is not done yet, or another region's, whose objects were copied before the catalogue was."""
 
 
 class _Pointer(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,10 +1,12 @@
 """Objects of a collection under data keys of its own: one for each epoch and day.
 
 ``{tenant}/{collection}/{incarnation}/keys/{epoch}/{day}`` holds a key as Vault has wrapped it, with that very place as
-the context, so that it opens for no other collection and no other day. It is written once, if absent (an epoch is
-written in one region only, so nobody elsewhere makes another one of that name), and only ever replaced by the same key
-under a newer version of the wrapping key. What is sealed names its key in its header. A day that begins while Vault is
-away is sealed by the key of the day before, for as long as a process has that in memory (`anfl.crypto.data_keys`).
+the context, so that it opens for no other collection and no other day. It is written once, if absent (by the home
+alone, so nobody elsewhere makes another one of that name), and only ever replaced by the same key under a newer version
+of the wrapping key. A region that is not the collection's home seals what an owner has it keep, a named snapshot, under
+keys of its own (``keys/{epoch}/{day}-{region}``). What is sealed names its key in its header. A day that begins while
+Vault is away is sealed by the key of the day before, for as long as a process has that in memory
+(`anfl.crypto.data_keys`).
 
 Whether a collection is sealed stands in the catalogue, from its creation on (`Collection.sealed`). In one that is,
 format 1 is damage: nobody gets an object in by leaving the seal off.
@@ -21,6 +23,7 @@ from anfl.crypto.data_keys import DataKeys
 from anfl.crypto.transit import Transit
 from anfl.crypto.trouble import TamperedError, key_unavailable
 from anfl.vectors.envelope import Checksummed, DamagedError, Envelope
+from anfl.vectors.homes import is_home
 from anfl.vectors.model import Collection
 from anfl.vectors.objects import AlreadyExistsError, ObjectStore, answering
 from anfl.vectors.repair import Repairs
@@ -29,7 +32,7 @@ from anfl.vectors.trouble import CorruptLogError
 KEYS = "keys/"
 """Of a collection's keys, below its prefix."""
 _DAY = 86_400.0
-_NAME = re.compile(r"[0-9]{8,20}/[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_NAME = re.compile(r"[0-9]{8,20}/[0-9]{4}-[0-9]{2}-[0-9]{2}(?:-[a-z0-9-]{1,30})?")
 
 
 class Envelopes(Protocol):
@@ -61,19 +64,26 @@ class Unsealed:
 class Sealing:
     """Seals what is made from now on, and opens what was sealed."""
 
-    def __init__(self, keys: DataKeys, *, seals: bool = True) -> None:
+    def __init__(self, keys: DataKeys, *, seals: bool = True, here: str | None = None) -> None:
+        """:param here: this region; None: there is no other."""
         self._keys = keys
+        self._here = here
         self.seals = seals
 
     def of(self, collection: Collection) -> Envelope:
         """See `Envelopes.of`."""
-        return Sealed(collection, self._keys) if collection.sealed else Checksummed()
+        if not collection.sealed:
+            return Checksummed()
+        own = "" if is_home(collection, here=self._here) else f"-{self._here}"
+        return Sealed(collection, self._keys, own=own)
 
 
 class Sealed:
     """The `Envelope` of one sealed collection."""
 
-    def __init__(self, collection: Collection, keys: DataKeys) -> None:
+    def __init__(self, collection: Collection, keys: DataKeys, *, own: str = "") -> None:
+        """:param own: what the names of keys that are made here end in."""
+        self._own = own
         self._place = f"{collection.prefix}{KEYS}"
         self._epoch = collection.epoch
         self._keys = keys
@@ -105,7 +115,7 @@ class Sealed:
             yield from sealed.unseal_framed(data, key_of=self._to_open, place=key)
 
     def _name(self, at: float) -> str:
-        return f"{self._epoch:08d}/{time.strftime('%Y-%m-%d', time.gmtime(at))}"
+        return f"{self._epoch:08d}/{time.strftime('%Y-%m-%d', time.gmtime(at))}{self._own}"
 
     def _to_seal(self, at: float) -> tuple[str, bytes]:
         """Name and key of the day; of the day before while Vault is away, as long as that one is in memory: what is
@@ -163,9 +173,16 @@ class ObjectKeys:
         return True
 
 
-def sealing(objects: ObjectStore, transit: Transit, *, repairs: Repairs, monotonic: Callable[[], float]) -> Sealing:
-    """Seals the objects of one store by keys that ``transit`` wraps."""
-    return Sealing(DataKeys(transit, ObjectKeys(objects, repairs), monotonic=monotonic))
+def sealing(
+    objects: ObjectStore,
+    transit: Transit,
+    *,
+    repairs: Repairs,
+    monotonic: Callable[[], float],
+    here: str | None = None,
+) -> Sealing:
+    """Seals the objects of one store, that of the region ``here``, by keys that ``transit`` wraps."""
+    return Sealing(DataKeys(transit, ObjectKeys(objects, repairs), monotonic=monotonic), here=here)
 
 
 def packed(place: str, wrapped: str) -> bytes:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from anfl.vectors.clock import Clock
 from anfl.vectors.events import Events, NoEvents
 from anfl.vectors.hints import Hints, NoHints
+from anfl.vectors.homes import is_home
 from anfl.vectors.log import READERS, Log
 from anfl.vectors.model import Collection
 from anfl.vectors.named import NamedSnapshots
@@ -25,6 +26,8 @@ class Storage:
     """The object store and the node's folder."""
 
     objects: ObjectStore
+    here: str | None = None
+    """Region of ``objects``; None: there is no other."""
     node: NodeFolder
     hints: Hints = field(default_factory=NoHints)
     region: Region = field(default_factory=NoRegion)
@@ -35,6 +38,10 @@ class Storage:
     clock: Clock = field(default_factory=Clock)
     threads: bool = True
     """Whether several things are done at a time; else whoever wants upkeep asks for it."""
+
+    def is_home(self, collection: Collection) -> bool:
+        """Whether ``objects`` are where the collection is written; elsewhere they are as far as they were copied."""
+        return is_home(collection, here=self.here)
 
     def replica(self, collection: Collection) -> Replica:
         """A copy of a collection, not loaded yet."""

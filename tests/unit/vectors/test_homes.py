@@ -8,11 +8,20 @@ import msgspec
 import pytest
 
 from anfl.problems import Problem
-from anfl.vectors.model import CollectionSettings, Metric
-from anfl.vectors.requests import DeleteRows, Fetch, Query
+from anfl.vectors.builder import Builder, SnapshotPolicy
+from anfl.vectors.catalogue import Catalogue
+from anfl.vectors.declarations import patched
+from anfl.vectors.janitor import Janitor
+from anfl.vectors.manifests import LOG_SECONDS
+from anfl.vectors.model import Collection, CollectionSettings, FieldType, Metric
+from anfl.vectors.requests import CollectionPatch, DeleteRows, Fetch, IndexPatch, Query
+from anfl.vectors.storage import Storage
 from anfl.vectors.store import VectorStore
-from tests.unit.vectors.builders import upsert
+from anfl.vectors.writer import Writer
+from tests.unit.vectors.builders import collection, upsert
+from tests.unit.vectors.builders import node as node_folder
 from tests.unit.vectors.moves import Nodes
+from tests.unit.vectors.simulated import SimulatedStore, SimulatedTime
 
 HERE, FAR = "us-west-1", "eu-west-1"
 SETTINGS = CollectionSettings(name="words", dimension=2, metric=Metric.L2)
@@ -71,3 +80,76 @@ def test_a_collection_from_before_homes_were_noted_is_written_anywhere(nodes: No
     node.catalogue.change("demo", "words", lambda before: msgspec.structs.replace(before, home=None))
     nodes.catalogue.region = FAR
     node.write("demo", "words", upsert(("c", (1, 0))))
+
+
+def test_fields_that_are_being_built_take_no_place_in_a_log_elsewhere(nodes: Nodes, node: VectorStore) -> None:
+    patch = CollectionPatch(fields={"n": FieldType.NUMBER})
+    node.catalogue.change("demo", "words", lambda before: patched(before, patch))
+    before = node.describe("demo", "words")
+    nodes.catalogue.region = FAR
+    elsewhere = nodes.begin()
+    elsewhere.query("demo", "words", Query(vector=[0.0, 1.0], k=2))
+    elsewhere.hnsw.upkeep.once()
+    found = elsewhere.update("demo", "words", CollectionPatch(index=IndexPatch(ef_search=99)))
+    assert found.building == before.building
+    assert elsewhere.position("demo", "words") == node.position("demo", "words")
+    nodes.catalogue.region = HERE
+    node.hnsw.upkeep.once()
+    assert node.describe("demo", "words").settings.fields == {"n": FieldType.NUMBER}
+
+
+@pytest.fixture(name="time")
+def _time() -> SimulatedTime:
+    return SimulatedTime()
+
+
+@pytest.fixture(name="objects")
+def _objects(time: SimulatedTime) -> SimulatedStore:
+    return SimulatedStore(now=lambda: time.seconds)
+
+
+def region(objects: SimulatedStore, time: SimulatedTime, here: str) -> Storage:
+    return Storage(objects=objects, here=here, node=node_folder(), clock=time.clock(), threads=False)
+
+
+def kept_for_long(objects: SimulatedStore, time: SimulatedTime) -> Collection:
+    """A collection of `HERE` with snapshots, and with objects that nobody needs any more."""
+    home = region(objects, time, HERE)
+    words = msgspec.structs.replace(collection(), home=HERE)
+    builder = Builder(home, policy=SnapshotPolicy(batches=1))
+    for n in range(4):
+        replica = home.replica(words)
+        replica.load()
+        Writer(replica).write(upsert((f"r{n}", (1.0, float(n)))))
+        builder.build(words)
+    time.advance(LOG_SECONDS + 3600.0)
+    return words
+
+
+def test_a_builder_elsewhere_makes_images_of_its_node_and_touches_no_object(
+    objects: SimulatedStore, time: SimulatedTime
+) -> None:
+    words = kept_for_long(objects, time)
+    before = dict(objects.objects)
+    far = region(objects, time, FAR)
+    Builder(far, policy=SnapshotPolicy(batches=0, seconds=0.0)).build(words)
+    assert far.node.of(words).newest() is not None
+    assert objects.objects == before
+
+
+def test_a_janitor_elsewhere_removes_nothing_and_the_one_at_home_does(
+    objects: SimulatedStore, time: SimulatedTime
+) -> None:
+    words = kept_for_long(objects, time)
+    before = dict(objects.objects)
+
+    class Known(Catalogue):
+        def __init__(self) -> None: ...
+
+        def find(self, tenant: str, name: str) -> Collection:  # noqa: ARG002 - there is one
+            return words
+
+    Janitor(region(objects, time, FAR), Known()).sweep(now=time.seconds)
+    assert objects.objects == before
+    Janitor(region(objects, time, HERE), Known()).sweep(now=time.seconds)
+    assert objects.objects.keys() < before.keys()

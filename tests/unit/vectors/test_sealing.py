@@ -45,13 +45,17 @@ class World:
         self.table = session.resource("dynamodb").Table(TABLE)
         self.catalogue = Catalogue(self.table, seals=True)
 
-    def storage(self, *, unsealed: bool = False) -> Storage:
-        """Of a new node."""
+    def storage(
+        self, *, unsealed: bool = False, objects: SimulatedStore | None = None, here: str | None = None
+    ) -> Storage:
+        """Of a new node; of another region with ``objects`` of its own."""
         clock = self.time.clock()
-        repairs = Repairs(self.objects, events=self.events)
-        envelopes = sealing(self.objects, self.transit, repairs=repairs, monotonic=clock.monotonic)
+        objects = objects or self.objects
+        repairs = Repairs(objects, events=self.events)
+        envelopes = sealing(objects, self.transit, repairs=repairs, monotonic=clock.monotonic, here=here)
         return Storage(
-            objects=self.objects,
+            objects=objects,
+            here=here,
             node=node(),
             clock=clock,
             threads=False,
@@ -108,6 +112,21 @@ def test_a_collection_is_sealed_from_the_beginning_and_other_nodes_open_it(
     assert other.write("demo", "words", upsert(("d", (4, 4)))).sequence == "1.3"
     assert ids(store) == ["a", "b", "c", "d"]
     assert len(world.keys(words, "keys")) == 1
+
+
+@pytest.mark.usefixtures("words")
+def test_what_another_region_seals_takes_no_key_of_the_homes_place(world: World, store: VectorStore) -> None:
+    """On a day that begins, with nothing of it copied yet."""
+    elsewhere = SimulatedStore(now=lambda: world.time.seconds)
+    elsewhere.objects.update(world.objects.objects)
+    world.time.advance(DAY)
+    far = VectorStore(world.catalogue, world.storage(objects=elsewhere, here="eu-west-1"))
+    far.create_snapshot("demo", "words", "last")
+    store.write("demo", "words", upsert(("c", (3, 3))))
+    world.objects.objects.update(elsewhere.objects)  # S3 copies it, and the later one of two under a key stays
+    assert ids(world.node()) == ["a", "b", "c"]
+    world.node().restore("demo", "words", "last", "again")
+    assert ids(world.node(), "again") == ["a", "b"]
 
 
 def test_no_object_shows_anything_of_what_is_in_it(world: World, store: VectorStore) -> None:
