@@ -373,11 +373,11 @@ def test_a_read_whose_answer_got_lost_is_answered_by_another_node(cluster: Clust
 def test_a_node_that_hangs_is_waited_for_so_long_and_no_longer(
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(forwarding, "READ_SECONDS", 0.2)
+    monkeypatch.setattr(forwarding, "READ_SECONDS", 0.6)
     asked, real = cluster.nodes[:2]
 
     def hang(_head: bytes, _body: bytes) -> bytes:
-        time.sleep(1)
+        time.sleep(2)
         return b""
 
     with peer(hang) as hanging:
