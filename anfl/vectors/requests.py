@@ -341,6 +341,8 @@ class Described(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     fields: dict[str, FieldType]
     engine: str
     created_at: float
+    home: str | None = None
+    """Region in which it is written; None for an engine that is written in every one."""
     engine_class: str | None = None
     pending_fields: dict[str, Pending] = {}
     moving: Moving | None = None
@@ -368,6 +370,7 @@ def describe(collection: Collection) -> Described:
         fields=dict(settings.fields),
         engine=settings.engine,
         created_at=collection.created_at,
+        home=None if settings.engine == DYNAMODB else collection.home,
         engine_class=collection.engine_class,
         pending_fields={
             name: Pending(

@@ -14,6 +14,7 @@ _COLOURS = {
     "fields": {"dark": "boolean"},
     "engine": "hnsw",
     "created_at": 1795487663.658,
+    "home": "us-east-1",
 }
 _CHANGED = _COLOURS | {"index": {"m": 16, "ef_construction": 200, "ef_search": 128}}
 _IMPORT_ID = "019c4bd2f0a8f3d1c2b3a4958677f0e1"
