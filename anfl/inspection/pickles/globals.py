@@ -45,6 +45,8 @@ _ALLOWED: dict[str, frozenset[str]] = {
         "numpy.ma": "MaskedArray",
         "numpy.ma.core": "MaskedArray _mareconstruct",
         "numpy.random._pickle": _RANDOM,
+        "numpy.random.mtrand": "RandomState",
+        "numpy.random._generator": "Generator",
         "numpy.random._mt19937": "MT19937",
         "numpy.random._pcg64": "PCG64 PCG64DXSM",
         "numpy.random._philox": "Philox",
