@@ -4,7 +4,7 @@ import asyncio
 import codecs
 from collections.abc import AsyncIterator, Callable
 from http import HTTPStatus
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, unquote_to_bytes
 
 from starlette.requests import Request as StarletteRequest
 from starlette.types import Message, Receive, Scope
@@ -20,6 +20,7 @@ MAX_PARAMETERS = 32
 _JSON_TYPES = frozenset({b"", b"application/json", b"application/x-www-form-urlencoded"})
 """What a JSON body may call itself; the last is what ``curl -d`` says unless it is told otherwise."""
 
+_REPLACED = "\ufffd"
 Claim = Callable[[int], None]
 
 
@@ -79,6 +80,18 @@ class Request:
         length = self.headers.get(b"content-length")
         if length is not None and length.isdigit() and int(length) > self._max_body:
             raise _over(self._max_body)
+
+    def refuse_unreadable_path(self) -> None:
+        """:raises Problem: 400, the path is no UTF-8: a server puts one character for all that is none, so that several
+        paths would be the same."""
+        if _REPLACED not in self.path:
+            return
+        raw: bytes = self.scope.get("raw_path") or b""
+        try:
+            unquote_to_bytes(raw).decode()
+        except UnicodeDecodeError:
+            detail = f"The path {raw.decode('latin-1')} is not percent-encoded UTF-8."
+            raise invalid(detail, field="path") from None
 
     def query(self) -> dict[str, str]:
         """The query string's parameters.

@@ -200,6 +200,7 @@ class Service:
             )
 
     async def _dispatch(self, request: Request) -> Response:
+        request.refuse_unreadable_path()
         served, request.parameters = self._router.find(request.path)
         method = request.method
         endpoint = served.get("GET" if method == "HEAD" else method)

@@ -78,7 +78,11 @@ class Code(StrEnum):
         Status.QUARANTINED,
         "a pickle imports a name that is not on the allow-list",
     )
-    INDIRECT_CALL = ("indirect_call", Status.QUARANTINED, "a pickle calls what it computes, not what it names")
+    INDIRECT_CALL = (
+        "indirect_call",
+        Status.QUARANTINED,
+        "a pickle calls what it computes, or has a call do what only its result would tell",
+    )
     PERSISTENT_ID = ("persistent_id", Status.QUARANTINED, "a pickle refers to objects outside the file")
     UNREADABLE_ARRAY = ("unreadable_array", Status.QUARANTINED, "a joblib array of an unusual type or shape")
     TRAILING_DATA = ("trailing_data", Status.QUARANTINED, "data behind the end of the content")

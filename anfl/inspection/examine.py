@@ -6,7 +6,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, cast
 
 from anfl.inspection import compressed, configs, formats, mlmodel, tars, templates, tensors, text, zips
 from anfl.inspection.codes import Code, Finding
@@ -15,13 +15,15 @@ from anfl.inspection.examination import Examination, Facts, Noted
 from anfl.inspection.limits import Budget, Limits
 from anfl.inspection.members import Member
 from anfl.inspection.onnx_model import onnx_model
-from anfl.inspection.pickles.files import is_pickle, pickle_file, pickle_stream
-from anfl.inspection.streams import Cursor
+from anfl.inspection.pickles.files import begins_pickle, is_pickle, pickle_file, pickle_stream
+from anfl.inspection.streams import Counted, Cursor
 
 _DEFEATS = (RecursionError, ValueError, OverflowError, OSError, AttributeError, TypeError, LookupError, RuntimeError)
 """What a parser may raise for input that nobody foresaw."""
 _NOT_ZIP_AS_WELL = ("zip", "tar", None)
 """Archives are looked into anyway, and their own end is checked."""
+_MAY_BEGIN_A_PICKLE = ("tar", "compressed", "onnx")
+"""Formats whose first bytes may be opcodes as well: a pickle ends where it says, whatever follows."""
 
 
 def examine(name: str, path: Path, *, limits: Limits, scratch: Path) -> Examination:
@@ -47,6 +49,8 @@ class Examiner:
         facts = Facts()
         try:
             form = formats.format_of(name, path, tick=self._budget.tick)
+            if form in _MAY_BEGIN_A_PICKLE:
+                noted += (Noted.of(name, finding) for finding in self._pickle_as_well(form, path))
             facts = self._facts(form, name, path)
             noted += (Noted.of(name, finding) for finding in facts.findings)
             noted += self._contents(form, name, path, depth)
@@ -101,6 +105,17 @@ class Examiner:
             return findings + tensors.safetensors(path)
         except Finding as finding:
             return [*findings, finding]
+
+    def _pickle_as_well(self, form: str | None, path: Path) -> Iterator[Finding]:
+        """The finding that a file is a pickle at once, or that what is compressed in a tar archive is."""
+        polyglot = Finding(Code.POLYGLOT, f"it is {form} and a pickle at once")
+        if is_pickle(path, tick=self._budget.tick):
+            yield polyglot
+        elif form == "tar":
+            with path.open("rb") as raw, compressed.opened(raw) as content:
+                counted = Counted(content, budget=self._budget, compressed=path.stat().st_size)
+                if begins_pickle(Cursor(cast("IO[bytes]", counted)), tick=self._budget.tick):
+                    yield polyglot
 
     def _text(self, name: str, path: Path) -> Facts:
         if PurePosixPath(name.rpartition("!")[2]).name == "MLmodel":

@@ -22,6 +22,8 @@ _FILES = frozenset(
     ["data", "model_path", "pickled_model", "model_data", "python_model", "model_binary", "artifact_path"]
 )
 """Members of a flavor that name a file or folder of the model."""
+_PLACES = _FILES | {"env", "conda", "virtualenv", "path"}
+"""Members, also of what stands in a flavor, that a loader takes for a place below the model's folder."""
 
 
 def mlmodel(content: bytes) -> Facts:
@@ -42,7 +44,9 @@ def mlmodel(content: bytes) -> Facts:
     if not isinstance(flavors, dict):
         raise Finding(Code.MALFORMED, "MLmodel has no flavors")
     findings += [
-        Finding(Code.PATH_ESCAPE, f"MLmodel names the path {text!r}") for text in _texts(flavors) if _climbs(text)
+        Finding(Code.PATH_ESCAPE, f"MLmodel names the path {text!r}")
+        for name, text in _texts(flavors)
+        if _climbs(text) or (text and name in _PLACES and escapes(text))
     ]
     findings += _loaders(flavors.get("python_function"))
     onnx = flavors.get("onnx")
@@ -81,18 +85,18 @@ def _needed(flavors: dict[Any, Any]) -> Iterator[Needed]:
             yield from (Needed(value) for value in named if not escapes(value))
 
 
-def _texts(flavors: dict[Any, Any]) -> list[str]:
-    """Every text in the flavors: any of them may be a path below the model's folder."""
-    waiting: list[Any] = [flavors]
-    texts: list[str] = []
+def _texts(flavors: dict[Any, Any]) -> list[tuple[object, str]]:
+    """Every text in the flavors, and what it is called: any of them may be a path below the model's folder."""
+    waiting: list[tuple[object, Any]] = [(None, flavors)]
+    texts: list[tuple[object, str]] = []
     while waiting:
-        value = waiting.pop()
+        name, value = waiting.pop()
         if isinstance(value, dict):
-            waiting += value.values()
+            waiting += value.items()
         elif isinstance(value, list):
-            waiting += value
+            waiting += ((name, each) for each in value)
         elif isinstance(value, str):
-            texts.append(value)
+            texts.append((name, value))
     return texts
 
 

@@ -14,6 +14,7 @@ from anfl.inspection.codes import Code, Finding
 from anfl.inspection.limits import Budget
 
 CHUNK_BYTES = 1024 * 1024
+_LINE_CHUNK = 256
 BROKEN = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, OSError, ValueError, KeyError)
 """What the standard library raises for damaged archives."""
 UNSUPPORTED = (NotImplementedError, RuntimeError)
@@ -50,12 +51,15 @@ class Cursor:
     def __init__(self, stream: IO[bytes]) -> None:
         self._stream = stream
         self._ahead = b""
+        self.taken = 0
+        """Bytes that were read or skipped."""
 
     def read(self, count: int) -> bytes:
         """Exactly ``count`` bytes.
 
         :raises Finding: the stream ends before.
         """
+        self.taken += count
         data = self._ahead[:count]
         self._ahead = self._ahead[count:]
         while len(data) < count:
@@ -81,16 +85,15 @@ class Cursor:
             yield chunk
 
     def line(self, limit: int) -> bytes:
-        """Up to and without the next newline.
+        """Up to and without the next newline; of a longer line no more than ``limit`` bytes.
 
-        :raises Finding: none within ``limit`` bytes.
+        :raises Finding: the stream ends before.
         """
-        data = bytearray()
-        while (byte := self.read(1)) != b"\n":
-            data += byte
-            if len(data) > limit:
-                raise Finding(Code.MALFORMED, f"a line of more than {limit} bytes in a pickle")
-        return bytes(data)
+        data = b""
+        while (end := (ahead := self.peek(_LINE_CHUNK)).find(b"\n")) < 0:
+            more = self.read(max(1, len(ahead)))
+            data += more if len(data) < limit else b""
+        return (data + self.read(end + 1)[:-1])[:limit]
 
     def skip(self, count: int) -> None:
         """Pass over ``count`` bytes in bounded memory.

@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-import msgspec
-
 from anfl.registry import frozen, keys
 from anfl.registry.artifacts import Artifacts, Entry, Opened, Stored, UploadLink, Writer
 from anfl.registry.errors import does_not_exist
@@ -100,7 +98,7 @@ class ArtifactStore:
         elif recorded.version == stored.version:
             return
         else:
-            self._put_back(tenant, place, recorded)
+            self._put_back(tenant, recorded)
         self._locations.refuse_change(tenant, stored.path)
 
     def delete(self, tenant: str, path: str) -> None:
@@ -129,16 +127,28 @@ class ArtifactStore:
         there = {stored.path: stored.version for stored in self._objects.walk(tenant, place.path)}
         for file in place.files:
             if there.pop(file.path, None) != file.version:
-                self._put_back(tenant, place, file)
+                self._put_back(tenant, file)
         for path in there:
             around = self._locations.around(tenant, path)
             if around is not None and around.file(path) is None:
                 self._objects.hide(tenant, path)
 
-    def _put_back(self, tenant: str, place: Location, file: FrozenFile) -> None:
-        if file.size <= LARGEST_COPY:
-            again = self._objects.restore(tenant, Stored(path=file.path, size=file.size, version=file.version))
-            self._locations.renew(tenant, place.path, msgspec.structs.replace(file, version=again.version))
+    def _put_back(self, tenant: str, file: FrozenFile) -> None:
+        """Put a frozen file on top again.
+
+        S3 takes its time to copy a large one. Where its place thawed meanwhile and was frozen anew, the copy stands on
+        top of what was recorded then, which is put back in turn.
+        """
+        if file.size > LARGEST_COPY:
+            return
+        again = self._objects.restore(tenant, Stored(path=file.path, size=file.size, version=file.version))
+        self._locations.renew(tenant, file, again.version)
+        place = self._locations.around(tenant, file.path)
+        recorded = None if place is None else place.file(file.path)
+        if recorded is not None and recorded.version != again.version:
+            self._put_back(tenant, recorded)
+        elif place is not None and recorded is None:
+            self._objects.hide(tenant, file.path)
 
     def link(self, tenant: str, path: str) -> DownloadLink:
         """Where to download a file: in a frozen place exactly the one that was recorded.
@@ -164,7 +174,7 @@ class ArtifactStore:
 
         :raises Problem: 400, 409 in a frozen place.
         """
-        self._objects.check(tenant, path)
+        self._objects.check_file(tenant, path)
         self._locations.refuse_change(tenant, path)
         return self._objects.begin_parts(tenant, path, parts)
 
@@ -173,7 +183,7 @@ class ArtifactStore:
 
         :raises Problem: 404, 400, 409 in a frozen place.
         """
-        self._objects.check(tenant, path)
+        self._objects.check_file(tenant, path)
         self._locations.refuse_change(tenant, path)
         stored = self._objects.complete_parts(tenant, path, upload, parts)
         known = stored.version is not None and self._recorded(tenant, [path]).get((path, stored.version))
@@ -187,7 +197,7 @@ class ArtifactStore:
     def place(self, tenant: str, path: str) -> Location:
         """The frozen place at ``path``; where there is none yet, what freezing it would record.
 
-        :raises Problem: 400 for an impossible path.
+        :raises Problem: 400 for an impossible path, and where something there is a file and a folder at once.
         """
         self._objects.check(tenant, path)
         around = self._locations.around(tenant, path)
@@ -198,6 +208,7 @@ class ArtifactStore:
         known = self._recorded(tenant, [file.path for file in stored])
         free = {file.path: self._as_frozen(tenant, file, known.get((file.path, file.version))) for file in stored}
         both = free | frozen.recorded(inner)
+        frozen.refuse_two_in_one(both)
         return Location(path=path, files=tuple(both[name] for name in sorted(both)))
 
     def checksums(self, tenant: str, path: str) -> dict[str, str]:

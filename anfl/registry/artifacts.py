@@ -80,6 +80,15 @@ class Artifacts:
         """:raises Problem: 400 for an impossible path."""
         object_key(tenant, path)
 
+    def check_file(self, tenant: str, path: str) -> None:
+        """As `check`, of what no folder can be.
+
+        :raises Problem: 400.
+        """
+        if path.endswith("/"):
+            raise impossible_path()
+        object_key(tenant, path)
+
     def entries(self, tenant: str, path: str) -> list[Entry]:
         """What stands directly below a folder, folders included; empty for a file or nothing.
 
@@ -280,8 +289,7 @@ class Artifacts:
 
         :raises Problem: 400 for an impossible path.
         """
-        if path.endswith("/"):
-            raise impossible_path()
+        self.check_file(tenant, path)
         return Writer(bucket=self._bucket, path=path, key=object_key(tenant, path), client=self._client)
 
     def delete(self, tenant: str, path: str) -> Iterator[list[str]]:
@@ -295,10 +303,13 @@ class Artifacts:
             yield batch
 
     def _remove(self, keys: list[str]) -> None:
-        if keys:
-            self._client.delete_objects(
-                Bucket=self._bucket, Delete={"Objects": [{"Key": key} for key in keys], "Quiet": True}
-            )
+        """:raises botocore.exceptions.ClientError: S3 says 200 and removed not all of them."""
+        removed = self._client.delete_objects(
+            Bucket=self._bucket, Delete={"Objects": [{"Key": key} for key in keys], "Quiet": True}
+        )
+        for failed in removed.get("Errors", [])[:1]:
+            told: Any = {"Error": {"Code": failed.get("Code", ""), "Message": failed.get("Message", "")}}
+            raise ClientError(told, "DeleteObjects")
 
 
 class Writer:

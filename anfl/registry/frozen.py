@@ -5,9 +5,10 @@ Such a file is no part of the place. Nor may a place within it, or around it, ma
 other the inner decides what can be read, so who registered it could add files to what others have approved.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from anfl.registry.artifacts import Entry, Stored
+from anfl.registry.errors import invalid_parameter
 from anfl.registry.locations import FrozenFile, Location, enclosing
 
 
@@ -24,6 +25,17 @@ def entries(place: Location, path: str) -> list[Entry]:
 def within(place: Location, path: str) -> Location:
     """The place that ``path`` makes in another one."""
     return Location(path=path, files=tuple(_at_or_below(place.files, path)))
+
+
+def refuse_two_in_one(paths: Collection[str]) -> None:
+    """Refuse a file that is a folder of others as well. No disk holds both, and below a place both would have one name.
+
+    :raises Problem: 400.
+    """
+    folders = {folder for path in paths for folder in enclosing(path)[:-1]}
+    for path in sorted(folders & {*paths}):
+        message = f"'{path}' is a file and a folder at once; a version can consist of one of them."
+        raise invalid_parameter(message, field="source")
 
 
 def recorded(places: Iterable[Location]) -> dict[str, FrozenFile]:

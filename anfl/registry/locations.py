@@ -78,9 +78,7 @@ class Locations:
 
         Who freezes a place within another one adds nothing to it, whatever was there by then.
         """
-        wanted = [keys.location(tenant, place) for place in enclosing(path)]
-        found = map(_location, self._table.get_many(wanted).values())
-        places = sorted(found, key=lambda location: len(location.path))
+        places = self._enclosing(tenant, path)
         if not places:
             return None
         *outer, inner = places
@@ -88,6 +86,12 @@ class Locations:
             known = {file.path for file in place.files}
             inner = msgspec.structs.replace(inner, files=tuple(file for file in inner.files if file.path in known))
         return inner
+
+    def _enclosing(self, tenant: str, path: str) -> list[Location]:
+        """Every frozen place that ``path`` is or lies in, the outermost first."""
+        wanted = [keys.location(tenant, place) for place in enclosing(path)]
+        found = map(_location, self._table.get_many(wanted).values())
+        return sorted(found, key=lambda location: len(location.path))
 
     def touching(self, tenant: str, path: str) -> Iterator[Location]:
         """The frozen places that ``path`` is or lies in (the innermost), and those that lie below it."""
@@ -105,14 +109,21 @@ class Locations:
         frozen = None if path is None else self.at(tenant, path)
         return [] if frozen is None or not {*holders} & {*frozen.holders} else [release(tenant, frozen, holders)]
 
-    def renew(self, tenant: str, path: str, file: FrozenFile) -> None:
-        """Record that the same bytes stand in another version of their object."""
+    def renew(self, tenant: str, file: FrozenFile, version: str | None) -> None:
+        """Record that the bytes of ``file`` stand in another version of their object, in every place that names the one
+        where they stood. A place that was frozen anew meanwhile names another one, and stays as it is.
+        """
 
         def attempt() -> None:
-            frozen = self.at(tenant, path)
-            if frozen is not None:
-                files = tuple(file if one.path == file.path else one for one in frozen.files)
-                self._table.write(_put(tenant, msgspec.structs.replace(frozen, files=files)))
+            for place in self._enclosing(tenant, file.path):
+                files = tuple(
+                    msgspec.structs.replace(one, version=version)
+                    if (one.path, one.version) == (file.path, file.version)
+                    else one
+                    for one in place.files
+                )
+                if files != place.files:
+                    self._table.write(_put(tenant, msgspec.structs.replace(place, files=files)))
 
         until_won(attempt)
 

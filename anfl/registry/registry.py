@@ -16,6 +16,7 @@ from anfl.registry.delivery_signatures import WithSecrets
 from anfl.registry.edits import Edits
 from anfl.registry.gate import Gate
 from anfl.registry.leftovers import Leftovers
+from anfl.registry.locations import Locations
 from anfl.registry.models import Models
 from anfl.registry.outbox import Courier, Outbox
 from anfl.registry.policies import Defaults, Policies
@@ -95,7 +96,13 @@ def build_registry(
     signatures = Signatures(records, signing_keys, clock=clock)
     edits = Edits(records, outbox, clock=clock)
     stages = Stages(records, clock=clock)
-    gate = Gate(policies=own_policies, verdicts=verdicts, approvals=approvals, signatures=signatures)
+    gate = Gate(
+        policies=own_policies,
+        verdicts=verdicts,
+        approvals=approvals,
+        signatures=signatures,
+        locations=Locations(records.table),
+    )
     artifacts = Artifacts(bucket=bucket, client=s3)
     return Registry(
         records=records,

@@ -14,7 +14,7 @@ from anfl.registry import rules
 from anfl.registry.aliases import Aliases
 from anfl.registry.entities import PROMPT_TAG
 from anfl.registry.errors import invalid_parameter
-from anfl.registry.locations import SCHEME
+from anfl.registry.locations import SCHEME, artifact_path
 from anfl.registry.records import Records
 
 PROXY_PATHS = ("/api/2.0/mlflow-artifacts/artifacts/", "/ajax-api/2.0/mlflow-artifacts/artifacts/")
@@ -61,11 +61,11 @@ def locate(source: str, *, tenant: str, records: Records, aliases: Aliases, host
         for proxy in PROXY_PATHS:
             _, found, path = parsed.path.partition(proxy)
             if found:
-                return f"{SCHEME}:/{path}"
+                return _readable(f"{SCHEME}:/{path}")
     if parsed.scheme == SCHEME and parsed.netloc in hosts:
-        return f"{SCHEME}:{parsed.path}"
+        return _readable(f"{SCHEME}:{parsed.path}")
     if parsed.scheme != "models":
-        return source
+        return _readable(source)
     path = parsed.path
     if match := _MODEL_VERSION.fullmatch(path):
         number = rules.version_number(match["version"])
@@ -88,6 +88,20 @@ def fully_decoded(text: str, *, plus: bool = False) -> str | None:
             return text
         text = decoded
     return None
+
+
+def _readable(location: str) -> str:
+    """``location``, which names one place of this registry's store, or lies elsewhere.
+
+    :raises Problem: 400 where the place is no UTF-8: it would be the same one as others.
+    """
+    if artifact_path(location) is not None:
+        try:
+            unquote(location, errors="strict")
+        except UnicodeDecodeError:
+            message = f"Invalid model version source: '{location}'. Its path is not percent-encoded UTF-8."
+            raise invalid_parameter(message, field="source") from None
+    return location
 
 
 def _split(uri: str) -> SplitResult:

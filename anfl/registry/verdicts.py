@@ -15,7 +15,7 @@ from anfl.inspection.report import InspectedFile, Reason
 from anfl.registry import keys
 from anfl.registry.audit import Change
 from anfl.registry.clock import now
-from anfl.registry.entities import Verdict, VerdictStatus, VersionOf
+from anfl.registry.entities import Verdict, VerdictStatus, Version, VersionOf
 from anfl.registry.errors import version_not_found
 from anfl.registry.letters import request_for
 from anfl.registry.outbox import Outbox
@@ -49,8 +49,8 @@ def not_inspectable() -> Verdict:
     return Verdict(status=VerdictStatus.QUARANTINED, reasons=[reason], requested_at=moment, inspected_at=moment)
 
 
-def verdict_item(verdict: Verdict) -> Item:
-    """The attributes of a verdict.
+def verdict_item(verdict: Verdict, version: Version) -> Item:
+    """The attributes of a verdict on a version, which holds for the version's digest.
 
     A report that does not fit is shortened, and nothing is VALIDATED on a shortened report.
     """
@@ -66,6 +66,7 @@ def verdict_item(verdict: Verdict) -> Item:
         "status": str(status),
         "requested_at": verdict.requested_at,
         "inspected_at": verdict.inspected_at,
+        "digest": version.digest,
         "report": report,
     }
 
@@ -100,9 +101,13 @@ class Verdicts:
         return self.of(tenant, self._records.version(tenant, name, number))
 
     def of(self, tenant: str, of: VersionOf) -> Verdict | None:
-        """As `get`, for a version that was read."""
+        """As `get`, for a version that was read.
+
+        Two regions may give one number at the same moment, and then the later version stands and the later verdict,
+        each for itself: one on the other version is none.
+        """
         item = self._table.get(keys.check(tenant, of.version.model_id, of.version.number))
-        if item is None:
+        if item is None or item.get("digest", of.version.digest) != of.version.digest:
             return None
         report = msgspec.json.decode(zlib.decompress(item["report"]), type=_Report)
         return Verdict(
@@ -116,14 +121,14 @@ class Verdicts:
     def put(self, tenant: str, of: VersionOf, verdict: Verdict, *, by: str) -> None:
         """Record the state of a version's validation; where that is pending, it is asked for.
 
-        :raises Problem: 404 where the version was deleted meanwhile.
+        :raises Problem: 404 where the version was deleted meanwhile, or another one has its number.
         """
         model_id, number = of.version.model_id, of.version.number
-        put = Put(key=keys.check(tenant, model_id, number), item=verdict_item(verdict))
+        put = Put(key=keys.check(tenant, model_id, number), item=verdict_item(verdict, of.version))
 
         def attempt() -> None:
             found = self._records.by_id(tenant, of.model.name, model_id, number)
-            if found is None:
+            if found is None or found.version.digest != of.version.digest:
                 raise version_not_found(of.model.name, number)
             change = Change(
                 by=by,

@@ -93,7 +93,11 @@ class Versions:
             model = msgspec.structs.replace(
                 before, last_version=number, updated_at=moment, latest=before.latest | {Stage.NONE: number}
             )
-            checks = [] if check is None else [Put(key=keys.check(tenant, before.id, number), item=verdict_item(check))]
+            checks = (
+                []
+                if check is None
+                else [Put(key=keys.check(tenant, before.id, number), item=verdict_item(check, version))]
+            )
             made = [Put(key=keys.made(tenant, run_id, before.id, number), item={"name": name})] if run_id else []
             holds = [] if files is None else [hold(tenant, files, holder(before.id, number))]
             after = {

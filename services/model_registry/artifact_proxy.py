@@ -47,7 +47,7 @@ class ArtifactProxy:
         return routes
 
     async def _list(self, request: Request, principal: Principal) -> Response:
-        path = request.query_params.get("path", "")
+        path = (await read(request, {"path": Kind.TEXT})).optional("path") or ""
         entries = await asyncio.to_thread(self._store.entries, principal.tenant, path)
         files = [
             {"path": entry.name, "is_dir": entry.size is None}

@@ -15,9 +15,11 @@ from anfl.problems import Problem, unavailable
 
 _SLOWER = frozenset(
     {
+        "InternalError",
         "ProvisionedThroughputExceededException",
         "RequestLimitExceeded",
         "RequestThrottled",
+        "ServiceUnavailable",
         "SlowDown",
         "Throttling",
         "ThrottlingException",

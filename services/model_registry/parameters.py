@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Mapping
 from enum import Enum
 from http import HTTPStatus
 from typing import Any, TypeVar
+from urllib.parse import parse_qsl
 
 import msgspec
 from starlette.requests import Request
@@ -121,6 +122,10 @@ async def read_as(request: Request, model: type[T]) -> T:
 
 def _from_query(request: Request, schema: Schema) -> dict[str, Any]:
     query = request.query_params
+    try:
+        parse_qsl(request.scope["query_string"].decode("latin-1"), keep_blank_values=True, errors="strict")
+    except UnicodeDecodeError:  # what is none of UTF-8 would be replaced, and two names be one
+        raise invalid_parameter("The query string is not percent-encoded UTF-8.") from None
     return {
         name: query.getlist(name) if kind is Kind.TEXTS else query.get(name)
         for name, kind in schema.items()

@@ -11,6 +11,11 @@ TORCH_MAGIC = 0x1950A86A20F9469CFC6C
 """First value of the files that ``torch.save`` wrote before it wrote zip archives."""
 _TORCH_LEGACY_PICKLES = 5
 _HARM = {Code.DANGEROUS_GLOBAL, Code.MEMORY_BOMB}
+_IMPORTS = {Code.UNLISTED_GLOBAL, Code.OBSCURED_GLOBAL}
+"""What a pickle does by calling what it must not even name."""
+_BROKEN = {Code.MALFORMED, Code.TRUNCATED, Code.TRAILING_DATA}
+_DAMAGED = {Code.ARCHIVE_BOMB, Code.CHECKSUM_MISMATCH, Code.UNREADABLE}
+"""What is said of a compressed file that cannot be read so far."""
 
 
 def pickle_file(path: Path, *, tick: Callable[[], None]) -> list[Finding]:
@@ -29,6 +34,8 @@ def pickle_file(path: Path, *, tick: Callable[[], None]) -> list[Finding]:
     for finding in plain.findings.values():
         if finding.code in _HARM:  # the rest is what joblib's data happens to read as
             found.add(finding)
+    for finding in [] if found.objects else plain.first:  # to others, the memo of an array of objects is shifted
+        found.add(finding)
     return list(found.findings.values())
 
 
@@ -47,9 +54,15 @@ def is_pickle(path: Path, *, tick: Callable[[], None]) -> bool:
 
     Those of protocols 0 and 1 have no magic: a file is one if it can be loaded, or does harm before it fails.
     """
-    findings = pickle_file(path, tick=tick)
-    broken = any(finding.code in (Code.MALFORMED, Code.TRUNCATED, Code.TRAILING_DATA) for finding in findings)
-    return not broken or any(finding.code is Code.DANGEROUS_GLOBAL for finding in findings)
+    with path.open("rb") as stream:
+        return begins_pickle(Cursor(stream), tick=tick)
+
+
+def begins_pickle(cursor: Cursor, *, tick: Callable[[], None]) -> bool:
+    """As `is_pickle`, of what is still to be read."""
+    found = _read(cursor, loader=Loader.PICKLE, tick=tick)
+    codes = {finding.code for finding in found.findings.values()}
+    return found.joblib or found.calls or codes.isdisjoint(_BROKEN | _DAMAGED) or Code.DANGEROUS_GLOBAL in codes
 
 
 def _read(cursor: Cursor, *, loader: Loader, tick: Callable[[], None]) -> Found:
@@ -68,6 +81,9 @@ def _read(cursor: Cursor, *, loader: Loader, tick: Callable[[], None]) -> Found:
             trailing = Finding(Code.TRAILING_DATA, "there is data after the pickle's end")
             found.add(trailing if after_the_end else stop)
             break
+        finally:
+            if count == 0 and found.calls:
+                found.first = [finding for finding in found.findings.values() if finding.code in _IMPORTS]
         legacy = legacy or (count == 0 and result == TORCH_MAGIC)
         count += 1
     return found

@@ -45,6 +45,8 @@ _ALLOWED: dict[str, frozenset[str]] = {
         "numpy.ma": "MaskedArray",
         "numpy.ma.core": "MaskedArray _mareconstruct",
         "numpy.random._pickle": _RANDOM,
+        "numpy.random.mtrand": "RandomState",
+        "numpy.random._generator": "Generator",
         "numpy.random._mt19937": "MT19937",
         "numpy.random._pcg64": "PCG64 PCG64DXSM",
         "numpy.random._philox": "Philox",
@@ -83,11 +85,17 @@ _ESTIMATORS = re.compile(
     r"|dummy|ensemble|feature_extraction|feature_selection|gaussian_process|impute|isotonic|kernel_approximation"
     r"|kernel_ridge|linear_model|manifold|metrics\._dist_metrics|mixture|model_selection|multiclass|multioutput"
     r"|naive_bayes|neighbors|neural_network|pipeline|preprocessing|random_projection|semi_supervised|svm|tree)"
-    r"(?:\._?\w+)*|xgboost\.sklearn|lightgbm\.sklearn"
+    r"(?:\.(?!tests?(?:\.|$))_?\w+)*"
 )
-"""Modules of estimators: of these, classes (names in CamelCase) are allowed."""
-_LONGEST = 512
+"""Modules of estimators: of these, classes (names in CamelCase) are allowed. Their tests bring what fits no model."""
 _CLASS = re.compile(r"_?[A-Z][A-Za-z0-9]*")
+_BORROWED = frozenset(
+    ["ABC", "ABCMeta", "BytesIO", "Callable", "Memory", "Mock", "Parallel", "Path", "StringIO", "ThreadpoolController"]
+)
+"""Names of others that such modules import for themselves: they make classes, files and processes."""
+_BOOSTED = {"xgboost.sklearn": re.compile(r"XGB[A-Za-z0-9]+"), "lightgbm.sklearn": re.compile(r"LGBM[A-Za-z0-9]+")}
+"""Modules whose own classes are called so; among the others is `DMatrix`, which reads and writes files."""
+_LONGEST = 512
 _WAYS_TO_RUN_CODE = re.compile(
     r"_?(?:builtins|code|codeop|ctypes|ftplib|http|importlib|inspect|io|marshal|multiprocessing|nt|ntpath|os|pathlib"
     r"|pickle|pickletools|pkgutil|platform|posix|posixpath|pty|requests|runpy|shelve|shutil|signal|site|smtplib|socket"
@@ -105,7 +113,9 @@ def judge(module: str, name: str) -> Finding | None:
     module, name = NAME_MAPPING.get((module, name), (IMPORT_MAPPING.get(module, module), name))
     if name in _ALLOWED.get(module, frozenset()):
         return None
-    if _ESTIMATORS.fullmatch(module) and _CLASS.fullmatch(name):
+    if _ESTIMATORS.fullmatch(module) and _CLASS.fullmatch(name) and name not in _BORROWED:
+        return None
+    if module in _BOOSTED and _BOOSTED[module].fullmatch(name):
         return None
     if _WAYS_TO_RUN_CODE.fullmatch(module) or _is_known_danger(module, name):
         return Finding(Code.DANGEROUS_GLOBAL, f"loading it would call {module}.{name}")

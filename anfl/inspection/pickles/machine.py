@@ -21,6 +21,10 @@ class _Mark:
 
 
 UNKNOWN: Final = Unknown()
+SEVERAL: Final = Unknown()
+"""A list or a set, whatever is in it."""
+NEVER: Final = Unknown()
+"""The state of what got none."""
 _MARK: Final = _Mark()
 
 
@@ -38,7 +42,7 @@ class Instance:
 
     of: object
     arguments: object = UNKNOWN
-    state: object = UNKNOWN
+    state: object = NEVER
 
 
 @dataclass
@@ -56,6 +60,10 @@ class Machine:
         value = self.top()
         self.stack.pop()
         return value
+
+    def callee(self) -> object:
+        """As `pop`: what is called next."""
+        return Machine.pop(self)
 
     def top(self) -> object:
         """The topmost value.
@@ -119,9 +127,18 @@ class Machine:
 
 
 def merge(target: object, items: list[object]) -> object:
-    """``target`` with the entries that may matter; anything but a small dictionary is left alone."""
+    """``target`` with its first entries; anything but a dictionary is left alone.
+
+    A key that is not known stands for itself: it may turn out to be any.
+
+    :raises Finding: a key cannot be one.
+    """
     if isinstance(target, dict):
         for key, value in zip(items[::2], items[1::2], strict=False):
-            if isinstance(key, str) and len(target) < KEPT_ITEMS:
+            if len(target) >= KEPT_ITEMS:
+                break
+            try:
                 target[key] = value
+            except TypeError:
+                raise Finding(Code.MALFORMED, "a pickle has a key that can be none") from None
     return target

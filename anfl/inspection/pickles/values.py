@@ -2,29 +2,50 @@
 
 import codecs
 from collections.abc import Callable
-from typing import Any
+from contextlib import suppress
+from typing import Any, Final
 
 from anfl.inspection.codes import Code, Finding
-from anfl.inspection.pickles.machine import KEPT_ITEMS, UNKNOWN, Machine, merge
+from anfl.inspection.pickles.machine import KEPT_ITEMS, SEVERAL, UNKNOWN, Machine, merge
 from anfl.inspection.streams import Cursor
 
 _LINE_BYTES = 65_536
+"""Of a line that are kept. Lines have no limit: what is longer is no name and no number that matters."""
 _KEPT_TEXT = 512
 """Texts longer than this are no names of modules."""
 _KEPT_DIGITS = 20
-_BYTES = {"BINBYTES": 4, "BINBYTES8": 8, "BYTEARRAY8": 8, "SHORT_BINBYTES": 1, "LONG4": 4}
+_KEPT_LONG = 64
+_HUGE: Final = 1 << 512
+"""For a number of more digits or bytes than are kept: what matters of it is that it is large."""
+_BYTES = {"BINBYTES": 4, "BINBYTES8": 8, "BYTEARRAY8": 8, "SHORT_BINBYTES": 1}
 """Payloads whose content does not matter: width of their count in bytes."""
 _TEXTS = {"SHORT_BINUNICODE": 1, "BINUNICODE": 4, "BINUNICODE8": 8, "SHORT_BINSTRING": 1, "BINSTRING": 4}
+_LONGS = {"LONG1": 1, "LONG4": 4}
 _INTEGERS = {"BININT": 4, "BININT1": 1, "BININT2": 2}
 _CONSTANTS: dict[str, Any] = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "EMPTY_TUPLE": ()}
 
 
 def line(cursor: Cursor) -> str:
-    """A line of a pickle, as it stands there.
+    """A line of a pickle, as it stands there, or how a very long one begins.
 
     :raises Finding: it does not end.
     """
     return cursor.line(_LINE_BYTES).decode("utf-8", errors="replace")
+
+
+def memo_index(cursor: Cursor) -> int:
+    """The index in a line: C takes blanks, signs and underscores, and all up to a zero byte.
+
+    :raises Finding: it is none.
+    """
+    digits = cursor.line(_LINE_BYTES).partition(b"\0")[0]
+    try:
+        index = int(digits)
+    except ValueError:
+        index = -1
+    if index < 0:
+        raise Finding(Code.MALFORMED, "a pickle's memo index is no number")
+    return index
 
 
 def count(cursor: Cursor, width: int) -> int:
@@ -49,8 +70,8 @@ def push_value(name: str, cursor: Cursor, machine: Machine) -> None:
         machine.push(_CONSTANTS[name])
     elif name in _INTEGERS:
         machine.push(int.from_bytes(cursor.read(_INTEGERS[name]), "little", signed=name == "BININT"))
-    elif name == "LONG1":
-        machine.push(int.from_bytes(cursor.read(count(cursor, 1)), "little", signed=True))
+    elif name in _LONGS:
+        machine.push(_long(cursor, count(cursor, _LONGS[name])))
     elif name == "BINFLOAT":
         cursor.read(8)
         machine.push(UNKNOWN)
@@ -62,6 +83,8 @@ def push_value(name: str, cursor: Cursor, machine: Machine) -> None:
 
 def _string(raw: bytes) -> object:
     """Protocol 0 writes byte strings as Python source, quoted and escaped."""
+    if len(raw) >= _LINE_BYTES:
+        return UNKNOWN
     if len(raw) < 2 or raw[:1] not in b"'\"" or raw[:1] != raw[-1:]:
         raise Finding(Code.MALFORMED, "a pickle's string has no quotes")
     try:
@@ -72,6 +95,8 @@ def _string(raw: bytes) -> object:
 
 
 def _unicode(raw: bytes) -> object:
+    if len(raw) >= _LINE_BYTES:
+        return UNKNOWN
     try:
         return _short(raw.decode("raw-unicode-escape"))
     except ValueError:
@@ -79,13 +104,16 @@ def _unicode(raw: bytes) -> object:
 
 
 def _integer(raw: bytes) -> object:
-    digits = raw.removesuffix(b"L").strip()
+    """C takes what begins like a number of its own (``0x10``, ``010``, nothing), and Python what is one of its own."""
+    digits = raw.removesuffix(b"L").partition(b"\0")[0].strip()
     if raw in (b"00", b"01"):
         return raw == b"01"
-    try:
-        return int(digits) if len(digits) <= _KEPT_DIGITS else UNKNOWN
-    except ValueError:
-        raise Finding(Code.MALFORMED, "a pickle's number cannot be read") from None
+    if len(digits) > _KEPT_DIGITS:
+        return _HUGE
+    for base in (0, 8, 10):
+        with suppress(ValueError):
+            return int(digits, base)
+    return UNKNOWN
 
 
 _LINES: dict[str, Callable[[bytes], object]] = {
@@ -95,6 +123,13 @@ _LINES: dict[str, Callable[[bytes], object]] = {
     "LONG": _integer,
     "FLOAT": lambda _: UNKNOWN,
 }
+
+
+def _long(cursor: Cursor, length: int) -> int:
+    if length > _KEPT_LONG:
+        cursor.skip(length)
+        return _HUGE
+    return int.from_bytes(cursor.read(length), "little", signed=True)
 
 
 def _text(cursor: Cursor, length: int) -> object:
@@ -117,10 +152,10 @@ def _collect(name: str, machine: Machine) -> None:
             values = machine.group()
             machine.push(tuple(values) if len(values) <= KEPT_ITEMS else UNKNOWN)
         case "EMPTY_LIST" | "EMPTY_SET":
-            machine.push(UNKNOWN)
+            machine.push(SEVERAL)
         case "LIST" | "FROZENSET":
             machine.group()
-            machine.push(UNKNOWN)
+            machine.push(SEVERAL)
         case "EMPTY_DICT":
             machine.push({})
         case "DICT":

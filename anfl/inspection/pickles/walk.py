@@ -4,23 +4,24 @@ A small symbolic machine keeps the stack and memo, because what protocol 4 impor
 """
 
 import pickletools
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
 
 from anfl.inspection.codes import Code, Finding
-from anfl.inspection.pickles.arrays import skip_array
+from anfl.inspection.pickles.arrays import WRAPPER, ArrayMachine, is_wrapper, skip_array
 from anfl.inspection.pickles.calls import judge_call
 from anfl.inspection.pickles.globals import judge
-from anfl.inspection.pickles.machine import KEPT_ITEMS, UNKNOWN, Global, Instance, Machine, merge
-from anfl.inspection.pickles.values import count, line, push_value
+from anfl.inspection.pickles.machine import KEPT_ITEMS, NEVER, SEVERAL, UNKNOWN, Global, Instance, Machine, merge
+from anfl.inspection.pickles.values import count, line, memo_index, push_value
 from anfl.inspection.streams import Cursor
 
 _OPCODES = {opcode.code: opcode.name for opcode in pickletools.opcodes}
 _NEWEST_PROTOCOL = 5
-_MAX_FINDINGS = 100
+_MAX_OF_A_CODE = 25
+"""Findings of one code that are kept: many of one hide none of another."""
 _TICK_EVERY = 65_536
-_JOBLIB_ARRAY = Global("joblib.numpy_pickle", "NumpyArrayWrapper")
 
 
 class Loader(Enum):
@@ -35,14 +36,23 @@ class Loader(Enum):
 
 @dataclass
 class Found:
-    """Findings without repetition, and whether joblib would read the pickle differently."""
+    """Findings without repetition, and what else matters of a pickle that may be none."""
 
     findings: dict[tuple[str, str], Finding] = field(default_factory=dict)
     joblib: bool = False
+    """joblib would read it differently."""
+    objects: bool = False
+    """Among joblib's arrays are some of objects: pickles of their own."""
+    calls: bool = False
+    """It calls what it must not even name: whatever comes behind, that much is done."""
+    first: list[Finding] = field(default_factory=list)
+    """What it must not name, where the first pickle calls some of it: `pickle.load` reads no other."""
+    _counts: Counter[str] = field(default_factory=Counter)
 
     def add(self, finding: Finding | None) -> None:
         """Keep a finding, if it is one."""
-        if finding is not None and len(self.findings) < _MAX_FINDINGS:
+        if finding is not None and self._counts[finding.code] < _MAX_OF_A_CODE:
+            self._counts[finding.code] += (finding.code, finding.detail) not in self.findings
             self.findings[finding.code, finding.detail] = finding
 
 
@@ -55,7 +65,9 @@ class Walk:
         self._found = found
         self._loader = loader
         self._tick = tick
-        self._machine = Machine()
+        self._machine = ArrayMachine() if loader is Loader.JOBLIB else Machine()
+        self._frame_ends = 0
+        """Where, in bytes of the cursor."""
 
     def run(self) -> object:
         """Walk to STOP; the value that would be loaded, where it is known.
@@ -82,7 +94,8 @@ class Walk:
                 if cursor.read(1)[0] > _NEWEST_PROTOCOL:
                     raise Finding(Code.MALFORMED, "no such pickle protocol")
             case "FRAME":
-                cursor.read(8)
+                length = count(cursor, 8)
+                self._frame_ends = cursor.taken + length
             case "MARK":
                 machine.mark()
             case "POP":
@@ -129,17 +142,19 @@ class Walk:
                 self._call(items[0], tuple(items[1:KEPT_ITEMS]))
             case "REDUCE" | "NEWOBJ":
                 arguments = machine.pop()
-                self._call(machine.pop(), arguments)
+                self._call(machine.callee(), arguments)
             case "NEWOBJ_EX":
                 named, arguments = machine.pop(), machine.pop()
                 if isinstance(named, dict) and isinstance(arguments, tuple):
                     arguments = (*arguments, *named.values())
-                self._call(machine.pop(), arguments)
+                self._call(machine.callee(), arguments)
             case _:
                 push_value(name, self._cursor, machine)
 
     def _call(self, callee: object, arguments: object) -> None:
         self._found.add(judge_call(callee, arguments))
+        if isinstance(callee, Global) and _can_be(callee) and judge(callee.module, callee.name) is not None:
+            self._found.calls = True
         self._machine.push(Instance(callee, arguments))
 
     def _change(self, name: str) -> None:
@@ -158,21 +173,29 @@ class Walk:
         elif name.startswith("SETITEM"):
             merge(target, items)
         elif name == "BUILD" and isinstance(target, Instance):
-            target.state = items[0]
-            if target.of == _JOBLIB_ARRAY and isinstance(target.state, dict):
-                self._joblib_array(target.state)
+            if self._loader is Loader.JOBLIB and is_wrapper(target):
+                self._array(target, items[0])
+            target.state = items[0] if target.state is NEVER else SEVERAL
 
-    def _joblib_array(self, state: dict[object, object]) -> None:
-        self._found.joblib = True
-        if self._loader is Loader.JOBLIB and skip_array(self._cursor, state):
+    def _array(self, wrapper: Instance, state: object) -> None:
+        """What joblib does: the data follow, and an array takes the wrapper's place."""
+        if self._cursor.taken < self._frame_ends:
+            detail = "an array of joblib's in the middle of a frame, which joblib reads from behind it"
+            raise Finding(Code.UNREADABLE_ARRAY, detail)
+        if skip_array(self._cursor, wrapper, state):
+            self._found.objects = True
             Walk(self._cursor, self._found, loader=Loader.PICKLE, tick=self._tick).run()
+        self._machine.callee()
+        self._machine.push(UNKNOWN)
 
     def _global(self, module: object, name: object) -> Global:
         if not isinstance(module, str) or not isinstance(name, str):
             self._found.add(Finding(Code.OBSCURED_GLOBAL, "computes the name of what it imports"))
             return Global("?", "?")
         self._found.add(judge(module, name))
-        return Global(module, name)
+        imported = Global(module, name)
+        self._found.joblib = self._found.joblib or imported == WRAPPER
+        return imported
 
     def _persistent(self, name: str) -> None:
         if name == "PERSID":
@@ -186,8 +209,10 @@ class Walk:
     def _index(self, name: str) -> int:
         """An index into the memo."""
         if name in ("PUT", "GET"):
-            digits = line(self._cursor)
-            if not digits.isdecimal() or len(digits) > 18:
-                raise Finding(Code.MALFORMED, "a pickle's memo index is no number")
-            return int(digits)
+            return memo_index(self._cursor)
         return count(self._cursor, 4 if name.startswith("LONG") else 1)
+
+
+def _can_be(called: Global) -> bool:
+    """Whether there may be a module of that name: lines of a text are none."""
+    return all(part.isidentifier() for part in called.module.split("."))

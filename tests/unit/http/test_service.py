@@ -86,6 +86,20 @@ def test_path_parameters_reach_the_handler_with_and_without_the_stage(service: S
     assert response.json() == {"tenant": "t", "parameters": {"name": "a b"}, "size": 3}
 
 
+@pytest.mark.parametrize("name", ["%ff", "a%fe", "%C3", "%ed%a0%80", "%EF%BF%BD%ff"])
+def test_a_path_that_is_no_utf8_is_refused_by_its_name(service: Service, name: str) -> None:
+    """All of these would be one name: servers put the same character for whatever cannot be read."""
+    path = f"/live/v1/collections/{name}/vectors"
+    response = call(service, "PUT", path, headers=bearer(Role.WRITER), content=b"xyz")
+    assert response.status_code == 400
+    assert path in response.json()["detail"]
+
+
+def test_the_character_that_servers_put_for_others_is_a_character(service: Service) -> None:
+    response = call(service, "PUT", "/v1/collections/%EF%BF%BD/vectors", headers=bearer(Role.WRITER), content=b"xyz")
+    assert response.json()["parameters"] == {"name": "\ufffd"}
+
+
 @pytest.mark.parametrize(
     ("method", "path", "headers", "status", "code"),
     [

@@ -25,6 +25,7 @@ _PIECES = [
     *(b"cos\nsystem\n", b"ccollections\nOrderedDict\n", b"ios\nsystem\n", b"iattacker\nrun\n"),
     *(b"h\x00", b"h\x01", b"q\x00", b"q\x01", b"g0\n", b"p1\n", b"j\x02\0\0\0", b"r\x02\0\0\0"),
     *(b"S'o\\x73'\n", b"Vsyste\\u006d\n", b"T\x02\0\0\0os", b"U\x06system", b"X\x02\0\0\0os"),
+    *(b"I0x10\n", b"I\n", b"L0x10L\n", b"p 1\n", b"g+0\n"),
     *(b"K\x01", b"I01\n", b"\x80\x04", b"\x8a\x01\x05", b"C\x01.", b"B\x02\0\0\0N."),
 ]
 

@@ -272,6 +272,71 @@ def test_whoever_died_before_looking_again_is_made_good_for_by_the_next(registry
     still_there(registry, "m/1/weights", b"x")
 
 
+def test_what_is_put_back_late_does_not_take_the_place_of_what_was_registered_since(
+    registry: Registry, process: Callable[[], Registry], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """S3 copies a large file for a minute: time enough to delete its version and to have another file approved."""
+    other = process()
+    upload(registry, "m/1/weights", b"evil")
+    writer = registry.store.writer("acme", "m/1/weights")
+    first = register(registry, "m/1")
+    restore, slow = registry.artifacts.restore, list[Stored]()
+
+    def outrun(tenant: str, stored: Stored) -> Stored:
+        if not slow:
+            slow.append(stored)
+            other.versions.delete("acme", "bert", first, by="ben")
+            upload(other, "m/1/weights", b"good")
+            register(other, "m/1")
+        return restore(tenant, stored)
+
+    monkeypatch.setattr(registry.artifacts, "restore", outrun)
+    writer.wants_flush(b"late")
+    stored, sha256 = writer.finish()
+    refused("resource_conflict", registry.store.uploaded, "acme", stored, sha256)
+    assert slow
+    still_there(registry, "m/1/weights", b"good")
+
+
+def test_what_is_put_back_is_recorded_in_every_place_that_has_it(registry: Registry) -> None:
+    """Otherwise the outer place would go on naming a replaced version, which S3 expires."""
+    upload(registry, "m/1/code/model.py", b"x")
+    register(registry, "m/1/code")
+    register(registry, "m/1")
+    list(registry.artifacts.delete("acme", "m/1/code"))
+    refused("resource_conflict", registry.store.delete, "acme", "m/1/code")
+    newest = registry.artifacts.newest("acme", "m/1/code/model.py").version
+    for path in ("m/1", "m/1/code"):
+        place = Locations(registry.records.table).at("acme", path)
+        assert place is not None
+        assert [file.version for file in place.files] == [newest]
+
+
+@pytest.mark.parametrize("place", ["m/1", "m/1/x", "m"])
+def test_what_is_a_file_and_a_folder_at_once_cannot_be_registered(registry: Registry, s3: Any, place: str) -> None:
+    """Below the place both would have one name, so that what is signed is one of them."""
+    for path in ("m/1/x", "m/1/x/x"):
+        s3.put_object(Bucket=BUCKET, Key=f"acme/{path}", Body=path.encode())
+    assert "'m/1/x' is a file and a folder" in refused("invalid_parameter_value", register, registry, place)
+    register(registry, "m/1/x/x")
+
+
+def test_no_folder_can_be_uploaded_in_parts(registry: Registry) -> None:
+    refused("invalid_parameter_value", registry.store.begin_parts, "acme", "m/1/", 1)
+    refused("invalid_parameter_value", registry.store.complete_parts, "acme", "m/1/", "id", [(1, "x")])
+
+
+def test_a_deletion_that_s3_carries_out_in_part_is_told(
+    registry: Registry, s3: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upload(registry, "m/1/weights", b"x")
+    failed = {"Errors": [{"Key": "acme/m/1/weights", "Code": "InternalError", "Message": "We encountered an error."}]}
+    monkeypatch.setattr(s3, "delete_objects", lambda **_: failed)
+    with pytest.raises(ClientError, match="InternalError"):
+        registry.store.delete("acme", "m/1")
+    assert content(registry, "m/1/weights") == b"x"
+
+
 def by_an_old_link(s3: Any, path: str, body: bytes = b"late") -> None:
     """Put a file past the service, as who was given a link before its place was frozen can for fifteen minutes."""
     s3.put_object(Bucket=BUCKET, Key=f"acme/{path}", Body=body, IfNoneMatch="*")

@@ -19,7 +19,8 @@ from anfl.registry.entities import Verdict, VerdictStatus
 from anfl.registry.policies import Policy, Requirement
 from anfl.registry.registry import Registry, build_registry
 from services.model_registry.app import assemble
-from tests.unit.registry.conftest import BUCKET, TABLE
+from tests.unit.registry.conftest import BUCKET, TABLE, past_the_registry
+from tests.unit.registry.test_artifact_store import register, upload
 from tests.unit.registry.test_models import refused, version
 from tests.unit.registry.test_protocol import Caller, TenantInToken
 
@@ -114,6 +115,48 @@ def test_an_approval_is_for_one_version_and_one_alias(bert: Registry) -> None:
     assert missing(bert, number=2) == {"validated", "approved"}
     assert missing(bert, "canary") == {"approved"}
     assert missing(bert, "anything") == set()
+
+
+def replace(dynamodb: Any, partition: str, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+    """Let the last item of a partition be as another region has written it a moment later."""
+    items = [item for item in dynamodb.scan(TableName=TABLE)["Items"] if item["pk"]["S"] == partition]
+    with past_the_registry(dynamodb):
+        dynamodb.put_item(TableName=TABLE, Item=change(max(items, key=lambda item: item["sk"]["S"])))
+
+
+def test_a_verdict_is_on_a_version_and_not_on_its_number(bert: Registry, dynamodb: Any) -> None:
+    """Two regions gave number 2 at the same moment: one to what is validated, and later the other to something else."""
+    good = bert.versions.get("acme", "bert", 2)
+    validated = Verdict(status=VerdictStatus.VALIDATED, requested_at="2026-01-01", inspected_at="2026-01-01")
+    bert.verdicts.put("acme", good, validated, by="model-validation")
+    bert.policies.put("acme", "canary", by="root", require=[Requirement.VALIDATED])
+    assert missing(bert, "canary", number=2) == set()
+    bert.aliases.delete("acme", "bert", "canary", by="ana")
+
+    def other(item: dict[str, Any]) -> dict[str, Any]:
+        return item | {"document": {"S": item["document"]["S"].replace(good.version.digest, "0" * 64)}}
+
+    replace(dynamodb, "acme#versions", other)
+    assert bert.verdicts.get("acme", "bert", 2) is None
+    assert missing(bert, "canary", number=2) == {"validated"}
+    gone = refused("resource_does_not_exist", bert.verdicts.put, "acme", good, validated, by="model-validation")
+    assert "version=2" in gone
+
+
+def test_the_gate_stays_shut_where_downloads_give_other_files_than_were_registered(
+    bert: Registry, dynamodb: Any
+) -> None:
+    """Two regions froze one place at the same moment, each with its own file: the later one stands."""
+    upload(bert, "m/1/weights", b"good")
+    number = register(bert, "m/1")
+    upload(bert, "m/2/weights", b"evil")
+    register(bert, "m/2")
+    approve(bert, ask(bert, number, alias="canary"), "ben")
+    bert.policies.put("acme", "canary", by="root", require=APPROVED, approvals=1)
+    assert missing(bert, "canary", number) == set()
+    bert.aliases.delete("acme", "bert", "canary", by="ana")
+    replace(dynamodb, "acme#locations", lambda evil: evil | {"sk": {"S": "m/1"}})
+    assert missing(bert, "canary", number) == {"unchanged"}
 
 
 def test_an_approval_is_bound_to_what_the_version_was(bert: Registry, dynamodb: Any) -> None:

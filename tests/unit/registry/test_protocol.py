@@ -576,6 +576,26 @@ def test_paths_that_climb_or_hide_are_refused(call: Caller, method: str, path: s
     assert (response.status_code, response.json()["error_code"]) == (400, "INVALID_PARAMETER_VALUE")
 
 
+@pytest.mark.parametrize("name", ["a%ff", "a%fe", "%c3/x"])
+def test_names_that_are_no_utf8_are_refused_and_never_taken_for_each_other(call: Caller, name: str) -> None:
+    call("PUT", f"{PROXY}/a%EF%BF%BD", content=b"x")
+    call("POST", f"{API}/registered-models/create", {"name": "bert"})
+    for answer in (
+        *(call(method, f"{PROXY}/{name}", content=b"y") for method in ("GET", "PUT", "DELETE")),
+        call("POST", f"{PROXY.removesuffix('artifacts')}mpu/create/{name}", {"path": "x", "num_parts": 1}),
+        call("GET", f"{PROXY}?path={name}"),
+        call("GET", f"{API}/registered-models/get?name={name}"),
+        call("POST", f"{API}/model-versions/create", {"name": "bert", "source": f"mlflow-artifacts:/{name}"}),
+    ):
+        assert answer.status_code == 400, answer.text
+        assert "UTF-8" in answer.json()["message"]
+    assert call("GET", f"{PROXY}/a%EF%BF%BD").content == b"x"
+
+
+def test_a_source_elsewhere_may_be_of_any_bytes(call: Caller) -> None:
+    assert created(call, source="s3://bucket/a%ff")["source"] == "s3://bucket/a%ff"
+
+
 def test_an_upload_that_breaks_off_leaves_nothing(call: Caller, s3: Any) -> None:
     async def broken() -> AsyncIterator[bytes]:
         yield b"x" * (PART_BYTES + 1)

@@ -237,6 +237,22 @@ def test_a_signature_that_somebody_put_into_the_table_does_not_open_the_gate(
     assert not opens(bert)
 
 
+def test_no_file_hides_behind_another_one_that_was_signed(
+    bert: Registry, pair: Pair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As an earlier release let it: a file that is a folder as well, in which another one has its name."""
+    monkeypatch.setattr("anfl.registry.frozen.refuse_two_in_one", lambda _: None)
+    upload(bert, "m/2/x", b"evil")
+    upload(bert, "m/2/x/x", b"signed")
+    number = register(bert, "m/2/x")
+    bert.signing_keys.add("acme", by="root", name="release", pem=pair.pem)
+    (tmp_path / "signed").mkdir()
+    (tmp_path / "signed" / "x").write_bytes(b"signed")
+    bundle = signed(tmp_path / "signed", pair)
+    detail = refused("signature_invalid", bert.signatures.add, "acme", "bert", number, by="ana", bundle=bundle)
+    assert "two of its files have one name" in detail
+
+
 def test_the_api_takes_keys_and_signatures(bert: Registry, model: Path, pair: Pair) -> None:
     call = Caller(assemble(bert, verifier=TenantInToken()))
     path, body = "/v1/models/bert/versions/1/signatures", {"bundle": signed(model, pair)}

@@ -132,6 +132,14 @@ def _huge_dictionary() -> bytes:
     return content[:1] + struct.pack("<I", 1 << 31) + content[5:]
 
 
+def _pickle_and_tar() -> bytes:
+    """A pickle that is the name in a tar's first header, which describes the second one and is shown by nobody."""
+    header = tarfile.TarInfo("cos\nsystem\n(S'true'\ntR.")
+    records = b"16 comment=none\n"
+    header.type, header.size = tarfile.XHDTYPE, len(records)
+    return header.tobuf(tarfile.USTAR_FORMAT) + records.ljust(512, b"\0") + tarred(("a.txt", b"x"))
+
+
 _STORED = zipped(("a.txt", b"some text to damage"))
 _TAR = tarred(("a.txt", b"x" * 2000))
 
@@ -174,7 +182,7 @@ CASES: list[Case] = [
     case("rtl.zip", zipped(("model\u202etxt.pkl", b"N.")), Code.DECEPTIVE_NAME),
     case("zero-width.zip", zipped(("data\u200b.txt", b"x")), Code.DECEPTIVE_NAME),
     case("blank.zip", zipped(("a/ data.txt", b"x")), Code.DECEPTIVE_NAME),
-    case("newline.tar", tarred(("cos\nsystem\n", b"x")), Code.DECEPTIVE_NAME),
+    case("newline.tar", tarred(("cos\nsystem\n", b"x")), Code.DECEPTIVE_NAME, Code.POLYGLOT),
     case(
         "duplicate.zip",
         _patched(_patched(zipped(("a.txt", b"1"), ("b.txt", b"2")), b"b.txt", b"a.txt"), b"b.txt", b"a.txt"),
@@ -195,6 +203,8 @@ CASES: list[Case] = [
     case("hidden-member.zip", _hidden_member(), Code.HIDDEN_DATA),
     case("prefixed.zip", b"#!/bin/sh\n" + _STORED, Code.POLYGLOT),
     case("zip-and-pickle.pkl", b"\x80\x04N." + _STORED, Code.POLYGLOT, Code.TRAILING_DATA),
+    case("tar-and-pickle.pkl", _pickle_and_tar(), Code.POLYGLOT),
+    case("tar-and-pickle.joblib", gzip.compress(_pickle_and_tar()), Code.POLYGLOT),
     case("trailing.zip", _STORED + b"trailing", Code.TRAILING_DATA),
     case("trailing.tar", _TAR + b"trailing", Code.TRAILING_DATA),
     case("trailing.bz2", bz2.compress(b"x") + b"trailing", Code.TRAILING_DATA),

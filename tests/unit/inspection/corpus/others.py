@@ -37,6 +37,13 @@ def tensor(start: int, end: int, *, dtype: str = "F32", shape: tuple[int, ...] =
     return {"dtype": dtype, "shape": shape, "data_offsets": [start, end]}
 
 
+def skops(module: str, name: str, *, loader: str = "ObjectNode") -> bytes:
+    """What skops would import that name for."""
+    node = {"__module__": module, "__class__": name, "__loader__": loader, "__id__": 1}
+    schema = {"__module__": "builtins", "__class__": "list", "__loader__": "ListNode", "content": [node]}
+    return zipped(("schema.json", json.dumps(schema | {"protocol": 2, "_skops_version": "0.16.0"}).encode()))
+
+
 _ARRAY = array(np.arange(100))
 
 CASES: list[Case] = [
@@ -99,6 +106,24 @@ CASES: list[Case] = [
     case("deep.json", b"[" * 100_000 + b"]" * 100_000, Code.TOO_COMPLEX),
     case("auto-map/config.json", b'{"auto_map": {"AutoModel": "modeling.Evil"}}', Code.CUSTOM_CODE),
     case("lambda/config.json", b'{"config": {"layers": [{"class_name": "Lambda"}]}}', Code.CUSTOM_CODE),
+    *(
+        case(f"keras-{number}/config.json", json.dumps({"config": {"layers": [layer]}}).encode(), Code.CUSTOM_CODE)
+        for number, layer in enumerate(
+            (
+                {"module": "os", "class_name": "function", "config": "system", "registered_name": "function"},
+                {"module": "keras.utils", "class_name": "function", "config": "get_file"},
+                {"module": "attacker", "class_name": "Layer", "config": {}},
+                {
+                    "module": "keras.layers",
+                    "class_name": "Dense",
+                    "config": {"activation": {"class_name": "__lambda__"}},
+                },
+                {"module": "keras.layers", "class_name": "TorchModuleWrapper", "config": {}},
+            )
+        )
+    ),
+    case("function.skops", skops("os", "system", loader="FunctionNode"), Code.DANGEROUS_GLOBAL),
+    case("unlisted.skops", skops("attacker", "Model"), Code.UNLISTED_GLOBAL),
     case("escape/m.safetensors.index.json", b'{"weight_map": {"a": "../../x.safetensors"}}', Code.PATH_ESCAPE),
     case("missing/m.safetensors.index.json", b'{"weight_map": {"a": "x.safetensors"}}', Code.MISSING_FILE),
     case("loader/MLmodel", _MLMODEL.format(loader="attacker", more="env: {}").encode(), Code.CUSTOM_CODE),
@@ -109,6 +134,14 @@ CASES: list[Case] = [
         Code.MISSING_FILE,
     ),
     case("escape/MLmodel", _MLMODEL.format(loader="mlflow.sklearn", more="data: ../../x").encode(), Code.PATH_ESCAPE),
+    *(
+        case(
+            f"absolute-{number}/MLmodel",
+            _MLMODEL.format(loader="mlflow.sklearn", more=more).encode(),
+            Code.PATH_ESCAPE,
+        )
+        for number, more in enumerate(("model_path: /tmp/m.pkl", "env: {conda: /tmp/conda.yaml}", "data: C:/m.pkl"))
+    ),
     case("tag/MLmodel", b"flavors: !!python/object/apply:os.system ['true']\n", Code.DANGEROUS_TAG),
     case("none/MLmodel", b"nothing: here\n", Code.MALFORMED),
     case("huge/MLmodel", b"flavors: {}\n#" + b"x" * 1_100_000, Code.OVERSIZE_HEADER),

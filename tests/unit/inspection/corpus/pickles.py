@@ -68,6 +68,70 @@ def _wrapped(data: bytes, size: int) -> bytes:
     return _HEAD + wrapper + state + b"b" + data.ljust(size, b"\0") + b"."
 
 
+_WRAPPER = named("joblib.numpy_pickle", "NumpyArrayWrapper") + b")\x81"
+_UNLISTED = b"cattacker\nrun\n" + CALL
+_U1 = named("numpy", "dtype") + text("u1") + b"\x85R"
+
+
+def _state(*more: bytes, size: int = 5, dtype: bytes = _U1) -> bytes:
+    """The state of a wrapper of ``size`` values, and more members."""
+    shape = b"K" + bytes([size]) + b"\x85"
+    known = text("order") + text("C") + text("allow_mmap") + b"\x89"
+    return b"}(" + known + text("shape") + shape + text("dtype") + dtype + b"".join(more) + b"u"
+
+
+def _hidden(state: bytes, *, wrapper: bytes = _WRAPPER, before: bytes = b"") -> bytes:
+    """An attack behind five bytes (and those ``before`` them) of joblib's data, which are its length to all others."""
+    return _HEAD + wrapper + state + b"b" + before + b"B" + struct.pack("<I", len(_UNLISTED)) + _UNLISTED + b"."
+
+
+def _framed() -> bytes:
+    """joblib reads an array's data from behind the frame, and goes on within it."""
+    frame = _WRAPPER + _state(size=len(_UNLISTED)) + b"b" + _UNLISTED
+    data = b"C" + bytes([len(_UNLISTED) - 3]) + bytes(len(_UNLISTED) - 3) + b"."
+    return _HEAD + b"\x95" + struct.pack("<Q", len(frame)) + frame + data
+
+
+def _resized() -> bytes:
+    """A type whose state makes a value of six bytes of one of one byte."""
+    state = b"(K\x03" + text("|") + b"NNNK\x06K\x01K\x00t"
+    dtype = named("numpy", "dtype") + text("V1") + b"\x85R" + state + b"b"
+    return _hidden(_state(size=1, dtype=dtype), before=b"N")
+
+
+def _crowded() -> bytes:
+    """Of many members, only the first ones are remembered here."""
+    crowd = b"".join(text(f"x{number}") + b"N" for number in range(70))
+    return _hidden(_state(crowd, text("shape"), b"K\x05\x85", size=0))
+
+
+_JOBLIB = {
+    "state-in-a-tuple": _hidden(_state() + b"N\x86"),
+    "computed-state": _hidden(named("builtins", "dict") + _state() + b"\x85R"),
+    "computed-key": _hidden(_state(named("builtins", "str") + text("shape") + b"\x85R", b"K\x05\x85", size=0)),
+    "crowded-state": _crowded(),
+    "its-own-reader": _hidden(_state(text("read"), named("builtins", "slice"), size=0)),
+    "resized": _resized(),
+    "built-twice": _hidden(_state(), wrapper=_WRAPPER + b"\x94" + _state() + b"b" + bytes(5) + b"h\x00"),
+    "reconstructed": _hidden(
+        _state(),
+        wrapper=named("copyreg", "_reconstructor")
+        + named("joblib.numpy_pickle", "NumpyArrayWrapper")
+        + named("builtins", "object")
+        + b"N\x87R",
+    ),
+    "under-another-name": _hidden(
+        _state(),
+        wrapper=named("numpy.core.multiarray", "scalar")
+        + named("numpy", "dtype")
+        + text("O8")
+        + b"\x85R"
+        + _WRAPPER
+        + b"\x86R",
+    ),
+}
+"""Arrays that say one thing to joblib and another one to who only reads along."""
+_MANY = b"".join(b"ca%d\nb\n0" % number for number in range(200))
 _LONG = b"B" + struct.pack("<I", 100_000) + bytes(100_000) + b"0" + SYSTEM + CALL
 """An attack behind more data than anybody peeks at."""
 
@@ -184,4 +248,61 @@ CASES: list[Case] = [
     case("joblib-long.joblib", _wrapped(_LONG, 200_000), Code.DANGEROUS_GLOBAL),
     case("joblib-behind.joblib", _wrapped(bytes(8), 8)[:-1] + SYSTEM + CALL, Code.DANGEROUS_GLOBAL),
     case("joblib-cut.joblib", _wrapped(bytes(8), 64)[:-30], Code.TRUNCATED),
+    case("joblib-unlisted.joblib", _wrapped(_UNLISTED, 64), Code.UNLISTED_GLOBAL),
+    case("joblib-framed.joblib", _framed(), Code.UNREADABLE_ARRAY, Code.UNLISTED_GLOBAL),
+    *(case(f"joblib-{name}.joblib", content, Code.UNREADABLE_ARRAY) for name, content in _JOBLIB.items()),
+    # What looks like a text, and is read by a loader that is less strict
+    *(
+        case(f"text-{name}.bin", before + SYSTEM + CALL, Code.DANGEROUS_GLOBAL)
+        for name, before in (
+            ("hexadecimal", b"I0x10\n0"),
+            ("long-hexadecimal", b"L0x10L\n0"),
+            ("blank-in-memo", b"Np 1\n0"),
+            ("long-line", b"V" + b"a" * 70_000 + b"\n0"),
+        )
+    ),
+    case("text-called-then-broken.bin", _UNLISTED[:-1] + b" is all", Code.UNLISTED_GLOBAL, Code.MALFORMED),
+    case("many-before.pkl", _MANY + SYSTEM + CALL, Code.UNLISTED_GLOBAL, Code.DANGEROUS_GLOBAL),
+    # What estimators' modules import for themselves
+    *(
+        case(f"borrowed-{name}.pkl", f"c{module}\n{name}\n".encode() + b"(S'x'\ntR.", Code.UNLISTED_GLOBAL)
+        for module, name in (
+            ("xgboost.sklearn", "DMatrix"),
+            ("lightgbm.sklearn", "Dataset"),
+            ("sklearn.ensemble._forest", "Parallel"),
+            ("sklearn.cluster._kmeans", "ABCMeta"),
+            ("sklearn.pipeline.tests.test_pipeline", "Mock"),
+        )
+    ),
+    # Sizes that are not told as plain numbers
+    *(
+        case(f"size-{name}.pkl", attack, Code.MEMORY_BOMB)
+        for name, attack in (
+            ("long", b"cbuiltins\nbytes\n\x8b\x05\0\0\0" + (1 << 36).to_bytes(5, "little") + b"\x85R."),
+            ("one-dimension", b"cnumpy\nndarray\n(I9999999999\ntR."),
+            ("void", b"cnumpy\nvoid\n(I2147483647\ntR."),
+            ("type", b"cnumpy\nndarray\n((I1\ntcnumpy\ndtype\n(S'V2147483647'\ntRtR."),
+            ("tensor", b"ctorch\nTensor\n(I99999999999\ntR."),
+            (
+                "member",
+                b"cpandas.core.indexes.base\n_new_Index\n(cpandas\nIndex\n}S'data'\ncbuiltins\nrange\n(I9999999999\ntRstR.",
+            ),
+        )
+    ),
+    *(
+        case(f"computed-{name}.pkl", attack, Code.INDIRECT_CALL)
+        for name, attack in (
+            ("size", b"cbuiltins\nbytes\n(cbuiltins\nint\n(S'9999999999'\ntRtR."),
+            ("arguments", b"cbuiltins\nbytes\ncbuiltins\ntuple\n](L99999999999L\ne\x85RR."),
+            ("shape", b"cnumpy\nndarray\n](I9999999999\ne\x85R."),
+            ("fraction", b"cfractions\nFraction\n(S'1e999999999'\ntR."),
+            ("decimal", b"cbuiltins\nint\n(cdecimal\nDecimal\n(S'1e999999999'\ntRtR."),
+            ("text", b"cbuiltins\nstr\n(]tR."),
+            ("encoding", b"c_codecs\nencode\n(c_codecs\nencode\n(S'ab'\nS'hex'\ntRS'hex'\ntR."),
+            (
+                "scalar",
+                b"cnumpy.core.multiarray\nscalar\n(cnumpy\ndtype\n(S'O8'\ntRccollections\nOrderedDict\ntR.",
+            ),
+        )
+    ),
 ]
