@@ -249,11 +249,12 @@ def test_what_has_a_log_is_moved_where_that_is_written(tmp_path: Path) -> None:
     move(store, "w", MOVE)
 
 
+@pytest.mark.parametrize("seconds", [0, 3600])
 def test_where_the_alias_leads_elsewhere_only_in_a_moment_writers_come_again(
-    nodes: Nodes, node: VectorStore, monkeypatch: pytest.MonkeyPatch
+    nodes: Nodes, node: VectorStore, seconds: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of what the move has noted, that the old collection is closed came first."""
-    monkeypatch.setattr(node._management, "pass_aliases", lambda *_: None)
+    """Of what the move has noted, that the old collection is closed came first, however long it took to switch."""
+    monkeypatch.setattr(node._management, "pass_aliases", lambda *_: nodes.world.sleep(seconds))
     move(node, "w", MOVE)
     change = upsert(("x", (1, 1)))
     assert code_of(partial(node.write, "demo", "w", change)) == "collection_moved"
