@@ -16,7 +16,7 @@ from anfl.vectors.inline import Inline
 from anfl.vectors.keeping import Keeping
 from anfl.vectors.management import Management
 from anfl.vectors.model import Collection, CollectionSettings
-from anfl.vectors.moving.access import paused
+from anfl.vectors.moving.access import arriving
 from anfl.vectors.moving.mover import Mover
 from anfl.vectors.moving.pauses import Pauses
 from anfl.vectors.moving.requests import Move, Moved
@@ -246,13 +246,13 @@ class VectorStore:
             try:
                 return write(self._engines.of(collection), writable)
             except Problem as problem:
-                if problem.code != Refusal.COLLECTION_MOVED or collection.name == name:
+                if problem.code not in (Refusal.COLLECTION_MOVED, Refusal.COLLECTION_FILLING):
                     raise
-                # Perhaps the alias has led elsewhere since it was looked up; nothing was written.
+                # Perhaps it has changed, or the alias leads elsewhere, since it was looked up; nothing was written.
                 latest = self.names.find(tenant, name, self._clock.monotonic())
-                if latest.incarnation == collection.incarnation:
-                    if self._pauses.is_arriving(latest):
-                        raise paused(latest.name) from problem
+                if latest == collection:
+                    if self._pauses.is_arriving(latest, name=name):
+                        raise arriving(latest.name) from problem
                     raise
 
     def _kept(self, tenant: str, name: str) -> Collection:

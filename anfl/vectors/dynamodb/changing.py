@@ -1,17 +1,19 @@
 """How a change becomes transactions: one, or where it may go in parts, several beside each other."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable
 from concurrent.futures import Executor, wait
+from dataclasses import replace
+from functools import partial
 from itertools import batched
 
 from anfl.problems import Problem
 from anfl.vectors.changes import Change, Prepared, prepare
 from anfl.vectors.clock import Clock
-from anfl.vectors.dynamodb.fences import Guard
 from anfl.vectors.dynamodb.items import check_slots
 from anfl.vectors.dynamodb.parts import parts
+from anfl.vectors.dynamodb.requests import Done, Mark, part_marks
 from anfl.vectors.dynamodb.rounds import Rounds
-from anfl.vectors.dynamodb.writing import Rows
+from anfl.vectors.dynamodb.writing import Rows, mark_of
 from anfl.vectors.model import Collection
 from anfl.vectors.requests import DeleteRows
 
@@ -43,22 +45,34 @@ class Changing:
             check_slots(collection.settings.fields, [row.metadata for row in change.vectors])
         guard = self._rounds.guard(collection, filling=filling)
         try:
-            pieces = list(parts(change, collection))
+            pieces = parts(change, collection)
         except Problem:
             earlier = self._rows.earlier(collection, whole)
             if earlier is None:
                 raise
             return earlier
+        mark = mark_of(whole)
         if len(pieces) == 1:
-            return self._rows.write(collection, whole, until=until, guard=guard)
-        # As a whole it may have been carried out by the engine that it was moved from.
-        earlier = self._rows.earlier(collection, whole)
+            return self._rows.write(collection, whole, mark=mark, until=until, guard=guard).count
+        write = partial(self._rows.write, collection, until=until, guard=guard)
+        portions = [prepare(piece, collection) for piece in pieces]
+        if mark is None:
+            return self._beside(write, [(each, None) for each in portions])
+        marks = part_marks(mark, [each.digest for each in portions])
+        earlier = self._rows.earlier_parts(collection, mark, marks)
         if earlier is not None:
             return earlier
-        prepared = [prepare(piece, collection) for piece in pieces]
-        return sum(sum(self._beside(collection, some, until, guard)) for some in batched(prepared, BESIDE))
+        # The first goes ahead: once it is noted, its id is of this request and of no other one. With it all of them are
+        # forgotten, so that none is left to stand in the way of whatever the id is used for then.
+        first = write(portions[0], mark=marks[0])
+        others = [replace(each, until=first.until) for each in marks[1:]]
+        return first.count + self._beside(write, zip(portions[1:], others, strict=True))
 
-    def _beside(self, collection: Collection, pieces: Sequence[Prepared], until: float, guard: Guard) -> Iterator[int]:
-        begun = [self._together.submit(self._rows.write, collection, each, until=until, guard=guard) for each in pieces]
-        wait(begun)
-        return (each.result() for each in begun)
+    def _beside(self, write: Callable[..., Done], portions: Iterable[tuple[Prepared, Mark | None]]) -> int:
+        """Carry them out, several at a time; returns how many rows there were to change."""
+        count = 0
+        for some in batched(portions, BESIDE):
+            begun = [self._together.submit(write, each, mark=mark) for each, mark in some]
+            wait(begun)
+            count += sum(each.result().count for each in begun)
+        return count

@@ -20,8 +20,8 @@ _NUMBER_BYTES = 11
 T = TypeVar("T")
 
 
-def parts(change: Change, collection: Collection) -> Iterator[Change]:
-    """``change`` itself where it goes as a whole, else pieces of it with request ids of their own.
+def parts(change: Change, collection: Collection) -> Sequence[Change]:
+    """``change`` itself where it goes as a whole, else pieces of it.
 
     What need not go as a whole leaves room for a check in each transaction (`anfl.vectors.dynamodb.fences`).
 
@@ -35,7 +35,7 @@ def parts(change: Change, collection: Collection) -> Iterator[Change]:
         sizes = [_size(row, collection, atomic=change.atomic) for row in change.vectors]
         made = [msgspec.structs.replace(change, vectors=list(piece)) for piece in _cut(change.vectors, sizes, most)]
     if len(made) == 1:
-        return iter([change])
+        return [change]
     if change.atomic:
         detail = (
             f"The engine dynamodb changes at most {most} rows and {MOST_BYTES} bytes of such a request together; "
@@ -44,10 +44,7 @@ def parts(change: Change, collection: Collection) -> Iterator[Change]:
         raise too_large(
             detail, field="ids" if isinstance(change, DeleteRows) else "vectors", code=Refusal.BATCH_NOT_ATOMIC
         )
-    if change.request_id is None:
-        return iter(made)
-    ids = (f"{change.request_id}/{number}" for number in range(len(made)))
-    return (msgspec.structs.replace(part, request_id=part_id) for part, part_id in zip(made, ids, strict=True))
+    return made
 
 
 def check_together(sizes: Iterable[int]) -> None:

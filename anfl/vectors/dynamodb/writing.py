@@ -10,7 +10,7 @@ from anfl.vectors.dynamodb import items
 from anfl.vectors.dynamodb.fences import Guard
 from anfl.vectors.dynamodb.items import PARTITION, SORT
 from anfl.vectors.dynamodb.plans import Plan, Planner
-from anfl.vectors.dynamodb.requests import Requests
+from anfl.vectors.dynamodb.requests import Done, Mark, Requests
 from anfl.vectors.dynamodb.table import MOST_TOGETHER, MOST_WRITTEN, ConditionError, Table
 from anfl.vectors.model import Collection
 from anfl.vectors.refusals import Refusal
@@ -29,51 +29,53 @@ class Rows:
         self._requests = Requests(table)
         self._planner = Planner(table)
 
-    def write(self, collection: Collection, prepared: Prepared, *, until: float, guard: Guard) -> int:
-        """Carry out a change of up to 100 rows; returns how many there were to change.
+    def write(
+        self, collection: Collection, prepared: Prepared, *, mark: Mark | None, until: float, guard: Guard
+    ) -> Done:
+        """Carry out a change of up to 100 rows; says how many there were to change.
 
         A transaction that is full has no room for the check of ``guard``, and looks afterwards: what it has done may
         have come too late then, and is not acknowledged.
 
+        :param mark: under which it is carried out once; None: it has no ``request_id``.
         :param until: monotonic seconds; later nothing is begun.
         :raises Problem: 409 ``version_conflict``, ``request_id_reused``, ``move_busy``; 413 ``batch_not_atomic``; 503,
             also ``writes_paused``.
         """
-        request_id = prepared.change.request_id
         for attempt in range(ATTEMPTS):
             now = self._clock.wall()
-            if request_id is not None:
-                earlier = self._requests.find(collection, request_id, now)
-                if earlier is not None:
-                    if _may_be_full(prepared.change):
-                        guard.look()
-                    return earlier.check(prepared.digest)
+            earlier = self._find(collection, mark, now)
+            if earlier is not None:
+                if _may_be_full(prepared.change):
+                    guard.look()
+                return earlier
             try:
                 plan = self._planner.plan(collection, prepared, now, attempt=attempt)
                 if self._clock.monotonic() > until:
                     break
-                self._carry_out(collection, prepared, plan, now, guard)
+                return self._carry_out(collection, prepared, plan, mark, now, guard)
             except ConditionError:
                 continue  # somebody changed what was read, or carries out the same request
             except Problem as problem:
                 # Of versions that are others because of this very request, which another process carries out.
-                if problem.code == Refusal.VERSION_CONFLICT and self._is_known(collection, request_id):
+                if problem.code == Refusal.VERSION_CONFLICT and self._find(collection, mark, now) is not None:
                     continue
                 raise
-            return plan.count
         raise unavailable("The rows are being changed too often; try again.", code=Refusal.STORAGE_UNAVAILABLE)
 
-    def _carry_out(self, collection: Collection, prepared: Prepared, plan: Plan, now: float, guard: Guard) -> None:
-        change = prepared.change
-        writes = list(plan.writes)
-        if change.request_id is not None:
-            writes.append(self._requests.mark(collection, change.request_id, prepared.digest, plan.count, now))
+    def _carry_out(
+        self, collection: Collection, prepared: Prepared, plan: Plan, mark: Mark | None, now: float, guard: Guard
+    ) -> Done:
+        writes, done = list(plan.writes), Done(count=plan.count)
+        if mark is not None:
+            write, done = self._requests.mark(collection, mark, plan.count, now)
+            writes.append(write)
         if not writes:
-            return
+            return done
         has_room = len(writes) < MOST_TOGETHER
         try:
             if has_room:
-                guard.transact(self._table, writes, by=_first(change))
+                guard.transact(self._table, writes, by=_first(prepared.change))
             else:
                 self._table.transact(writes)
         except ConditionError as error:
@@ -83,17 +85,20 @@ class Rows:
             raise
         if not has_room:
             guard.look()
+        return done
 
     def earlier(self, collection: Collection, prepared: Prepared) -> int | None:
         """The answer to a request that was carried out already; None to another.
 
         :raises Problem: 409 ``request_id_reused``.
         """
-        request_id = prepared.change.request_id
-        if request_id is None:
-            return None
-        known = self._requests.find(collection, request_id, self._clock.wall())
-        return None if known is None else known.check(prepared.digest)
+        done = self._find(collection, mark_of(prepared), self._clock.wall())
+        return None if done is None else done.count
+
+    def earlier_parts(self, collection: Collection, whole: Mark, marks: Sequence[Mark]) -> int | None:
+        """See `Requests.find_parts`."""
+        done = self._requests.find_parts(collection, whole, marks, self._clock.wall())
+        return None if done is None else done.count
 
     def drop(self, collection: Collection) -> Iterator[int]:
         """Delete everything of a collection; yields how many items have gone, again and again. Can be repeated."""
@@ -106,9 +111,14 @@ class Rows:
                 gone += len(some)
                 yield gone
 
-    def _is_known(self, collection: Collection, request_id: str | None) -> bool:
-        """Whether a request has been carried out, if it can be told."""
-        return request_id is not None and self._requests.find(collection, request_id, self._clock.wall()) is not None
+    def _find(self, collection: Collection, mark: Mark | None, now: float) -> Done | None:
+        return None if mark is None else self._requests.find(collection, mark, now)
+
+
+def mark_of(prepared: Prepared) -> Mark | None:
+    """Of a request that goes as a whole; None: it has no id."""
+    request_id = prepared.change.request_id
+    return None if request_id is None else Mark(id=request_id, digest=prepared.digest)
 
 
 def _may_be_full(change: Change) -> bool:

@@ -42,6 +42,12 @@ def paused(name: str) -> Problem:
     return Problem(503, Refusal.WRITES_PAUSED, detail, retry_after=1)
 
 
+def arriving(name: str) -> Problem:
+    """503: where it is moved it was switched, and here that is not known as a whole yet."""
+    detail = f"{name} has part in a move, of whose end this region has not heard everything; try again in a moment."
+    return Problem(503, Refusal.WRITES_PAUSED, detail, retry_after=1)
+
+
 def busy() -> Problem:
     """409: another process is at it, or has taken over."""
     problem = conflict("Another process carries out this move at present; try again.", code=Refusal.MOVE_BUSY)

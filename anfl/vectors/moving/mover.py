@@ -35,6 +35,7 @@ class Mover:
     def __init__(self, catalogue: Catalogue, engines: Engines, management: Management, clock: Clock) -> None:
         self._catalogue = catalogue
         self._management = management
+        self._clock = clock
         self._beginnings = Beginnings(catalogue, engines, management)
         self._turns = Turns(catalogue, engines, clock)
         self._steps = Steps(clock)
@@ -102,7 +103,7 @@ class Mover:
     def _switch(self, turn: Turn) -> None:
         source, target = turn.source.collection, self._turns.open(turn.target.collection)
         self._management.pass_aliases(source, target)
-        turn.set(stage=Stage.DONE)
+        turn.set(stage=Stage.DONE, paused_until=self._clock.wall())
 
 
 def _told(source: Collection, moving: Moving, engine: str, *, wait: float = 0.0) -> Moved:

@@ -7,7 +7,7 @@ from anfl.vectors.catalogue import Catalogue
 from anfl.vectors.clock import Clock
 from anfl.vectors.model import Collection
 from anfl.vectors.moving.access import FAR_SECONDS, is_overdue
-from anfl.vectors.moving.finding import is_open, target_of
+from anfl.vectors.moving.finding import is_open, source_of, target_of
 from anfl.vectors.moving.records import Moving, Stage
 from anfl.vectors.moving.turns import moving_of
 from anfl.vectors.refusals import Refusal
@@ -38,12 +38,26 @@ class Pauses:
             return None
         return after if after.incarnation == collection.incarnation else None
 
-    def is_arriving(self, collection: Collection) -> bool:
-        """Whether it was switched in another region so short a time ago that its aliases may only be on their way."""
+    def is_arriving(self, collection: Collection, *, name: str) -> bool:
+        """Whether somebody who is refused by ``collection``, and calls it ``name``, has only come too early: it was
+        switched in another region, and what was noted of that comes here in any order."""
+        if collection.filling is not None and not collection.filling.ready:
+            # An alias leads there once it is open, and its own name is told by what was moved to it.
+            return not self._is_at_home(collection) and (name != collection.name or self._is_switched(collection))
         moving = collection.moving
-        if moving is None or moving.stage is not Stage.DONE or moving.is_here(self._catalogue.region):
+        if name == collection.name or moving is None or moving.stage is not Stage.DONE:
+            return False
+        if moving.is_here(self._catalogue.region):
             return False
         return self._clock.wall() < moving.paused_until + FAR_SECONDS
+
+    def _is_at_home(self, target: Collection) -> bool:
+        """Whether it is filled here."""
+        return target.home in (None, self._catalogue.region)
+
+    def _is_switched(self, target: Collection) -> bool:
+        source = source_of(self._catalogue, target)
+        return source is not None and moving_of(source).stage in (Stage.SWITCHING, Stage.DONE)
 
     def _resumed(self, source: Collection) -> Moving:
         """What is noted once writers wait no longer: that nobody looked for what has come of an undoing, too."""

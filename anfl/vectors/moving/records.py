@@ -35,7 +35,8 @@ class Moving(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     taken_at: float = 0.0
     """When that began; 0: it ended otherwise than it should have."""
     paused_until: float = 0.0
-    """From then on whoever wants to write may end the pause. Of what is being undone, 0: there is none."""
+    """From then on whoever wants to write may end the pause. Of what is being undone, 0: there is none. Of what is
+    done: when it was."""
     settled_at: float = 0.0
     """From about then on nobody writes who did not know of the pause; 0: it is not known everywhere yet."""
     passes: int = 0

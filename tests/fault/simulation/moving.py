@@ -144,8 +144,8 @@ class MoveRound:
         self.world.weather = self._weather
         names = self.plan.names
         for number in range(self.writers):
-            # Elsewhere only what stands in every region is written.
-            at = names[-1 - number % len(names)] if self.engines[0] == "dynamodb" else self.home
+            # What has a log is not written elsewhere; what it becomes may be.
+            at = names[-1 - number % len(names)] if self.engines[0] == "dynamodb" else names[number % len(names)]
             self.world.spawn(f"writer {number} {at}", Writing(self, f"writer {number}", at).live)
         for number in range(self.movers):
             at = names[number % len(names)]

@@ -14,6 +14,7 @@ from anfl.vectors.model import Collection
 from anfl.vectors.moving import pauses, steps, turns, undoing
 from anfl.vectors.moving.copying import Copier
 from anfl.vectors.moving.finding import target_of
+from anfl.vectors.moving.pauses import Pauses
 from anfl.vectors.moving.records import Moving
 from anfl.vectors.moving.steps import Steps
 from anfl.vectors.moving.turns import Turns
@@ -126,6 +127,13 @@ def test_the_simulator_notices_between_regions_when(
     for owner, name, mistake in [(steps, "verify", lambda *_, **__: True), *mistakes]:
         monkeypatch.setattr(owner, name, mistake)
     _expect_notice(seed, CALM, far=True)
+
+
+def test_it_notices_when_a_writer_elsewhere_is_told_that_the_new_collection_is_being_filled(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Pauses, "_is_at_home", lambda *_: True)
+    _expect_notice(51, CALM, far=True)
 
 
 def _expect_notice(seed: int, only: Weather, *, far: bool) -> None:

@@ -249,11 +249,12 @@ def test_what_has_a_log_is_moved_where_that_is_written(tmp_path: Path) -> None:
     move(store, "w", MOVE)
 
 
+@pytest.mark.parametrize("seconds", [0, 3600])
 def test_where_the_alias_leads_elsewhere_only_in_a_moment_writers_come_again(
-    nodes: Nodes, node: VectorStore, monkeypatch: pytest.MonkeyPatch
+    nodes: Nodes, node: VectorStore, seconds: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of what the move has noted, that the old collection is closed came first."""
-    monkeypatch.setattr(node._management, "pass_aliases", lambda *_: None)
+    """Of what the move has noted, that the old collection is closed came first, however long it took to switch."""
+    monkeypatch.setattr(node._management, "pass_aliases", lambda *_: nodes.world.sleep(seconds))
     move(node, "w", MOVE)
     change = upsert(("x", (1, 1)))
     assert code_of(partial(node.write, "demo", "w", change)) == "collection_moved"
@@ -262,3 +263,38 @@ def test_where_the_alias_leads_elsewhere_only_in_a_moment_writers_come_again(
     assert code_of(partial(node.write, "demo", "words", change)) == "collection_moved"
     nodes.world.sleep(PAUSE_SECONDS + FAR_SECONDS)
     assert code_of(partial(node.write, "demo", "w", change)) == "collection_moved"
+
+
+def closed(found: Collection) -> Collection:
+    assert found.filling is not None
+    filling = msgspec.structs.replace(found.filling, ready=False)
+    return msgspec.structs.replace(found, filling=filling, revision=found.revision + 1)
+
+
+def test_so_they_do_where_it_leads_to_what_is_not_known_to_take_writes_yet(nodes: Nodes, node: VectorStore) -> None:
+    """Of what the move has noted, that the new collection is open comes last."""
+    move(node, "w", MOVE)
+    noted(node, "words-other", closed)
+    change = upsert(("x", (1, 1)))
+    nodes.catalogue.region = FAR
+    for name in ("w", "words-other"):  # whoever calls it by its own name has been told by the old one
+        with pytest.raises(Problem) as refused:
+            node.write("demo", name, change)
+        assert (refused.value.status, refused.value.code, refused.value.retry_after) == (503, "writes_paused", 1)
+    noted(node, "words-other", opened)
+    assert node.write("demo", "w", change).upserted == 1
+
+
+def test_who_calls_it_by_its_own_name_before_the_switch_does_not(nodes: Nodes, node: VectorStore) -> None:
+    move(node, "w", MOVE, until=Stage.PAUSED)
+    for nodes.catalogue.region in (HERE, FAR):
+        assert code_of(partial(node.write, "demo", "words-other", upsert(("x", (1, 1))))) == "collection_filling"
+
+
+def test_nor_does_who_has_let_an_alias_lead_there_where_it_is_filled(nodes: Nodes, node: VectorStore) -> None:
+    move(node, "w", MOVE, until=Stage.PAUSED)
+    node.set_alias("demo", "early", "words-other")
+    change = upsert(("x", (1, 1)))
+    assert code_of(partial(node.write, "demo", "early", change)) == "collection_filling"
+    nodes.catalogue.region = FAR  # from where that cannot be told from an alias that was passed on
+    assert code_of(partial(node.write, "demo", "early", change)) == "writes_paused"
