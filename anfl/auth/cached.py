@@ -34,27 +34,31 @@ class Cached(Generic[T]):
         self._lock = threading.Lock()
         self._entry: tuple[T, float] | None = None
         self._attempted = float("-inf")
+        self._failed = False
+        """Whether the last attempt did."""
 
     def peek(self) -> tuple[T, float] | None:
         """The cached value and its age in seconds; never blocks."""
         entry = self._entry
         return None if entry is None else (entry[0], self._clock() - entry[1])
 
-    def get(self, *, max_age: float) -> tuple[T, float]:
+    def get(self, *, max_age: float, patience: float = 0.0) -> tuple[T, float]:
         """The value and its age, read again where it is older than ``max_age`` and the source answers.
 
+        :param patience: seconds for which who has an older value waits for the one thread that is reading, unless the
+            source has just failed; after that the older one is the answer.
         :raises Problem: 503 ``auth_unavailable`` when there is no value at all.
         """
         found = self.peek()
         if found is not None and found[1] <= max_age:
             return found
-        # Who has an older value does not wait for the one thread that is reading.
-        if self._lock.acquire(blocking=found is None):
+        wait = -1.0 if found is None else 0.0 if self._failed else patience
+        if self._lock.acquire(timeout=wait):
             try:
                 self._refresh(max_age=max_age)
             finally:
                 self._lock.release()
-            found = self.peek()
+        found = self.peek()
         if found is None:
             raise unavailable("tokens cannot be handled at the moment; try again", code="auth_unavailable")
         return found
@@ -67,8 +71,9 @@ class Cached(Generic[T]):
             return
         started = self._clock()
         try:
-            self._entry = (self._load(), started)
+            self._entry, self._failed = (self._load(), started), False
         except self._failures as error:
+            self._failed = True
             _log.warning("source cannot be read", extra={"error": str(error), "stale": found is not None})
         # Counted from the end: whoever waited for a slow failure shares it instead of repeating it.
         self._attempted = self._clock()

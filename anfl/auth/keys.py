@@ -19,10 +19,13 @@ KEYS_REFRESH_SECONDS = 300.0
 UNKNOWN_KEY_REFRESH_SECONDS = 5.0
 """Unknown kids make a process read the table at most this often."""
 REVOCATION_LAG_SECONDS = 15.0
-"""A revoked token is refused after this long at the latest, by every function and service, while the table can be read.
+"""A revoked token is refused after this long at the latest, by every function and service, while the table can be read
+within `PATIENCE_SECONDS`.
 
 Another region's revocation comes later by what the global table takes to replicate, about a second.
 """
+PATIENCE_SECONDS = 1.0
+"""How long a request waits for the deny-list that another one is reading, before it goes by the older one."""
 DENY_LIST_MAX_AGE_SECONDS = 3600.0
 """How long an unreadable table is bridged by the last deny-list; after that verification fails closed."""
 
@@ -59,7 +62,7 @@ class DenyList:
 
         :raises Problem: 503 ``auth_unavailable`` where the list could not be read for too long.
         """
-        revoked, age = self._cached.get(max_age=REVOCATION_LAG_SECONDS)
+        revoked, age = self._cached.get(max_age=REVOCATION_LAG_SECONDS, patience=PATIENCE_SECONDS)
         if age > DENY_LIST_MAX_AGE_SECONDS:
             raise unavailable("revoked tokens cannot be told apart at the moment; try again", code="auth_unavailable")
         return principal.deny_entry in revoked

@@ -23,14 +23,17 @@ class Repairs:
         self._events: Events = events or NoEvents()
         self._lost: set[str] = set()
 
-    def repair(self, key: str, opened: Callable[[bytes], T | None], *, expected: bool = True) -> T | None:
+    def repair(
+        self, key: str, opened: Callable[[bytes], T | None], *, expected: bool = True, newest_first: bool = False
+    ) -> T | None:
         """What ``opened`` makes of a whole copy, which is put in the place of ``key``; None where there is none.
 
         :param opened: returns None for a copy that is damaged, too.
         :param expected: whether it is a loss where there is none.
+        :param newest_first: of an object that is replaced now and then; else the oldest version, as it was made.
         :raises StoreUnavailableError: a store does not answer.
         """
-        for data in self._copies(key):
+        for data in self._copies(key, newest_first=newest_first):
             found = opened(data)
             if found is not None:
                 self._objects.put(key, data)
@@ -42,8 +45,9 @@ class Repairs:
             self._events.damaged(repaired=False)
         return None
 
-    def _copies(self, key: str) -> Iterator[bytes]:
-        yield from self._objects.versions(key)
+    def _copies(self, key: str, *, newest_first: bool) -> Iterator[bytes]:
+        versions = self._objects.versions(key)
+        yield from reversed(list(versions)) if newest_first else versions
         for replica in self._replicas:
             data = replica.get(key)
             if data is not None:

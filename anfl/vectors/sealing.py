@@ -158,7 +158,8 @@ class ObjectKeys:
                 except TamperedError:
                     return None
 
-            key = self._repairs.repair(place, opened, expected=data is not None)
+            # Of its versions the newest that is whole: Vault may not open those under retired versions any more.
+            key = self._repairs.repair(place, opened, expected=data is not None, newest_first=True)
         if key is None and data is not None:
             raise TamperedError(f"{place}: {reason}")
         return key

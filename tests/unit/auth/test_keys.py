@@ -7,6 +7,7 @@ from typing import TypeVar
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
+from anfl.auth import keys as keys_module
 from anfl.auth.keys import DenyList, KeySet
 from anfl.auth.principal import Principal
 from anfl.auth.table import AuthTable, PublishedKey
@@ -30,6 +31,7 @@ class Source:
         self.failing = False
         self.reads = 0
         self.read_slowly: Callable[[], tuple[PublishedKey, ...]] | None = None
+        self.read_list_slowly: Callable[[], frozenset[str]] | None = None
         self.now = 1000.0
 
     def clock(self) -> float:
@@ -39,7 +41,7 @@ class Source:
         return self._read(self.read_slowly or (lambda: self.keys))
 
     def read_revoked(self) -> frozenset[str]:
-        return self._read(lambda: self.revoked)
+        return self._read(self.read_list_slowly or (lambda: self.revoked))
 
     def _read(self, found: Callable[[], T]) -> T:
         self.reads += 1
@@ -138,6 +140,60 @@ def test_nobody_waits_for_a_slow_table_who_has_an_older_answer(source: Source, k
     assert refresher.is_alive(), "the read was still going on"
     go_on.set()
     refresher.join()
+
+
+def test_after_an_idle_hour_nobody_goes_by_the_deny_list_of_then(source: Source, deny_list: DenyList) -> None:
+    """Of several requests at once the first reads the list, and the others wait for it."""
+    assert deny_list.contains(bearer("t")) is False
+    source.revoked = frozenset({bearer("t").deny_entry})
+    source.now += 3000
+    reading, go_on = threading.Event(), threading.Event()
+
+    def slow() -> frozenset[str]:
+        reading.set()
+        assert go_on.wait(10)
+        return source.revoked
+
+    source.read_list_slowly = slow
+    found: list[bool] = []
+    first = threading.Thread(target=lambda: found.append(deny_list.contains(bearer("t"))))
+    second = threading.Thread(target=lambda: found.append(deny_list.contains(bearer("t"))))
+    first.start()
+    assert reading.wait(10)
+    second.start()
+    second.join(0.1)
+    assert not found
+    go_on.set()
+    first.join()
+    second.join()
+    assert found == [True, True]
+    assert source.reads == 2
+
+
+def test_a_list_that_cannot_be_read_is_not_waited_for_again_and_again(
+    source: Source, deny_list: DenyList, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keys_module, "PATIENCE_SECONDS", 3600.0)
+    assert deny_list.contains(bearer("t")) is False
+    source.now += 100
+    source.failing = True
+    assert deny_list.contains(bearer("t")) is False
+    source.now += 100
+    source.failing = False
+    reading, go_on = threading.Event(), threading.Event()
+
+    def hanging() -> frozenset[str]:
+        reading.set()
+        assert go_on.wait(10)
+        return source.revoked
+
+    source.read_list_slowly = hanging
+    first = threading.Thread(target=deny_list.contains, args=(bearer("t"),))
+    first.start()
+    assert reading.wait(10)
+    assert deny_list.contains(bearer("t")) is False
+    go_on.set()
+    first.join()
 
 
 def test_cold_and_failing_is_an_outage_that_ends(source: Source, keys: KeySet, deny_list: DenyList) -> None:

@@ -63,6 +63,21 @@ def test_then_earlier_versions_can_be_retired(world: World) -> None:
 
 
 @pytest.mark.usefixtures("collections")
+@pytest.mark.parametrize("retired", [False, True])
+def test_a_damaged_key_comes_back_under_the_version_to_which_it_was_moved(world: World, *, retired: bool) -> None:
+    """Vault may not open the one from before any more, and nobody would look again whether it was moved."""
+    world.transit.version = 2
+    rewrapping(world).turn()
+    if retired:
+        world.transit.forget(1)
+    for key in [key for key in world.objects.objects if "/keys/" in key]:
+        world.objects.put(key, b"damaged")
+    node = world.node()
+    assert ids(node) == ids(node, "names") == ids(node, "words", "acme") == ["a"]
+    assert versions(world) == ["v2"] * 3
+
+
+@pytest.mark.usefixtures("collections")
 def test_before_it_is_done_they_cannot(world: World) -> None:
     world.transit.version = 2
     rewrapping(world).turn(enough=lambda: True)
