@@ -1,4 +1,4 @@
-"""Who brings a region's Vault to hold every version of the wrapping key."""
+"""Who brings a region's Vault to hold every version of the wrapping key, and to know every public key of tokens."""
 
 from constructs import Construct
 from constructs.region_network import RegionNetwork
@@ -43,6 +43,7 @@ class KeyAgentStack(AnflStack):
             size=settings.deployment.functions.key_agent,
             environment={
                 Variable.TRANSIT_KEY_TYPE: TRANSIT_TYPES[settings.encryption.application.key_type],
+                Variable.TOKEN_ISSUER: settings.issuer,
                 Variable.VAULT_ADDR: settings.vault_address(region),
             },
             key_action="kms:Decrypt",

@@ -14,27 +14,23 @@ ends in the same state. The bootstrap of a deployed Vault and ``make run`` call 
 
 ``iam_roles`` may hold every function and service; those that need nothing from Vault get nothing. With several regions,
 reconcile each, then call ``push_validation_keys()`` in each again: only then does every region's Vault know the keys of
-those that came after it.
+those that came after it. Where ANFL is deployed the function ``key-agent`` does so every few minutes.
 """
 
 import re
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import hvac
 import msgspec
-from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
 from hvac.exceptions import InvalidPath, InvalidRequest
-from jwt import PyJWK
-from jwt.algorithms import ECAlgorithm
 
 from anfl.auth.grants import CLIENT_PATTERN
 from anfl.auth.names import CALLER_ROLE, JWT_KEY, client_role, granting_policies, server_id
 from anfl.auth.policies import POLICIES_OF, load_policies
 from anfl.auth.principal import Role
-from anfl.auth.table import AuthTable, PublishedKey
+from anfl.auth.table import AuthTable
+from anfl.auth.token_keys import TokenKeys
 from anfl.auth.vault import VaultClient
 from anfl.auth.verifier import TENANT_PATTERN
 
@@ -70,8 +66,7 @@ class VaultSetup:
         """:param policies: HCL texts by name; by default those of the repository."""
         self._vault = vault
         self._region = region
-        self._table = auth_table
-        self._issuer = issuer
+        self._keys = TokenKeys(vault, region=region, table=auth_table, issuer=issuer)
         self._audience = audience
         self._sts_endpoint = sts_endpoint or f"https://sts.{region}.amazonaws.com"
         self._policies = load_policies() if policies is None else policies
@@ -109,25 +104,12 @@ class VaultSetup:
         )
 
     def publish_keys(self) -> None:
-        """Make the auth table's keys of this region those of the transit key."""
-        standing = {key.kid: key for key in self._table.published_keys() if key.region == self._region}
-        wanted = {self._kid(version): pem for version, pem in self._vault.public_keys(JWT_KEY).items()}
-        for kid, pem in wanted.items():
-            jwk = _jwk(pem, kid=kid)
-            if kid not in standing or standing[kid].jwk != jwk:
-                self._table.publish(PublishedKey(kid=kid, jwk=jwk, published_at=int(time.time())))
-        for kid in standing.keys() - wanted.keys():
-            self._table.withdraw(kid)
+        """See `TokenKeys.publish`."""
+        self._keys.publish()
 
     def push_validation_keys(self) -> None:
-        """Give Vault's jwt mount the public keys of every region."""
-        pems = [_pem(key) for key in self._table.published_keys()]
-        wanted = {"jwt_validation_pubkeys": pems, "bound_issuer": self._issuer, "jwt_supported_algs": ["ES256"]}
-
-        def push(client: hvac.Client) -> None:
-            client.auth.jwt.configure(**wanted, path="jwt")
-
-        self._vault.attempt(push)
+        """See `TokenKeys.adopt`."""
+        self._keys.adopt()
 
     def ensure_client(self, name: str, *, tenant: str, roles: Sequence[Role]) -> ClientCredentials:
         """A client of the API: an AppRole with a new secret id, which replaces every earlier one.
@@ -249,9 +231,6 @@ class VaultSetup:
             lambda client: client.adapter.post(f"/v1/auth/jwt/role/{CALLER_ROLE}", json=role | {"token_policies": []})
         )
 
-    def _kid(self, version: int) -> str:
-        return f"{self._region}.{version}"
-
 
 def _check_client(name: str, tenant: str, roles: Sequence[Role]) -> None:
     if not re.search(TENANT_PATTERN, tenant):
@@ -275,18 +254,3 @@ def _secret_id_accessors(client: hvac.Client, role: str) -> list[str]:
     except InvalidPath:
         return []
     return found
-
-
-def _jwk(pem: str, *, kid: str) -> dict[str, str]:
-    key = load_pem_public_key(pem.encode())
-    if not isinstance(key, EllipticCurvePublicKey):
-        raise TypeError(f"transit key {JWT_KEY} is not an elliptic curve key: create it as ecdsa-p256")
-    jwk: dict[str, str] = ECAlgorithm.to_jwk(key, as_dict=True)
-    public = {member: jwk[member] for member in ("kty", "crv", "x", "y")}
-    return public | {"kid": kid, "alg": "ES256", "use": "sig"}
-
-
-def _pem(key: PublishedKey) -> str:
-    public = PyJWK(key.jwk).key
-    text: bytes = public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-    return text.decode()

@@ -1,4 +1,7 @@
-"""Called by a schedule, at deployments and by operators: brings the region's Vault up to date with the auth table."""
+"""Called by a schedule, at deployments and by operators: brings the region's Vault up to date with the auth table.
+
+That is the wrapping key of data, and the public keys of tokens.
+"""
 
 from functools import cache
 from typing import Any
@@ -6,6 +9,8 @@ from typing import Any
 import msgspec
 
 from anfl import aws, environment, start
+from anfl.auth.table import AuthTable
+from anfl.auth.token_keys import TokenKeys
 from anfl.auth.vault import IamRole, VaultClient
 from anfl.crypto.agent import Agent, patiently
 from anfl.crypto.material import Material
@@ -29,6 +34,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     key: str = msgspec.field(name="WRAPPING_KEY_ARN")
     key_type: str = msgspec.field(name="TRANSIT_KEY_TYPE")
     vault: str = msgspec.field(name="VAULT_ADDR")
+    issuer: str = msgspec.field(name="TOKEN_ISSUER")
     region: str = msgspec.field(name="AWS_REGION")
 
 
@@ -45,6 +51,13 @@ def _versions() -> WrappingVersions:
 @cache
 def _vault() -> VaultClient:
     return VaultClient(address=_settings().vault, credentials=IamRole(Caretaker.KEY_AGENT), read_seconds=_VAULT_SECONDS)
+
+
+@cache
+def _token_keys() -> TokenKeys:
+    settings = _settings()
+    table = AuthTable(name=settings.auth_table)
+    return TokenKeys(_vault(), region=settings.region, table=table, issuer=settings.issuer)
 
 
 def _agent() -> Agent:
@@ -68,6 +81,10 @@ def handler(event: dict[str, Any], context: Context) -> dict[str, Any] | None:
             raise ValueError(f"{operation} is asked of {Caretaker.KEY_LEADER}")
         if operation is Operation.STATUS:
             return _versions().state()
-        return patiently(_agent().run, seconds=seconds)
+        try:
+            _token_keys().distribute()
+        finally:  # neither waits for what is wrong with the other
+            state = patiently(_agent().run, seconds=seconds)
+        return state
 
     return answer(event, environment=_settings().environment, act=act, physical_id="wrapping-key")

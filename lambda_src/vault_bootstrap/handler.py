@@ -1,4 +1,4 @@
-"""Custom resource: brings the region's Vault cluster up at the first deployment, and up to date at every later one."""
+"""Custom resource: brings the region's Vault cluster up, and up to date where policies or roles change."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -15,6 +15,7 @@ from anfl.auth.names import CALLER_ROLE, JWT_KEY, NODE_ROLE
 from anfl.auth.policies import POLICIES_OF, load_policies
 from anfl.auth.principal import Role
 from anfl.auth.table import AuthTable
+from anfl.auth.token_keys import TokenKeys
 from anfl.auth.vault import IamRole, VaultClient
 from anfl.auth.vault_setup import VaultSetup
 from anfl.crypto.transit_key import TransitKey
@@ -83,6 +84,7 @@ class Life:
             key.add(secret, first=number == 1)
             assert key.held().latest == number
             assert key.opens(number, secret)
+        TokenKeys(vault, region=REGION, table=self.table, issuer=ISSUER).distribute()
 
     def _serve(self, cluster: Cluster) -> None:
         """A client gets a token, presents it, and its data are sealed; nodes log in."""

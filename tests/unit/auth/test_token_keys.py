@@ -1,0 +1,102 @@
+"""Public keys of tokens: what one region rotates, ends or brings along, every Vault knows by the next turns."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from anfl.auth.issuer import TokenIssuer
+from anfl.auth.names import CALLER_ROLE, JWT_KEY
+from anfl.auth.principal import Role
+from anfl.auth.table import AuthTable
+from anfl.auth.token_keys import TokenKeys
+from anfl.auth.vault_setup import VaultSetup
+from anfl.problems import Problem
+from tests.unit.auth.conftest import AUDIENCE, ISSUER, RunningVault, running_vault
+
+WEST, EAST = "us-west-1", "us-east-1"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Region:
+    """One that was deployed once."""
+
+    name: str
+    vault: RunningVault
+    table: AuthTable
+    setup: VaultSetup
+
+    def turn(self) -> None:
+        """What its schedule does."""
+        TokenKeys(self.vault.client(), region=self.name, table=self.table, issuer=ISSUER).distribute()
+
+    def token(self) -> str:
+        """A new one, issued here."""
+        client = self.setup.ensure_client("reader", tenant="demo", roles=[Role.READER])
+        issuer = TokenIssuer(
+            self.vault.client(),
+            published_keys=self.table.published_keys,
+            region=self.name,
+            issuer=ISSUER,
+            audience=AUDIENCE,
+            lifetime=900,
+            session=3600,
+        )
+        return issuer.exchange_approle(role_id=client.role_id, secret_id=client.secret_id).access_token
+
+    def believes(self, token: str) -> bool:
+        """Whether its Vault lets the bearer in."""
+        try:
+            self.vault.client().login_jwt(role=CALLER_ROLE, token=token)
+        except Problem as problem:
+            if problem.code != "token_refused":
+                raise
+            return False
+        else:
+            return True
+
+
+def deployed(name: str, vault: RunningVault, table: AuthTable, aws_endpoint: str) -> Region:
+    setup = VaultSetup(
+        vault.client(), region=name, auth_table=table, issuer=ISSUER, audience=AUDIENCE, sts_endpoint=aws_endpoint
+    )
+    setup.reconcile(iam_roles={})
+    return Region(name=name, vault=vault, table=table, setup=setup)
+
+
+@pytest.fixture(name="regions")
+def _regions(table: AuthTable, aws_endpoint: str) -> Iterator[tuple[Region, Region]]:
+    """The second one came later."""
+    with running_vault() as west, running_vault() as east:
+        yield deployed(WEST, west, table, aws_endpoint), deployed(EAST, east, table, aws_endpoint)
+
+
+def test_a_region_that_came_first_believes_one_that_came_later(regions: tuple[Region, Region]) -> None:
+    west, east = regions
+    token = east.token()
+    assert (east.believes(token), west.believes(token), east.believes(west.token())) == (True, False, True)
+    west.turn()
+    assert west.believes(token)
+
+
+def test_a_key_that_is_rotated_and_ended_is_known_and_gone_without_a_deployment(
+    regions: tuple[Region, Region], table: AuthTable
+) -> None:
+    west, east = regions
+    west.turn()
+    old = east.token()
+    east.vault.client().attempt(lambda client: client.secrets.transit.rotate_key(JWT_KEY))
+    for region in (east, west):
+        region.turn()
+    assert {key.kid for key in table.published_keys()} == {f"{WEST}.1", f"{EAST}.1", f"{EAST}.2"}
+    assert west.believes(old)
+    assert east.believes(old)
+    east.vault.client().attempt(
+        lambda client: client.secrets.transit.update_key_configuration(JWT_KEY, min_decryption_version=2)
+    )
+    for region in (east, west):
+        region.turn()
+    assert {key.kid for key in table.published_keys()} == {f"{WEST}.1", f"{EAST}.2"}
+    assert not west.believes(old)
+    assert not east.believes(old)
+    assert east.believes(west.token())
