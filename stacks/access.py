@@ -159,7 +159,7 @@ class Parts:
             Variable.SEALING: str(deployment.sealing).lower(),
             Variable.DEFAULT_TENANT: deployment.default_tenant,
             Variable.STAGE_PREFIX: f"/{STAGE}",
-            Variable.REGION_ENDPOINTS: endpoints_as_json(settings.domain, settings.regions)
+            Variable.REGION_ENDPOINTS: endpoints_as_json(settings.domain, settings.all_regions)
             if settings.domain
             else None,
             Variable.ALIAS_POLICIES: deployment.registry.policies_as_json(),

@@ -18,7 +18,7 @@ def regional_api_name(domain: str, region: Region) -> str:
 
 
 def endpoints_as_json(domain: str, regions: Iterable[Region]) -> str:
-    """Base URL of each region's API, as services read it."""
+    """Base URL of each region's API, as services read it; with regions that were removed, so that the others stay."""
     return json.dumps({region: f"https://{regional_api_name(domain, region)}" for region in regions})
 
 
