@@ -7,6 +7,7 @@ from typing import TypeVar
 import msgspec
 
 T = TypeVar("T", bound=msgspec.Struct)
+V = TypeVar("V")
 
 
 class MissingSettingError(RuntimeError):
@@ -23,3 +24,14 @@ def load(settings: type[T], environ: Mapping[str, str] = os.environ) -> T:
         return msgspec.convert({k: v for k, v in environ.items() if k in known}, settings, strict=False)
     except msgspec.ValidationError as error:
         raise MissingSettingError(f"environment variables for {settings.__name__}: {error}") from error
+
+
+def parse(variable: str, text: str, kind: type[V]) -> V:
+    """Read the JSON that a variable holds.
+
+    :raises MissingSettingError: it holds something else.
+    """
+    try:
+        return msgspec.json.decode(text, type=kind)
+    except msgspec.MsgspecError as error:
+        raise MissingSettingError(f"{variable}: {error}") from error

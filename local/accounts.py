@@ -42,7 +42,7 @@ def main() -> int:
     try:
         setups = {region: _setup(request, Resources(deployed, region=region)) for region in request.vaults}
         for setup in setups.values():
-            setup.push_validation_keys()  # again: now every region has published its own
+            setup.keys.adopt()  # again: now every region has published its own
         _distribute(request, deployed)
         clients = {
             region: {role: setup.ensure_client(role, tenant=request.tenant, roles=[role]) for role in Role}

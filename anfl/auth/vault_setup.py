@@ -13,7 +13,7 @@ ends in the same state. The bootstrap of a deployed Vault and ``make run`` call 
     # reader.role_id, reader.secret_id → POST /v1/auth/token
 
 ``iam_roles`` may hold every function and service; those that need nothing from Vault get nothing. With several regions,
-reconcile each, then call ``push_validation_keys()`` in each again: only then does every region's Vault know the keys of
+reconcile each, then call ``keys.adopt()`` in each again: only then does every region's Vault know the keys of
 those that came after it. Where ANFL is deployed the function ``key-agent`` does so every few minutes.
 """
 
@@ -66,7 +66,7 @@ class VaultSetup:
         """:param policies: HCL texts by name; by default those of the repository."""
         self._vault = vault
         self._region = region
-        self._keys = TokenKeys(vault, region=region, table=auth_table, issuer=issuer)
+        self.keys = TokenKeys(vault, region=region, table=auth_table, issuer=issuer)
         self._audience = audience
         self._sts_endpoint = sts_endpoint or f"https://sts.{region}.amazonaws.com"
         self._policies = load_policies() if policies is None else policies
@@ -84,8 +84,7 @@ class VaultSetup:
         for name, role_arn in iam_roles.items():
             if name in POLICIES_OF:
                 self.bind(name, role_arn, POLICIES_OF[name])
-        self.publish_keys()
-        self.push_validation_keys()
+        self.keys.distribute()
         self._ensure_caller_role()
 
     def bind(self, name: str, role_arn: str, policies: Sequence[str]) -> None:
@@ -102,14 +101,6 @@ class VaultSetup:
                 policies=list(policies),
             )
         )
-
-    def publish_keys(self) -> None:
-        """See `TokenKeys.publish`."""
-        self._keys.publish()
-
-    def push_validation_keys(self) -> None:
-        """See `TokenKeys.adopt`."""
-        self._keys.adopt()
 
     def ensure_client(self, name: str, *, tenant: str, roles: Sequence[Role]) -> ClientCredentials:
         """A client of the API: an AppRole with a new secret id, which replaces every earlier one.

@@ -134,12 +134,9 @@ class AsyncClient:
         for _ in range(HOPS):
             try:
                 return await self._answer_there(call)
-            except ApiError as error:
+            except (ApiError, UnreachableError) as error:
                 if not self.homes.learn(call.path, error):
                     raise
-            except UnreachableError:
-                self.homes.forget(call.path)
-                raise
         return await self._answer_there(call)
 
     async def _answer_there(self, call: Call[Any]) -> httpx.Response:

@@ -121,12 +121,9 @@ class Client(Connection):
         for _ in range(HOPS):
             try:
                 return self._answer_there(call)
-            except ApiError as error:
+            except (ApiError, UnreachableError) as error:
                 if not self.homes.learn(call.path, error):
                     raise
-            except UnreachableError:
-                self.homes.forget(call.path)
-                raise
         return self._answer_there(call)
 
     def _answer_there(self, call: Call[Any]) -> httpx.Response:

@@ -1,6 +1,6 @@
 """Where to ask about what: a collection's log, and an import's files, belong to one region, their home."""
 
-from anfl.client.errors import ApiError
+from anfl.client.errors import ApiError, UnreachableError
 
 _SEGMENTS = 4
 """Of a path's beginning that names one thing: ``/v1/collections/<name>``, ``/v1/imports/<id>``."""
@@ -21,8 +21,12 @@ class Homes:
         """Base URL for ``path``; None: the client's own."""
         return self._known.get(_thing(path))
 
-    def learn(self, path: str, error: ApiError) -> bool:
-        """Whether ``error`` tells to ask elsewhere about what ``path`` names; it is done from now on."""
+    def learn(self, path: str, error: ApiError | UnreachableError) -> bool:
+        """Whether ``error`` tells to ask elsewhere about what ``path`` names; it is done from now on. A region that is
+        out of reach is not asked again."""
+        if isinstance(error, UnreachableError):
+            self.forget(path)
+            return False
         there = error.endpoint if error.code == "written_elsewhere" else None
         if there is None or (self._own.startswith("https:") and not there.startswith("https:")):
             return False
@@ -36,7 +40,7 @@ class Homes:
             self._known[_thing(path)] = there
 
     def forget(self, path: str) -> None:
-        """Ask at the client's own endpoint again: the region is out of reach, or the name stands for something else."""
+        """Ask at the client's own endpoint again."""
         self._known.pop(_thing(path), None)
 
 

@@ -160,7 +160,7 @@ def creator(
     region = environment.load(cache.Settings)
     limits = environment.load(Limits)
     session = stores.watch(aws.session(), metrics)
-    endpoints = _endpoints(settings.endpoints)
+    endpoints = environment.parse("REGION_ENDPOINTS", settings.endpoints, dict[str, str])
 
     def throttle() -> Throttle:
         return Throttle(limits, region=cache.buckets(region, session), refused=metrics.throttled)
@@ -185,13 +185,6 @@ def creator(
         )
 
     return create
-
-
-def _endpoints(text: str) -> dict[str, str]:
-    try:
-        return msgspec.json.decode(text, type=dict[str, str])
-    except msgspec.DecodeError as error:
-        raise environment.MissingSettingError(f"REGION_ENDPOINTS: {error}") from error
 
 
 def writing(create: Create, behind: Behind) -> Process:

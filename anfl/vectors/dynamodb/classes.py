@@ -11,7 +11,7 @@ from typing import Annotated
 
 import msgspec
 
-from anfl.environment import MissingSettingError
+from anfl.environment import MissingSettingError, parse
 from anfl.problems import Problem, invalid
 from anfl.resources import vector_slots
 from anfl.vectors.dynamodb.capabilities import Capability, refuse
@@ -55,10 +55,7 @@ def read_classes(text: str) -> tuple[EngineClass, ...]:
 
     :raises MissingSettingError: it is no list of classes with names of their own.
     """
-    try:
-        classes = msgspec.json.decode(text or "[]", type=tuple[EngineClass, ...])
-    except msgspec.MsgspecError as error:
-        raise MissingSettingError(f"ENGINE_CLASSES: {error}") from error
+    classes = parse("ENGINE_CLASSES", text or "[]", tuple[EngineClass, ...])
     if len({each.name for each in classes}) < len(classes):
         raise MissingSettingError("ENGINE_CLASSES: two classes have one name")
     return classes

@@ -22,6 +22,17 @@ def bearer(token_id: str, *, tenant: str = "demo") -> Principal:
     return Principal(subject="s", tenant=tenant, roles=frozenset(), token_id=token_id, expires_at=2**33)
 
 
+class Held:
+    """A read that goes on when it is told to."""
+
+    def __init__(self) -> None:
+        self.reading, self.go_on = threading.Event(), threading.Event()
+
+    def __call__(self) -> None:
+        self.reading.set()
+        assert self.go_on.wait(10)
+
+
 class Source:
     """Counts its readers, and fails on request."""
 
@@ -30,21 +41,21 @@ class Source:
         self.revoked = frozenset[str]()
         self.failing = False
         self.reads = 0
-        self.read_slowly: Callable[[], tuple[PublishedKey, ...]] | None = None
-        self.read_list_slowly: Callable[[], frozenset[str]] | None = None
+        self.held: Callable[[], object] = bool
         self.now = 1000.0
 
     def clock(self) -> float:
         return self.now
 
     def read_keys(self) -> tuple[PublishedKey, ...]:
-        return self._read(self.read_slowly or (lambda: self.keys))
+        return self._read(lambda: self.keys)
 
     def read_revoked(self) -> frozenset[str]:
-        return self._read(self.read_list_slowly or (lambda: self.revoked))
+        return self._read(lambda: self.revoked)
 
     def _read(self, found: Callable[[], T]) -> T:
         self.reads += 1
+        self.held()
         if self.failing:
             raise EndpointConnectionError(endpoint_url="https://dynamodb")
         return found()
@@ -123,22 +134,15 @@ def test_failing_table_is_asked_once_a_second(source: Source, keys: KeySet) -> N
 def test_nobody_waits_for_a_slow_table_who_has_an_older_answer(source: Source, keys: KeySet) -> None:
     keys.find(KID)
     source.now += 301
-    reading, go_on = threading.Event(), threading.Event()
-
-    def slow() -> tuple[PublishedKey, ...]:
-        reading.set()
-        assert go_on.wait(10)
-        return source.keys
-
-    source.read_slowly = slow
+    source.held = held = Held()
     refresher = threading.Thread(target=keys.find, args=(KID,))
     refresher.start()
-    assert reading.wait(10)
+    assert held.reading.wait(10)
 
     assert keys.find(KID) is not None
 
     assert refresher.is_alive(), "the read was still going on"
-    go_on.set()
+    held.go_on.set()
     refresher.join()
 
 
@@ -147,23 +151,16 @@ def test_after_an_idle_hour_nobody_goes_by_the_deny_list_of_then(source: Source,
     assert deny_list.contains(bearer("t")) is False
     source.revoked = frozenset({bearer("t").deny_entry})
     source.now += 3000
-    reading, go_on = threading.Event(), threading.Event()
-
-    def slow() -> frozenset[str]:
-        reading.set()
-        assert go_on.wait(10)
-        return source.revoked
-
-    source.read_list_slowly = slow
+    source.held = held = Held()
     found: list[bool] = []
     first = threading.Thread(target=lambda: found.append(deny_list.contains(bearer("t"))))
     second = threading.Thread(target=lambda: found.append(deny_list.contains(bearer("t"))))
     first.start()
-    assert reading.wait(10)
+    assert held.reading.wait(10)
     second.start()
     second.join(0.1)
     assert not found
-    go_on.set()
+    held.go_on.set()
     first.join()
     second.join()
     assert found == [True, True]
@@ -180,19 +177,12 @@ def test_a_list_that_cannot_be_read_is_not_waited_for_again_and_again(
     assert deny_list.contains(bearer("t")) is False
     source.now += 100
     source.failing = False
-    reading, go_on = threading.Event(), threading.Event()
-
-    def hanging() -> frozenset[str]:
-        reading.set()
-        assert go_on.wait(10)
-        return source.revoked
-
-    source.read_list_slowly = hanging
+    source.held = held = Held()
     first = threading.Thread(target=deny_list.contains, args=(bearer("t"),))
     first.start()
-    assert reading.wait(10)
+    assert held.reading.wait(10)
     assert deny_list.contains(bearer("t")) is False
-    go_on.set()
+    held.go_on.set()
     first.join()
 
 

@@ -71,13 +71,11 @@ def test_rotation_under_traffic_fails_no_request(
     try:
         count(lambda: len(kids) >= 4)
         vault.client().attempt(lambda c: c.secrets.transit.rotate_key("jwt"))
-        ready.publish_keys()
-        ready.push_validation_keys()
+        ready.keys.distribute()
         count(lambda: len(set(kids)) == 2)
         time.sleep(LIFETIME)  # the last token of the old version has expired
         vault.client().attempt(lambda c: c.secrets.transit.update_key_configuration("jwt", min_decryption_version=2))
-        ready.publish_keys()
-        ready.push_validation_keys()
+        ready.keys.distribute()
         done = len(kids)
         count(lambda: len(kids) >= done + 4)
     finally:

@@ -121,10 +121,9 @@ class Life:
         self._become(Caretaker.VAULT_BOOTSTRAP)
         setup, operator = self._setup(cluster), self._operator(cluster)
         operator.attempt(lambda client: client.secrets.transit.rotate_key(JWT_KEY))
-        setup.publish_keys()
-        setup.push_validation_keys()
+        setup.keys.distribute()
         operator.attempt(lambda c: c.secrets.transit.update_key_configuration(JWT_KEY, min_decryption_version=2))
-        setup.publish_keys()
+        setup.keys.publish()
         assert [key.version for key in self.table.published_keys()] == [2]
 
     def _become(self, name: str) -> None:

@@ -338,8 +338,7 @@ def test_rotation_signs_with_the_new_version_only_when_everybody_knows_it(
 ) -> None:
     credentials = ready.ensure_client("reader", tenant="demo", roles=[Role.READER])
     vault.client().attempt(lambda c: c.secrets.transit.rotate_key("jwt"))
-    ready.publish_keys()
-    ready.push_validation_keys()
+    ready.keys.distribute()
     offset = 0.0
 
     def kid() -> str:
@@ -365,5 +364,5 @@ def test_rotation_signs_with_the_new_version_only_when_everybody_knows_it(
     assert kid() == f"{REGION}.2"
 
     vault.client().attempt(lambda c: c.secrets.transit.update_key_configuration("jwt", min_decryption_version=2))
-    ready.publish_keys()
+    ready.keys.publish()
     assert [key.kid for key in table.published_keys()] == [f"{REGION}.2"]
