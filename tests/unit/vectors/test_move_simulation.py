@@ -74,11 +74,11 @@ SELDOM = Weather(suspensions=0.005)
     ("only", "owner", "name", "mistake", "seed"),
     [
         pytest.param(CALM, Copier, "remember", lambda *_: None, 1, id="request ids stay behind"),
-        pytest.param(CALM, HnswEngine, "changes", _without_deletions, 5, id="deletions are not followed"),
-        pytest.param(SUSPENSIONS, HnswEngine, "fence", _only_for_the_filled, 23, id="no fence in the log"),
-        pytest.param(SELDOM, Rounds, "demand", _demanded_of_nobody, 119, id="no fence in the table"),
+        pytest.param(CALM, HnswEngine, "changes", _without_deletions, 22, id="deletions are not followed"),
+        pytest.param(SUSPENSIONS, HnswEngine, "fence", _only_for_the_filled, 44, id="no fence in the log"),
+        pytest.param(SELDOM, Rounds, "demand", _demanded_of_nobody, 70, id="no fence in the table"),
         pytest.param(CALM, Steps, "_has_caught_up", lambda *_: True, 1, id="the rest is not copied"),
-        pytest.param(SUSPENSIONS, Turns, "_note", _whatever_is_noted, 23, id="who was overtaken goes on"),
+        pytest.param(SUSPENSIONS, Turns, "_note", _whatever_is_noted, 58, id="who was overtaken goes on"),
         pytest.param(OUTAGES, Rounds, "begin", _only_for_the_opened, 0, id="no round is noted in the table"),
     ],
 )
