@@ -40,6 +40,7 @@ class Catalogue:
         *,
         engine_class: str | None = None,
         filling: Filling | None = None,
+        incarnation: str | None = None,
     ) -> tuple[Collection, bool]:
         """Create a collection; returns it and whether it is new (False: it existed with these very settings).
 
@@ -47,9 +48,10 @@ class Catalogue:
         there is nothing to seal: DynamoDB encrypts it by the table's key.
 
         :param filling: what it is filled with before anybody else may write to it.
+        :param incarnation: which this is, of which an earlier attempt is as good as this one; None: a new one.
         :raises Problem: 409 ``collection_exists`` with other settings.
         """
-        incarnation = uuid.uuid4().hex
+        incarnation = incarnation or uuid.uuid4().hex
         collection = Collection(
             tenant=tenant,
             settings=settings,

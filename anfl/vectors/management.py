@@ -27,17 +27,31 @@ class Management:
         self._clock = clock
 
     def create(
-        self, tenant: str, settings: CollectionSettings, *, filling: Filling | None = None
+        self,
+        tenant: str,
+        settings: CollectionSettings,
+        *,
+        filling: Filling | None = None,
+        incarnation: str | None = None,
     ) -> tuple[Collection, bool]:
         """Create a collection; returns it and whether it is new.
 
-        :param filling: see `Catalogue.create`.
-        :raises Problem: 400 naming the engines, or their classes, or a field whose name cannot be; 409
-            ``collection_exists`` with other settings, ``alias_exists``.
+        :param filling: see `Catalogue.create`. :param incarnation: see there.
+        :raises Problem: as `check`; 409 ``collection_exists`` with other settings, ``alias_exists``.
+        """
+        engine_class = self.check(settings)
+        return self._catalogue.create(
+            tenant, settings, engine_class=engine_class, filling=filling, incarnation=incarnation
+        )
+
+    def check(self, settings: CollectionSettings) -> str | None:
+        """Whether there can be such a collection; returns its class, if its engine has any.
+
+        :raises Problem: 400 naming the engines, or their classes, or a field whose name cannot be.
         """
         engine_class = self._engines.place(settings)
         check_names(settings.fields, field="fields")
-        return self._catalogue.create(tenant, settings, engine_class=engine_class, filling=filling)
+        return engine_class
 
     def describe(self, tenant: str, name: str) -> Collection:
         """A collection. Where fields are ``building``, this process begins to see to it.

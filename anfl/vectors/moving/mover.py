@@ -2,7 +2,7 @@
 
 Each call carries out a step, so that it can be repeated, by whoever and whenever, until the move is done:
 
-1. *begin*: the new collection is made, into which nobody may write but the move (`Filling`).
+1. *begin*: the old collection says so; the new one is made, into which nobody may write but the move (`Filling`).
 2. *copy*: both are read in the order of their ids, page by page, and what differs is copied. At least twice.
 3. *follow*: of an engine that has a log, what was written since the last pass began.
 4. *pause*: writers to the old collection hear 503 and come again. The catalogue says so, and then a fence lets
@@ -24,7 +24,7 @@ from anfl.vectors.moving.finding import source_of, target_of
 from anfl.vectors.moving.records import Moving, Stage
 from anfl.vectors.moving.requests import Move, Moved
 from anfl.vectors.moving.steps import Steps
-from anfl.vectors.moving.turns import LostError, Turn, Turns, moving_of
+from anfl.vectors.moving.turns import LostError, Turn, Turns, moving_of, target_lost
 from anfl.vectors.moving.undoing import Undoing
 from anfl.vectors.refusals import Refusal
 
@@ -36,7 +36,7 @@ class Mover:
         self._catalogue = catalogue
         self._management = management
         self._clock = clock
-        self._beginnings = Beginnings(catalogue, engines, management)
+        self._beginnings = Beginnings(catalogue, engines, management, clock)
         self._turns = Turns(catalogue, engines, clock)
         self._steps = Steps(clock)
         self._undoing = Undoing(catalogue, management, clock)
@@ -66,9 +66,10 @@ class Mover:
     def _check_same(self, source: Collection, request: Move) -> None:
         moving = moving_of(source)
         target = target_of(self._catalogue, source)
+        engine = target.settings.engine if target is not None else moving.making or request.engine
         if moving.stage is Stage.UNDOING:
             detail = f"The move of {source.name} to {moving.to} is being undone; see to that first."
-        elif request.to not in (None, moving.to) or (target is not None and target.settings.engine != request.engine):
+        elif request.to not in (None, moving.to) or request.engine != engine:
             detail = f"{source.name} is being moved, or was, to {moving.to}."
         elif moving.stage is not Stage.DONE and not moving.is_here(self._catalogue.region):
             detail = f"{source.name} is being moved in {moving.region}: go on there, or undo the move."
@@ -81,7 +82,7 @@ class Mover:
         if moving.stage is Stage.DONE:
             return _told(source, moving, engine)
         try:
-            with self._turns.take(source) as turn:
+            with self._turns.take(self._beginnings.make(source)) as turn:
                 self._work(turn)
         except LostError:
             return _told(source, moving_of(self._catalogue.find(source.tenant, source.name)), engine, wait=1.0)
@@ -96,9 +97,16 @@ class Mover:
             case Stage.FOLLOWING:
                 self._steps.follow(turn)
             case Stage.PAUSED:
-                self._steps.finish(turn)
+                self._finish(turn)
             case Stage.SWITCHING:
                 self._switch(turn)
+
+    def _finish(self, turn: Turn) -> None:
+        self._steps.finish(turn)
+        if turn.moving.stage is Stage.SWITCHING and target_of(self._catalogue, turn.source.collection) is None:
+            # Nobody could go on from there, and writers would wait until it is undone.
+            turn.set(stage=Stage.FOLLOWING)
+            turn.problem = target_lost(turn.moving.to)
 
     def _switch(self, turn: Turn) -> None:
         source, target = turn.source.collection, self._turns.open(turn.target.collection)

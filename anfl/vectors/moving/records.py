@@ -27,6 +27,8 @@ class Moving(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     to: str
     incarnation: str
     """Of the collection ``to``."""
+    making: str = ""
+    """The engine of the collection ``to``, which is not made yet; ``""``: it is."""
     region: str = ""
     """Where it is carried out: what the catalogue compares and sets, and fences, hold in one region at once."""
     stage: Stage = Stage.COPYING

@@ -98,7 +98,7 @@ class Turns:
     def _target(self, source: Collection) -> Collection:
         found = target_of(self._catalogue, source)
         if found is None:
-            raise _lost(moving_of(source).to)
+            raise target_lost(moving_of(source).to)
         return found
 
     def _fill(self, target: Collection, *, ready: bool) -> Collection:
@@ -110,7 +110,7 @@ class Turns:
 
         after = self._catalogue.change(target.tenant, target.name, next_round)
         if after.incarnation != target.incarnation:
-            raise _lost(target.name)
+            raise target_lost(target.name)
         self._engines.of(after).fence(after)
         return after
 
@@ -152,7 +152,8 @@ class Turns:
             raise
 
 
-def _lost(name: str) -> Problem:
+def target_lost(name: str) -> Problem:
+    """409: there is nothing to fill any more."""
     detail = f"{name} was deleted while it was being filled; undo the move."
     return conflict(detail, code=Refusal.MOVE_TARGET_LOST)
 

@@ -38,7 +38,8 @@ class Undoing:
             return found
         target = target_of(self._catalogue, source)
         self._change(source, lambda moving: self._undoing(source, moving, target))
-        if not moving_of(source).is_here(self._catalogue.region):
+        moving = moving_of(source)
+        if moving.making or not moving.is_here(self._catalogue.region):
             target = self._wait_for(source)
         if target is not None:
             self._remove(target)
@@ -57,7 +58,8 @@ class Undoing:
 
     def _wait_for(self, source: Collection) -> Collection | None:
         """See that it stays undone; returns what is to be deleted. What is noted at the same time where the move is
-        carried out does not meet with this: the later of both stays, and is here after a while.
+        carried out, or where another one is begun, does not meet with this: the later of both stays, and is here after
+        a while.
 
         :raises Problem: 409 ``move_busy``, it does not.
         """

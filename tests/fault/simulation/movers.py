@@ -8,7 +8,7 @@ from anfl.vectors.moving.requests import Move
 from anfl.vectors.refusals import Refusal
 from anfl.vectors.store import VectorStore
 from tests.fault.oracle import expect
-from tests.fault.simulation.callers import ALIAS, TENANT
+from tests.fault.simulation.callers import ALIAS, NAME, TENANT
 
 if TYPE_CHECKING:
     from tests.fault.simulation.moving import MoveRound
@@ -25,6 +25,8 @@ class Moving:
         self._round = round_
         self._name = name
         self._at = at
+        to = f"{NAME}-{at}" if at and round_.own_names else None
+        self._request = Move(engine=round_.engines[1], to=to)
 
     def move(self) -> None:
         """Carry out steps until somebody has carried out the last."""
@@ -33,7 +35,7 @@ class Moving:
         astray = 0
         while not self._round.moved:
             try:
-                moved = store.move(TENANT, ALIAS, Move(engine=self._round.engines[1]))
+                moved = store.move(TENANT, ALIAS, self._request)
                 self._round.world.note(f"{name}: {moved.stage} {moved.passes} {moved.looked} {moved.changed}")
                 self._round.moved, self._round.paused = moved.stage is Stage.DONE, moved.stage is Stage.PAUSED
                 pause, astray = moved.wait, 0
@@ -64,11 +66,15 @@ class Moving:
     def undo(self) -> None:
         """Undo the move, or hear that it is too late; often once writers wait."""
         store = self._round.store(self._name, self._at)
-        self._round.world.sleep(self._round.world.random.uniform(0.5, 10))
-        while self._round.waits_to_undo and not (self._round.paused or self._round.moved):
-            self._round.world.sleep(self._round.world.random.uniform(0.1, 8.0))
+        soon, late = (0.0, 3.0) if self._round.are_rivals else (0.5, 10.0)
+        self._round.world.sleep(self._round.world.random.uniform(soon, late))
+        while self._round.waits_to_undo and not (self._is_time() or self._round.moved):
+            self._round.world.sleep(self._round.world.random.uniform(0.1, 2.0 if self._round.aims else 8.0))
         while not self._undo_once(store):
             self._round.world.sleep(1.0)
+
+    def _is_time(self) -> bool:
+        return self._round.verified if self._round.aims else self._round.paused
 
     def _undo_once(self, store: VectorStore) -> bool:
         name = self._name

@@ -50,20 +50,25 @@ _SMALL: Sequence[_Patch] = (
 """Limits that are reached by few rows."""
 _SLOW = 0.5
 """How likely a comparison takes so long that the step takes about as long as a pause may."""
+_RIVALS = 0.4
+"""How likely there are rivals, where there are several regions."""
 
 
 class MoveRound:
     """Everything about one seed."""
 
-    def __init__(self, seed: int, *, only: Weather | None = None, far: bool | None = None) -> None:
+    def __init__(
+        self, seed: int, *, only: Weather | None = None, far: bool | None = None, rival: bool | None = None
+    ) -> None:
         """:param only: what may go wrong, in place of what ``seed`` says.
 
         :param far: whether there are several regions; None: of every other seed.
+        :param rival: whether somebody moves in each of them, and others undo that, all at once; None: as ``seed`` says.
         """
         far = seed % 2 == 1 if far is None else far
         dice = random.Random(f"{seed} move")
         self.seed = seed
-        self.world = World(seed, Weather(), most_turns=(4 if far else 1) * MOST_TURNS)
+        self.world = World(seed, Weather(), most_turns=(4 if far else 2) * MOST_TURNS)
         self.plan = Plan.draw(seed) if far else Plan()
         self.engines = dice.choice(
             [("hnsw", "dynamodb"), ("hnsw", "dynamodb"), ("hnsw", "other"), ("dynamodb", "hnsw")]
@@ -87,11 +92,17 @@ class MoveRound:
         self.writers, self.movers = dice.randint(1, 3), dice.randint(1, 2)
         self.undone = dice.random() < (0.6 if far else 0.2)
         self.waits_to_undo = far and dice.random() < 0.7
+        dice = random.Random(f"{seed} rivals")
+        self.are_rivals = far and (dice.random() < _RIVALS if rival is None else rival)
+        self.own_names = self.are_rivals and dice.random() < 0.3
+        """Whether each of them calls the new collection otherwise."""
+        self.aims = far and dice.random() < 0.5
+        """Whether who waits to undo does so until it is about to be switched."""
         self.asked: dict[str, Change] = {}
         self.sent: dict[str, list[float]] = {}
         """When each request was sent, again and again, by its id."""
         self.acknowledged: set[str] = set()
-        self.moved = self.paused = False
+        self.moved = self.paused = self.verified = False
         self._folder = Path()
 
     @property
@@ -129,6 +140,7 @@ class MoveRound:
         def slowly(*sides: Any, **looked: Any) -> bool:
             if dice.random() < _SLOW:
                 self.world.sleep(dice.uniform(0.84, 0.98) * PAUSE_SECONDS)
+            self.verified = True
             return bool(look(*sides, **looked))
 
         yield steps, "verify", slowly
@@ -147,12 +159,12 @@ class MoveRound:
             # What has a log is not written elsewhere; what it becomes may be.
             at = names[-1 - number % len(names)] if self.engines[0] == "dynamodb" else names[number % len(names)]
             self.world.spawn(f"writer {number} {at}", Writing(self, f"writer {number}", at).live)
-        for number in range(self.movers):
+        for number in range(max(self.movers, len(names)) if self.are_rivals else self.movers):
             at = names[number % len(names)]
             self.world.spawn(f"mover {number} {at}", Moving(self, f"mover {number}", at).move)
         if self.undone:
-            at = names[-1]
-            self.world.spawn(f"undoer {at}", Moving(self, "undoer", at).undo)
+            for at in names if self.are_rivals else names[-1:]:
+                self.world.spawn(f"undoer {at}", Moving(self, f"undoer {at}", at).undo)
 
     def store(self, name: str, at: str = "") -> VectorStore:
         """A process on a node of its own, which begins. ``at``: its region; by default the home."""

@@ -289,19 +289,45 @@ def test_what_cannot_be_moved_is_said_before_anything_is_done(node: VectorStore)
 def test_what_is_declared_while_a_move_begins_is_not_left_behind(
     node: VectorStore, other: VectorStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    create = node._management.create
+    check, create = node._management.check, node._management.create
+    declared = CollectionPatch(fields={**WORDS.fields, "word": FieldType.STRING})
 
-    def late(*given: Any, **named: Any) -> Any:
-        made = create(*given, **named)
+    def before_it_is_noted(*given: Any) -> Any:
         monkeypatch.undo()
-        other.update("demo", "words", CollectionPatch(fields={**WORDS.fields, "word": FieldType.STRING}))
-        return made
+        other.update("demo", "words", declared)
+        return check(*given)
 
-    monkeypatch.setattr(node._management, "create", late)
+    def afterwards(*given: Any, **named: Any) -> Any:
+        monkeypatch.undo()
+        more = CollectionPatch(fields={**WORDS.fields, "more": FieldType.STRING})
+        assert code_of(partial(other.update, "demo", "words", more)) == (409, "collection_moving")
+        return create(*given, **named)
+
+    monkeypatch.setattr(node._management, "check", before_it_is_noted)
     assert code_of(partial(node.move, "demo", "w", MOVE)) == (409, "collection_changed")
-    node.delete("demo", "words-other")
+    monkeypatch.setattr(node._management, "create", afterwards)
     move(node, "w", MOVE)
     assert other.describe("demo", "w").settings.fields.keys() == {"year", "word"}
+
+
+def test_a_collection_that_is_deleted_while_it_is_looked_at_is_not_switched_to(
+    node: VectorStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else writers would wait until somebody undoes it."""
+
+    def deleted(*_: Any, **__: Any) -> bool:
+        node.delete("demo", "words-other")
+        return True
+
+    monkeypatch.setattr(steps, "verify", deleted)
+    with pytest.raises(Problem) as caught:
+        move(node, "w", MOVE)
+    assert (caught.value.status, caught.value.code) == (409, "move_target_lost")
+    node.write("demo", "w", upsert(("x", (1, 1))))
+    monkeypatch.undo()
+    node.undo_move("demo", "w")
+    move(node, "w", MOVE)
+    assert "x" in rows_of(node, "w")
 
 
 def test_every_alias_goes_along(node: VectorStore, other: VectorStore) -> None:

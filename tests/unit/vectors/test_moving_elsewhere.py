@@ -298,3 +298,71 @@ def test_nor_does_who_has_let_an_alias_lead_there_where_it_is_filled(nodes: Node
     assert code_of(partial(node.write, "demo", "early", change)) == "collection_filling"
     nodes.catalogue.region = FAR  # from where that cannot be told from an alias that was passed on
     assert code_of(partial(node.write, "demo", "early", change)) == "writes_paused"
+
+
+def claimed_elsewhere(found: Collection) -> Collection:
+    """As it is once another region has begun to move it, at the same time and later than this one."""
+    moving = Moving(to="words-other", incarnation="f" * 32, making=OTHER, region=FAR)
+    return msgspec.structs.replace(found, moving=moving)
+
+
+@contextmanager
+def beginning(store: VectorStore, change: Callable[[], object]) -> Iterator[None]:
+    """While a move that begins waits for what others have noted, this comes."""
+    clock = store.storage.clock
+
+    def waited(seconds: float) -> None:
+        clock.sleep(seconds)
+        change()
+
+    with mock.patch.object(store._mover._beginnings, "_clock", dataclasses.replace(clock, sleep=waited)):
+        yield
+
+
+def test_of_two_moves_that_begin_at_once_one_gives_way_before_anything_has_come_of_it(
+    nodes: Nodes, node: VectorStore
+) -> None:
+    with beginning(node, lambda: noted(node, "words", claimed_elsewhere)):
+        assert node.move("demo", "w", MOVE).stage is Stage.COPYING  # of the other one
+    assert code_of(partial(node.describe, "demo", "words-other")) == "collection_not_found"
+    with pytest.raises(Problem, match=FAR) as refused:
+        node.move("demo", "w", MOVE)
+    assert (refused.value.status, refused.value.code) == (409, "collection_moving")
+    node.write("demo", "w", upsert(("x", (1, 1))))
+    nodes.catalogue.region = FAR
+    move(node, "w", MOVE)
+    assert rows_of(node, "w").keys() == {"a", "b", "x"}
+
+
+def test_what_has_a_log_has_no_rival_to_wait_for(tmp_path: Path) -> None:
+    nodes = Nodes(tmp_path)
+    store = nodes.begin()
+    store.create("demo", CollectionSettings(name="words", dimension=2, metric=Metric.L2))
+    store.set_alias("demo", "w", "words")
+    before = nodes.world.seconds
+    store.move("demo", "w", MOVE)
+    assert nodes.world.seconds == before
+
+
+def test_who_undoes_what_has_just_begun_waits_for_what_others_have_noted(nodes: Nodes, node: VectorStore) -> None:
+    def kill() -> None:
+        raise Killed
+
+    with beginning(node, kill), pytest.raises(Killed):
+        node.move("demo", "w", MOVE)
+    with arriving(node, lambda: noted(node, "words", claimed_elsewhere)):
+        assert code_of(partial(node.undo_move, "demo", "w")) == "move_busy"
+    assert moving_of(node).region == FAR
+    nodes.catalogue.region = FAR
+    assert node.undo_move("demo", "w").moving is None
+
+
+def test_a_killed_process_that_began_is_gone_on_from(node: VectorStore) -> None:
+    def kill() -> None:
+        raise Killed
+
+    with beginning(node, kill), pytest.raises(Killed):
+        node.move("demo", "w", MOVE)
+    assert code_of(partial(node.move, "demo", "w", Move(engine="hnsw", to="words-other"))) == "collection_moving"
+    move(node, "w", MOVE)
+    assert rows_of(node, "w").keys() == {"a", "b"}

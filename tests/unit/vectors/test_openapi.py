@@ -11,6 +11,7 @@ import msgspec
 import pytest
 from openapi_spec_validator import validate
 
+from anfl.vectors import replication
 from anfl.vectors.imports.imports import Imports
 from anfl.vectors.imports.operations import IMPORT_CALLS
 from anfl.vectors.imports.requests import Uploads
@@ -55,6 +56,7 @@ def test_the_examples_work_one_after_another(
     store = store_with_a_class
     import_id = EXAMPLES["start_import"].answers[200]["id"]
     monkeypatch.setattr("anfl.vectors.imports.imports.new_id", lambda _now: import_id)
+    monkeypatch.setattr(replication, "REPLICATION_SECONDS", 0.1)
     with (
         served(assemble(store, place.imports, verifier=PlainTokens())) as url,
         httpx.Client(base_url=url, headers={"authorization": "Bearer demo.admin"}) as client,
