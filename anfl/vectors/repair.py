@@ -42,6 +42,7 @@ class Repairs:
                 return found
         if expected and key not in self._lost:  # whoever needs it asks again and again
             self._lost.add(key)
+            _log.error("an object is lost: no copy of it is whole", extra={"key": key})
             self._events.damaged(repaired=False)
         return None
 

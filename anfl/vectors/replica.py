@@ -166,9 +166,10 @@ class Replica(LocalCopy):
             return False
         return True
 
-    def _note(self, trouble: Problem) -> None:
+    def _note(self, trouble: CorruptLogError | LogGapError) -> None:
         if self._trouble is None:
-            _log.error("the log cannot be followed", extra={"collection": self.collection.name, "code": trouble.code})
+            extra = {"collection": self.collection.name, "code": trouble.code, "key": trouble.key}
+            _log.error("the log cannot be followed", extra=extra)
         self._trouble = (trouble, self._clock.monotonic())
 
     def _reach(self, wanted: Position, deadline: float) -> None:

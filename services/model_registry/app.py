@@ -26,6 +26,7 @@ from anfl.registry.queues import Queues
 from anfl.registry.registry import Registry, build_registry
 from anfl.registry.sealed_secrets import SealedSecrets
 from anfl.resources import Service as Name
+from anfl.resources import Variable
 from anfl.telemetry import stores
 from anfl.telemetry.metrics import Metrics
 from services.model_registry.aliases import AliasApi
@@ -134,7 +135,7 @@ def creator() -> Callable[[], Service]:
     """
     settings, tokens = environment.load(Settings), environment.load(TokenSettings)
     limits, region = environment.load(Limits), environment.load(cache.Settings)
-    policies = msgspec.json.decode(settings.alias_policies, type=dict[str, Policy])
+    policies = environment.parse(Variable.ALIAS_POLICIES, settings.alias_policies, dict[str, Policy])
     metrics = Metrics()
     session = stores.watch(aws.session(), metrics)
 

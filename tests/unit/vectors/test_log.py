@@ -80,7 +80,9 @@ def test_a_damaged_object_is_put_right_from_another_region() -> None:
     assert noted.damages == [True]
 
 
-def test_operators_hear_once_of_an_object_that_is_lost_however_often_it_is_asked_for() -> None:
+def test_operators_hear_once_of_an_object_that_is_lost_however_often_it_is_asked_for(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     store, noted = SimulatedStore(), Noted()
     for sequence in (1, 2):
         store.objects[log(store).key(sequence)] = b"ANFL damaged"
@@ -89,6 +91,8 @@ def test_operators_hear_once_of_an_object_that_is_lost_however_often_it_is_asked
         with pytest.raises(CorruptLogError):
             asked.read(sequence)
     assert noted.damages == [False, False]
+    lost = [record.__dict__["key"] for record in caplog.records if record.message.startswith("an object is lost")]
+    assert lost == [log(store).key(1), log(store).key(2)]
 
 
 def test_an_object_in_the_wrong_place_stops_the_reader() -> None:

@@ -227,6 +227,43 @@ def test_a_damaged_log_can_be_read_as_far_as_it_is_whole(
         assert node.stats("demo", "words").trouble is None
 
 
+def test_a_removed_object_is_missed_and_named_until_it_is_put_back(
+    store: VectorStore,
+    catalogue: Catalogue,
+    objects: S3ObjectStore,
+    s3: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """As the runbook says: by taking the mark of the deletion away, or by another region's copy."""
+    monkeypatch.setattr(replica_module, "TROUBLE_SECONDS", 0)
+    s3.put_bucket_versioning(Bucket="vectors", VersioningConfiguration={"Status": "Enabled"})
+    s3.create_bucket(Bucket="elsewhere")
+    collection, _ = store.create("demo", WORDS)
+    for number in range(4):
+        store.write("demo", "words", upsert((f"{number}", (1, 1))))
+    log = Log(objects, collection, envelope=Checksummed())
+    key = log.key(3)
+    s3.copy_object(Bucket="elsewhere", Key=key, CopySource={"Bucket": "vectors", "Key": key})
+
+    def unmark(mark: str) -> None:
+        s3.delete_object(Bucket="vectors", Key=key, VersionId=mark)
+
+    def copy(_mark: str) -> None:
+        s3.copy_object(Bucket="vectors", Key=key, CopySource={"Bucket": "elsewhere", "Key": key})
+
+    for put_back in (unmark, copy):
+        mark = s3.delete_object(Bucket="vectors", Key=key)["VersionId"]
+        node = VectorStore(catalogue, storage(objects, clock=Clock()))
+        caplog.clear()
+        assert code_of(partial(node.write, "demo", "words", upsert(("b", (2, 2))))) == (503, "log_gap")
+        assert key in {record.__dict__.get("key") for record in caplog.records}
+        assert node.count("demo", "words", Count()).count == 2
+        put_back(mark)
+        assert node.count("demo", "words", Count(consistency="strong")).count == 4
+        assert node.stats("demo", "words").trouble is None
+
+
 def test_least_used_collections_leave_memory(catalogue: Catalogue, objects: S3ObjectStore) -> None:
     store = VectorStore(catalogue, storage(objects, clock=Clock()), memory_bytes=1)
     for name in ("one", "two", "three"):
