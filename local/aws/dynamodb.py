@@ -10,7 +10,7 @@ from typing import Any
 from moto.core.serialize import BaseJSONSerializer
 from moto.dynamodb.models import DynamoDBBackend
 from moto.dynamodb.models.dynamo_type import DynamoType
-from moto.dynamodb.models.table import Table
+from moto.dynamodb.models.table import StreamShard, Table
 from moto.dynamodb.responses import DynamoHandler
 
 from local.aws import item_reads
@@ -72,6 +72,7 @@ def apply(patch: Patch) -> None:
     patch(DynamoDBBackend, "update_item", update_copy)
     patch(DynamoHandler, "transact_write_items", Tokens().once(DynamoHandler.transact_write_items))
     patch(Table, "__deepcopy__", backup)
+    patch(StreamShard, "add", lambda *_: None)
     item_reads.apply(patch)
     patch(BaseJSONSerializer, "_serialize_type_structure", _attribute(BaseJSONSerializer._serialize_type_structure))
 

@@ -15,7 +15,8 @@ Worth giving upstream:
 5. DynamoDB: a cancelled transaction replaces the table objects, so whoever holds one keeps the old; its backup copies
    every item of the table, which makes a transaction as slow as the table is long. Answers take milliseconds for each
    item: every attribute is looked up anew as the structure that it already is (`dynamodb`). Queries and scans copy all
-   that they read, and translate it once for each attribute of a projection (`item_reads`).
+   that they read, and translate it once for each attribute of a projection (`item_reads`). A stream keeps what each
+   item was and is, forever (`dynamodb`: none is kept; nobody here reads the streams that global tables must have).
 6. Core: every model instance ever made is kept for ``reset()``; a long-running server leaks them.
    Each request lists moto's folder and inspects a class again: caching doubles the throughput (`_core`).
 7. Lambda: ``invoke`` answers a failed function like a successful one without Docker (`_invoke`).
