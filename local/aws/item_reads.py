@@ -1,27 +1,55 @@
 """moto's answers to queries and scans without a copy of all that is read: an item of 384 numbers is 385 objects there.
 
-Answers are written out as JSON and nothing else, so they share the values of what is stored.
+Answers are written out as JSON and nothing else, so they share the values of what is stored. A query of a table looks
+at the items of its partition, and not at a sorted list of all items of the table.
 """
 
 import copy
+import threading
 from types import SimpleNamespace
 from typing import Any
 
 from moto.dynamodb.models import table
-from moto.dynamodb.models.dynamo_type import Item, LimitedSizeDict
+from moto.dynamodb.models.dynamo_type import DynamoType, Item, LimitedSizeDict
+from moto.dynamodb.models.table import Table
 
 from local.aws.patching import Patch
+
+_INDEX_NAME = 6
+"""Place of the index's name among the arguments of ``Table.query`` behind the key."""
+
+
+class _Query(threading.local):
+    """The one that a thread answers: whose items it may look at; None: all, as an index or a scan has it."""
+
+    partition: DynamoType | None = None
 
 
 def apply(patch: Patch) -> None:
     """Patch moto's reads of many items."""
-    project = Item.project
+    project, query, all_items = Item.project, Table.query, Table.all_items
+    asked = _Query()
 
     def projected(self: Item, projection_expressions: list[list[str]]) -> Item:  # moto's translates all, for each path
         if any(len(path) > 1 or "[" in path[0] for path in projection_expressions):
             return project(self, projection_expressions)
         return _with(self, {path[0]: self.attrs[path[0]] for path in projection_expressions if path[0] in self.attrs})
 
+    def of_partition(self: Table, hash_key: DynamoType | None, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+        asked.partition = hash_key if len(args) > _INDEX_NAME and args[_INDEX_NAME] is None else None
+        try:
+            return query(self, hash_key, *args, **kwargs)
+        finally:
+            asked.partition = None
+
+    def items_asked_for(self: Table) -> list[Item]:
+        if asked.partition is None or not self.range_key_attr:
+            return all_items(self)
+        partition: Any = self.items.get(asked.partition, {})
+        return list(partition.values())
+
+    patch(Table, "query", of_partition)
+    patch(Table, "all_items", items_asked_for)
     patch(Item, "project", projected)
     patch(table, "copy", SimpleNamespace(copy=copy.copy, deepcopy=_copied))
 

@@ -14,7 +14,8 @@ Worth giving upstream:
    ``KMS::ReplicaKey`` (`back_ends`).
 5. DynamoDB: a cancelled transaction replaces the table objects, so whoever holds one keeps the old; its backup copies
    every item of the table, which makes a transaction as slow as the table is long. Answers take milliseconds for each
-   item: every attribute is looked up anew as the structure that it already is (`dynamodb`). Queries and scans copy all
+   item: every attribute is looked up anew as the structure that it already is (`dynamodb`). Queries sort all
+   items of the table first; queries and scans copy all
    that they read, and translate it once for each attribute of a projection (`item_reads`). A stream keeps what each
    item was and is, forever (`dynamodb`: none is kept; nobody here reads the streams that global tables must have).
 6. Core: every model instance ever made is kept for ``reset()``; a long-running server leaks them.
