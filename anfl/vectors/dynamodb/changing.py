@@ -58,11 +58,11 @@ class Changing:
         portions = [prepare(piece, collection) for piece in pieces]
         if mark is None:
             return self._beside(write, [(each, None) for each in portions])
-        marks = part_marks(mark, [each.digest for each in portions])
-        earlier = self._rows.earlier_parts(collection, mark, marks)
+        earlier = self._rows.earlier_whole(collection, mark)
         if earlier is not None:
             return earlier
-        # The first goes ahead: once it is noted, its id is of this request and of no other one. With it all of them are
+        marks = part_marks(mark, [each.digest for each in portions])
+        # The first goes ahead: once it is noted, the id is of this request and of no other one. With it all of them are
         # forgotten, so that none is left to stand in the way of whatever the id is used for then.
         first = write(portions[0], mark=marks[0])
         others = [replace(each, until=first.until) for each in marks[1:]]

@@ -83,6 +83,11 @@ def requests_of(collection: Collection) -> str:
     return f"{hash_of(collection)}#requests"
 
 
+def parts_of(collection: Collection) -> str:
+    """The partition key of the further parts of requests that go in parts."""
+    return f"{hash_of(collection)}#parts"
+
+
 def key_of(collection: Collection, row_id: str) -> dict[str, Any]:
     """The key of a row's item."""
     return {PARTITION: {"S": partition_of(collection, shard_of(row_id))}, SORT: {"S": row_id}}
