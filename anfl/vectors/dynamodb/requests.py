@@ -6,7 +6,7 @@ goes. The further parts: ``pk = {tenant}#{incarnation}#parts``, ``sk = {id}/{num
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
@@ -150,7 +150,7 @@ class Requests:
 def part_marks(whole: Mark, digests: Sequence[bytes]) -> list[Mark]:
     """Of the parts of what ``whole`` marks."""
     return [
-        Mark(id=whole.id, digest=digest, part=Part(whole=whole.digest, number=number, of=len(digests)))
+        replace(whole, digest=digest, part=Part(whole=whole.digest, number=number, of=len(digests)))
         for number, digest in enumerate(digests)
     ]
 

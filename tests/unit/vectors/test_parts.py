@@ -16,12 +16,12 @@ from anfl.vectors.model import CollectionSettings, Metric
 from anfl.vectors.moving import steps
 from anfl.vectors.moving.requests import Move
 from anfl.vectors.objects import S3ObjectStore
-from anfl.vectors.requests import Count, DeleteRows, Fetch, NewRow, PatchRow, PatchRows, Upsert
+from anfl.vectors.requests import Count, DeleteRows, Deletion, Fetch, NewRow, PatchRow, PatchRows, Upsert
 from anfl.vectors.state import REQUEST_SECONDS
 from anfl.vectors.store import VectorStore
 from local.tables import create_table
 from tests.unit.vectors.builders import storage
-from tests.unit.vectors.importing import MemoryQueue
+from tests.unit.vectors.importing import MemoryQueue, carry_out_all
 from tests.unit.vectors.moves import move
 from tests.unit.vectors.test_late_writes import PHOTOS, Time
 
@@ -42,12 +42,12 @@ def _time() -> Time:
 
 @pytest.fixture(name="store")
 def _store(
-    session: boto3.session.Session, catalogue: Catalogue, objects: S3ObjectStore, time: Time
+    session: boto3.session.Session, catalogue: Catalogue, objects: S3ObjectStore, time: Time, queue: MemoryQueue
 ) -> Iterator[VectorStore]:
     client = session.client("dynamodb")
     create_table(client, "small")
     classes = {EngineClass(name="small", dimension=2, metric=Metric.L2): "small"}
-    engine = engine_over(client, classes, clock=time.clock(), jobs=MemoryQueue())
+    engine = engine_over(client, classes, clock=time.clock(), jobs=queue)
     store = VectorStore(catalogue, storage(objects, clock=time.clock()), distributed=engine)
     store.create("demo", PHOTOS)
     store.set_alias("demo", "live", "photos")
@@ -243,17 +243,16 @@ def test_after_a_move_what_was_done_in_parts_is_not_done_again(
     """To the other engine, and back."""
     monkeypatch.setattr(steps, "verify", lambda *_, **__: True)  # the AWS in memory has no vector index
     assert written(store, THREE) == 3 * PART
-    others = [
-        PatchRows(vectors=[PatchRow(id=row.id, metadata={"n": 1}) for row in ROWS], request_id="patch", atomic=False),
-        DeleteRows(ids=[row.id for row in THREE.vectors[PART:]], request_id="deletion", atomic=False),
-    ]
-    for other in others:
-        store.write("demo", "live", other)
+    patches = [PatchRow(id=row.id, metadata={"n": 1}) for row in ROWS]
+    patch = PatchRows(vectors=patches, request_id="patch", atomic=False)
+    deletion = DeleteRows(ids=[row.id for row in THREE.vectors[PART:]], request_id="deletion", atomic=False)
+    store.write("demo", "live", patch)
+    store.write("demo", "live", deletion)
     for engine in ("hnsw", "dynamodb"):
         move(store, "live", Move(engine=engine, to=f"photos-{engine}"))
         assert written(store, THREE) == 3 * PART
-        assert store.write("demo", "live", others[0]).patched == 3 * PART
-        assert store.write("demo", "live", others[1]).deleted == 2 * PART
+        assert store.write("demo", "live", patch).patched == 3 * PART
+        assert store.write("demo", "live", deletion).deleted == 2 * PART
         assert there(store) == PART
         longer = msgspec.structs.replace(THREE, vectors=ROWS[: 4 * PART])
         assert refusal(store, longer) == (409, "request_id_reused")
@@ -276,3 +275,56 @@ def test_however_many_such_requests_there_are(store: VectorStore, monkeypatch: p
     assert store.fetch("demo", "live", Fetch(ids=["r000"])).vectors == []
     assert written(store, requests[5]) == PART + 6
     assert len(store.fetch("demo", "live", Fetch(ids=["r000"])).vectors) == 1
+
+
+def test_nor_is_a_deletion_by_filter_that_was_done(
+    store: VectorStore, catalogue: Catalogue, queue: MemoryQueue
+) -> None:
+    rows = [NewRow(id=row.id, values=row.values, metadata={"n": place % 3}) for place, row in enumerate(ROWS[:300])]
+    written(store, Upsert(vectors=rows, atomic=False))
+    done, begun = (DeleteRows(filter={"n": n}, request_id=f"n{n}") for n in (1, 2))
+    store.delete_rows("demo", "live", done)
+    carry_out_all(queue, catalogue, store.distributed)
+    store.delete_rows("demo", "live", begun)
+    move(store, "live", Move(engine="hnsw"))
+    carry_out_all(queue, catalogue, store.distributed)
+    written(store, Upsert(vectors=rows[:3]))
+    again = [store.delete_rows("demo", "live", each) for each in (done, begun, done)]
+    assert [each.deleted for each in again] == [100, 100, 100]
+    assert there(store) == 101
+
+
+def test_a_deletion_by_filter_and_another_request_at_the_same_moment_do_not_have_one_id(
+    store: VectorStore, monkeypatch: pytest.MonkeyPatch, queue: MemoryQueue
+) -> None:
+    written(store, Upsert(vectors=ROWS[:2]))
+    deletion = DeleteRows(filter={"n": 1}, request_id="r")
+    with monkeypatch.context() as patched:
+        overtaken_by(lambda: store.delete_rows("demo", "live", deletion), patched)
+        assert refusal(store, ONE) == (409, "request_id_reused")
+    assert there(store) == 2
+    other = DeleteRows(filter={"n": 2}, request_id="one")
+    with monkeypatch.context() as patched:
+        overtaken_by(lambda: written(store, msgspec.structs.replace(ONE, request_id="one")), patched)
+        with pytest.raises(Problem) as refused:
+            store.delete_rows("demo", "live", other)
+    assert (refused.value.status, refused.value.code) == (409, "request_id_reused")
+    assert len(queue.bodies) == 1
+
+
+def test_a_deletion_that_takes_longer_than_its_id_is_known_gets_in_nobody_elses_way(
+    store: VectorStore, time: Time, catalogue: Catalogue, queue: MemoryQueue
+) -> None:
+    rows = [NewRow(id=row.id, values=row.values, metadata={"n": 1}) for row in ROWS[:150]]
+    written(store, Upsert(vectors=rows, atomic=False))
+    deletion = DeleteRows(filter={"n": 1}, request_id="r")
+    begun = store.delete_rows("demo", "live", deletion)
+    time.sleep(REQUEST_SECONDS + 1)
+    assert written(store, THREE) == 3 * PART
+    written(store, Upsert(vectors=rows, atomic=False))
+    carry_out_all(queue, catalogue, store.distributed)
+    assert isinstance(begun, Deletion)
+    done = store.deletion("demo", "live", begun.id)
+    assert (done.state, done.deleted) == ("DONE", 150)
+    assert written(store, THREE) == 3 * PART
+    assert there(store) == 3 * PART - 150
