@@ -23,6 +23,17 @@ BESIDE = 8
 """Transactions of one change that are under way at a time."""
 
 
+def checked(collection: Collection, change: Change) -> Prepared:
+    """``change``, whose form is right, and can be held.
+
+    :raises Problem: 400 or 413 naming the row and field.
+    """
+    prepared = prepare(change, collection)
+    if not isinstance(change, DeleteRows):
+        check_slots(collection.settings.fields, [row.metadata for row in change.vectors])
+    return prepared
+
+
 class Changing:
     """Of one class's collections. Safe for threads."""
 
@@ -40,9 +51,7 @@ class Changing:
         :raises Problem: see `Rows.write`; 400, what is asked for is wrong. Nothing of it is under way any more then.
         """
         until = self._clock.monotonic() + WRITE_SECONDS
-        whole = prepare(change, collection)  # what is wrong is told before anything is done
-        if not isinstance(change, DeleteRows):
-            check_slots(collection.settings.fields, [row.metadata for row in change.vectors])
+        whole = checked(collection, change)  # what is wrong is told before anything is done
         guard = self._rounds.guard(collection, filling=filling)
         try:
             pieces = parts(change, collection)

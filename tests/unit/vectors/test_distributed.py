@@ -417,6 +417,23 @@ def test_an_import_stores_each_row_once(
     assert store.fetch("demo", "words", Fetch(ids=["r007"])).vectors[0].values == [7.0, 1.0]
 
 
+def test_of_an_import_rows_that_it_cannot_hold_are_named_and_the_others_stored(
+    session: boto3.session.Session, catalogue: Catalogue, store: VectorStore
+) -> None:
+    place = Place(session, catalogue, store, function_bytes=0)
+    store.create("demo", msgspec.structs.replace(PHOTOS, name="words", fields={"n": FieldType.NUMBER}))
+    numbers = [1.0, 1e200, 2.0, -1e-150]
+    lines = [{"id": f"r{n}", "values": [1, 1], "metadata": {"n": number}} for n, number in enumerate(numbers)]
+    import_id = place.started(jsonl="\n".join(map(json.dumps, lines)).encode())
+    for queue in (place.service, place.function):
+        job = queue.take()
+        assert job is not None
+        place.carry_out(job)
+    shown = place.show(import_id)
+    assert (shown.state, shown.stored, shown.refused) == ("DONE", 2, 2)
+    assert [(error.row, error.field) for error in shown.errors] == [(1, "metadata.n"), (3, "metadata.n")]
+
+
 def test_each_operation_lists_the_refusal_that_its_engine_makes() -> None:
     listing = {call.name for call in (*OPERATIONS, *STREAMS) if Refusal.NOT_SUPPORTED_BY_ENGINE in call.refusals}
     assert listing == REFUSING
