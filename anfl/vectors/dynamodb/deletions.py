@@ -2,7 +2,8 @@
 
 How far one is stands in an item beside the rows, which changes in the very transactions that delete them. So whoever
 carries it out may be killed anywhere, or be one of two: each row is deleted once and counted once. A row goes that
-matches when it is read and has not changed until it is deleted; one that is written meanwhile may stay.
+matches when it is read and has not changed until it is deleted; one that others change is read again, a few times, and
+then stays, so that it does not keep the others.
 
 ``pk = {tenant}#{incarnation}#deletions``, ``sk`` the id. A ``request_id`` is marked as that of a request in two parts
 (`anfl.vectors.dynamodb.requests`): of which the first is that it has begun, and the second that it has ended.
@@ -39,7 +40,8 @@ MOST_DELETED = MOST_TOGETHER - 3
 _PAGE = 400
 """Rows of each partition that are read at a time."""
 _RECORD, _REVISION = "record", "revision"
-ATTEMPTS = 8
+ATTEMPTS, PATIENT_ATTEMPTS = 8, 4
+"""How often in vain until it fails, and until rows that change meanwhile are left alone."""
 MOST_FILTER_BYTES = 2**18
 """It has to fit into an item, of 400 kB."""
 
@@ -134,7 +136,8 @@ class Deletions:
             if record.done:
                 return
             try:
-                for noted in self._pages(collection, deletion_id, record, guard):
+                leaves = attempts >= PATIENT_ATTEMPTS
+                for noted in self._pages(collection, deletion_id, record, guard, leaves=leaves):
                     attempts = 0
                     yield noted.deleted
             except ConditionError as error:  # a row has changed, or another process is at it
@@ -163,22 +166,34 @@ class Deletions:
             raise not_found(f"There is no deletion {deletion_id}.", code=Refusal.DELETION_NOT_FOUND)
         return msgspec.msgpack.decode(item[_RECORD]["B"], type=Record)
 
-    def _pages(self, collection: Collection, deletion_id: str, record: Record, guard: Guard) -> Iterator[Record]:
+    def _pages(
+        self, collection: Collection, deletion_id: str, record: Record, guard: Guard, *, leaves: bool
+    ) -> Iterator[Record]:
+        """:param leaves: whether of the first ones those are left alone that have changed since they were read."""
         wanted = compile_filter(record.filter)
         for after, doomed in _portions(self._reader.in_order(collection, after=record.after, page=_PAGE), wanted):
-            next_one = msgspec.structs.replace(
-                record,
-                after=record.after if after is None else after,
-                done=after is None,
-                deleted=record.deleted + len(doomed),
-                failure=None,
-                revision=record.revision + 1,
-            )
-            writes = [{"Delete": {"Key": items.key_of(collection, row.id), **unchanged(row)}} for row in doomed]
-            writes.append(_put(collection, deletion_id, next_one, before=record.revision))
-            writes += self._ended(collection, next_one)
-            guard.transact(self._table, writes, by=deletion_id)
-            record = next_one
+            while True:
+                next_one = msgspec.structs.replace(
+                    record,
+                    after=record.after if after is None else after,
+                    done=after is None,
+                    deleted=record.deleted + len(doomed),
+                    failure=None,
+                    revision=record.revision + 1,
+                )
+                writes = [{"Delete": {"Key": items.key_of(collection, row.id), **unchanged(row)}} for row in doomed]
+                writes.append(_put(collection, deletion_id, next_one, before=record.revision))
+                writes += self._ended(collection, next_one)
+                try:
+                    guard.transact(self._table, writes, by=deletion_id)
+                except ConditionError as error:
+                    same = [row for place, row in enumerate(doomed) if place not in error.failed]
+                    if not leaves or len(same) == len(doomed):
+                        raise
+                    doomed = same
+                else:
+                    break
+            record, leaves = next_one, False
             yield record
 
     def _ended(self, collection: Collection, record: Record) -> Sequence[dict[str, Any]]:

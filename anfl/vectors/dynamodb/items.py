@@ -112,7 +112,8 @@ def encode(
         **slots(collection.settings.fields, metadata),
     }
     if expires_at is not None:
-        item[EXPIRES_AT], item[TTL] = {"N": repr(expires_at)}, {"N": str(math.ceil(expires_at))}
+        moment = expires_at if expires_at > SMALLEST_NUMBER else 0.0
+        item[EXPIRES_AT], item[TTL] = {"N": repr(moment)}, {"N": str(math.ceil(expires_at))}
     return item
 
 

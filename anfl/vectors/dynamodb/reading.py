@@ -105,7 +105,7 @@ class Reader:
         vector = items.numbers(query)
         wanted = {HASH: {"S": items.hash_of(collection)}, **equal}
         convert = _CONVERSIONS[collection.settings.metric]
-        for top in (min(k + SPARE, MOST_MATCHES), MOST_MATCHES):
+        for top in sorted({min(k + SPARE, MOST_MATCHES), MOST_MATCHES}):
             results = self._table.search(vector, top=top, equal=wanted)
             now = self._clock.wall()
             rows = [(convert(each["Score"]), items.decode(each["Item"])) for each in results]

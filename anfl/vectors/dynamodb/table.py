@@ -257,6 +257,8 @@ class Table:
 
 def _is_busy(error: ClientError) -> bool:
     code = error.response["Error"]["Code"]
+    if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0) >= 500:
+        return True  # of DynamoDB, or of what stands in between, with whichever code
     if code == "ValidationException":  # the endpoint that searches may not know an index yet that is active
         return "does not have the specified index" in str(error) or "backfilling" in str(error)
     return code in _BUSY
