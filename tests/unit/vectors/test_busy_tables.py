@@ -24,7 +24,7 @@ CALLS: dict[str, Callable[[Table], object]] = {
     "transact": lambda table: table.transact([{"Delete": {"Key": KEY}}]),
     "partition": lambda table: list(table.partition("p")),
     "count": lambda table: table.count("p", condition={}),
-    "search": lambda table: table.search([{"N": "1"}], top=1, equal={"h": {"S": "h"}}),
+    "search": lambda table: table.search([{"N": "1"}], top=1, equal={"h": {"S": "h"}}, attributes=["sk"]),
 }
 
 
