@@ -40,15 +40,17 @@ def scrolled(reader: Reader, collection: Collection, request: Scroll, *, sequenc
         after = cursor.after
     wanted = compile_filter(request.filter) if request.filter else None
     end = clock.monotonic() + LONG_SECONDS
+    allowance = Allowance(request.include, packed=request.values_format == "f32")
+    values = "values" in request.include
+    most = min(request.limit, allowance.most_rows(collection.settings.dimension)) if values else request.limit
     rows = reader.in_order(
         collection,
         after=after,
-        page=_share(request.limit),
-        values="values" in request.include,
+        page=_share(most),
+        values=values,
         is_late=lambda: clock.monotonic() > end,
     )
     matching = (row for row in rows if wanted is None or wanted(row.metadata))
-    allowance = Allowance(request.include, packed=request.values_format == "f32")
     page: list[StoredRow] = []
 
     def ended(after: str) -> Rows:
