@@ -41,6 +41,10 @@ class Allowance:
         self._metadata = "metadata" in include
         self._left = ANSWER_BYTES
 
+    def most_rows(self, dimension: int) -> int:
+        """At most so many rows fit into it, whatever their metadata, of an answer that has their values."""
+        return max(self._left // (self._number_bytes * dimension), 1)
+
     def has_room(self, row: Readable) -> bool:
         """Whether `take` can hand out ``row``."""
         return self._size(row) <= self._left
@@ -62,8 +66,12 @@ class Allowance:
             return numbers
         return Packed(f32=b2a_base64(row.values.astype("<f4"), newline=False).decode())
 
+    @property
+    def _number_bytes(self) -> int:
+        return _PACKED_NUMBER_BYTES if self._packed else _NUMBER_BYTES
+
     def _size(self, row: Readable) -> int:
-        size = (_PACKED_NUMBER_BYTES if self._packed else _NUMBER_BYTES) * len(row.values) if self._values else 0
+        size = self._number_bytes * len(row.values) if self._values else 0
         return size + (len(msgspec.json.encode(row.metadata)) if self._metadata else 0)
 
 

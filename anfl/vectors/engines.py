@@ -62,6 +62,9 @@ class Engine(Protocol):
         What its settings ask for and the engine has not is 400.
         """
 
+    def check(self, collection: Collection, change: Change) -> None:
+        """Refuse what is wrong with a change, whatever rows there are: 400, 413 naming the row and field."""
+
     def write(self, collection: Collection, change: Change, *, filling: int | None = None) -> Written:
         """Upsert, patch, or delete by ids or by filter: all or nothing. When this returns, it is there for good.
 

@@ -11,7 +11,7 @@ from anfl.problems import Problem, not_found
 from anfl.vectors import backfill, reads
 from anfl.vectors.batch import AppliedRequest
 from anfl.vectors.catalogue import Catalogue
-from anfl.vectors.changes import Change
+from anfl.vectors.changes import Change, prepare
 from anfl.vectors.engines import Changes, RequestPage
 from anfl.vectors.homes import check_home, is_home
 from anfl.vectors.log import delete_all
@@ -91,6 +91,10 @@ class HnswEngine:
 
     def place(self, _settings: CollectionSettings) -> None:
         """See `Engine.place`: in the log, wherever it is written."""
+
+    def check(self, collection: Collection, change: Change) -> None:
+        """See `Engine.check`."""
+        prepare(change, collection)
 
     def write(self, collection: Collection, change: Change, *, filling: int | None = None) -> Written:
         """See `Engine.write`.

@@ -150,6 +150,10 @@ class VectorStore:
         """See `Mover.undo`."""
         return self._mover.undo(tenant, name)
 
+    def check(self, collection: Collection, change: Change) -> None:
+        """See `Engine.check`."""
+        self._engines.of(collection).check(collection, change)
+
     def write(self, tenant: str, name: str, change: Change, *, incarnation: str | None = None) -> Written:
         """Commit a change (see `Engine.write`).
 

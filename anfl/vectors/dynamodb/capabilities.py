@@ -15,6 +15,8 @@ MOST_MATCHES = 100
 """``TopK`` of ``SearchVectors``. Who asks by a row gets that one, too, and leaves it out."""
 MOST_SEARCHES = 8
 """That one query with ``$in`` and ``$or`` is answered from."""
+MOST_ON_THE_WAY = 64
+"""Of a part of such a filter; the whole may contradict most of them."""
 _KEEPING = ("create_snapshot", "list_snapshots", "delete_snapshot", "restore")
 
 
@@ -44,12 +46,14 @@ class Capability(Enum):
     )
     EF = Limit("`ef`", "leave it out: the index has no such parameter", ("query",))
     OTHER_CONDITIONS = Limit(
-        "conditions other than `$eq`, `$in`, `$and` and `$or` in queries",
+        "conditions other than `$eq` and `$in` of texts, numbers and booleans, `$and` and `$or` in queries",
         "use the engine hnsw, or scroll with this filter, which takes all of them",
         ("query",),
     )
     MANY_SEARCHES = Limit(
-        f"filters of queries that come to more than {MOST_SEARCHES} combinations", "ask several times", ("query",)
+        f"filters of queries that come to more than {MOST_SEARCHES} combinations (a part of them: {MOST_ON_THE_WAY})",
+        "ask several times",
+        ("query",),
     )
     UNDECLARED_FIELDS = Limit(
         "filters of queries on fields that are not declared",

@@ -23,6 +23,17 @@ BESIDE = 8
 """Transactions of one change that are under way at a time."""
 
 
+def checked(collection: Collection, change: Change) -> Prepared:
+    """``change``, whose form is right, and can be held.
+
+    :raises Problem: 400 or 413 naming the row and field.
+    """
+    prepared = prepare(change, collection)
+    if not isinstance(change, DeleteRows):
+        check_slots(collection.settings.fields, [row.metadata for row in change.vectors])
+    return prepared
+
+
 class Changing:
     """Of one class's collections. Safe for threads."""
 
@@ -40,9 +51,7 @@ class Changing:
         :raises Problem: see `Rows.write`; 400, what is asked for is wrong. Nothing of it is under way any more then.
         """
         until = self._clock.monotonic() + WRITE_SECONDS
-        whole = prepare(change, collection)  # what is wrong is told before anything is done
-        if not isinstance(change, DeleteRows):
-            check_slots(collection.settings.fields, [row.metadata for row in change.vectors])
+        whole = checked(collection, change)  # what is wrong is told before anything is done
         guard = self._rounds.guard(collection, filling=filling)
         try:
             pieces = parts(change, collection)
@@ -58,11 +67,11 @@ class Changing:
         portions = [prepare(piece, collection) for piece in pieces]
         if mark is None:
             return self._beside(write, [(each, None) for each in portions])
-        marks = part_marks(mark, [each.digest for each in portions])
-        earlier = self._rows.earlier_parts(collection, mark, marks)
+        earlier = self._rows.earlier_whole(collection, mark)
         if earlier is not None:
             return earlier
-        # The first goes ahead: once it is noted, its id is of this request and of no other one. With it all of them are
+        marks = part_marks(mark, [each.digest for each in portions])
+        # The first goes ahead: once it is noted, the id is of this request and of no other one. With it all of them are
         # forgotten, so that none is left to stand in the way of whatever the id is used for then.
         first = write(portions[0], mark=marks[0])
         others = [replace(each, until=first.until) for each in marks[1:]]

@@ -5,14 +5,12 @@ from functools import reduce
 from typing import Any
 
 from anfl.problems import Problem
-from anfl.vectors.dynamodb.capabilities import MOST_SEARCHES, Capability, refuse
+from anfl.vectors.dynamodb.capabilities import MOST_ON_THE_WAY, MOST_SEARCHES, Capability, refuse
 from anfl.vectors.dynamodb.classes import slots_of
 from anfl.vectors.dynamodb.items import attribute, holds
 from anfl.vectors.filters import Condition, Either, Every, Filter, Node, Not
 from anfl.vectors.model import FieldType, matches_type
 
-_MOST_ON_THE_WAY = 64
-"""Alternatives of a part; the whole may contradict most of them."""
 Equalities = dict[str, Any]
 """The value (``{type: value}``) of each slot."""
 
@@ -76,6 +74,6 @@ def _distinct(found: list[Equalities]) -> list[Equalities]:
     for each in found:
         if each not in distinct:
             distinct.append(each)
-            if len(distinct) > _MOST_ON_THE_WAY:
+            if len(distinct) > MOST_ON_THE_WAY:
                 raise refuse(Capability.MANY_SEARCHES, field="filter")
     return distinct

@@ -2,9 +2,11 @@
 
 How far one is stands in an item beside the rows, which changes in the very transactions that delete them. So whoever
 carries it out may be killed anywhere, or be one of two: each row is deleted once and counted once. A row goes that
-matches when it is read and has not changed until it is deleted; one that is written meanwhile may stay.
+matches when it is read and has not changed until it is deleted; one that others change is read again, a few times, and
+then stays, so that it does not keep the others.
 
-``pk = {tenant}#{incarnation}#deletions``, ``sk`` the id.
+``pk = {tenant}#{incarnation}#deletions``, ``sk`` the id. A ``request_id`` is marked as that of a request in two parts
+(`anfl.vectors.dynamodb.requests`): of which the first is that it has begun, and the second that it has ended.
 """
 
 import hashlib
@@ -22,21 +24,24 @@ from anfl.vectors.dynamodb.fences import Guard
 from anfl.vectors.dynamodb.items import EXPIRES_AT, PARTITION, SORT, TTL, StoredItem
 from anfl.vectors.dynamodb.plans import unchanged
 from anfl.vectors.dynamodb.reading import Reader
+from anfl.vectors.dynamodb.requests import Mark, Requests, part_marks
 from anfl.vectors.dynamodb.table import MOST_TOGETHER, ConditionError, Table
 from anfl.vectors.filters import Filter, compile_filter
 from anfl.vectors.model import Collection
 from anfl.vectors.refusals import Refusal
 from anfl.vectors.requests import DeleteRows, Deletion
+from anfl.vectors.state import REQUEST_SECONDS
 
 KEPT_SECONDS = 7 * 24 * 3600
 MOST_LOOKED_AT = 5_000
 """Rows after which it is noted how far it is, though nothing was to delete."""
-MOST_DELETED = MOST_TOGETHER - 2
-"""Rows that go together, beside the record and a check."""
+MOST_DELETED = MOST_TOGETHER - 3
+"""Rows that go together, beside the record, a request id and a check."""
 _PAGE = 400
 """Rows of each partition that are read at a time."""
 _RECORD, _REVISION = "record", "revision"
-ATTEMPTS = 8
+ATTEMPTS, PATIENT_ATTEMPTS = 8, 4
+"""How often in vain until it fails, and until rows that change meanwhile are left alone."""
 MOST_FILTER_BYTES = 2**18
 """It has to fit into an item, of 400 kB."""
 
@@ -47,12 +52,21 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     filter: dict[str, Any]
     digest: bytes
     created_at: float
+    request_id: str | None = None
     after: str = ""
     """The id up to which rows were looked at."""
     deleted: int = 0
     done: bool = False
     failure: str | None = None
     revision: int = 0
+
+    @property
+    def marks(self) -> Sequence[Mark]:
+        """That it has begun, and that it has ended; none: it has no ``request_id``."""
+        if self.request_id is None:
+            return ()
+        whole = Mark(id=self.request_id, digest=self.digest, until=self.created_at + REQUEST_SECONDS)
+        return part_marks(whole, [self.digest, self.digest])
 
     def shown(self, deletion_id: str) -> Deletion:
         """For its owner."""
@@ -71,6 +85,7 @@ class Deletions:
 
     def __init__(self, table: Table, reader: Reader, clock: Clock) -> None:
         self._table = table
+        self._requests = Requests(table)
         self._reader = reader
         self._clock = clock
 
@@ -83,12 +98,20 @@ class Deletions:
         if len(msgspec.json.encode(change.filter)) > MOST_FILTER_BYTES:
             raise too_large(f"A filter to delete by has {MOST_FILTER_BYTES} bytes at most.", field="filter")
         deletion_id = _id_of(change)
+        now = self._clock.wall()
         record = Record(
-            filter=change.filter or {}, digest=prepared.digest, created_at=round(self._clock.wall(), 3), revision=1
+            filter=change.filter or {},
+            digest=prepared.digest,
+            created_at=round(now, 3),
+            request_id=change.request_id,
+            revision=1,
         )
+        marked = [self._requests.mark(collection, mark, 0, now)[0] for mark in record.marks[:1]]
         try:
-            guard.transact(self._table, [_put(collection, deletion_id, record, before=0)], by=deletion_id)
+            guard.transact(self._table, [_put(collection, deletion_id, record, before=0), *marked], by=deletion_id)
         except ConditionError:
+            for mark in record.marks[:1]:
+                self._requests.find(collection, mark, now)
             record = self._record(collection, deletion_id)
             if record.digest != prepared.digest:
                 detail = "This request_id was used for another request."
@@ -113,7 +136,8 @@ class Deletions:
             if record.done:
                 return
             try:
-                for noted in self._pages(collection, deletion_id, record, guard):
+                leaves = attempts >= PATIENT_ATTEMPTS
+                for noted in self._pages(collection, deletion_id, record, guard, leaves=leaves):
                     attempts = 0
                     yield noted.deleted
             except ConditionError as error:  # a row has changed, or another process is at it
@@ -142,22 +166,41 @@ class Deletions:
             raise not_found(f"There is no deletion {deletion_id}.", code=Refusal.DELETION_NOT_FOUND)
         return msgspec.msgpack.decode(item[_RECORD]["B"], type=Record)
 
-    def _pages(self, collection: Collection, deletion_id: str, record: Record, guard: Guard) -> Iterator[Record]:
+    def _pages(
+        self, collection: Collection, deletion_id: str, record: Record, guard: Guard, *, leaves: bool
+    ) -> Iterator[Record]:
+        """:param leaves: whether of the first ones those are left alone that have changed since they were read."""
         wanted = compile_filter(record.filter)
         for after, doomed in _portions(self._reader.in_order(collection, after=record.after, page=_PAGE), wanted):
-            next_one = msgspec.structs.replace(
-                record,
-                after=record.after if after is None else after,
-                done=after is None,
-                deleted=record.deleted + len(doomed),
-                failure=None,
-                revision=record.revision + 1,
-            )
-            writes = [{"Delete": {"Key": items.key_of(collection, row.id), **unchanged(row)}} for row in doomed]
-            writes.append(_put(collection, deletion_id, next_one, before=record.revision))
-            guard.transact(self._table, writes, by=deletion_id)
-            record = next_one
+            while True:
+                next_one = msgspec.structs.replace(
+                    record,
+                    after=record.after if after is None else after,
+                    done=after is None,
+                    deleted=record.deleted + len(doomed),
+                    failure=None,
+                    revision=record.revision + 1,
+                )
+                writes = [{"Delete": {"Key": items.key_of(collection, row.id), **unchanged(row)}} for row in doomed]
+                writes.append(_put(collection, deletion_id, next_one, before=record.revision))
+                writes += self._ended(collection, next_one)
+                try:
+                    guard.transact(self._table, writes, by=deletion_id)
+                except ConditionError as error:
+                    same = [row for place, row in enumerate(doomed) if place not in error.failed]
+                    if not leaves or len(same) == len(doomed):
+                        raise
+                    doomed = same
+                else:
+                    break
+            record, leaves = next_one, False
             yield record
+
+    def _ended(self, collection: Collection, record: Record) -> Sequence[dict[str, Any]]:
+        """What marks that it has, if it has; once its id may be another request's, nothing."""
+        now = self._clock.wall()
+        marks = [mark for mark in record.marks[1:] if record.done and now < (mark.until or 0.0)]
+        return [self._requests.mark(collection, mark, record.deleted, now)[0] for mark in marks]
 
 
 def done(change: DeleteRows, deleted: int, now: float) -> Deletion:

@@ -8,6 +8,7 @@ from anfl.vectors.changes import Change
 from anfl.vectors.clock import Clock
 from anfl.vectors.dynamodb.answering import NOWHERE, Answering
 from anfl.vectors.dynamodb.capabilities import Capability, refuse
+from anfl.vectors.dynamodb.changing import checked
 from anfl.vectors.dynamodb.classes import choose
 from anfl.vectors.dynamodb.jobs import Queue
 from anfl.vectors.dynamodb.postponing import Postponing
@@ -36,6 +37,10 @@ class DynamoDbEngine(Answering, Postponing):
     def place(self, settings: CollectionSettings) -> str:
         """See `Engine.place`."""
         return choose(self._classes.made, settings).name
+
+    def check(self, collection: Collection, change: Change) -> None:
+        """See `Engine.check`."""
+        checked(collection, change)
 
     def write(self, collection: Collection, change: Change, *, filling: int | None = None) -> Written:
         """See `Engine.write`.

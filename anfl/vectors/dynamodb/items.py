@@ -83,6 +83,11 @@ def requests_of(collection: Collection) -> str:
     return f"{hash_of(collection)}#requests"
 
 
+def parts_of(collection: Collection) -> str:
+    """The partition key of the further parts of requests that go in parts."""
+    return f"{hash_of(collection)}#parts"
+
+
 def key_of(collection: Collection, row_id: str) -> dict[str, Any]:
     """The key of a row's item."""
     return {PARTITION: {"S": partition_of(collection, shard_of(row_id))}, SORT: {"S": row_id}}
@@ -107,7 +112,8 @@ def encode(
         **slots(collection.settings.fields, metadata),
     }
     if expires_at is not None:
-        item[EXPIRES_AT], item[TTL] = {"N": repr(expires_at)}, {"N": str(math.ceil(expires_at))}
+        moment = expires_at if expires_at > SMALLEST_NUMBER else 0.0
+        item[EXPIRES_AT], item[TTL] = {"N": repr(moment)}, {"N": str(math.ceil(expires_at))}
     return item
 
 

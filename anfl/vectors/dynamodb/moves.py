@@ -25,9 +25,7 @@ class Moves:
 
     def requests(self, collection: Collection, after: str, *, most: int) -> RequestPage:
         """See `Engine.requests`."""
-        found = self._requests.page(collection, after, self._clock.wall(), most=most)
-        cursor = found[-1].request_id if found else after
-        return RequestPage(requests=found, cursor=cursor, more=len(found) == most)
+        return self._requests.page(collection, after, self._clock.wall(), most=most)
 
     def remember(self, collection: Collection, requests: Sequence[AppliedRequest], *, filling: int) -> None:
         """See `Engine.remember`. Whoever does so too late says nothing new."""

@@ -1,13 +1,13 @@
 """Answers of rows by id, and in id order: as the table has them now."""
 
-from itertools import islice
+from itertools import batched, islice
 from math import ceil, sqrt
 
 from anfl.vectors.allowance import Allowance
 from anfl.vectors.clock import Clock
 from anfl.vectors.dynamodb.items import SHARDS, StoredItem
 from anfl.vectors.dynamodb.reading import Reader
-from anfl.vectors.dynamodb.table import LaterError
+from anfl.vectors.dynamodb.table import MOST_READ, LaterError
 from anfl.vectors.filters import compile_filter
 from anfl.vectors.model import Collection
 from anfl.vectors.pace import LONG_SECONDS
@@ -20,10 +20,11 @@ def fetched(reader: Reader, collection: Collection, request: Fetch, *, sequence:
 
     :raises Problem: 413, they do not fit into an answer; 503.
     """
-    found = reader.rows(collection, request.ids)
     allowance = Allowance(("values", "metadata"), packed=request.values_format == "f32")
-    ids = dict.fromkeys(request.ids)
-    shown = [_stored(found[row_id], allowance, "ids") for row_id in ids if row_id in found]
+    shown: list[StoredRow] = []
+    for ids in batched(dict.fromkeys(request.ids), MOST_READ):  # few of them may fit into an answer
+        found = reader.rows(collection, ids)
+        shown += [_stored(found[row_id], allowance, "ids") for row_id in ids if row_id in found]
     return Rows(vectors=shown, sequence=sequence)
 
 
@@ -39,15 +40,17 @@ def scrolled(reader: Reader, collection: Collection, request: Scroll, *, sequenc
         after = cursor.after
     wanted = compile_filter(request.filter) if request.filter else None
     end = clock.monotonic() + LONG_SECONDS
+    allowance = Allowance(request.include, packed=request.values_format == "f32")
+    values = "values" in request.include
+    most = min(request.limit, allowance.most_rows(collection.settings.dimension)) if values else request.limit
     rows = reader.in_order(
         collection,
         after=after,
-        page=_share(request.limit),
-        values="values" in request.include,
+        page=_share(most),
+        values=values,
         is_late=lambda: clock.monotonic() > end,
     )
     matching = (row for row in rows if wanted is None or wanted(row.metadata))
-    allowance = Allowance(request.include, packed=request.values_format == "f32")
     page: list[StoredRow] = []
 
     def ended(after: str) -> Rows:

@@ -29,7 +29,8 @@ def parts(change: Change, collection: Collection) -> Sequence[Change]:
     """
     most = MOST_TOGETHER - (change.request_id is not None) - (not change.atomic)
     if isinstance(change, DeleteRows):
-        pieces = _cut(change.ids or [], [0] * len(change.ids or []), most)
+        ids = list(dict.fromkeys(change.ids or []))
+        pieces = _cut(ids, [0] * len(ids), most)
         made: list[Change] = [msgspec.structs.replace(change, ids=list(piece)) for piece in pieces]
     else:
         sizes = [_size(row, collection, atomic=change.atomic) for row in change.vectors]

@@ -8,6 +8,7 @@ from anfl.vectors.dynamodb.capabilities import Capability, refuse
 from anfl.vectors.dynamodb.deletions import done
 from anfl.vectors.dynamodb.jobs import REMOVAL_DELAY, DeletionJob, Queue, RemovalJob
 from anfl.vectors.dynamodb.tables import Classes
+from anfl.vectors.dynamodb.writing import mark_of
 from anfl.vectors.model import Collection
 from anfl.vectors.moving.access import check_writable
 from anfl.vectors.requests import DeleteRows, Deletion
@@ -27,7 +28,8 @@ class Postponing:
             raise refuse(Capability.DIRECT_DELETION, field="filter")
         check_writable(collection, filling=None)
         of = self._classes.of(collection)
-        earlier = of.rows.earlier(collection, prepare(change, collection))
+        mark = mark_of(prepare(change, collection))
+        earlier = None if mark is None else of.rows.earlier_whole(collection, mark)
         if earlier is not None:  # by the engine that the collection was moved from
             return done(change, earlier, self._clock.wall())
         deletion = of.deletions.begin(collection, change, of.moves.rounds.guard(collection, filling=None))

@@ -1,6 +1,6 @@
 """Queries: what the index finds near, as callers see it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -10,6 +10,7 @@ from anfl.vectors.dynamodb.capabilities import MOST_MATCHES, Capability, refuse
 from anfl.vectors.dynamodb.conditions import searches
 from anfl.vectors.dynamodb.items import StoredItem
 from anfl.vectors.dynamodb.reading import Reader
+from anfl.vectors.dynamodb.table import MOST_READ
 from anfl.vectors.filters import compile_filter
 from anfl.vectors.model import Collection, Values
 from anfl.vectors.refusals import Refusal
@@ -27,10 +28,13 @@ def matches(reader: Reader, collection: Collection, request: Query) -> list[list
     wanted = compile_filter(request.filter) if request.filter else None
     alternatives = searches(wanted, collection.settings.fields)
     queries = _queries(reader, collection, request)
-    found = reader.nearest(collection, queries, request.k, alternatives, skip=request.id)
+    # Values are no part of the index, and are read with the metadata of now.
+    stored = "values" in request.include
+    metadata = "metadata" in request.include and not stored
+    found = reader.nearest(collection, queries, request.k, alternatives, skip=request.id, metadata=metadata)
     limit = np.inf if request.max_distance is None else request.max_distance
-    near = [[(distance, row) for distance, row in hits if distance <= limit] for hits in found]
-    return _shown(reader, collection, near, request)
+    near = ([(distance, row) for distance, row in hits if distance <= limit] for hits in found)
+    return _shown(_as_stored(reader, collection, near) if stored else near, request)
 
 
 def _check(request: Query) -> None:
@@ -57,20 +61,32 @@ def _queries(reader: Reader, collection: Collection, request: Query) -> Values:
     return row.values[np.newaxis]
 
 
-def _shown(reader: Reader, collection: Collection, found: Sequence[_Hits], request: Query) -> list[list[Match]]:
-    if not request.include:
-        return [[Match(id=row.id, distance=distance) for distance, row in hits] for hits in found]
-    # Values are no part of the index; a row that has gone since is no match any more.
-    ids = [row.id for hits in found for _, row in hits]
-    rows = reader.rows(collection, ids) if "values" in request.include else None
+def _as_stored(reader: Reader, collection: Collection, found: Iterable[_Hits]) -> Iterator[_Hits]:
+    """The same with rows as the table has them now. One that has gone since is no match any more."""
+    for some in _together(found):
+        rows = reader.rows(collection, [row.id for hits in some for _, row in hits])
+        yield from ([(distance, rows[row.id]) for distance, row in hits if row.id in rows] for hits in some)
+
+
+def _together(found: Iterable[_Hits]) -> Iterator[Sequence[_Hits]]:
+    """As many as make it worth while to read their rows: not all, since few of them may fit into an answer."""
+    some: list[_Hits] = []
+    for hits in found:
+        some.append(hits)
+        if sum(map(len, some)) >= MOST_READ:
+            yield some
+            some = []
+    yield some
+
+
+def _shown(found: Iterable[_Hits], request: Query) -> list[list[Match]]:
+    """:raises Problem: 400 ``answer_too_large``, and nothing is searched for any more."""
     allowance = Allowance(request.include, packed=request.values_format == "f32")
     answers: list[list[Match]] = []
     for hits in found:
         shown: list[Match] = []
-        for distance, hit in hits:
-            row = hit if rows is None else rows.get(hit.id)
-            if row is not None:
-                values, metadata = allowance.take(row, field="k")
-                shown.append(Match(id=row.id, distance=distance, values=values, metadata=metadata))
+        for distance, row in hits:
+            values, metadata = allowance.take(row, field="k")
+            shown.append(Match(id=row.id, distance=distance, values=values, metadata=metadata))
         answers.append(shown)
     return answers

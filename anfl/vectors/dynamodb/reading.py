@@ -3,16 +3,18 @@
 import heapq
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
-from itertools import chain, islice, product
+from itertools import batched, chain, islice, product
 
 from anfl.vectors.clock import Clock
 from anfl.vectors.dynamodb import items
 from anfl.vectors.dynamodb.capabilities import MOST_MATCHES
 from anfl.vectors.dynamodb.conditions import Equalities
-from anfl.vectors.dynamodb.items import EXPIRES_AT, HASH, SHARDS, StoredItem
+from anfl.vectors.dynamodb.items import EXPIRES_AT, HASH, METADATA, SHARDS, SORT, StoredItem
 from anfl.vectors.dynamodb.table import Table
 from anfl.vectors.model import Collection, Metric, Values
 
+BESIDE = 32
+"""Searches of one query that are under way at a time; what they find is in memory until it is merged."""
 SPARE = 10
 """Results beside those wanted: some may have expired, and where several are as far as the last one the ids decide."""
 
@@ -82,31 +84,48 @@ class Reader:
         return sum(self._together.map(of, range(SHARDS)))
 
     def nearest(
-        self, collection: Collection, queries: Values, k: int, alternatives: Sequence[Equalities], *, skip: str | None
-    ) -> list[list[tuple[float, StoredItem]]]:
+        self,
+        collection: Collection,
+        queries: Values,
+        k: int,
+        alternatives: Sequence[Equalities],
+        *,
+        skip: str | None,
+        metadata: bool,
+    ) -> Iterator[list[tuple[float, StoredItem]]]:
         """The nearest k rows to each of the ``queries`` (q, dimension) that one of the ``alternatives`` allows.
 
-        Ascending by distance, then id; rows without values.
+        Ascending by distance, then id; rows without values. They are searched for as they are taken, some beside each
+        other.
 
         :param skip: an id to leave out.
+        :param metadata: whether rows have theirs.
         """
-        tasks = list(product(queries, alternatives))
+        attributes = (SORT, EXPIRES_AT, METADATA) if metadata else (SORT, EXPIRES_AT)
 
         def search(task: tuple[Values, Equalities]) -> list[tuple[float, StoredItem]]:
-            return self._search(collection, task[0], task[1], k, skip)
+            return self._search(collection, task[0], task[1], k, skip, attributes)
 
-        found = list(self._together.map(search, tasks))
         width = len(alternatives)
-        return [_merged(found[number * width : (number + 1) * width], k) for number in range(len(queries))]
+        for some in batched(queries, max(BESIDE // max(width, 1), 1)):
+            found = list(self._together.map(search, product(some, alternatives)))
+            for number in range(len(some)):
+                yield _merged(found[number * width : (number + 1) * width], k)
 
     def _search(
-        self, collection: Collection, query: Values, equal: Equalities, k: int, skip: str | None
+        self,
+        collection: Collection,
+        query: Values,
+        equal: Equalities,
+        k: int,
+        skip: str | None,
+        attributes: Sequence[str],
     ) -> list[tuple[float, StoredItem]]:
         vector = items.numbers(query)
         wanted = {HASH: {"S": items.hash_of(collection)}, **equal}
         convert = _CONVERSIONS[collection.settings.metric]
-        for top in (min(k + SPARE, MOST_MATCHES), MOST_MATCHES):
-            results = self._table.search(vector, top=top, equal=wanted)
+        for top in sorted({min(k + SPARE, MOST_MATCHES), MOST_MATCHES}):
+            results = self._table.search(vector, top=top, equal=wanted, attributes=attributes)
             now = self._clock.wall()
             rows = [(convert(each["Score"]), items.decode(each["Item"])) for each in results]
             there = [(distance, row) for distance, row in rows if row.is_there(now) and row.id != skip]

@@ -1,23 +1,35 @@
 """Request ids, as items beside the rows: written in the transaction that they name, so that it is carried out once.
 
-``pk = {tenant}#{incarnation}#requests``, ``sk`` the id, or ``{id}/{number}`` of each part of what goes in parts. Those
-say what the *whole* asks for as well; a release before this one did not note that.
+``pk = {tenant}#{incarnation}#requests``, ``sk`` the id: of a request as a whole, or of the first part of one that goes
+in parts, which says what the *whole* asks for and how many parts it has. So one id is of one request, whichever way it
+goes. The further parts: ``pk = {tenant}#{incarnation}#parts``, ``sk = {id}/{number}``.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
 from anfl.problems import Problem, conflict
 from anfl.vectors.batch import AppliedRequest
-from anfl.vectors.dynamodb.items import EXPIRES_AT, PARTITION, SORT, TTL, requests_of
+from anfl.vectors.dynamodb.items import EXPIRES_AT, PARTITION, SORT, TTL, parts_of, requests_of
 from anfl.vectors.dynamodb.table import Table
+from anfl.vectors.engines import RequestPage
 from anfl.vectors.model import Collection
 from anfl.vectors.refusals import Refusal
 from anfl.vectors.state import REQUEST_SECONDS
 
-_DIGEST, _WHOLE, _COUNT = "digest", "whole", "count"
+_DIGEST, _WHOLE, _PARTS, _COUNT = "digest", "whole", "parts", "count"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """Which one of a request that goes in parts."""
+
+    whole: bytes
+    """The digest of all that the request asks for."""
+    number: int
+    of: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,10 +37,11 @@ class Mark:
     """Tells a request, or a part of one, from others."""
 
     id: str
+    """The request's."""
     digest: bytes
-    """Of what it asks for."""
-    whole: bytes | None = None
-    """Of what the request asks for that it is a part of; None: it is none."""
+    """Of what it, or the part, asks for."""
+    part: Part | None = None
+    """None: it goes as a whole."""
     until: float | None = None
     """When it is to be forgotten, in seconds since the epoch; None: 24 hours after it was carried out."""
 
@@ -46,13 +59,16 @@ class Done:
 class _Known:
     """A mark that stands in the table."""
 
+    id: str
     digest: bytes
     whole: bytes | None
+    parts: int
+    """Of the request; 0: it goes as a whole."""
     done: Done
 
     def check(self, mark: Mark) -> Done:
         """What came of it, if it is of the same request as ``mark``."""
-        if self.digest != mark.digest or self.whole not in (None, mark.whole):
+        if (self.digest, self.whole) != (mark.digest, None if mark.part is None else mark.part.whole):
             raise _reused()
         return self.done
 
@@ -68,35 +84,31 @@ class Requests:
 
         :raises Problem: 409 ``request_id_reused``, it was something else.
         """
-        first = _part(mark.id, 0)
-        known = self._known(collection, [mark.id, first] if mark.whole is None else [mark.id], now)
-        if mark.id in known:
-            return known[mark.id].check(mark)
-        if first in known and known[first].whole is not None:  # it went in parts
-            raise _reused()
-        return None
+        known = next(iter(self._known([_key(collection, mark)], now)), None)
+        return None if known is None else known.check(mark)
 
-    def find_parts(self, collection: Collection, whole: Mark, marks: Sequence[Mark], now: float) -> Done | None:
-        """What was carried out under ``whole`` at once, by another engine perhaps; nothing is known then of parts.
+    def find_whole(self, collection: Collection, mark: Mark, now: float) -> Done | None:
+        """What was carried out under ``mark`` at once, by another engine perhaps, although it goes in parts here.
 
-        :param marks: its parts', all of them.
-        :raises Problem: 409 ``request_id_reused``: it, or a part, was something else.
+        :raises Problem: 409 ``request_id_reused``, what was carried out, or begun, was something else.
         """
-        known = self._known(collection, [whole.id, *(mark.id for mark in marks)], now)
-        for mark in marks:
-            if mark.id in known:
-                known[mark.id].check(mark)
-        return known[whole.id].check(whole) if whole.id in known else None
+        known = next(iter(self._known([_key(collection, mark)], now)), None)
+        if known is None or known.whole == mark.digest:
+            return None
+        return known.check(mark)
 
-    def page(self, collection: Collection, after: str, now: float, *, most: int) -> list[AppliedRequest]:
-        """Up to ``most`` of those behind the id ``after``, by id."""
-        items = self._table.partition(requests_of(collection), after=after, limit=most)
-        # (not parts, which other engines do not know)
-        alive = (item for item in items if float(item[EXPIRES_AT]["N"]) > now and _WHOLE not in item)
-        return [
-            AppliedRequest(request_id=item[SORT]["S"], digest=item[_DIGEST]["B"], count=int(item[_COUNT]["N"]))
-            for item in islice(alive, most)
+    def page(self, collection: Collection, after: str, now: float, *, most: int) -> RequestPage:
+        """Up to ``most`` of those behind the id ``after``, by id. Those in parts are told once all of them are done."""
+        found = self._table.partition(requests_of(collection), after=after, limit=most)
+        alive = (known for known in map(_decode, found) if known.done.until > now)
+        known = list(islice(alive, most))
+        counts = self._counts(collection, known, now)
+        done = [
+            AppliedRequest(request_id=each.id, digest=each.whole or each.digest, count=counts[each.id])
+            for each in known
+            if each.id in counts
         ]
+        return RequestPage(requests=done, cursor=known[-1].id if known else after, more=len(known) == most)
 
     def remember(self, collection: Collection, requests: Iterable[AppliedRequest], now: float) -> None:
         """Note requests that another collection has carried out."""
@@ -119,21 +131,28 @@ class Requests:
         }
         return write, _decode(item).done
 
-    def _known(self, collection: Collection, ids: Sequence[str], now: float) -> dict[str, _Known]:
-        found = self._table.get([_key(collection, each) for each in ids])
-        known = {each: _decode(item) for each, item in found.items()}
-        return {each: one for each, one in known.items() if one.done.until > now}
+    def _counts(self, collection: Collection, known: Sequence[_Known], now: float) -> dict[str, int]:
+        """By id, how many rows those have changed that are done as a whole."""
+        keys = [_key_of_part(collection, each.id, number) for each in known for number in range(1, each.parts)]
+        there = {each.id: each.done.count for each in self._known(keys, now)}
+        counts: dict[str, int] = {}
+        for each in known:
+            further = [there.get(_name(each.id, number)) for number in range(1, each.parts)]
+            if None not in further:
+                counts[each.id] = each.done.count + sum(filter(None, further))
+        return counts
+
+    def _known(self, keys: Sequence[Mapping[str, Any]], now: float) -> list[_Known]:
+        """Those of ``keys``, of one partition, that are not to be forgotten by now."""
+        return [known for known in map(_decode, self._table.get(keys).values()) if known.done.until > now]
 
 
-def part_marks(whole: Mark, digests: Iterable[bytes]) -> list[Mark]:
+def part_marks(whole: Mark, digests: Sequence[bytes]) -> list[Mark]:
     """Of the parts of what ``whole`` marks."""
     return [
-        Mark(id=_part(whole.id, number), digest=digest, whole=whole.digest) for number, digest in enumerate(digests)
+        replace(whole, digest=digest, part=Part(whole=whole.digest, number=number, of=len(digests)))
+        for number, digest in enumerate(digests)
     ]
-
-
-def _part(request_id: str, number: int) -> str:
-    return f"{request_id}/{number}"
 
 
 def _reused() -> Problem:
@@ -142,23 +161,38 @@ def _reused() -> Problem:
 
 def _item(collection: Collection, mark: Mark, count: int, now: float) -> dict[str, Any]:
     until = now + REQUEST_SECONDS if mark.until is None else mark.until
-    return {
-        **_key(collection, mark.id),
+    item = {
+        **_key(collection, mark),
         _DIGEST: {"B": mark.digest},
-        **({} if mark.whole is None else {_WHOLE: {"B": mark.whole}}),
         _COUNT: {"N": str(count)},
         EXPIRES_AT: {"N": repr(until)},
         TTL: {"N": str(int(until) + 1)},
     }
+    if mark.part is not None:
+        item[_WHOLE] = {"B": mark.part.whole}
+        item[_PARTS] = {"N": str(mark.part.of)}
+    return item
 
 
 def _decode(item: Mapping[str, Any]) -> _Known:
     return _Known(
+        id=item[SORT]["S"],
         digest=item[_DIGEST]["B"],
         whole=item[_WHOLE]["B"] if _WHOLE in item else None,
+        parts=int(item[_PARTS]["N"]) if _PARTS in item else 0,
         done=Done(count=int(item[_COUNT]["N"]), until=float(item[EXPIRES_AT]["N"])),
     )
 
 
-def _key(collection: Collection, request_id: str) -> dict[str, Any]:
-    return {PARTITION: {"S": requests_of(collection)}, SORT: {"S": request_id}}
+def _key(collection: Collection, mark: Mark) -> dict[str, Any]:
+    if mark.part is not None and mark.part.number > 0:
+        return _key_of_part(collection, mark.id, mark.part.number)
+    return {PARTITION: {"S": requests_of(collection)}, SORT: {"S": mark.id}}
+
+
+def _key_of_part(collection: Collection, request_id: str, number: int) -> dict[str, Any]:
+    return {PARTITION: {"S": parts_of(collection)}, SORT: {"S": _name(request_id, number)}}
+
+
+def _name(request_id: str, number: int) -> str:
+    return f"{request_id}/{number}"

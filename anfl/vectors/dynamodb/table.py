@@ -195,12 +195,16 @@ class Table:
                 return
             request["ExclusiveStartKey"] = page["LastEvaluatedKey"]
 
-    def search(self, vector: Sequence[Mapping[str, str]], *, top: int, equal: Mapping[str, Any]) -> list[Any]:
+    def search(
+        self, vector: Sequence[Mapping[str, str]], *, top: int, equal: Mapping[str, Any], attributes: Sequence[str]
+    ) -> list[Any]:
         """What the vector index finds nearest, as ``SearchVectors`` tells it.
 
         :param equal: the value of each attribute that a row must have, the index's partition key among them.
+        :param attributes: those to tell.
         """
         names = {f"#a{number}": name for number, name in enumerate(equal)}
+        shown = {f"#s{number}": name for number, name in enumerate(attributes)}
         values = {f":a{number}": value for number, value in enumerate(equal.values())}
         request: Any = {
             "TableName": self._name,
@@ -208,7 +212,8 @@ class Table:
             "SearchVector": list(vector),
             "TopK": top,
             "SearchConditionExpression": " AND ".join(f"#a{number} = :a{number}" for number in range(len(equal))),
-            "ExpressionAttributeNames": names,
+            "ProjectionExpression": ", ".join(shown),
+            "ExpressionAttributeNames": names | shown,
             "ExpressionAttributeValues": values,
         }
         return list(self._tried(lambda: self._once(lambda: self._client.search_vectors(**request)))["SearchResults"])
@@ -257,6 +262,8 @@ class Table:
 
 def _is_busy(error: ClientError) -> bool:
     code = error.response["Error"]["Code"]
+    if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0) >= 500:
+        return True  # of DynamoDB, or of what stands in between, with whichever code
     if code == "ValidationException":  # the endpoint that searches may not know an index yet that is active
         return "does not have the specified index" in str(error) or "backfilling" in str(error)
     return code in _BUSY

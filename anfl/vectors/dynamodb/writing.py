@@ -95,16 +95,17 @@ class Rows:
         done = self._find(collection, mark_of(prepared), self._clock.wall())
         return None if done is None else done.count
 
-    def earlier_parts(self, collection: Collection, whole: Mark, marks: Sequence[Mark]) -> int | None:
-        """See `Requests.find_parts`."""
-        done = self._requests.find_parts(collection, whole, marks, self._clock.wall())
+    def earlier_whole(self, collection: Collection, mark: Mark) -> int | None:
+        """See `Requests.find_whole`."""
+        done = self._requests.find_whole(collection, mark, self._clock.wall())
         return None if done is None else done.count
 
     def drop(self, collection: Collection) -> Iterator[int]:
         """Delete everything of a collection; yields how many items have gone, again and again. Can be repeated."""
         shards = (items.partition_of(collection, shard) for shard in range(items.SHARDS))
         gone = 0
-        for partition in (*shards, items.requests_of(collection), items.deletions_of(collection)):
+        others = (items.requests_of(collection), items.parts_of(collection), items.deletions_of(collection))
+        for partition in (*shards, *others):
             found = self._table.partition(partition, attributes=(PARTITION, SORT))
             for some in batched(found, MOST_WRITTEN):
                 self._table.write({"DeleteRequest": {"Key": dict(key)}} for key in some)

@@ -55,7 +55,12 @@ def store_chunk(store: VectorStore, chunk: Chunk, rows: Iterable[Candidate], att
         return store.write(chunk.tenant, chunk.collection, upsert, incarnation=chunk.incarnation)
 
     collection = attempt.patiently(lambda: described(store, chunk.tenant, chunk.collection, chunk.incarnation))
-    return store_rows(chunk, rows, collection, lambda upsert: attempt.patiently(lambda: write(upsert)))
+    return store_rows(
+        chunk,
+        rows,
+        check=lambda upsert: store.check(collection, upsert),
+        write=lambda upsert: attempt.patiently(lambda: write(upsert)),
+    )
 
 
 def described(store: VectorStore, tenant: str, name: str, incarnation: str) -> Collection:

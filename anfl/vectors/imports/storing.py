@@ -3,10 +3,8 @@
 from collections.abc import Callable, Iterable, Iterator
 
 from anfl.problems import Problem
-from anfl.vectors.changes import prepare
 from anfl.vectors.imports.lines import Candidate, row_error
 from anfl.vectors.imports.model import MAX_ERRORS, Chunk, ChunkOutcome, RowError
-from anfl.vectors.model import Collection
 from anfl.vectors.refusals import Refusal
 from anfl.vectors.requests import MAX_ROWS, NewRow, Upsert
 
@@ -14,10 +12,12 @@ REQUEST_BYTES = 4 * 2**20
 """Of rows in one write, about."""
 Write = Callable[[Upsert], object]
 """Commits an upsert, or raises a `Problem`."""
+Check = Callable[[Upsert], object]
+"""Raises a `Problem` where a row is wrong."""
 _Numbered = tuple[int, NewRow]
 
 
-def store_rows(chunk: Chunk, rows: Iterable[Candidate], collection: Collection, write: Write) -> ChunkOutcome:
+def store_rows(chunk: Chunk, rows: Iterable[Candidate], *, check: Check, write: Write) -> ChunkOutcome:
     """Write the chunk's rows. Those that are wrong are left out and named.
 
     Its writes are cut by the rows alone and carry ids made of import, chunk and their number: a chunk that was tried
@@ -27,7 +27,7 @@ def store_rows(chunk: Chunk, rows: Iterable[Candidate], collection: Collection, 
     """
     stored, wrong = 0, list[RowError]()
     for number, group in enumerate(_groups(rows, wrong)):
-        vectors = _fitting(group, collection, wrong)
+        vectors = _fitting(group, check, wrong)
         if vectors:
             request_id = f"import/{chunk.import_id}/{chunk.number}/{number}"
             _write(write, Upsert(vectors=vectors, request_id=request_id, atomic=False))
@@ -40,7 +40,8 @@ def _write(write: Write, upsert: Upsert) -> None:
     try:
         write(upsert)
     except Problem as problem:
-        # Written by an earlier attempt, when other declarations decided which of the same rows are right.
+        # Written by an earlier attempt, when other declarations decided which of the same rows are right: as a whole,
+        # since those of the engine that writes in parts never change.
         if problem.code != Refusal.REQUEST_ID_REUSED:
             raise
 
@@ -65,18 +66,18 @@ def _groups(rows: Iterable[Candidate], wrong: list[RowError]) -> Iterator[list[_
         yield group
 
 
-def _fitting(rows: list[_Numbered], collection: Collection, wrong: list[RowError]) -> list[NewRow]:
-    """The rows that ``collection`` takes; others are added to ``wrong``."""
+def _fitting(rows: list[_Numbered], check: Check, wrong: list[RowError]) -> list[NewRow]:
+    """The rows that are right; others are added to ``wrong``."""
     try:
-        prepare(Upsert(vectors=[row for _, row in rows]), collection)
+        check(Upsert(vectors=[row for _, row in rows]))
     except Problem:
-        return [row for number, row in rows if _fits(number, row, collection, wrong)]
+        return [row for number, row in rows if _fits(number, row, check, wrong)]
     return [row for _, row in rows]
 
 
-def _fits(number: int, row: NewRow, collection: Collection, wrong: list[RowError]) -> bool:
+def _fits(number: int, row: NewRow, check: Check, wrong: list[RowError]) -> bool:
     try:
-        prepare(Upsert(vectors=[row]), collection)
+        check(Upsert(vectors=[row]))
     except Problem as problem:
         wrong.append(row_error(number, problem))
         return False

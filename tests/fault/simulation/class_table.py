@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from anfl.problems import unavailable
-from anfl.vectors.dynamodb.items import EXPIRES_AT, HASH, METADATA, PARTITION, SORT, VALUES, VERSION
+from anfl.vectors.dynamodb.items import PARTITION, SORT, VALUES
 from anfl.vectors.dynamodb.table import ConditionError, LaterError
 from tests.fault.simulation.replicas import Replica
 from tests.fault.simulation.world import World
@@ -96,7 +96,9 @@ class ClassTable:
         """See `Table.count`."""
         return sum(_of(condition, item) for item in self.partition(partition))
 
-    def search(self, vector: Sequence[Mapping[str, str]], *, top: int, equal: Mapping[str, Any]) -> list[Any]:
+    def search(
+        self, vector: Sequence[Mapping[str, str]], *, top: int, equal: Mapping[str, Any], attributes: Sequence[str]
+    ) -> list[Any]:
         """See `Table.search`, for Euclidean distances."""
         self._ask("search")
         query = _numbers(vector)
@@ -104,10 +106,9 @@ class ClassTable:
         items = [item for item in seen.values() if VALUES in item and all(item.get(n) == v for n, v in equal.items())]
         scored = sorted((float(np.linalg.norm(_numbers(item[VALUES]["L"]) - query)), item[SORT]["S"]) for item in items)
         by_id = {item[SORT]["S"]: item for item in items}
-        shown = (PARTITION, SORT, HASH, METADATA, VERSION, EXPIRES_AT)
         self._world.pause()
         return [
-            {"Score": score, "Item": {name: by_id[row][name] for name in shown if name in by_id[row]}}
+            {"Score": score, "Item": {name: by_id[row][name] for name in attributes if name in by_id[row]}}
             for score, row in scored[:top]
         ]
 

@@ -103,9 +103,9 @@ class Api:
         self.work()
         return self.client.get(f"/v1/imports/{begun['id']}").json()
 
-    def deleted(self, filter_: dict[str, Any]) -> int:
+    def deleted(self, filter_: dict[str, Any], **more: Any) -> int:
         """How many rows a deletion by filter has removed, at once or by a job."""
-        answer = self.client.post(f"/v1/collections/{self.name}/vectors/delete", json={"filter": filter_})
+        answer = self.client.post(f"/v1/collections/{self.name}/vectors/delete", json={"filter": filter_, **more})
         if answer.status_code == 202:
             self.work()
             shown = self.call("GET", f"/deletions/{answer.json()['id']}")

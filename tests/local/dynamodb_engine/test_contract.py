@@ -188,6 +188,24 @@ def test_a_request_is_applied_once(api: Api) -> None:
         assert api.call("POST", "/vectors/delete", delete)["deleted"] == 2
 
 
+def test_an_id_is_of_one_request_whatever_that_does(api: Api) -> None:
+    api.create()
+    rows = {"vectors": [{"id": name, "values": VECTOR, "metadata": {"tag": name}} for name in "ab"]}
+    api.call("PUT", "/vectors", {**rows, "request_id": "upsert"})
+    assert api.deleted({"tag": "a"}, request_id="deletion") == 1
+    reused = [
+        ("PUT", "/vectors", {**rows, "request_id": "deletion"}),
+        ("POST", "/vectors/delete", {"ids": ["b"], "request_id": "deletion"}),
+        ("POST", "/vectors/delete", {"filter": {"tag": "b"}, "request_id": "deletion"}),
+        ("POST", "/vectors/delete", {"filter": {"tag": "b"}, "request_id": "upsert"}),
+    ]
+    for method, path, body in reused:
+        assert api.call(method, path, body, status=409)["code"] == "request_id_reused"
+    api.upsert(rows["vectors"][0])
+    assert api.deleted({"tag": "a"}, request_id="deletion") == 1  # told once more, and not done
+    assert api.call("POST", "/count", {})["count"] == 2
+
+
 def test_a_batch_is_all_or_nothing(api: Api) -> None:
     api.create()
     wrong = [{"id": "a", "values": VECTOR}, {"id": "b", "values": VECTOR, "metadata": {"n": "no number"}}]

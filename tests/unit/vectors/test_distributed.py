@@ -18,6 +18,7 @@ from anfl.vectors.dynamodb.classes import EngineClass
 from anfl.vectors.dynamodb.engine import DynamoDbEngine
 from anfl.vectors.dynamodb.jobs import REMOVAL_DELAY, DeletionJob, EngineJob, RemovalJob
 from anfl.vectors.dynamodb.removing import Remover
+from anfl.vectors.dynamodb.table import Table
 from anfl.vectors.imports.attempts import Attempt
 from anfl.vectors.imports.jobs import decode
 from anfl.vectors.janitor import Janitor
@@ -209,6 +210,20 @@ def test_what_a_patch_makes_of_rows_has_to_go_together_as_well(store: VectorStor
     assert store.count("demo", "photos", Count(filter={"n": 1})).count == 99
 
 
+def test_an_id_that_stands_in_a_deletion_several_times_is_one_row(store: VectorStore) -> None:
+    made(store, rows=150)
+    ids = [row.id for row in ROWS[:99]]
+    assert store.write("demo", "photos", DeleteRows(ids=ids + ids, request_id="r")).deleted == 99
+    assert store.write("demo", "photos", DeleteRows(ids=["r100"] * 1_000)).deleted == 1
+
+
+def test_an_expiry_that_dynamodb_has_no_number_for_is_long_ago(store: VectorStore) -> None:
+    made(store, rows=0)
+    rows = [NewRow(id=str(n), values=[1.0, 1.0], expires_at=n) for n in (5e-324, 1e-200, 0.0)]
+    assert store.write("demo", "photos", Upsert(vectors=rows)).upserted == 3
+    assert store.count("demo", "photos", Count()).count == 0
+
+
 def test_a_wrong_row_of_a_later_part_leaves_nothing_done(store: VectorStore) -> None:
     made(store, rows=0)
     wrong = Upsert(vectors=[*ROWS, NewRow(id="x", values=[1.0])], atomic=False)
@@ -298,6 +313,34 @@ def test_a_deletion_survives_being_killed_again_and_again_and_counts_each_row_on
     assert (done.state, done.deleted) == ("DONE", 125)
     assert store.count("demo", "photos", Count()).count == 125
     assert faulty.failed > 3
+
+
+def test_a_row_that_others_change_all_the_time_does_not_keep_a_deletion_from_its_end(
+    store: VectorStore,
+    catalogue: Catalogue,
+    queue: MemoryQueue,
+    engine: DynamoDbEngine,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made(store)
+    begun = store.delete_rows("demo", "photos", DeleteRows(filter=ODD))
+    assert isinstance(begun, Deletion)
+    transact, busy = Table.transact, {"r001": 10**6, "r249": 3}
+
+    def overtaken(table: Table, writes: Any) -> None:
+        for row_id in {each["Delete"]["Key"]["sk"]["S"] for each in writes if "Delete" in each} & busy.keys():
+            if busy[row_id]:
+                busy[row_id] -= 1
+                store.write("demo", "photos", PatchRows(vectors=[PatchRow(id=row_id, metadata={"left": busy[row_id]})]))
+        transact(table, writes)
+
+    monkeypatch.setattr(Table, "transact", overtaken)
+    (job,) = jobs(queue)
+    Remover(catalogue, engine).carry_out(job, attempt())
+    done = store.deletion("demo", "photos", begun.id)
+    assert (done.state, done.deleted) == ("DONE", 124)
+    left = store.scroll("demo", "photos", Scroll(filter=ODD)).vectors
+    assert [row.id for row in left] == ["r001"]  # the other one was looked at again
 
 
 def test_a_deletion_that_fails_says_why_and_goes_on_when_it_is_asked_for_again(
@@ -415,6 +458,23 @@ def test_an_import_stores_each_row_once(
     assert (shown.state, shown.stored, shown.refused) == ("DONE", 250, 2)
     assert store.count("demo", "words", Count()).count == 250
     assert store.fetch("demo", "words", Fetch(ids=["r007"])).vectors[0].values == [7.0, 1.0]
+
+
+def test_of_an_import_rows_that_it_cannot_hold_are_named_and_the_others_stored(
+    session: boto3.session.Session, catalogue: Catalogue, store: VectorStore
+) -> None:
+    place = Place(session, catalogue, store, function_bytes=0)
+    store.create("demo", msgspec.structs.replace(PHOTOS, name="words", fields={"n": FieldType.NUMBER}))
+    numbers = [1.0, 1e200, 2.0, -1e-150]
+    lines = [{"id": f"r{n}", "values": [1, 1], "metadata": {"n": number}} for n, number in enumerate(numbers)]
+    import_id = place.started(jsonl="\n".join(map(json.dumps, lines)).encode())
+    for queue in (place.service, place.function):
+        job = queue.take()
+        assert job is not None
+        place.carry_out(job)
+    shown = place.show(import_id)
+    assert (shown.state, shown.stored, shown.refused) == ("DONE", 2, 2)
+    assert [(error.row, error.field) for error in shown.errors] == [(1, "metadata.n"), (3, "metadata.n")]
 
 
 def test_each_operation_lists_the_refusal_that_its_engine_makes() -> None:
