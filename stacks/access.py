@@ -62,7 +62,14 @@ _ITEMS = ("DeleteItem", "GetItem", "PutItem", "Query", "UpdateItem")
 _MODELS = ("BatchGetItem", "BatchWriteItem", "ConditionCheckItem", "DeleteItem", "GetItem", "PutItem", "Query")
 _ROWS = ("BatchGetItem", "BatchWriteItem", "ConditionCheckItem", "DeleteItem", "PutItem", "Query")
 _TOKENS = (Variable.TOKEN_ISSUER, Variable.TOKEN_AUDIENCE)
-_ISSUING = (Variable.TOKEN_TTL_SECONDS, Variable.TOKEN_SESSION_SECONDS, Variable.TOKEN_ISSUERS)
+_ISSUING = (
+    Variable.TOKEN_TTL_SECONDS,
+    Variable.TOKEN_SESSION_SECONDS,
+    Variable.TOKEN_ISSUERS,
+    Variable.TOKEN_THROTTLE_RATE,
+    Variable.TOKEN_THROTTLE_BURST,
+    Variable.REVOCATIONS_PER_TENANT,
+)
 _SEALING = (Variable.VAULT_ADDR, Variable.SEALING)
 _NODES = (Variable.NODE_HEARTBEAT_SECONDS, Variable.NODE_TIMEOUT_SECONDS)
 _LIMITS = (Variable.THROTTLE_RATE, Variable.THROTTLE_BURST)
@@ -127,7 +134,8 @@ NEEDS: Mapping[Part, Needs] = {
         tells=(Variable.VAULT_ADDR,),
     ),
     Function.AUTH: Needs(
-        tables={AUTH: ("PutItem", "Query")},
+        tables={AUTH: ("GetItem", "PutItem", "Query", "UpdateItem")},
+        cache=(CacheUse.THROTTLE,),
         tells=(*_TOKENS, *_ISSUING, Variable.VAULT_ADDR),
     ),
     Function.AUTHORIZER: Needs(
@@ -154,6 +162,9 @@ class Parts:
             Variable.TOKEN_AUDIENCE: deployment.tokens.audience,
             Variable.TOKEN_TTL_SECONDS: str(int(deployment.tokens.ttl.total_seconds())),
             Variable.TOKEN_SESSION_SECONDS: str(int(deployment.tokens.session.total_seconds())),
+            Variable.TOKEN_THROTTLE_RATE: str(deployment.tokens.throttle.rate),
+            Variable.TOKEN_THROTTLE_BURST: str(deployment.tokens.throttle.burst),
+            Variable.REVOCATIONS_PER_TENANT: str(deployment.tokens.revocations),
             Variable.TOKEN_ISSUERS: deployment.tokens.issuers_as_json(),
             Variable.VAULT_ADDR: settings.vault_address(region),
             Variable.SEALING: str(deployment.sealing).lower(),

@@ -170,6 +170,9 @@ def settings_environment(vault: RunningVault, auth_role: IamIdentity, monkeypatc
         "TOKEN_TTL_SECONDS": "900",
         "TOKEN_SESSION_SECONDS": "3600",
         "TOKEN_ISSUERS": "[]",
+        "TOKEN_THROTTLE_RATE": "1000",
+        "TOKEN_THROTTLE_BURST": "1000",
+        "REVOCATIONS_PER_TENANT": "100",
     }
     for name, value in settings.items():
         monkeypatch.setenv(name, value)

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from requests.adapters import HTTPAdapter
 
 from anfl.auth.keys import DenyList
-from anfl.auth.principal import Principal, Role
+from anfl.auth.principal import Principal, Role, new_login
 from anfl.auth.rbac import ROUTES, is_allowed
 from anfl.auth.table import AuthTable
 from anfl.auth.vault import signed_identity_request
@@ -286,12 +286,12 @@ def test_another_tenants_token_cannot_be_revoked_and_nothing_tells_whether_there
     token_id = whoami(auth, foreign)["token_id"]
 
     there = answered(revoke(auth, boss, {"token_id": token_id}), 200)
-    nowhere = answered(revoke(auth, boss, {"token_id": "no-such-token"}), 200)
+    nowhere = answered(revoke(auth, boss, {"token_id": new_login()}), 200)
 
     assert there | {"token_id": ""} == nowhere | {"token_id": ""}
     assert not restarted(table, foreign)
     for sly in (f"other/{token_id}", f"../other/{token_id}"):
-        answered(revoke(auth, boss, {"token_id": sly}), 200)
+        assert answered(revoke(auth, boss, {"token_id": sly}), 400)["field"] == "token_id"
     assert not restarted(table, foreign)
 
 
@@ -309,6 +309,11 @@ def test_others_tokens_take_the_role(ready: VaultSetup, auth: Handler, table: Au
     [
         ("[]", "invalid_request"),
         ('{"token_id": ""}', "invalid_request"),
+        ('{"token_id": 1}', "invalid_request"),
+        ('{"token_id": "no-such-token"}', "invalid_request"),
+        ('{"token_id": "0F8FAD5B-D9CB-469F-A165-70867728950E"}', "invalid_request"),
+        ('{"token_id": "0f8fad5b-d9cb-469f-a165-70867728950e.\\n"}', "invalid_request"),
+        ('{"token_id": "\\ud800"}', "malformed_json"),
         ('{"jti": "x"}', "invalid_request"),
         ("{", "malformed_json"),
     ],
@@ -319,6 +324,66 @@ def test_revocations_that_make_no_sense(ready: VaultSetup, auth: Handler, body: 
     response = auth(event("POST", "/v1/auth/revoke", raw=body, token=token), None)
 
     assert answered(response, 400)["code"] == code
+
+
+def test_a_tenants_share_of_the_deny_list_ends_and_ones_own_login_can_still_be_revoked(
+    ready: VaultSetup, auth: Handler, table: AuthTable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REVOCATIONS_PER_TENANT", "3")
+    auth = load("auth").handler
+    boss = issue(auth, ready.ensure_client("boss", tenant="demo", roles=[Role.ADMIN]))
+    mine = issue(auth, ready.ensure_client("reader", tenant="demo", roles=[Role.READER]))
+    others = [new_login() for _ in range(3)]
+
+    for login in others * 2:
+        answered(revoke(auth, boss, {"token_id": login}), 200)
+    refused = revoke(auth, boss, {"token_id": new_login()})
+
+    assert answered(refused, 429)["code"] == "too_many_revocations"
+    assert 3600 < int(refused["headers"]["retry-after"]) <= 7200
+    answered(revoke(auth, boss, {"token_id": others[0]}), 200)
+    answered(revoke(auth, mine), 200)
+    assert restarted(table, mine)
+    assert table.revoked() == {f"demo/{login}" for login in [*others, whoami(auth, mine)["token_id"]]}
+    stranger = issue(auth, ready.ensure_client("boss", tenant="other", roles=[Role.ADMIN]))
+    answered(revoke(auth, stranger, {"token_id": new_login()}), 200)
+
+
+def test_each_caller_may_ask_so_much_and_no_more(
+    ready: VaultSetup, auth: Handler, vault: RunningVault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOKEN_THROTTLE_RATE", "0.01")
+    monkeypatch.setenv("TOKEN_THROTTLE_BURST", "3")
+    auth = load("auth").handler
+    client = ready.ensure_client("one", tenant="demo", roles=[Role.READER])
+    tokens = [issue(auth, client) for _ in range(3)]
+    other = issue(auth, ready.ensure_client("other", tenant="demo", roles=[Role.READER]))
+    vault.stop()  # nobody asks it any more
+
+    refused = auth(token_request(client), None)
+
+    assert answered(refused, 429)["code"] == "too_many_requests"
+    assert 0 < int(refused["headers"]["retry-after"]) <= 100
+    for _ in range(3):
+        whoami(auth, tokens[0])
+    for asked in (event("GET", "/v1/auth/whoami", token=tokens[1]), event("POST", "/v1/auth/revoke", token=tokens[2])):
+        assert answered(auth(asked, None), 429)["code"] == "too_many_requests"
+    assert answered(refresh(auth, tokens[0]), 429)["code"] == "too_many_requests"
+    whoami(auth, other)
+
+
+def test_who_claims_to_be_a_client_elsewhere_does_not_keep_it_out(
+    ready: VaultSetup, auth: Handler, auth_role: IamIdentity, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOKEN_THROTTLE_RATE", "0.01")
+    monkeypatch.setenv("TOKEN_THROTTLE_BURST", "2")
+    auth = load("auth").handler
+    client = ready.ensure_iam_client("ci", tenant="demo", roles=[Role.READER], role_arn=auth_role.arn)
+    false = iam_request(client, iam_request_headers=base64.b64encode(b"{}").decode())
+    false["requestContext"] = {"identity": {"sourceIp": "203.0.113.9"}}
+
+    assert [auth(false, None)["statusCode"] for _ in range(4)] == [401, 401, 429, 429]
+    answered(auth(iam_request(client), None), 200)
 
 
 def test_a_stranger_revokes_nothing(auth: Handler) -> None:
