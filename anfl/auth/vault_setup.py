@@ -5,7 +5,7 @@ ends in the same state. The bootstrap of a deployed Vault and ``make run`` call 
 
     vault = VaultClient(address=..., credentials=StaticToken(operator_or_root_token))
     setup = VaultSetup(
-        vault, region="us-west-1", auth_table=AuthTable(name=...), issuer=..., audience=...,
+        vault, environment="dev", region="us-west-1", auth_table=AuthTable(name=...), issuer=..., audience=...,
         sts_endpoint="http://127.0.0.1:4566",  # locally; by default the region's own STS
     )
     setup.reconcile(iam_roles={Function.AUTH: "arn:aws:iam::...:role/...", Service.VECTOR_STORE: "arn:...", ...})
@@ -56,6 +56,7 @@ class VaultSetup:
         self,
         vault: VaultClient,
         *,
+        environment: str,
         region: str,
         auth_table: AuthTable,
         issuer: str,
@@ -65,6 +66,7 @@ class VaultSetup:
     ) -> None:
         """:param policies: HCL texts by name; by default those of the repository."""
         self._vault = vault
+        self._environment = environment
         self._region = region
         self.keys = TokenKeys(vault, region=region, table=auth_table, issuer=issuer)
         self._audience = audience
@@ -199,7 +201,7 @@ class VaultSetup:
             lambda client: client.auth.aws.configure(
                 sts_endpoint=self._sts_endpoint,
                 sts_region=self._region,
-                iam_server_id_header_value=server_id(self._region),
+                iam_server_id_header_value=server_id(self._environment, self._region),
             )
         )
 

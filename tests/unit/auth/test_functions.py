@@ -18,14 +18,15 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from requests.adapters import HTTPAdapter
 
+from anfl.auth.identity_request import former, signed
 from anfl.auth.keys import DenyList
+from anfl.auth.names import server_id
 from anfl.auth.principal import Principal, Role, new_login
 from anfl.auth.rbac import ROUTES, is_allowed
 from anfl.auth.table import AuthTable
-from anfl.auth.vault import signed_identity_request
 from anfl.auth.vault_setup import ClientCredentials, VaultSetup
 from anfl.auth.verifier import Claims, principal_of
-from tests.unit.auth.conftest import AUDIENCE, ISSUER, REGION, IamIdentity, RunningVault
+from tests.unit.auth.conftest import AUDIENCE, ENVIRONMENT, ISSUER, REGION, IamIdentity, RunningVault
 from tests.unit.auth.functions import METHOD_ARN, Handler, answered, authorise, event, issue, load, token_request
 
 
@@ -441,7 +442,7 @@ def test_what_is_no_good_token_is_not_refreshed(ready: VaultSetup, auth: Handler
 
 
 def iam_request(name: str, **changes: str) -> dict[str, Any]:
-    body = {"grant": "aws_iam", "client": name, **signed_identity_request()}
+    body = {"grant": "aws_iam", "client": name, **signed(ENVIRONMENT)}
     return event("POST", "/v1/auth/token", body=body | changes)
 
 
@@ -455,6 +456,15 @@ def test_an_iam_role_is_exchanged_for_its_clients_token(
     identity = whoami(auth, token)
     assert (identity["subject"], identity["tenant"], identity["roles"]) == ("demo.ci", "demo", ["reader", "writer"])
     assert authorise(authorizer, token)["principalId"] == "demo.ci"
+
+
+def test_what_an_iam_role_signed_for_another_vault_is_of_no_use_here(
+    ready: VaultSetup, auth: Handler, auth_role: IamIdentity
+) -> None:
+    client = ready.ensure_iam_client("ci", tenant="demo", roles=[Role.ADMIN], role_arn=auth_role.arn)
+    for elsewhere in (signed("dev"), signed("prod"), former()):
+        answer = auth(iam_request(client, **elsewhere), None)
+        assert answered(answer, 401)["code"] == "invalid_credentials"
 
 
 def test_an_iam_role_is_nobody_elses_client(
@@ -481,8 +491,8 @@ def test_a_header_that_cannot_be_sent_is_no_outage(
     ready: VaultSetup, auth: Handler, auth_role: IamIdentity, header: Any
 ) -> None:
     client = ready.ensure_iam_client("ci", tenant="demo", roles=[Role.READER], role_arn=auth_role.arn)
-    signed = json.loads(base64.b64decode(signed_identity_request()["iam_request_headers"]))
-    given = signed | header if isinstance(header, dict) else header
+    headers = json.loads(base64.b64decode(signed(ENVIRONMENT)["iam_request_headers"]))
+    given = headers | header if isinstance(header, dict) else header
     encoded = base64.b64encode(json.dumps(given).encode()).decode()
     answer = answered(auth(iam_request(client, iam_request_headers=encoded), None), 401)
     assert answer["code"] == "invalid_credentials"
@@ -491,9 +501,9 @@ def test_a_header_that_cannot_be_sent_is_no_outage(
 def test_headers_that_frame_a_body_are_vaults_own(ready: VaultSetup, auth: Handler, auth_role: IamIdentity) -> None:
     """As Go's client leaves them out: no client makes the request to STS longer, or one that waits for more."""
     client = ready.ensure_iam_client("ci", tenant="demo", roles=[Role.READER], role_arn=auth_role.arn)
-    signed = json.loads(base64.b64decode(signed_identity_request()["iam_request_headers"]))
+    headers = json.loads(base64.b64decode(signed(ENVIRONMENT)["iam_request_headers"]))
     for header in ({"Transfer-Encoding": ["chunked"]}, {"content-length": ["0"]}, {"Content-Length": ["9999"]}):
-        encoded = base64.b64encode(json.dumps(signed | header).encode()).decode()
+        encoded = base64.b64encode(json.dumps(headers | header).encode()).decode()
         answered(auth(iam_request(client, iam_request_headers=encoded), None), 200)
 
 
@@ -515,7 +525,7 @@ def test_what_sts_answers_is_told_from_its_outages_and_stays_out_of_the_log(
     with answering(status, text) as endpoint, caplog.at_level("INFO"):
         vault.client().attempt(
             lambda hvac: hvac.auth.aws.configure(
-                sts_endpoint=endpoint, iam_server_id_header_value=f"anfl-vault.{REGION}"
+                sts_endpoint=endpoint, iam_server_id_header_value=server_id(ENVIRONMENT, REGION)
             )
         )
         answered(auth(iam_request(client), None), told)

@@ -12,7 +12,7 @@ from anfl.auth.table import AuthTable
 from anfl.auth.token_keys import TokenKeys
 from anfl.auth.vault_setup import VaultSetup
 from anfl.problems import Problem
-from tests.unit.auth.conftest import AUDIENCE, ISSUER, RunningVault, running_vault
+from tests.unit.auth.conftest import AUDIENCE, ENVIRONMENT, ISSUER, RunningVault, running_vault
 
 WEST, EAST = "us-west-1", "us-east-1"
 
@@ -58,7 +58,13 @@ class Region:
 
 def deployed(name: str, vault: RunningVault, table: AuthTable, aws_endpoint: str) -> Region:
     setup = VaultSetup(
-        vault.client(), region=name, auth_table=table, issuer=ISSUER, audience=AUDIENCE, sts_endpoint=aws_endpoint
+        vault.client(),
+        environment=ENVIRONMENT,
+        region=name,
+        auth_table=table,
+        issuer=ISSUER,
+        audience=AUDIENCE,
+        sts_endpoint=aws_endpoint,
     )
     setup.reconcile(iam_roles={})
     return Region(name=name, vault=vault, table=table, setup=setup)
