@@ -1,7 +1,6 @@
 """Replication of a region's buckets to every other region, once all of them exist."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import batched
+from collections.abc import Iterator, Mapping
 
 from aws_cdk import CustomResource, Duration
 from aws_cdk import aws_iam as iam
@@ -18,9 +17,9 @@ from constructs.topic_alarm import topic_alarm
 from anfl.resources import Caretaker, replication_rule
 from stacks.architecture import Severity
 from stacks.base import AnflStack
-from stacks.caretaking import warning_alarm
+from stacks.late_tables import tables_late
 from stacks.models import Settings
-from stacks.physical_names import REPLICATED, bucket_name, global_tables
+from stacks.physical_names import REPLICATED, bucket_name
 from stacks.security import SecurityStack
 from stacks.telemetry import topic_name
 from stacks.units import Region
@@ -29,10 +28,6 @@ RESOURCE = "Custom::BucketReplication"
 _NAMESPACE = "AWS/S3"
 _PERIODS = 5
 """Minutes in a row before an alarm."""
-_LATE_MILLISECONDS = 10_000
-"""Of an item of a table: mostly it is a second, and what waits for other regions waits for five."""
-_METRICS_OF_AN_ALARM = 10
-"""At most, says CloudWatch."""
 _ANSWER_MINUTES = 10
 """Of the custom resource, at most: a multiple of its function's time-out, as Lambda calls a failed one again."""
 
@@ -81,7 +76,7 @@ class ReplicationStack(AnflStack):
             "Late", "ReplicationLatency", "Maximum", "MAX", rpo, "replicas are older than the recovery point allows"
         )
         self._alarm("Failed", "OperationsFailedReplication", "Sum", "SUM", 1, "objects did not arrive")
-        self._tables(others)
+        tables_late(self, others)
 
     def _place(self, region: Region, key_arn: str) -> Place:
         return Place(
@@ -138,37 +133,6 @@ class ReplicationStack(AnflStack):
             datapoints=_PERIODS if combined == "MAX" else 1,
             missing="ignore",
         )
-
-    def _tables(self, others: Sequence[Region]) -> None:
-        """An alarm on items of global tables that come late from here: DynamoDB publishes that where they come from."""
-        leaving = [
-            Metric(
-                namespace="AWS/DynamoDB",
-                name="ReplicationLatency",
-                statistic="Average",
-                dimensions={"TableName": table, "ReceivingRegion": other.value},
-            )
-            for table in global_tables(self.settings).values()
-            for other in others
-        ]
-        for number, metrics in enumerate(batched(leaving, _METRICS_OF_AN_ALARM, strict=False), start=1):
-            keys = [f"m{position}" for position in range(len(metrics))]
-            warning_alarm(
-                self,
-                f"TablesLate{number}",
-                name="tables-late" if number == 1 else f"tables-late-{number}",
-                description=f"items of tables arrive late in other regions from {here(self).region}",
-                metrics=[
-                    *(found.query(key) for key, found in zip(keys, metrics, strict=True)),
-                    result(
-                        "milliseconds", f"MAX([{','.join(f'FILL({key},0)' for key in keys)}])"
-                    ),  # no write: no value
-                ],
-                comparison="GreaterThanThreshold",
-                threshold=_LATE_MILLISECONDS,
-                periods=_PERIODS,
-                missing="notBreaching",
-            )
 
     def _arriving(self, name: str, statistic: str) -> Iterator[Metric]:
         arriving = Region(here(self).region)
