@@ -56,11 +56,10 @@ def _named(operation: str, parameters: Mapping[str, Any]) -> Iterator[tuple[str,
     """(action, table or table/index, keys of the table's partitions)"""
     if operation in _ON_A_TABLE:
         index, name = parameters.get("IndexName"), str(parameters["TableName"])
-        yield (
-            (operation, f"{name}/index/{index}", ())
-            if index
-            else (operation, name, _leading_keys(operation, parameters))
-        )
+        if index:
+            yield operation, f"{name}/index/{index}", ()
+        else:
+            yield operation, name, _leading_keys(operation, parameters)
     elif operation == "BatchGetItem":
         for name, asked in parameters["RequestItems"].items():
             yield operation, name, map(_partition, asked["Keys"])
@@ -96,6 +95,8 @@ def _item(given: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _partition(item: Mapping[str, Any]) -> str:
+    if PARTITION_KEY not in item:
+        raise UnknownRequestError(f"an item without {PARTITION_KEY}: see local/iam/requests/dynamodb.py")
     return _text(item[PARTITION_KEY])
 
 
