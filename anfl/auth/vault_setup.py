@@ -159,9 +159,36 @@ class VaultSetup:
         return role
 
     def remove_client(self, name: str, *, tenant: str) -> None:
-        """Take a client's access away; tokens it holds live on until they expire or are revoked."""
+        """Take a client's access by AppRole away; tokens it holds live on until they expire or are revoked.
+
+        :raises LookupError: it has none here, so that nothing is taken away. It may log in by IAM role, or elsewhere.
+        """
         role = client_role(tenant=tenant, name=name)
-        self._vault.attempt(lambda client: client.auth.approle.delete_role(role_name=role))
+
+        def remove(client: hvac.Client) -> None:
+            try:
+                client.auth.approle.read_role_id(role_name=role)
+            except InvalidPath:
+                raise LookupError(f"there is no AppRole {role} in {self._region}") from None
+            client.auth.approle.delete_role(role_name=role)
+
+        self._vault.attempt(remove)
+
+    def remove_iam_client(self, name: str, *, tenant: str) -> None:
+        """Take a client's access by IAM role away, as `remove_client` does that by AppRole. It takes a root token too.
+
+        :raises LookupError: see `remove_client`.
+        """
+        role = client_role(tenant=tenant, name=name)
+
+        def remove(client: hvac.Client) -> None:
+            try:
+                client.auth.aws.read_role(role=role)
+            except InvalidPath:
+                raise LookupError(f"no IAM role logs in as {role} in {self._region}") from None
+            client.auth.aws.delete_role(role=role)
+
+        self._vault.attempt(remove)
 
     def _ensure_mounts(self) -> None:
         def ensure(client: hvac.Client) -> None:

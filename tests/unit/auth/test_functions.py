@@ -458,6 +458,25 @@ def test_an_iam_role_is_exchanged_for_its_clients_token(
     assert authorise(authorizer, token)["principalId"] == "demo.ci"
 
 
+def test_a_client_that_is_removed_logs_in_no_more_whichever_way(
+    ready: VaultSetup, auth: Handler, auth_role: IamIdentity
+) -> None:
+    by_iam = ready.ensure_iam_client("both", tenant="demo", roles=[Role.READER], role_arn=auth_role.arn)
+    by_approle = ready.ensure_client("both", tenant="demo", roles=[Role.READER])
+    issue(auth, by_approle)
+
+    ready.remove_client("both", tenant="demo")
+
+    assert answered(auth(token_request(by_approle), None), 401)["code"] == "invalid_credentials"
+    answered(auth(iam_request(by_iam), None), 200)
+    with pytest.raises(LookupError, match=r"no AppRole demo\.both in us-west-1"):
+        ready.remove_client("both", tenant="demo")
+    ready.remove_iam_client("both", tenant="demo")
+    assert answered(auth(iam_request(by_iam), None), 401)["code"] == "invalid_credentials"
+    with pytest.raises(LookupError, match=r"logs in as demo\.both"):
+        ready.remove_iam_client("both", tenant="demo")
+
+
 def test_what_an_iam_role_signed_for_another_vault_is_of_no_use_here(
     ready: VaultSetup, auth: Handler, auth_role: IamIdentity
 ) -> None:

@@ -92,7 +92,8 @@ class Life:
         setup = self._setup(cluster)
         setup.ensure_client("reader", tenant="demo", roles=[Role.READER])
         credentials = setup.ensure_client("reader", tenant="demo", roles=[Role.READER])
-        setup.remove_client("nobody", tenant="demo")
+        setup.ensure_client("gone", tenant="demo", roles=[Role.READER])
+        setup.remove_client("gone", tenant="demo")
         self._become(Function.AUTH)
         issuer = TokenIssuer(
             VaultClient(address=cluster.urls[0], credentials=IamRole(Function.AUTH)),
