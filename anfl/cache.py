@@ -152,10 +152,10 @@ class SharedNumbers(_Asked):
 
 
 class SharedBuckets(_Asked):
-    """Buckets of tokens, spent from by every process of the region (see `anfl.http.throttle.Region`)."""
+    """Buckets of tokens, spent from by every process of the region (see `anfl.buckets.Region`)."""
 
     def spend(self, spent: Mapping[str, int], *, token_seconds: float, most_seconds: float) -> list[float] | None:
-        """See `anfl.http.throttle.Region.spend`."""
+        """See `anfl.buckets.Region.spend`."""
         keys = [_BUCKETS + key for key in spent]
         given = (token_seconds * _MICRO, most_seconds * _MICRO, *spent.values())
         found = self._ask(lambda: self._client.eval(_SPEND, len(keys), *keys, *map(str, given)))

@@ -30,13 +30,17 @@ class Items:
         answer = self._client.get_item(TableName=self._table, Key=self._key(name), ConsistentRead=True)
         return answer.get("Item")
 
-    def all(self) -> Iterator[tuple[str, Attributes]]:
-        """Every item, with its sort key."""
+    def all(self, *, beginning: str = "") -> Iterator[tuple[str, Attributes]]:
+        """Every item whose sort key begins so, with that key."""
+        condition, names, values = "#p = :p", {"#p": PARTITION_KEY}, {":p": {"S": self._partition}}
+        if beginning:
+            condition += " AND begins_with(#s, :s)"
+            names["#s"], values[":s"] = SORT_KEY, {"S": beginning}
         pages = self._client.get_paginator("query").paginate(
             TableName=self._table,
-            KeyConditionExpression="#p = :p",
-            ExpressionAttributeNames={"#p": PARTITION_KEY},
-            ExpressionAttributeValues={":p": {"S": self._partition}},
+            KeyConditionExpression=condition,
+            ExpressionAttributeNames=names,
+            ExpressionAttributeValues=values,
             ConsistentRead=True,
         )
         for page in pages:

@@ -90,6 +90,11 @@ class Variable(StrEnum):
     THROTTLE_RATE = "THROTTLE_RATE"
     THROTTLE_BURST = "THROTTLE_BURST"
     """Requests a second of one caller, and at once."""
+    TOKEN_THROTTLE_RATE = "TOKEN_THROTTLE_RATE"  # noqa: S105 - a number
+    TOKEN_THROTTLE_BURST = "TOKEN_THROTTLE_BURST"  # noqa: S105 - a number
+    """The same for the function `auth`."""
+    REVOCATIONS_PER_TENANT = "REVOCATIONS_PER_TENANT"
+    """How many live entries of the deny-list a tenant may have made."""
     ACCELERATOR_ARN = "ACCELERATOR_ARN"
     LISTENER_ARN = "LISTENER_ARN"
     """Of Global Accelerator; the region that its function takes away or brings back is `WATCHED_REGION`."""
@@ -121,9 +126,22 @@ CATALOGUE = Table(name="catalogue", variable=Variable.CATALOGUE_TABLE, ttl_attri
 REGISTRY = Table(name="registry", variable=Variable.REGISTRY_TABLE, indexed=True)
 """Registered models, versions, aliases, verdicts."""
 AUTH = Table(name="auth", variable=Variable.AUTH_TABLE, ttl_attribute="expires_at")
-"""Public keys of every region, the deny-list of revoked tokens, versions of the wrapping key."""
+"""Public keys of every region, the deny-list of revoked tokens, versions of the wrapping key (`AuthPartition`)."""
 
 TABLES = (CATALOGUE, REGISTRY, AUTH)
+
+
+class AuthPartition(StrEnum):
+    """Partition keys of the auth table; each role is granted those that it needs, and no others."""
+
+    KEYS = "jwks"
+    """Public keys of every region."""
+    REVOKED = "revoked"
+    """The deny-list of revoked logins."""
+    REVOCATIONS = "revocations"
+    """How many each tenant has put there (`anfl.auth.revocation_counts`)."""
+    WRAPPING_KEY = "wrapping-key"
+    """Versions of the wrapping key, and who holds them (`anfl.crypto.wrapping_versions`)."""
 
 
 def engine_class_table(environment: str, class_name: str) -> str:

@@ -1,6 +1,6 @@
 """What a role may do, as named statements: no wildcard actions, no more than the data plane needs."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 
 from aws_cdk import Stack
@@ -33,6 +33,22 @@ def table(stack: Stack, name: str, actions: Sequence[str]) -> list[Statement]:
             actions=[f"dynamodb:{action}" for action in actions],
             resources=[here(stack).arn("dynamodb", f"table/{name}")],
         )
+    ]
+
+
+def partitions(stack: Stack, name: str, actions: Mapping[str, Sequence[str]]) -> list[Statement]:
+    """By partition key, actions of DynamoDB on items of it alone, of the table ``name`` in the stack's region.
+
+    Of actions that name a partition: a scan names none, so the condition would not hold it back.
+    """
+    return [
+        Statement(
+            sid=f"Table{camel(name)}{camel(partition)}",
+            actions=[f"dynamodb:{action}" for action in sorted(wanted)],
+            resources=[here(stack).arn("dynamodb", f"table/{name}")],
+            conditions={"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": [partition]}},
+        )
+        for partition, wanted in actions.items()
     ]
 
 

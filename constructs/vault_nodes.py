@@ -37,6 +37,7 @@ class VaultFacts:
     """Value of the tag."""
     host: str
     server_id: str
+    former_server_id: str
     """What logins by IAM role must name as their addressee."""
     node_role: str
     """Under which a node logs in to the cluster."""
@@ -129,6 +130,7 @@ class VaultNodes(Construct):
                 "CLUSTER": facts.cluster,
                 "HOST": facts.host,
                 "SERVER_ID": facts.server_id,
+                "FORMER_SERVER_ID": facts.former_server_id,
                 "NODE_ROLE": facts.node_role,
                 "CERTIFICATE": facts.certificate_secret,
                 "PACKAGES": facts.packages,

@@ -68,6 +68,7 @@ def _setup(request: Request, resources: Resources) -> VaultSetup:
     )
     setup = VaultSetup(
         VaultClient(address=request.vaults[region], credentials=StaticToken(request.root_token)),
+        environment=variables[Variable.ENVIRONMENT],
         region=region,
         auth_table=AuthTable(name=variables[Variable.AUTH_TABLE], client=dynamodb),
         issuer=variables[Variable.TOKEN_ISSUER],

@@ -16,6 +16,7 @@ from anfl.resources import (
     METRICS_NAMESPACE,
     REGISTRY,
     STAGE,
+    AuthPartition,
     CacheUse,
     Function,
     Service,
@@ -38,6 +39,8 @@ class Needs:
 
     tables: Mapping[Table, Sequence[str]] = field(default_factory=dict)
     """With the actions of DynamoDB on it."""
+    auth: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Partitions of the auth table (`AuthPartition`), with those on their items."""
     classes: Sequence[str] = ()
     """Actions of DynamoDB on the table of each class of vectors, beside searches."""
     vectors: Access | None = None
@@ -61,8 +64,17 @@ class Needs:
 _ITEMS = ("DeleteItem", "GetItem", "PutItem", "Query", "UpdateItem")
 _MODELS = ("BatchGetItem", "BatchWriteItem", "ConditionCheckItem", "DeleteItem", "GetItem", "PutItem", "Query")
 _ROWS = ("BatchGetItem", "BatchWriteItem", "ConditionCheckItem", "DeleteItem", "PutItem", "Query")
+_VERIFIES: dict[str, Sequence[str]] = {AuthPartition.KEYS: ("Query",), AuthPartition.REVOKED: ("Query",)}
+_SEALS: dict[str, Sequence[str]] = {AuthPartition.WRAPPING_KEY: ("GetItem",)}
 _TOKENS = (Variable.TOKEN_ISSUER, Variable.TOKEN_AUDIENCE)
-_ISSUING = (Variable.TOKEN_TTL_SECONDS, Variable.TOKEN_SESSION_SECONDS, Variable.TOKEN_ISSUERS)
+_ISSUING = (
+    Variable.TOKEN_TTL_SECONDS,
+    Variable.TOKEN_SESSION_SECONDS,
+    Variable.TOKEN_ISSUERS,
+    Variable.TOKEN_THROTTLE_RATE,
+    Variable.TOKEN_THROTTLE_BURST,
+    Variable.REVOCATIONS_PER_TENANT,
+)
 _SEALING = (Variable.VAULT_ADDR, Variable.SEALING)
 _NODES = (Variable.NODE_HEARTBEAT_SECONDS, Variable.NODE_TIMEOUT_SECONDS)
 _LIMITS = (Variable.THROTTLE_RATE, Variable.THROTTLE_BURST)
@@ -75,7 +87,8 @@ _SCALING = (Variable.ECS_CLUSTER, Variable.ECS_SERVICE, Variable.JOBS_PER_TASK)
 
 NEEDS: Mapping[Part, Needs] = {
     Service.VECTOR_STORE: Needs(
-        tables={CATALOGUE: _ITEMS, AUTH: ("GetItem", "Query")},
+        tables={CATALOGUE: _ITEMS},
+        auth=_VERIFIES | _SEALS,
         classes=_ROWS,
         vectors=Access.WRITE,
         sees_parts=True,
@@ -96,14 +109,16 @@ NEEDS: Mapping[Part, Needs] = {
         ),
     ),
     Service.MODEL_REGISTRY: Needs(
-        tables={REGISTRY: _MODELS, AUTH: ("GetItem", "Query")},
+        tables={REGISTRY: _MODELS},
+        auth=_VERIFIES | _SEALS,
         artifacts=Access.WRITE,
         sends=(Variable.VALIDATION_QUEUE_URL, Variable.WEBHOOKS_QUEUE_URL),
         cache=(CacheUse.THROTTLE,),
         tells=(*_TOKENS, Variable.VAULT_ADDR, Variable.STAGE_PREFIX, Variable.ALIAS_POLICIES, *_LIMITS),
     ),
     Function.VECTOR_PROCESSING: Needs(
-        tables={CATALOGUE: _ITEMS, AUTH: ("GetItem",)},
+        tables={CATALOGUE: _ITEMS},
+        auth=_SEALS,
         classes=_ROWS,
         vectors=Access.WRITE,
         consumes=(Variable.CHUNKS_QUEUE_URL,),
@@ -123,16 +138,20 @@ NEEDS: Mapping[Part, Needs] = {
         calls={Variable.WEBHOOK_SIGNER: Function.WEBHOOK_SIGNER},
     ),
     Function.WEBHOOK_SIGNER: Needs(
-        tables={REGISTRY: ("BatchGetItem", "GetItem", "PutItem", "Query", "Scan"), AUTH: ("GetItem",)},
+        tables={REGISTRY: ("BatchGetItem", "GetItem", "PutItem", "Query", "Scan")},
+        auth=_SEALS,
         tells=(Variable.VAULT_ADDR,),
     ),
     Function.AUTH: Needs(
-        tables={AUTH: ("PutItem", "Query")},
+        auth={
+            AuthPartition.KEYS: ("Query",),
+            AuthPartition.REVOKED: ("GetItem", "PutItem", "Query"),
+            AuthPartition.REVOCATIONS: ("Query", "UpdateItem"),
+        },
+        cache=(CacheUse.THROTTLE,),
         tells=(*_TOKENS, *_ISSUING, Variable.VAULT_ADDR),
     ),
-    Function.AUTHORIZER: Needs(
-        tables={AUTH: ("Query",)}, cache=(CacheUse.DECISIONS,), tells=(*_TOKENS, Variable.VAULT_ADDR)
-    ),
+    Function.AUTHORIZER: Needs(auth=_VERIFIES, cache=(CacheUse.DECISIONS,), tells=(*_TOKENS, Variable.VAULT_ADDR)),
 }
 """By function and service."""
 
@@ -154,6 +173,9 @@ class Parts:
             Variable.TOKEN_AUDIENCE: deployment.tokens.audience,
             Variable.TOKEN_TTL_SECONDS: str(int(deployment.tokens.ttl.total_seconds())),
             Variable.TOKEN_SESSION_SECONDS: str(int(deployment.tokens.session.total_seconds())),
+            Variable.TOKEN_THROTTLE_RATE: str(deployment.tokens.throttle.rate),
+            Variable.TOKEN_THROTTLE_BURST: str(deployment.tokens.throttle.burst),
+            Variable.REVOCATIONS_PER_TENANT: str(deployment.tokens.revocations),
             Variable.TOKEN_ISSUERS: deployment.tokens.issuers_as_json(),
             Variable.VAULT_ADDR: settings.vault_address(region),
             Variable.SEALING: str(deployment.sealing).lower(),
@@ -183,7 +205,8 @@ class Parts:
         """The part's variables; one without a value in this environment is left out."""
         needs = NEEDS[part]
         variables = {Variable.ENVIRONMENT: self._settings.environment}
-        variables |= {table.variable: self._settings.name(table.name) for table in needs.tables}
+        tables = [*needs.tables, *([AUTH] if needs.auth else [])]
+        variables |= {table.variable: self._settings.name(table.name) for table in tables}
         if needs.classes:
             variables[Variable.ENGINE_CLASSES] = self._settings.deployment.classes_as_json()
         for variable, bucket, access in self._buckets(needs):
@@ -204,6 +227,9 @@ class Parts:
         for table, actions in needs.tables.items():
             services.add("dynamodb")
             statements += grants.table(self._stack, self._settings.name(table.name), actions)
+        if needs.auth:
+            services.add("dynamodb")
+            statements += grants.partitions(self._stack, self._settings.name(AUTH.name), needs.auth)
         if needs.classes:
             names = list(class_tables(self._settings).values())
             statements += grants.vector_classes(self._stack, names, needs.classes)

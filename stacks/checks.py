@@ -170,9 +170,10 @@ def _deployment(settings: Settings) -> Iterator[Problem]:
     nodes = deployment.nodes
     if nodes.timeout < 3 * nodes.heartbeat:
         yield ("deployment", "nodes", "timeout"), nodes.timeout, f"at least three heartbeats, {3 * nodes.heartbeat}"
-    throttle = deployment.throttle
-    if throttle.burst < throttle.rate:
-        yield ("deployment", "throttle", "burst"), throttle.burst, f"at least a second's, rate: {throttle.rate}"
+    throttles = [(("throttle",), deployment.throttle), (("tokens", "throttle"), deployment.tokens.throttle)]
+    for place, throttle in throttles:
+        if throttle.burst < throttle.rate:
+            yield ("deployment", *place, "burst"), throttle.burst, f"at least a second's, rate: {throttle.rate}"
     if deployment.tokens.authorizer_cache > deployment.tokens.ttl:
         at: Location = ("deployment", "tokens", "authorizer_cache")
         yield at, deployment.tokens.authorizer_cache, f"at most ttl, {deployment.tokens.ttl}"

@@ -27,6 +27,15 @@ class ExternalIssuer(Model):
     """Value of the claim → role."""
 
 
+class Throttle(Model):
+    """What each caller, a tenant's subject, may send in a region; above it 429."""
+
+    rate: Count
+    """Requests a second, sustained."""
+    burst: Count
+    """At once, after a while without any; at least ``rate``."""
+
+
 class Tokens(Model):
     """Access tokens."""
 
@@ -39,6 +48,10 @@ class Tokens(Model):
     authorizer_cache: Annotated[Duration, between("0s", "1h")]
     """How long the gateway keeps the authorizer's answer; zero: not at all."""
     issuers: tuple[ExternalIssuer, ...] = ()
+    throttle: Throttle
+    """Of calls of ``/v1/auth``."""
+    revocations: Annotated[int, Field(ge=100, le=100_000, strict=True)]
+    """Live entries of the deny-list that a tenant may have made; every process keeps the list in memory."""
 
     def issuers_as_json(self) -> str:
         """``issuers`` as the auth function reads them."""
@@ -121,15 +134,6 @@ class Api(Model):
     burst: Count
     timeout: Annotated[Duration, between("1s", "29s")]
     """Of an integration; more than 29 s needs a raised quota."""
-
-
-class Throttle(Model):
-    """What each caller, a tenant's subject, may send to the services of a region; above it 429."""
-
-    rate: Count
-    """Requests a second, sustained."""
-    burst: Count
-    """At once, after a while without any; at least ``rate``."""
 
 
 class Edge(Model):

@@ -2,7 +2,7 @@
 
 from constructs import Construct
 
-from anfl.resources import Caretaker, Variable
+from anfl.resources import AuthPartition, Caretaker, Variable
 from stacks.base import AnflStack
 from stacks.caretaking import run_at_deployment
 from stacks.key_functions import RESOURCE, failing, key_function, pending_alarm
@@ -25,7 +25,7 @@ class GlobalKeyLeader(AnflStack):
             environment={Variable.ROTATION_SECONDS: str(int(rotation.total_seconds()))},
             # It sees no key in clear.
             key_action="kms:GenerateDataKeyWithoutPlaintext",
-            table_actions=["PutItem", "Query"],
+            partitions={AuthPartition.WRAPPING_KEY: ["PutItem", "Query"]},
             wrapping_arn=wrapping_arn,
             key_arn=key_arn,
         )

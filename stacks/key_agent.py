@@ -3,7 +3,7 @@
 from constructs import Construct
 from constructs.region_network import RegionNetwork
 
-from anfl.resources import Caretaker, Variable
+from anfl.resources import AuthPartition, Caretaker, Variable
 from stacks.base import AnflStack
 from stacks.caretaking import run_at_deployment
 from stacks.key_functions import RESOURCE, failing, key_function
@@ -47,7 +47,10 @@ class KeyAgentStack(AnflStack):
                 Variable.VAULT_ADDR: settings.vault_address(region),
             },
             key_action="kms:Decrypt",
-            table_actions=["DeleteItem", "PutItem", "Query", "UpdateItem"],
+            partitions={
+                AuthPartition.KEYS: ["DeleteItem", "PutItem", "Query"],
+                AuthPartition.WRAPPING_KEY: ["DeleteItem", "PutItem", "Query", "UpdateItem"],
+            },
             wrapping_arn=wrapping_arn,
             key_arn=key_arn,
             vpc=network.vpc_in(self),

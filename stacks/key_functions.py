@@ -32,7 +32,7 @@ def key_function(
     size: FunctionSize,
     environment: Mapping[Variable, str],
     key_action: str,
-    table_actions: Sequence[str],
+    partitions: Mapping[str, Sequence[str]],
     wrapping_arn: str,
     key_arn: str,
     vpc: ec2.IVpc | None = None,
@@ -41,6 +41,7 @@ def key_function(
     """``function``, which a schedule calls.
 
     :param key_action: what it does with the wrapping key (``wrapping_arn``). :param key_arn: the data key.
+    :param partitions: of the auth table, with the actions on their items.
     """
     settings = stack.settings
     made = PythonFunction(
@@ -62,7 +63,7 @@ def key_function(
                 resources=[wrapping_arn],
                 conditions={"StringEquals": {f"kms:EncryptionContext:{PURPOSE}": PURPOSE_VALUE}},
             ),
-            *grants.table(stack, settings.name(AUTH.name), sorted(table_actions)),
+            *grants.partitions(stack, settings.name(AUTH.name), partitions),
             *grants.data_key(stack, key_arn, ["dynamodb"]),
         ],
         log_group=stack.log_group("FunctionLogs", kms.Key.from_key_arn(stack, "DataKey", key_arn)),

@@ -17,6 +17,7 @@ from constructs.topic_alarm import topic_alarm
 from anfl.resources import Caretaker, replication_rule
 from stacks.architecture import Severity
 from stacks.base import AnflStack
+from stacks.late_tables import tables_late
 from stacks.models import Settings
 from stacks.physical_names import REPLICATED, bucket_name
 from stacks.security import SecurityStack
@@ -32,7 +33,7 @@ _ANSWER_MINUTES = 10
 
 
 class ReplicationStack(AnflStack):
-    """Role, rules, the function that sets them, and alarms on what arrives *here*.
+    """Role, rules, the function that sets them, and alarms on what arrives *here*, and on what leaves tables here.
 
     S3 publishes the metrics of a rule in the region of its destination, where they outlive the source.
     """
@@ -75,6 +76,7 @@ class ReplicationStack(AnflStack):
             "Late", "ReplicationLatency", "Maximum", "MAX", rpo, "replicas are older than the recovery point allows"
         )
         self._alarm("Failed", "OperationsFailedReplication", "Sum", "SUM", 1, "objects did not arrive")
+        tables_late(self, others)
 
     def _place(self, region: Region, key_arn: str) -> Place:
         return Place(

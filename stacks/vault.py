@@ -13,7 +13,7 @@ from constructs.vault_entry import VaultEntry
 from constructs.vault_groups import VaultGroups
 from constructs.vault_nodes import VaultFacts, VaultNodes
 
-from anfl.auth.names import NODE_ROLE, server_id
+from anfl.auth.names import NODE_ROLE, former_server_id, server_id
 from anfl.auth.policies import load_policies
 from anfl.resources import Caretaker
 from bundling.vault_package import VAULT_REPOSITORY
@@ -119,6 +119,8 @@ class VaultStack(AnflStack):
             service_timeout=self.settings.deployment.functions.vault_bootstrap.timeout,
         )
         resource.add_property_override("IamRoles", dict(iam_roles))
+        # Nobody reads it: CloudFormation calls the bootstrap where something is another than before.
+        resource.add_property_override("ServerId", server_id(self.settings.environment, Region(here(self).region)))
         if policies:
             resource.add_property_override("Policies", dict(policies))
         return resource
@@ -147,7 +149,8 @@ class VaultStack(AnflStack):
             facts=VaultFacts(
                 cluster=self.settings.name(),
                 host=self._host,
-                server_id=server_id(region),
+                server_id=server_id(self.settings.environment, region),
+                former_server_id=former_server_id(region),
                 node_role=NODE_ROLE,
                 certificate_secret=certificate.secret.ref,
                 packages=VAULT_REPOSITORY,

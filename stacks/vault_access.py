@@ -11,7 +11,7 @@ from constructs import grants
 from constructs.location import here
 from constructs.statements import ANYBODY, Statement, document
 
-from anfl.resources import AUTH, VAULT_TAG
+from anfl.resources import AUTH, VAULT_TAG, AuthPartition
 from bundling.vault_package import VAULT_REPOSITORY
 from stacks.models import Settings
 
@@ -105,7 +105,7 @@ def of_bootstrap(
 ) -> list[Statement]:
     """Publish keys, keep the recovery record, find the nodes, and wipe those of this cluster."""
     return [
-        *grants.table(stack, settings.name(AUTH.name), ["DeleteItem", "PutItem", "Query"]),
+        *grants.partitions(stack, settings.name(AUTH.name), {AuthPartition.KEYS: ["DeleteItem", "PutItem", "Query"]}),
         *grants.data_key(stack, key.key_arn, ["dynamodb"]),
         Statement(
             sid="Recovery",

@@ -4,6 +4,7 @@ from typing import Annotated, Any, get_args
 
 import msgspec
 
+from anfl.auth.principal import TOKEN_ID_PATTERN
 from anfl.auth.verifier import MAX_TOKEN_BYTES, TENANT_PATTERN
 from anfl.decoding import parse
 from anfl.problems import Problem, invalid
@@ -62,10 +63,15 @@ class _Named(msgspec.Struct):
     grant: str
 
 
+_ID = "It is the id of a token: 32 hexadecimal digits in groups of 8-4-4-4-12, perhaps a dot and 12 more"
+
+
 class RevokeRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Body of ``POST /v1/auth/revoke``; without an id, or without a body, it is about the caller's own token."""
 
-    token_id: Annotated[str, msgspec.Meta(min_length=1, max_length=128)] | None = None
+    token_id: Annotated[str, msgspec.Meta(pattern=TOKEN_ID_PATTERN, extra_json_schema={"description": _ID})] | None = (
+        None
+    )
 
 
 def grant_in(body: bytes) -> Grant:

@@ -3,7 +3,6 @@
 import base64
 import logging
 import time
-import uuid
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any
@@ -15,7 +14,7 @@ from anfl.auth.cached import Cached
 from anfl.auth.keys import KEYS_REFRESH_SECONDS
 from anfl.auth.names import CALLER_ROLE, JWT_KEY, granted
 from anfl.auth.oidc import Person
-from anfl.auth.principal import Principal, login_of
+from anfl.auth.principal import Principal, login_of, new_login, new_token
 from anfl.auth.table import PublishedKey
 from anfl.auth.vault import VaultClient
 from anfl.auth.verifier import Claims, principal_of
@@ -128,14 +127,14 @@ class TokenIssuer:
             login=login_of(principal.token_id),
             logged_in_at=principal.logged_in_at,
         )
-        return self._issue(session, token_id=f"{session.login}.{uuid.uuid4().hex[:12]}")
+        return self._issue(session, token_id=new_token(session.login))
 
     def _begun(self, subject: str, metadata: Mapping[str, str]) -> Session:
         return Session(
             subject=subject,
             tenant=metadata.get("tenant"),
             roles=metadata.get("roles", ""),
-            login=str(uuid.uuid4()),
+            login=new_login(),
             logged_in_at=int(self._clock()),
         )
 

@@ -33,6 +33,14 @@ def granted(policies: Iterable[str]) -> dict[str, str]:
     return {"tenant": tenants[0], "roles": " ".join(roles)} if len(tenants) == 1 else {}
 
 
-def server_id(region: str) -> str:
-    """What a signed login names as its addressee, so that it cannot be replayed to another region's Vault."""
+def server_id(environment: str, region: str) -> str:
+    """What a signed login names as its addressee, so that it cannot be replayed to another Vault.
+
+    Neither to another region's nor to another environment's, where both trust one account.
+    """
+    return f"anfl-vault.{environment}.{region}"
+
+
+def former_server_id(region: str) -> str:
+    """What it was before it named the environment: a Vault that is still to be set up anew asks for it."""
     return f"anfl-vault.{region}"

@@ -28,7 +28,8 @@ _REFUSALS = {
     401: "The credential or token proves nobody: `invalid_credentials`, `token_*`, `login_ended`.",
     403: "The client has no tenant or roles (`no_roles`), or none that grants the action (`forbidden`).",
     413: "The body is over its limit: `too_large`.",
-    429: "The gateway is asked more than the environment allows: `too_many_requests`.",
+    429: "The caller, or all together, ask more than the environment allows: `too_many_requests`, `throttled`; or its "
+    "tenant has had its share of the deny-list: `too_many_revocations`.",
     503: "Vault, an issuer's keys or the deny-list do not answer: `vault_unavailable`, `auth_unavailable`.",
 }
 _PUBLIC = frozenset({429, 503})
@@ -70,8 +71,13 @@ OPERATIONS = (
 def document() -> dict[str, Any]:
     """The description, JSON-ready."""
     described = openapi.document(OPERATIONS, title="ANFL authentication", description=_DESCRIPTION, refusals=_refusals)
-    client = described["components"]["schemas"][AwsIam.__name__]["properties"]["client"]
-    client["pattern"] = client["pattern"].replace(r"\A", "^").replace(r"\Z", "$")  # as ECMA-262 has it
+    schemas = described["components"]["schemas"]
+    client = schemas[AwsIam.__name__]["properties"]["client"]
+    (token_id,) = (
+        kind for kind in schemas[RevokeRequest.__name__]["properties"]["token_id"]["anyOf"] if "pattern" in kind
+    )
+    for named in (client, token_id):
+        named["pattern"] = named["pattern"].replace(r"\A", "^").replace(r"\Z", "$")  # as ECMA-262 has it
     return described
 
 

@@ -1,8 +1,12 @@
 """The caller of a request, as established by a verified token."""
 
+import uuid
 from enum import StrEnum
 
 import msgspec
+
+TOKEN_ID_PATTERN = r"\A[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}(\.[0-9a-f]{12})?\Z"  # noqa: S105 - the shape of a name
+"""Ids as `new_login` and `new_token` make them; nothing else is ever on the deny-list."""
 
 
 class Role(StrEnum):
@@ -37,6 +41,16 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
 def deny_entry(*, tenant: str, token_id: str) -> str:
     """Names the login of a token on the deny-list. A tenant's name holds no slash, so nobody can name another's."""
     return f"{tenant}/{login_of(token_id)}"
+
+
+def new_login() -> str:
+    """An id for a login, which is that of its first token too."""
+    return str(uuid.uuid4())
+
+
+def new_token(login: str) -> str:
+    """An id for a token that follows another one of the ``login``."""
+    return f"{login}.{uuid.uuid4().hex[:12]}"
 
 
 def login_of(token_id: str) -> str:

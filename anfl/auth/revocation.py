@@ -17,7 +17,17 @@ from anfl.problems import Problem, unavailable
 class Denials(Protocol):
     """Where the deny-list stands (see `anfl.auth.table.AuthTable`)."""
 
-    def revoke(self, entry: str, *, expires_at: int) -> None: ...
+    def is_revoked(self, entry: str) -> bool: ...
+
+    def revoke(self, entry: str, *, expires_at: int) -> bool: ...
+
+
+class Counts(Protocol):
+    """How much of it is the tenant's (see `anfl.auth.revocation_counts.RevocationCounts`)."""
+
+    def add(self, tenant: str, *, beyond: bool = False) -> int | None: ...
+
+    def take_back(self, tenant: str) -> None: ...
 
 
 class Revocation(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,11 +39,24 @@ class Revocation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Revoker:
-    """Puts logins on the deny-list."""
+    """Puts logins on the deny-list, and of each tenant no more than its share."""
 
-    def __init__(self, denials: Denials, *, session: int, clock: Callable[[], float] = time.time) -> None:
-        """:param session: seconds after a login at which all its tokens have expired."""
+    def __init__(
+        self,
+        denials: Denials,
+        counts: Counts,
+        *,
+        spare: Callable[[Principal], None],
+        session: int,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """:param spare: takes what lets a caller revoke its own login although the tenant has had its share.
+
+        :param session: seconds after a login at which all its tokens have expired.
+        """
         self._denials = denials
+        self._counts = counts
+        self._spare = spare
         self._session = session
         self._clock = clock
 
@@ -43,7 +66,9 @@ class Revoker:
         Nobody is told whether there is such a token: another tenant's is never met, an unknown one makes no difference.
 
         :param token_id: None for the caller's own.
-        :raises Problem: 403 for another's without the role; 503 where it could not be noted.
+        :raises Problem: 403 for another's without the role; 429 ``too_many_revocations`` where the tenant has had its
+            share, and ``too_many_requests`` where beyond it the caller's own are too many too; 503 where it could not
+            be noted.
         """
         token_id = token_id or by.token_id
         own = login_of(token_id) == login_of(by.token_id)
@@ -52,11 +77,29 @@ class Revoker:
             raise Problem(HTTPStatus.FORBIDDEN, "forbidden", detail)
         begun = by.logged_in_at if own else self._clock()
         try:
-            self._denials.revoke(
-                deny_entry(tenant=by.tenant, token_id=token_id),
-                expires_at=max(int(begun) + self._session, by.expires_at if own else 0),
-            )
+            self._deny(by, token_id, own=own, expires_at=max(int(begun) + self._session, by.expires_at if own else 0))
         except (BotoCoreError, ClientError) as error:
             detail = "the token could not be revoked; try again"
             raise unavailable(detail, code="auth_unavailable") from error
         return Revocation(token_id=token_id)
+
+    def _deny(self, by: Principal, token_id: str, *, own: bool, expires_at: int) -> None:
+        """Counted first, and taken back where somebody else has noted it meanwhile: so what is noted is counted."""
+        entry = deny_entry(tenant=by.tenant, token_id=token_id)
+        if self._denials.is_revoked(entry):
+            return
+        if (wait := self._counts.add(by.tenant)) is not None:
+            if not own:
+                raise _too_many(wait)
+            self._spare(by)
+            self._counts.add(by.tenant, beyond=True)
+        if not self._denials.revoke(entry, expires_at=expires_at):
+            self._counts.take_back(by.tenant)
+
+
+def _too_many(seconds: int) -> Problem:
+    detail = (
+        "Your tenant has revoked as many logins as may be at a time; wait until some of them have ended. "
+        "You may still revoke your own."
+    )
+    return Problem(HTTPStatus.TOO_MANY_REQUESTS, "too_many_revocations", detail, retry_after=max(1, seconds))

@@ -1,24 +1,20 @@
-"""The auth table: public keys of every region (``pk = jwks``) and revoked logins (``pk = revoked``).
+"""The auth table: public keys of every region and revoked logins.
 
 It is a global table, so each region sees what every other one published, about a second later.
 """
 
 import json
 import time
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from anfl import aws
-from anfl.items import Attributes, Items
-from anfl.resources import PARTITION_KEY, SORT_KEY
+from anfl.items import Items
+from anfl.resources import PARTITION_KEY, SORT_KEY, AuthPartition
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
-
-_KEYS = "jwks"
-_REVOKED = "revoked"
 
 
 class PublishedKey(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,7 +53,7 @@ class AuthTable:
                 jwk=msgspec.json.decode(item["jwk"]["S"], type=dict[str, str]),
                 published_at=int(item["published_at"]["N"]),
             )
-            for kid, item in self._all(_KEYS)
+            for kid, item in self._partition(AuthPartition.KEYS).all()
         )
 
     def publish(self, key: PublishedKey) -> None:
@@ -65,7 +61,7 @@ class AuthTable:
         self._client.put_item(
             TableName=self._name,
             Item={
-                PARTITION_KEY: {"S": _KEYS},
+                PARTITION_KEY: {"S": AuthPartition.KEYS},
                 SORT_KEY: {"S": key.kid},
                 "jwk": {"S": json.dumps(key.jwk, sort_keys=True)},
                 "published_at": {"N": str(key.published_at)},
@@ -74,26 +70,34 @@ class AuthTable:
 
     def withdraw(self, kid: str) -> None:
         """Take a public key back: its tokens are refused once the caches have noticed."""
-        self._client.delete_item(TableName=self._name, Key={PARTITION_KEY: {"S": _KEYS}, SORT_KEY: {"S": kid}})
+        self._client.delete_item(
+            TableName=self._name, Key={PARTITION_KEY: {"S": AuthPartition.KEYS}, SORT_KEY: {"S": kid}}
+        )
 
     def revoked(self) -> frozenset[str]:
         """What `revoke` has put on the deny-list and has not expired yet, as `anfl.auth.principal.denied` names it."""
         now = int(time.time())
-        return frozenset(entry for entry, item in self._all(_REVOKED) if int(item["expires_at"]["N"]) >= now)
+        entries = self._partition(AuthPartition.REVOKED).all()
+        return frozenset(entry for entry, item in entries if int(item["expires_at"]["N"]) >= now)
 
-    def revoke(self, entry: str, *, expires_at: int) -> None:
-        """Put ``entry`` on the deny-list; once more is the same as once.
+    def is_revoked(self, entry: str) -> bool:
+        """Whether ``entry`` stands on the deny-list now."""
+        item = self._partition(AuthPartition.REVOKED).get(entry)
+        return item is not None and int(item["expires_at"]["N"]) >= int(time.time())
+
+    def revoke(self, entry: str, *, expires_at: int) -> bool:
+        """Put ``entry`` on the deny-list; False where it stands there already, which is as good.
 
         :param expires_at: when its tokens have expired anyway, in seconds since the epoch.
         """
-        self._client.put_item(
-            TableName=self._name,
-            Item={
-                PARTITION_KEY: {"S": _REVOKED},
-                SORT_KEY: {"S": entry},
-                "expires_at": {"N": str(expires_at)},
-            },
+        return self._partition(AuthPartition.REVOKED).put(
+            entry,
+            {"expires_at": {"N": str(expires_at)}},
+            # DynamoDB drops what has expired hours later.
+            condition="attribute_not_exists(#expires_at) OR #expires_at < :now",
+            names=("expires_at",),
+            values={":now": {"N": str(int(time.time()))}},
         )
 
-    def _all(self, partition: str) -> Iterator[tuple[str, Attributes]]:
-        return Items(self._client, table=self._name, partition=partition).all()
+    def _partition(self, partition: AuthPartition) -> Items:
+        return Items(self._client, table=self._name, partition=partition)

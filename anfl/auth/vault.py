@@ -2,7 +2,6 @@
 
 import base64
 import itertools
-import json
 import logging
 import random
 import re
@@ -17,14 +16,11 @@ from typing import Any, Protocol, TypeVar
 import hvac
 import msgspec
 import requests
-from botocore.auth import SigV4Auth
-from botocore.awsrequest import AWSRequest
 from hvac.exceptions import Forbidden, InvalidPath, InvalidRequest, UnexpectedError, VaultError
 from requests.adapters import HTTPAdapter
 
-from anfl import aws
+from anfl.auth import identity_request
 from anfl.auth.breaker import Breaker, Deadline
-from anfl.auth.names import server_id
 from anfl.auth.signed_headers import sendable
 from anfl.problems import Problem, unavailable
 
@@ -184,12 +180,17 @@ class VaultClient:
         :raises Problem: 503 ``vault_unavailable``, also where Vault does not know the role.
         """
         try:
-            return self._log_in_by_iam({"role": role, **signed_identity_request()})
+            return self._log_in_by_iam({"role": role, **identity_request.own()})
+        except InvalidRequest as error:
+            if identity_request.ADDRESSEE not in str(error):
+                raise _misconfigured(error) from error
+        try:  # Vault's set-up is that of the release before: nodes and the bootstrap come to it so
+            return self._log_in_by_iam({"role": role, **identity_request.former()})
         except InvalidRequest as error:
             raise _misconfigured(error) from error
 
     def login_client_iam(self, *, role: str, request: Mapping[str, str]) -> Login:
-        """Log a client in by an IAM role that it proves with a signed ``request`` (see `signed_identity_request`).
+        """Log a client in by an IAM role that a signed ``request`` proves (`anfl.auth.identity_request.signed`).
 
         :raises Problem: 401 ``invalid_credentials``; 503 ``vault_unavailable``.
         """
@@ -358,33 +359,3 @@ def _misconfigured(error: Exception) -> Problem:
 def _loggable(error: Exception) -> str:
     """Without what STS answered but for its code: it may repeat the request, with its session token."""
     return _STS_ANSWER.sub(r" \1", str(error))
-
-
-def signed_identity_request() -> dict[str, str]:
-    """The fields of a login to Vault's aws mount, which prove this process's IAM role for some minutes.
-
-    Signed with botocore rather than by hvac's own signer: it follows the session's region and refreshes credentials.
-    """
-    session = aws.session()
-    credentials, region = session.get_credentials(), session.region_name
-    if credentials is None or region is None:
-        raise unavailable("this process has no AWS credentials or region to log in to Vault", code="vault_unavailable")
-    host, body = f"sts.{region}.amazonaws.com", "Action=GetCallerIdentity&Version=2011-06-15"
-    request = AWSRequest(
-        method="POST",
-        url=f"https://{host}/",
-        data=body,
-        headers={
-            "Content-Type": "application/x-www-form-urlencoded; charset=utf-8",
-            "Host": host,
-            "X-Vault-AWS-IAM-Server-ID": server_id(region),
-        },
-    )
-    SigV4Auth(credentials.get_frozen_credentials(), "sts", region).add_auth(request)
-    headers = json.dumps({name: [value] for name, value in request.headers.items()})
-    return {
-        "iam_http_request_method": "POST",
-        "iam_request_url": base64.b64encode(f"https://{host}/".encode()).decode(),
-        "iam_request_body": base64.b64encode(body.encode()).decode(),
-        "iam_request_headers": base64.b64encode(headers.encode()).decode(),
-    }

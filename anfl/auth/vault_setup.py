@@ -5,7 +5,7 @@ ends in the same state. The bootstrap of a deployed Vault and ``make run`` call 
 
     vault = VaultClient(address=..., credentials=StaticToken(operator_or_root_token))
     setup = VaultSetup(
-        vault, region="us-west-1", auth_table=AuthTable(name=...), issuer=..., audience=...,
+        vault, environment="dev", region="us-west-1", auth_table=AuthTable(name=...), issuer=..., audience=...,
         sts_endpoint="http://127.0.0.1:4566",  # locally; by default the region's own STS
     )
     setup.reconcile(iam_roles={Function.AUTH: "arn:aws:iam::...:role/...", Service.VECTOR_STORE: "arn:...", ...})
@@ -56,6 +56,7 @@ class VaultSetup:
         self,
         vault: VaultClient,
         *,
+        environment: str,
         region: str,
         auth_table: AuthTable,
         issuer: str,
@@ -65,6 +66,7 @@ class VaultSetup:
     ) -> None:
         """:param policies: HCL texts by name; by default those of the repository."""
         self._vault = vault
+        self._environment = environment
         self._region = region
         self.keys = TokenKeys(vault, region=region, table=auth_table, issuer=issuer)
         self._audience = audience
@@ -157,9 +159,36 @@ class VaultSetup:
         return role
 
     def remove_client(self, name: str, *, tenant: str) -> None:
-        """Take a client's access away; tokens it holds live on until they expire or are revoked."""
+        """Take a client's access by AppRole away; tokens it holds live on until they expire or are revoked.
+
+        :raises LookupError: it has none here, so that nothing is taken away. It may log in by IAM role, or elsewhere.
+        """
         role = client_role(tenant=tenant, name=name)
-        self._vault.attempt(lambda client: client.auth.approle.delete_role(role_name=role))
+
+        def remove(client: hvac.Client) -> None:
+            try:
+                client.auth.approle.read_role_id(role_name=role)
+            except InvalidPath:
+                raise LookupError(f"there is no AppRole {role} in {self._region}") from None
+            client.auth.approle.delete_role(role_name=role)
+
+        self._vault.attempt(remove)
+
+    def remove_iam_client(self, name: str, *, tenant: str) -> None:
+        """Take a client's access by IAM role away, as `remove_client` does that by AppRole. It takes a root token too.
+
+        :raises LookupError: see `remove_client`.
+        """
+        role = client_role(tenant=tenant, name=name)
+
+        def remove(client: hvac.Client) -> None:
+            try:
+                client.auth.aws.read_role(role=role)
+            except InvalidPath:
+                raise LookupError(f"no IAM role logs in as {role} in {self._region}") from None
+            client.auth.aws.delete_role(role=role)
+
+        self._vault.attempt(remove)
 
     def _ensure_mounts(self) -> None:
         def ensure(client: hvac.Client) -> None:
@@ -199,7 +228,7 @@ class VaultSetup:
             lambda client: client.auth.aws.configure(
                 sts_endpoint=self._sts_endpoint,
                 sts_region=self._region,
-                iam_server_id_header_value=server_id(self._region),
+                iam_server_id_header_value=server_id(self._environment, self._region),
             )
         )
 

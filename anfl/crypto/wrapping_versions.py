@@ -20,12 +20,11 @@ import msgspec
 
 from anfl import aws
 from anfl.items import Attributes, Items
-from anfl.resources import SORT_KEY
+from anfl.resources import SORT_KEY, AuthPartition
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-_PARTITION = "wrapping-key"
 _ACTIVE = "active"
 _VERSION, _REGION, _LEASE = "version#", "region#", "lease#"
 _ABSENT = f"attribute_not_exists(#{SORT_KEY})"
@@ -88,7 +87,7 @@ class WrappingVersions:
         """:param table: name of the auth table."""
         # Requests may wait for `active`.
         client = client or aws.session().client("dynamodb", config=aws.soon())
-        self._items = Items(client, table=table, partition=_PARTITION)
+        self._items = Items(client, table=table, partition=AuthPartition.WRAPPING_KEY)
 
     def active(self) -> int | None:
         """The version to seal with; None: no version is held everywhere yet, and nothing may be sealed."""

@@ -10,7 +10,8 @@ from typing import Any
 
 import msgspec
 
-from anfl import environment, start
+from anfl import aws, environment, start
+from anfl import cache as shared
 from anfl.auth import audit
 from anfl.auth.answers import Identity
 from anfl.auth.bearer import bearer_token
@@ -20,9 +21,13 @@ from anfl.auth.oidc import ExternalIssuer, ExternalVerifier
 from anfl.auth.principal import Principal
 from anfl.auth.rbac import action_for
 from anfl.auth.revocation import Revoker
+from anfl.auth.revocation_counts import RevocationCounts
 from anfl.auth.table import AuthTable
+from anfl.auth.throttle import SPARE, CallThrottle
 from anfl.auth.vault import IamRole, VaultClient
 from anfl.auth.verifier import TokenSettings, TokenVerifier, verifier_from_settings
+from anfl.buckets import Region
+from anfl.buckets import Settings as Limits
 from anfl.problems import Problem, invalid, not_found, too_large
 from anfl.protection import CACHING, PRIVATE, PROTECTION
 from anfl.resources import Function
@@ -43,6 +48,9 @@ class Settings(TokenSettings, frozen=True, kw_only=True):
     region: str = msgspec.field(name="AWS_REGION")
     issuers: str = msgspec.field(name="TOKEN_ISSUERS")
     """JSON: a list of `ExternalIssuer`."""
+    rate: float = msgspec.field(name="TOKEN_THROTTLE_RATE")
+    burst: int = msgspec.field(name="TOKEN_THROTTLE_BURST")
+    revocations: int = msgspec.field(name="REVOCATIONS_PER_TENANT")
 
 
 @cache
@@ -81,14 +89,31 @@ def _people() -> ExternalVerifier:
 
 
 @cache
+def _region() -> Region | None:
+    return shared.buckets(environment.load(shared.Settings), aws.session())
+
+
+@cache
+def _throttle() -> CallThrottle:
+    return CallThrottle(Limits(rate=_settings().rate, burst=_settings().burst), region=_region())
+
+
+@cache
 def _revoker() -> Revoker:
-    return Revoker(_table(), session=_settings().session)
+    settings = _settings()
+    counts = RevocationCounts(
+        table=settings.auth_table, region=settings.region, most=settings.revocations, session=settings.session
+    )
+    spare = CallThrottle(SPARE, region=_region())
+    return Revoker(
+        _table(), counts, spare=lambda principal: spare.spend(principal, on="revoke"), session=settings.session
+    )
 
 
 def _token(event: Event) -> object:
     try:
         grant = grant_in(_body(event))
-        issued = _exchange(grant)
+        issued = _exchange(grant, _address(event))
     except Problem as problem:
         audit.refused(_asked(event), problem)
         raise
@@ -96,17 +121,24 @@ def _token(event: Event) -> object:
     return issued.answer()
 
 
-def _exchange(grant: Grant) -> IssuedToken:
+def _exchange(grant: Grant, address: str) -> IssuedToken:
+    """Each is counted by whom it has proven, or claims, before Vault is asked."""
     match grant:
         case AppRole():
+            _throttle().spend_claimed(grant.role_id, address=address)
             return _issuer().exchange_approle(role_id=grant.role_id, secret_id=grant.secret_id)
         case AwsIam():
+            _throttle().spend_claimed(grant.client, address=address)
             fields = msgspec.structs.asdict(grant)
             return _issuer().exchange_iam(client=fields.pop("client"), request=fields)
         case Oidc():
-            return _issuer().exchange_oidc(_people().verify(grant.token))
+            person = _people().verify(grant.token)
+            _throttle().spend(person)
+            return _issuer().exchange_oidc(person)
         case Refresh():
-            return _issuer().refresh(grant.token, _verifier().verify(grant.token))
+            principal = _verifier().verify(grant.token)
+            _throttle().spend(principal)
+            return _issuer().refresh(grant.token, principal)
 
 
 def _jwks(_event: Event) -> object:
@@ -139,6 +171,7 @@ def _revoke(event: Event) -> object:
 def _principal(event: Event) -> Principal:
     try:
         principal = _verifier().verify(bearer_token(*_headers(event, "authorization")))
+        _throttle().spend(principal)
     except Problem as problem:
         audit.refused(_asked(event), problem)
         raise
@@ -155,6 +188,11 @@ def _headers(event: Event, name: str) -> list[str]:
 
 def _request_id(event: Event) -> str:
     return str((event.get("requestContext") or {}).get("requestId", ""))
+
+
+def _address(event: Event) -> str:
+    """Whence it comes, as the gateway saw it."""
+    return str(((event.get("requestContext") or {}).get("identity") or {}).get("sourceIp", ""))
 
 
 def _asked(event: Event) -> audit.Asked:

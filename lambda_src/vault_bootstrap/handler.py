@@ -22,6 +22,7 @@ _SPARE_SECONDS = 60
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """The function's environment."""
 
+    environment: str = msgspec.field(name="ANFL_ENVIRONMENT")
     auth_table: str = msgspec.field(name="AUTH_TABLE")
     issuer: str = msgspec.field(name="TOKEN_ISSUER")
     audience: str = msgspec.field(name="TOKEN_AUDIENCE")
@@ -76,6 +77,7 @@ def _act(event: custom_resource.Event, seconds: float) -> None:
 def _setup(vault: VaultClient, settings: Settings, table: AuthTable, properties: Properties) -> VaultSetup:
     return VaultSetup(
         vault,
+        environment=settings.environment,
         region=settings.region,
         auth_table=table,
         issuer=settings.issuer,

@@ -1,7 +1,8 @@
 """Conditions of policy statements: the operators and keys that ANFL's templates use, and no others.
 
 Semantics: AWS IAM User Guide, "IAM JSON policy elements: Condition operators". Values of one key are alternatives, keys
-and operators must all hold; a key that a call does not have fails every operator but the negated ones.
+and operators must all hold; a key that a call does not have fails every operator but the negated ones and those of
+all values.
 """
 
 from collections.abc import Callable, Mapping
@@ -21,6 +22,7 @@ KEYS = frozenset(
         "aws:resourceaccount",
         "aws:securetransport",
         "cloudwatch:namespace",
+        "dynamodb:leadingkeys",
         "iam:passedtoservice",
         "kms:calleraccount",
         "kms:encryptioncontext:anfl-purpose",
@@ -55,8 +57,10 @@ _POSITIVE: Mapping[str, Test] = {
     "NumericLessThan": lambda wanted, given: float(given) < float(wanted),
     "ForAnyValue:StringEquals": str.__eq__,
 }
+_OF_ALL: Mapping[str, Test] = {"ForAllValues:StringEquals": str.__eq__}
+"""Each value that a call has must be one of those said: a call that has none is let through."""
 _NEGATED: Mapping[str, Test] = {"ArnNotEquals": arn_like}
-OPERATORS = frozenset({*_POSITIVE, *_NEGATED})
+OPERATORS = frozenset({*_POSITIVE, *_OF_ALL, *_NEGATED})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,14 +82,19 @@ class Condition:
         if key not in KEYS | OF_SERVICES:
             raise UnsupportedError(f"the condition key {self.key}")
         given = call.values(key)
+        if self.operator in _OF_ALL:
+            return all(self._matches(_OF_ALL[self.operator], value, call) for value in given or ())
         negated = self.operator in _NEGATED
         if given is None:
             return negated
         if len(given) != 1 and not self.operator.startswith("ForAnyValue:"):
             raise UnsupportedError(f"{self.operator} on {self.key}, which has {len(given)} values")
         test = (_NEGATED if negated else _POSITIVE)[self.operator]
-        wanted = [text for value in self.values if (text := expanded(value, call)) is not None]
-        return any(test(text, value) for text in wanted for value in given) is not negated
+        return any(self._matches(test, value, call) for value in given) is not negated
+
+    def _matches(self, test: Test, given: str, call: Call) -> bool:
+        wanted = (text for value in self.values if (text := expanded(value, call)) is not None)
+        return any(test(text, given) for text in wanted)
 
 
 def conditions(block: Mapping[str, Mapping[str, Any]]) -> tuple[Condition, ...]:

@@ -10,12 +10,12 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from anfl import aws, cache, environment
 from anfl.auth.verifier import TokenSettings, verifier_from_settings
+from anfl.buckets import Settings as Limits
 from anfl.crypto.vault_transit import wrapping_of
 from anfl.http.adapters import from_starlette
 from anfl.http.answers import Answer, Response
 from anfl.http.requests import Request
 from anfl.http.service import Service, Verifier, build
-from anfl.http.throttle import Settings as Limits
 from anfl.http.throttle import Throttle
 from anfl.problems import unavailable
 from anfl.registry import sources

@@ -10,12 +10,12 @@ import msgspec
 from anfl import aws, cache, environment
 from anfl.auth.principal import Principal
 from anfl.auth.verifier import TokenSettings, verifier_from_settings
+from anfl.buckets import Settings as Limits
 from anfl.http.admission import Admission, Room
 from anfl.http.answers import Answer, Response
 from anfl.http.requests import Request
 from anfl.http.serve import Behind, Listen
 from anfl.http.service import Service, Spend, Verifier, build
-from anfl.http.throttle import Settings as Limits
 from anfl.http.throttle import Throttle
 from anfl.nodes import presence
 from anfl.nodes.forwarding import Forwarding

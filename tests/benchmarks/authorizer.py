@@ -181,7 +181,13 @@ def _issuing(endpoint: str, address: str) -> Any:
     table = AuthTable(name=_TABLE, client=client)
     vault = VaultClient(address=address, credentials=StaticToken(_ROOT))
     setup = VaultSetup(
-        vault, region=_REGION, auth_table=table, issuer=_ISSUER, audience=_AUDIENCE, sts_endpoint=endpoint
+        vault,
+        environment="dev",
+        region=_REGION,
+        auth_table=table,
+        issuer=_ISSUER,
+        audience=_AUDIENCE,
+        sts_endpoint=endpoint,
     )
     setup.reconcile(iam_roles={})
     credentials = setup.ensure_client("reader", tenant="bench", roles=[Role.READER])

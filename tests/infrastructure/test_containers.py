@@ -11,7 +11,7 @@ import yaml
 from constructs.container_service import minimum_healthy_percent
 
 from anfl import environment
-from anfl.http.throttle import Settings as Limits
+from anfl.buckets import Settings as Limits
 from anfl.registry.policies import Policy, Requirement
 from anfl.resources import Service
 from tests.infrastructure.conftest import Assembly, Properties, Template

@@ -144,10 +144,17 @@ VARIABLES = {
     Function.AUTH: {
         "ANFL_ENVIRONMENT",
         "AUTH_TABLE",
+        "CACHE_HOST",
+        "CACHE_NAME",
+        "CACHE_PORT",
+        "CACHE_THROTTLE_USER",
+        "REVOCATIONS_PER_TENANT",
         "TOKEN_AUDIENCE",
         "TOKEN_ISSUER",
         "TOKEN_ISSUERS",
         "TOKEN_SESSION_SECONDS",
+        "TOKEN_THROTTLE_BURST",
+        "TOKEN_THROTTLE_RATE",
         "TOKEN_TTL_SECONDS",
         "VAULT_ADDR",
     },
@@ -223,7 +230,7 @@ def rights(stack: Template, role: str) -> tuple[set[str], set[str], dict[str, st
         for queue in ("Jobs", "Chunks", "Validation", "Webhooks"):
             if f"GetAtt{queue}Queue" in where and "sqs:ReceiveMessage" in may:
                 queues.add(queue)
-    return written, read, buckets, queues
+    return written, read - written, buckets, queues
 
 
 def test_the_data_key_is_used_by_way_of_the_services_that_hold_data_alone(assembly: Assembly) -> None:

@@ -190,5 +190,20 @@ def test_an_alarm_rings_in_the_region_where_replicas_should_have_arrived(
         assert "anfl-prod-alerts-critical" in names
 
 
+def test_an_alarm_rings_where_items_of_tables_leave_late(prod: Assembly) -> None:
+    tables = {t["TableName"] for t in prod["anfl-prod-global-data"].properties("AWS::DynamoDB::GlobalTable")}
+    assert len(tables) == 4
+    for region, stack in stacks(prod):
+        alarm = stack.only("AWS::CloudWatch::Alarm", AlarmName="anfl-prod-tables-late")
+        assert (alarm["Threshold"], alarm["ComparisonOperator"]) == (10_000, "GreaterThanThreshold")
+        assert (alarm["EvaluationPeriods"], alarm["TreatMissingData"]) == (5, "notBreaching")
+        found = [query["MetricStat"]["Metric"] for query in alarm["Metrics"] if "MetricStat" in query]
+        assert {(f["Namespace"], f["MetricName"]) for f in found} == {("AWS/DynamoDB", "ReplicationLatency")}
+        ways = {tuple(d["Value"] for d in f["Dimensions"]) for f in found}
+        assert ways == {(table, other) for table in tables for other in REGIONS if other != region}
+        (topic,) = alarm["AlarmActions"]
+        assert text(topic) == f"arn:aws:sns:{region}:…:anfl-prod-alerts-warning"
+
+
 def test_one_region_alone_has_nothing_to_replicate(dev: Assembly) -> None:
     assert not any("replication" in name for name in dev.stacks)

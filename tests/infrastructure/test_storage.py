@@ -226,6 +226,7 @@ def test_only_an_iam_identity_enters_the_cache(assembly: Assembly) -> None:
 
 def test_who_uses_the_cache_connects_as_the_users_for_it_and_is_told_where(prod: Assembly) -> None:
     uses = {
+        "AuthFunctionRole": {"CACHE_THROTTLE_USER": CacheUse.THROTTLE},
         "AuthorizerFunctionRole": {"CACHE_USER": CacheUse.DECISIONS},
         "VectorStoreServiceTaskRole": {"CACHE_USER": CacheUse.HINTS, "CACHE_THROTTLE_USER": CacheUse.THROTTLE},
         "ModelRegistryServiceTaskRole": {"CACHE_THROTTLE_USER": CacheUse.THROTTLE},
@@ -245,7 +246,10 @@ def test_who_uses_the_cache_connects_as_the_users_for_it_and_is_told_where(prod:
             assert ":replicationgroup:" in group
             for resource, use in zip(found, users.values(), strict=True):
                 assert f":user:anfl-prod-cache-{use}" in resource
-        told = [stack.only("AWS::Lambda::Function", FunctionName="anfl-prod-authorizer")["Environment"]["Variables"]]
+        told = [
+            stack.only("AWS::Lambda::Function", FunctionName=f"anfl-prod-{name}")["Environment"]["Variables"]
+            for name in ("auth", "authorizer")
+        ]
         told += [
             {entry["Name"]: entry["Value"] for entry in definition["ContainerDefinitions"][0]["Environment"]}
             for family in ("anfl-prod-vector-store", "anfl-prod-model-registry")

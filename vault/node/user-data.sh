@@ -99,13 +99,22 @@ install -o root -g vault -m 0640 "$work/certificate.pem" "$work/key.pem" /etc/va
 systemctl try-reload-or-restart vault
 END
 
+# A token of Vault's. While it is upgraded it may still ask for the id that the release before this one had.
+cat > /usr/local/sbin/vault-token <<'END'
+#!/bin/bash
+for id in @SERVER_ID@ @FORMER_SERVER_ID@; do
+  vault login -token-only -method=aws role=@NODE_ROLE@ region=@REGION@ header_value="$id" && exit 0
+done
+exit 1
+END
+
 # Only the active node takes snapshots; whoever it is.
 cat > /usr/local/sbin/vault-snapshot <<'END'
 #!/bin/bash
 set -euo pipefail
 umask 077
 curl -sSf --connect-to "::127.0.0.1:" https://@HOST@:8200/v1/sys/leader | jq -e .is_self > /dev/null || exit 0
-VAULT_TOKEN=$(vault login -token-only -method=aws role=@NODE_ROLE@ region=@REGION@ header_value=@SERVER_ID@)
+VAULT_TOKEN=$(/usr/local/sbin/vault-token)
 export VAULT_TOKEN
 file=$(mktemp)
 trap 'rm -f "$file"' EXIT
@@ -132,14 +141,14 @@ for _ in $(seq 100); do
     [ "$(ask "$other" init | jq -r .initialized)" != true ] || initialised=yes
   done
   [ $initialised = yes ] || exit 0
-  token=$(vault login -token-only -method=aws role=@NODE_ROLE@ region=@REGION@ header_value=@SERVER_ID@) || continue
+  token=$(/usr/local/sbin/vault-token) || continue
   curl -sS --connect-to "::127.0.0.1:" -H "X-Vault-Token: $token" \
     https://@HOST@:8200/v1/sys/storage/raft/autopilot/state |
     jq -e --arg id "$INSTANCE" '.data | .healthy and (.servers | length == @NODES@ and has($id))' > /dev/null && exit 0
 done
 exit 1
 END
-chmod 0755 /usr/local/sbin/vault-{certificate,snapshot,ready}
+chmod 0755 /usr/local/sbin/vault-{certificate,token,snapshot,ready}
 
 timer() { # name, when
   printf '[Service]\nType=oneshot\nEnvironmentFile=/etc/vault.d/node.env\nExecStart=/usr/local/sbin/%s\n' "$1" \

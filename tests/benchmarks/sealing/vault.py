@@ -39,6 +39,7 @@ def vault_for(storage: Aws, exits: ExitStack, *, seals: bool) -> Aws:
     published = table.published_keys()
     VaultSetup(
         vault,
+        environment="dev",
         region=REGION,
         auth_table=table,
         issuer="https://bench",

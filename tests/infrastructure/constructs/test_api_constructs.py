@@ -15,7 +15,7 @@ from constructs.gateway_responses import RESPONSES, gateway_responses
 from constructs.rest_api import RestApi
 from constructs.rest_routes import ApiRoute, BalancerTarget, FunctionTarget, paths
 
-from stacks.deployment import Api, Tokens
+from stacks.deployment import Api, Throttle, Tokens
 from tests.infrastructure.conftest import Properties, Template
 from tests.infrastructure.test_api import document, integration, responses, routes
 
@@ -39,7 +39,13 @@ ROWS = ApiRoute(
 def tokens_kept(time: timedelta) -> Tokens:
     """Tokens about which the authorizer's answer is kept so long."""
     return Tokens(
-        session=timedelta(hours=8), issuer="https://a.org", audience="a", ttl=timedelta(hours=1), authorizer_cache=time
+        session=timedelta(hours=8),
+        issuer="https://a.org",
+        audience="a",
+        ttl=timedelta(hours=1),
+        throttle=Throttle(rate=1, burst=1),
+        revocations=100,
+        authorizer_cache=time,
     )
 
 

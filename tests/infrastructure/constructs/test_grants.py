@@ -46,6 +46,17 @@ def test_items_of_a_table_are_used_as_said_and_its_indexes_are_not(stack: Stack)
     assert use["Resource"] == [f"arn:aws:dynamodb:eu-west-1:{ACCOUNT}:table/a-table"]
 
 
+def test_items_of_a_partition_are_used_as_said_and_others_are_not(stack: Stack) -> None:
+    one, other = said(stack, *grants.partitions(stack, "a-table", {"jwks": ["Query", "PutItem"], "a-b": ["GetItem"]}))
+    assert [(use["Sid"], verbs([use])) for use in (one, other)] == [
+        ("TableATableJwks", {"PutItem", "Query"}),
+        ("TableATableAB", {"GetItem"}),
+    ]
+    assert one["Resource"] == other["Resource"] == [f"arn:aws:dynamodb:eu-west-1:{ACCOUNT}:table/a-table"]
+    for use, partition in ((one, "jwks"), (other, "a-b")):
+        assert use["Condition"] == {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": [partition]}}
+
+
 def test_rows_of_classes_are_used_as_said_and_searched_by_their_index_alone(stack: Stack) -> None:
     table = f"arn:aws:dynamodb:eu-west-1:{ACCOUNT}:table"
     use, search = said(stack, *grants.vector_classes(stack, ["one", "two"], ["PutItem", "Query"]))

@@ -22,6 +22,7 @@ FACTS = VaultFacts(
     cluster="c",
     host="vault.example.org",
     server_id="s",
+    former_server_id="f",
     node_role="n",
     certificate_secret="arn:secret",
     packages="p",
@@ -85,7 +86,7 @@ def test_the_script_is_one_that_bash_can_read() -> None:
     text = USER_DATA.read_text()
     inner = [part.partition("\nEND\n")[0] for part in text.split("<<'END'\n")[1:]]
     scripts = [text, *(part for part in inner if part.startswith("#!/bin/bash"))]
-    assert len(scripts) == 4
+    assert len(scripts) == 5
     for script in scripts:
         done = subprocess.run(["bash", "-n"], input=script, text=True, capture_output=True, check=False, timeout=10)
         assert done.returncode == 0, done.stderr

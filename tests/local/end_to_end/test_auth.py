@@ -22,7 +22,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 from anfl.auth.keys import REVOCATION_LAG_SECONDS
-from anfl.auth.names import granting_policies, server_id
+from anfl.auth.names import former_server_id, granting_policies, server_id
 from anfl.auth.principal import Role
 from anfl.auth.rbac import GRANTS, ROUTES, Route
 from local import sample
@@ -243,7 +243,13 @@ def test_only_who_signs_as_an_iam_role_gets_its_clients_token(run: Run, monkeypa
     refused["another secret"] = identity_request(run, Credentials(session.access_key, "another", session.token))
     refused["another key"] = identity_request(run, Credentials("ASIAANOTHER", session.secret_key, session.token))
     refused["another role"] = identity_request(run, stranger)
-    refused["another region's Vault"] = identity_request(run, session, addressee="eu-west-1")
+    refused["another region's Vault"] = identity_request(run, session, addressee=server_id("dev", "eu-west-1"))
+    refused["another environment's Vault"] = identity_request(
+        run, session, addressee=server_id("prod", run.document["region"])
+    )
+    refused["what the release before signed"] = identity_request(
+        run, session, addressee=former_server_id(run.document["region"])
+    )
     refused["another region"] = identity_request(run, session, region="eu-west-1")
     refused["another service"] = identity_request(run, session, service="iam")
     for minutes in (-16, 16):
@@ -268,16 +274,16 @@ def iam_client(run: Run, name: str) -> tuple[str, Credentials]:
 def identity_request(
     run: Run, session: Credentials, *, region: str = "", service: str = "sts", addressee: str = ""
 ) -> dict[str, str]:
-    """As `anfl.auth.vault.signed_identity_request` makes it, or for another place.
+    """As `anfl.auth.identity_request.signed` makes it, or for another place.
 
-    :param addressee: region of the Vault that it is for.
+    :param addressee: id of the Vault that it is for.
     """
     home: str = run.document["region"]
     host, body = f"sts.{home}.amazonaws.com", "Action=GetCallerIdentity&Version=2011-06-15"
     headers = {
         "Content-Type": "application/x-www-form-urlencoded; charset=utf-8",
         "Host": host,
-        "X-Vault-AWS-IAM-Server-ID": server_id(addressee or home),
+        "X-Vault-AWS-IAM-Server-ID": addressee or server_id("dev", home),
     }
     request = AWSRequest("POST", f"https://{host}/", data=body, headers=headers)
     SigV4Auth(session, service, region or home).add_auth(request)

@@ -19,7 +19,7 @@ from anfl.auth.vault_setup import VaultSetup
 from local.vault.build import build
 from local.vault.core import Core
 from local.vault.http import serve
-from tests.unit.auth.conftest import AUDIENCE, ISSUER, REGION
+from tests.unit.auth.conftest import AUDIENCE, ENVIRONMENT, ISSUER, REGION
 
 
 @dataclass
@@ -96,6 +96,7 @@ def make(cluster: Cluster, store: Store, table: AuthTable, aws_endpoint: str, **
     def setup(vault: VaultClient) -> VaultSetup:
         return VaultSetup(
             vault,
+            environment=ENVIRONMENT,
             region=REGION,
             auth_table=table,
             issuer=ISSUER,

@@ -25,6 +25,7 @@ from tests.unit.auth.functions import Handler, load
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
+ENVIRONMENT = "test"
 REGION = "us-west-1"
 ISSUER = "https://lib.example.test"
 AUDIENCE = "anfl-test"
@@ -95,6 +96,7 @@ def setup(vault: RunningVault, table: AuthTable, aws_endpoint: str) -> VaultSetu
     """The set-up of this Vault, not yet run."""
     return VaultSetup(
         vault.client(),
+        environment=ENVIRONMENT,
         region=REGION,
         auth_table=table,
         issuer=ISSUER,
@@ -143,6 +145,7 @@ def auth_role(
     identity = iam_role("anfl-test-auth")
     for name, value in identity.environment.items():
         monkeypatch.setenv(name, value)
+    monkeypatch.setenv("ANFL_ENVIRONMENT", ENVIRONMENT)
     monkeypatch.setenv("AWS_REGION", REGION)
     monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
     monkeypatch.setenv("AWS_ENDPOINT_URL", aws_endpoint)
@@ -170,6 +173,9 @@ def settings_environment(vault: RunningVault, auth_role: IamIdentity, monkeypatc
         "TOKEN_TTL_SECONDS": "900",
         "TOKEN_SESSION_SECONDS": "3600",
         "TOKEN_ISSUERS": "[]",
+        "TOKEN_THROTTLE_RATE": "1000",
+        "TOKEN_THROTTLE_BURST": "1000",
+        "REVOCATIONS_PER_TENANT": "100",
     }
     for name, value in settings.items():
         monkeypatch.setenv(name, value)

@@ -26,9 +26,15 @@ def load(function: str) -> ModuleType:
 
 
 def event(
-    method: str, path: str, *, body: object = None, raw: str | None = None, token: str | None = None
+    method: str,
+    path: str,
+    *,
+    body: object = None,
+    raw: str | None = None,
+    token: str | None = None,
+    address: str = "192.0.2.1",
 ) -> dict[str, Any]:
-    """A proxied request."""
+    """A proxied request. :param address: whence it comes."""
     return {
         "resource": path,
         "path": path,
@@ -36,6 +42,7 @@ def event(
         "headers": {"Authorization": f"Bearer {token}"} if token else None,
         "body": raw if raw is not None else json.dumps(body) if body is not None else None,
         "isBase64Encoded": False,
+        "requestContext": {"requestId": "", "identity": {"sourceIp": address}},
     }
 
 

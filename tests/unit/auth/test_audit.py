@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from anfl.auth.audit import LOGGER
-from anfl.auth.principal import Role
+from anfl.auth.principal import Role, new_login
 from anfl.auth.vault_setup import VaultSetup
 from anfl.http.answers import Response, json_response
 from anfl.http.requests import Request
@@ -118,7 +118,7 @@ def test_functions_tell_every_decision_and_no_canary(
     answered(auth(request, None), 200)
     answered(auth(event("GET", "/v1/auth/whoami", token=forged), None), 401)
     answered(auth(token_request(client, secret_id="canary-secret"), None), 401)
-    answered(auth(event("POST", "/v1/auth/revoke", body={"token_id": "else"}, token=token), None), 403)
+    answered(auth(event("POST", "/v1/auth/revoke", body={"token_id": new_login()}, token=token), None), 403)
     answered(auth(event("POST", "/v1/auth/revoke", token=token), None), 200)
 
     told = [(each["message"], each["decision"], each["reason"]) for each in decisions(lines)]

@@ -18,14 +18,15 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from requests.adapters import HTTPAdapter
 
+from anfl.auth.identity_request import former, signed
 from anfl.auth.keys import DenyList
-from anfl.auth.principal import Principal, Role
+from anfl.auth.names import server_id
+from anfl.auth.principal import Principal, Role, new_login
 from anfl.auth.rbac import ROUTES, is_allowed
 from anfl.auth.table import AuthTable
-from anfl.auth.vault import signed_identity_request
 from anfl.auth.vault_setup import ClientCredentials, VaultSetup
 from anfl.auth.verifier import Claims, principal_of
-from tests.unit.auth.conftest import AUDIENCE, ISSUER, REGION, IamIdentity, RunningVault
+from tests.unit.auth.conftest import AUDIENCE, ENVIRONMENT, ISSUER, REGION, IamIdentity, RunningVault
 from tests.unit.auth.functions import METHOD_ARN, Handler, answered, authorise, event, issue, load, token_request
 
 
@@ -286,12 +287,12 @@ def test_another_tenants_token_cannot_be_revoked_and_nothing_tells_whether_there
     token_id = whoami(auth, foreign)["token_id"]
 
     there = answered(revoke(auth, boss, {"token_id": token_id}), 200)
-    nowhere = answered(revoke(auth, boss, {"token_id": "no-such-token"}), 200)
+    nowhere = answered(revoke(auth, boss, {"token_id": new_login()}), 200)
 
     assert there | {"token_id": ""} == nowhere | {"token_id": ""}
     assert not restarted(table, foreign)
     for sly in (f"other/{token_id}", f"../other/{token_id}"):
-        answered(revoke(auth, boss, {"token_id": sly}), 200)
+        assert answered(revoke(auth, boss, {"token_id": sly}), 400)["field"] == "token_id"
     assert not restarted(table, foreign)
 
 
@@ -309,6 +310,11 @@ def test_others_tokens_take_the_role(ready: VaultSetup, auth: Handler, table: Au
     [
         ("[]", "invalid_request"),
         ('{"token_id": ""}', "invalid_request"),
+        ('{"token_id": 1}', "invalid_request"),
+        ('{"token_id": "no-such-token"}', "invalid_request"),
+        ('{"token_id": "0F8FAD5B-D9CB-469F-A165-70867728950E"}', "invalid_request"),
+        ('{"token_id": "0f8fad5b-d9cb-469f-a165-70867728950e.\\n"}', "invalid_request"),
+        ('{"token_id": "\\ud800"}', "malformed_json"),
         ('{"jti": "x"}', "invalid_request"),
         ("{", "malformed_json"),
     ],
@@ -319,6 +325,66 @@ def test_revocations_that_make_no_sense(ready: VaultSetup, auth: Handler, body: 
     response = auth(event("POST", "/v1/auth/revoke", raw=body, token=token), None)
 
     assert answered(response, 400)["code"] == code
+
+
+def test_a_tenants_share_of_the_deny_list_ends_and_ones_own_login_can_still_be_revoked(
+    ready: VaultSetup, auth: Handler, table: AuthTable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REVOCATIONS_PER_TENANT", "3")
+    auth = load("auth").handler
+    boss = issue(auth, ready.ensure_client("boss", tenant="demo", roles=[Role.ADMIN]))
+    mine = issue(auth, ready.ensure_client("reader", tenant="demo", roles=[Role.READER]))
+    others = [new_login() for _ in range(3)]
+
+    for login in others * 2:
+        answered(revoke(auth, boss, {"token_id": login}), 200)
+    refused = revoke(auth, boss, {"token_id": new_login()})
+
+    assert answered(refused, 429)["code"] == "too_many_revocations"
+    assert 3600 < int(refused["headers"]["retry-after"]) <= 7200
+    answered(revoke(auth, boss, {"token_id": others[0]}), 200)
+    answered(revoke(auth, mine), 200)
+    assert restarted(table, mine)
+    assert table.revoked() == {f"demo/{login}" for login in [*others, whoami(auth, mine)["token_id"]]}
+    stranger = issue(auth, ready.ensure_client("boss", tenant="other", roles=[Role.ADMIN]))
+    answered(revoke(auth, stranger, {"token_id": new_login()}), 200)
+
+
+def test_each_caller_may_ask_so_much_and_no_more(
+    ready: VaultSetup, auth: Handler, vault: RunningVault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOKEN_THROTTLE_RATE", "0.01")
+    monkeypatch.setenv("TOKEN_THROTTLE_BURST", "3")
+    auth = load("auth").handler
+    client = ready.ensure_client("one", tenant="demo", roles=[Role.READER])
+    tokens = [issue(auth, client) for _ in range(3)]
+    other = issue(auth, ready.ensure_client("other", tenant="demo", roles=[Role.READER]))
+    vault.stop()  # nobody asks it any more
+
+    refused = auth(token_request(client), None)
+
+    assert answered(refused, 429)["code"] == "too_many_requests"
+    assert 0 < int(refused["headers"]["retry-after"]) <= 100
+    for _ in range(3):
+        whoami(auth, tokens[0])
+    for asked in (event("GET", "/v1/auth/whoami", token=tokens[1]), event("POST", "/v1/auth/revoke", token=tokens[2])):
+        assert answered(auth(asked, None), 429)["code"] == "too_many_requests"
+    assert answered(refresh(auth, tokens[0]), 429)["code"] == "too_many_requests"
+    whoami(auth, other)
+
+
+def test_who_claims_to_be_a_client_elsewhere_does_not_keep_it_out(
+    ready: VaultSetup, auth: Handler, auth_role: IamIdentity, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOKEN_THROTTLE_RATE", "0.01")
+    monkeypatch.setenv("TOKEN_THROTTLE_BURST", "2")
+    auth = load("auth").handler
+    client = ready.ensure_iam_client("ci", tenant="demo", roles=[Role.READER], role_arn=auth_role.arn)
+    false = iam_request(client, iam_request_headers=base64.b64encode(b"{}").decode())
+    false["requestContext"] = {"identity": {"sourceIp": "203.0.113.9"}}
+
+    assert [auth(false, None)["statusCode"] for _ in range(4)] == [401, 401, 429, 429]
+    answered(auth(iam_request(client), None), 200)
 
 
 def test_a_stranger_revokes_nothing(auth: Handler) -> None:
@@ -376,7 +442,7 @@ def test_what_is_no_good_token_is_not_refreshed(ready: VaultSetup, auth: Handler
 
 
 def iam_request(name: str, **changes: str) -> dict[str, Any]:
-    body = {"grant": "aws_iam", "client": name, **signed_identity_request()}
+    body = {"grant": "aws_iam", "client": name, **signed(ENVIRONMENT)}
     return event("POST", "/v1/auth/token", body=body | changes)
 
 
@@ -390,6 +456,34 @@ def test_an_iam_role_is_exchanged_for_its_clients_token(
     identity = whoami(auth, token)
     assert (identity["subject"], identity["tenant"], identity["roles"]) == ("demo.ci", "demo", ["reader", "writer"])
     assert authorise(authorizer, token)["principalId"] == "demo.ci"
+
+
+def test_a_client_that_is_removed_logs_in_no_more_whichever_way(
+    ready: VaultSetup, auth: Handler, auth_role: IamIdentity
+) -> None:
+    by_iam = ready.ensure_iam_client("both", tenant="demo", roles=[Role.READER], role_arn=auth_role.arn)
+    by_approle = ready.ensure_client("both", tenant="demo", roles=[Role.READER])
+    issue(auth, by_approle)
+
+    ready.remove_client("both", tenant="demo")
+
+    assert answered(auth(token_request(by_approle), None), 401)["code"] == "invalid_credentials"
+    answered(auth(iam_request(by_iam), None), 200)
+    with pytest.raises(LookupError, match=r"no AppRole demo\.both in us-west-1"):
+        ready.remove_client("both", tenant="demo")
+    ready.remove_iam_client("both", tenant="demo")
+    assert answered(auth(iam_request(by_iam), None), 401)["code"] == "invalid_credentials"
+    with pytest.raises(LookupError, match=r"logs in as demo\.both"):
+        ready.remove_iam_client("both", tenant="demo")
+
+
+def test_what_an_iam_role_signed_for_another_vault_is_of_no_use_here(
+    ready: VaultSetup, auth: Handler, auth_role: IamIdentity
+) -> None:
+    client = ready.ensure_iam_client("ci", tenant="demo", roles=[Role.ADMIN], role_arn=auth_role.arn)
+    for elsewhere in (signed("dev"), signed("prod"), former()):
+        answer = auth(iam_request(client, **elsewhere), None)
+        assert answered(answer, 401)["code"] == "invalid_credentials"
 
 
 def test_an_iam_role_is_nobody_elses_client(
@@ -416,8 +510,8 @@ def test_a_header_that_cannot_be_sent_is_no_outage(
     ready: VaultSetup, auth: Handler, auth_role: IamIdentity, header: Any
 ) -> None:
     client = ready.ensure_iam_client("ci", tenant="demo", roles=[Role.READER], role_arn=auth_role.arn)
-    signed = json.loads(base64.b64decode(signed_identity_request()["iam_request_headers"]))
-    given = signed | header if isinstance(header, dict) else header
+    headers = json.loads(base64.b64decode(signed(ENVIRONMENT)["iam_request_headers"]))
+    given = headers | header if isinstance(header, dict) else header
     encoded = base64.b64encode(json.dumps(given).encode()).decode()
     answer = answered(auth(iam_request(client, iam_request_headers=encoded), None), 401)
     assert answer["code"] == "invalid_credentials"
@@ -426,9 +520,9 @@ def test_a_header_that_cannot_be_sent_is_no_outage(
 def test_headers_that_frame_a_body_are_vaults_own(ready: VaultSetup, auth: Handler, auth_role: IamIdentity) -> None:
     """As Go's client leaves them out: no client makes the request to STS longer, or one that waits for more."""
     client = ready.ensure_iam_client("ci", tenant="demo", roles=[Role.READER], role_arn=auth_role.arn)
-    signed = json.loads(base64.b64decode(signed_identity_request()["iam_request_headers"]))
+    headers = json.loads(base64.b64decode(signed(ENVIRONMENT)["iam_request_headers"]))
     for header in ({"Transfer-Encoding": ["chunked"]}, {"content-length": ["0"]}, {"Content-Length": ["9999"]}):
-        encoded = base64.b64encode(json.dumps(signed | header).encode()).decode()
+        encoded = base64.b64encode(json.dumps(headers | header).encode()).decode()
         answered(auth(iam_request(client, iam_request_headers=encoded), None), 200)
 
 
@@ -450,7 +544,7 @@ def test_what_sts_answers_is_told_from_its_outages_and_stays_out_of_the_log(
     with answering(status, text) as endpoint, caplog.at_level("INFO"):
         vault.client().attempt(
             lambda hvac: hvac.auth.aws.configure(
-                sts_endpoint=endpoint, iam_server_id_header_value=f"anfl-vault.{REGION}"
+                sts_endpoint=endpoint, iam_server_id_header_value=server_id(ENVIRONMENT, REGION)
             )
         )
         answered(auth(iam_request(client), None), told)

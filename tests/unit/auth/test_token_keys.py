@@ -12,7 +12,7 @@ from anfl.auth.table import AuthTable
 from anfl.auth.token_keys import TokenKeys
 from anfl.auth.vault_setup import VaultSetup
 from anfl.problems import Problem
-from tests.unit.auth.conftest import AUDIENCE, ISSUER, RunningVault, running_vault
+from tests.unit.auth.conftest import AUDIENCE, ENVIRONMENT, ISSUER, RunningVault, running_vault
 
 WEST, EAST = "us-west-1", "us-east-1"
 
@@ -58,7 +58,13 @@ class Region:
 
 def deployed(name: str, vault: RunningVault, table: AuthTable, aws_endpoint: str) -> Region:
     setup = VaultSetup(
-        vault.client(), region=name, auth_table=table, issuer=ISSUER, audience=AUDIENCE, sts_endpoint=aws_endpoint
+        vault.client(),
+        environment=ENVIRONMENT,
+        region=name,
+        auth_table=table,
+        issuer=ISSUER,
+        audience=AUDIENCE,
+        sts_endpoint=aws_endpoint,
     )
     setup.reconcile(iam_roles={})
     return Region(name=name, vault=vault, table=table, setup=setup)
@@ -100,3 +106,29 @@ def test_a_key_that_is_rotated_and_ended_is_known_and_gone_without_a_deployment(
     assert not west.believes(old)
     assert not east.believes(old)
     assert east.believes(west.token())
+
+
+def test_after_the_emergency_end_of_a_key_a_region_issues_nothing_until_its_turn_and_then_at_once(
+    regions: tuple[Region, Region],
+) -> None:
+    """As the runbook says of a key that was seen: what it costs, and that turns by hand shorten it."""
+    here, there = regions
+    here.turn()
+    there.turn()
+    old = here.token()
+    here.vault.client().attempt(lambda client: client.secrets.transit.rotate_key(JWT_KEY))
+    here.vault.client().attempt(
+        lambda client: client.secrets.transit.update_key_configuration(JWT_KEY, min_decryption_version=2)
+    )
+
+    with pytest.raises(Problem, match="vault_unavailable"):
+        here.token()
+    assert there.believes(there.token()), "others go on"
+
+    here.turn()
+    new = here.token()
+    assert (here.believes(new), here.believes(old)) == (True, False)
+    assert (there.believes(new), there.believes(old)) == (False, True), "until its own turn"
+
+    there.turn()
+    assert (there.believes(new), there.believes(old)) == (True, False)

@@ -8,15 +8,17 @@ from typing import Any
 
 import hvac
 import pytest
+from hvac.exceptions import InvalidRequest
 
 from anfl import aws
-from anfl.auth.names import NODE_ROLE
+from anfl.auth import identity_request
+from anfl.auth.names import NODE_ROLE, former_server_id, server_id
 from anfl.auth.table import AuthTable, PublishedKey
 from anfl.auth.vault import IamRole, VaultClient
 from anfl.auth.vault_bootstrap import AUDIT_DEVICES, BootstrapError, VaultBootstrap
 from anfl.resources import Caretaker, Function
 from tests.unit.auth.cluster import Cluster, ProcessDiedError, Store, die_after, make
-from tests.unit.auth.conftest import REGION, IamIdentity
+from tests.unit.auth.conftest import ENVIRONMENT, REGION, IamIdentity
 
 NODE_ARN = "arn:aws:iam::123456789012:role/node"
 FUNCTION_ARN = "arn:aws:iam::123456789012:role/auth"
@@ -340,3 +342,24 @@ def test_a_node_reads_the_clusters_state_and_snapshots_and_nothing_else(
         node.attempt(lambda client: client.sys.list_auth_methods())
     with pytest.raises(hvac.exceptions.Forbidden):
         node.attempt(lambda client: client.secrets.transit.read_key("anfl"))
+
+
+def test_a_vault_that_the_release_before_set_up_is_brought_to_the_new_id(
+    bootstrap: VaultBootstrap, cluster: Cluster, roles: dict[str, str]
+) -> None:
+    bootstrap.run(iam_roles=roles, seconds=600)
+    before = former_server_id(REGION)
+    cluster.root().auth.aws.configure(
+        sts_endpoint=cluster.root().auth.aws.read_config()["sts_endpoint"], iam_server_id_header_value=before
+    )
+    node = VaultClient(address=cluster.urls[0], credentials=IamRole(Caretaker.VAULT_BOOTSTRAP))
+    node.attempt(lambda client: client.auth.token.lookup_self())  # nodes are replaced before the bootstrap runs
+
+    bootstrap.run(iam_roles=roles, seconds=600)
+
+    config = cluster.root().auth.aws.read_config()
+    assert config["iam_server_id_header_value"] == server_id(ENVIRONMENT, REGION)
+    with pytest.raises(InvalidRequest, match="Server-ID"):
+        cluster.root().adapter.post(
+            "/v1/auth/aws/login", json={"role": Caretaker.VAULT_BOOTSTRAP, **identity_request.former()}
+        )

@@ -23,7 +23,7 @@ from anfl.crypto.vault_transit import VaultTransit
 from anfl.registry.keys import data_key_place
 from anfl.resources import Caretaker, Function, Service
 from tests.unit.auth.cluster import Cluster, Store, make
-from tests.unit.auth.conftest import AUDIENCE, ISSUER, REGION, IamIdentity
+from tests.unit.auth.conftest import AUDIENCE, ENVIRONMENT, ISSUER, REGION, IamIdentity
 from tests.unit.auth.grants import UNUSED, Ledger, granted, without
 from tests.unit.key_distribution.conftest import share_the_import_key
 
@@ -92,7 +92,8 @@ class Life:
         setup = self._setup(cluster)
         setup.ensure_client("reader", tenant="demo", roles=[Role.READER])
         credentials = setup.ensure_client("reader", tenant="demo", roles=[Role.READER])
-        setup.remove_client("nobody", tenant="demo")
+        setup.ensure_client("gone", tenant="demo", roles=[Role.READER])
+        setup.remove_client("gone", tenant="demo")
         self._become(Function.AUTH)
         issuer = TokenIssuer(
             VaultClient(address=cluster.urls[0], credentials=IamRole(Function.AUTH)),
@@ -137,6 +138,7 @@ class Life:
     def _setup(self, cluster: Cluster) -> VaultSetup:
         return VaultSetup(
             self._operator(cluster),
+            environment=ENVIRONMENT,
             region=REGION,
             auth_table=self.table,
             issuer=ISSUER,

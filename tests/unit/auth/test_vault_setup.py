@@ -22,7 +22,16 @@ from anfl.resources import Function, Service
 from local.vault.acl import Acl, parse
 from local.vault.api import Operation
 from tests.unit.auth.cluster import ProcessDiedError
-from tests.unit.auth.conftest import AUDIENCE, ISSUER, REGION, ROOT_TOKEN, IamIdentity, RunningVault, running_vault
+from tests.unit.auth.conftest import (
+    AUDIENCE,
+    ENVIRONMENT,
+    ISSUER,
+    REGION,
+    ROOT_TOKEN,
+    IamIdentity,
+    RunningVault,
+    running_vault,
+)
 
 ROLES: dict[str, str] = {Function.AUTH: "arn:aws:iam::123456789012:role/auth"}
 
@@ -105,6 +114,7 @@ def test_interrupted_after_any_request_the_next_run_completes_it(
         with running_vault() as other:
             resumed = VaultSetup(
                 other.client(),
+                environment=ENVIRONMENT,
                 region=REGION,
                 auth_table=table,
                 issuer=ISSUER,
@@ -145,7 +155,13 @@ def test_operator_policy_suffices_after_the_bootstrap(
 ) -> None:
     setup.reconcile(iam_roles={})
     by_operator = VaultSetup(
-        operator(vault), region=REGION, auth_table=table, issuer=ISSUER, audience="another", sts_endpoint=aws_endpoint
+        operator(vault),
+        environment=ENVIRONMENT,
+        region=REGION,
+        auth_table=table,
+        issuer=ISSUER,
+        audience="another",
+        sts_endpoint=aws_endpoint,
     )
 
     by_operator.reconcile(iam_roles=ROLES)

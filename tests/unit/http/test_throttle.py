@@ -17,11 +17,12 @@ from valkey.backoff import NoBackoff
 from valkey.retry import Retry
 
 from anfl.auth.principal import Principal, Role
+from anfl.buckets import MOST_KNOWN, MOST_OWED_SECONDS, Region, Settings
 from anfl.cache import SharedBuckets
 from anfl.http.answers import Response, json_response
 from anfl.http.requests import Request
 from anfl.http.service import Service, build
-from anfl.http.throttle import EXCHANGE_SECONDS, MOST_KNOWN, MOST_OWED_SECONDS, Region, Settings, Throttle
+from anfl.http.throttle import EXCHANGE_SECONDS, Throttle
 from anfl.problems import Problem
 from anfl.telemetry.metrics import Metrics
 from tests.unit import regional_cache
@@ -66,7 +67,7 @@ class Model:
         self.answers = True
 
     def spend(self, spent: Mapping[str, int], *, token_seconds: float, most_seconds: float) -> list[float] | None:
-        """See `Region.spend`."""
+        """See `anfl.buckets.Region.spend`."""
         if not self.answers:
             return None
         now = self._clock()
@@ -112,7 +113,7 @@ def test_buckets_that_are_full_again_are_forgotten_and_no_others() -> None:
     last = caller("last")
     let_through(throttle, tries=2, who=last)
     throttle.spend(caller("one more"))
-    assert len(throttle._buckets) == 2
+    assert len(throttle._buckets._buckets) == 2
     assert refusal(throttle, last) is not None
 
 

@@ -196,6 +196,15 @@ def test_any_of_several_values() -> None:
         assert (found.refused is None) is holds
 
 
+def test_all_of_several_values() -> None:
+    wanted = {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": ["a", "b"]}}
+    for keys, holds in ((("a",), True), (("b", "a"), True), (("a", "c"), False), (("A",), False), ((), True)):
+        call = Call(action="dynamodb:GetItem", resource="t", context=(("dynamodb:leadingkeys", keys),))
+        assert (verdict(call, allow("*", "*", Condition=wanted)).refused is None) is holds
+    without = Call(action="dynamodb:Scan", resource="t")
+    assert verdict(without, allow("*", "*", Condition=wanted)).refused is None, "as AWS has it"
+
+
 @pytest.mark.parametrize(
     "statement",
     [

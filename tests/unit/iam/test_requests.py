@@ -9,6 +9,7 @@ import pytest
 from botocore.awsrequest import AWSPreparedRequest
 
 from local.iam import requests
+from local.iam.calls import Call
 from local.iam.errors import UnknownRequestError
 from local.iam.requests.request import Request, whole
 
@@ -38,7 +39,12 @@ def client(service: Any) -> Any:
 
 
 def asked(service: str, operation: str, parameters: dict[str, Any]) -> set[tuple[str, str]]:
-    """(action, resource) of each call that an operation needs, as botocore sends it; but those to keys."""
+    """(action, resource) of each call that an operation needs; but those to keys."""
+    return {(call.action, call.resource) for call in calls(service, operation, parameters)}
+
+
+def calls(service: str, operation: str, parameters: dict[str, Any]) -> tuple[Call, ...]:
+    """What an operation needs, as botocore sends it."""
     made = client(service)
     with pytest.raises(SentError) as caught:
         getattr(made, operation)(**parameters)
@@ -54,7 +60,7 @@ def asked(service: str, operation: str, parameters: dict[str, Any]) -> set[tuple
         headers={key.lower(): text(value).decode() for key, value in sent.headers.items()},
         body=text(sent.body) if whole(name, sent.method, query) else b"",
     )
-    return {(call.action, call.resource) for call in requests.calls(given)}
+    return requests.calls(given)
 
 
 def text(given: Any) -> bytes:
@@ -273,3 +279,74 @@ def test_operations_of_services_that_sign_by_another_name() -> None:
 def test_what_no_table_has_is_not_guessed(service: str, operation: str, parameters: dict[str, Any]) -> None:
     with pytest.raises(UnknownRequestError, match=r"add it to local/iam/requests/\w+.py"):
         asked(service, operation, parameters)
+
+
+def item(key: str) -> dict[str, Any]:
+    return {"pk": {"S": key}, "sk": {"S": "other"}}
+
+
+@pytest.mark.parametrize(
+    ("operation", "parameters", "keys"),
+    [
+        ("get_item", {"TableName": "t", "Key": item("a")}, {("GetItem", ("a",))}),
+        ("put_item", {"TableName": "t", "Item": item("a")}, {("PutItem", ("a",))}),
+        (
+            "update_item",
+            {"TableName": "t", "Key": item("a"), "UpdateExpression": "SET x = y"},
+            {("UpdateItem", ("a",))},
+        ),
+        ("delete_item", {"TableName": "t", "Key": item("a")}, {("DeleteItem", ("a",))}),
+        (
+            "query",
+            {
+                "TableName": "t",
+                "KeyConditionExpression": "begins_with(#s, :s) AND #p = :p",
+                "ExpressionAttributeNames": {"#p": "pk", "#s": "sk"},
+                "ExpressionAttributeValues": {":p": {"S": "a"}, ":s": {"S": "b"}},
+            },
+            {("Query", ("a",))},
+        ),
+        (
+            "query",
+            {
+                "TableName": "t",
+                "KeyConditionExpression": "sk = :s AND pk = :p",
+                "ExpressionAttributeValues": {":p": {"S": "a"}, ":s": {"S": "b"}},
+            },
+            {("Query", ("a",))},
+        ),
+        (
+            "batch_get_item",
+            {"RequestItems": {"t": {"Keys": [item("a"), item("b")]}}},
+            {("BatchGetItem", ("a", "b"))},
+        ),
+        (
+            "batch_write_item",
+            {"RequestItems": {"t": [{"PutRequest": {"Item": item("a")}}, {"DeleteRequest": {"Key": item("b")}}]}},
+            {("BatchWriteItem", ("a", "b"))},
+        ),
+        (
+            "transact_write_items",
+            {
+                "TransactItems": [
+                    {"Put": {"TableName": "t", "Item": item("a")}},
+                    {"Put": {"TableName": "t", "Item": item("b")}},
+                    {"Delete": {"TableName": "t", "Key": item("c")}},
+                ]
+            },
+            {("PutItem", ("a", "b")), ("DeleteItem", ("c",))},
+        ),
+        ("scan", {"TableName": "t"}, {("Scan", None)}),
+        ("describe_table", {"TableName": "t"}, {("DescribeTable", None)}),
+    ],
+)
+def test_which_partitions_are_asked_for(
+    operation: str, parameters: dict[str, Any], keys: set[tuple[str, tuple[str, ...] | None]]
+) -> None:
+    found = calls("dynamodb", operation, parameters)
+    assert {(call.action.partition(":")[2], call.values("dynamodb:LeadingKeys")) for call in found} == keys
+
+
+def test_a_query_of_which_nobody_can_tell_the_partition_is_refused() -> None:
+    with pytest.raises(UnknownRequestError):
+        calls("dynamodb", "query", {"TableName": "t", "KeyConditionExpression": "sk = :s"})

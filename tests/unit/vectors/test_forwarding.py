@@ -12,8 +12,9 @@ import httpx
 import pytest
 
 from anfl.auth.principal import Principal
+from anfl.buckets import Settings
 from anfl.http.admission import Room
-from anfl.http.throttle import Settings, Throttle
+from anfl.http.throttle import Throttle
 from anfl.nodes import forwarding, sending
 from anfl.nodes.rendezvous import owners
 from anfl.nodes.sending import HOP
