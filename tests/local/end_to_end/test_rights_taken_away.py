@@ -210,7 +210,7 @@ PROBES: Mapping[str, tuple[Callable[[Run], None], ...]] = {
     "AuthFunctionRole": (fresh("auth"), newcomer, leaver),
     "AuthorizerFunctionRole": (fresh("authorizer"), newcomer),
     "key-leader-FunctionRole": (test_keys.rotated,),
-    "key-agent-FunctionRole": (test_keys.rotated,),
+    "key-agent-FunctionRole": (test_keys.rotated, test_keys.republished),
 }
 """What has a role use all its rights."""
 
