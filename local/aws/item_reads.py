@@ -5,7 +5,6 @@ at the items of its partition, and not at a sorted list of all items of the tabl
 """
 
 import copy
-import threading
 from types import SimpleNamespace
 from typing import Any
 
@@ -19,16 +18,9 @@ _INDEX_NAME = 6
 """Place of the index's name among the arguments of ``Table.query`` behind the key."""
 
 
-class _Query(threading.local):
-    """The one that a thread answers: whose items it may look at; None: all, as an index or a scan has it."""
-
-    partition: DynamoType | None = None
-
-
 def apply(patch: Patch) -> None:
     """Patch moto's reads of many items."""
-    project, query, all_items = Item.project, Table.query, Table.all_items
-    asked = _Query()
+    project, query = Item.project, Table.query
 
     def projected(self: Item, projection_expressions: list[list[str]]) -> Item:  # moto's translates all, for each path
         if any(len(path) > 1 or "[" in path[0] for path in projection_expressions):
@@ -36,20 +28,12 @@ def apply(patch: Patch) -> None:
         return _with(self, {path[0]: self.attrs[path[0]] for path in projection_expressions if path[0] in self.attrs})
 
     def of_partition(self: Table, hash_key: DynamoType | None, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
-        asked.partition = hash_key if len(args) > _INDEX_NAME and args[_INDEX_NAME] is None else None
-        try:
-            return query(self, hash_key, *args, **kwargs)
-        finally:
-            asked.partition = None
-
-    def items_asked_for(self: Table) -> list[Item]:
-        if asked.partition is None or not self.range_key_attr:
-            return all_items(self)
-        partition: Any = self.items.get(asked.partition, {})
-        return list(partition.values())
+        asked: Any = copy.copy(self)
+        if args[_INDEX_NAME] is None and self.range_key_attr:
+            asked.items = {hash_key: asked.items.get(hash_key, {})}
+        return query(asked, hash_key, *args, **kwargs)
 
     patch(Table, "query", of_partition)
-    patch(Table, "all_items", items_asked_for)
     patch(Item, "project", projected)
     patch(table, "copy", SimpleNamespace(copy=copy.copy, deepcopy=_copied))
 

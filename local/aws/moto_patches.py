@@ -13,11 +13,9 @@ Worth giving upstream:
    which ``DescribeKey`` cannot read (`_create_key`); no back ends for ``DynamoDB::GlobalTable``, ``SQS::QueuePolicy``,
    ``KMS::ReplicaKey`` (`back_ends`).
 5. DynamoDB: a cancelled transaction replaces the table objects, so whoever holds one keeps the old; its backup copies
-   every item of the table, which makes a transaction as slow as the table is long. Answers take milliseconds for each
-   item: every attribute is looked up anew as the structure that it already is (`dynamodb`). Queries sort all
-   items of the table first; queries and scans copy all
-   that they read, and translate it once for each attribute of a projection (`item_reads`). A stream keeps what each
-   item was and is, forever (`dynamodb`: none is kept; nobody here reads the streams that global tables must have).
+   every item of the table, which makes a transaction as slow as the table is long. Answers look every attribute up anew
+   as the structure that it is, and streams keep what each item was, forever (`dynamodb`: none is kept). Queries sort
+   the whole table; they and scans copy what they read, and translate it for each attribute they show (`item_reads`).
 6. Core: every model instance ever made is kept for ``reset()``; a long-running server leaks them.
    Each request lists moto's folder and inspects a class again: caching doubles the throughput (`_core`).
 7. Lambda: ``invoke`` answers a failed function like a successful one without Docker (`_invoke`).
