@@ -14,8 +14,7 @@ from moto.dynamodb.models.table import Table
 
 from local.aws.patching import Patch
 
-_INDEX_NAME = 6
-"""Place of the index's name among the arguments of ``Table.query`` behind the key."""
+_INDEX_NAME = 6  # its place among the arguments of ``Table.query`` behind the key
 
 
 def apply(patch: Patch) -> None:
