@@ -1,4 +1,4 @@
-"""moto's queries look at what they are asked for, and find what they found before."""
+"""moto's queries look at what they are asked for, and find what they found before (`conftest` applies the patches)."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -8,15 +8,12 @@ import pytest
 from moto import mock_aws
 from moto.dynamodb.models.dynamo_type import DynamoType
 
-from local.aws import item_reads
-
 
 @pytest.fixture
 def dynamodb(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """A table with a long partition, a short one and an index."""
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-    item_reads.apply(monkeypatch.setattr)
     with mock_aws():
         client = boto3.client("dynamodb", "us-west-1")
         client.create_table(
