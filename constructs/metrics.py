@@ -1,6 +1,6 @@
 """CloudWatch metrics, each described once for the alarms that compute with it and the dashboards that show it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from aws_cdk import aws_cloudwatch as cloudwatch
@@ -46,3 +46,10 @@ class Metric:
 def result(label: str, expression: str) -> cloudwatch.CfnAlarm.MetricDataQueryProperty:
     """The expression whose value an alarm compares with its threshold."""
     return cloudwatch.CfnAlarm.MetricDataQueryProperty(id="value", label=label, expression=expression, return_data=True)
+
+
+def combined(label: str, function: str, metrics: Iterable[Metric]) -> list[cloudwatch.CfnAlarm.MetricDataQueryProperty]:
+    """``MAX`` or ``SUM`` of metrics, as what an alarm compares with its threshold; one without a value counts as 0."""
+    named = {f"m{position}": metric for position, metric in enumerate(metrics)}
+    terms = ",".join(f"FILL({key},0)" for key in named)
+    return [*(metric.query(key) for key, metric in named.items()), result(label, f"{function}([{terms}])")]

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from itertools import batched
 
 from constructs.location import here
-from constructs.metrics import Metric, result
+from constructs.metrics import Metric, combined
 
 from stacks.base import AnflStack
 from stacks.caretaking import warning_alarm
@@ -32,14 +32,12 @@ def tables_late(stack: AnflStack, others: Sequence[Region]) -> None:
         for other in others
     ]
     for number, metrics in enumerate(batched(leaving, _METRICS_OF_AN_ALARM, strict=False), start=1):
-        keys = [f"m{position}" for position in range(len(metrics))]
-        latest = f"MAX([{','.join(f'FILL({key},0)' for key in keys)}])"  # nothing is written: no value
         warning_alarm(
             stack,
             f"TablesLate{number}",
             name="tables-late" if number == 1 else f"tables-late-{number}",
             description=f"items of tables arrive late in other regions from {here(stack).region}",
-            metrics=[*(found.query(key) for key, found in zip(keys, metrics, strict=True)), result("ms", latest)],
+            metrics=combined("ms", "MAX", metrics),  # nothing is written: no value
             comparison="GreaterThanThreshold",
             threshold=_LATE_MILLISECONDS,
             periods=_PERIODS,

@@ -8,7 +8,7 @@ from aws_cdk import aws_kms as kms
 from constructs import Construct
 from constructs.bucket_replication import BucketReplication, Place
 from constructs.location import bucket_arn, here
-from constructs.metrics import Metric, result
+from constructs.metrics import Metric, combined
 from constructs.python_function import PythonFunction
 from constructs.region_network import RegionNetwork
 from constructs.statements import Statement
@@ -114,23 +114,18 @@ class ReplicationStack(AnflStack):
             log_group=self.log_group("FunctionLogs", kms.Key.from_key_arn(self, "DataKey", key_arn)),
         )
 
-    def _alarm(self, name: str, metric: str, statistic: str, combined: str, threshold: float, meaning: str) -> None:
-        metrics = {f"m{position}": found for position, found in enumerate(self._arriving(metric, statistic))}
-        terms = ",".join(f"FILL({key},0)" for key in metrics)  # nothing to replicate: no value
+    def _alarm(self, name: str, metric: str, statistic: str, function: str, threshold: float, meaning: str) -> None:
         topic_alarm(
             self,
             f"Replication{name}",
             name=self.settings.name("replication", name.lower()),
             description=f"{Severity.CRITICAL}: {meaning}, in {here(self).region} from another region",
             topic=here(self).arn("sns", topic_name(self.settings, Severity.CRITICAL)),
-            metrics=[
-                *(found.query(key) for key, found in metrics.items()),
-                result(name, f"{combined}([{terms}])"),
-            ],
+            metrics=combined(name, function, self._arriving(metric, statistic)),  # nothing to replicate: no value
             comparison="GreaterThanOrEqualToThreshold",
             threshold=threshold,
             periods=_PERIODS,
-            datapoints=_PERIODS if combined == "MAX" else 1,
+            datapoints=_PERIODS if function == "MAX" else 1,
             missing="ignore",
         )
 

@@ -18,7 +18,7 @@ those that came after it. Where ANFL is deployed the function ``key-agent`` does
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import hvac
@@ -164,15 +164,11 @@ class VaultSetup:
         :raises LookupError: it has none here, so that nothing is taken away. It may log in by IAM role, or elsewhere.
         """
         role = client_role(tenant=tenant, name=name)
-
-        def remove(client: hvac.Client) -> None:
-            try:
-                client.auth.approle.read_role_id(role_name=role)
-            except InvalidPath:
-                raise LookupError(f"there is no AppRole {role} in {self._region}") from None
-            client.auth.approle.delete_role(role_name=role)
-
-        self._vault.attempt(remove)
+        self._remove(
+            lambda client: client.auth.approle.read_role_id(role_name=role),
+            lambda client: client.auth.approle.delete_role(role_name=role),
+            missing=f"there is no AppRole {role} in {self._region}",
+        )
 
     def remove_iam_client(self, name: str, *, tenant: str) -> None:
         """Take a client's access by IAM role away, as `remove_client` does that by AppRole. It takes a root token too.
@@ -180,13 +176,23 @@ class VaultSetup:
         :raises LookupError: see `remove_client`.
         """
         role = client_role(tenant=tenant, name=name)
+        self._remove(
+            lambda client: client.auth.aws.read_role(role=role),
+            lambda client: client.auth.aws.delete_role(role=role),
+            missing=f"no IAM role logs in as {role} in {self._region}",
+        )
+
+    def _remove(
+        self, read: Callable[[hvac.Client], object], delete: Callable[[hvac.Client], object], *, missing: str
+    ) -> None:
+        """Vault itself deletes what there is not without a word."""
 
         def remove(client: hvac.Client) -> None:
             try:
-                client.auth.aws.read_role(role=role)
+                read(client)
             except InvalidPath:
-                raise LookupError(f"no IAM role logs in as {role} in {self._region}") from None
-            client.auth.aws.delete_role(role=role)
+                raise LookupError(missing) from None
+            delete(client)
 
         self._vault.attempt(remove)
 

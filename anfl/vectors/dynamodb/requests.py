@@ -84,7 +84,7 @@ class Requests:
 
         :raises Problem: 409 ``request_id_reused``, it was something else.
         """
-        known = next(iter(self._known([_key(collection, mark)], now)), None)
+        known = self._standing(collection, mark, now)
         return None if known is None else known.check(mark)
 
     def find_whole(self, collection: Collection, mark: Mark, now: float) -> Done | None:
@@ -92,7 +92,7 @@ class Requests:
 
         :raises Problem: 409 ``request_id_reused``, what was carried out, or begun, was something else.
         """
-        known = next(iter(self._known([_key(collection, mark)], now)), None)
+        known = self._standing(collection, mark, now)
         if known is None or known.whole == mark.digest:
             return None
         return known.check(mark)
@@ -141,6 +141,10 @@ class Requests:
             if None not in further:
                 counts[each.id] = each.done.count + sum(filter(None, further))
         return counts
+
+    def _standing(self, collection: Collection, mark: Mark, now: float) -> _Known | None:
+        """What stands in the place of ``mark``."""
+        return next(iter(self._known([_key(collection, mark)], now)), None)
 
     def _known(self, keys: Sequence[Mapping[str, Any]], now: float) -> list[_Known]:
         """Those of ``keys``, of one partition, that are not to be forgotten by now."""

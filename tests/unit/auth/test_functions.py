@@ -350,12 +350,19 @@ def test_a_tenants_share_of_the_deny_list_ends_and_ones_own_login_can_still_be_r
     answered(revoke(auth, stranger, {"token_id": new_login()}), 200)
 
 
-def test_each_caller_may_ask_so_much_and_no_more(
-    ready: VaultSetup, auth: Handler, vault: RunningVault, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def stingy(monkeypatch: pytest.MonkeyPatch, *, calls: int) -> Handler:
+    """The function where each caller has so many at once, and another one after minutes."""
     monkeypatch.setenv("TOKEN_THROTTLE_RATE", "0.01")
-    monkeypatch.setenv("TOKEN_THROTTLE_BURST", "3")
-    auth = load("auth").handler
+    monkeypatch.setenv("TOKEN_THROTTLE_BURST", str(calls))
+    handler: Handler = load("auth").handler
+    return handler
+
+
+@pytest.mark.usefixtures("auth")
+def test_each_caller_may_ask_so_much_and_no_more(
+    ready: VaultSetup, vault: RunningVault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    auth = stingy(monkeypatch, calls=3)
     client = ready.ensure_client("one", tenant="demo", roles=[Role.READER])
     tokens = [issue(auth, client) for _ in range(3)]
     other = issue(auth, ready.ensure_client("other", tenant="demo", roles=[Role.READER]))
@@ -373,12 +380,11 @@ def test_each_caller_may_ask_so_much_and_no_more(
     whoami(auth, other)
 
 
+@pytest.mark.usefixtures("auth")
 def test_who_claims_to_be_a_client_elsewhere_does_not_keep_it_out(
-    ready: VaultSetup, auth: Handler, auth_role: IamIdentity, monkeypatch: pytest.MonkeyPatch
+    ready: VaultSetup, auth_role: IamIdentity, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("TOKEN_THROTTLE_RATE", "0.01")
-    monkeypatch.setenv("TOKEN_THROTTLE_BURST", "2")
-    auth = load("auth").handler
+    auth = stingy(monkeypatch, calls=2)
     client = ready.ensure_iam_client("ci", tenant="demo", roles=[Role.READER], role_arn=auth_role.arn)
     false = iam_request(client, iam_request_headers=base64.b64encode(b"{}").decode())
     false["requestContext"] = {"identity": {"sourceIp": "203.0.113.9"}}
