@@ -11,7 +11,7 @@ from aws_cdk import aws_logs as logs
 from constructs.alert_topic import AlertTopic
 from constructs.grafana_workspace import GrafanaWorkspace
 from constructs.job_alert import JobAlert
-from constructs.metrics import Metric, result
+from constructs.metrics import Metric, combined, result
 from constructs.prometheus_workspace import PrometheusWorkspace
 from constructs.role_alert import RoleAlert
 from constructs.topic_alarm import topic_alarm
@@ -34,6 +34,13 @@ def test_a_metric_as_a_row_of_a_graph() -> None:
         "2",
         {"stat": "p95", "label": "label", "yAxis": "right"},
     ]
+
+
+def test_the_most_of_metrics_where_one_without_a_value_counts_as_nothing() -> None:
+    metrics = [Metric(namespace="N", name=name, statistic="Maximum") for name in ("A", "B")]
+    first, second, value = combined("late", "MAX", metrics)
+    assert [(each.id, each.return_data) for each in (first, second)] == [("m0", False), ("m1", False)]
+    assert (value.label, value.expression, value.return_data) == ("late", "MAX([FILL(m0,0),FILL(m1,0)])", True)
 
 
 @pytest.mark.defaults(of=AlertTopic)
