@@ -32,9 +32,12 @@ def signed(environment_name: str) -> dict[str, str]:
     return _signed(server_id(environment_name, _region()))
 
 
-def own() -> dict[str, str]:
-    """`signed`, by a function or service for the Vault of its own environment."""
-    return signed(environment.load(_Settings).environment)
+def own_environment() -> str:
+    """Which environment this function or service belongs to, whose Vault it logs in to.
+
+    :raises MissingSettingError: it was not told.
+    """
+    return environment.load(_Settings).environment
 
 
 def former() -> dict[str, str]:

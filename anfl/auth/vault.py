@@ -78,12 +78,16 @@ class IamRole:
     """The IAM role of this function or service, proven by a signed GetCallerIdentity request."""
 
     def __init__(self, role: str) -> None:
-        """:param role: name of the role in Vault's aws mount, which is the function's or service's own name."""
+        """:param role: name of the role in Vault's aws mount, which is the function's or service's own name.
+
+        :raises MissingSettingError: the process was not told which environment it belongs to.
+        """
         self._role = role
+        self._environment = identity_request.own_environment()
 
     def login(self, vault: "VaultClient") -> Login:
         """Log in with the process's AWS credentials."""
-        return vault.login_iam(self._role)
+        return vault.login_iam(self._role, self._environment)
 
 
 class _Bounded(HTTPAdapter):
@@ -174,13 +178,13 @@ class VaultClient:
             detail = "the token is not accepted; get a new one"
             raise Problem(HTTPStatus.UNAUTHORIZED, "token_refused", detail) from None
 
-    def login_iam(self, role: str) -> Login:
-        """Log this process in by the IAM role it runs under.
+    def login_iam(self, role: str, environment: str) -> Login:
+        """Log this process in by the IAM role it runs under, to the Vault of ``environment``.
 
         :raises Problem: 503 ``vault_unavailable``, also where Vault does not know the role.
         """
         try:
-            return self._log_in_by_iam({"role": role, **identity_request.own()})
+            return self._log_in_by_iam({"role": role, **identity_request.signed(environment)})
         except InvalidRequest as error:
             if identity_request.ADDRESSEE not in str(error):
                 raise _misconfigured(error) from error

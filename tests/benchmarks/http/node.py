@@ -22,7 +22,7 @@ from local.environment import free_ports, isolated
 from local.tables import create_table
 from tests.benchmarks.errors import BenchmarkError
 
-REGION = "us-east-1"
+ENVIRONMENT, REGION = "dev", "us-east-1"
 _KID = f"{REGION}.1"
 NAMES = {"CATALOGUE_TABLE": "catalogue", "AUTH_TABLE": "auth", "VECTORS_BUCKET": "vectors"}
 REGISTRY = {"REGISTRY_TABLE": "registry", "ARTIFACTS_BUCKET": "artifacts", "VAULT_ADDR": "http://127.0.0.1:9"}
@@ -107,6 +107,7 @@ def node(aws: Aws, folder: Path, *, workers: int) -> Iterator[Node]:
     environment = {
         **aws.environment,
         **NAMES,
+        "ANFL_ENVIRONMENT": ENVIRONMENT,
         "TOKEN_ISSUER": "https://bench",
         "TOKEN_AUDIENCE": "bench",
         "JOBS_QUEUE_URL": "http://127.0.0.1:1/none",

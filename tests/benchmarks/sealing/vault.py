@@ -16,7 +16,7 @@ from anfl.crypto.wrapping_versions import WrappingVersions
 from anfl.resources import Service
 from local.vault.build import build_open
 from local.vault.http import serve
-from tests.benchmarks.http.node import NAMES, REGION, Aws
+from tests.benchmarks.http.node import ENVIRONMENT, NAMES, REGION, Aws
 
 _ROOT = "root"
 
@@ -39,7 +39,7 @@ def vault_for(storage: Aws, exits: ExitStack, *, seals: bool) -> Aws:
     published = table.published_keys()
     VaultSetup(
         vault,
-        environment="dev",
+        environment=ENVIRONMENT,
         region=REGION,
         auth_table=table,
         issuer="https://bench",

@@ -115,7 +115,7 @@ class Life:
             vault = VaultClient(address=cluster.urls[0], credentials=IamRole(name))
             seal_and_open(vault, SECRETS, moves=name == Function.WEBHOOK_SIGNER)
         self._become(NODE_ROLE)
-        VaultClient(address=cluster.urls[0]).login_iam(NODE_ROLE)
+        VaultClient(address=cluster.urls[0]).login_iam(NODE_ROLE, ENVIRONMENT)
 
     def _rotate(self, cluster: Cluster) -> None:
         """A new version of the key that signs tokens, and the end of the old one."""

@@ -16,6 +16,7 @@ from anfl.auth.principal import Role
 from anfl.auth.table import AuthTable
 from anfl.auth.vault import IamRole, StaticToken, VaultClient
 from anfl.auth.vault_setup import VaultSetup
+from anfl.environment import MissingSettingError
 from anfl.problems import Problem
 from anfl.registry.keys import data_key_place
 from anfl.resources import Function, Service
@@ -316,14 +317,21 @@ def test_only_the_bound_iam_role_logs_in(
     iam_role: Callable[[str], IamIdentity],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    assert VaultClient(address=vault.address).login_iam(Function.AUTH).metadata["canonical_arn"].endswith("-auth")
+    login = VaultClient(address=vault.address).login_iam(Function.AUTH, ENVIRONMENT)
+    assert login.metadata["canonical_arn"].endswith("-auth")
 
     for name, value in iam_role("anfl-test-somebody").environment.items():
         monkeypatch.setenv(name, value)
     aws.session.cache_clear()
 
     with pytest.raises(Problem, match="vault_unavailable"):
-        VaultClient(address=vault.address).login_iam(Function.AUTH)
+        VaultClient(address=vault.address).login_iam(Function.AUTH, ENVIRONMENT)
+
+
+def test_a_process_that_was_not_told_its_environment_does_not_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ANFL_ENVIRONMENT", raising=False)
+    with pytest.raises(MissingSettingError, match="ANFL_ENVIRONMENT"):
+        IamRole(Service.VECTOR_STORE)
 
 
 def test_service_role_gets_its_policies(ready: VaultSetup, vault: RunningVault, auth_role: IamIdentity) -> None:
