@@ -151,9 +151,11 @@ class Deletions:
     def fail(self, collection: Collection, deletion_id: str, reason: str) -> None:
         """Note why nobody is at it any more; to ask for it again, with its ``request_id``, has it go on.
 
-        :raises Problem: 404, 503.
+        :raises Problem: 503.
         """
-        record = self._record(collection, deletion_id)
+        record = self._find(collection, deletion_id)
+        if record is None:  # forgotten meanwhile
+            return
         try:
             failed = msgspec.structs.replace(record, failure=reason, revision=record.revision + 1)
             self._table.transact([_put(collection, deletion_id, failed, before=record.revision)])
@@ -161,9 +163,15 @@ class Deletions:
             return  # another process is at it
 
     def _record(self, collection: Collection, deletion_id: str) -> Record:
+        record = self._find(collection, deletion_id)
+        if record is None:
+            raise not_found(f"There is no deletion {deletion_id}.", code=Refusal.DELETION_NOT_FOUND)
+        return record
+
+    def _find(self, collection: Collection, deletion_id: str) -> Record | None:
         item = self._table.get([_key(collection, deletion_id)]).get(deletion_id)
         if item is None or float(item[EXPIRES_AT]["N"]) <= self._clock.wall():
-            raise not_found(f"There is no deletion {deletion_id}.", code=Refusal.DELETION_NOT_FOUND)
+            return None
         return msgspec.msgpack.decode(item[_RECORD]["B"], type=Record)
 
     def _pages(

@@ -372,6 +372,26 @@ def test_a_deletion_that_fails_says_why_and_goes_on_when_it_is_asked_for_again(
     assert store.deletion("demo", "photos", begun.id).state == "DONE"
 
 
+def test_a_deletion_that_is_forgotten_when_it_is_given_up_is_over(
+    store: VectorStore,
+    catalogue: Catalogue,
+    queue: MemoryQueue,
+    engine: DynamoDbEngine,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What carries it out may sleep for longer than it is kept, and find that the collection has moved meanwhile."""
+    made(store, rows=4)
+    monkeypatch.setattr(deletions, "KEPT_SECONDS", -1)
+    store.delete_rows("demo", "photos", DeleteRows(filter=ODD))
+    (job,) = jobs(queue)
+
+    def moved(*_: Any) -> Any:
+        raise Problem(409, Refusal.COLLECTION_MOVED, "It was moved.")
+
+    monkeypatch.setattr(deletions.Deletions, "run", moved)
+    Remover(catalogue, engine).carry_out(job, attempt())
+
+
 def test_a_deletion_ends_with_its_collection(
     store: VectorStore, catalogue: Catalogue, queue: MemoryQueue, engine: DynamoDbEngine
 ) -> None:
