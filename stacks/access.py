@@ -114,7 +114,15 @@ NEEDS: Mapping[Part, Needs] = {
         artifacts=Access.WRITE,
         sends=(Variable.VALIDATION_QUEUE_URL, Variable.WEBHOOKS_QUEUE_URL),
         cache=(CacheUse.THROTTLE,),
-        tells=(*_TOKENS, Variable.VAULT_ADDR, Variable.STAGE_PREFIX, Variable.ALIAS_POLICIES, *_LIMITS),
+        tells=(
+            *_TOKENS,
+            Variable.VAULT_ADDR,
+            Variable.STAGE_PREFIX,
+            Variable.REGION_ENDPOINTS,
+            Variable.REGISTRY_HOME,
+            Variable.ALIAS_POLICIES,
+            *_LIMITS,
+        ),
     ),
     Function.VECTOR_PROCESSING: Needs(
         tables={CATALOGUE: _ITEMS},
@@ -129,7 +137,7 @@ NEEDS: Mapping[Part, Needs] = {
         tables={REGISTRY: ("BatchGetItem", "ConditionCheckItem", "GetItem", "PutItem")},
         artifacts=Access.READ,
         consumes=(Variable.VALIDATION_QUEUE_URL,),
-        tells=(Variable.VAULT_ADDR, Variable.DEFAULT_TENANT),
+        tells=(Variable.VAULT_ADDR, Variable.REGISTRY_HOME, Variable.DEFAULT_TENANT),
     ),
     Function.WEBHOOKS: Needs(
         tables={REGISTRY: ("GetItem",)},
@@ -184,6 +192,7 @@ class Parts:
             Variable.REGION_ENDPOINTS: endpoints_as_json(settings.domain, settings.all_regions)
             if settings.domain
             else None,
+            Variable.REGISTRY_HOME: settings.registry_home,
             Variable.ALIAS_POLICIES: deployment.registry.policies_as_json(),
             Variable.ECS_CLUSTER: settings.name(ClusterName.VECTOR_PROCESSING),
             Variable.ECS_SERVICE: settings.name(Service.VECTOR_STORE),

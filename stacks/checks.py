@@ -64,6 +64,7 @@ def _network(settings: Settings) -> Iterator[Problem]:
             yield at, second, f"it overlaps {first}"
     yield from _once(("network", "global", "regions"), settings.all_regions)
     yield from _removed(settings)
+    yield from _registry(settings)
     for region in settings.regions:
         names = zones.get(region, ())
         where: Location = ("deployment", "availability_zones", region.value)
@@ -91,6 +92,13 @@ def _removed(settings: Settings) -> Iterator[Problem]:
             yield at, region.value, f"the global stacks stand there; {allowed}"
         elif region not in settings.all_regions:
             yield at, region.value, allowed
+
+
+def _registry(settings: Settings) -> Iterator[Problem]:
+    home = settings.deployment.registry.home
+    if home is not None and home not in settings.regions:
+        allowed = f"a region that is deployed: {', '.join(settings.regions)}"
+        yield ("deployment", "registry", "home"), home.value, allowed
 
 
 def _endpoints(settings: Settings) -> Iterator[Problem]:

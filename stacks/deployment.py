@@ -186,6 +186,8 @@ class Registry(Model):
 
     alias_policies: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,255}$")], AliasPolicy]
     """Of every tenant; a tenant's own may ask for more."""
+    home: Region | None = None
+    """Where it is written; the other regions read. None: where the global stacks stand."""
 
     def policies_as_json(self) -> str:
         """``alias_policies`` as the service reads them."""

@@ -42,6 +42,11 @@ class Settings(Model):
         return Region.US_EAST_1 if Region.US_EAST_1 in self.all_regions else self.all_regions[0]
 
     @property
+    def registry_home(self) -> Region:
+        """The region in which the model registry is written."""
+        return self.deployment.registry.home or self.primary_region
+
+    @property
     def domain(self) -> str | None:
         """Zone below which the system answers, the last of the architecture's.
 

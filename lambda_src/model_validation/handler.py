@@ -1,6 +1,7 @@
 """Inspects model artefacts: asked by the validation queue, or directly.
 
-Direct events: ``{"operation": "inspect", "tenant"?, "name", "version"}`` inspects a version and records the verdict;
+Direct events: ``{"operation": "inspect", "tenant"?, "name", "version"}`` inspects a version and records the verdict,
+in the registry's home region alone;
 ``{"operation": "inspect", "tenant"?, "path"}`` inspects a file or folder of the artefact store. Both answer
 ``{"status": 200, "result": …}`` or ``{"status": 4xx, "problem": …}``.
 """
@@ -20,6 +21,7 @@ from anfl.invocation import Context, seconds_left
 from anfl.problems import Problem, invalid
 from anfl.registry import rules
 from anfl.registry.entities import VerdictStatus
+from anfl.registry.home import Home, home
 from anfl.registry.inspections import Inspections
 from anfl.registry.letters import ValidationRequest
 from anfl.registry.registry import Registry, build_registry
@@ -59,7 +61,16 @@ class Inspect(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 class Function:
     """The function over a registry."""
 
-    def __init__(self, registry: Registry, inspections: Inspections, *, default_tenant: str | None = None) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        inspections: Inspections,
+        *,
+        default_tenant: str | None = None,
+        written_in: Home | None = None,
+    ) -> None:
+        """:param written_in: where verdicts are; None: there is no other region."""
+        self._written_in = written_in
         self._registry = registry
         self._inspections = inspections
         self._default_tenant = default_tenant
@@ -89,6 +100,7 @@ class Function:
             return msgspec.to_builtins(self._inspections.path(tenant, asked.path))
         if asked.name is None or asked.version is None:
             raise invalid("give a name and a version, or a path", field="name" if asked.name is None else "version")
+        self._check_home()
         found = self._registry.versions.get(tenant, asked.name, rules.version_number(str(asked.version)))
         return msgspec.to_builtins(self._inspections.version(tenant, found))
 
@@ -106,7 +118,12 @@ class Function:
                 failed.append({"itemIdentifier": message_id})
         return {"batchItemFailures": failed}
 
+    def _check_home(self) -> None:
+        if self._written_in is not None:
+            self._written_in.check()
+
     def _message(self, body: str, message_id: str) -> None:
+        self._check_home()  # it was left here by a region that is not home any more
         request = msgspec.json.decode(body, type=ValidationRequest)
         found = self._registry.records.by_id(request.tenant, request.name, request.model_id, request.version)
         if found is None:
@@ -156,4 +173,5 @@ def handler(event: Mapping[str, Any], context: Context) -> dict[str, Any]:
     registry = _registry(settings)
     limits = limits_of(context, memory_mib=settings.memory_mib)
     inspections = Inspections(registry, scratch=Path(tempfile.gettempdir()), limits=limits)
-    return Function(registry, inspections, default_tenant=settings.default_tenant).answer(event)
+    function = Function(registry, inspections, default_tenant=settings.default_tenant, written_in=home())
+    return function.answer(event)

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
+from typing import TYPE_CHECKING
 
 import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
@@ -20,11 +21,14 @@ from anfl.http.throttle import Throttle
 from anfl.problems import unavailable
 from anfl.registry import sources
 from anfl.registry.artifacts import MAX_FILE_BYTES
+from anfl.registry.home import Home, home
+from anfl.registry.outbox import Courier
 from anfl.registry.policies import Policy
 from anfl.registry.postman import Postman
 from anfl.registry.queues import Queues
 from anfl.registry.registry import Registry, build_registry
 from anfl.registry.sealed_secrets import SealedSecrets
+from anfl.registry.webhooks import Webhooks
 from anfl.resources import Service as Name
 from anfl.resources import Variable
 from anfl.telemetry import stores
@@ -35,6 +39,7 @@ from services.model_registry.artifact_proxy import ArtifactProxy
 from services.model_registry.audit import AuditApi
 from services.model_registry.dependencies import answering
 from services.model_registry.errors import render
+from services.model_registry.homes import at_home
 from services.model_registry.mlflow_api import MlflowApi, SourceCheck
 from services.model_registry.openapi import PATH as OPENAPI_PATH
 from services.model_registry.openapi import document
@@ -43,6 +48,9 @@ from services.model_registry.signing import SigningApi
 from services.model_registry.uploads import Uploads
 from services.model_registry.validation import Validation
 from services.model_registry.webhooks import WebhookApi
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs import SQSClient
 
 LAST_POST_SECONDS = 2.0
 """How long a process that stops goes on sending what it has promised."""
@@ -71,11 +79,13 @@ def assemble(
     metrics: Metrics | None = None,
     check_source: SourceCheck = sources.check_source,
     throttle: Throttle | None = None,
+    written_in: Home | None = None,
 ) -> Service:
     """The ASGI application over given parts.
 
     :param check_source: says which sources versions may have.
     :param throttle: None: callers may ask what they like.
+    :param written_in: None: there is no other region.
     """
     validation = Validation(registry)
 
@@ -99,23 +109,20 @@ def assemble(
     async def describe(_request: Request) -> Response:
         return Answer(description)
 
+    handlers = {
+        **MlflowApi(registry, validation, check_source=check_source).handlers(),
+        **ArtifactProxy(registry.store).handlers(),
+        **Uploads(registry.store).handlers(),
+        **WebhookApi(registry.webhooks, registry.deliveries).handlers(),
+        **validation.handlers(),
+        **AuditApi(registry.trails).handlers(),
+        **ApprovalApi(registry.approvals).handlers(),
+        **PolicyApi(registry.policies).handlers(),
+        **SigningApi(registry.signatures, registry.signing_keys).handlers(),
+        **AliasApi(registry.aliases).handlers(),
+    }
     return build(
-        from_starlette(
-            answering(
-                {
-                    **MlflowApi(registry, validation, check_source=check_source).handlers(),
-                    **ArtifactProxy(registry.store).handlers(),
-                    **Uploads(registry.store).handlers(),
-                    **WebhookApi(registry.webhooks, registry.deliveries).handlers(),
-                    **validation.handlers(),
-                    **AuditApi(registry.trails).handlers(),
-                    **ApprovalApi(registry.approvals).handlers(),
-                    **PolicyApi(registry.policies).handlers(),
-                    **SigningApi(registry.signatures, registry.signing_keys).handlers(),
-                    **AliasApi(registry.aliases).handlers(),
-                }
-            )
-        ),
+        from_starlette(answering(handlers if written_in is None else at_home(handlers, written_in))),
         public={("GET", OPENAPI_PATH): describe},
         verifier=verifier,
         ready=ready,
@@ -136,8 +143,11 @@ def creator() -> Callable[[], Service]:
     settings, tokens = environment.load(Settings), environment.load(TokenSettings)
     limits, region = environment.load(Limits), environment.load(cache.Settings)
     policies = environment.parse(Variable.ALIAS_POLICIES, settings.alias_policies, dict[str, Policy])
-    metrics = Metrics()
+    written_in, metrics = home(), Metrics()
     session = stores.watch(aws.session(), metrics)
+
+    def courier(sqs: "SQSClient") -> Callable[[Webhooks], Courier]:
+        return partial(Queues, webhooks_url=settings.webhooks_queue_url, validation_url=settings.queue_url, client=sqs)
 
     def create() -> Service:
         transit, _ = wrapping_of(Name.MODEL_REGISTRY, vault=settings.vault_address, table=settings.auth_table)
@@ -149,14 +159,17 @@ def creator() -> Callable[[], Service]:
             s3=session.client("s3", config=aws.config(read_timeout=60, signature_version="s3v4")),
             policies=policies,
             secrets=partial(SealedSecrets, transit=transit, region=session.region_name),
-            courier=partial(
-                Queues, webhooks_url=settings.webhooks_queue_url, validation_url=settings.queue_url, client=sqs
-            ),
+            courier=courier(sqs) if written_in.is_here else None,  # else letters would go to two regions' queues
         )
         verifier = verifier_from_settings(tokens)
         throttle = Throttle(limits, region=cache.buckets(region, session), refused=metrics.throttled)
         return assemble(
-            registry, verifier=verifier, stage_prefix=settings.stage_prefix, metrics=metrics, throttle=throttle
+            registry,
+            verifier=verifier,
+            stage_prefix=settings.stage_prefix,
+            metrics=metrics,
+            throttle=throttle,
+            written_in=written_in,
         )
 
     return create

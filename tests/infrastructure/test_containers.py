@@ -198,7 +198,8 @@ VARIABLES = {
     | {"CATALOGUE_TABLE", "CHUNKS_MEMORY_MIB", "CHUNKS_QUEUE_URL", "ENGINE_CLASSES", "JOBS_QUEUE_URL", "SEALING"}
     | {"VECTORS_BUCKET"},
     Service.MODEL_REGISTRY: COMMON
-    | {"ALIAS_POLICIES", "ARTIFACTS_BUCKET", "REGISTRY_TABLE", "VALIDATION_QUEUE_URL", "WEBHOOKS_QUEUE_URL"},
+    | {"ALIAS_POLICIES", "ARTIFACTS_BUCKET", "REGISTRY_HOME", "REGISTRY_TABLE"}
+    | {"VALIDATION_QUEUE_URL", "WEBHOOKS_QUEUE_URL"},
 }
 
 
@@ -223,7 +224,7 @@ def test_services_are_told_what_they_need_and_no_more(assembly: Assembly, servic
     for region, stack in assembly.regional("service").items():
         found = container(stack, service)
         variables = {entry["Name"]: entry["Value"] for entry in found["Environment"]}
-        named = {"REGION_ENDPOINTS"} if service is Service.VECTOR_STORE and "-prod-" in stack.name else set()
+        named = {"REGION_ENDPOINTS"} if "-prod-" in stack.name else set()
         assert set(variables) == VARIABLES[service] | CACHED[service] | named
         assert variables["PORT"] == "8080"
         assert variables["STAGE_PREFIX"] == "/live"
@@ -231,14 +232,26 @@ def test_services_are_told_what_they_need_and_no_more(assembly: Assembly, servic
         assert "Secrets" not in found
 
 
-def test_the_vector_store_knows_where_each_region_answers(prod: Assembly) -> None:
+@pytest.mark.parametrize("service", Service)
+def test_services_know_where_each_region_answers(prod: Assembly, service: Service) -> None:
     """At the names that `test_edge` and `test_api` find in DNS and the templates."""
     regions = prod.regional("service")
     for stack in regions.values():
-        told = {entry["Name"]: entry["Value"] for entry in container(stack, Service.VECTOR_STORE)["Environment"]}
+        told = {entry["Name"]: entry["Value"] for entry in container(stack, service)["Environment"]}
         assert json.loads(told["REGION_ENDPOINTS"]) == {
             region: f"https://{region}.api.lib.aeonova.com" for region in regions
         }
+
+
+def test_all_regions_agree_where_the_registry_is_written(assembly: Assembly) -> None:
+    told = {
+        entry["Value"]
+        for stack in assembly.regional("service").values()
+        for entry in container(stack, Service.MODEL_REGISTRY)["Environment"]
+        if entry["Name"] == "REGISTRY_HOME"
+    }
+    assert len(told) == 1
+    assert told <= set(assembly.regional("service"))
 
 
 @pytest.mark.parametrize("service", Service)

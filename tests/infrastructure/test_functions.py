@@ -135,6 +135,7 @@ VARIABLES = {
     Function.MODEL_VALIDATION: {
         "ANFL_ENVIRONMENT",
         "ARTIFACTS_BUCKET",
+        "REGISTRY_HOME",
         "REGISTRY_TABLE",
         "VALIDATION_QUEUE_URL",
         "VAULT_ADDR",

@@ -11,7 +11,7 @@ import httpx
 
 from local.environment import free_ports, isolated
 from tests.benchmarks.errors import BenchmarkError
-from tests.benchmarks.http.node import REGISTRY, Aws, processor_seconds, pss, started, until
+from tests.benchmarks.http.node import ENVIRONMENT, REGION, REGISTRY, Aws, processor_seconds, pss, started, until
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 PYTHON = REPOSITORY / ".venv-mlflow-server" / "bin" / "python"
@@ -54,6 +54,8 @@ def service(aws: Aws, folder: Path, *, workers: int) -> Iterator[Server]:
     environment = {
         **aws.environment,
         **REGISTRY,
+        "ANFL_ENVIRONMENT": ENVIRONMENT,
+        "REGISTRY_HOME": REGION,
         "AUTH_TABLE": "auth",
         "TOKEN_ISSUER": "https://bench",
         "TOKEN_AUDIENCE": "bench",

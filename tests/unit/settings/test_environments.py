@@ -94,6 +94,28 @@ def test_no_region_leaves_that_the_file_does_not_name() -> None:
     )
 
 
+def test_the_registry_is_written_where_the_settings_say(files: Path) -> None:
+    assert load("prod").registry_home is Region.US_EAST_1
+    assert load("dev").registry_home is load("dev").primary_region
+    overlay = files / "environments" / "prod.yaml"
+    overlay.write_text(overlay.read_text().replace("deployment:\n", "deployment:\n  registry: {home: eu-west-1}\n"))
+    settings = load("prod", root=files)
+    assert settings.registry_home is Region.EU_WEST_1
+    assert settings.deployment.registry.alias_policies == load("prod").deployment.registry.alias_policies
+
+
+def test_the_registry_is_not_written_where_nothing_is_deployed(files: Path) -> None:
+    without(files, "us-west-1")
+    overlay = files / "environments" / "prod.yaml"
+    overlay.write_text(overlay.read_text().replace("deployment:\n", "deployment:\n  registry: {home: us-west-1}\n"))
+    with pytest.raises(SettingsError) as caught:
+        load("prod", root=files)
+    assert caught.value.problems == (
+        "prod.yaml: deployment.registry.home: us-west-1 is not allowed: a region that is deployed: "
+        "us-east-1, eu-west-1",
+    )
+
+
 @pytest.mark.parametrize(
     ("region", "problem"),
     [

@@ -1,0 +1,105 @@
+"""Regions that are not the registry's home read it, change nothing, and say where to ask."""
+
+import asyncio
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from anfl.auth.rbac import ROUTES, Action
+from anfl.environment import MissingSettingError
+from anfl.inspection.limits import Limits
+from anfl.problems import Problem
+from anfl.registry.home import Home, home
+from anfl.registry.inspections import Inspections
+from anfl.registry.registry import Registry
+from lambda_src.model_validation.handler import Function
+from services.model_registry.app import assemble
+from tests.unit.registry.test_protocol import ADMIN, API, PROXY, TenantInToken
+
+FAR = Home(region="us-east-1", here="eu-west-1", endpoint="https://us-east-1.api.example.org")
+Ask = Callable[..., httpx.Response]
+WRITES = [
+    pytest.param(route.method, route.path, id=f"{route.method} {route.path}")
+    for route in ROUTES
+    if route.action in {Action.MODELS_WRITE, Action.MODELS_APPROVE, Action.MODELS_GOVERN}
+]
+
+
+def asking(registry: Registry, written_in: Home | None) -> Ask:
+    service = assemble(registry, verifier=TenantInToken(), written_in=written_in)
+
+    def ask(method: str, path: str, **request: Any) -> httpx.Response:
+        async def send() -> httpx.Response:
+            transport = httpx.ASGITransport(service)
+            async with httpx.AsyncClient(transport=transport, base_url="http://registry.test") as client:
+                return await client.request(method, path, headers={"authorization": f"Bearer {ADMIN}"}, **request)
+
+        return asyncio.run(send())
+
+    return ask
+
+
+@pytest.mark.parametrize(("method", "path"), WRITES)
+def test_elsewhere_nothing_is_changed(registry: Registry, method: str, path: str) -> None:
+    """Before anything of the request is looked at: not even that it is wrong."""
+    refused = asking(registry, FAR)(method, re.sub(r"\{\w+\+?\}", "1", path))
+    told = refused.json()
+    assert refused.status_code == 409
+    if path.startswith("/v1/"):
+        assert (told["code"], told["home"], told["endpoint"]) == ("written_elsewhere", FAR.region, FAR.endpoint)
+    else:  # MLflow's client shows the message
+        assert told["error_code"] == "RESOURCE_CONFLICT"
+        assert str(FAR.endpoint) in told["message"]
+
+
+def test_elsewhere_it_is_read(registry: Registry) -> None:
+    here, far = asking(registry, None), asking(registry, FAR)
+    assert here("POST", f"{API}/registered-models/create", json={"name": "m"}).status_code == 200
+    assert here("PUT", f"{PROXY}/m/a/f", content=b"x").status_code == 200
+    for method, path in (
+        ("GET", f"{API}/registered-models/get?name=m"),
+        ("POST", f"{API}/registered-models/get-latest-versions"),
+        ("GET", f"{API}/registered-models/search"),
+        ("GET", f"{PROXY}/m/a/f"),
+        ("GET", "/v1/models/m/audit"),
+    ):
+        answers = [ask(method, path, **({"json": {"name": "m"}} if method == "POST" else {})) for ask in (here, far)]
+        assert [answer.status_code for answer in answers] == [200, 200]
+        assert answers[0].content == answers[1].content
+
+
+def test_at_home_everything_is_done(registry: Registry) -> None:
+    ask = asking(registry, Home(region="us-east-1", here="us-east-1"))
+    assert ask("POST", f"{API}/registered-models/create", json={"name": "m"}).status_code == 200
+
+
+def test_elsewhere_no_verdict_is_recorded(registry: Registry, tmp_path: Path) -> None:
+    inspections = Inspections(registry, scratch=tmp_path, limits=Limits(seconds=5))
+    function = Function(registry, inspections, default_tenant="demo", written_in=FAR)
+    answer = function.answer({"operation": "inspect", "name": "m", "version": 1})
+    assert (answer["status"], answer["problem"]["home"]) == (409, "us-east-1")
+    message = {"tenant": "demo", "name": "m", "model_id": "i", "version": 1}
+    batch = function.answer({"Records": [{"messageId": "1", "body": json.dumps(message)}]})
+    assert batch == {"batchItemFailures": [{"itemIdentifier": "1"}]}
+
+
+def test_a_home_without_a_name_of_its_own_is_named_by_its_region() -> None:
+    with pytest.raises(Problem, match="ask us-east-1") as refused:
+        Home(region="us-east-1", here="eu-west-1").check()
+    assert refused.value.extensions == {"home": "us-east-1"}
+
+
+def test_the_environment_says_where_home_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_REGION", "eu-west-1")
+    monkeypatch.setenv("REGION_ENDPOINTS", json.dumps({"us-east-1": FAR.endpoint}))
+    monkeypatch.delenv("REGISTRY_HOME", raising=False)
+    with pytest.raises(MissingSettingError, match="REGISTRY_HOME"):
+        home()
+    monkeypatch.setenv("REGISTRY_HOME", "us-east-1")
+    assert home() == FAR
+    assert not home().is_here
