@@ -29,7 +29,12 @@ _ABSENT = re.compile(r"attribute_not_exists\((#\w+)\)")
 
 
 class ClassTable:
-    """``journal``: when each write took effect, in order, as transactions have them."""
+    """``journal``: when each write took effect, in order, as transactions have them.
+
+    ``slow``: how likely a call takes its time, up to a second, so that more happens in between.
+    """
+
+    slow = 0.0
 
     def __init__(self, world: World, *, journal: list[Entry] | None = None) -> None:
         """:param journal: of all regions, where there are others."""
@@ -57,7 +62,7 @@ class ClassTable:
     def transact(self, writes: Sequence[Mapping[str, Any]]) -> None:
         """See `Table.transact`."""
         world = self._world
-        world.pause()
+        self._wait()
         chance, faults = world.random.random(), world.weather.outages
         if chance < faults / 3:
             self._fail("a transaction failed")
@@ -147,8 +152,14 @@ class ClassTable:
         except ConditionError:
             return
 
+    def _wait(self) -> None:
+        if self.slow and self._world.random.random() < self.slow:
+            self._world.sleep(self._world.random.random())
+        else:
+            self._world.pause()
+
     def _ask(self, what: str) -> None:
-        self._world.pause()
+        self._wait()
         if self._world.random.random() < self._world.weather.outages / _READS:
             self._fail(f"{what} failed")
 

@@ -5,12 +5,16 @@ Those are of all regions: of what several wrote under one key the later stays.
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
-from anfl.vectors.dynamodb import items
+import msgspec
+
+from anfl.vectors.dynamodb import deletions, items, requests
 from anfl.vectors.log import Log
 from anfl.vectors.model import Collection, Metadata
 from anfl.vectors.sealing import Unsealed
 from tests.fault.simulation.bucket import Bucket
+from tests.fault.simulation.carried import Carried
 from tests.fault.simulation.class_table import Entry
 
 Row = tuple[bytes, Metadata, float | None]
@@ -21,7 +25,9 @@ class Effect:
     """One thing that took effect: rows as they are then (None: gone), and the requests that it carried out."""
 
     rows: Mapping[str, Row | None] = field(default_factory=dict)
-    requests: tuple[str, ...] = ()
+    requests: tuple[Carried, ...] = ()
+    deletion: deletions.Record | None = None
+    """The one by filter that it is a step of."""
     opens: bool = False
     """Whether from then on everybody may write."""
     moment: float = 0.0
@@ -37,11 +43,10 @@ def logged(bucket: Bucket, collection: Collection) -> Iterator[Effect]:
             values, _, expires_at = present[patch.id]
             rows[patch.id] = (values, patch.metadata, expires_at)
         rows |= dict.fromkeys(batch.deleted)
-        _apply(present, rows)
+        apply(present, rows)
         opens = collection.filling is not None and batch.revision == collection.revision
-        yield Effect(
-            rows=rows, requests=tuple(each.request_id for each in batch.requests), opens=opens, moment=batch.ts
-        )
+        carried = tuple(Carried(request_id=each.request_id) for each in batch.requests)
+        yield Effect(rows=rows, requests=carried, opens=opens, moment=batch.ts)
 
 
 def transacted(journal: Iterable[Entry], collection: Collection) -> Iterator[Effect]:
@@ -50,7 +55,8 @@ def transacted(journal: Iterable[Entry], collection: Collection) -> Iterator[Eff
     filling = collection.filling
     for moment, writes in journal:
         rows: dict[str, Row | None] = {}
-        requests: list[str] = []
+        carried: list[Carried] = []
+        deletion: deletions.Record | None = None
         opens = False
         for each in writes:
             ((kind, write),) = each.items()
@@ -59,9 +65,11 @@ def transacted(journal: Iterable[Entry], collection: Collection) -> Iterator[Eff
             part = partition.removeprefix(prefix)
             if part == partition:
                 continue
-            if part == "requests":
+            if part in {"requests", "parts"}:
                 # What the move takes for carried out comes without a condition, perhaps late, and changes nothing.
-                requests += [name] if "ConditionExpression" in write else []
+                carried += [_carried(part, key)] if "ConditionExpression" in write else []
+            elif part == "deletions":
+                deletion = msgspec.msgpack.decode(key[deletions._RECORD]["B"], type=deletions.Record)
             elif kind == "ConditionCheck":
                 continue
             elif part.startswith("round"):
@@ -73,19 +81,29 @@ def transacted(journal: Iterable[Entry], collection: Collection) -> Iterator[Eff
                 rows[row.id] = (row.values.astype("<f4").tobytes(), row.metadata, row.expires_at)
             else:
                 rows[name] = None
-        if rows or requests or opens:
-            yield Effect(rows=rows, requests=tuple(requests), opens=opens, moment=moment)
+        if rows or carried or opens:
+            yield Effect(rows=rows, requests=tuple(carried), deletion=deletion, opens=opens, moment=moment)
+
+
+def _carried(partition: str, item: Mapping[str, Any]) -> Carried:
+    """What a mark says was carried out."""
+    name, parts = item[items.SORT]["S"], requests._decode(item).parts or 1
+    if partition == "parts":
+        request_id, _, number = name.rpartition("/")
+        return Carried(request_id=request_id, part=int(number), of=parts)
+    return Carried(request_id=name, of=parts)
 
 
 def replayed(effects: Iterable[Effect]) -> dict[str, Row]:
     """The rows that they come to."""
     present: dict[str, Row] = {}
     for effect in effects:
-        _apply(present, effect.rows)
+        apply(present, effect.rows)
     return present
 
 
-def _apply(present: dict[str, Row], rows: Mapping[str, Row | None]) -> None:
+def apply(present: dict[str, Row], rows: Mapping[str, Row | None]) -> None:
+    """Change ``present`` as they say."""
     for row_id, row in rows.items():
         if row is None:
             present.pop(row_id, None)

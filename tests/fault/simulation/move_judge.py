@@ -1,16 +1,15 @@
 """Whether a move has kept what it promises."""
 
 from collections.abc import Iterable, Iterator
-from itertools import pairwise
-from math import inf
 from typing import TYPE_CHECKING
 
+from anfl.vectors.filters import compile_filter
 from anfl.vectors.model import Collection
 from anfl.vectors.requests import Scroll
-from anfl.vectors.state import REQUEST_SECONDS
 from tests.fault.oracle import expect
 from tests.fault.simulation.callers import ALIAS, NAME, TENANT
-from tests.fault.simulation.effects import Effect, Row, logged, replayed, transacted
+from tests.fault.simulation.carried import check_once
+from tests.fault.simulation.effects import Effect, Row, apply, logged, replayed, transacted
 
 if TYPE_CHECKING:
     from tests.fault.simulation.moving import MoveRound
@@ -35,23 +34,46 @@ class MoveJudge:
         expect(copied == at_the_end, f"when it opened it had {copied}, and not {at_the_end}")
         carried_out = [effect for effect in before + after[opening:] if effect.requests]
         for request_id in self._round.acknowledged:
-            moments = [effect.moment for effect in carried_out if request_id in effect.requests]
-            told = f"{request_id} was carried out at {moments}, and sent at {self._round.sent[request_id]}"
-            expect(bool(moments), told)
-            spells = list(_spells(self._round.sent[request_id]))
-            for begins, ends in pairwise([*spells, inf]):
-                within = [moment for moment in moments if begins <= moment < ends]
-                # What a process has received before it slept for days, it carries out when the mark is forgotten.
-                expect(all(later - earlier > REQUEST_SECONDS for earlier, later in pairwise(within)), told)
+            found = [
+                (effect.moment, each)
+                for effect in carried_out
+                for each in effect.requests
+                if each.request_id == request_id
+            ]
+            check_once(found, self._round.sent[request_id])
         for effect in after[opening:]:
-            expect(not effect.rows or bool(effect.requests), f"nobody asked for {effect.rows}")
-        found = self._round.store("judge", target.home or "").scroll(
+            asked = bool(effect.requests) or effect.deletion is not None
+            expect(not effect.rows or asked, f"nobody asked for {effect.rows}")
+        if not self._round.is_far:  # else what one region sees of it is not what another one does
+            for side in (before, after):
+                self._check_deletions(side)
+        shown_rows = self._round.store("judge", target.home or "").scroll(
             TENANT, ALIAS, Scroll(limit=100, consistency="strong")
         )
-        shown = {row.id for row in found.vectors}
+        shown = {row.id for row in shown_rows.vectors}
         alive = self._alive(after, self._round.world.seconds).keys()
         gone = shown - replayed(after).keys()
         expect(alive <= shown and not gone, f"{shown} are there, and not {alive}")
+
+    def _check_deletions(self, effects: Iterable[Effect]) -> None:
+        """Each has deleted what matched, and all of what matched and did not change meanwhile."""
+        present: dict[str, Row] = {}
+        changed: dict[str, float] = {}
+        begun: dict[str, float] = {}
+        for effect in effects:
+            deletion = effect.deletion
+            if deletion is not None and deletion.request_id is not None:
+                wanted = compile_filter(deletion.filter)
+                since = begun.setdefault(deletion.request_id, effect.moment)
+                for row_id in effect.rows:
+                    matches = row_id in present and wanted(present[row_id][1])
+                    expect(matches, f"{row_id} did not match {deletion.filter}")
+                if deletion.done:
+                    left = {row_id for row_id, row in present.items() if wanted(row[1]) and changed[row_id] < since}
+                    alive = {row_id for row_id in left if present[row_id][2] is None}
+                    expect(alive <= effect.rows.keys(), f"{alive} match {deletion.filter}")
+            apply(present, effect.rows)
+            changed |= dict.fromkeys(effect.rows, effect.moment)
 
     def _alive(self, effects: Iterable[Effect], now: float) -> dict[str, Row]:
         """Rows that have not expired, nor may have by the clock of somebody."""
@@ -62,12 +84,3 @@ class MoveJudge:
         if collection.settings.engine == "dynamodb":
             return transacted(self._round.regions[self._round.home].classes.journal, collection)
         return logged(self._round.bucket, collection)
-
-
-def _spells(sent: list[float]) -> Iterator[float]:
-    """When those times of 24 hours begin in each of which a request is carried out once, however often it is sent."""
-    begun = -inf
-    for moment in sent:
-        if moment > begun + REQUEST_SECONDS:
-            begun = moment
-            yield begun

@@ -11,6 +11,7 @@ from unittest import mock
 
 from anfl.vectors import pace
 from anfl.vectors.clock import Clock
+from anfl.vectors.dynamodb import deletions, parts, writing
 from anfl.vectors.dynamodb.build import class_over
 from anfl.vectors.dynamodb.classes import EngineClass
 from anfl.vectors.dynamodb.engine import DynamoDbEngine
@@ -31,6 +32,7 @@ from tests.fault.simulation.move_judge import MoveJudge
 from tests.fault.simulation.movers import Moving
 from tests.fault.simulation.regions import Plan, draw_weather
 from tests.fault.simulation.round import _determined
+from tests.fault.simulation.workers import Queue, Working
 from tests.fault.simulation.world import MOST_TURNS, Weather, World
 from tests.fault.strict import Strict
 from tests.unit.vectors.moves import with_other
@@ -48,6 +50,13 @@ _SMALL: Sequence[_Patch] = (
     (steps, "STEP_SECONDS", 0.02),
 )
 """Limits that are reached by few rows."""
+_FEW: Sequence[_Patch] = ((parts, "MOST_TOGETHER", 5), (writing, "MOST_TOGETHER", 5), (deletions, "MOST_DELETED", 2))
+"""What the engine ``dynamodb`` changes together: with the check that each transaction has room for, unless it is full.
+What is full and comes too late is not acknowledged, and lost where it came to; none is here."""
+_VARIED = 0.4
+"""How likely there are requests that it carries out in several transactions."""
+_SLOW_CALLS = 0.1
+"""How likely a call of a class's table takes long then."""
 _SLOW = 0.5
 """How likely a comparison takes so long that the step takes about as long as a pause may."""
 _RIVALS = 0.4
@@ -58,17 +67,25 @@ class MoveRound:
     """Everything about one seed."""
 
     def __init__(
-        self, seed: int, *, only: Weather | None = None, far: bool | None = None, rival: bool | None = None
+        self,
+        seed: int,
+        *,
+        only: Weather | None = None,
+        far: bool | None = None,
+        rival: bool | None = None,
+        varied: bool | None = None,
     ) -> None:
         """:param only: what may go wrong, in place of what ``seed`` says.
 
         :param far: whether there are several regions; None: of every other seed.
         :param rival: whether somebody moves in each of them, and others undo that, all at once; None: as ``seed`` says.
+        :param varied: whether there are requests in parts and deletions by filter; None: as ``seed`` says.
         """
         far = seed % 2 == 1 if far is None else far
         dice = random.Random(f"{seed} move")
         self.seed = seed
-        self.world = World(seed, Weather(), most_turns=(4 if far else 2) * MOST_TURNS)
+        self.varied = random.Random(f"{seed} varied").random() < _VARIED if varied is None else varied
+        self.world = World(seed, Weather(), most_turns=(4 if far or self.varied else 2) * MOST_TURNS)
         self.plan = Plan.draw(seed) if far else Plan()
         self.engines = dice.choice(
             [("hnsw", "dynamodb"), ("hnsw", "dynamodb"), ("hnsw", "other"), ("dynamodb", "hnsw")]
@@ -85,9 +102,14 @@ class MoveRound:
             weather.crashes = min(weather.crashes, 0.003)
             # Most are longer than a pause may be, which then begins anew.
             weather.suspensions = min(weather.suspensions, 0.005)
+        if self.varied:  # so is each deletion by filter
+            weather.crashes, weather.suspensions = min(weather.crashes, 0.003), min(weather.suspensions, 0.002)
+            weather.lengths = weather.lengths[:3]
         self._weather = only or (draw_weather(dice) if far else weather)
         self.bucket = Bucket(self.world, versioned=False)
         self.regions = self.plan.build(self.world)
+        for region in self.regions.values():
+            region.classes.slow = _SLOW_CALLS if self.varied else 0.0
         self.home = self.plan.names[0]
         self.writers, self.movers = dice.randint(1, 3), dice.randint(1, 2)
         self.undone = dice.random() < (0.6 if far else 0.2)
@@ -98,6 +120,9 @@ class MoveRound:
         """Whether each of them calls the new collection otherwise."""
         self.aims = far and dice.random() < 0.5
         """Whether who waits to undo does so until it is about to be switched."""
+        self.queues = {name: Queue(self.world) for name in self.plan.names}
+        self.writing: set[str] = set()
+        """Writers who have not ended."""
         self.asked: dict[str, Change] = {}
         self.sent: dict[str, list[float]] = {}
         """When each request was sent, again and again, by its id."""
@@ -119,7 +144,8 @@ class MoveRound:
         try:
             with ExitStack() as stack:
                 stack.enter_context(_determined(self.seed))
-                for place, member, value in (*_SMALL, *(self._far() if self.is_far else ())):
+                small = (*_SMALL, *(_FEW if self.varied else ()), *(self._far() if self.is_far else ()))
+                for place, member, value in small:
                     stack.enter_context(mock.patch.object(place, member, value))
                 self._begin()
                 self.world.run()
@@ -151,17 +177,20 @@ class MoveRound:
         store.create(TENANT, settings)
         store.set_alias(TENANT, ALIAS, NAME)
         rows = [NewRow(id=row_id, values=[number, 1.0]) for number, row_id in enumerate(IDS)]
-        store.write(TENANT, ALIAS, Upsert(vectors=rows))
+        store.write(TENANT, ALIAS, Upsert(vectors=rows, atomic=not self.varied))
         self.world.calm()
         self.world.weather = self._weather
         names = self.plan.names
         for number in range(self.writers):
             # What has a log is not written elsewhere; what it becomes may be.
             at = names[-1 - number % len(names)] if self.engines[0] == "dynamodb" else names[number % len(names)]
+            self.writing.add(f"writer {number}")
             self.world.spawn(f"writer {number} {at}", Writing(self, f"writer {number}", at).live)
         for number in range(max(self.movers, len(names)) if self.are_rivals else self.movers):
             at = names[number % len(names)]
             self.world.spawn(f"mover {number} {at}", Moving(self, f"mover {number}", at).move)
+        for at in names if self.varied else ():
+            self.world.spawn(f"worker {at}", Working(self, at).live)
         if self.undone:
             for at in names if self.are_rivals else names[-1:]:
                 self.world.spawn(f"undoer {at}", Moving(self, f"undoer {at}", at).undo)
@@ -179,11 +208,16 @@ class MoveRound:
             threads=False,
             events=Strict(),
         )
-        small = EngineClass(name="small", dimension=2, metric=Metric.L2)
-        made = class_over(cast("Any", region.classes), small, clock=clock, reads=Inline(), writes=Inline())
-        store = VectorStore(region.catalogue, storage, distributed=DynamoDbEngine({"small": made}, None, clock))
+        store = VectorStore(region.catalogue, storage, distributed=self.distributed(at or self.home, clock))
         with_other(store)
         return store
+
+    def distributed(self, at: str, clock: Clock) -> DynamoDbEngine:
+        """The engine ``dynamodb`` of a process in the region ``at``."""
+        small = EngineClass(name="small", dimension=2, metric=Metric.L2)
+        classes = cast("Any", self.regions[at].classes)
+        made = class_over(classes, small, clock=clock, reads=Inline(), writes=Inline())
+        return DynamoDbEngine({"small": made}, self.queues[at] if self.varied else None, clock)
 
 
 def play(seeds: range) -> int:

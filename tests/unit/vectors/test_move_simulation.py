@@ -1,13 +1,17 @@
 """The short form of the simulator of moves, and proof that it notices what it is there to notice."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 from unittest import mock
 
 import msgspec
 import pytest
 
+from anfl.vectors.dynamodb import deletions
 from anfl.vectors.dynamodb.engine import DynamoDbEngine
+from anfl.vectors.dynamodb.items import StoredItem
+from anfl.vectors.dynamodb.requests import Requests
 from anfl.vectors.dynamodb.rounds import Rounds
 from anfl.vectors.engines import Changes
 from anfl.vectors.hnsw import HnswEngine
@@ -152,16 +156,46 @@ def test_it_notices_when_a_writer_elsewhere_is_told_that_the_new_collection_is_b
     _expect_notice(51, CALM, far=True)
 
 
-def _expect_notice(seed: int, only: Weather, *, far: bool, rival: bool | None = None) -> None:
+def _told_once_begun(_self: Requests, _collection: Collection, known: Sequence[Any], _now: float) -> dict[str, int]:
+    return {each.id: each.done.count for each in known}
+
+
+def _whatever_stands_there(_row: StoredItem) -> dict[str, Any]:
+    return {}
+
+
+@pytest.mark.parametrize(
+    ("only", "owner", "name", "mistake", "seed"),
+    [
+        pytest.param(OUTAGES, deletions, "unchanged", _whatever_stands_there, 2, id="rows go that match no more"),
+        pytest.param(
+            Weather(outages=0.2, crashes=0.003),
+            Requests,
+            "_counts",
+            _told_once_begun,
+            78,
+            id="what was begun in parts is taken for carried out",
+        ),
+    ],
+)
+def test_the_simulator_notices_of_what_takes_several_transactions_when(
+    only: Weather, owner: Any, name: str, mistake: Any, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As above."""
+    monkeypatch.setattr(owner, name, mistake)
+    _expect_notice(seed, only, far=False, varied=True)
+
+
+def _expect_notice(seed: int, only: Weather, *, far: bool, rival: bool | None = None, varied: bool = False) -> None:
     for tried in (seed, *range(400)):
-        if _notices(tried, only, far=far, rival=rival):
+        if _notices(tried, only, far=far, rival=rival, varied=varied):
             return
     pytest.fail("400 rounds noticed nothing")
 
 
-def _notices(seed: int, only: Weather, *, far: bool, rival: bool | None) -> bool:
+def _notices(seed: int, only: Weather, *, far: bool, rival: bool | None, varied: bool) -> bool:
     try:
-        MoveRound(seed, only=dataclasses.replace(only), far=far, rival=rival).play()
+        MoveRound(seed, only=dataclasses.replace(only), far=far, rival=rival, varied=varied).play()
     except (DivergenceError, StalledError):
         return True
     return False
