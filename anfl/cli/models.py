@@ -64,7 +64,7 @@ def register(
             with Progress(*_COLUMNS, console=errors, disable=as_json) as progress:
                 task = progress.add_task("upload", total=total)
                 placed = {f"{folder}/{relative}": file for relative, file in files.items()}
-                upload(target, name, placed, sent=partial(progress.advance, task))
+                upload(client, target, name, placed, sent=partial(progress.advance, task))
             create_if_absent(client, name)
             version = client.json("POST", f"{API}/model-versions/create", body=body)["model_version"]
         if not as_json:

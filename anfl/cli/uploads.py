@@ -20,22 +20,21 @@ Sent = Callable[[int], None]
 """Told how many bytes were sent; less than none where they have to be sent again."""
 
 
-def upload(target: Target, name: str, files: Mapping[str, Path], *, sent: Sent) -> None:
-    """Send artefacts of a model.
+def upload(client: Client, target: Target, name: str, files: Mapping[str, Path], *, sent: Sent) -> None:
+    """Send artefacts of a model, to the registry's home.
 
     A file too large for the gateway takes the path for large requests, or where the environment has none a link, by
     which the object store accepts exactly these bytes.
 
+    :param client: of ``target``; it knows the home by now, if that is another region.
     :param files: by their places in the artefact store.
     :raises CliError: the object store refused one.
     """
-    with (
-        target.connect() as client,
-        Client(target.ingest or target.endpoint, token=target.token, ca=target.ca, timeout=_TIMEOUT) as large,
-    ):
+    with Client(target.ingest or target.endpoint, token=target.token, ca=target.ca, timeout=_TIMEOUT) as large:
         for place, file in files.items():
             size = file.stat().st_size
-            if size > GATEWAY_LIMIT and target.ingest is None:
+            # What takes large requests is the nearest region's, which may not be the registry's home.
+            if size > GATEWAY_LIMIT and (target.ingest is None or client.homes.of(ARTIFACTS) is not None):
                 _by_link(client, name, place, file, sent=sent)
                 continue
             way = client if size <= GATEWAY_LIMIT else large

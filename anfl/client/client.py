@@ -117,16 +117,32 @@ class Client(Connection):
         self.session.note(call, body)
         return call.read(body)
 
-    def _answer(self, call: Call[Any]) -> httpx.Response:
+    def send(
+        self,
+        method: str,
+        path: str,
+        *,
+        json: object = None,
+        content: bytes | Iterable[bytes] | None = None,
+        params: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+        repeatable: bool | None = None,
+        at: str | None = None,
+    ) -> httpx.Response:
+        """As `Connection.send`; what ``path`` names is asked for where it is written, once a refusal has told that."""
+        given: dict[str, Any] = {"json": json, "content": content, "params": params, "headers": headers}
+        given["repeatable"] = repeatable
+        if at is not None or isinstance(content, Iterator):  # which can be read once
+            return super().send(method, path, at=at or self.homes.of(path), **given)
         for _ in range(HOPS):
             try:
-                return self._answer_there(call)
+                return super().send(method, path, at=self.homes.of(path), **given)
             except (ApiError, UnreachableError) as error:
-                if not self.homes.learn(call.path, error):
+                if not self.homes.learn(path, error):
                     raise
-        return self._answer_there(call)
+        return super().send(method, path, at=self.homes.of(path), **given)
 
-    def _answer_there(self, call: Call[Any]) -> httpx.Response:
+    def _answer(self, call: Call[Any]) -> httpx.Response:
         return self.send(
             call.method,
             call.path,
@@ -134,7 +150,6 @@ class Client(Connection):
             params=self.session.params(call),
             headers=None if call.body is None else {"content-type": "application/json"},
             repeatable=call.repeatable,
-            at=self.homes.of(call.path),
         )
 
 

@@ -1,7 +1,9 @@
-"""Where to ask about what: a collection's log, and an import's files, belong to one region, their home."""
+"""Where to ask about what: a collection's log, an import's files, the model registry have one region, their home."""
 
 from anfl.client.errors import ApiError, UnreachableError
 
+_REGISTRY = ("/api/2.0/mlflow", "/ajax-api/2.0/mlflow", "/v1/models")
+"""How its paths begin: all of it has one home."""
 _SEGMENTS = 4
 """Of a path's beginning that names one thing: ``/v1/collections/<name>``, ``/v1/imports/<id>``."""
 HOPS = 2
@@ -27,7 +29,7 @@ class Homes:
         if isinstance(error, UnreachableError):
             self.forget(path)
             return False
-        there = error.endpoint if error.code == "written_elsewhere" else None
+        there = error.endpoint
         if there is None or (self._own.startswith("https:") and not there.startswith("https:")):
             return False
         self._known[_thing(path)] = there
@@ -45,4 +47,6 @@ class Homes:
 
 
 def _thing(path: str) -> str:
+    if path.startswith(_REGISTRY):
+        return _REGISTRY[0]
     return "/".join(path.split("/")[:_SEGMENTS])

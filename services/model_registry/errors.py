@@ -11,7 +11,8 @@ def render(problem: Problem, path: str) -> Response:
     """``problem`` in the form that clients of ``path`` expect."""
     if not path.startswith(MLFLOW_PREFIXES):
         return problem_response(problem)
-    response = json_response(mlflow_members(problem), problem.status)
+    where = {name: problem.extensions[name] for name in ("home", "endpoint") if name in problem.extensions}
+    response = json_response(mlflow_members(problem) | where, problem.status)
     for name, value in problem.headers().items():
         if name != "content-type":
             response.raw_headers.append((name.encode(), value.encode("latin-1")))

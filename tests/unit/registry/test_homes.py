@@ -9,8 +9,10 @@ from typing import Any
 
 import httpx
 import pytest
+from typer.testing import CliRunner
 
 from anfl.auth.rbac import ROUTES, Action
+from anfl.cli.main import app
 from anfl.environment import MissingSettingError
 from anfl.inspection.limits import Limits
 from anfl.problems import Problem
@@ -20,6 +22,7 @@ from anfl.registry.registry import Registry
 from lambda_src.model_validation.handler import Function
 from services.model_registry.app import assemble
 from tests.unit.registry.test_protocol import ADMIN, API, PROXY, TenantInToken
+from tests.unit.vectors.serving import served
 
 FAR = Home(region="us-east-1", here="eu-west-1", endpoint="https://us-east-1.api.example.org")
 Ask = Callable[..., httpx.Response]
@@ -103,3 +106,21 @@ def test_the_environment_says_where_home_is(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("REGISTRY_HOME", "us-east-1")
     assert home() == FAR
     assert not home().is_here
+
+
+def test_the_command_line_registers_at_home(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever region it is told: what is uploaded, registered and looked at afterwards goes to one."""
+    file = tmp_path / "a.bin"
+    file.write_bytes(b"x" * 100)
+    with served(assemble(registry, verifier=TenantInToken())) as url:
+        far = Home(region="us-east-1", here="eu-west-1", endpoint=url)
+        with served(assemble(registry, verifier=TenantInToken(), written_in=far)) as elsewhere:
+            monkeypatch.setenv("ANFL_ENDPOINT", elsewhere)
+            monkeypatch.setenv("ANFL_TOKEN", ADMIN)
+            done = CliRunner().invoke(app, ["models", "register", "m", str(file), "--wait", "0"])
+            assert (done.exit_code, done.stdout.strip()) == (0, "Registered m version 1 (1 file).")
+            aliased = CliRunner().invoke(app, ["models", "alias", "m", "best", "1"])
+            assert aliased.exit_code == 0, aliased.output
+    assert registry.versions.get("acme", "m", 1).version.source.startswith("mlflow-artifacts:/")
