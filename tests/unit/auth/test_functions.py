@@ -396,6 +396,17 @@ def test_who_claims_to_be_a_client_elsewhere_does_not_keep_it_out(
     answered(auth(iam_request(client), None), 200)
 
 
+@pytest.mark.usefixtures("auth")
+def test_blanks_around_a_role_id_are_no_other_client(ready: VaultSetup, monkeypatch: pytest.MonkeyPatch) -> None:
+    auth = stingy(monkeypatch, calls=2)
+    client = ready.ensure_client("one", tenant="demo", roles=[Role.READER])
+    spelled = [client.role_id, f" {client.role_id}\n", f"{client.role_id}\u3000"]
+
+    guessed = [auth(token_request(client, role_id=role_id, secret_id="guess"), None) for role_id in spelled]
+
+    assert [response["statusCode"] for response in guessed] == [401, 401, 429], "Vault takes all three for the client"
+
+
 def test_a_stranger_revokes_nothing(auth: Handler) -> None:
     assert (
         answered(auth(event("POST", "/v1/auth/revoke", body={"token_id": "x"}), None), 401)["code"] == "token_missing"
