@@ -10,6 +10,7 @@ from fnmatch import fnmatchcase
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+import hvac
 import jwt
 import msgspec
 import pytest
@@ -24,6 +25,7 @@ from anfl.auth.names import server_id
 from anfl.auth.principal import Principal, Role, new_login
 from anfl.auth.rbac import ROUTES, is_allowed
 from anfl.auth.table import AuthTable
+from anfl.auth.vault import VaultClient
 from anfl.auth.vault_setup import ClientCredentials, VaultSetup
 from anfl.auth.verifier import Claims, principal_of
 from tests.unit.auth.conftest import AUDIENCE, ENVIRONMENT, ISSUER, REGION, IamIdentity, RunningVault
@@ -476,6 +478,18 @@ def test_an_iam_role_is_exchanged_for_its_clients_token(
     identity = whoami(auth, token)
     assert (identity["subject"], identity["tenant"], identity["roles"]) == ("demo.ci", "demo", ["reader", "writer"])
     assert authorise(authorizer, token)["principalId"] == "demo.ci"
+
+
+def test_an_iam_clients_login_can_do_nothing_in_vault(
+    ready: VaultSetup, vault: RunningVault, auth_role: IamIdentity
+) -> None:
+    client = ready.ensure_iam_client("ci", tenant="demo", roles=[Role.ADMIN], role_arn=auth_role.arn)
+    login = VaultClient(address=vault.address).login_client_iam(role=client, request=signed(ENVIRONMENT))
+
+    assert login.policies == ("anfl/role/admin", "anfl/tenant/demo")
+    assert (login.lifetime, login.renewable) == (60, False)
+    with pytest.raises(hvac.exceptions.Forbidden):
+        hvac.Client(url=vault.address, token=login.token).auth.token.lookup_self()
 
 
 def test_a_client_that_is_removed_logs_in_no_more_whichever_way(
