@@ -81,6 +81,8 @@ def test_body_may_come_base64_encoded(ready: VaultSetup, auth: Handler) -> None:
         ('{"grant": "password", "role_id": "r", "secret_id": "s"}', 400, "invalid_request"),
         ('{"grant": "approle", "role_id": 1, "secret_id": "s"}', 400, "invalid_request"),
         ('{"grant": "approle", "role_id": "", "secret_id": "s"}', 400, "invalid_request"),
+        ('{"grant": "approle", "role_id": " \\n", "secret_id": "s"}', 400, "invalid_request"),
+        ('{"grant": "approle", "role_id": "r", "secret_id": "\\u3000"}', 400, "invalid_request"),
         ('{"grant": "approle", "role_id": "r", "secret_id": "s", "tenant": "other"}', 400, "invalid_request"),
         ("[" * 3000, 400, "invalid_request"),
         ("x" * (16 * 1024 + 1), 413, "too_large"),
