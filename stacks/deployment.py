@@ -51,7 +51,10 @@ class Tokens(Model):
     throttle: Throttle
     """Of calls of ``/v1/auth``."""
     revocations: Annotated[int, Field(ge=100, le=100_000, strict=True)]
-    """Live entries of the deny-list that a tenant may have made; every process keeps the list in memory."""
+    """Live entries of the deny-list that a tenant may have made, half of them for bearers' own logins.
+
+    Every process keeps the list in memory.
+    """
 
     def issuers_as_json(self) -> str:
         """``issuers`` as the auth function reads them."""

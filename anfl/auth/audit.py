@@ -10,7 +10,7 @@ from http import HTTPStatus
 
 import msgspec
 
-from anfl.auth.principal import Principal
+from anfl.auth.principal import Principal, login_of
 from anfl.problems import Problem
 
 LOGGER = "anfl.audit"
@@ -62,7 +62,8 @@ def issued(principal: Principal, *, grant: str, request_id: str) -> None:
 def revoked(by: Principal, token_id: str, *, request_id: str) -> None:
     """The login of ``token_id`` was revoked."""
     asked = Asked(request_id=request_id, method="POST", path="/v1/auth/revoke", action=token_id)
-    _note("token_revoked", Decision.ALLOW, "own" if token_id == by.token_id else "by_operator", asked, by)
+    own = login_of(token_id) == login_of(by.token_id)
+    _note("token_revoked", Decision.ALLOW, "own" if own else "by_operator", asked, by)
 
 
 def _note(event: str, decision: Decision, reason: str, asked: Asked, principal: Principal | None) -> None:

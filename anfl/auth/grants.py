@@ -11,7 +11,11 @@ from anfl.problems import Problem, invalid
 
 MAX_BODY = 16 * 1024
 """A signed request carries a session token of AWS, whose size has no stated limit."""
-_Credential = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
+_Credential = Annotated[
+    str,
+    msgspec.Meta(pattern=r"\S", max_length=256, extra_json_schema={"description": "It is not blank"}),
+]
+"""Vault takes blanks alone for nothing at all, and says so with 500 where it counts failures by role id."""
 _Signed = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_BODY)]
 CLIENT_PATTERN = TENANT_PATTERN.removesuffix(r"\Z") + r"\.[a-z0-9_.-]+\Z"
 """Vault finds a role by its name in lower case, of any script: another spelling would be the same client under a second

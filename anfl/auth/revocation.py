@@ -25,9 +25,9 @@ class Denials(Protocol):
 class Counts(Protocol):
     """How much of it is the tenant's (see `anfl.auth.revocation_counts.RevocationCounts`)."""
 
-    def add(self, tenant: str, *, beyond: bool = False) -> int | None: ...
+    def add(self, tenant: str, *, own: bool = False, beyond: bool = False) -> int | None: ...
 
-    def take_back(self, tenant: str) -> None: ...
+    def take_back(self, tenant: str, *, own: bool = False) -> None: ...
 
 
 class Revocation(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,8 +67,8 @@ class Revoker:
 
         :param token_id: None for the caller's own.
         :raises Problem: 403 for another's without the role; 429 ``too_many_revocations`` where the tenant has had its
-            share, and ``too_many_requests`` where beyond it the caller's own are too many too; 503 where it could not
-            be noted.
+            share of others', and ``too_many_requests`` where beyond its share of own ones the caller's are too many
+            too; 503 where it could not be noted.
         """
         token_id = token_id or by.token_id
         own = login_of(token_id) == login_of(by.token_id)
@@ -88,18 +88,18 @@ class Revoker:
         entry = deny_entry(tenant=by.tenant, token_id=token_id)
         if self._denials.is_revoked(entry):
             return
-        if (wait := self._counts.add(by.tenant)) is not None:
+        if (wait := self._counts.add(by.tenant, own=own)) is not None:
             if not own:
                 raise _too_many(wait)
             self._spare(by)
-            self._counts.add(by.tenant, beyond=True)
+            self._counts.add(by.tenant, own=True, beyond=True)
         if not self._denials.revoke(entry, expires_at=expires_at):
-            self._counts.take_back(by.tenant)
+            self._counts.take_back(by.tenant, own=own)
 
 
 def _too_many(seconds: int) -> Problem:
     detail = (
-        "Your tenant has revoked as many logins as may be at a time; wait until some of them have ended. "
+        "Your tenant has revoked as many logins of others as may be at a time; wait until some of them have ended. "
         "You may still revoke your own."
     )
     return Problem(HTTPStatus.TOO_MANY_REQUESTS, "too_many_revocations", detail, retry_after=max(1, seconds))

@@ -125,7 +125,8 @@ def _exchange(grant: Grant, address: str) -> IssuedToken:
     """Each is counted by whom it has proven, or claims, before Vault is asked."""
     match grant:
         case AppRole():
-            _throttle().spend_claimed(grant.role_id, address=address)
+            # Vault passes over blanks around it: each spelling would have a bucket of its own.
+            _throttle().spend_claimed(grant.role_id.strip(), address=address)
             return _issuer().exchange_approle(role_id=grant.role_id, secret_id=grant.secret_id)
         case AwsIam():
             _throttle().spend_claimed(grant.client, address=address)

@@ -218,7 +218,7 @@ class AppRoleBackend(Backend):
         return found if found is not None and role.live(found, self._core.clock()) else None
 
     def _login(self, request: Request) -> Reply:
-        role_id, secret_id = text(request.data, "role_id"), text(request.data, "secret_id")
+        role_id, secret_id = text(request.data, "role_id").strip(), text(request.data, "secret_id").strip()
         if not role_id:
             raise invalid("missing role_id")
         role = next((role for role in self._roles.values() if role.role_id == role_id), None)

@@ -114,6 +114,12 @@ def test_the_seal_is_the_multi_region_key_by_its_id_which_is_equal_everywhere(va
     assert "OutputRefSealKey" in seal
 
 
+def test_who_fails_to_log_in_as_a_client_locks_nobody_out(vault: Template) -> None:
+    """Vault would, by the role id alone and wherever the failures come from; the function `auth` counts by address."""
+    (lockout,) = re.findall(r'^user_lockout "approle" \{\n(.*?)^\}', user_data(vault), flags=re.DOTALL | re.MULTILINE)
+    assert lockout.split() == ["disable_lockout", "=", '"true"']
+
+
 def test_clients_speak_tls_1_3_with_the_load_balancer_and_its_health_checks_can_reach_the_nodes(
     prod: Assembly,
 ) -> None:

@@ -43,6 +43,15 @@ class TestAppRole:
         assert auth["policies"] == ["default", "p"]
         assert (auth["lease_duration"], auth["orphan"]) == (600, True)
 
+    def test_blanks_around_ids_do_not_count(self, approle: Any, login: Callable[..., Any]) -> None:
+        approle.create_or_update_approle("r")
+        role_id = approle.read_role_id("r")["data"]["role_id"]
+        secret_id = approle.generate_secret_id("r")["data"]["secret_id"]
+
+        assert login(f" {role_id}\n", f"{secret_id}\u3000")["auth"]["metadata"] == {"role_name": "r"}
+        with pytest.raises(InvalidRequest, match="missing role_id"):
+            login(" ", secret_id)
+
     def test_uses_and_ttl_end_a_secret_id(self, approle: Any, login: Callable[..., Any], clock: Clock) -> None:
         approle.create_or_update_approle("r", secret_id_num_uses=2, secret_id_ttl="1h")
         role_id = approle.read_role_id("r")["data"]["role_id"]

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import httpx
+import jwt
 import pytest
 
 from anfl.auth.audit import LOGGER
@@ -120,6 +121,8 @@ def test_functions_tell_every_decision_and_no_canary(
     answered(auth(token_request(client, secret_id="canary-secret"), None), 401)
     answered(auth(event("POST", "/v1/auth/revoke", body={"token_id": new_login()}, token=token), None), 403)
     answered(auth(event("POST", "/v1/auth/revoke", token=token), None), 200)
+    follower = jwt.decode(refreshed["access_token"], options={"verify_signature": False})["jti"]
+    answered(auth(event("POST", "/v1/auth/revoke", body={"token_id": follower}, token=token), None), 200)
 
     told = [(each["message"], each["decision"], each["reason"]) for each in decisions(lines)]
     assert told == [
@@ -132,6 +135,8 @@ def test_functions_tell_every_decision_and_no_canary(
         ("authentication", "deny", "invalid_credentials"),
         ("authentication", "allow", "token_verified"),
         ("authorisation", "deny", "forbidden"),
+        ("authentication", "allow", "token_verified"),
+        ("token_revoked", "allow", "own"),
         ("authentication", "allow", "token_verified"),
         ("token_revoked", "allow", "own"),
     ]

@@ -10,6 +10,7 @@ from fnmatch import fnmatchcase
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+import hvac
 import jwt
 import msgspec
 import pytest
@@ -24,6 +25,7 @@ from anfl.auth.names import server_id
 from anfl.auth.principal import Principal, Role, new_login
 from anfl.auth.rbac import ROUTES, is_allowed
 from anfl.auth.table import AuthTable
+from anfl.auth.vault import VaultClient
 from anfl.auth.vault_setup import ClientCredentials, VaultSetup
 from anfl.auth.verifier import Claims, principal_of
 from tests.unit.auth.conftest import AUDIENCE, ENVIRONMENT, ISSUER, REGION, IamIdentity, RunningVault
@@ -79,6 +81,8 @@ def test_body_may_come_base64_encoded(ready: VaultSetup, auth: Handler) -> None:
         ('{"grant": "password", "role_id": "r", "secret_id": "s"}', 400, "invalid_request"),
         ('{"grant": "approle", "role_id": 1, "secret_id": "s"}', 400, "invalid_request"),
         ('{"grant": "approle", "role_id": "", "secret_id": "s"}', 400, "invalid_request"),
+        ('{"grant": "approle", "role_id": " \\n", "secret_id": "s"}', 400, "invalid_request"),
+        ('{"grant": "approle", "role_id": "r", "secret_id": "\\u3000"}', 400, "invalid_request"),
         ('{"grant": "approle", "role_id": "r", "secret_id": "s", "tenant": "other"}', 400, "invalid_request"),
         ("[" * 3000, 400, "invalid_request"),
         ("x" * (16 * 1024 + 1), 413, "too_large"),
@@ -330,10 +334,12 @@ def test_revocations_that_make_no_sense(ready: VaultSetup, auth: Handler, body: 
 def test_a_tenants_share_of_the_deny_list_ends_and_ones_own_login_can_still_be_revoked(
     ready: VaultSetup, auth: Handler, table: AuthTable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("REVOCATIONS_PER_TENANT", "3")
+    monkeypatch.setenv("REVOCATIONS_PER_TENANT", "6")
     auth = load("auth").handler
     boss = issue(auth, ready.ensure_client("boss", tenant="demo", roles=[Role.ADMIN]))
-    mine = issue(auth, ready.ensure_client("reader", tenant="demo", roles=[Role.READER]))
+    reader = ready.ensure_client("reader", tenant="demo", roles=[Role.READER])
+    mine = [issue(auth, reader) for _ in range(4)]
+    own = [whoami(auth, token)["token_id"] for token in mine]
     others = [new_login() for _ in range(3)]
 
     for login in others * 2:
@@ -343,9 +349,10 @@ def test_a_tenants_share_of_the_deny_list_ends_and_ones_own_login_can_still_be_r
     assert answered(refused, 429)["code"] == "too_many_revocations"
     assert 3600 < int(refused["headers"]["retry-after"]) <= 7200
     answered(revoke(auth, boss, {"token_id": others[0]}), 200)
-    answered(revoke(auth, mine), 200)
-    assert restarted(table, mine)
-    assert table.revoked() == {f"demo/{login}" for login in [*others, whoami(auth, mine)["token_id"]]}
+    for token in mine:
+        answered(revoke(auth, token), 200)
+        assert restarted(table, token)
+    assert table.revoked() == {f"demo/{login}" for login in [*others, *own]}
     stranger = issue(auth, ready.ensure_client("boss", tenant="other", roles=[Role.ADMIN]))
     answered(revoke(auth, stranger, {"token_id": new_login()}), 200)
 
@@ -391,6 +398,17 @@ def test_who_claims_to_be_a_client_elsewhere_does_not_keep_it_out(
 
     assert [auth(false, None)["statusCode"] for _ in range(4)] == [401, 401, 429, 429]
     answered(auth(iam_request(client), None), 200)
+
+
+@pytest.mark.usefixtures("auth")
+def test_blanks_around_a_role_id_are_no_other_client(ready: VaultSetup, monkeypatch: pytest.MonkeyPatch) -> None:
+    auth = stingy(monkeypatch, calls=2)
+    client = ready.ensure_client("one", tenant="demo", roles=[Role.READER])
+    spelled = [client.role_id, f" {client.role_id}\n", f"{client.role_id}\u3000"]
+
+    guessed = [auth(token_request(client, role_id=role_id, secret_id="guess"), None) for role_id in spelled]
+
+    assert [response["statusCode"] for response in guessed] == [401, 401, 429], "Vault takes all three for the client"
 
 
 def test_a_stranger_revokes_nothing(auth: Handler) -> None:
@@ -462,6 +480,18 @@ def test_an_iam_role_is_exchanged_for_its_clients_token(
     identity = whoami(auth, token)
     assert (identity["subject"], identity["tenant"], identity["roles"]) == ("demo.ci", "demo", ["reader", "writer"])
     assert authorise(authorizer, token)["principalId"] == "demo.ci"
+
+
+def test_an_iam_clients_login_can_do_nothing_in_vault(
+    ready: VaultSetup, vault: RunningVault, auth_role: IamIdentity
+) -> None:
+    client = ready.ensure_iam_client("ci", tenant="demo", roles=[Role.ADMIN], role_arn=auth_role.arn)
+    login = VaultClient(address=vault.address).login_client_iam(role=client, request=signed(ENVIRONMENT))
+
+    assert login.policies == ("anfl/role/admin", "anfl/tenant/demo")
+    assert (login.lifetime, login.renewable) == (60, False)
+    with pytest.raises(hvac.exceptions.Forbidden):
+        hvac.Client(url=vault.address, token=login.token).auth.token.lookup_self()
 
 
 def test_a_client_that_is_removed_logs_in_no_more_whichever_way(
