@@ -169,7 +169,12 @@ class HnswEngine:
         return self.opened.begin(collection)
 
     def check_update(self, collection: Collection, patch: CollectionPatch) -> None:
-        """See `Engine.check_update`."""
+        """See `Engine.check_update`. Of what two regions note of a collection at the same time one is lost, and the log
+        may demand it.
+
+        :raises Problem: 409 ``written_elsewhere``.
+        """
+        self._check_home(collection)
         if patch.fields:
             reads.check_declarations(self._fresh(collection, Read(consistency="strong")), patch.fields)
 

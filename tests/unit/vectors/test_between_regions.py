@@ -9,9 +9,9 @@ import pytest
 from anfl.problems import Problem
 from anfl.vectors.catalogue import Catalogue
 from anfl.vectors.clock import Clock
-from anfl.vectors.model import CollectionSettings, Metric
+from anfl.vectors.model import CollectionSettings, FieldType, Metric
 from anfl.vectors.node import NodeFolder
-from anfl.vectors.requests import Fetch
+from anfl.vectors.requests import CollectionPatch, Fetch, IndexPatch
 from anfl.vectors.storage import Storage
 from anfl.vectors.store import VectorStore
 from tests.fault.simulation.replicas import join
@@ -105,3 +105,19 @@ def test_at_home_what_is_missing_is_a_loss_and_no_snapshot_hides_it(regions: Reg
     node = regions.begin(HERE)
     assert code_of(lambda: node.create_snapshot("demo", "words", "last")) == "log_gap"
     assert home.snapshots("demo", "words") == ([], False)
+
+
+@pytest.mark.parametrize(
+    "patch", [CollectionPatch(index=IndexPatch(ef_search=99)), CollectionPatch(fields={})], ids=["index", "fields"]
+)
+def test_settings_that_are_changed_elsewhere_do_not_take_the_place_of_those_that_the_log_demands(
+    regions: Regions, home: VectorStore, patch: CollectionPatch
+) -> None:
+    far = regions.begin(FAR)
+    for names in ("n", "nm"):
+        home.update("demo", "words", CollectionPatch(fields=dict.fromkeys(names, FieldType.NUMBER)))
+    assert code_of(lambda: far.update("demo", "words", patch)) == "written_elsewhere"
+    regions.hear()
+    node = regions.begin(HERE)
+    assert node.describe("demo", "words").settings.fields.keys() == {"n", "m"}
+    node.write("demo", "words", upsert(("r9", (0, 9))))

@@ -14,7 +14,7 @@ from anfl.vectors.declarations import patched
 from anfl.vectors.janitor import Janitor
 from anfl.vectors.manifests import LOG_SECONDS
 from anfl.vectors.model import Collection, CollectionSettings, FieldType, Metric
-from anfl.vectors.requests import CollectionPatch, DeleteRows, Fetch, IndexPatch, Query
+from anfl.vectors.requests import CollectionPatch, DeleteRows, Fetch, Query
 from anfl.vectors.storage import Storage
 from anfl.vectors.store import VectorStore
 from anfl.vectors.writer import Writer
@@ -90,8 +90,7 @@ def test_fields_that_are_being_built_take_no_place_in_a_log_elsewhere(nodes: Nod
     elsewhere = nodes.begin()
     elsewhere.query("demo", "words", Query(vector=[0.0, 1.0], k=2))
     elsewhere.hnsw.upkeep.once()
-    found = elsewhere.update("demo", "words", CollectionPatch(index=IndexPatch(ef_search=99)))
-    assert found.building == before.building
+    assert elsewhere.describe("demo", "words") == before
     assert elsewhere.position("demo", "words") == node.position("demo", "words")
     nodes.catalogue.region = HERE
     node.hnsw.upkeep.once()
