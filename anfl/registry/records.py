@@ -1,6 +1,7 @@
 """Reading and writing models and versions as items: what models, versions, search and verdicts share."""
 
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
@@ -11,6 +12,7 @@ import msgspec
 from anfl.problems import Problem
 from anfl.registry import audit, keys, rules
 from anfl.registry.audit import Change, Entry, Head
+from anfl.registry.clock import now
 from anfl.registry.entities import PROMPT_TAG, Model, Version, VersionOf
 from anfl.registry.errors import model_not_found, version_not_found
 from anfl.registry.marks import DOCUMENT, MARKS, marks
@@ -20,6 +22,10 @@ from anfl.resources import PARTITION_KEY, SORT_KEY
 
 _REMEMBERED = 10_000
 _STRIPES = 64
+_PAUSES = (0.1, 0.3, 0.6, 1.0)
+"""Seconds between looks for what another region has written: its items come one by one, and within a second mostly."""
+_ARRIVED_MILLISECONDS = 10_000
+"""When all items of a change have arrived."""
 _MODEL, _VERSION = msgspec.json.Decoder(Model), msgspec.json.Decoder(Version)
 T = TypeVar("T")
 Tagged = TypeVar("Tagged", Model, Version)
@@ -153,26 +159,36 @@ class Records:
     def _together(self, tenant: str, name: str, wanted: Callable[[Model], list[int]]) -> tuple[Model, list[Version]]:
         """A model and those of the versions ``wanted(model)`` that exist, in one call where the hint is right."""
         rules.model_name(name)
+        model, versions, is_whole = self._look(tenant, name, wanted)
+        for pause in (0.0, *_PAUSES):
+            # Where the record names a version that is gone, that was deleted between two reads, so the record is old
+            # too; or another region has made it, and it has yet to arrive, or deleted it while it was named here.
+            if is_whole or (pause and now() - model.changed_at >= _ARRIVED_MILLISECONDS):
+                break
+            time.sleep(pause)
+            model, versions, is_whole = self._look(tenant, name, wanted)
+        return model, versions
+
+    def _look(self, tenant: str, name: str, wanted: Callable[[Model], list[int]]) -> tuple[Model, list[Version], bool]:
+        """As `_together`; and whether all are there of which the record says so."""
         record = keys.model(tenant, name)
-        while True:
-            hint = self._hint(tenant, name)
-            guessed = [] if hint is None else [keys.version(tenant, hint.id, number) for number in wanted(hint)]
-            found = self.table.get_many([record, *guessed])
-            item = found.get(sort_of(record))
-            model = None if item is None else model_of(item)
-            self._remember(tenant, name, model)
-            if model is None:
-                raise model_not_found(name)
-            numbers = wanted(model)
-            needed = [keys.version(tenant, model.id, number) for number in numbers]
-            missing = [key for key in needed if key not in guessed]
-            if missing:
-                found |= self.table.get_many(missing)
-            items = [found.get(sort_of(key)) for key in needed]
-            # The record named a version that is gone: it was deleted between two reads, so the record is old too.
-            promised = {*model.latest.values(), *model.aliases.values()}
-            if all(item is not None or number not in promised for number, item in zip(numbers, items, strict=True)):
-                return model, [version_of(item) for item in items if item is not None]
+        hint = self._hint(tenant, name)
+        guessed = [] if hint is None else [keys.version(tenant, hint.id, number) for number in wanted(hint)]
+        found = self.table.get_many([record, *guessed])
+        item = found.get(sort_of(record))
+        model = None if item is None else model_of(item)
+        self._remember(tenant, name, model)
+        if model is None:
+            raise model_not_found(name)
+        numbers = wanted(model)
+        needed = [keys.version(tenant, model.id, number) for number in numbers]
+        missing = [key for key in needed if key not in guessed]
+        if missing:
+            found |= self.table.get_many(missing)
+        items = [found.get(sort_of(key)) for key in needed]
+        promised = {*model.latest.values(), *model.aliases.values()}
+        is_whole = all(item is not None or number not in promised for number, item in zip(numbers, items, strict=True))
+        return model, [version_of(item) for item in items if item is not None], is_whole
 
     def all_tags(self, tenant: str, record: Tagged) -> Tagged:
         """``record`` with its large tags as well (one more query where it has any)."""
