@@ -14,7 +14,7 @@ from anfl.vectors.naming import NamedSnapshot
 from anfl.vectors.replica import Replica
 from anfl.vectors.requests import NamePage, Read
 from anfl.vectors.storage import Storage
-from anfl.vectors.trouble import CorruptLogError, LogGapError
+from anfl.vectors.trouble import CorruptLogError
 
 _log = logging.getLogger(__name__)
 
@@ -76,8 +76,8 @@ class Keeping:
     def _freshen(self, replica: Replica) -> None:
         try:
             replica.freshen(Read(consistency="strong"))
-        except (CorruptLogError, LogGapError):
-            # S3 copies objects in no order, and what is missing elsewhere may be lost with the home.
+        except CorruptLogError:
+            # Elsewhere it may be sealed by a key that is lost with the home, before it was copied.
             if self._storage.is_home(replica.collection):
                 raise
 

@@ -7,17 +7,19 @@ from typing import Any, cast
 import pytest
 
 from anfl.problems import Problem
+from anfl.vectors.builder import Builder, SnapshotPolicy
 from anfl.vectors.catalogue import Catalogue
 from anfl.vectors.clock import Clock
 from anfl.vectors.model import CollectionSettings, FieldType, Metric
 from anfl.vectors.node import NodeFolder
+from anfl.vectors.repair import ARRIVAL_SECONDS
 from anfl.vectors.requests import CollectionPatch, Fetch, IndexPatch
 from anfl.vectors.storage import Storage
 from anfl.vectors.store import VectorStore
 from tests.fault.simulation.replicas import join
 from tests.fault.simulation.table import Table
 from tests.fault.simulation.world import Weather, World
-from tests.unit.vectors.builders import upsert
+from tests.unit.vectors.builders import Noted, upsert
 from tests.unit.vectors.simulated import SimulatedStore
 
 HERE, FAR = "us-west-1", "eu-west-1"
@@ -31,6 +33,7 @@ class Regions:
         self._world = World(0, Weather())
         self._folder = folder
         self._begun = 0
+        self.told = Noted()
         self.tables = {name: Table(self._world, region=name) for name in (HERE, FAR)}
         self.buckets = {name: SimulatedStore() for name in (HERE, FAR)}
         join({name: table.replica for name, table in self.tables.items()}, self._world, most=1.0)
@@ -46,6 +49,7 @@ class Regions:
             node=NodeFolder(self._folder / str(self._begun), sleep=world.sleep),
             clock=clock,
             threads=False,
+            events=self.told,
         )
         return VectorStore(Catalogue(cast("Any", self.tables[name])), storage)
 
@@ -121,3 +125,58 @@ def test_settings_that_are_changed_elsewhere_do_not_take_the_place_of_those_that
     node = regions.begin(HERE)
     assert node.describe("demo", "words").settings.fields.keys() == {"n", "m"}
     node.write("demo", "words", upsert(("r9", (0, 9))))
+
+
+@pytest.mark.usefixtures("home")
+def test_what_has_yet_to_arrive_is_no_trouble_elsewhere(regions: Regions) -> None:
+    regions.copy(lambda key: not key.endswith("3"))
+    far = regions.begin(FAR)
+    stats = far.stats("demo", "words")
+    assert (stats.rows, stats.trouble) == (2, None)
+    regions.copy(lambda _: True)
+    regions.pass_time(2)
+    assert far.stats("demo", "words").rows == 4
+
+
+def test_a_batch_that_never_arrives_is_passed_by_a_snapshot_also_where_the_collection_is_in_memory(
+    regions: Regions, home: VectorStore
+) -> None:
+    regions.copy(lambda key: key.endswith(("1", "2")))
+    far = regions.begin(FAR)
+    assert far.stats("demo", "words").rows == 2
+    Builder(home.storage, policy=SnapshotPolicy(batches=1)).build(home.describe("demo", "words"))
+    home.write("demo", "words", upsert(("r4", (0, 4))))
+    regions.copy(lambda key: not key.endswith("3"))
+    for _ in range(7):
+        regions.pass_time(50)
+        shown = far.stats("demo", "words")
+        assert shown.trouble is None
+    assert shown.rows == 5
+
+
+@pytest.mark.usefixtures("home")
+def test_nor_does_what_cannot_be_opened_there_keep_a_snapshot_from_being_made(regions: Regions) -> None:
+    regions.copy(lambda _: True)
+    objects = regions.buckets[FAR].objects
+    objects.update({key: b"sealed by a key that never came" for key in objects if key.endswith("3")})
+    far = regions.begin(FAR)
+    assert far.create_snapshot("demo", "words", "last").rows == 2
+    assert far.stats("demo", "words").trouble == "log_corrupt"
+
+
+def test_what_is_not_whole_elsewhere_is_lost_only_where_it_does_not_arrive(regions: Regions, home: VectorStore) -> None:
+    words = home.describe("demo", "words")
+    Builder(home.storage, policy=SnapshotPolicy(batches=1)).build(words)
+    regions.copy(lambda key: "/parts/" not in key)
+    far = regions.begin(FAR)
+    assert far.stats("demo", "words").rows == 4
+    objects = regions.buckets[FAR].objects
+    objects[f"{words.prefix}log/{words.epoch:08d}/{5:020d}"] = b"sealed by a key that is on its way"
+    for _ in range(ARRIVAL_SECONDS // 100 - 1):
+        regions.pass_time(100)
+        assert far.stats("demo", "words").trouble == "log_corrupt"
+    assert regions.told.damages == []
+    for _ in range(3):
+        regions.pass_time(100)
+        far.stats("demo", "words")
+    assert regions.told.damages == [False]
