@@ -40,13 +40,21 @@ class Janitor:
             collection = self._current(tenant, name)
             if collection is not None and collection.incarnation == incarnation:
                 if self._storage.is_home(collection):
-                    self._storage.retention(collection).clean(now=now)
-                    self._ask_builder(collection)
+                    self._look_after(collection, now=now)
             elif newest <= now - ORPHAN_SECONDS:
                 _log.warning("removing what is left of a deleted collection", extra={"prefix": prefix})
                 delete_all(self._objects, prefix)
                 removed += 1
         return removed
+
+    def _look_after(self, collection: Collection, *, now: float) -> None:
+        """What befalls one collection, as a named snapshot that cannot be read does, must not end what all depend on."""
+        try:
+            self._storage.retention(collection).clean(now=now)
+            self._ask_builder(collection)
+        except Problem as problem:
+            extra = {"prefix": collection.prefix, "code": problem.code}
+            _log.warning("a collection could not be looked after; it is tried again", extra=extra)
 
     def _ask_builder(self, collection: Collection) -> None:
         """Where no node follows the log, as when only functions write to it, it would grow for ever."""
