@@ -48,7 +48,7 @@ class Janitor:
         return removed
 
     def _look_after(self, collection: Collection, *, now: float) -> None:
-        """What befalls one collection, as a named snapshot that cannot be read does, must not end what all depend on."""
+        """What befalls one collection, as a named snapshot that cannot be read, must not end what all depend on."""
         try:
             self._storage.retention(collection).clean(now=now)
             self._ask_builder(collection)
