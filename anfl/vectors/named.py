@@ -21,6 +21,10 @@ ORPHAN_SECONDS = 24 * 3600.0
 """How long nothing is written to an incarnation that the catalogue does not have, before it is nobody's: it may be a
 restore that is not done yet, or another region's, whose objects were copied before the catalogue was."""
 
+COPY_SECONDS = 30 * ORPHAN_SECONDS
+"""The same of what was copied from another region: what is removed there is removed here as well, and a catalogue that
+is behind knows none of what is new."""
+
 
 class _Pointer(msgspec.Struct, frozen=True, kw_only=True):
     described: NamedSnapshot
