@@ -180,3 +180,16 @@ def test_what_is_not_whole_elsewhere_is_lost_only_where_it_does_not_arrive(regio
         regions.pass_time(100)
         far.stats("demo", "words")
     assert regions.told.damages == [False]
+
+
+def test_a_snapshot_that_is_made_elsewhere_needs_nothing_that_its_home_may_have_removed(
+    regions: Regions, home: VectorStore
+) -> None:
+    Builder(home.storage, policy=SnapshotPolicy(batches=1)).build(home.describe("demo", "words"))
+    regions.copy(lambda _: True)
+    far = regions.begin(FAR)
+    assert far.stats("demo", "words").rows == 4
+    far.create_snapshot("demo", "words", "kept")
+    regions.buckets[FAR].delete([key for key in regions.buckets[HERE].objects if "/parts/" in key])
+    far.restore("demo", "words", "kept", "words-2")
+    assert regions.begin(FAR).stats("demo", "words-2").rows == 4
