@@ -96,12 +96,16 @@ class HnswEngine:
         """See `Engine.check`."""
         prepare(change, collection)
 
+    def check_home(self, collection: Collection) -> None:
+        """See `Engine.check_home`."""
+        check_home(collection, here=self._catalogue.region)
+
     def write(self, collection: Collection, change: Change, *, filling: int | None = None) -> Written:
         """See `Engine.write`.
 
         :raises Problem: 409 ``written_elsewhere``.
         """
-        self._check_home(collection)
+        self.check_home(collection)
         opened = self.opened.get(collection)
         written = opened.writer.write(change, filling=filling)
         self._tails.publish(collection.prefix, opened.replica.sequence)
@@ -174,7 +178,7 @@ class HnswEngine:
 
         :raises Problem: 409 ``written_elsewhere``.
         """
-        self._check_home(collection)
+        self.check_home(collection)
         if patch.fields:
             reads.check_declarations(self._fresh(collection, Read(consistency="strong")), patch.fields)
 
@@ -249,7 +253,7 @@ class HnswEngine:
 
     def _level(self, collection: Collection, freshness: Read) -> Replica:
         if freshness.consistency == "strong":
-            self._check_home(collection)
+            self.check_home(collection)
         replica = self.opened.get(collection).replica
         if self._tails.newest(collection.prefix) > replica.sequence:
             replica.take_cached()
@@ -257,9 +261,6 @@ class HnswEngine:
             replica.level_with(self._clock.monotonic())
         replica.freshen(freshness)
         return replica
-
-    def _check_home(self, collection: Collection) -> None:
-        check_home(collection, here=self._catalogue.region)
 
     def _refresh_soon(self, replica: Replica) -> None:
         """Look at the log in the background, so that no reader waits for it."""

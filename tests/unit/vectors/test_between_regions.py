@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
+import msgspec
 import pytest
 
 from anfl.problems import Problem
@@ -11,6 +12,7 @@ from anfl.vectors.builder import Builder, SnapshotPolicy
 from anfl.vectors.catalogue import Catalogue
 from anfl.vectors.clock import Clock
 from anfl.vectors.model import CollectionSettings, FieldType, Metric
+from anfl.vectors.moving.records import Moving, Stage
 from anfl.vectors.node import NodeFolder
 from anfl.vectors.repair import ARRIVAL_SECONDS
 from anfl.vectors.requests import CollectionPatch, Fetch, IndexPatch
@@ -193,3 +195,14 @@ def test_a_snapshot_that_is_made_elsewhere_needs_nothing_that_its_home_may_have_
     regions.buckets[FAR].delete([key for key in regions.buckets[HERE].objects if "/parts/" in key])
     far.restore("demo", "words", "kept", "words-2")
     assert regions.begin(FAR).stats("demo", "words-2").rows == 4
+
+
+def test_a_writer_elsewhere_ends_no_pause_of_a_move_that_is_none_of_its_business(
+    regions: Regions, home: VectorStore
+) -> None:
+    moving = Moving(to="x", incarnation="x", region=HERE, stage=Stage.PAUSED, paused_until=1.0)
+    before = home.catalogue.change("demo", "words", lambda found: msgspec.structs.replace(found, moving=moving))
+    regions.hear()
+    far = regions.begin(FAR)
+    assert code_of(lambda: far.write("demo", "words", upsert(("x", (0, 0))))) == "written_elsewhere"
+    assert far.catalogue.find("demo", "words") == before
