@@ -240,11 +240,15 @@ class HnswEngine:
         return [[(hit.distance, hit.id) for hit in hits] for hits in found]
 
     def drop(self, collection: Collection) -> None:
-        """See `Engine.drop`. What another node writes at this very moment goes later (`anfl.vectors.janitor`)."""
+        """See `Engine.drop`. What another node writes at this very moment goes later (`anfl.vectors.janitor`).
+
+        So does everything of another region's: what is noted there at the same time, and later, stays.
+        """
         opened = self.opened.drop(collection.incarnation)
         if opened is not None:
             opened.writer.close()
-        delete_all(self._storage.objects, collection.prefix)
+        if is_home(collection, here=self._catalogue.region):
+            delete_all(self._storage.objects, collection.prefix)
         self._storage.node.of(collection).remove()
 
     def _fresh(self, collection: Collection, freshness: Read) -> State:

@@ -206,3 +206,17 @@ def test_a_writer_elsewhere_ends_no_pause_of_a_move_that_is_none_of_its_business
     far = regions.begin(FAR)
     assert code_of(lambda: far.write("demo", "words", upsert(("x", (0, 0))))) == "written_elsewhere"
     assert far.catalogue.find("demo", "words") == before
+
+
+def test_a_deletion_elsewhere_that_gives_way_to_a_change_at_home_has_taken_nothing(
+    regions: Regions, home: VectorStore
+) -> None:
+    regions.copy(lambda _: True)
+    before = dict(regions.buckets[FAR].objects)
+    regions.begin(FAR).delete("demo", "words")
+    home.update("demo", "words", CollectionPatch(index=IndexPatch(ef_search=99)))
+    regions.hear()
+    assert regions.buckets[FAR].objects == before, "what is removed in one region is removed in all"
+    assert regions.begin(FAR).stats("demo", "words").rows == 4
+    home.delete("demo", "words")
+    assert not regions.buckets[HERE].objects
