@@ -1,9 +1,16 @@
 """The audit of what concerns no single model: webhooks, policies, keys. One chain a tenant."""
 
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TypeVar
+
 from anfl.registry import audit, keys
 from anfl.registry.audit import Change, Head
-from anfl.registry.records import put_entry, sort_of
-from anfl.registry.table import ABSENT, Action, Condition, Item, Put, Table
+from anfl.registry.clock import now
+from anfl.registry.records import REJOINED_BY, has_arrived, last_entry, put_entry, sort_of
+from anfl.registry.table import ABSENT, Action, Condition, Item, LostRaceError, Put, Table, until_won
+
+T = TypeVar("T")
 
 
 class Journal:
@@ -27,12 +34,31 @@ class Journal:
 
         :raises LostRaceError: something changed meanwhile.
         """
+        self._append(tenant, change, *actions, head=head, after=head)
+
+    def _append(self, tenant: str, change: Change, *actions: Action, head: Head, after: Head) -> None:
+        """:param after: what has to stand as the chain's end."""
         entry = audit.entry(audit.tenant_chain(tenant), head, change)
-        condition = Condition(revision=head.sequence) if head.sequence else ABSENT
+        condition = Condition(revision=after.sequence) if after.sequence else ABSENT
         end = {"revision": entry.sequence, "audited": entry.hash}
         self._table.write(
             *actions, put_entry(tenant, entry), Put(key=keys.tenant_head(tenant), item=end, condition=condition)
         )
+
+    def in_turn(self, tenant: str, operation: Callable[[], T]) -> T:
+        """`until_won` of what writes here."""
+        return until_won(operation, stuck=lambda: self._rejoin(tenant))
+
+    def _rejoin(self, tenant: str) -> None:
+        """Let the chain go on where two regions have written to it at the same time, and the later end stayed."""
+        chain = audit.tenant_chain(tenant)
+        end = last_entry(self._table, tenant, chain)
+        head = self.head(tenant)
+        if end is None or end.sequence <= head.sequence or not has_arrived(end.at):
+            return
+        change = Change(by=REJOINED_BY, at=now(), action="tenant.rejoined", before={"sequence": head.sequence})
+        with suppress(LostRaceError):
+            self._append(tenant, change, head=Head(sequence=end.sequence, hash=end.hash), after=head)
 
 
 def _head(item: Item | None) -> Head:

@@ -15,7 +15,7 @@ from anfl.registry.audit import Change
 from anfl.registry.clock import Clock, now
 from anfl.registry.errors import does_not_exist, invalid_parameter
 from anfl.registry.journal import Journal
-from anfl.registry.table import ABSENT, Check, Condition, Delete, Item, Put, Table, until_won
+from anfl.registry.table import ABSENT, Check, Condition, Delete, Item, Put, Table
 from anfl.resources import SORT_KEY
 
 MAX_POLICIES = 200
@@ -105,7 +105,7 @@ class Policies:
             self._journal.write(tenant, change, Put(key=key, item=item, condition=condition), head=head)
             return self._told(alias, item)
 
-        return until_won(attempt)
+        return self._journal.in_turn(tenant, attempt)
 
     def delete(self, tenant: str, alias: str, *, by: str) -> None:
         """Remove the tenant's own policy for an alias; the deployment's, where it has one, applies again.
@@ -123,7 +123,7 @@ class Policies:
             delete = Delete(key=key, condition=Condition(revision=before["revision"]))
             self._journal.write(tenant, change, delete, head=head)
 
-        until_won(attempt)
+        self._journal.in_turn(tenant, attempt)
 
     def _refuse_less(self, alias: str, policy: Policy) -> None:
         least = self._defaults.get(alias, Policy(approvals=1))

@@ -1,8 +1,11 @@
 """Reading and writing models and versions as items: what models, versions, search and verdicts share."""
 
+import logging
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from http import HTTPStatus
 from typing import TypeVar
 
@@ -11,15 +14,23 @@ import msgspec
 from anfl.problems import Problem
 from anfl.registry import audit, keys, rules
 from anfl.registry.audit import Change, Entry, Head
-from anfl.registry.entities import PROMPT_TAG, Model, Version, VersionOf
+from anfl.registry.clock import now
+from anfl.registry.entities import PROMPT_TAG, Model, Stage, Version, VersionOf
 from anfl.registry.errors import model_not_found, version_not_found
 from anfl.registry.marks import DOCUMENT, MARKS, marks
-from anfl.registry.table import ABSENT, Action, Condition, Delete, Item, Put, Table, until_won
+from anfl.registry.table import ABSENT, Action, Condition, Delete, Item, LostRaceError, Put, Table, until_won
 from anfl.registry.tags import check_spilled, fits
 from anfl.resources import PARTITION_KEY, SORT_KEY
 
 _REMEMBERED = 10_000
 _STRIPES = 64
+_PAUSES = (0.1, 0.3, 0.6, 1.0)
+"""Seconds between looks for what another region has written: its items come one by one, and within a second mostly."""
+_ARRIVED_MILLISECONDS = 10_000
+"""When all items of a change have arrived."""
+REJOINED_BY = "registry"
+"""Who lets what two regions have changed go on, in the audit."""
+_log = logging.getLogger(__name__)
 _MODEL, _VERSION = msgspec.json.Decoder(Model), msgspec.json.Decoder(Version)
 T = TypeVar("T")
 Tagged = TypeVar("Tagged", Model, Version)
@@ -153,26 +164,36 @@ class Records:
     def _together(self, tenant: str, name: str, wanted: Callable[[Model], list[int]]) -> tuple[Model, list[Version]]:
         """A model and those of the versions ``wanted(model)`` that exist, in one call where the hint is right."""
         rules.model_name(name)
+        model, versions, is_whole = self._look(tenant, name, wanted)
+        for pause in (0.0, *_PAUSES):
+            # Where the record names a version that is gone, that was deleted between two reads, so the record is old
+            # too; or another region has made it, and it has yet to arrive, or deleted it while it was named here.
+            if is_whole or (pause and has_arrived(model.changed_at)):
+                break
+            time.sleep(pause)
+            model, versions, is_whole = self._look(tenant, name, wanted)
+        return model, versions
+
+    def _look(self, tenant: str, name: str, wanted: Callable[[Model], list[int]]) -> tuple[Model, list[Version], bool]:
+        """As `_together`; and whether all are there of which the record says so."""
         record = keys.model(tenant, name)
-        while True:
-            hint = self._hint(tenant, name)
-            guessed = [] if hint is None else [keys.version(tenant, hint.id, number) for number in wanted(hint)]
-            found = self.table.get_many([record, *guessed])
-            item = found.get(sort_of(record))
-            model = None if item is None else model_of(item)
-            self._remember(tenant, name, model)
-            if model is None:
-                raise model_not_found(name)
-            numbers = wanted(model)
-            needed = [keys.version(tenant, model.id, number) for number in numbers]
-            missing = [key for key in needed if key not in guessed]
-            if missing:
-                found |= self.table.get_many(missing)
-            items = [found.get(sort_of(key)) for key in needed]
-            # The record named a version that is gone: it was deleted between two reads, so the record is old too.
-            promised = {*model.latest.values(), *model.aliases.values()}
-            if all(item is not None or number not in promised for number, item in zip(numbers, items, strict=True)):
-                return model, [version_of(item) for item in items if item is not None]
+        hint = self._hint(tenant, name)
+        guessed = [] if hint is None else [keys.version(tenant, hint.id, number) for number in wanted(hint)]
+        found = self.table.get_many([record, *guessed])
+        item = found.get(sort_of(record))
+        model = None if item is None else model_of(item)
+        self._remember(tenant, name, model)
+        if model is None:
+            raise model_not_found(name)
+        numbers = wanted(model)
+        needed = [keys.version(tenant, model.id, number) for number in numbers]
+        missing = [key for key in needed if key not in guessed]
+        if missing:
+            found |= self.table.get_many(missing)
+        items = [found.get(sort_of(key)) for key in needed]
+        promised = {*model.latest.values(), *model.aliases.values()}
+        is_whole = all(item is not None or number not in promised for number, item in zip(numbers, items, strict=True))
+        return model, [version_of(item) for item in items if item is not None], is_whole
 
     def all_tags(self, tenant: str, record: Tagged) -> Tagged:
         """``record`` with its large tags as well (one more query where it has any)."""
@@ -214,7 +235,52 @@ class Records:
     def in_turn(self, tenant: str, name: str, operation: Callable[[], T]) -> T:
         """`until_won`; threads of one process take turns on a model. Processes race, and the table decides."""
         with self._stripes[hash((tenant, name)) % _STRIPES]:
-            return until_won(operation)
+            return until_won(operation, stuck=lambda: self._rejoin(tenant, name))
+
+    def _rejoin(self, tenant: str, name: str) -> None:
+        """Let a model go on that two regions have changed at the same time: of each item the later stayed, so its
+        record may know neither the last entry of its audit nor its last version, and every change would meet those.
+        """
+        item = self.table.get(keys.model(tenant, name))
+        if item is None:
+            return
+        model_id = item["id"]
+        end = last_entry(self.table, tenant, model_id)
+        highest = self._last(keys.versions(tenant), keys.versions_of(model_id))
+        latest = {stage: self._last(keys.belongings(tenant, model_id), keys.members(stage)) for stage in Stage}
+        model = self.model(tenant, name)  # after those, so that what is committed here is in it
+        if model.id != model_id:
+            return
+        head = head_of(model)
+        if end is not None and end.sequence > head.sequence and has_arrived(end.at):
+            head = Head(sequence=end.sequence, hash=end.hash)
+        last_version = model.last_version
+        if highest is not None and (version := version_of(highest)).number > last_version:
+            last_version = version.number if has_arrived(version.created_at) else last_version
+        if (head, last_version) == (head_of(model), model.last_version):
+            return
+        after = {"last_version": last_version}
+        change = Change(
+            by=REJOINED_BY, at=now(), action="model.rejoined", before={"last_version": model.last_version}, after=after
+        )
+        entry = audit.entry(model.id, head, change)
+        joined = msgspec.structs.replace(
+            model,
+            last_version=last_version,
+            latest={stage: _number_of(item) for stage, item in latest.items() if item is not None},
+            revision=entry.sequence,
+            audited=entry.hash,
+            changed_at=change.at,
+        )
+        with suppress(LostRaceError):
+            self.table.write(
+                Put(key=keys.model(tenant, model.name), item=item_of(joined), condition=unchanged(model)),
+                put_entry(tenant, entry),
+            )
+            _log.warning("two regions have changed a model at the same time", extra={"model": name, "id": model.id})
+
+    def _last(self, partition: str, prefix: str) -> Item | None:
+        return next(self.table.query(partition, prefix=prefix, descending=True, limit=1), None)
 
     def tag_value(self, tenant: str, record: Model | Version, key: str) -> str | None:
         """The value of a tag, wherever it stands (one more read for a large one); None where there is none."""
@@ -309,10 +375,33 @@ def head_of(model: Model | None) -> Head:
     return Head() if model is None else Head(sequence=model.revision, hash=model.audited)
 
 
+def last_entry(table: Table, tenant: str, chain: str) -> Entry | None:
+    """The last entry of a chain, whatever its head says; None where it cannot be read."""
+    item = next(table.query(keys.chain(tenant, chain), descending=True, limit=1), None)
+    try:
+        return None if item is None else entry_of(item)
+    except (msgspec.DecodeError, KeyError, TypeError):
+        return None
+
+
+def entry_of(item: Item) -> Entry:
+    """The entry of a chain in an item."""
+    return msgspec.structs.replace(msgspec.json.decode(item["entry"], type=Entry), hash=item["hash"])
+
+
+def has_arrived(moment: int) -> bool:
+    """Whether all items of a change have come from whichever region made it."""
+    return now() - moment >= _ARRIVED_MILLISECONDS
+
+
 def put_entry(tenant: str, entry: Entry) -> Put:
     """What appends an entry to its chain."""
     item = {"entry": audit.body(entry).decode(), "hash": entry.hash}
     return Put(key=keys.entry(tenant, entry.chain, entry.sequence), item=item, condition=ABSENT)
+
+
+def _number_of(member: Item) -> int:
+    return int(member[SORT_KEY].rpartition("#")[2])
 
 
 def _with(record: Tagged, *, tags: dict[str, str], spilled: frozenset[str]) -> Tagged:

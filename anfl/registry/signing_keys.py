@@ -8,7 +8,7 @@ from anfl.registry.clock import Clock, now
 from anfl.registry.errors import does_not_exist, invalid_parameter
 from anfl.registry.journal import Journal
 from anfl.registry.signing import SignatureError
-from anfl.registry.table import ABSENT, EXISTS, Check, Delete, Item, Put, Table, until_won
+from anfl.registry.table import ABSENT, EXISTS, Check, Delete, Item, Put, Table
 
 MAX_KEYS = 100
 """Of one tenant."""
@@ -78,7 +78,7 @@ class SigningKeys:
             self._journal.write(tenant, change, put, head=head)
             return key
 
-        return until_won(attempt)
+        return self._journal.in_turn(tenant, attempt)
 
     def remove(self, tenant: str, key_id: str, *, by: str) -> None:
         """Believe a key's signatures no more: also those that are registered count for no further alias.
@@ -96,7 +96,7 @@ class SigningKeys:
             delete = Delete(key=keys.signing_key(tenant, key_id), condition=EXISTS)
             self._journal.write(tenant, change, delete, head=head)
 
-        until_won(attempt)
+        self._journal.in_turn(tenant, attempt)
 
 
 def _key(item: Item) -> SigningKey:

@@ -24,6 +24,7 @@ Item = dict[str, Any]
 _BATCH_GET = 100
 _BATCH_WRITE = 25
 _RETRY_SECONDS = 25.0
+_STUCK_SECONDS = 12.0
 _STEP = 200
 _serialize = TypeSerializer().serialize
 _TEXT: Callable[[Any], str] = itemgetter("S")
@@ -339,19 +340,24 @@ class Table:
                 return {"ConditionCheck": {"TableName": self._name, "Key": encode(action.key)} | clause}
 
 
-def until_won(operation: Callable[[], T]) -> T:
+def until_won(operation: Callable[[], T], *, stuck: Callable[[], object] | None = None) -> T:
     """Run ``operation`` (read, decide, write) again as long as others interfere, for `_RETRY_SECONDS`.
 
+    :param stuck: called once, where it has lost for `_STUCK_SECONDS`: perhaps nobody interferes.
     :raises Problem: 503 when it keeps losing.
     """
-    deadline = time.monotonic() + _RETRY_SECONDS
+    began = time.monotonic()
     ceiling = 0.01
     while True:
         try:
             return operation()
         except LostRaceError:
-            if time.monotonic() > deadline:
+            lost = time.monotonic() - began
+            if lost > _RETRY_SECONDS:
                 raise contended("Others keep changing this model; try again.") from None
+            if stuck is not None and lost > _STUCK_SECONDS:
+                stuck()
+                stuck = None
             time.sleep(random.uniform(0, ceiling))  # noqa: S311 - spreads retries, guards nothing
             ceiling = min(0.3, 1.7 * ceiling)
 

@@ -8,7 +8,7 @@ from anfl.registry import keys, rules
 from anfl.registry.audit import Entry, Head, tenant_chain
 from anfl.registry.errors import does_not_exist, invalid_parameter, model_not_found
 from anfl.registry.journal import Journal
-from anfl.registry.records import head_of, model_of
+from anfl.registry.records import entry_of, head_of, model_of
 from anfl.registry.table import Item, Table
 from anfl.resources import SORT_KEY
 
@@ -98,7 +98,7 @@ class Trails:
 
 def _entry(chain: str, item: Item) -> Entry:
     try:
-        return msgspec.structs.replace(msgspec.json.decode(item["entry"], type=Entry), hash=item["hash"])
+        return entry_of(item)
     except (msgspec.DecodeError, KeyError, TypeError):  # somebody wrote past this code: `audit.verify` says so
         sequence = int(item[SORT_KEY]) if item[SORT_KEY].isdigit() else 0
         nothing: dict[str, object] = {}

@@ -16,7 +16,7 @@ from anfl.registry.clock import Clock, now
 from anfl.registry.errors import does_not_exist, invalid_parameter
 from anfl.registry.journal import Journal
 from anfl.registry.secrets import InClear, Secrets, is_sealed
-from anfl.registry.table import ABSENT, Condition, Delete, Put, Table, until_won
+from anfl.registry.table import ABSENT, Condition, Delete, Put, Table
 
 MAX_WEBHOOKS = 500
 """Of one tenant: all of them fit one page of a query."""
@@ -93,7 +93,7 @@ class Webhooks:
         webhook = msgspec.structs.replace(webhook, secret=self._kept(tenant, webhook.id, webhook.secret))
         put = Put(key=keys.webhook(tenant, webhook.id), item=_item(webhook), condition=ABSENT)
         change = Change(by=by, at=moment, action="webhook.created", after=_told(webhook))
-        until_won(lambda: self._journal.write(tenant, change, put, head=self._journal.head(tenant)))
+        self._journal.in_turn(tenant, lambda: self._journal.write(tenant, change, put, head=self._journal.head(tenant)))
         return webhook
 
     def get(self, tenant: str, webhook_id: str) -> Webhook:
@@ -151,7 +151,7 @@ class Webhooks:
             self._journal.write(tenant, change, put, head=head)
             return after
 
-        return until_won(attempt)
+        return self._journal.in_turn(tenant, attempt)
 
     def seal(self, tenant: str, webhook_id: str, *, by: str) -> bool:
         """Seal the secret of a webhook from before secrets were; False where there is nothing to do.
@@ -171,7 +171,7 @@ class Webhooks:
             self._journal.write(tenant, change, put, head=head)
             return True
 
-        return until_won(attempt)
+        return self._journal.in_turn(tenant, attempt)
 
     def delete(self, tenant: str, webhook_id: str, *, by: str) -> None:
         """Remove a webhook.
@@ -185,7 +185,7 @@ class Webhooks:
             delete = Delete(key=keys.webhook(tenant, webhook_id), condition=Condition(revision=before.revision))
             self._journal.write(tenant, change, delete, head=head)
 
-        until_won(attempt)
+        self._journal.in_turn(tenant, attempt)
 
     def _read(self, tenant: str, webhook_id: str) -> tuple[Head, Webhook]:
         """A webhook and where the audit ends.

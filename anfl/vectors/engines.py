@@ -65,6 +65,9 @@ class Engine(Protocol):
     def check(self, collection: Collection, change: Change) -> None:
         """Refuse what is wrong with a change, whatever rows there are: 400, 413 naming the row and field."""
 
+    def check_home(self, collection: Collection) -> None:
+        """Refuse what has to be done in another region: 409 ``written_elsewhere``."""
+
     def write(self, collection: Collection, change: Change, *, filling: int | None = None) -> Written:
         """Upsert, patch, or delete by ids or by filter: all or nothing. When this returns, it is there for good.
 

@@ -96,12 +96,16 @@ class HnswEngine:
         """See `Engine.check`."""
         prepare(change, collection)
 
+    def check_home(self, collection: Collection) -> None:
+        """See `Engine.check_home`."""
+        check_home(collection, here=self._catalogue.region)
+
     def write(self, collection: Collection, change: Change, *, filling: int | None = None) -> Written:
         """See `Engine.write`.
 
         :raises Problem: 409 ``written_elsewhere``.
         """
-        self._check_home(collection)
+        self.check_home(collection)
         opened = self.opened.get(collection)
         written = opened.writer.write(change, filling=filling)
         self._tails.publish(collection.prefix, opened.replica.sequence)
@@ -169,7 +173,12 @@ class HnswEngine:
         return self.opened.begin(collection)
 
     def check_update(self, collection: Collection, patch: CollectionPatch) -> None:
-        """See `Engine.check_update`."""
+        """See `Engine.check_update`. Of what two regions note of a collection at the same time one is lost, and the log
+        may demand it.
+
+        :raises Problem: 409 ``written_elsewhere``.
+        """
+        self.check_home(collection)
         if patch.fields:
             reads.check_declarations(self._fresh(collection, Read(consistency="strong")), patch.fields)
 
@@ -231,11 +240,15 @@ class HnswEngine:
         return [[(hit.distance, hit.id) for hit in hits] for hits in found]
 
     def drop(self, collection: Collection) -> None:
-        """See `Engine.drop`. What another node writes at this very moment goes later (`anfl.vectors.janitor`)."""
+        """See `Engine.drop`. What another node writes at this very moment goes later (`anfl.vectors.janitor`).
+
+        So does everything of another region's: what is noted there at the same time, and later, stays.
+        """
         opened = self.opened.drop(collection.incarnation)
         if opened is not None:
             opened.writer.close()
-        delete_all(self._storage.objects, collection.prefix)
+        if is_home(collection, here=self._catalogue.region):
+            delete_all(self._storage.objects, collection.prefix)
         self._storage.node.of(collection).remove()
 
     def _fresh(self, collection: Collection, freshness: Read) -> State:
@@ -244,7 +257,7 @@ class HnswEngine:
 
     def _level(self, collection: Collection, freshness: Read) -> Replica:
         if freshness.consistency == "strong":
-            self._check_home(collection)
+            self.check_home(collection)
         replica = self.opened.get(collection).replica
         if self._tails.newest(collection.prefix) > replica.sequence:
             replica.take_cached()
@@ -252,9 +265,6 @@ class HnswEngine:
             replica.level_with(self._clock.monotonic())
         replica.freshen(freshness)
         return replica
-
-    def _check_home(self, collection: Collection) -> None:
-        check_home(collection, here=self._catalogue.region)
 
     def _refresh_soon(self, replica: Replica) -> None:
         """Look at the log in the background, so that no reader waits for it."""

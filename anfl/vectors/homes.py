@@ -2,8 +2,9 @@
 
 A put that two regions make under one key is one of theirs in the end, and both were acknowledged. A region that removes
 what it takes for superfluous removes it in all, by what it knows. So nothing of a collection is written or removed
-anywhere else, but for what its owner asks for (a named snapshot, a deletion), and only at home the next slot tells what
-there is now.
+anywhere else, but for a named snapshot that its owner asks for, and only at home the next slot tells what there is now.
+Nor are its settings changed anywhere else: of two changes at the same time the catalogue keeps one, and the log may
+demand that the other is known. It can be deleted everywhere; its objects go at home.
 """
 
 from anfl.problems import Problem

@@ -11,7 +11,7 @@ from anfl.vectors.listing import incarnations
 from anfl.vectors.local_copy import IMAGE_BATCHES
 from anfl.vectors.log import delete_all
 from anfl.vectors.model import Collection
-from anfl.vectors.named import ORPHAN_SECONDS
+from anfl.vectors.named import COPY_SECONDS, ORPHAN_SECONDS
 from anfl.vectors.objects import answering
 from anfl.vectors.storage import Storage
 
@@ -34,19 +34,39 @@ class Janitor:
         removed = 0
         for tenant, name, incarnation in incarnations(self._objects):
             prefix = f"{tenant}/{name}/{incarnation}/"
-            with answering():
-                newest = max((entry.modified for entry in self._objects.list(prefix)), default=now)
+            first, newest = self._extent(prefix, now=now)
             # The look at the catalogue comes last: an incarnation is there before its first object, and never again.
             collection = self._current(tenant, name)
             if collection is not None and collection.incarnation == incarnation:
                 if self._storage.is_home(collection):
-                    self._storage.retention(collection).clean(now=now)
-                    self._ask_builder(collection)
-            elif newest <= now - ORPHAN_SECONDS:
+                    self._look_after(collection, now=now)
+            elif newest <= now - ORPHAN_SECONDS and (newest <= now - COPY_SECONDS or not self._is_copy(first)):
                 _log.warning("removing what is left of a deleted collection", extra={"prefix": prefix})
                 delete_all(self._objects, prefix)
                 removed += 1
         return removed
+
+    def _extent(self, prefix: str, *, now: float) -> tuple[str, float]:
+        """The first key, and when the newest object was written; `now` where there is none."""
+        first, newest = "", 0.0
+        with answering():
+            for entry in self._objects.list(prefix):
+                first, newest = first or entry.key, max(newest, entry.modified)
+        return first, newest if first else now
+
+    def _is_copy(self, first: str) -> bool:
+        """Whether the home of what begins with this object is another region: a key, or else a batch, comes first."""
+        with answering():
+            return self._objects.is_copy(first)
+
+    def _look_after(self, collection: Collection, *, now: float) -> None:
+        """What befalls one collection, as a named snapshot that cannot be read, must not end what all depend on."""
+        try:
+            self._storage.retention(collection).clean(now=now)
+            self._ask_builder(collection)
+        except Problem as problem:
+            extra = {"prefix": collection.prefix, "code": problem.code}
+            _log.warning("a collection could not be looked after; it is tried again", extra=extra)
 
     def _ask_builder(self, collection: Collection) -> None:
         """Where no node follows the log, as when only functions write to it, it would grow for ever."""

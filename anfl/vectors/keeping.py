@@ -14,6 +14,7 @@ from anfl.vectors.naming import NamedSnapshot
 from anfl.vectors.replica import Replica
 from anfl.vectors.requests import NamePage, Read
 from anfl.vectors.storage import Storage
+from anfl.vectors.trouble import CorruptLogError
 
 _log = logging.getLogger(__name__)
 
@@ -29,12 +30,13 @@ class Keeping:
     def create(self, replica: Replica, snapshot: str) -> NamedSnapshot:
         """Keep the present state under the name ``snapshot``.
 
-        :raises Problem: 409 ``snapshot_exists``; 503 where the log is damaged or the store does not answer.
+        :raises Problem: 409 ``snapshot_exists``; 503 where the store does not answer, or the log is damaged; elsewhere
+            than at home, the state is what was copied without a gap.
         """
         names = self._storage.named(replica.collection)
         if names.holds(snapshot):
             raise named.exists(snapshot)
-        replica.freshen(Read(consistency="strong"))
+        self._freshen(replica)
         local, rows = replica.publish()
         manifest = replica.snapshots.publish(local.image, local.position, rows=rows, now=self._storage.clock.wall())
         return names.create(snapshot, manifest)
@@ -70,6 +72,14 @@ class Keeping:
             self._management.delete(tenant, into)
             raise unavailable("Restoring took too long and was undone; try again.", code="storage_unavailable")
         return made
+
+    def _freshen(self, replica: Replica) -> None:
+        try:
+            replica.freshen(Read(consistency="strong"))
+        except CorruptLogError:
+            # Elsewhere it may be sealed by a key that is lost with the home, before it was copied.
+            if self._storage.is_home(replica.collection):
+                raise
 
     def _copied(self, source: Collection, snapshot: str, into: str) -> Collection:
         path = self._storage.named(source).find(snapshot)[1]

@@ -21,6 +21,10 @@ ORPHAN_SECONDS = 24 * 3600.0
 """How long nothing is written to an incarnation that the catalogue does not have, before it is nobody's: it may be a
 restore that is not done yet, or another region's, whose objects were copied before the catalogue was."""
 
+COPY_SECONDS = 30 * ORPHAN_SECONDS
+"""The same of what was copied from another region: what is removed there is removed here as well, and a catalogue that
+is behind knows none of what is new."""
+
 
 class _Pointer(msgspec.Struct, frozen=True, kw_only=True):
     described: NamedSnapshot
@@ -87,9 +91,11 @@ class NamedSnapshots:
 
         :raises Problem: 404 ``snapshot_not_found``, 503.
         """
-        self._pointer(name)
+        key = self._prefix + name
         with answering():
-            self._objects.delete([self._prefix + name])
+            if self._objects.get(key) is None:  # one that is damaged can be forgotten as well
+                raise _absent(name)
+            self._objects.delete([key])
 
     def paths(self) -> set[str]:
         """Paths of the manifests that have a name.
@@ -108,7 +114,7 @@ class NamedSnapshots:
         with answering():
             data = self._objects.get(key)
         if data is None:
-            raise not_found(f"There is no snapshot {name}.", code="snapshot_not_found")
+            raise _absent(name)
         try:
             return msgspec.msgpack.decode(self._envelope.open(key, data), type=_Pointer)
         except (DamagedError, msgspec.MsgspecError) as error:
@@ -158,3 +164,7 @@ def exists(name: str) -> Problem:
 def damaged(name: str) -> Problem:
     """503: a named snapshot cannot be read."""
     return Problem(503, "snapshot_damaged", f"Snapshot {name} is damaged.", retry_after=60)
+
+
+def _absent(name: str) -> Problem:
+    return not_found(f"There is no snapshot {name}.", code="snapshot_not_found")

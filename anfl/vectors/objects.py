@@ -98,6 +98,12 @@ class ObjectStore(Protocol):
         :raises StoreUnavailableError: the store did not answer.
         """
 
+    def is_copy(self, key: str) -> bool:
+        """Whether the object was written in another region, and copied here.
+
+        :raises StoreUnavailableError: the store did not answer.
+        """
+
     def delete(self, keys: Iterable[str]) -> None:
         """Remove objects; absent ones are no error.
 
@@ -164,6 +170,18 @@ class S3ObjectStore:
                 yield answer["Body"].read()
         except (BotoCoreError, ClientError) as error:
             raise StoreUnavailableError(f"versions of {key}: {error}") from error
+
+    def is_copy(self, key: str) -> bool:
+        """See `ObjectStore.is_copy`."""
+        try:
+            answer = self._client.head_object(Bucket=self._bucket, Key=key)
+        except ClientError as error:
+            if error.response["Error"]["Code"] == "404":
+                return False
+            raise StoreUnavailableError(f"head {key}: {error}") from error
+        except BotoCoreError as error:
+            raise StoreUnavailableError(f"head {key}: {error}") from error
+        return answer.get("ReplicationStatus") == "REPLICA"
 
     def delete(self, keys: Iterable[str]) -> None:
         """See `ObjectStore.delete`."""

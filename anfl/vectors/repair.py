@@ -1,12 +1,15 @@
 """Damaged objects are put right from what is left of them: an earlier version, or another region's copy."""
 
 import logging
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 from anfl.vectors.events import Events, NoEvents
 from anfl.vectors.objects import ObjectStore
 
+ARRIVAL_SECONDS = 900
+"""Within which S3 copies objects to other regions."""
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
 
@@ -15,12 +18,25 @@ class Repairs:
     """Those of one store's objects. Safe for threads."""
 
     def __init__(
-        self, objects: ObjectStore, *, replicas: Sequence[ObjectStore] = (), events: Events | None = None
+        self,
+        objects: ObjectStore,
+        *,
+        replicas: Sequence[ObjectStore] = (),
+        events: Events | None = None,
+        patience: float = 0.0,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """:param replicas: other regions' copies of the same objects."""
+        """:param replicas: other regions' copies of the same objects.
+
+        :param patience: seconds after which what is not whole is lost; until then it, or its key, may have yet to come.
+        """
         self._objects = objects
         self._replicas = replicas
         self._events: Events = events or NoEvents()
+        self._patience = patience
+        self._monotonic = monotonic
+        self._missed: dict[str, float] = {}
+        """When each was not whole for the first time."""
         self._lost: set[str] = set()
 
     def repair(
@@ -41,10 +57,17 @@ class Repairs:
                 self._events.damaged(repaired=True)
                 return found
         if expected and key not in self._lost:  # whoever needs it asks again and again
-            self._lost.add(key)
-            _log.error("an object is lost: no copy of it is whole", extra={"key": key})
-            self._events.damaged(repaired=False)
+            self._miss(key)
         return None
+
+    def _miss(self, key: str) -> None:
+        now = self._monotonic()
+        if now - self._missed.setdefault(key, now) < self._patience:
+            _log.info("an object is not whole here yet", extra={"key": key})
+            return
+        self._lost.add(key)
+        _log.error("an object is lost: no copy of it is whole", extra={"key": key})
+        self._events.damaged(repaired=False)
 
     def _copies(self, key: str, *, newest_first: bool) -> Iterator[bytes]:
         versions = self._objects.versions(key)

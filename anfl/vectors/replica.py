@@ -34,9 +34,15 @@ _log = logging.getLogger(__name__)
 class Replica(LocalCopy):
     """A copy that follows the log. Safe for threads: the next batch is applied by whoever found it first."""
 
-    def __init__(self, *, log: Log, snapshots: Snapshots, folder: CollectionFolder, clock: Clock) -> None:
+    def __init__(
+        self, *, log: Log, snapshots: Snapshots, folder: CollectionFolder, clock: Clock, is_home: bool = True
+    ) -> None:
+        """:param is_home: whether the log is written here; else objects are copied here, in any order."""
         super().__init__(log.collection, snapshots=snapshots, folder=folder, clock=clock)
         self.log = log
+        self._is_home = is_home
+        self._listed_at = float("-inf")
+        """When the log was last listed, in monotonic seconds."""
         self._probing = threading.Lock()
         self._level_at = float("-inf")
         """Monotonic time at which every batch committed before it had been applied."""
@@ -133,7 +139,7 @@ class Replica(LocalCopy):
     def _probe(self) -> None:
         while True:
             started = self._clock.monotonic()
-            if not self.in_touch():
+            if not self.in_touch() or self._may_be_overtaken():
                 self._follow_listing(started)
             batch = self.log.read(self.sequence + 1)
             if not self.in_touch():
@@ -143,8 +149,13 @@ class Replica(LocalCopy):
                 return
             self.apply(batch)
 
+    def _may_be_overtaken(self) -> bool:
+        """Whether a slot that is free may be one that never arrives, and later ones, or a snapshot, are here."""
+        return not self._is_home and self._clock.monotonic() - self._listed_at > OUT_OF_TOUCH_SECONDS
+
     def _follow_listing(self, started: float) -> None:
         """Apply what a listing shows; where the log may have been cut off, go on from a snapshot."""
+        self._listed_at = started
         while not self._has_followed():
             pass
         self.mark_level(started)
@@ -161,9 +172,11 @@ class Replica(LocalCopy):
                     return False
                 self.apply(batch)
         except LogGapError:
-            if not self.go_on(after=self.sequence):
+            if self.go_on(after=self.sequence):
+                return False
+            if self._is_home or not self.sequence:
                 raise
-            return False
+            # What is missing has yet to arrive.
         return True
 
     def _note(self, trouble: CorruptLogError | LogGapError) -> None:

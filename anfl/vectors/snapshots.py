@@ -40,8 +40,11 @@ class Snapshots:
         repairs: Repairs | None = None,
         transfers: Transfers | None = None,
         monotonic: Callable[[], float] = time.monotonic,
+        reuses: bool = True,
     ) -> None:
+        """:param reuses: whether a new snapshot names parts of the newest one; not where others remove those."""
         self.collection = collection
+        self._reuses = reuses
         self._transfers = transfers or Transfers()
         self._monotonic = monotonic
         self._described: dict[str, SegmentFiles] = {}
@@ -61,7 +64,7 @@ class Snapshots:
         """
         started = self._monotonic()
         with answering():
-            known = self._reusable()
+            known = self._reusable() if self._reuses else {}
             for segment in image.segments:
                 if not self._is_there(segment.name, known):
                     self._described[segment.name] = self._upload_segment(segment, known, at=now)

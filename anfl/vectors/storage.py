@@ -13,7 +13,7 @@ from anfl.vectors.named import NamedSnapshots
 from anfl.vectors.node import NodeFolder
 from anfl.vectors.objects import ObjectStore
 from anfl.vectors.regional import NoRegion, Region
-from anfl.vectors.repair import Repairs
+from anfl.vectors.repair import ARRIVAL_SECONDS, Repairs
 from anfl.vectors.replica import Replica
 from anfl.vectors.retention import Retention
 from anfl.vectors.sealing import Envelopes, Unsealed
@@ -51,11 +51,17 @@ class Storage:
             collection,
             envelope=self.envelopes.of(collection),
             cache=folder,
-            repairs=self._repairs(),
+            repairs=self._repairs(collection),
             readers=READERS if self.threads else 1,
             sleep=self.clock.sleep,
         )
-        return Replica(log=log, snapshots=self.snapshots(collection), folder=folder, clock=self.clock)
+        return Replica(
+            log=log,
+            snapshots=self.snapshots(collection),
+            folder=folder,
+            clock=self.clock,
+            is_home=self.is_home(collection),
+        )
 
     def snapshots(self, collection: Collection) -> Snapshots:
         """A collection's snapshots."""
@@ -63,9 +69,10 @@ class Storage:
             self.objects,
             collection,
             envelope=self.envelopes.of(collection),
-            repairs=self._repairs(),
+            repairs=self._repairs(collection),
             transfers=Transfers(TRANSFERS if self.threads else 1),
             monotonic=self.clock.monotonic,
+            reuses=self.is_home(collection),
         )
 
     def named(self, collection: Collection) -> NamedSnapshots:
@@ -76,5 +83,11 @@ class Storage:
         """What removes a collection's old objects."""
         return Retention(self.objects, self.snapshots(collection), self.named(collection))
 
-    def _repairs(self) -> Repairs:
-        return Repairs(self.objects, replicas=self.replicas, events=self.events)
+    def _repairs(self, collection: Collection) -> Repairs:
+        return Repairs(
+            self.objects,
+            replicas=self.replicas,
+            events=self.events,
+            patience=0.0 if self.is_home(collection) else ARRIVAL_SECONDS,
+            monotonic=self.clock.monotonic,
+        )

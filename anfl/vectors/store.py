@@ -244,6 +244,7 @@ class VectorStore:
             collection = self.names.find(tenant, name, self._clock.monotonic())  # what has been deleted gets nothing
             if incarnation not in (None, collection.incarnation):
                 raise conflict(f"{name} is not the collection it was.", code=Refusal.COLLECTION_CHANGED)
+            self._engines.of(collection).check_home(collection)  # before it is decided whether a pause is over
             writable = self._pauses.writable(collection)
             if writable is None:
                 continue

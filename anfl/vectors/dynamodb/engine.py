@@ -42,6 +42,9 @@ class DynamoDbEngine(Answering, Postponing):
         """See `Engine.check`."""
         checked(collection, change)
 
+    def check_home(self, collection: Collection) -> None:
+        """See `Engine.check_home`: it is written in every region."""
+
     def write(self, collection: Collection, change: Change, *, filling: int | None = None) -> Written:
         """See `Engine.write`.
 

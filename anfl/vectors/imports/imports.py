@@ -4,6 +4,8 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import msgspec
+
 from anfl.problems import Problem, conflict, invalid
 from anfl.vectors.catalogue import Catalogue
 from anfl.vectors.homes import check_home, elsewhere
@@ -89,9 +91,11 @@ class Imports:
         record = self.records.get(tenant, import_id)
         if record.state is State.RUNNING:
             lapsed = self.chunks.lapsed(import_id, now=self.now())
-            if lapsed is not None:
+            if lapsed is not None and self._is_home(record):
                 self.records.fail(tenant, import_id, _lapsed(lapsed))
                 record = self.records.get(tenant, import_id)
+            elif lapsed is not None:
+                record = msgspec.structs.replace(record, failure=_lapsed(lapsed))
         return described(record, now=self.now(), errors=self.chunks.errors(import_id) if record.refused else ())
 
     def page(self, tenant: str, request: ImportPage) -> ImportList:
@@ -113,7 +117,7 @@ class Imports:
         record = self.records.get(tenant, import_id)
         if record.state is State.DONE:
             raise _ended(record)
-        self.records.cancel(tenant, import_id, at=self.now())
+        self.records.cancel(record, at=self.now(), here=self._is_home(record))
         try:
             self.files.remove(record)
         except Problem as problem:
@@ -142,9 +146,13 @@ class Imports:
         record = self.records.get(tenant, import_id)
         if record.state in (State.DONE, State.CANCELLED):
             raise _ended(record)
-        if record.home not in (None, self.catalogue.region):
-            raise elsewhere(f"The files of import {import_id} are in {record.home}", home=record.home)
+        if not self._is_home(record):
+            raise elsewhere(f"The files of import {import_id} are in {record.home}", home=str(record.home))
         return record
+
+    def _is_home(self, record: Record) -> bool:
+        """Whether its files are in this region, and its jobs are carried out here."""
+        return record.home in (None, self.catalogue.region)
 
     def _uploads(self, record: Record) -> Uploads:
         files = [

@@ -1,6 +1,10 @@
 """Which imports there are, and how far they are: items of the catalogue table, ``pk = T#<tenant>``, ``sk = I#<id>``.
 
 Ids begin with the time, so that a tenant's imports stand in their order. Items go `KEPT_SECONDS` after they were made.
+
+Each is written in one region, its home, again and again while it runs: of what two regions write to one item at the
+same time the later stays, with all else that stands there. So that somebody has cancelled it elsewhere stands beside
+it: ``pk = I#<id>``, ``sk = X``.
 """
 
 import secrets
@@ -12,7 +16,7 @@ from boto3.dynamodb.conditions import Attr, Key
 
 from anfl.problems import Problem, not_found
 from anfl.resources import CATALOGUE, PARTITION_KEY, SORT_KEY
-from anfl.vectors.imports.model import Failure, File, Record, Waiting
+from anfl.vectors.imports.model import Failure, File, Record, State, Waiting
 from anfl.vectors.table import ConditionError, answering
 
 if TYPE_CHECKING:
@@ -70,7 +74,7 @@ class Records:
             item = self.table.get_item(Key=key_of(tenant, import_id), ConsistentRead=True).get("Item")
         if item is None:
             raise absent(import_id)
-        return _record(item)
+        return self._whole(_record(item))
 
     def page(self, tenant: str, *, limit: int, before: str | None, collection: str | None) -> tuple[list[Record], bool]:
         """A tenant's imports, the newest first, those ``before`` an id; and whether there may be more.
@@ -90,7 +94,7 @@ class Records:
             records = (_record(item) for item in page["Items"])
             found += [each for each in records if each.id != before and collection in (None, each.collection)]
             if len(found) > limit or "LastEvaluatedKey" not in page:
-                return found[:limit], len(found) > limit
+                return [self._whole(each) for each in found[:limit]], len(found) > limit
             given["ExclusiveStartKey"] = page["LastEvaluatedKey"]
 
     def start(self, tenant: str, import_id: str, *, at: float) -> None:
@@ -139,12 +143,27 @@ class Records:
         """
         self._update(tenant, import_id, "REMOVE failed_because", {})
 
-    def cancel(self, tenant: str, import_id: str, *, at: float) -> None:
+    def cancel(self, record: Record, *, at: float, here: bool) -> None:
         """Note that nothing more is to be stored.
 
+        :param here: whether this region is its home.
         :raises Problem: 404 ``import_not_found``, 503.
         """
-        self._update(tenant, import_id, "SET cancelled_at = if_not_exists(cancelled_at, :at)", {":at": str(at)})
+        if here:
+            expression = "SET cancelled_at = if_not_exists(cancelled_at, :at)"
+            self._update(record.tenant, record.id, expression, {":at": str(at)})
+            return
+        expiry = {str(CATALOGUE.ttl_attribute): int(record.created_at) + KEPT_SECONDS}
+        with answering():
+            self.table.put_item(Item={**_cancelled_key(record.id), "cancelled_at": str(at), **expiry})
+
+    def _whole(self, record: Record) -> Record:
+        """``record`` with what stands beside it."""
+        if record.state in (State.DONE, State.CANCELLED):
+            return record
+        with answering():
+            found = self.table.get_item(Key=_cancelled_key(record.id), ConsistentRead=True)
+        return msgspec.structs.replace(record, cancelled="Item" in found)
 
     def _update(self, tenant: str, import_id: str, expression: str, values: Mapping[str, Any]) -> None:
         given: dict[str, Any] = {"ExpressionAttributeValues": values} if values else {}
@@ -168,6 +187,10 @@ def new_id(now: float) -> str:
 def key_of(tenant: str, import_id: str) -> dict[str, str]:
     """Of an import's item."""
     return {PARTITION_KEY: f"T#{tenant}", SORT_KEY: f"I#{import_id}"}
+
+
+def _cancelled_key(import_id: str) -> dict[str, str]:
+    return {PARTITION_KEY: f"I#{import_id}", SORT_KEY: "X"}
 
 
 def absent(import_id: str) -> Problem:

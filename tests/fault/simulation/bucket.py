@@ -81,6 +81,11 @@ class Bucket:
         self._call("versions", key)
         yield from list(self._versions.get(key, ()))
 
+    def is_copy(self, key: str) -> bool:
+        """See `ObjectStore.is_copy`. Nobody sweeps what is copied."""
+        self._call("is_copy", key)
+        return False
+
     def delete(self, keys: Iterable[str]) -> None:
         """See `ObjectStore.delete`."""
         for key in list(keys):

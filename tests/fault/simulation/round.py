@@ -58,6 +58,7 @@ COLLECTION = Collection(
     incarnation="0123456789abcdef0123456789abcdef",
     created_at=1.0,
     epoch=1,
+    home="us-west-1",
 )
 
 
@@ -207,7 +208,7 @@ class Round:
             for number, begin in enumerate([begins[0], begins[-1]]):
                 self.world.spawn(f"typist {number}", Typist(self, begin).live)
         if self.far is not None:
-            far = self.storage(folder / "far", bucket=self.far)
+            far = replace(self.storage(folder / "far", bucket=self.far), here="eu-west-1")
             self.world.spawn("far", Follower(self, far).live)
         if self.damage:
             self.world.spawn("damage", self._do_damage, killable=False)

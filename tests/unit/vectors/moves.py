@@ -28,7 +28,7 @@ MOST_STEPS = 200
 class Everywhere(HnswEngine):
     """An engine that is written in every region."""
 
-    def _check_home(self, collection: Collection) -> None:
+    def check_home(self, collection: Collection) -> None:
         """Each is at home."""
 
 

@@ -17,6 +17,8 @@ class SimulatedStore:
         self.modified: dict[str, float] = {}
         self._now = now
         self.replaced: dict[str, list[bytes]] = {}
+        self.copies: set[str] = set()
+        """Keys of what came from another region."""
         self.faults = faults
         self.puts = 0
         self.gets = 0
@@ -80,6 +82,10 @@ class SimulatedStore:
     def versions(self, key: str) -> Iterator[bytes]:
         """See `ObjectStore.versions`."""
         yield from self.replaced.get(key, ())
+
+    def is_copy(self, key: str) -> bool:
+        """See `ObjectStore.is_copy`."""
+        return key in self.copies
 
     def delete(self, keys: Iterable[str]) -> None:
         """See `ObjectStore.delete`."""

@@ -7,14 +7,15 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from anfl.problems import Problem
+from anfl.problems import Problem, not_found
 from anfl.vectors.builder import Builder, SnapshotPolicy
 from anfl.vectors.catalogue import Catalogue
 from anfl.vectors.declarations import patched
 from anfl.vectors.janitor import Janitor
 from anfl.vectors.manifests import LOG_SECONDS
 from anfl.vectors.model import Collection, CollectionSettings, FieldType, Metric
-from anfl.vectors.requests import CollectionPatch, DeleteRows, Fetch, IndexPatch, Query
+from anfl.vectors.named import COPY_SECONDS
+from anfl.vectors.requests import CollectionPatch, DeleteRows, Fetch, Query
 from anfl.vectors.storage import Storage
 from anfl.vectors.store import VectorStore
 from anfl.vectors.writer import Writer
@@ -90,8 +91,7 @@ def test_fields_that_are_being_built_take_no_place_in_a_log_elsewhere(nodes: Nod
     elsewhere = nodes.begin()
     elsewhere.query("demo", "words", Query(vector=[0.0, 1.0], k=2))
     elsewhere.hnsw.upkeep.once()
-    found = elsewhere.update("demo", "words", CollectionPatch(index=IndexPatch(ef_search=99)))
-    assert found.building == before.building
+    assert elsewhere.describe("demo", "words") == before
     assert elsewhere.position("demo", "words") == node.position("demo", "words")
     nodes.catalogue.region = HERE
     node.hnsw.upkeep.once()
@@ -153,3 +153,20 @@ def test_a_janitor_elsewhere_removes_nothing_and_the_one_at_home_does(
     assert objects.objects == before
     Janitor(region(objects, time, HERE), Known()).sweep(now=time.seconds)
     assert objects.objects.keys() < before.keys()
+
+
+def test_what_a_catalogue_that_is_behind_does_not_know_is_left_to_its_home(
+    objects: SimulatedStore, time: SimulatedTime
+) -> None:
+    kept_for_long(objects, time)
+    objects.copies = set(objects.objects)
+
+    class Behind(Catalogue):
+        def __init__(self) -> None: ...
+
+        def find(self, tenant: str, name: str) -> Collection:  # noqa: ARG002 - there is none
+            raise not_found("not yet", code="collection_not_found")
+
+    far = Janitor(region(objects, time, FAR), Behind())
+    assert far.sweep(now=time.seconds) == 0
+    assert far.sweep(now=time.seconds + COPY_SECONDS) == 1, "what came after its deletion"

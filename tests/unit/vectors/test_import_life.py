@@ -10,6 +10,7 @@ from anfl.problems import Problem
 from anfl.vectors.imports import cutting, files
 from anfl.vectors.imports import spans as spans_module
 from anfl.vectors.imports.model import Format, RowError, State
+from anfl.vectors.imports.records import key_of
 from anfl.vectors.imports.requests import ImportPage, NewFile, NewImport
 from anfl.vectors.requests import Count, Fetch
 from tests.unit.vectors.importing import Place, npy_of, row, text_of
@@ -32,6 +33,12 @@ def _small(monkeypatch: pytest.MonkeyPatch, place: Place) -> None:
 def values_in(place: Place) -> dict[str, Any]:
     found = place.store.fetch("demo", "words", Fetch(ids=NAMES, consistency="strong")).vectors
     return {each.id: each.values for each in found}
+
+
+def noted(place: Place, import_id: str) -> dict[str, Any]:
+    """What stands in the catalogue."""
+    item: dict[str, Any] = place.records.table.get_item(Key=key_of("demo", import_id))["Item"]
+    return item
 
 
 @pytest.mark.parametrize("dtype", ["<f2", "<f4", ">f8"])
@@ -208,6 +215,39 @@ def test_nothing_more_is_stored_of_what_is_cancelled(place: Place) -> None:
     assert (shown.state, shown.stored, sorted(values_in(place)), place.kept()) == (State.CANCELLED, 2, ["a", "b"], [])
     for call in (place.imports.start, place.imports.redrive):
         assert code_of(lambda call=call: call("demo", import_id)) == (409, "import_ended")  # type: ignore[misc]
+
+
+def test_what_is_cancelled_elsewhere_stays_so_whatever_its_home_notes_at_that_moment(place: Place) -> None:
+    import_id = place.started(jsonl=text_of(*map(row, NAMES)))
+    cut = place.service.take()
+    assert cut is not None
+    place.carry_out(cut)
+    home = place.imports.catalogue.region
+    before = noted(place, import_id)
+    place.imports.catalogue.region = "eu-west-1"
+    assert place.imports.cancel("demo", import_id).state is State.CANCELLED
+    place.imports.catalogue.region = home
+    place.records.table.put_item(Item=before | {"chunks_done": 1})  # the later of two regions' writes stays, as a whole
+    assert place.show(import_id).state is State.CANCELLED
+    assert [each.state for each in place.imports.page("demo", ImportPage()).imports] == [State.CANCELLED]
+    place.work()
+    assert values_in(place) == {}
+
+
+def test_that_an_import_was_cut_short_is_noted_at_its_home_and_shown_everywhere(place: Place) -> None:
+    import_id = place.started(jsonl=text_of(*map(row, NAMES)))
+    cut = place.service.take()
+    assert cut is not None
+    place.carry_out(cut)
+    place.chunks.last_attempt(cut, until=place.time.seconds - 1)
+    before = noted(place, import_id)
+    home = place.imports.catalogue.region
+    place.imports.catalogue.region = "eu-west-1"
+    shown = place.show(import_id)
+    assert (shown.state, noted(place, import_id)) == (State.FAILED, before)
+    place.imports.catalogue.region = home
+    assert place.show(import_id) == shown
+    assert noted(place, import_id) != before
 
 
 def test_an_upload_that_is_cancelled_leaves_nothing(place: Place) -> None:

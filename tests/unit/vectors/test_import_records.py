@@ -96,7 +96,7 @@ def test_the_first_reason_of_a_failure_stays_until_it_is_tried_again(records: Re
 
 def test_what_is_cancelled_is_neither_running_nor_failed(records: Records) -> None:
     records.start("demo", "i", at=1.0)
-    records.cancel("demo", "i", at=2.0)
+    records.cancel(record(), at=2.0, here=True)
     records.fail("demo", "i", Failure(code="a", detail="because"))
     assert records.get("demo", "i").state is State.CANCELLED
 

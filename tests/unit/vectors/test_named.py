@@ -177,3 +177,22 @@ def test_warming_loads(catalogue: Catalogue, objects: S3ObjectStore) -> None:
         Clock().sleep(0.01)
     assert code_of(lambda: other.warm("demo", "absent")) == (404, "collection_not_found")
     other.close()
+
+
+def test_a_name_that_cannot_be_read_can_be_forgotten_and_keeps_nobody_from_sweeping_what_is_left_elsewhere(
+    store: VectorStore, catalogue: Catalogue, objects: S3ObjectStore
+) -> None:
+    collection = store.describe("demo", "words")
+    builder = Builder(store.storage, policy=SnapshotPolicy(batches=1))
+    for name in "cd":
+        store.write("demo", "words", upsert((name, (1, 1))))
+        builder.build(collection)
+    store.storage.retention(collection).verify_newest()
+    store.create_snapshot("demo", "words", "monday")
+    objects.put(f"{collection.prefix}named/monday", b"ANFL damaged")
+    objects.put(f"demo/xyz/{'f' * 32}/log/00000001/{1:020d}", b"nobody's")
+    janitor = Janitor(store.storage, catalogue)
+    assert janitor.sweep(now=Clock().wall() + ORPHAN_SECONDS + 60) == 1
+    assert code_of(lambda: store.snapshots("demo", "words")) == (503, "snapshot_damaged")
+    store.delete_snapshot("demo", "words", "monday")
+    assert store.snapshots("demo", "words") == ([], False)

@@ -78,6 +78,8 @@ def test_no_answer_is_an_outage() -> None:
         objects.put("a", b"")
     with pytest.raises(StoreUnavailableError):
         list(objects.versions("a"))
+    with pytest.raises(StoreUnavailableError):
+        objects.is_copy("a")
 
 
 def test_an_absent_bucket_is_an_outage(s3: Any) -> None:
@@ -101,3 +103,11 @@ def test_a_listing_says_how_large_and_how_old(objects: S3ObjectStore) -> None:
     (entry,) = objects.list("a/")
     assert entry.size == 5
     assert abs(entry.modified - time.time()) < 60
+
+
+def test_what_was_copied_from_another_region_says_so(objects: S3ObjectStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    objects.put("a/1", b"own")
+    assert not objects.is_copy("a/1")
+    assert not objects.is_copy("a/2")
+    monkeypatch.setattr(objects._client, "head_object", lambda **_: {"ReplicationStatus": "REPLICA"})
+    assert objects.is_copy("a/1")
