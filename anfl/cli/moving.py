@@ -73,11 +73,16 @@ def _moved(client: Client, name: str, engine: str, to: str | None, *, as_json: b
         def update(moved: Moved) -> None:
             if not rows:
                 rows.append(collection.stats().rows)
-            passes = f", pass {moved.passes + 1}" if moved.stage is Stage.COPYING else ""
-            what = f"{_SAYS.get(moved.stage, moved.stage)}{passes}"
+            what = f"{_SAYS.get(moved.stage, moved.stage)}{_how_far(moved)}"
             progress.update(task, description=what, total=max(rows[0], moved.looked), completed=moved.looked)
 
         return collection.move(engine, to=to, watch=update)
+
+
+def _how_far(moved: Moved) -> str:
+    if moved.stage is Stage.COPYING:
+        return f", pass {moved.passes + 1}"
+    return f", {counted(moved.behind, 'batch', 'batches')} to go" if moved.behind else ""
 
 
 def _tell(name: str, moved: Moved) -> None:

@@ -32,8 +32,8 @@ class Changes:
     position: str
     ids: Sequence[str] = ()
     requests: Sequence[AppliedRequest] = ()
-    complete: bool = True
-    """Whether there was no more, when it was looked at."""
+    behind: int = 0
+    """How many batches came after those, when it was looked at."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -216,7 +216,7 @@ class HnswEngine:
             ids.update(dict.fromkeys(batch.deleted))
             requests += batch.requests
         position = str(collection.position(sequence))
-        return Changes(position=position, ids=list(ids), requests=requests, complete=sequence == reached)
+        return Changes(position=position, ids=list(ids), requests=requests, behind=reached - sequence)
 
     def requests(self, collection: Collection, after: str, *, most: int) -> RequestPage:
         """See `Engine.requests`."""

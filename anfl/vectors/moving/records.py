@@ -54,6 +54,8 @@ class Moving(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Rows that this pass has looked at."""
     changed: int = 0
     """Of those, how many were not as they should be."""
+    behind: int = 0
+    """Batches of the log that were written meanwhile and are not copied yet, when that was looked at."""
     copied: bool = False
     """Whether the rest is copied, while nobody writes: what is left is to compare."""
     samples: tuple[str, ...] = ()

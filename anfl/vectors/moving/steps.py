@@ -104,9 +104,9 @@ class Steps:
                     return False
                 copier.ids(changes.ids)
                 copier.remember(changes.requests)
-                turn.set(since=changes.position)
-            if changes.complete or self.clock.monotonic() >= end:
-                return changes.complete
+                turn.set(since=changes.position, behind=changes.behind)
+            if not changes.behind or self.clock.monotonic() >= end:
+                return not changes.behind
 
     def _has_passed(self, turn: Turn) -> bool:
         """Go on with a pass for a while; whether it is done."""

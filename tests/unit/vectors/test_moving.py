@@ -120,6 +120,21 @@ def test_what_is_written_at_any_stage_arrives(nodes: Nodes, node: VectorStore, o
     assert rows_of(other, "w") == rows_of(node, "words-other") == expected
 
 
+def test_it_tells_how_much_that_was_written_meanwhile_is_not_copied_yet(
+    node: VectorStore, kind: type[HnswEngine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    move(node, "w", MOVE, until=Stage.FOLLOWING)
+    for number in range(9):
+        node.write("demo", "w", upsert((f"r{number:02}", (number, 9))))
+    monkeypatch.setattr(steps, "FEW", 3)
+    monkeypatch.setattr(steps, "STEP_SECONDS", 0.0)
+    told = []
+    while (moved := node.move("demo", "w", MOVE)).stage is Stage.FOLLOWING:
+        told.append(moved.behind)
+    assert told == ([6, 3] if kind is HnswEngine else [])
+    assert (moved.stage, moved.behind) == (Stage.PAUSED, 0)
+
+
 @pytest.mark.parametrize(
     ("before", "after"), [(1, True), (1, 1.0), (0.0, -0.0), ([0], [False])], ids=["boolean", "decimal", "zero", "list"]
 )
