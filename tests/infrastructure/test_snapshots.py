@@ -146,6 +146,8 @@ def test_regions_differ_in_names_alone(prod: Assembly, layer: str) -> None:
         text = re.sub(r'("Name": "anfl-prod-(?:answers|drained)-[\w-]+", "Region": )"[\w-]+"', r'\1"<guardian>"', text)
         # Each is told of all of them.
         text = re.sub(r'("Name": "REGION_ENDPOINTS", "Value": )"(?:[^"\\]|\\.)*"', r'\1"<all>"', text)
+        # And which one writes the registry: a service in a list of variables, a function by name.
+        text = re.sub(r'("Name": "REGISTRY_HOME", "Value": |"REGISTRY_HOME": )"[\w-]+"', r'\1"<home>"', text)
         text = re.sub(r'"pl-[0-9a-f]+"', '"<AWS\'s addresses>"', text)
         places = {
             "guardian": settings.guardian(Region(region)),
