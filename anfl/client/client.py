@@ -117,30 +117,18 @@ class Client(Connection):
         self.session.note(call, body)
         return call.read(body)
 
-    def send(
-        self,
-        method: str,
-        path: str,
-        *,
-        json: object = None,
-        content: bytes | Iterable[bytes] | None = None,
-        params: Mapping[str, Any] | None = None,
-        headers: Mapping[str, str] | None = None,
-        repeatable: bool | None = None,
-        at: str | None = None,
+    def _sent(
+        self, method: str, path: str, given: Mapping[str, Any], *, repeatable: bool, at: str | None = None
     ) -> httpx.Response:
-        """As `Connection.send`; what ``path`` names is asked for where it is written, once a refusal has told that."""
-        given: dict[str, Any] = {"json": json, "content": content, "params": params, "headers": headers}
-        given["repeatable"] = repeatable
-        if at is not None or isinstance(content, Iterator):  # which can be read once
-            return super().send(method, path, at=at or self.homes.of(path), **given)
-        for _ in range(HOPS):
+        """As `Connection._sent`; what ``path`` names is asked for where it is written, once a refusal has told that."""
+        hops = 0 if isinstance(given["content"], Iterator) else HOPS  # it can be read once
+        for _ in range(hops):
             try:
-                return super().send(method, path, at=self.homes.of(path), **given)
+                return super()._sent(method, path, given, repeatable=repeatable, at=at or self.homes.of(path))
             except (ApiError, UnreachableError) as error:
                 if not self.homes.learn(path, error):
                     raise
-        return super().send(method, path, at=self.homes.of(path), **given)
+        return super()._sent(method, path, given, repeatable=repeatable, at=at or self.homes.of(path))
 
     def _answer(self, call: Call[Any]) -> httpx.Response:
         return self.send(

@@ -115,11 +115,8 @@ class Connection:
         params: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
         repeatable: bool | None = None,
-        at: str | None = None,
     ) -> httpx.Response:
         """Send one request and return the successful response; retries as `Retries` says.
-
-        :param at: base URL, instead of the endpoint.
 
         :raises ApiError: the API refused.
         :raises UnreachableError: no answer.
@@ -129,9 +126,15 @@ class Connection:
             repeatable = method in _REPEATABLE_METHODS
         if isinstance(content, Iterator):
             repeatable = False  # it can be read once
+        given = {"json": json, "content": content, "params": params, "headers": headers}
+        return self._sent(method, path, given, repeatable=repeatable)
+
+    def _sent(
+        self, method: str, path: str, given: Mapping[str, Any], *, repeatable: bool, at: str | None = None
+    ) -> httpx.Response:
+        """:param given: what httpx makes a request of. :param at: base URL, instead of the endpoint."""
         retries = Retries(f"{method} {path} at {at or self.endpoint}", repeatable)
         while True:
-            given = {"json": json, "content": content, "params": params, "headers": headers}
             request = built(self._http, method, f"{at or ''}{path}", given)
             try:
                 response = self._http.send(request)
