@@ -123,6 +123,6 @@ def _told(source: Collection, moving: Moving, engine: str, *, wait: float = 0.0)
         passes=moving.passes,
         looked=moving.looked,
         changed=moving.changed,
-        behind=moving.behind if moving.stage is Stage.FOLLOWING else 0,
+        behind=moving.behind if moving.stage in (Stage.FOLLOWING, Stage.PAUSED) else 0,
         wait=wait,
     )

@@ -20,7 +20,7 @@ class Moved(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """How far a move is.
 
     ``passes`` over all rows are done; of the present one ``looked`` at so many rows, ``changed`` so many that differed.
-    In the stage ``following``, ``behind`` so many batches of writes are not copied yet.
+    In the stages ``following`` and ``paused``, ``behind`` so many batches of writes are not copied yet.
     ``wait`` as many seconds before the next step, if any. With stage ``done`` there is nothing left to do; then
     ``collection`` is None if there was nothing to do at all, or the old collection is deleted already.
     """

@@ -23,6 +23,10 @@ LEAST_PASSES, MOST_PASSES = 2, 5
 meanwhile."""
 LAST_PASSES = 2 * MOST_PASSES
 """After which it is left to the comparison to find what stays different."""
+NEARER = 0.9
+"""Of what was to be followed, a step that gets nearer to its end leaves so much at most."""
+MOST_PAUSED_SECONDS = 20.0
+"""For so long, about, writers wait at a time for what was written meanwhile to be copied."""
 VERIFY_SECONDS = 20.0
 """For so long an index may lag behind."""
 MOST_FAILURES = 3
@@ -45,10 +49,15 @@ class Steps:
             turn.set(since=None)
 
     def follow(self, turn: Turn) -> None:
-        """Copy what was written meanwhile; once that is done, ask for a pause."""
+        """Copy what was written meanwhile; once that is done, or comes to no end, ask for a pause."""
         follows = turn.source.engine.follows
-        if follows and not self._has_caught_up(turn):
-            return
+        if follows:
+            before = turn.moving.behind
+            caught_up = self._has_caught_up(turn)
+            if turn.moving.stage is Stage.COPYING:
+                return
+            if not caught_up and (not before or turn.moving.behind <= before * NEARER):
+                return
         # An engine that does not follow is looked at as a whole once more.
         since = turn.moving.since if follows else None
         until = self.clock.wall() + PAUSE_SECONDS
@@ -64,6 +73,9 @@ class Steps:
             turn.set(copied=self._has_copied_the_rest(turn))
         if turn.moving.copied:
             self._verify(turn)
+        elif turn.moving.behind and self.clock.wall() > turn.moving.settled_at + MOST_PAUSED_SECONDS:
+            # Writers who are faster than they are copied have waited for long, and are let go on for a step.
+            turn.set(stage=Stage.FOLLOWING)
 
     def _has_copied_the_rest(self, turn: Turn) -> bool:
         if turn.source.engine.follows:
@@ -100,7 +112,7 @@ class Steps:
             with self._paced(turn, FEW) as most:
                 changes = turn.source.engine.changes(turn.source.collection, turn.moving.since, most=most)
                 if changes is None:  # it is too long ago
-                    turn.set(stage=Stage.COPYING, passes=0, since=None)
+                    turn.set(stage=Stage.COPYING, passes=0, since=None, behind=0)
                     return False
                 copier.ids(changes.ids)
                 copier.remember(changes.requests)
@@ -152,6 +164,7 @@ class Steps:
             after="",
             looked=0,
             changed=0,
+            behind=0,
         )
 
 

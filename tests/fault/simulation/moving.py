@@ -48,11 +48,16 @@ _SMALL: Sequence[_Patch] = (
     (copying, "SAMPLES", 2),
     (steps, "FEW", 4),
     (steps, "STEP_SECONDS", 0.02),
+    (steps, "MOST_PAUSED_SECONDS", 0.1),
 )
 """Limits that are reached by few rows."""
+_SLOWER: Sequence[_Patch] = ((steps, "FEW", 1), (steps, "STEP_SECONDS", 0.0))
+"""So that a move copies more slowly than it is written."""
 _FEW: Sequence[_Patch] = ((parts, "MOST_TOGETHER", 5), (writing, "MOST_TOGETHER", 5), (deletions, "MOST_DELETED", 2))
 """What the engine ``dynamodb`` changes together: with the check that each transaction has room for, unless it is full.
 What is full and comes too late is not acknowledged, and lost where it came to; none is here."""
+_BEHIND = 0.3
+"""How likely a move within a region is slower than its writers, whom it pauses by turns."""
 _VARIED = 0.4
 """How likely there are requests that it carries out in several transactions."""
 _SLOW_CALLS = 0.1
@@ -111,6 +116,7 @@ class MoveRound:
         for region in self.regions.values():
             region.classes.slow = _SLOW_CALLS if self.varied else 0.0
         self.home = self.plan.names[0]
+        self.is_behind = self.engines[0] == "hnsw" and not far and random.Random(f"{seed} behind").random() < _BEHIND
         self.writers, self.movers = dice.randint(1, 3), dice.randint(1, 2)
         self.undone = dice.random() < (0.6 if far else 0.2)
         self.waits_to_undo = far and dice.random() < 0.7
@@ -145,6 +151,8 @@ class MoveRound:
             with ExitStack() as stack:
                 stack.enter_context(_determined(self.seed))
                 small = (*_SMALL, *(_FEW if self.varied else ()), *(self._far() if self.is_far else ()))
+                if self.is_behind:
+                    small = (*small, *_SLOWER)
                 for place, member, value in small:
                     stack.enter_context(mock.patch.object(place, member, value))
                 self._begin()

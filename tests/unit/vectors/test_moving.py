@@ -135,6 +135,37 @@ def test_it_tells_how_much_that_was_written_meanwhile_is_not_copied_yet(
     assert (moved.stage, moved.behind) == (Stage.PAUSED, 0)
 
 
+def test_writers_who_are_faster_than_they_are_copied_are_paused_by_turns_until_the_move_ends(
+    nodes: Nodes, node: VectorStore, other: VectorStore, kind: type[HnswEngine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    move(node, "w", MOVE, until=Stage.FOLLOWING)
+    for number in range(30):
+        other.write("demo", "w", upsert((f"before{number}", (number, 1))))
+    acknowledged = set(rows_of(node, "w"))
+    monkeypatch.setattr(steps, "FEW", 1)
+    monkeypatch.setattr(steps, "STEP_SECONDS", 0.0)
+    paused: list[float] = []
+    for number in range(200):
+        try:
+            for row_id in (f"{number}-{written}" for written in range(4)):
+                other.write("demo", "w", upsert((row_id, (number, 1))))
+                acknowledged.add(row_id)
+            paused.append(0.0)
+        except Problem as problem:
+            if problem.code != Refusal.WRITES_PAUSED:
+                raise
+            paused[-1] = paused[-1] or nodes.world.seconds
+            if kind is HnswEngine:  # what does not tell its changes is read as a whole
+                assert nodes.world.seconds - paused[-1] <= steps.MOST_PAUSED_SECONDS + 2
+        moved = node.move("demo", "w", MOVE)
+        if moved.stage is Stage.DONE:
+            break
+        nodes.world.sleep(moved.wait or 1.0)
+    assert moved.stage is Stage.DONE
+    assert set(rows_of(node, "words-other")) == acknowledged
+    assert sum(map(bool, paused)) > (kind is HnswEngine), "once was enough, which shows nothing"
+
+
 @pytest.mark.parametrize(
     ("before", "after"), [(1, True), (1, 1.0), (0.0, -0.0), ([0], [False])], ids=["boolean", "decimal", "zero", "list"]
 )
