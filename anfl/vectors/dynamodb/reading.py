@@ -53,18 +53,18 @@ class Reader:
         """
         now = self._clock.wall()
         attributes = () if values else items.WITHOUT_VALUES
-        shards = (
+        shards = [
             self._table.partition(
                 items.partition_of(collection, shard),
+                items.decode,
                 after=after,
                 limit=page,
                 attributes=attributes,
                 is_late=is_late,
             )
             for shard in range(SHARDS)
-        )
-        decoded = [map(items.decode, shard) for shard in shards]
-        for row in heapq.merge(*self._together.map(_begun, decoded), key=_id):
+        ]
+        for row in heapq.merge(*self._together.map(_begun, shards), key=_id):
             if row.is_there(now):
                 yield row
 

@@ -99,8 +99,8 @@ class Requests:
 
     def page(self, collection: Collection, after: str, now: float, *, most: int) -> RequestPage:
         """Up to ``most`` of those behind the id ``after``, by id. Those in parts are told once all of them are done."""
-        found = self._table.partition(requests_of(collection), after=after, limit=most)
-        alive = (known for known in map(_decode, found) if known.done.until > now)
+        found = self._table.partition(requests_of(collection), _decode, after=after, limit=most)
+        alive = (known for known in found if known.done.until > now)
         known = list(islice(alive, most))
         counts = self._counts(collection, known, now)
         done = [

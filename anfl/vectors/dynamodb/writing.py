@@ -106,9 +106,9 @@ class Rows:
         gone = 0
         others = (items.requests_of(collection), items.parts_of(collection), items.deletions_of(collection))
         for partition in (*shards, *others):
-            found = self._table.partition(partition, attributes=(PARTITION, SORT))
+            found = self._table.partition(partition, dict, attributes=(PARTITION, SORT))
             for some in batched(found, MOST_WRITTEN):
-                self._table.write({"DeleteRequest": {"Key": dict(key)}} for key in some)
+                self._table.write({"DeleteRequest": {"Key": key}} for key in some)
                 gone += len(some)
                 yield gone
 

@@ -6,7 +6,7 @@ In the place of `anfl.vectors.dynamodb.table.Table`, which tries again what fail
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -23,6 +23,7 @@ INDEX_SECONDS = 1.0
 _READS = 20
 """A page of rows takes so many of them, and more; and the real one tries again."""
 Key = tuple[str, str]
+T = TypeVar("T")
 Entry = tuple[float, list[dict[str, Any]]]
 _COMPARISON = re.compile(r"(#\w+) (=|<>|<=|<|>) (:\w+)")
 _ABSENT = re.compile(r"attribute_not_exists\((#\w+)\)")
@@ -78,19 +79,21 @@ class ClassTable:
     def partition(
         self,
         partition: str,
+        convert: Callable[[Any], T],
         *,
         after: str = "",
         limit: int | None = None,
         attributes: Sequence[str] = (),
         is_late: Callable[[], bool] = bool,
-    ) -> Iterator[Any]:
+    ) -> Iterator[T]:
         """See `Table.partition`: a page at a time, between two of which others write."""
         while True:
             self._ask("query")
             page = sorted(key for key in self.items if key[0] == partition and key[1] > after)[: limit or 3]
             found = [deepcopy(self.items[key]) for key in page]
             self._world.pause()
-            yield from ({name: item[name] for name in attributes or item if name in item} for item in found)
+            shown = ({name: item[name] for name in attributes or item if name in item} for item in found)
+            yield from list(map(convert, shown))
             if len(page) < (limit or 3):
                 return
             after = page[-1][1]
@@ -99,7 +102,7 @@ class ClassTable:
 
     def count(self, partition: str, *, condition: Mapping[str, Any]) -> int:
         """See `Table.count`."""
-        return sum(_of(condition, item) for item in self.partition(partition))
+        return sum(_of(condition, item) for item in self.partition(partition, dict))
 
     def search(
         self, vector: Sequence[Mapping[str, str]], *, top: int, equal: Mapping[str, Any], attributes: Sequence[str]

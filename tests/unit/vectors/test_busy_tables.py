@@ -22,7 +22,7 @@ CALLS: dict[str, Callable[[Table], object]] = {
     "get": lambda table: table.get([KEY]),
     "write": lambda table: table.write([{"DeleteRequest": {"Key": KEY}}]),
     "transact": lambda table: table.transact([{"Delete": {"Key": KEY}}]),
-    "partition": lambda table: list(table.partition("p")),
+    "partition": lambda table: list(table.partition("p", dict)),
     "count": lambda table: table.count("p", condition={}),
     "search": lambda table: table.search([{"N": "1"}], top=1, equal={"h": {"S": "h"}}, attributes=["sk"]),
 }

@@ -57,7 +57,7 @@ def read(table: Table, *, limit: int | None) -> list[Any]:
     """All of it, with the patience of a client."""
     for _ in range(5):
         with suppress(Problem):
-            return list(table.partition("p", limit=limit))
+            return list(table.partition("p", dict, limit=limit))
     pytest.fail("it is not to be had")
 
 
@@ -82,7 +82,7 @@ def test_what_is_little_is_not_asked_for_in_bits() -> None:
     client = SlowClient(items=60, seconds=0.6)
     table = Table(cast("Any", client), "small", sleep=client.sleep, clock=lambda: client.now)
     with pytest.raises(Problem):
-        list(table.partition("p", limit=9))
+        list(table.partition("p", dict, limit=9))
     client.seconds = 0.0
     assert len(read(table, limit=9)) == 60
     assert set(client.asked) == {9}
