@@ -17,6 +17,8 @@ from anfl.vectors.requests import MAX_METADATA_BYTES, DeleteRows, NewRow, PatchR
 MOST_BYTES = 4 * 2**20
 _NUMBER_BYTES = 11
 """Most that a float32 number takes as DynamoDB's, its place in the list included."""
+_MOST_METADATA = MAX_METADATA_BYTES * 9 // 4
+"""Most that a row's metadata takes as MessagePack: its limit is one of JSON, and ``0.5,`` comes to nine bytes."""
 T = TypeVar("T")
 
 
@@ -73,7 +75,7 @@ def _size(row: NewRow | PatchRow, collection: Collection, *, atomic: bool) -> in
     whatever that is, and what is to go as a whole is looked at again (`check_together`)."""
     metadata = len(msgspec.msgpack.encode(row.metadata))
     if isinstance(row, PatchRow) and not atomic:
-        metadata += MAX_METADATA_BYTES
+        metadata += _MOST_METADATA
     return item_bytes(row.id, metadata, collection)
 
 

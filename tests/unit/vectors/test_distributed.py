@@ -210,6 +210,15 @@ def test_what_a_patch_makes_of_rows_has_to_go_together_as_well(store: VectorStor
     assert store.count("demo", "photos", Count(filter={"n": 1})).count == 99
 
 
+def test_a_patch_that_may_go_in_parts_does_whatever_it_makes_of_rows(store: VectorStore) -> None:
+    """Numbers of three characters take nine bytes here."""
+    made(store, rows=0)
+    large = [NewRow(id=f"r{n:02}", values=[1.0, 1.0], metadata={"list": [0.5] * 10_000}) for n in range(60)]
+    assert store.write("demo", "photos", Upsert(vectors=large, atomic=False)).upserted == 60
+    patches = [PatchRow(id=row.id, metadata={"n": 1}) for row in large]
+    assert store.write("demo", "photos", PatchRows(vectors=patches, atomic=False)).patched == 60
+
+
 def test_an_id_that_stands_in_a_deletion_several_times_is_one_row(store: VectorStore) -> None:
     made(store, rows=150)
     ids = [row.id for row in ROWS[:99]]
