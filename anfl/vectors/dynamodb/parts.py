@@ -15,8 +15,9 @@ from anfl.vectors.refusals import Refusal
 from anfl.vectors.requests import MAX_METADATA_BYTES, DeleteRows, NewRow, PatchRow
 
 MOST_BYTES = 4 * 2**20
-_NUMBER_BYTES = 11
-"""Most that a float32 number takes as DynamoDB's, its place in the list included."""
+_NUMBER_BYTES = 9
+"""Most that a float32 number takes as DynamoDB's: five for nine digits, one more, a sign, its place in the list; and
+one to spare, as AWS calls this an approximation."""
 _MOST_METADATA = MAX_METADATA_BYTES * 9 // 4
 """Most that a row's metadata takes as MessagePack: its limit is one of JSON, and ``0.5,`` comes to nine bytes."""
 T = TypeVar("T")
