@@ -1,5 +1,6 @@
 """Changes of rows as transactions: all or nothing, and with a ``request_id`` once only."""
 
+import random
 from collections.abc import Iterator, Sequence
 from itertools import batched
 
@@ -16,8 +17,10 @@ from anfl.vectors.model import Collection
 from anfl.vectors.refusals import Refusal
 from anfl.vectors.requests import DeleteRows
 
-ATTEMPTS = 8
+ATTEMPTS = 16
 """How often what others change meanwhile is read and written anew."""
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.01, 1.0
+"""Seconds in between at most, so that many who change one row do not meet again and again."""
 
 
 class Rows:
@@ -43,6 +46,9 @@ class Rows:
             also ``writes_paused``.
         """
         for attempt in range(ATTEMPTS):
+            if attempt:
+                longest = min(_FIRST_PAUSE * 2**attempt, _LONGEST_PAUSE)
+                self._clock.sleep(random.uniform(0, longest))  # noqa: S311 - jitter
             now = self._clock.wall()
             earlier = self._find(collection, mark, now)
             if earlier is not None:
