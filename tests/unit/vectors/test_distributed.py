@@ -289,6 +289,7 @@ def test_what_is_wrong_with_a_deletion_is_told_at_once(store: VectorStore, queue
         ({"$x": 1}, (400, "invalid_request", "filter.$x")),
         ({}, (400, "invalid_request", "filter")),
         ({"tag": {"$in": ["x" * 1000] * 300}}, (413, "too_large", "filter")),
+        ({"n": {"$in": [0.5] * 50_000}}, (413, "too_large", "filter")),  # as it is stored, nine bytes each
     ):
         assert refusal(store.delete_rows, "demo", "photos", DeleteRows(filter=filter_)) == expected
     assert jobs(queue) == []
