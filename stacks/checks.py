@@ -6,6 +6,8 @@ from datetime import timedelta
 from enum import StrEnum
 from itertools import combinations
 
+from constructs.camel import camel
+
 from anfl.nodes.private import PRIVATE_NETWORKS
 from stacks.architecture import AlertName, ClusterName, FunctionName, RecoveryStep
 from stacks.ceilings import CEILINGS
@@ -193,8 +195,11 @@ def _engine_classes(settings: Settings) -> Iterator[Problem]:
     at: Location = ("deployment", "engine_classes")
     classes = settings.deployment.engine_classes
     for position, each in enumerate(classes):
-        if each.name in [earlier.name for earlier in classes[:position]]:
+        same = [earlier.name for earlier in classes[:position] if camel(earlier.name) == camel(each.name)]
+        if each.name in same:
             yield (*at, position, "name"), each.name, "an earlier class has that name"
+        elif same:
+            yield (*at, position, "name"), each.name, f"an earlier class, {same[0]}, takes its place in the stack"
         if each.strings + each.numbers > MOST_SLOTS:
             allowed = f"a class has {MOST_SLOTS} slots at most, and {each.strings} are strings"
             yield (*at, position, "numbers"), each.numbers, allowed
