@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 from typing import Any
 
 import boto3
@@ -259,6 +260,26 @@ def test_numbers_that_dynamodb_has_not_are_refused_where_they_are_declared(store
         free = NewRow(id="b", values=[1.0, 1.0], metadata={"n": 0, "m": number})
         store.write("demo", "photos", Upsert(vectors=[free]))
         assert store.fetch("demo", "photos", Fetch(ids=["b"])).vectors[0].metadata == {"n": 0, "m": number}
+
+
+@pytest.mark.parametrize("number", [10**38, 10**200 + 1], ids=["39 digits", "201 digits"])
+def test_a_version_that_no_row_has_is_demanded_by_a_number_that_dynamodb_has(
+    store: VectorStore, number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has those of 38 digits."""
+    made(store, rows=1)
+    transact, sent = Table.transact, []
+
+    def noted(table: Table, writes: Any) -> None:
+        sent.append(writes)
+        transact(table, writes)
+
+    monkeypatch.setattr(Table, "transact", noted)
+    row = msgspec.structs.replace(ROWS[0], if_version=number)
+    refused = refusal(store.write, "demo", "photos", Upsert(vectors=[row]))
+    assert refused == (409, "version_conflict", "vectors[0].if_version")
+    assert sent
+    assert max(map(len, re.findall(r"[0-9]+", str(sent)))) <= 38
 
 
 def test_deleting_by_filter_is_a_job_that_can_be_looked_at(
