@@ -1,6 +1,8 @@
 """What of a change goes together: a transaction of DynamoDB has 100 writes and 4 MB, the request's mark included."""
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate
 from typing import TypeVar
 
 import msgspec
@@ -20,6 +22,7 @@ _NUMBER_BYTES = 9
 one to spare, as AWS calls this an approximation."""
 _MOST_METADATA = MAX_METADATA_BYTES * 9 // 4
 """Most that a row's metadata takes as MessagePack: its limit is one of JSON, and ``0.5,`` comes to nine bytes."""
+_ROW = re.compile(r"^vectors\[(\d+)\]")
 T = TypeVar("T")
 
 
@@ -49,6 +52,17 @@ def parts(change: Change, collection: Collection) -> Sequence[Change]:
             detail, field="ids" if isinstance(change, DeleteRows) else "vectors", code=Refusal.BATCH_NOT_ATOMIC
         )
     return made
+
+
+def firsts(pieces: Iterable[Change]) -> list[int]:
+    """The place of the first row of each of the ``pieces`` in the whole."""
+    sizes = [len(piece.ids or []) if isinstance(piece, DeleteRows) else len(piece.vectors) for piece in pieces]
+    return list(accumulate(sizes[:-1], initial=0))
+
+
+def in_whole(field: str | None, first: int) -> str | None:
+    """What a problem of a piece says of its field, said of the whole. :param first: the place of its first row."""
+    return field and _ROW.sub(lambda found: f"vectors[{int(found[1]) + first}]", field)
 
 
 def check_together(sizes: Iterable[int]) -> None:

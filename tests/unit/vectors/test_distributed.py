@@ -23,12 +23,13 @@ from anfl.vectors.dynamodb.table import Table
 from anfl.vectors.imports.attempts import Attempt
 from anfl.vectors.imports.jobs import decode
 from anfl.vectors.janitor import Janitor
-from anfl.vectors.model import CollectionSettings, FieldType, IndexSettings, Metric
+from anfl.vectors.model import CollectionSettings, FieldType, IndexSettings, Metadata, Metric
 from anfl.vectors.named import ORPHAN_SECONDS
 from anfl.vectors.objects import S3ObjectStore
 from anfl.vectors.operations import OPERATIONS, STREAMS
 from anfl.vectors.refusals import Refusal
 from anfl.vectors.requests import (
+    MAX_METADATA_BYTES,
     CollectionPatch,
     Count,
     DeleteRows,
@@ -50,6 +51,8 @@ PHOTOS = CollectionSettings(
     name="photos", dimension=2, metric=Metric.L2, fields={"tag": FieldType.STRING}, engine="dynamodb"
 )
 ROWS = [NewRow(id=f"r{n:03}", values=[float(n), 1.0], metadata={"tag": "ab"[n % 2], "n": n}) for n in range(250)]
+LARGE: Metadata = {"text": "x" * (MAX_METADATA_BYTES - len('{"text":""}'))}
+"""As much metadata as a row may have."""
 ODD = {"n": {"$in": list(range(1, 250, 2))}}
 
 
@@ -218,6 +221,24 @@ def test_a_patch_that_may_go_in_parts_does_whatever_it_makes_of_rows(store: Vect
     assert store.write("demo", "photos", Upsert(vectors=large, atomic=False)).upserted == 60
     patches = [PatchRow(id=row.id, metadata={"n": 1}) for row in large]
     assert store.write("demo", "photos", PatchRows(vectors=patches, atomic=False)).patched == 60
+
+
+@pytest.mark.parametrize("row_number", [7, 99, 150, 249])
+@pytest.mark.parametrize("request_id", [None, "r"])
+def test_what_is_wrong_with_a_row_of_a_part_names_its_place_in_the_whole(
+    store: VectorStore, row_number: int, request_id: str | None
+) -> None:
+    made(store)
+    rows = [msgspec.structs.replace(row, if_version=1 if n == row_number else None) for n, row in enumerate(ROWS)]
+    patches = [PatchRow(id=row.id, metadata={"x": 1}, if_version=row.if_version) for row in rows]
+    expected = (409, "version_conflict", f"vectors[{row_number}].if_version")
+    for change in (Upsert(vectors=rows, atomic=False), PatchRows(vectors=patches, atomic=False)):
+        named = msgspec.structs.replace(change, request_id=request_id and f"{request_id} {type(change).__name__}")
+        assert refusal(store.write, "demo", "photos", named) == expected
+    store.write("demo", "photos", Upsert(vectors=[NewRow(id=ROWS[row_number].id, values=[1.0, 1.0], metadata=LARGE)]))
+    larger = [PatchRow(id=row.id, metadata={"x": "x" * 10 if n == row_number else 1}) for n, row in enumerate(ROWS)]
+    refused = refusal(store.write, "demo", "photos", PatchRows(vectors=larger, atomic=False))
+    assert refused == (413, "too_large", f"vectors[{row_number}].metadata")
 
 
 def test_an_id_that_stands_in_a_deletion_several_times_is_one_row(store: VectorStore) -> None:
