@@ -6,8 +6,6 @@ from datetime import timedelta
 from enum import StrEnum
 from itertools import combinations
 
-from constructs.camel import camel
-
 from anfl.nodes.private import PRIVATE_NETWORKS
 from stacks.architecture import AlertName, ClusterName, FunctionName, RecoveryStep
 from stacks.ceilings import CEILINGS
@@ -195,7 +193,7 @@ def _engine_classes(settings: Settings) -> Iterator[Problem]:
     at: Location = ("deployment", "engine_classes")
     classes = settings.deployment.engine_classes
     for position, each in enumerate(classes):
-        same = [earlier.name for earlier in classes[:position] if camel(earlier.name) == camel(each.name)]
+        same = [earlier.name for earlier in classes[:position] if _in_stack(earlier.name) == _in_stack(each.name)]
         if each.name in same:
             yield (*at, position, "name"), each.name, "an earlier class has that name"
         elif same:
@@ -206,6 +204,11 @@ def _engine_classes(settings: Settings) -> Iterator[Problem]:
     kept = settings.backup.vectors.retention
     if classes and kept.days > _RECOVERABLE_DAYS:
         yield ("backup", "vectors", "retention"), kept, f"DynamoDB goes back {_RECOVERABLE_DAYS} days at most"
+
+
+def _in_stack(name: str) -> str:
+    """As `constructs.camel` has it, which settings do without: it brings all of the CDK."""
+    return "".join(part.capitalize() for part in name.split("-"))
 
 
 def _once(at: Location, values: Sequence[str]) -> Iterator[Problem]:
