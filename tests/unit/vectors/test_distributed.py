@@ -223,6 +223,18 @@ def test_a_patch_that_may_go_in_parts_does_whatever_it_makes_of_rows(store: Vect
     assert store.write("demo", "photos", PatchRows(vectors=patches, atomic=False)).patched == 60
 
 
+def test_what_there_is_no_time_for_is_not_begun_and_nobody_is_blamed(
+    store: VectorStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made(store, rows=0)
+    monkeypatch.setattr(changing, "WRITE_SECONDS", -1.0)
+    with pytest.raises(Problem) as refused:
+        store.write("demo", "photos", Upsert(vectors=ROWS[:1]))
+    assert (refused.value.status, refused.value.code) == (503, "storage_unavailable")
+    assert refused.value.detail == "The table of the collection is slow, and there was no time left; try again."
+    assert store.count("demo", "photos", Count()).count == 0
+
+
 @pytest.mark.parametrize("row_number", [7, 99, 150, 249])
 @pytest.mark.parametrize("request_id", [None, "r"])
 def test_what_is_wrong_with_a_row_of_a_part_names_its_place_in_the_whole(
