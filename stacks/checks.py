@@ -193,14 +193,22 @@ def _engine_classes(settings: Settings) -> Iterator[Problem]:
     at: Location = ("deployment", "engine_classes")
     classes = settings.deployment.engine_classes
     for position, each in enumerate(classes):
-        if each.name in [earlier.name for earlier in classes[:position]]:
+        same = [earlier.name for earlier in classes[:position] if _in_stack(earlier.name) == _in_stack(each.name)]
+        if each.name in same:
             yield (*at, position, "name"), each.name, "an earlier class has that name"
+        elif same:
+            yield (*at, position, "name"), each.name, f"an earlier class, {same[0]}, takes its place in the stack"
         if each.strings + each.numbers > MOST_SLOTS:
             allowed = f"a class has {MOST_SLOTS} slots at most, and {each.strings} are strings"
             yield (*at, position, "numbers"), each.numbers, allowed
     kept = settings.backup.vectors.retention
     if classes and kept.days > _RECOVERABLE_DAYS:
         yield ("backup", "vectors", "retention"), kept, f"DynamoDB goes back {_RECOVERABLE_DAYS} days at most"
+
+
+def _in_stack(name: str) -> str:
+    """As `constructs.camel` has it, which settings do without: it brings all of the CDK."""
+    return "".join(part.capitalize() for part in name.split("-"))
 
 
 def _once(at: Location, values: Sequence[str]) -> Iterator[Problem]:

@@ -101,8 +101,8 @@ class Writing(Request, frozen=True, kw_only=True):
     """A change of rows: all or nothing.
 
     ``atomic`` false allows the engine ``dynamodb``, which changes 100 rows together at most, to do so in parts. Each of
-    them is carried out once if there is a ``request_id``; where one fails, those before it stay. The engine ``hnsw``
-    takes it as well, and does all or nothing.
+    them is carried out once if there is a ``request_id``; where one fails, those before it and beside it stay. The
+    engine ``hnsw`` takes it as well, and does all or nothing.
     """
 
     request_id: _RequestId | None = None

@@ -2,15 +2,16 @@
 
 from collections.abc import Callable, Iterable
 from concurrent.futures import Executor, wait
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import batched
 
 from anfl.problems import Problem
 from anfl.vectors.changes import Change, Prepared, prepare
 from anfl.vectors.clock import Clock
+from anfl.vectors.dynamodb.fences import Guard
 from anfl.vectors.dynamodb.items import check_slots
-from anfl.vectors.dynamodb.parts import parts
+from anfl.vectors.dynamodb.parts import firsts, in_whole, parts
 from anfl.vectors.dynamodb.requests import Done, Mark, part_marks
 from anfl.vectors.dynamodb.rounds import Rounds
 from anfl.vectors.dynamodb.writing import Rows, mark_of
@@ -32,6 +33,13 @@ def checked(collection: Collection, change: Change) -> Prepared:
     if not isinstance(change, DeleteRows):
         check_slots(collection.settings.fields, [row.metadata for row in change.vectors])
     return prepared
+
+
+@dataclass(frozen=True)
+class _Portion:
+    prepared: Prepared
+    first: int
+    """The place of its first row in the whole."""
 
 
 class Changing:
@@ -63,21 +71,33 @@ class Changing:
         mark = mark_of(whole)
         if len(pieces) == 1:
             return self._rows.write(collection, whole, mark=mark, until=until, guard=guard).count
-        write = partial(self._rows.write, collection, until=until, guard=guard)
-        portions = [prepare(piece, collection) for piece in pieces]
+        write = partial(self._write, collection, until=until, guard=guard)
+        portions = [
+            _Portion(prepare(piece, collection), first) for piece, first in zip(pieces, firsts(pieces), strict=True)
+        ]
         if mark is None:
             return self._beside(write, [(each, None) for each in portions])
         earlier = self._rows.earlier_whole(collection, mark)
         if earlier is not None:
             return earlier
-        marks = part_marks(mark, [each.digest for each in portions])
+        marks = part_marks(mark, [each.prepared.digest for each in portions])
         # The first goes ahead: once it is noted, the id is of this request and of no other one. With it all of them are
         # forgotten, so that none is left to stand in the way of whatever the id is used for then.
         first = write(portions[0], mark=marks[0])
         others = [replace(each, until=first.until) for each in marks[1:]]
         return first.count + self._beside(write, zip(portions[1:], others, strict=True))
 
-    def _beside(self, write: Callable[..., Done], portions: Iterable[tuple[Prepared, Mark | None]]) -> int:
+    def _write(
+        self, collection: Collection, portion: _Portion, *, mark: Mark | None, until: float, guard: Guard
+    ) -> Done:
+        """See `Rows.write`: what is wrong with a row names its place in the whole."""
+        try:
+            return self._rows.write(collection, portion.prepared, mark=mark, until=until, guard=guard)
+        except Problem as problem:
+            problem.field = in_whole(problem.field, portion.first)
+            raise
+
+    def _beside(self, write: Callable[..., Done], portions: Iterable[tuple[_Portion, Mark | None]]) -> int:
         """Carry them out, several at a time; returns how many rows there were to change."""
         count = 0
         for some in batched(portions, BESIDE):

@@ -58,10 +58,15 @@ class _Alternatives:
         declared, slot = self._fields[condition.field], self._slots[condition.field]
         # What is of another type than the field, or what no row can have, equals no value of it.
         possible = (choice for choice in choices if matches_type(choice, declared) and holds(choice))
-        return _distinct([{slot: attribute(choice)} for choice in possible])
+        return _distinct([{slot: attribute(choice)} for choice in possible if _is_told(choice)])
 
     def _other(self, condition: Condition) -> Problem:
         return refuse(Capability.OTHER_CONDITIONS, field=f"filter.{condition.field}")
+
+
+def _is_told(choice: object) -> bool:
+    """Whether a slot can tell it from others: it has all digits of a float64, and JSON has integers of more."""
+    return isinstance(choice, str) or float(choice) == choice  # type: ignore[arg-type]  # of a slot's type
 
 
 def _both(some: list[Equalities], others: list[Equalities]) -> list[Equalities]:

@@ -43,7 +43,7 @@ _RECORD, _REVISION = "record", "revision"
 ATTEMPTS, PATIENT_ATTEMPTS = 8, 4
 """How often in vain until it fails, and until rows that change meanwhile are left alone."""
 MOST_FILTER_BYTES = 2**18
-"""It has to fit into an item, of 400 kB."""
+"""As it is stored: it has to fit into an item, of 400 kB."""
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,8 +95,9 @@ class Deletions:
         :raises Problem: 400, what is asked for is wrong; 409 ``request_id_reused``; 503, also ``writes_paused``.
         """
         prepared = prepare(change, collection)
-        if len(msgspec.json.encode(change.filter)) > MOST_FILTER_BYTES:
-            raise too_large(f"A filter to delete by has {MOST_FILTER_BYTES} bytes at most.", field="filter")
+        if len(msgspec.msgpack.encode(change.filter)) > MOST_FILTER_BYTES:
+            detail = f"A filter to delete by takes {MOST_FILTER_BYTES} bytes at most; each fraction in it takes nine."
+            raise too_large(detail, field="filter")
         deletion_id = _id_of(change)
         now = self._clock.wall()
         record = Record(

@@ -1,6 +1,8 @@
 """What of a change goes together: a transaction of DynamoDB has 100 writes and 4 MB, the request's mark included."""
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate
 from typing import TypeVar
 
 import msgspec
@@ -15,8 +17,12 @@ from anfl.vectors.refusals import Refusal
 from anfl.vectors.requests import MAX_METADATA_BYTES, DeleteRows, NewRow, PatchRow
 
 MOST_BYTES = 4 * 2**20
-_NUMBER_BYTES = 11
-"""Most that a float32 number takes as DynamoDB's, its place in the list included."""
+_NUMBER_BYTES = 9
+"""Most that a float32 number takes as DynamoDB's: five for nine digits, one more, a sign, its place in the list; and
+one to spare, as AWS calls this an approximation."""
+_MOST_METADATA = MAX_METADATA_BYTES * 9 // 4
+"""Most that a row's metadata takes as MessagePack: its limit is one of JSON, and ``0.5,`` comes to nine bytes."""
+_ROW = re.compile(r"^vectors\[(\d+)\]")
 T = TypeVar("T")
 
 
@@ -48,6 +54,17 @@ def parts(change: Change, collection: Collection) -> Sequence[Change]:
     return made
 
 
+def firsts(pieces: Iterable[Change]) -> list[int]:
+    """The place of the first row of each of the ``pieces`` in the whole."""
+    sizes = [len(piece.ids or []) if isinstance(piece, DeleteRows) else len(piece.vectors) for piece in pieces]
+    return list(accumulate(sizes[:-1], initial=0))
+
+
+def in_whole(field: str | None, first: int) -> str | None:
+    """What a problem of a piece says of its field, said of the whole. :param first: the place of its first row."""
+    return field and _ROW.sub(lambda found: f"vectors[{int(found[1]) + first}]", field)
+
+
 def check_together(sizes: Iterable[int]) -> None:
     """Refuse items of these sizes (`item_bytes`) that do not go together.
 
@@ -73,7 +90,7 @@ def _size(row: NewRow | PatchRow, collection: Collection, *, atomic: bool) -> in
     whatever that is, and what is to go as a whole is looked at again (`check_together`)."""
     metadata = len(msgspec.msgpack.encode(row.metadata))
     if isinstance(row, PatchRow) and not atomic:
-        metadata += MAX_METADATA_BYTES
+        metadata += _MOST_METADATA
     return item_bytes(row.id, metadata, collection)
 
 

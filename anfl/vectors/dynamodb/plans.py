@@ -23,6 +23,8 @@ from anfl.vectors.requests import DeleteRows, NewRow, PatchRow, PatchRows, Upser
 
 _BEGINNING = 1_750_000_000
 """Seconds since the epoch, from which stamps are counted: they stay whole as float64 until the year 2095."""
+_NO_VERSION = 2**63
+"""What no row has is demanded by this: DynamoDB's numbers have 38 digits, and callers' as many as they like."""
 Write = dict[str, Any]
 
 
@@ -103,7 +105,8 @@ class Planner:
 
 
 def _upsert(collection: Collection, rows: Sequence[NewRow], values: Sequence[bytes], now: float, stamp: int) -> Plan:
-    stamp = _above(stamp, (row.if_version for row in rows if row.if_version is not None))
+    demanded = [None if row.if_version is None else min(row.if_version, _NO_VERSION) for row in rows]
+    stamp = _above(stamp, (version for version in demanded if version is not None))
     writes = [
         {
             "Put": {
@@ -115,10 +118,10 @@ def _upsert(collection: Collection, rows: Sequence[NewRow], values: Sequence[byt
                     version=stamp,
                     expires_at=row.expires_at,
                 ),
-                **(_other_than(stamp) if row.if_version is None else _demanded(row.if_version, now)),
+                **(_other_than(stamp) if version is None else _demanded(version, now)),
             }
         }
-        for row, given in zip(rows, values, strict=True)
+        for row, given, version in zip(rows, values, demanded, strict=True)
     ]
     return Plan(writes=writes, demanded=[row.if_version for row in rows], count=len(rows))
 

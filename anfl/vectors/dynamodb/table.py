@@ -85,32 +85,24 @@ class Table:
         """The items of distinct ``keys`` that there are, by sort key; newer than anything acknowledged."""
         found: dict[str, Item] = {}
         for some in batched(keys, MOST_READ):
-            wanted: list[Any] = list(some)
-            for pause in self._pauses():
+            for wanted in self._rests(list(some)):
                 request: Any = {self._name: {"Keys": wanted, "ConsistentRead": True}}
                 answer = self._once(partial(self._client.batch_get_item, RequestItems=request))
                 if answer is not None:
                     for item in answer["Responses"].get(self._name, []):
                         found[item[SORT]["S"]] = item
                     left: Any = answer.get("UnprocessedKeys", {})
-                    wanted = left[self._name]["Keys"] if left else []
-                if not wanted:
-                    break
-                self._sleep(pause)
+                    wanted[:] = left[self._name]["Keys"] if left else []
         return found
 
     def write(self, writes: Iterable[Mapping[str, Any]]) -> None:
         """Carry out ``PutRequest`` and ``DeleteRequest``s of distinct keys, each by itself."""
         for some in batched(writes, MOST_WRITTEN):
-            left: list[Any] = list(some)
-            for pause in self._pauses():
+            for left in self._rests(list(some)):
                 request: Any = {self._name: left}
                 answer = self._once(partial(self._client.batch_write_item, RequestItems=request))
                 if answer is not None:
-                    left = list(answer.get("UnprocessedItems", {}).get(self._name, []))
-                if not left:
-                    break
-                self._sleep(pause)
+                    left[:] = answer.get("UnprocessedItems", {}).get(self._name, [])
 
     def transact(self, writes: Sequence[Mapping[str, Any]]) -> None:
         """Carry out up to 100 ``Put``, ``Update``, ``Delete`` and ``ConditionCheck`` together, or none of them.
@@ -248,6 +240,21 @@ class Table:
         except BotoCoreError:
             pass
         return None
+
+    def _rests(self, left: list[Any]) -> Iterator[list[Any]]:
+        """What is ``left``, until whoever takes it has left nothing; where it becomes less, there is patience anew.
+
+        An answer has a megabyte of each partition at most: that it is not all does not say that the table is busy.
+
+        :raises Problem: see `_pauses`.
+        """
+        pauses, before = self._pauses(), len(left)
+        while left:
+            yield left
+            if len(left) < before:
+                pauses, before = self._pauses(), len(left)
+            if left:
+                self._sleep(next(pauses))
 
     def _pauses(self) -> Iterator[float]:
         """How long to wait before each next attempt.

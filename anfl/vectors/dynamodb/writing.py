@@ -1,5 +1,6 @@
 """Changes of rows as transactions: all or nothing, and with a ``request_id`` once only."""
 
+import random
 from collections.abc import Iterator, Sequence
 from itertools import batched
 
@@ -16,8 +17,12 @@ from anfl.vectors.model import Collection
 from anfl.vectors.refusals import Refusal
 from anfl.vectors.requests import DeleteRows
 
-ATTEMPTS = 8
+ATTEMPTS = 16
 """How often what others change meanwhile is read and written anew."""
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.01, 1.0
+"""Seconds in between at most, so that many who change one row do not meet again and again."""
+_BUSY = "The rows are being changed too often; try again."
+_SLOW = "The table of the collection is slow, and there was no time left; try again."
 
 
 class Rows:
@@ -43,6 +48,9 @@ class Rows:
             also ``writes_paused``.
         """
         for attempt in range(ATTEMPTS):
+            if attempt:
+                longest = min(_FIRST_PAUSE * 2**attempt, _LONGEST_PAUSE)
+                self._clock.sleep(random.uniform(0, longest))  # noqa: S311 - jitter
             now = self._clock.wall()
             earlier = self._find(collection, mark, now)
             if earlier is not None:
@@ -52,7 +60,7 @@ class Rows:
             try:
                 plan = self._planner.plan(collection, prepared, now, attempt=attempt)
                 if self._clock.monotonic() > until:
-                    break
+                    raise unavailable(_BUSY if attempt else _SLOW, code=Refusal.STORAGE_UNAVAILABLE)
                 return self._carry_out(collection, prepared, plan, mark, now, guard)
             except ConditionError:
                 continue  # somebody changed what was read, or carries out the same request
@@ -61,7 +69,7 @@ class Rows:
                 if problem.code == Refusal.VERSION_CONFLICT and self._find(collection, mark, now) is not None:
                     continue
                 raise
-        raise unavailable("The rows are being changed too often; try again.", code=Refusal.STORAGE_UNAVAILABLE)
+        raise unavailable(_BUSY, code=Refusal.STORAGE_UNAVAILABLE)
 
     def _carry_out(
         self, collection: Collection, prepared: Prepared, plan: Plan, mark: Mark | None, now: float, guard: Guard

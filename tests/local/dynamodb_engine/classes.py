@@ -10,7 +10,7 @@ from anfl.vectors.dynamodb.classes import EngineClass
 from anfl.vectors.dynamodb.engine import DynamoDbEngine
 from anfl.vectors.dynamodb.items import EXPIRES_AT, HASH, METADATA, PARTITION, SORT, VERSION
 from anfl.vectors.dynamodb.jobs import Queue
-from anfl.vectors.model import Collection, CollectionSettings, FieldType, Metric
+from anfl.vectors.model import MAX_DIMENSION, Collection, CollectionSettings, FieldType, Metric
 from tests.local.aws.conftest import REGION, Aws
 
 FIELDS = {"tag": FieldType.STRING, "n": FieldType.NUMBER, "flag": FieldType.BOOLEAN}
@@ -55,7 +55,11 @@ def class_of(metric: Metric) -> EngineClass:
     return EngineClass(name=metric.value, dimension=2, metric=metric, strings=1, numbers=2)
 
 
+FULL = EngineClass(name="full", dimension=8, metric=Metric.L2, strings=9, numbers=9)
+WIDE = EngineClass(name="wide", dimension=MAX_DIMENSION, metric=Metric.COSINE, strings=9, numbers=9)
 CLASSES = (
+    FULL,
+    WIDE,
     *map(class_of, Metric),
     *(EngineClass(name=f"{metric}-8", dimension=8, metric=metric, strings=1, numbers=2) for metric in Metric),
 )

@@ -31,35 +31,59 @@ ENGINES = ("hnsw", "dynamodb")
 DIMENSION = 8
 FIELDS = {"tag": "string", "n": "number", "flag": "boolean"}
 VECTOR = [1.0] * DIMENSION
-REFUSED: dict[Capability, tuple[str, str, dict[str, Any], str | None]] = {
-    Capability.MANY_MATCHES: ("POST", "/query", {"vector": VECTOR, "k": 101}, "k"),
-    Capability.FRESH_QUERY: ("POST", "/query", {"vector": VECTOR, "consistency": "strong"}, "consistency"),
-    Capability.EF: ("POST", "/query", {"vector": VECTOR, "ef": 100}, "ef"),
-    Capability.OTHER_CONDITIONS: ("POST", "/query", {"vector": VECTOR, "filter": {"n": {"$gt": 1}}}, "filter.n"),
-    Capability.MANY_SEARCHES: (
-        "POST",
-        "/query",
-        {"vector": VECTOR, "filter": {"n": {"$in": list(range(9))}}},
-        "filter",
-    ),
-    Capability.UNDECLARED_FIELDS: ("POST", "/query", {"vector": VECTOR, "filter": {"free": 1}}, "filter.free"),
-    Capability.LIST_FIELDS: (
-        "POST",
-        "",
-        {"name": "listed", "dimension": DIMENSION, "engine": "dynamodb", "fields": {"tags": "string[]"}},
-        "fields.tags",
-    ),
-    Capability.EXTREME_NUMBERS: (
-        "PUT",
-        "/vectors",
-        {"vectors": [{"id": "x", "values": VECTOR, "metadata": {"n": 1e200}}]},
-        "vectors[0].metadata.n",
-    ),
-    Capability.INDEX: ("PATCH", "", {"index": {"ef_search": 100}}, "index"),
-    Capability.NEW_FIELDS: ("PATCH", "", {"fields": {"more": "string"}}, "fields"),
-    Capability.SNAPSHOTS: ("POST", "/snapshots", {"snapshot": "monday"}, None),
+LISTED = {"dimension": DIMENSION, "fields": {"tags": "string[]"}}
+REFUSED: dict[Capability, dict[str, tuple[str, str, dict[str, Any], str | None]]] = {
+    Capability.MANY_MATCHES: {"query": ("POST", "/query", {"vector": VECTOR, "k": 101}, "k")},
+    Capability.FRESH_QUERY: {
+        "query": ("POST", "/query", {"vector": VECTOR, "consistency": "strong"}, "consistency"),
+    },
+    Capability.EF: {"query": ("POST", "/query", {"vector": VECTOR, "ef": 100}, "ef")},
+    Capability.OTHER_CONDITIONS: {
+        "query": ("POST", "/query", {"vector": VECTOR, "filter": {"n": {"$gt": 1}}}, "filter.n"),
+    },
+    Capability.MANY_SEARCHES: {
+        "query": ("POST", "/query", {"vector": VECTOR, "filter": {"n": {"$in": list(range(9))}}}, "filter"),
+    },
+    Capability.UNDECLARED_FIELDS: {
+        "query": ("POST", "/query", {"vector": VECTOR, "filter": {"free": 1}}, "filter.free"),
+    },
+    Capability.LIST_FIELDS: {
+        "create_collection": ("POST", "", {"name": "listed", "engine": "dynamodb", **LISTED}, "fields.tags"),
+        "move_collection": ("POST", "/move", {"engine": "dynamodb"}, "fields.tags"),
+    },
+    Capability.EXTREME_NUMBERS: {
+        "upsert": (
+            "PUT",
+            "/vectors",
+            {"vectors": [{"id": "x", "values": VECTOR, "metadata": {"n": 1e200}}]},
+            "vectors[0].metadata.n",
+        ),
+        "patch": (
+            "PATCH",
+            "/vectors",
+            {"vectors": [{"id": "x", "metadata": {"n": -1e-200}}]},
+            "vectors[0].metadata.n",
+        ),
+    },
+    Capability.INDEX: {
+        "create_collection": (
+            "POST",
+            "",
+            {"name": "tuned", "engine": "dynamodb", "dimension": DIMENSION, "index": {"m": 8}},
+            "index",
+        ),
+        "update_collection": ("PATCH", "", {"index": {"ef_search": 100}}, "index"),
+    },
+    Capability.NEW_FIELDS: {"update_collection": ("PATCH", "", {"fields": {"more": "string"}}, "fields")},
+    Capability.SNAPSHOTS: {
+        "create_snapshot": ("POST", "/snapshots", {"snapshot": "monday"}, None),
+        "list_snapshots": ("GET", "/snapshots", {}, None),
+        "delete_snapshot": ("POST", "/snapshots/delete", {"snapshot": "monday"}, None),
+        "restore": ("POST", "/restore", {"snapshot": "monday", "into": "elsewhere"}, None),
+    },
 }
-"""How each thing that the engine ``dynamodb`` lacks is asked for over HTTP, and the field that is named."""
+"""How each thing that the engine ``dynamodb`` lacks is asked for over HTTP by each operation that lacks it, and the
+field that is named."""
 WITHOUT_HTTP = {Capability.DIRECT_DELETION}
 
 
@@ -122,15 +146,27 @@ class Api:
 
 
 def refuses(api: Api, capability: Capability) -> None:
-    """It is exactly 400, names the field, and says what does instead."""
-    method, path, body, field_ = REFUSED[capability]
-    address = "/v1/collections" if "name" in body else f"/v1/collections/{api.name}{path}"
-    answer = api.client.request(method, address, json=body)
-    document = answer.json()
-    assert (answer.status_code, document["code"]) == (400, "not_supported_by_engine"), answer.text
-    assert document.get("field") == field_
+    """Each operation is exactly 400, names the field, and says what does instead."""
     limit = capability.value
-    assert document["detail"] == f"The engine dynamodb does not offer {limit.what}: {limit.instead}.".replace("`", "")
+    for operation, (method, path, body, field_) in REFUSED[capability].items():
+        name = _to_be_moved(api) if operation == "move_collection" else api.name
+        address = "/v1/collections" if operation == "create_collection" else f"/v1/collections/{name}{path}"
+        answer = api.client.request(method, address, json=body or None)
+        document = answer.json()
+        assert (answer.status_code, document["code"]) == (400, "not_supported_by_engine"), answer.text
+        assert document.get("field") == field_
+        assert document["detail"] == f"The engine dynamodb does not offer {limit.what}: {limit.instead}.".replace(
+            "`", ""
+        )
+
+
+def _to_be_moved(api: Api) -> str:
+    """The alias of a collection of the other engine that has a declared list."""
+    name = f"{api.name}-listed"
+    alias = {"alias": f"{name}-alias", "collection": name}
+    for path, body in (("collections", {"name": name, **LISTED}), ("aliases", alias)):
+        assert api.client.post(f"/v1/{path}", json=body).is_success
+    return alias["alias"]
 
 
 @contextmanager

@@ -31,6 +31,10 @@ def _load(files: Path, *classes: dict[str, Any], overlay: str = "") -> Settings:
     ("classes", "problem"),
     [
         ([CLASS, CLASS], "engine_classes[1].name: a is not allowed: an earlier class has that name"),
+        (
+            [CLASS | {"name": "text-384"}, CLASS | {"name": "text384"}],
+            "engine_classes[1].name: text384 is not allowed: an earlier class, text-384, takes its place in the stack",
+        ),
         ([CLASS | {"name": "Upper"}], "engine_classes[0].name: 'Upper' is not allowed: string should match pattern"),
         ([CLASS | {"dimension": 0}], "engine_classes[0].dimension: 0 is not allowed: input should be greater than or"),
         ([CLASS | {"dimension": 4097}], "engine_classes[0].dimension: 4097 is not allowed: input should be less than"),

@@ -76,3 +76,26 @@ def test_what_does_not_is_told_at_once(call: Callable[[Table], object], code: st
         call(table_of(client))
     assert (refused.value.status, refused.value.code) == (503, "storage_unavailable")
     assert client.left == 0
+
+
+def test_who_gets_some_of_what_was_asked_for_asks_for_the_rest_at_once() -> None:
+    """DynamoDB answers with a megabyte of each partition at most, busy or not."""
+    seconds, keys = [0.0], [{"pk": {"S": "p"}, "sk": {"S": str(number)}} for number in range(100)]
+    slept: list[float] = []
+
+    class Some:
+        """Answers with five items, or carries out five writes, in as many seconds."""
+
+        def batch_get_item(self, *, RequestItems: dict[str, Any]) -> dict[str, Any]:  # noqa: N803 - boto3's
+            asked = RequestItems["small"]["Keys"]
+            seconds[0] += 5.0
+            return {"Responses": {"small": asked[:5]}, "UnprocessedKeys": {"small": {"Keys": asked[5:]}}}
+
+        def batch_write_item(self, *, RequestItems: dict[str, Any]) -> dict[str, Any]:  # noqa: N803 - boto3's
+            seconds[0] += 5.0
+            return {"UnprocessedItems": {"small": RequestItems["small"][5:]}}
+
+    table = Table(cast("Any", Some()), "small", sleep=slept.append, clock=lambda: seconds[0])
+    assert table.get(keys).keys() == {str(number) for number in range(100)}
+    table.write({"DeleteRequest": {"Key": key}} for key in keys)
+    assert max(slept) < 0.1

@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 from typing import Any
 
 import boto3
@@ -22,12 +23,13 @@ from anfl.vectors.dynamodb.table import Table
 from anfl.vectors.imports.attempts import Attempt
 from anfl.vectors.imports.jobs import decode
 from anfl.vectors.janitor import Janitor
-from anfl.vectors.model import CollectionSettings, FieldType, IndexSettings, Metric
+from anfl.vectors.model import CollectionSettings, FieldType, IndexSettings, Metadata, Metric
 from anfl.vectors.named import ORPHAN_SECONDS
 from anfl.vectors.objects import S3ObjectStore
 from anfl.vectors.operations import OPERATIONS, STREAMS
 from anfl.vectors.refusals import Refusal
 from anfl.vectors.requests import (
+    MAX_METADATA_BYTES,
     CollectionPatch,
     Count,
     DeleteRows,
@@ -49,6 +51,8 @@ PHOTOS = CollectionSettings(
     name="photos", dimension=2, metric=Metric.L2, fields={"tag": FieldType.STRING}, engine="dynamodb"
 )
 ROWS = [NewRow(id=f"r{n:03}", values=[float(n), 1.0], metadata={"tag": "ab"[n % 2], "n": n}) for n in range(250)]
+LARGE: Metadata = {"text": "x" * (MAX_METADATA_BYTES - len('{"text":""}'))}
+"""As much metadata as a row may have."""
 ODD = {"n": {"$in": list(range(1, 250, 2))}}
 
 
@@ -210,6 +214,45 @@ def test_what_a_patch_makes_of_rows_has_to_go_together_as_well(store: VectorStor
     assert store.count("demo", "photos", Count(filter={"n": 1})).count == 99
 
 
+def test_a_patch_that_may_go_in_parts_does_whatever_it_makes_of_rows(store: VectorStore) -> None:
+    """Numbers of three characters take nine bytes here."""
+    made(store, rows=0)
+    large = [NewRow(id=f"r{n:02}", values=[1.0, 1.0], metadata={"list": [0.5] * 10_000}) for n in range(60)]
+    assert store.write("demo", "photos", Upsert(vectors=large, atomic=False)).upserted == 60
+    patches = [PatchRow(id=row.id, metadata={"n": 1}) for row in large]
+    assert store.write("demo", "photos", PatchRows(vectors=patches, atomic=False)).patched == 60
+
+
+def test_what_there_is_no_time_for_is_not_begun_and_nobody_is_blamed(
+    store: VectorStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made(store, rows=0)
+    monkeypatch.setattr(changing, "WRITE_SECONDS", -1.0)
+    with pytest.raises(Problem) as refused:
+        store.write("demo", "photos", Upsert(vectors=ROWS[:1]))
+    assert (refused.value.status, refused.value.code) == (503, "storage_unavailable")
+    assert refused.value.detail == "The table of the collection is slow, and there was no time left; try again."
+    assert store.count("demo", "photos", Count()).count == 0
+
+
+@pytest.mark.parametrize("row_number", [7, 99, 150, 249])
+@pytest.mark.parametrize("request_id", [None, "r"])
+def test_what_is_wrong_with_a_row_of_a_part_names_its_place_in_the_whole(
+    store: VectorStore, row_number: int, request_id: str | None
+) -> None:
+    made(store)
+    rows = [msgspec.structs.replace(row, if_version=1 if n == row_number else None) for n, row in enumerate(ROWS)]
+    patches = [PatchRow(id=row.id, metadata={"x": 1}, if_version=row.if_version) for row in rows]
+    expected = (409, "version_conflict", f"vectors[{row_number}].if_version")
+    for change in (Upsert(vectors=rows, atomic=False), PatchRows(vectors=patches, atomic=False)):
+        named = msgspec.structs.replace(change, request_id=request_id and f"{request_id} {type(change).__name__}")
+        assert refusal(store.write, "demo", "photos", named) == expected
+    store.write("demo", "photos", Upsert(vectors=[NewRow(id=ROWS[row_number].id, values=[1.0, 1.0], metadata=LARGE)]))
+    larger = [PatchRow(id=row.id, metadata={"x": "x" * 10 if n == row_number else 1}) for n, row in enumerate(ROWS)]
+    refused = refusal(store.write, "demo", "photos", PatchRows(vectors=larger, atomic=False))
+    assert refused == (413, "too_large", f"vectors[{row_number}].metadata")
+
+
 def test_an_id_that_stands_in_a_deletion_several_times_is_one_row(store: VectorStore) -> None:
     made(store, rows=150)
     ids = [row.id for row in ROWS[:99]]
@@ -252,6 +295,26 @@ def test_numbers_that_dynamodb_has_not_are_refused_where_they_are_declared(store
         assert store.fetch("demo", "photos", Fetch(ids=["b"])).vectors[0].metadata == {"n": 0, "m": number}
 
 
+@pytest.mark.parametrize("number", [10**38, 10**200 + 1], ids=["39 digits", "201 digits"])
+def test_a_version_that_no_row_has_is_demanded_by_a_number_that_dynamodb_has(
+    store: VectorStore, number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has those of 38 digits."""
+    made(store, rows=1)
+    transact, sent = Table.transact, []
+
+    def noted(table: Table, writes: Any) -> None:
+        sent.append(writes)
+        transact(table, writes)
+
+    monkeypatch.setattr(Table, "transact", noted)
+    row = msgspec.structs.replace(ROWS[0], if_version=number)
+    refused = refusal(store.write, "demo", "photos", Upsert(vectors=[row]))
+    assert refused == (409, "version_conflict", "vectors[0].if_version")
+    assert sent
+    assert max(map(len, re.findall(r"[0-9]+", str(sent)))) <= 38
+
+
 def test_deleting_by_filter_is_a_job_that_can_be_looked_at(
     store: VectorStore, catalogue: Catalogue, engine: DynamoDbEngine, queue: MemoryQueue
 ) -> None:
@@ -280,6 +343,7 @@ def test_what_is_wrong_with_a_deletion_is_told_at_once(store: VectorStore, queue
         ({"$x": 1}, (400, "invalid_request", "filter.$x")),
         ({}, (400, "invalid_request", "filter")),
         ({"tag": {"$in": ["x" * 1000] * 300}}, (413, "too_large", "filter")),
+        ({"n": {"$in": [0.5] * 50_000}}, (413, "too_large", "filter")),  # as it is stored, nine bytes each
     ):
         assert refusal(store.delete_rows, "demo", "photos", DeleteRows(filter=filter_)) == expected
     assert jobs(queue) == []

@@ -23,6 +23,8 @@ from tests.unit.vectors.builders import storage
 from tests.unit.vectors.importing import MemoryQueue
 
 NOW = 1_800_000_000.0
+SLEPT: list[float] = []
+"""Seconds for which something was waited."""
 
 
 @pytest.fixture(name="store")
@@ -31,7 +33,7 @@ def _store(session: boto3.session.Session, catalogue: Catalogue, objects: S3Obje
     client = session.client("dynamodb")
     create_table(client, "small")
     classes = {EngineClass(name="small", dimension=2, metric=Metric.L2): "small"}
-    clock = Clock(wall=lambda: NOW, sleep=lambda _seconds: None)
+    clock = Clock(wall=lambda: NOW, sleep=SLEPT.append)
     engine = engine_over(client, classes, clock=clock, jobs=MemoryQueue())
     store = VectorStore(catalogue, storage(objects, clock=Clock()), distributed=engine)
     store.create("demo", CollectionSettings(name="photos", dimension=2, metric=Metric.L2, engine="dynamodb"))
@@ -91,6 +93,28 @@ def test_a_request_that_another_process_carries_out_meanwhile_has_been_carried_o
         written = store.write("demo", "photos", change)
     assert written.upserted == 1 or written.patched == 1
     assert metadata(store) == {"x": 1}
+
+
+def test_a_row_that_many_change_at_a_time_is_changed_by_all_of_them(
+    store: VectorStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who comes second reads it again, and lets the others pass meanwhile."""
+    original, others = Table.transact, iter(range(12))
+
+    def busy(table: Table, given: Sequence[Any]) -> None:
+        with monkeypatch.context() as quiet:
+            quiet.setattr(Table, "transact", original)
+            for number in others:
+                changed: dict[str, Any] = {f"other{number}": 1}
+                store.write("demo", "photos", patch(**changed))
+                break
+        original(table, given)
+
+    monkeypatch.setattr(Table, "transact", busy)
+    SLEPT.clear()
+    assert store.write("demo", "photos", patch(mine=1)).patched == 1
+    assert metadata(store) == {f"other{number}": 1 for number in range(12)} | {"mine": 1}
+    assert len(set(SLEPT)) == 12, "at one pace they meet again"
 
 
 @pytest.mark.parametrize("others", [row("a", other=1), patch(other=1)], ids=["upsert", "patch"])
