@@ -22,9 +22,9 @@ Worth giving upstream:
    Each function holds a copy of its code in memory (`_shared_code`).
 8. CloudFormation: custom resources can be updated and deleted, and fail (`custom_resources`). Health checks cannot be
    changed (`_route53`); several types are not deleted, a protected load balancer is (`deletions`).
-9. S3: ``ListObjectVersions`` copies the content of every object of the bucket (`_listed`); ``CompleteMultipartUpload``
-   and ``ListParts`` of an upload that there is not are a status 500 (`_no_upload`). ``ListObjects`` shows folders in
-   which all is deleted (`_without_deleted`).
+9. S3 (`local.aws.buckets`): ``ListObjectVersions`` copies the content of every object of the bucket;
+   ``CompleteMultipartUpload`` and ``ListParts`` of an upload that there is not are a status 500. ``ListObjects`` shows
+   folders in which all is deleted. Rules of replication are kept, and nothing is replicated.
 10. DynamoDB: transactions ignore ``ClientRequestToken`` (`local.aws.transactions`); there are no vector indexes and no
     ``SearchVectors`` (`local.aws.vectors`).
 11. Server: DynamoDB loses concurrent updates (`local.aws.server` serialises its requests).
@@ -34,7 +34,6 @@ import functools
 import json
 import logging
 from collections.abc import Callable, Mapping
-from types import SimpleNamespace
 from typing import Any
 
 from moto import backends
@@ -48,12 +47,11 @@ from moto.core.common_models import BaseModel, CloudFormationModel
 from moto.kms.models import Key, kms_backends
 from moto.kms.responses import KmsResponse
 from moto.route53.models import HealthCheck
-from moto.s3.exceptions import NoSuchUpload
-from moto.s3.models import FakeDeleteMarker, FakeKey, MultipartDict, S3Backend
 from moto.sqs.models import Queue
 
 from local.aws import deletions, dynamodb, intrinsics, lifecycle
 from local.aws.back_ends import BACK_ENDS
+from local.aws.buckets import patches as bucket_patches
 from local.aws.completions import complete
 from local.aws.custom_resources import CustomResource
 from local.aws.generic_resource import GenericResource
@@ -80,9 +78,7 @@ def apply(*, invoke: Invoke, control: str, caches: Mapping[str, int] | None = No
     dynamodb.apply(_patch)
     _kms()
     _route53()
-    _patch(FakeKey, "__deepcopy__", _listed)
-    _patch(MultipartDict, "__missing__", _no_upload)
-    _patch(S3Backend, "list_objects", _without_deleted(S3Backend.list_objects))
+    bucket_patches.apply(_patch)
     deletions.apply(_patch)
     patches.apply(_patch)
     _patch(Queue, "lambda_event_source_mappings", _Unpolled())
@@ -208,27 +204,6 @@ def _route53() -> None:
         return original_resource
 
     _patch(HealthCheck, "update_from_cloudformation_json", classmethod(change))
-
-
-def _no_upload(_: MultipartDict, upload_id: str) -> None:
-    """For whoever looks up an upload that there is not: to moto that is an error of its own."""
-    raise NoSuchUpload(upload_id=upload_id)
-
-
-def _listed(key: FakeKey, _memo: object) -> FakeKey:
-    """For ListObjectVersions, which would copy the content of every object of the bucket: all but the content."""
-    listed: FakeKey = object.__new__(FakeKey)
-    listed.__dict__ |= key.__dict__ | {"_etag": key.etag.strip('"'), "_value_buffer": None, "multipart": None}
-    listed.disposed = True
-    return listed
-
-
-def _without_deleted(list_objects: Callable[..., Any]) -> Callable[..., Any]:
-    def listed(backend: S3Backend, bucket: Any, *arguments: Any, **options: Any) -> Any:  # noqa: ANN401
-        there = {name: key for name, key in bucket.keys.items() if not isinstance(key, FakeDeleteMarker)}
-        return list_objects(backend, SimpleNamespace(keys=there), *arguments, **options)
-
-    return listed
 
 
 def _rename(key: Key, key_id: str, region: str) -> None:
