@@ -29,7 +29,12 @@ Ask = Callable[..., httpx.Response]
 WRITES = [
     pytest.param(route.method, route.path, id=f"{route.method} {route.path}")
     for route in ROUTES
-    if route.action in {Action.MODELS_WRITE, Action.MODELS_APPROVE, Action.MODELS_GOVERN}
+    if route.action in {Action.MODELS_WRITE, Action.MODELS_APPROVE, Action.MODELS_GOVERN} and route.method != "GET"
+]
+READS = [
+    pytest.param(route.path, id=route.path)
+    for route in ROUTES
+    if route.path.startswith(("/api/2.0/", "/ajax-api/", "/v1/models")) and route.method == "GET"
 ]
 
 
@@ -74,6 +79,15 @@ def test_elsewhere_it_is_read(registry: Registry) -> None:
         answers = [ask(method, path, **({"json": {"name": "m"}} if method == "POST" else {})) for ask in (here, far)]
         assert [answer.status_code for answer in answers] == [200, 200]
         assert answers[0].content == answers[1].content
+
+
+@pytest.mark.parametrize("path", READS)
+def test_elsewhere_every_read_is_answered_as_at_home(registry: Registry, path: str) -> None:
+    """Addresses of webhooks too, though only who may change them may read them."""
+    asked = re.sub(r"\{\w+\+?\}", "1", path)
+    answers = [asking(registry, written_in)("GET", asked) for written_in in (None, FAR)]
+    assert [answer.status_code for answer in answers] == [answers[0].status_code] * 2
+    assert answers[0].status_code != 409
 
 
 def test_at_home_everything_is_done(registry: Registry) -> None:
