@@ -12,6 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from anfl.auth.rbac import ROUTES, Action
+from anfl.cli import uploads
 from anfl.cli.main import app
 from anfl.environment import MissingSettingError
 from anfl.inspection.limits import Limits
@@ -138,3 +139,28 @@ def test_the_command_line_registers_at_home(
             aliased = CliRunner().invoke(app, ["models", "alias", "m", "best", "1"])
             assert aliased.exit_code == 0, aliased.output
     assert registry.versions.get("acme", "m", 1).version.source.startswith("mlflow-artifacts:/")
+
+
+def test_what_is_large_goes_by_a_link_of_the_home_where_the_path_for_it_leads_elsewhere(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That path leads to the nearest region, whatever endpoint is named, and the home's gateway takes nothing large."""
+    file = tmp_path / "a.bin"
+    file.write_bytes(b"x" * 100)
+    linked: list[bytes] = []
+
+    def by_link(_client: object, _name: str, _place: str, file: Path, *, sent: object) -> None:
+        assert sent is not None
+        linked.append(file.read_bytes())
+
+    monkeypatch.setattr(uploads, "GATEWAY_LIMIT", 10)
+    monkeypatch.setattr(uploads, "_by_link", by_link)
+    with served(assemble(registry, verifier=TenantInToken())) as url:
+        far = Home(region="us-east-1", here="eu-west-1", endpoint=url)
+        with served(assemble(registry, verifier=TenantInToken(), written_in=far)) as elsewhere:
+            monkeypatch.setenv("ANFL_ENDPOINT", url)
+            monkeypatch.setenv("ANFL_INGEST", elsewhere)
+            monkeypatch.setenv("ANFL_TOKEN", ADMIN)
+            done = CliRunner().invoke(app, ["models", "register", "m", str(file), "--wait", "0"])
+    assert done.exit_code == 0, done.output
+    assert linked == [b"x" * 100]
