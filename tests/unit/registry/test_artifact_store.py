@@ -164,6 +164,21 @@ def test_bytes_changed_past_the_service_are_never_served(registry: Registry, s3:
     refused("resource_does_not_exist", registry.store.open, "acme", "m/1/extra")
 
 
+def test_what_is_registered_and_has_not_come_from_its_region_yet_is_on_its_way(registry: Registry, s3: Any) -> None:
+    """The table is copied in a second, the bucket takes minutes: who asks in between is to ask again."""
+    upload(registry, "m/1/weights", b"x")
+    register(registry, "m/1")
+    (version,) = s3.list_object_versions(Bucket=BUCKET)["Versions"]
+    s3.delete_object(Bucket=BUCKET, Key="acme/m/1/weights", VersionId=version["VersionId"])
+    for read in (registry.store.open, registry.store.link):
+        with pytest.raises(Problem) as caught:
+            read("acme", "m/1/weights")
+        assert (caught.value.status, caught.value.code) == (503, "artifact_not_here")
+        assert caught.value.retry_after
+    refused("resource_does_not_exist", registry.store.open, "acme", "m/1/another")
+    refused("resource_does_not_exist", registry.store.open, "acme", "m/2")
+
+
 def test_an_upload_that_ends_after_its_place_was_frozen_is_taken_back(registry: Registry) -> None:
     first = upload(registry, "m/1/weights", b"registered")
     writers = [registry.store.writer("acme", path) for path in ("m/1/weights", "m/1/extra")]
