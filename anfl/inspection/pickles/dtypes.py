@@ -2,17 +2,21 @@
 
 import re
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
 
+from anfl.inspection.codes import Code, Finding
 from anfl.inspection.pickles.machine import NEVER, Global, Instance
 
 DTYPE = Global("numpy", "dtype")
 _PLAIN = re.compile(r"[|<>=]?[biufcSUVOmM][0-9]+(?:\[\w+\])?", re.ASCII)
 """What NumPy writes, of one size everywhere: the rest of a type (names, parts) stands in the state."""
-_HAS_OBJECT = 1
-"""Of a type's flags."""
+_OF_OBJECTS = 1 | 2 | 8 | 16
+"""Flags of a type whose values hold objects: they are counted, and pickled as such; without, bytes become pointers."""
+_HAS_OBJECT = 1 | 2
+"""Those of them that no other type has."""
 _PARTS, _NAMES, _FIELDS, _SIZE, _FLAGS = 2, 3, 4, 5, 7
 """Places in the state: the type and shape of parts, names, fields by name, size in bytes, flags."""
 _STATE = (8, 9)
@@ -67,21 +71,49 @@ def _stated(kind: str, plain: Type, state: object) -> Type | None:
     size, flags = state[_SIZE], state[_FLAGS]
     if not isinstance(flags, int) or size not in (-1, plain.size) or (size == -1 and kind in "SUV"):
         return None
-    has_object = bool(flags & _HAS_OBJECT)
-    parts = _parts(state) if kind == "V" else []
-    if parts is None or any(part is None or part.size > plain.size for part in parts):
+    parts = _parts(state, plain.size)
+    if parts is None or (parts and kind != "V"):
         return None
-    held = plain.has_object or any(part.has_object for part in parts if part is not None)
-    return Type(plain.size, has_object) if has_object == held else None
+    held = plain.has_object or any(part.has_object for part in parts)
+    if flags & (_OF_OBJECTS if held else _HAS_OBJECT) != (_OF_OBJECTS if held else 0):
+        return None
+    return Type(plain.size, held)
 
 
-def _parts(state: tuple[object, ...]) -> "list[Type | None] | None":
-    """The types of what a value consists of; None where that is not told as NumPy tells it."""
+def _parts(state: tuple[object, ...], size: int) -> list[Type] | None:
+    """The types of what a value of that many bytes consists of; None where that is not told as NumPy tells it."""
     parts, names, fields = state[_PARTS], state[_NAMES], state[_FIELDS]
     if parts is not None:
-        return [type_of(parts[0])] if isinstance(parts, tuple) and len(parts) == 2 else None
+        return _repeated(parts, size)
     if names is None and fields is None:
         return []
-    if not isinstance(names, tuple) or not isinstance(fields, dict) or {*names} != fields.keys():
+    if not isinstance(names, tuple) or not isinstance(fields, dict) or not {*names} <= fields.keys():
         return None
-    return [type_of(field[0]) if isinstance(field, tuple) and field else None for field in fields.values()]
+    found: list[Type] = []
+    for name, field in fields.items():
+        if not isinstance(field, tuple) or len(field) not in (2, 3) or (name not in names and field[2:] != (name,)):
+            return None
+        part, offset = type_of(field[0]), field[1]
+        if part is None or not isinstance(offset, int) or not 0 <= offset <= size - part.size:
+            return None
+        found.append(part)
+    return found
+
+
+def _repeated(parts: object, size: int) -> list[Type] | None:
+    if not isinstance(parts, tuple) or len(parts) != 2:
+        return None
+    part, shape = type_of(parts[0]), parts[1] if isinstance(parts[1], tuple) else (parts[1],)
+    if part is None or not all(isinstance(length, int) and length >= 0 for length in shape):
+        return None
+    return [part] if prod(shape) * part.size == size else None
+
+
+def judge_type(made: Instance) -> Finding | None:
+    """The finding that giving a type its state is: only one that was just made may get it, once, as NumPy writes it.
+
+    Arrays share their type, so one that becomes another type afterwards has their bytes read as what they are not.
+    """
+    if not made.shared and type_of(made) is not None:
+        return None
+    return Finding(Code.FORGED_ARRAY, "a type of NumPy's gets a state that NumPy does not write")

@@ -43,6 +43,8 @@ class Instance:
     of: object
     arguments: object = UNKNOWN
     state: object = NEVER
+    shared: bool = False
+    """It was in several places before it had a state."""
 
 
 @dataclass
@@ -123,7 +125,13 @@ class Machine:
         """
         if index not in self.memo:
             raise Finding(Code.MALFORMED, "a pickle recalls a value that it never remembered")
-        self.push(self.memo[index])
+        self.share(self.memo[index])
+
+    def share(self, value: object) -> None:
+        """Push what stands, or stood, somewhere else as well."""
+        if isinstance(value, Instance) and value.state is NEVER:
+            value.shared = True
+        self.push(value)
 
 
 def merge(target: object, items: list[object]) -> object:

@@ -12,6 +12,7 @@ from enum import Enum
 from anfl.inspection.codes import Code, Finding
 from anfl.inspection.pickles.arrays import WRAPPER, ArrayMachine, is_wrapper, skip_array
 from anfl.inspection.pickles.calls import judge_call
+from anfl.inspection.pickles.dtypes import DTYPE, judge_type
 from anfl.inspection.pickles.globals import judge
 from anfl.inspection.pickles.machine import KEPT_ITEMS, NEVER, SEVERAL, UNKNOWN, Global, Instance, Machine, merge
 from anfl.inspection.pickles.values import count, line, memo_index, push_value
@@ -103,7 +104,7 @@ class Walk:
             case "POP_MARK":
                 machine.group()
             case "DUP":
-                machine.push(machine.top())
+                machine.share(machine.top())
             case "PUT" | "BINPUT" | "LONG_BINPUT":
                 machine.remember(self._index(name))
             case "MEMOIZE":
@@ -176,6 +177,8 @@ class Walk:
             if self._loader is Loader.JOBLIB and is_wrapper(target):
                 self._array(target, items[0])
             target.state = items[0] if target.state is NEVER else SEVERAL
+            if target.of == DTYPE:
+                self._found.add(judge_type(target))
 
     def _array(self, wrapper: Instance, state: object) -> None:
         """What joblib does: the data follow, and an array takes the wrapper's place."""
