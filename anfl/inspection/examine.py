@@ -147,7 +147,7 @@ class Examiner:
         """What is questionable in an archive's members, or in what is compressed."""
         match form:
             case "zip":
-                root = _torch_root(zips.zip_names(path))
+                root = None if formats.is_no_torch(name) else _torch_root(zips.zip_names(path))
                 yield from self._archive(name, zips.zip_members(path, budget=self._budget), depth, torch_root=root)
             case "tar":
                 yield from self._archive(name, tars.tar_members(path, budget=self._budget), depth)

@@ -49,6 +49,7 @@ def mlmodel(content: bytes) -> Facts:
         if _climbs(text) or (text and name in _PLACES and escapes(text))
     ]
     findings += _loaders(flavors.get("python_function"))
+    findings += _of_flavors(flavors)
     onnx = flavors.get("onnx")
     return Facts(
         findings=findings,
@@ -72,10 +73,19 @@ def _loaders(pyfunc: object) -> Iterator[Finding]:
     if not isinstance(pyfunc, dict):
         return
     loader = str(pyfunc.get("loader_module", ""))
-    if pyfunc.get("code"):
-        yield Finding(Code.CUSTOM_CODE, "loading the model puts its own code on the import path")
     if loader and _DATA_LOADERS.fullmatch(loader) is None:
         yield Finding(Code.CUSTOM_CODE, f"loading the model imports {loader}")
+
+
+def _of_flavors(flavors: dict[Any, Any]) -> Iterator[Finding]:
+    """What each flavor may say, as its own loader reads it."""
+    named = {name: flavor for name, flavor in flavors.items() if isinstance(flavor, dict)}
+    if any(flavor.get("code") for flavor in named.values()):
+        yield Finding(Code.CUSTOM_CODE, "loading the model puts its own code on the import path")
+    transformers = named.get("transformers", {})
+    if transformers.get("source_model_name") and not transformers.get("model_binary"):
+        detail = f"its weights are those of {transformers['source_model_name']}, which are fetched when it is loaded"
+        yield Finding(Code.SOURCE_NOT_INSPECTABLE, detail)
 
 
 def _needed(flavors: dict[Any, Any]) -> Iterator[Needed]:
