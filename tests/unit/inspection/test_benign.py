@@ -60,6 +60,8 @@ def test_what_numpy_and_safetensors_write_is_validated(tmp_path: Path) -> None:
 def test_plain_documents_are_validated(tmp_path: Path) -> None:
     documents = {
         "config.json": '{"hidden": 4, "score": NaN}',
+        "pickle_module_info.txt": "mlflow.pytorch.pickle_module",
+        "keras_module.txt": "keras",
         "modules.json": '[{"idx": 0, "path": "", "type": "sentence_transformers.models.Transformer"}]',
         "model_index.json": '{"_class_name": "P", "a": ["diffusers", "B"], "c": [null, null], "d": [1, 2],'
         ' "e": ["stable_diffusion", "StableDiffusionSafetyChecker"]}',

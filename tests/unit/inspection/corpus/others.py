@@ -147,6 +147,10 @@ CASES: list[Case] = [
     case("missing/m.safetensors.index.json", b'{"weight_map": {"a": "x.safetensors"}}', Code.MISSING_FILE),
     case("loader/MLmodel", _MLMODEL.format(loader="attacker", more="env: {}").encode(), Code.CUSTOM_CODE),
     case("code/MLmodel", _MLMODEL.format(loader="mlflow.sklearn", more="code: code").encode(), Code.CUSTOM_CODE),
+    case("model-code/MLmodel", b"flavors: {langchain: {model_code_path: run.bin}}\n", Code.CUSTOM_CODE),
+    case("keras-module/MLmodel", b"flavors: {keras: {keras_module: attacker}}\n", Code.CUSTOM_CODE),
+    case("torch/pickle_module_info.txt", b"attacker.pickle\n", Code.CUSTOM_CODE),
+    case("keras/keras_module.txt", b"attacker", Code.CUSTOM_CODE),
     case("flavor-code/MLmodel", b"flavors: {sklearn: {code: code}}\n", Code.CUSTOM_CODE),
     case(
         "reference/MLmodel",
