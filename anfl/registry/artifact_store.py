@@ -144,11 +144,17 @@ class ArtifactStore:
         """Put a frozen file on top again.
 
         S3 takes its time to copy a large one. Where its place thawed meanwhile and was frozen anew, the copy stands on
-        top of what was recorded then, which is put back in turn.
+        top of what was recorded then, which is put back in turn. What has yet to come from another region comes by
+        itself.
         """
         if file.size > LARGEST_COPY:
             return
-        again = self._objects.restore(tenant, Stored(path=file.path, size=file.size, version=file.version))
+        try:
+            again = self._objects.restore(tenant, Stored(path=file.path, size=file.size, version=file.version))
+        except Problem as problem:
+            if problem.status != HTTPStatus.NOT_FOUND:
+                raise
+            return
         self._locations.renew(tenant, file, again.version)
         place = self._locations.around(tenant, file.path)
         recorded = None if place is None else place.file(file.path)
