@@ -128,9 +128,9 @@ def _allocates(callee: Global) -> bool:
 
 
 def _range_length(value: object) -> int:
-    """How many numbers a range would have been asked for; 0 for anything else."""
+    """How many numbers a range would have been asked for, or one that a dictionary holds; 0 for anything else."""
     if isinstance(value, dict):
-        return max(map(_range_length, value.values()), default=0)
+        return max((_range_length(held) for held in value.values() if not isinstance(held, dict)), default=0)
     if not isinstance(value, Instance) or not isinstance(value.of, Global):
         return 0
     bounds = value.arguments

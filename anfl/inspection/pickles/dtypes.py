@@ -49,10 +49,14 @@ def size_of(value: object) -> int:
 def type_of(value: object) -> Type | None:
     """The type that a pickled ``numpy.dtype(...)`` is; None where it is none that NumPy itself would write.
 
+    Parts of it were judged when they got their state.
+
     :raises RecursionError: it is part of itself.
     """
     if not isinstance(value, Instance) or value.of != DTYPE or not isinstance(value.arguments, tuple):
         return None
+    if isinstance(value.told, Type):
+        return value.told
     text = next(iter(value.arguments), None)
     if not isinstance(text, str) or _PLAIN.fullmatch(text) is None:
         return None
@@ -87,11 +91,15 @@ def _parts(state: tuple[object, ...], size: int) -> list[Type] | None:
         return _repeated(parts, size)
     if names is None and fields is None:
         return []
-    if not isinstance(names, tuple) or not isinstance(fields, dict) or not {*names} <= fields.keys():
+    if not isinstance(names, tuple) or not isinstance(fields, dict):
+        return None
+    if not all(isinstance(name, str) for name in (*names, *fields)) or not {*names} <= fields.keys():
         return None
     found: list[Type] = []
     for name, field in fields.items():
-        if not isinstance(field, tuple) or len(field) not in (2, 3) or (name not in names and field[2:] != (name,)):
+        if not isinstance(field, tuple) or len(field) not in (2, 3):
+            return None
+        if name not in names and not (isinstance(field[-1], str) and field[-1] == name):  # a title
             return None
         part, offset = type_of(field[0]), field[1]
         if part is None or not isinstance(offset, int) or not 0 <= offset <= size - part.size:
@@ -114,6 +122,8 @@ def judge_type(made: Instance) -> Finding | None:
 
     Arrays share their type, so one that becomes another type afterwards has their bytes read as what they are not.
     """
-    if not made.shared and type_of(made) is not None:
+    made.told = None
+    if not made.shared and (found := type_of(made)) is not None:
+        made.told = found
         return None
     return Finding(Code.FORGED_ARRAY, "a type of NumPy's gets a state that NumPy does not write")

@@ -45,6 +45,9 @@ class Instance:
     state: object = NEVER
     shared: bool = False
     """It was in several places before it had a state."""
+    told: object = None
+    """What came of looking at it once it had its state (`dtypes.judge_type`): values that hold values are looked at
+    once, however often they are named."""
 
 
 @dataclass
@@ -137,7 +140,8 @@ class Machine:
 def merge(target: object, items: list[object]) -> object:
     """``target`` with its first entries; anything but a dictionary is left alone.
 
-    A key that is not known stands for itself: it may turn out to be any.
+    A key that is not known stands for itself: it may turn out to be any. So does a tuple: what it holds may be named
+    so often in there that hashing it takes for ever.
 
     :raises Finding: a key cannot be one.
     """
@@ -146,7 +150,7 @@ def merge(target: object, items: list[object]) -> object:
             if len(target) >= KEPT_ITEMS:
                 break
             try:
-                target[key] = value
+                target[Unknown() if isinstance(key, tuple) else key] = value
             except TypeError:
                 raise Finding(Code.MALFORMED, "a pickle has a key that can be none") from None
     return target

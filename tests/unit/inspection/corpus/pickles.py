@@ -164,6 +164,22 @@ _FORGED = {
     "of-a-type": b"cnumpy\ndtype\n(" + _dtype("V8") + b"tR" + _fields() + b"b.",
 }
 """Arrays whose bytes would be taken for objects, or that read beyond them."""
+_LEVELS = range(1, 50)
+_NESTED = b")p0\n" + b"".join(b"0(g%d\ng%d\ntp%d\n" % (level - 1, level - 1, level) for level in _LEVELS)
+_DOUBLED = {
+    "types": _dtype("V8")
+    + b"p0\n"
+    + b"".join(
+        b"0%s(I3\nS'|'\nN(S'a'\nS'b'\nt}S'a'\n(g%d\nI0\ntsS'b'\n(g%d\nI0\ntsI8\nI1\nI0\ntbp%d\n"
+        % (_dtype("V8"), level - 1, level - 1, level)
+        for level in _LEVELS
+    ),
+    "members": b"}p0\n"
+    + b"".join(b"0}S'a'\ng%d\nsS'b'\ng%d\nsp%d\n" % (level - 1, level - 1, level) for level in _LEVELS)
+    + b"0ccollections\nOrderedDict\n(g49\ntR",
+    "keys": _NESTED + b"0}g49\nNs",
+}
+"""Values that hold the one before twice: to look at all that they hold is to look at 2**49 values."""
 _MANY = b"".join(b"ca%d\nb\n0" % number for number in range(200))
 _LONG = b"B" + struct.pack("<I", 100_000) + bytes(100_000) + b"0" + SYSTEM + CALL
 """An attack behind more data than anybody peeks at."""
@@ -309,6 +325,16 @@ CASES: list[Case] = [
         )
     ),
     *(case(f"forged-{name}.pkl", content, Code.FORGED_ARRAY) for name, content in _FORGED.items()),
+    *(
+        case(f"doubled-{name}.pkl", content + b"0" + SYSTEM + CALL, Code.DANGEROUS_GLOBAL)
+        for name, content in _DOUBLED.items()
+    ),
+    case(
+        "doubled-names.pkl",
+        _NESTED + b"0" + _dtype("V8") + b"(I3\nS'|'\nN(g49\nt}S'a'\n(NtsI8\nI1\nI0\ntb0" + SYSTEM + CALL,
+        Code.DANGEROUS_GLOBAL,
+        Code.FORGED_ARRAY,
+    ),
     # Sizes that are not told as plain numbers
     *(
         case(f"size-{name}.pkl", attack, Code.MEMORY_BOMB)
