@@ -4,7 +4,7 @@ from math import prod
 
 from anfl.inspection.codes import Code, Finding
 from anfl.inspection.pickles.dtypes import DTYPE, size_of
-from anfl.inspection.pickles.machine import SEVERAL, UNKNOWN, Global, Instance
+from anfl.inspection.pickles.machine import UNKNOWN, Global, Instance, Several
 
 _MOST_BYTES = 64 * 1024**2
 """What a call may allocate on its own: pickled data brings its bytes along."""
@@ -94,7 +94,7 @@ def _allocation(callee: Global, arguments: tuple[object, ...]) -> Finding | None
         return None
     computed = Finding(Code.INDIRECT_CALL, f"has {callee.name} allocate for a number that it computes")
     sizes = [_elements(value) for value in arguments]
-    if None in sizes or (callee.name == "ndarray" and SEVERAL in arguments[:1]):
+    if None in sizes or (callee.name == "ndarray" and any(isinstance(value, Several) for value in arguments[:1])):
         return computed
     known = [size for size in sizes if size is not None]
     together = prod(size for size in known if size) if callee.module in _TORCH else 0  # each is a dimension
@@ -108,7 +108,7 @@ def _of_what_is_made(callee: Global, arguments: tuple[object, ...]) -> Finding |
     """Calls that do more than they say where they get what other calls gave."""
     named = (callee.module, callee.name)
     made = [value for value in arguments if isinstance(value, Instance)]
-    if named in _TEXTS and (made or any(isinstance(value, tuple | dict) or value is SEVERAL for value in arguments)):
+    if named in _TEXTS and (made or any(isinstance(value, tuple | dict | Several) for value in arguments)):
         return Finding(Code.INDIRECT_CALL, f"has {callee.name} spell out what it made")
     if named in _NUMBERS and (made or any(isinstance(value, str) and "e" in value.lower() for value in arguments)):
         return Finding(Code.INDIRECT_CALL, f"has {callee.name} count out what it computes")

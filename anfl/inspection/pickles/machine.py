@@ -16,13 +16,21 @@ class Unknown:
     """A value that does not matter here."""
 
 
+@dataclass(eq=False)
+class Several(Unknown):
+    """A list or a set, whatever is in it."""
+
+    length: int = 0
+    """Of a list."""
+
+
 class _Mark:
     """The mark object on the stack."""
 
 
 UNKNOWN: Final = Unknown()
-SEVERAL: Final = Unknown()
-"""A list or a set, whatever is in it."""
+SEVERAL: Final = Several()
+"""For the state of what got several."""
 NEVER: Final = Unknown()
 """The state of what got none."""
 _MARK: Final = _Mark()

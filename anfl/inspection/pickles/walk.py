@@ -14,7 +14,18 @@ from anfl.inspection.pickles.arrays import WRAPPER, ArrayMachine, is_wrapper, sk
 from anfl.inspection.pickles.calls import judge_call
 from anfl.inspection.pickles.dtypes import DTYPE, judge_type
 from anfl.inspection.pickles.globals import judge
-from anfl.inspection.pickles.machine import KEPT_ITEMS, NEVER, SEVERAL, UNKNOWN, Global, Instance, Machine, merge
+from anfl.inspection.pickles.machine import (
+    KEPT_ITEMS,
+    NEVER,
+    SEVERAL,
+    UNKNOWN,
+    Global,
+    Instance,
+    Machine,
+    Several,
+    merge,
+)
+from anfl.inspection.pickles.ndarrays import judge_array
 from anfl.inspection.pickles.values import count, line, memo_index, push_value
 from anfl.inspection.streams import Cursor
 
@@ -171,14 +182,15 @@ class Walk:
         if isinstance(target, Global):
             detail = f"loading it would change {target.module}.{target.name}"
             self._found.add(Finding(Code.PATCHED_GLOBAL, detail))
+        elif isinstance(target, Several):
+            target.length += len(items)
         elif name.startswith("SETITEM"):
             merge(target, items)
         elif name == "BUILD" and isinstance(target, Instance):
             if self._loader is Loader.JOBLIB and is_wrapper(target):
                 self._array(target, items[0])
             target.state = items[0] if target.state is NEVER else SEVERAL
-            if target.of == DTYPE:
-                self._found.add(judge_type(target))
+            self._found.add(judge_type(target) if target.of == DTYPE else judge_array(items[0]))
 
     def _array(self, wrapper: Instance, state: object) -> None:
         """What joblib does: the data follow, and an array takes the wrapper's place."""

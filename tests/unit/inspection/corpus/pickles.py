@@ -143,6 +143,11 @@ def _fields(kind: str = "O8", *, offset: int = 0, flags: int = 27, size: int = 8
     return b"(I3\nS'|'\nN(S'f'\nt}S'f'\n" + field + b"sI%d\nI1\nI%d\nt" % (size, flags)
 
 
+def _array(state: bytes) -> bytes:
+    return b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(I0\ntC\x01btR" + state + b"b."
+
+
+_OBJECTS = b"(I3\nS'|'\nNNNI-1\nI-1\nI63\nt"
 _POINTER = b"C\x08AAAAAAAA"
 """Eight bytes."""
 _FROM_BYTES = b"cnumpy.core.numeric\n_frombuffer\n("
@@ -161,7 +166,11 @@ _FORGED = {
     "afterwards": _dtype("V8") + b"p0\n" + _FROM_BYTES + _POINTER + b"g0\n(I1\ntS'C'\ntR0" + _fields() + b"b.",
     "duplicated": _dtype("V8") + b"2" + _POINTER + b"\x860" + _fields() + b"b.",
     "again": _dtype("V8", state=_PLAIN_STATE) + _fields() + b"b.",
-    "of-a-type": b"cnumpy\ndtype\n(" + _dtype("V8") + b"tR" + _fields() + b"b.",
+    "of-too-few": _array(b"(I1\n(I1000\nt" + _dtype("O8", state=_OBJECTS) + b"I00\n(I1\nlt"),
+    "of-too-few-appended": _array(b"(I1\n(I1000\nt" + _dtype("O8", state=_OBJECTS) + b"I00\n](I1\nI2\neI3\nat"),
+    "of-what-is-made": _array(b"(I1\n(I1000\nt" + _dtype("O8", state=_OBJECTS) + b"I00\ncbuiltins\nlist\n((I1\nttRt"),
+    "of-untold-shape": _array(b"(I1\ncbuiltins\ntuple\n(]tR" + _dtype("O8", state=_OBJECTS) + b"I00\n(I1\nlt"),
+    "of-type": b"cnumpy\ndtype\n(" + _dtype("V8") + b"tR" + _fields() + b"b.",
 }
 """Arrays whose bytes would be taken for objects, or that read beyond them."""
 _LEVELS = range(1, 50)
