@@ -17,8 +17,10 @@ _OF_OBJECTS = 1 | 2 | 8 | 16
 """Flags of a type whose values hold objects: they are counted, and pickled as such; without, bytes become pointers."""
 _HAS_OBJECT = 1 | 2
 """Those of them that no other type has."""
-_PARTS, _NAMES, _FIELDS, _SIZE, _FLAGS = 2, 3, 4, 5, 7
-"""Places in the state: the type and shape of parts, names, fields by name, size in bytes, flags."""
+_PARTS, _NAMES, _FIELDS, _SIZE, _ALIGNMENT, _FLAGS = 2, 3, 4, 5, 6, 7
+"""Places in the state: the type and shape of parts, names, fields by name, size and alignment in bytes, flags."""
+_ALIGNMENTS = (-1, 1, 2, 4, 8, 16)
+"""Of whatever NumPy has; it divides by them."""
 _STATE = (8, 9)
 """How many members it has."""
 
@@ -74,6 +76,8 @@ def _stated(kind: str, plain: Type, state: object) -> Type | None:
         return None
     size, flags = state[_SIZE], state[_FLAGS]
     if not isinstance(flags, int) or size not in (-1, plain.size) or (size == -1 and kind in "SUV"):
+        return None
+    if state[_ALIGNMENT] not in _ALIGNMENTS:
         return None
     parts = _parts(state, plain.size)
     if parts is None or (parts and kind != "V"):

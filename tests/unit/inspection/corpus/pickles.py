@@ -163,6 +163,7 @@ _FORGED = {
     "beyond": _dtype("V8", state=_fields("f8", offset=1_000_000, flags=0)) + b".",
     "before": _dtype("V8", state=_fields("f8", offset=-8, flags=0)) + b".",
     "repeated": _dtype("V8", state=b"(I3\nS'|'\n(" + _dtype("f8") + b"(I9\nttNNI8\nI1\nI0\nt") + b".",
+    "alignment": _dtype("V8", state=_PLAIN_STATE.replace(b"I1\n", b"I0\n")) + b".",
     "afterwards": _dtype("V8") + b"p0\n" + _FROM_BYTES + _POINTER + b"g0\n(I1\ntS'C'\ntR0" + _fields() + b"b.",
     "duplicated": _dtype("V8") + b"2" + _POINTER + b"\x860" + _fields() + b"b.",
     "again": _dtype("V8", state=_PLAIN_STATE) + _fields() + b"b.",
