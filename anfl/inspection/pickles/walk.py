@@ -189,8 +189,10 @@ class Walk:
         elif name == "BUILD" and isinstance(target, Instance):
             if self._loader is Loader.JOBLIB and is_wrapper(target):
                 self._array(target, items[0])
-            target.state = items[0] if target.state is NEVER else SEVERAL
-            self._found.add(judge_type(target) if target.of == DTYPE else judge_array(items[0]))
+            again = target.state is not NEVER
+            target.state = SEVERAL if again else items[0]
+            judged = judge_type(target) if target.of == DTYPE else judge_array(target, items[0], again=again)
+            self._found.add(judged)
 
     def _array(self, wrapper: Instance, state: object) -> None:
         """What joblib does: the data follow, and an array takes the wrapper's place."""

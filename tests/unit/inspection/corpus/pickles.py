@@ -147,6 +147,7 @@ def _array(state: bytes) -> bytes:
     return b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(I0\ntC\x01btR" + state + b"b."
 
 
+_VALUES = b"(I1\n(I8\nt" + _dtype("u1") + b"I00\nC\x08AAAAAAAAt"
 _OBJECTS = b"(I3\nS'|'\nNNNI-1\nI-1\nI63\nt"
 _POINTER = b"C\x08AAAAAAAA"
 """Eight bytes."""
@@ -170,6 +171,12 @@ _FORGED = {
     "of-too-few": _array(b"(I1\n(I1000\nt" + _dtype("O8", state=_OBJECTS) + b"I00\n(I1\nlt"),
     "of-too-few-appended": _array(b"(I1\n(I1000\nt" + _dtype("O8", state=_OBJECTS) + b"I00\n](I1\nI2\neI3\nat"),
     "of-what-is-made": _array(b"(I1\n(I1000\nt" + _dtype("O8", state=_OBJECTS) + b"I00\ncbuiltins\nlist\n((I1\nttRt"),
+    "again-of-values": _array(_VALUES)[:-1] + _VALUES + b"b.",
+    "looked-at-before": b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(I64\ntC\x01btRp0\n"
+    + _FROM_BYTES
+    + b"g0\nS'u1'\n(I64\ntS'C'\ntR0"
+    + _VALUES
+    + b"b.",
     "of-untold-shape": _array(b"(I1\ncbuiltins\ntuple\n(]tR" + _dtype("O8", state=_OBJECTS) + b"I00\n(I1\nlt"),
     "of-type": b"cnumpy\ndtype\n(" + _dtype("V8") + b"tR" + _fields() + b"b.",
 }
