@@ -148,7 +148,7 @@ NEEDS: Mapping[Part, Needs] = {
     Function.WEBHOOK_SIGNER: Needs(
         tables={REGISTRY: ("BatchGetItem", "GetItem", "PutItem", "Query", "Scan")},
         auth=_SEALS,
-        tells=(Variable.VAULT_ADDR,),
+        tells=(Variable.VAULT_ADDR, Variable.REGISTRY_HOME),
     ),
     Function.AUTH: Needs(
         auth={

@@ -1,5 +1,6 @@
 """``anfl models audit``: show what was changed by whom, and verify that nobody changed the telling."""
 
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -21,6 +22,9 @@ app = typer.Typer(no_args_is_help=True, help="The audit of the model registry.")
 
 _TENANT = "/v1/models-audit"
 _PER_PAGE = 1000
+_PAUSES = (1.0, 3.0, 6.0)
+"""Seconds between looks for an entry that is missing: in another region than the registry's home a record may come
+before the entry that it names."""
 _WHAT_NOW = (
     "The registry's table was changed past the registry, or has lost something. Write down what stands above, and"
     " compare the table with a copy of it as it was before: point-in-time recovery restores one."
@@ -83,6 +87,12 @@ def verify_chains(
     with resolve(endpoint, token, role=role).connect() as client:
         chains = _all(client) if name is None else [_named(name)]
         verified = [_verified(client, chain, expected) for chain in chains]
+        for pause in _PAUSES:
+            if not any(map(_lacks_one, verified)):
+                break
+            time.sleep(pause)
+            pairs = zip(chains, verified, strict=True)
+            verified = [_verified(client, chain, expected) if _lacks_one(one) else one for chain, one in pairs]
     if as_json:
         print_json({"chains": msgspec.to_builtins(verified)})
     else:
@@ -108,6 +118,10 @@ def _verified(client: Client, chain: _Chain, expected: Head | None) -> _Verified
     broken = verify(chain.model_id or first.chain, entries(), first.head, expected=expected)
     head = f"{last.sequence}:{last.hash}"
     return _Verified(label=chain.label, chain=first.chain, entries=last.sequence, head=head, broken=broken)
+
+
+def _lacks_one(one: _Verified) -> bool:
+    return one.broken is not None and one.broken.is_missing
 
 
 def _print(one: _Verified) -> None:

@@ -10,7 +10,7 @@ import httpx
 
 from anfl.cli.errors import CliError
 from anfl.cli.target import Target
-from anfl.client import Client
+from anfl.client import ApiError, Client
 from anfl.client.connection import options
 from anfl.client.failures import failure_of
 
@@ -112,7 +112,8 @@ def fetch(file: Remote, folder: Path, *, source: Source, received: Callable[[int
             partial.open("wb") as out,
         ):
             if answer.status_code != httpx.codes.OK:
-                raise CliError(f"{file.place} was not given: {answer.status_code} {answer.reason_phrase}.")
+                answer.read()
+                raise CliError(f"{file.place} was not given: {answer.status_code} {ApiError.of(answer).detail}")
             for chunk in answer.iter_bytes(_CHUNK):
                 out.write(chunk)
                 digest.update(chunk)

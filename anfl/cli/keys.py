@@ -54,8 +54,9 @@ def rewrap(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Move wrapped keys to the active version, those of a region's bucket and those of webhooks' secrets; seal secrets
-    from before they were sealed. Repeat it where it was interrupted. A schedule does the same, but for the sealing."""
+    """Move wrapped keys to the active version, those of a region's bucket and those of webhooks' secrets; in the
+    registry's home, seal secrets from before they were sealed. Repeat it where it was interrupted. A schedule does the
+    same, but for the sealing."""
     moved = kept = remaining = sealed = 0
     damaged: list[str] = []
     active = 0

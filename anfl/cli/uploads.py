@@ -10,7 +10,8 @@ import httpx
 from anfl.cli.downloads import ARTIFACTS, GATEWAY_LIMIT, not_passed, plain
 from anfl.cli.errors import CliError
 from anfl.cli.target import Target
-from anfl.client import Client
+from anfl.client import Client, ConflictError
+from anfl.client.connection import Connection
 from anfl.registry.folders import folder_of
 
 _CHUNK = 1 << 20
@@ -23,23 +24,41 @@ Sent = Callable[[int], None]
 def upload(client: Client, target: Target, name: str, files: Mapping[str, Path], *, sent: Sent) -> None:
     """Send artefacts of a model, to the registry's home.
 
-    A file too large for the gateway takes the path for large requests, or where the environment has none a link, by
-    which the object store accepts exactly these bytes.
+    A file too large for the gateway takes the path for large requests. Where the environment has none, or it leads to
+    another region, it goes by a link, by which the object store accepts exactly these bytes.
 
     :param client: of ``target``; it knows the home by now, if that is another region.
     :param files: by their places in the artefact store.
     :raises CliError: the object store refused one.
     """
-    with Client(target.ingest or target.endpoint, token=target.token, ca=target.ca, timeout=_TIMEOUT) as large:
+    # What takes large requests is the nearest region's. A connection follows nobody, as to a home's gateway.
+    with Connection(target.ingest or target.endpoint, token=target.token, ca=target.ca, timeout=_TIMEOUT) as large:
+        is_at_home = target.ingest is not None and client.homes.of(ARTIFACTS) is None
         for place, file in files.items():
-            size = file.stat().st_size
-            # What takes large requests is the nearest region's, which may not be the registry's home.
-            if size > GATEWAY_LIMIT and (target.ingest is None or client.homes.of(ARTIFACTS) is not None):
-                _by_link(client, name, place, file, sent=sent)
+            if file.stat().st_size <= GATEWAY_LIMIT:
+                _put(client, place, file, Content(file, sent))
                 continue
-            way = client if size <= GATEWAY_LIMIT else large
-            headers = {"content-length": str(size)}
-            way.send("PUT", f"{ARTIFACTS}/{quote(place)}", content=Content(file, sent), headers=headers)
+            is_at_home = is_at_home and _taken(large, place, file, sent=sent)
+            if not is_at_home:
+                _by_link(client, name, place, file, sent=sent)
+
+
+def _put(way: Connection, place: str, file: Path, content: "Content") -> None:
+    headers = {"content-length": str(file.stat().st_size)}
+    way.send("PUT", f"{ARTIFACTS}/{quote(place)}", content=content, headers=headers)
+
+
+def _taken(way: Connection, place: str, file: Path, *, sent: Sent) -> bool:
+    """As `_put`; False where another region is to be asked."""
+    content = Content(file, sent)
+    try:
+        _put(way, place, file, content)
+    except ConflictError as error:
+        if error.endpoint is None:
+            raise
+        content.begin_anew()
+        return False
+    return True
 
 
 class Content:
@@ -52,13 +71,17 @@ class Content:
 
     def __iter__(self) -> Iterator[bytes]:
         """Its pieces, from the beginning."""
-        self._sent(-self._told)
-        self._told = 0
+        self.begin_anew()
         with self._file.open("rb") as stream:
             while chunk := stream.read(_CHUNK):
                 yield chunk
                 self._told += len(chunk)
                 self._sent(len(chunk))
+
+    def begin_anew(self) -> None:
+        """Nothing of it counts as sent."""
+        self._sent(-self._told)
+        self._told = 0
 
 
 def _by_link(client: Client, name: str, place: str, file: Path, *, sent: Sent) -> None:

@@ -1,6 +1,8 @@
 """Where to ask about what: a collection's log, an import's files, the model registry have one region, their home."""
 
-from anfl.client.errors import ApiError, UnreachableError
+import httpx
+
+from anfl.client.errors import ApiError, ConflictError, UnreachableError
 
 _REGISTRY = ("/api/2.0/mlflow", "/ajax-api/2.0/mlflow", "/v1/models")
 """How its paths begin: all of it has one home."""
@@ -29,8 +31,8 @@ class Homes:
         if isinstance(error, UnreachableError):
             self.forget(path)
             return False
-        there = error.endpoint
-        if there is None or (self._own.startswith("https:") and not there.startswith("https:")):
+        there = error.endpoint if isinstance(error, ConflictError) else None
+        if there is None or not _may_lead(self._own, there):
             return False
         self._known[_thing(path)] = there
         return True
@@ -44,6 +46,15 @@ class Homes:
     def forget(self, path: str) -> None:
         """Ask at the client's own endpoint again."""
         self._known.pop(_thing(path), None)
+
+
+def _may_lead(own: str, there: object) -> bool:
+    """Whether ``there``, which an answer told, is an address to which the token may go that ``own`` was sent."""
+    try:
+        url = httpx.URL(there) if isinstance(there, str) else httpx.URL()
+    except httpx.InvalidURL:
+        return False
+    return bool(url.host) and not url.userinfo and url.scheme in {"https", httpx.URL(own).scheme}
 
 
 def _thing(path: str) -> str:

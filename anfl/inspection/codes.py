@@ -83,6 +83,11 @@ class Code(StrEnum):
         Status.QUARANTINED,
         "a pickle calls what it computes, or has a call do what only its result would tell",
     )
+    FORGED_ARRAY = (
+        "forged_array",
+        Status.QUARANTINED,
+        "a pickle makes an array or a type of NumPy's as NumPy writes none: bytes may be taken for objects",
+    )
     PERSISTENT_ID = ("persistent_id", Status.QUARANTINED, "a pickle refers to objects outside the file")
     UNREADABLE_ARRAY = ("unreadable_array", Status.QUARANTINED, "a joblib array of an unusual type or shape")
     TRAILING_DATA = ("trailing_data", Status.QUARANTINED, "data behind the end of the content")

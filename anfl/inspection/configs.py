@@ -11,13 +11,37 @@ from anfl.inspection.pickles.globals import judge
 from anfl.inspection.templates import chat_template, chat_templates
 
 _MAX_NODES = 2_000_000
-_CONFIGURATIONS = ("config.json", "chat_template.json", ".index.json", "schema.json")
+_CONFIGURATIONS = (
+    "config.json",
+    "chat_template.json",
+    ".index.json",
+    "schema.json",
+    "modules.json",
+    "model_index.json",
+)
 _KERAS = frozenset({"keras", "keras_cv", "keras_hub", "keras_nlp", "keras_rs", "tensorflow", "tf_keras"})
 """Packages whose classes Keras may import for a model."""
 _KERAS_CODE = frozenset(
     {"Lambda", "__lambda__", "function", "TFSMLayer", "TorchModuleWrapper", "JaxLayer", "FlaxLayer"}
 )
 """What runs, or loads past this inspection, what its configuration says."""
+_SENTENCE_TRANSFORMERS = "sentence_transformers."
+_DIFFUSERS = frozenset(
+    [
+        "diffusers",
+        "transformers",
+        "deepfloyd_if",
+        "kandinsky",
+        "latent_diffusion",
+        "paint_by_example",
+        "stable_cascade",
+        "stable_diffusion",
+        "stable_diffusion_safe",
+        "unidiffuser",
+        "wuerstchen",
+    ]
+)
+"""Packages, and kinds of its own pipelines, whose classes Diffusers may import for a pipeline."""
 
 
 def is_config(name: str) -> bool:
@@ -34,8 +58,11 @@ def config(name: str, document: object) -> Facts:
     findings: list[Finding] = []
     needed: dict[str, Needed] = {}
     if isinstance(document, dict):
-        if document.get("auto_map"):
-            findings.append(Finding(Code.CUSTOM_CODE, "auto_map: loading the model may import code of its own"))
+        findings += (
+            Finding(Code.CUSTOM_CODE, f"{member}: loading the model may import code of its own")
+            for member in ("auto_map", "custom_pipelines")
+            if document.get(member)
+        )
         findings += (finding for source in chat_templates(document) for finding in chat_template(source))
         if name.endswith(".index.json") and isinstance(document.get("weight_map"), dict):
             _shards(document["weight_map"], findings, needed)
@@ -44,6 +71,10 @@ def config(name: str, document: object) -> Facts:
         findings += _keras_code(document)
     if base == "schema.json":
         findings += _skops_imports(document)
+    if base == "modules.json":
+        findings += _modules(document)
+    if base == "model_index.json":
+        findings += _pipeline(document)
     return Facts(findings=findings, needed=list(needed.values()))
 
 
@@ -66,18 +97,48 @@ def _keras_code(document: object) -> list[Finding]:
         is_foreign = isinstance(module, str) and module.partition(".")[0] not in _KERAS
         if is_foreign and "config" in value:
             return [Finding(Code.CUSTOM_CODE, f"loading the model imports {module}.{name}")]
+        if isinstance(module, str) and name[:1].islower():
+            return [Finding(Code.CUSTOM_CODE, f"loading the model calls {module}.{name}")]
+        settings = value.get("config")
+        if isinstance(settings, dict) and isinstance(settings.get("vocabulary"), str):
+            return [Finding(Code.CUSTOM_CODE, f"loading the model has {name} read {settings['vocabulary']!r}")]
     return []
+
+
+def _modules(document: object) -> list[Finding]:
+    """Sentence Transformers imports each module's type, and has it load its folder."""
+    modules = document if isinstance(document, list) else []
+    types = {str(value["type"]) for value in modules if isinstance(value, dict) and "type" in value}
+    foreign = sorted(name for name in types if not name.startswith(_SENTENCE_TRANSFORMERS))
+    return [Finding(Code.CUSTOM_CODE, f"loading the model imports {name}") for name in foreign]
+
+
+def _pipeline(document: object) -> list[Finding]:
+    """Diffusers imports what a member is of: a pair of package and class."""
+    members = document.items() if isinstance(document, dict) else ()
+    pairs = [(name, value) for name, value in members if isinstance(value, list) and len(value) == 2]
+    return [
+        Finding(Code.CUSTOM_CODE, f"{name}: loading the model imports {value[0]}.{value[1]}")
+        for name, value in pairs
+        if all(isinstance(part, str) for part in value) and value[0] not in _DIFFUSERS
+    ]
 
 
 def _skops_imports(document: object) -> list[Finding]:
     """As of a pickle: skops asks its caller whom to trust, and an MLmodel may answer for the caller."""
-    named = (
-        (value["__module__"], value["__class__"])
-        for value in _objects(document)
-        if isinstance(value.get("__module__"), str) and isinstance(value.get("__class__"), str)
-    )
-    judged = (judge(module, name) for module, name in dict.fromkeys(named))
-    return [finding for finding in judged if finding is not None]
+    named: dict[tuple[str, str], None] = {}
+    methods: list[Finding] = []
+    for value in _objects(document):
+        module, name, loader = value.get("__module__"), value.get("__class__"), value.get("__loader__")
+        if loader == "OperatorFuncNode":  # whatever module it tells
+            module = "operator"
+        elif loader == "MethodNode":
+            methods = [Finding(Code.CUSTOM_CODE, "skops takes a method of what it loads")]
+        for pair in ((module, name), (value.get("module_path"), value.get("function"))):
+            if isinstance(pair[0], str) and isinstance(pair[1], str):
+                named[pair[0], pair[1]] = None
+    judged = (judge(module, name) for module, name in named)
+    return [finding for finding in judged if finding is not None] + methods
 
 
 def _objects(document: object) -> Iterator[dict[str, Any]]:

@@ -118,9 +118,14 @@ class Examiner:
                     yield polyglot
 
     def _text(self, name: str, path: Path) -> Facts:
-        if PurePosixPath(name.rpartition("!")[2]).name == "MLmodel":
+        base = PurePosixPath(name.rpartition("!")[2]).name
+        if base == "MLmodel":
             with path.open("rb") as stream:
                 return mlmodel.mlmodel(stream.read(mlmodel.MLMODEL_BYTES + 1))
+        if base in mlmodel.MODULES:
+            with path.open("rb") as stream:
+                finding = mlmodel.named_module(base, stream.read(mlmodel.MLMODEL_BYTES))
+            return Facts(findings=[] if finding is None else [finding])
         suffix = formats.suffix_of(name)
         is_large = path.stat().st_size > self._budget.limits.document_bytes
         if suffix in (".yaml", ".yml"):
@@ -147,7 +152,7 @@ class Examiner:
         """What is questionable in an archive's members, or in what is compressed."""
         match form:
             case "zip":
-                root = _torch_root(zips.zip_names(path))
+                root = None if formats.is_no_torch(name) else _torch_root(zips.zip_names(path))
                 yield from self._archive(name, zips.zip_members(path, budget=self._budget), depth, torch_root=root)
             case "tar":
                 yield from self._archive(name, tars.tar_members(path, budget=self._budget), depth)

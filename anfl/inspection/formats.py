@@ -38,6 +38,7 @@ _EXPECTED = {
     ".csv": {"text"},
 }
 """What a file with this extension must be: anything else would be opened as something that it is not."""
+_OTHER_ZIPS = frozenset({".npz", ".skops", ".keras"})
 _MAY_BE_EMPTY = frozenset({".yaml", ".yml", ".txt", ".md", ".csv"})
 _NEVER_EMPTY = (
     (_EXPECTED.keys() - _MAY_BE_EMPTY)
@@ -84,6 +85,11 @@ def format_of(name: str, path: Path, *, tick: Callable[[], None]) -> str | None:
         return "executable"
     suffix = suffix_of(name)
     return {".npz": "zip"}.get(suffix, suffix.removeprefix(".")) if suffix in _BY_NAME else None
+
+
+def is_no_torch(name: str) -> bool:
+    """Whether a zip archive's name says that others than torch read it, to whom all members are files."""
+    return suffix_of(name) in _OTHER_ZIPS
 
 
 def needs_content(name: str) -> bool:

@@ -26,6 +26,20 @@ _PLACES = _FILES | {"env", "conda", "virtualenv", "path"}
 """Members, also of what stands in a flavor, that a loader takes for a place below the model's folder."""
 
 
+MODULES = {
+    "pickle_module_info.txt": frozenset({"mlflow.pytorch.pickle_module", "pickle", "cloudpickle", "dill"}),
+    "keras_module.txt": frozenset({"keras", "tensorflow.keras", "tf_keras"}),
+}
+"""Files in which MLflow's loaders find the name of a module that they import, and the names that it writes."""
+_LONGEST_MODULE = 200
+
+
+def named_module(file: str, content: bytes) -> Finding | None:
+    """The finding that one of `MODULES` names another module."""
+    name = content[:_LONGEST_MODULE].decode("utf-8", errors="replace").strip()
+    return None if name in MODULES[file] else Finding(Code.CUSTOM_CODE, f"loading the model imports {name}")
+
+
 def mlmodel(content: bytes) -> Facts:
     """What an ``MLmodel`` says: it must be YAML, and name no loader or code of its own.
 
@@ -49,6 +63,7 @@ def mlmodel(content: bytes) -> Facts:
         if _climbs(text) or (text and name in _PLACES and escapes(text))
     ]
     findings += _loaders(flavors.get("python_function"))
+    findings += _of_flavors(flavors)
     onnx = flavors.get("onnx")
     return Facts(
         findings=findings,
@@ -72,10 +87,23 @@ def _loaders(pyfunc: object) -> Iterator[Finding]:
     if not isinstance(pyfunc, dict):
         return
     loader = str(pyfunc.get("loader_module", ""))
-    if pyfunc.get("code"):
-        yield Finding(Code.CUSTOM_CODE, "loading the model puts its own code on the import path")
     if loader and _DATA_LOADERS.fullmatch(loader) is None:
         yield Finding(Code.CUSTOM_CODE, f"loading the model imports {loader}")
+
+
+def _of_flavors(flavors: dict[Any, Any]) -> Iterator[Finding]:
+    """What each flavor may say, as its own loader reads it."""
+    named = {name: flavor for name, flavor in flavors.items() if isinstance(flavor, dict)}
+    if any(flavor.get("code") or flavor.get("model_code_path") for flavor in named.values()):
+        yield Finding(Code.CUSTOM_CODE, "loading the model puts its own code on the import path")
+    modules = sorted({str(flavor["keras_module"]) for flavor in named.values() if flavor.get("keras_module")})
+    for module in modules:
+        if module not in MODULES["keras_module.txt"]:
+            yield Finding(Code.CUSTOM_CODE, f"loading the model imports {module}")
+    transformers = named.get("transformers", {})
+    if transformers.get("source_model_name") and not transformers.get("model_binary"):
+        detail = f"its weights are those of {transformers['source_model_name']}, which are fetched when it is loaded"
+        yield Finding(Code.SOURCE_NOT_INSPECTABLE, detail)
 
 
 def _needed(flavors: dict[Any, Any]) -> Iterator[Needed]:

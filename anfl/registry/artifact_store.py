@@ -3,10 +3,13 @@
 S3 holds the bytes (`anfl.registry.artifacts`), the table what is known of them (`anfl.registry.locations`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 from itertools import islice
 
+from anfl.problems import Problem, unavailable
 from anfl.registry import frozen, keys
 from anfl.registry.artifacts import Artifacts, Entry, Opened, Stored, UploadLink, Writer
 from anfl.registry.errors import does_not_exist
@@ -18,6 +21,9 @@ READ_AFTER_PARTS = 5 * 1024**3
 """Largest file in bytes, uploaded in parts past this service, that is read for its checksum."""
 READ_TO_FREEZE = 256 * 1024**2
 """As above, when a place is frozen and nobody recorded the checksum before."""
+
+RETRY_SECONDS = 30
+"""After which to ask again for what another region has: S3 copies it within minutes."""
 
 LARGEST_COPY = 5 * 1024**3
 """S3's limit of one copy, in bytes."""
@@ -63,11 +69,12 @@ class ArtifactStore:
     def open(self, tenant: str, path: str, *, bytes_range: str | None = None) -> Verified:
         """Begin to read a file: in a frozen place exactly the one that was recorded.
 
-        :raises Problem: 404, 400 for an impossible path, 416.
+        :raises Problem: 404, 400 for an impossible path, 416; 503 where the bytes are not in this region.
         """
         file = self._frozen(tenant, path)
         if file is not None:
-            opened = self._objects.open(tenant, path, version=file.version, bytes_range=bytes_range)
+            with _registered(path):
+                opened = self._objects.open(tenant, path, version=file.version, bytes_range=bytes_range)
             return Verified(opened=opened, sha256=file.sha256)
         opened = self._objects.open(tenant, path, bytes_range=bytes_range)
         return Verified(opened=opened, sha256=self._recorded(tenant, [path]).get((path, opened.version)))
@@ -137,11 +144,17 @@ class ArtifactStore:
         """Put a frozen file on top again.
 
         S3 takes its time to copy a large one. Where its place thawed meanwhile and was frozen anew, the copy stands on
-        top of what was recorded then, which is put back in turn.
+        top of what was recorded then, which is put back in turn. What has yet to come from another region comes by
+        itself.
         """
         if file.size > LARGEST_COPY:
             return
-        again = self._objects.restore(tenant, Stored(path=file.path, size=file.size, version=file.version))
+        try:
+            again = self._objects.restore(tenant, Stored(path=file.path, size=file.size, version=file.version))
+        except Problem as problem:
+            if problem.status != HTTPStatus.NOT_FOUND:
+                raise
+            return
         self._locations.renew(tenant, file, again.version)
         place = self._locations.around(tenant, file.path)
         recorded = None if place is None else place.file(file.path)
@@ -153,10 +166,14 @@ class ArtifactStore:
     def link(self, tenant: str, path: str) -> DownloadLink:
         """Where to download a file: in a frozen place exactly the one that was recorded.
 
-        :raises Problem: 404, 400 for an impossible path.
+        :raises Problem: 404, 400 for an impossible path; 503 where the bytes are not in this region.
         """
         file = self._frozen(tenant, path)
-        stored = self._objects.newest(tenant, path, version=None if file is None else file.version)
+        if file is None:
+            stored = self._objects.newest(tenant, path)
+        else:
+            with _registered(path):
+                stored = self._objects.newest(tenant, path, version=file.version)
         url = self._objects.link(tenant, path, version=stored.version)
         return DownloadLink(url=url, size=stored.size, sha256=None if file is None else file.sha256)
 
@@ -243,3 +260,18 @@ class ArtifactStore:
         items = self._table.get_many(list(wanted.values()))
         found = ((path, items.get(sort_of(key))) for path, key in wanted.items())
         return {(path, item.get("version")): item["sha256"] for path, item in found if item is not None}
+
+
+@contextmanager
+def _registered(path: str) -> Iterator[None]:
+    """While a file is read that a version consists of: where it is missing it exists all the same.
+
+    :raises Problem: 503 instead of 404.
+    """
+    try:
+        yield
+    except Problem as problem:
+        if problem.status != HTTPStatus.NOT_FOUND:
+            raise
+        detail = f"'{path}' is registered, and its bytes have not come to this region's store; ask again."
+        raise unavailable(detail, code="artifact_not_here", retry_after=RETRY_SECONDS) from None

@@ -278,10 +278,18 @@ class Artifacts:
         self._client.delete_object(Bucket=self._bucket, Key=object_key(tenant, path))
 
     def restore(self, tenant: str, stored: Stored) -> Stored:
-        """Put an older version of a file on top again, as a new one."""
+        """Put an older version of a file on top again, as a new one.
+
+        :raises Problem: 404 where there is no such version.
+        """
         key = object_key(tenant, stored.path)
         source: Any = {"Bucket": self._bucket, "Key": key, "VersionId": stored.version}
-        answer = self._client.copy_object(Bucket=self._bucket, Key=key, CopySource=source)
+        try:
+            answer = self._client.copy_object(Bucket=self._bucket, Key=key, CopySource=source)
+        except ClientError as error:
+            if error.response["Error"]["Code"] in ("NoSuchKey", "NoSuchVersion", "404"):
+                raise does_not_exist(f"No such artifact: '{stored.path}'") from None
+            raise
         return Stored(path=stored.path, size=stored.size, version=_version(answer.get("VersionId")))
 
     def writer(self, tenant: str, path: str) -> "Writer":

@@ -22,6 +22,7 @@ FIRST = "0" * 64
 """What the first entry has for the hash of the one before."""
 DELETED = "model.deleted"
 """The action that ends a model's chain."""
+_MISSING = "missing"
 TOLD_WHOLE = 1024
 """Texts of more bytes are told by their sha256 and size."""
 
@@ -72,6 +73,11 @@ class Broken(msgspec.Struct, frozen=True, kw_only=True):
     chain: str
     sequence: int
     reason: str
+
+    @property
+    def is_missing(self) -> bool:
+        """Whether the link itself is not there."""
+        return self.reason.startswith(_MISSING)
 
 
 def tenant_chain(tenant: str) -> str:
@@ -131,16 +137,16 @@ def verify(chain: str, entries: Iterable[Entry], head: Head | None, *, expected:
         last, action = Head(sequence=number, hash=found.hash), found.action
     missing = max(known, default=0)
     if missing > last.sequence:
-        reason = f"missing: the chain had {counted(missing, 'entry', 'entries')}"
+        reason = f"{_MISSING}: the chain had {counted(missing, 'entry', 'entries')}"
         return Broken(chain=chain, sequence=last.sequence + 1, reason=reason)
     if head is None and action != DELETED:
-        return Broken(chain=chain, sequence=last.sequence + 1, reason="missing: the model is gone without an entry")
+        return Broken(chain=chain, sequence=last.sequence + 1, reason=f"{_MISSING}: the model is gone without an entry")
     return None
 
 
 def _wrong(chain: str, found: Entry, last: Head) -> str | None:
     if found.sequence != last.sequence + 1:
-        return f"missing or out of order: entry {found.sequence} stands here"
+        return f"{_MISSING} or out of order: entry {found.sequence} stands here"
     if found.chain != chain:
         return f"an entry of another chain ({found.chain})"
     if digest(found) != found.hash:

@@ -1,9 +1,9 @@
 """Signs deliveries to webhooks for the function that makes them, which stands where no secret may be known.
 
 Direct events: ``{"operation": "sign", …}`` with the members of an `anfl.registry.delivery_signatures.ToSign`, answered
-with the signature; ``{"operation": "rewrap_keys", "after"?: …}`` moves wrapped keys to the active version and seals
-secrets from before (`anfl keys rewrap`); ``{"operation": "rewrap_due"}``, from a schedule, moves keys alone. Answers
-are ``{"status": 200, "result": …}`` or ``{"status": 4xx or 503, "problem": …}``.
+with the signature; ``{"operation": "rewrap_keys", "after"?: …}`` moves wrapped keys to the active version and, in the
+registry's home region alone, seals secrets from before (`anfl keys rewrap`); ``{"operation": "rewrap_due"}``, from a
+schedule, moves keys alone. Answers are ``{"status": 200, "result": …}`` or ``{"status": 4xx or 503, "problem": …}``.
 """
 
 from collections.abc import Callable, Mapping
@@ -19,6 +19,7 @@ from anfl.decoding import convert
 from anfl.invocation import Context, nearly_over
 from anfl.problems import Problem, invalid
 from anfl.registry.delivery_signatures import SIGN, Signer, ToSign, WithSecrets, sign_for
+from anfl.registry.home import Home, home
 from anfl.registry.rewrapping import SecretRewrapping
 from anfl.registry.sealed_secrets import SealedSecrets
 from anfl.registry.table import Table
@@ -46,9 +47,16 @@ class Function:
     """The function over webhooks and what opens their secrets."""
 
     def __init__(
-        self, webhooks: Webhooks, signer: Signer, rewrapping: SecretRewrapping, *, environment: str = ""
+        self,
+        webhooks: Webhooks,
+        signer: Signer,
+        rewrapping: SecretRewrapping,
+        *,
+        environment: str = "",
+        written_in: Home | None = None,
     ) -> None:
-        """:param environment: what its metrics name."""
+        """:param environment: what its metrics name. :param written_in: None: there is no other region."""
+        self.written_in = written_in
         self._webhooks = webhooks
         self._signer = signer
         self._rewrapping = rewrapping
@@ -77,7 +85,10 @@ class Function:
 
     def _rewrap(self, event: dict[str, Any], context: Context) -> Rewrapped:
         enough = nearly_over(context, margin=REWRAP_MARGIN_SECONDS)
-        return self._rewrapping.turn(after=convert(event, Rewrap).after, enough=enough)
+        after = convert(event, Rewrap).after
+        if self.written_in is not None and not self.written_in.is_here:
+            return self._rewrapping.wrapped_keys(enough=enough)
+        return self._rewrapping.turn(after=after, enough=enough)
 
     def _rewrap_due(self, _event: dict[str, Any], context: Context) -> Rewrapped:
         with embedded.keys_behind(environment=self._environment) as say:
@@ -94,7 +105,7 @@ def _function() -> Function:
     secrets = SealedSecrets(table, transit, region=settings.region)
     webhooks = Webhooks(table, secrets=secrets)
     rewrapping = SecretRewrapping(table, webhooks, transit, versions)
-    return Function(webhooks, WithSecrets(secrets), rewrapping, environment=settings.environment)
+    return Function(webhooks, WithSecrets(secrets), rewrapping, environment=settings.environment, written_in=home())
 
 
 def handler(event: Mapping[str, Any], context: Context) -> dict[str, Any]:

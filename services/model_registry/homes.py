@@ -12,7 +12,9 @@ from anfl.http.answers import Response
 from anfl.registry.home import Home
 
 _READS = frozenset(
-    (route.method, route.path) for route in ROUTES if route.action in {Action.MODELS_READ, Action.AUDIT_READ}
+    (route.method, route.path)
+    for route in ROUTES
+    if route.method == "GET" or route.action in {Action.MODELS_READ, Action.AUDIT_READ}
 )
 
 

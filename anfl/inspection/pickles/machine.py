@@ -16,13 +16,21 @@ class Unknown:
     """A value that does not matter here."""
 
 
+@dataclass(eq=False)
+class Several(Unknown):
+    """A list or a set, whatever is in it."""
+
+    length: int = 0
+    """Of a list."""
+
+
 class _Mark:
     """The mark object on the stack."""
 
 
 UNKNOWN: Final = Unknown()
-SEVERAL: Final = Unknown()
-"""A list or a set, whatever is in it."""
+SEVERAL: Final = Several()
+"""For the state of what got several."""
 NEVER: Final = Unknown()
 """The state of what got none."""
 _MARK: Final = _Mark()
@@ -43,6 +51,11 @@ class Instance:
     of: object
     arguments: object = UNKNOWN
     state: object = NEVER
+    shared: bool = False
+    """It was in several places before it had a state."""
+    told: object = None
+    """What came of looking at it once it had its state (`dtypes.judge_type`): values that hold values are looked at
+    once, however often they are named."""
 
 
 @dataclass
@@ -123,13 +136,20 @@ class Machine:
         """
         if index not in self.memo:
             raise Finding(Code.MALFORMED, "a pickle recalls a value that it never remembered")
-        self.push(self.memo[index])
+        self.share(self.memo[index])
+
+    def share(self, value: object) -> None:
+        """Push what stands, or stood, somewhere else as well."""
+        if isinstance(value, Instance) and value.state is NEVER:
+            value.shared = True
+        self.push(value)
 
 
 def merge(target: object, items: list[object]) -> object:
     """``target`` with its first entries; anything but a dictionary is left alone.
 
-    A key that is not known stands for itself: it may turn out to be any.
+    A key that is not known stands for itself: it may turn out to be any. So does a tuple: what it holds may be named
+    so often in there that hashing it takes for ever.
 
     :raises Finding: a key cannot be one.
     """
@@ -138,7 +158,7 @@ def merge(target: object, items: list[object]) -> object:
             if len(target) >= KEPT_ITEMS:
                 break
             try:
-                target[key] = value
+                target[Unknown() if isinstance(key, tuple) else key] = value
             except TypeError:
                 raise Finding(Code.MALFORMED, "a pickle has a key that can be none") from None
     return target

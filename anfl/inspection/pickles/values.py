@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import Any, Final
 
 from anfl.inspection.codes import Code, Finding
-from anfl.inspection.pickles.machine import KEPT_ITEMS, SEVERAL, UNKNOWN, Machine, merge
+from anfl.inspection.pickles.machine import KEPT_ITEMS, UNKNOWN, Machine, Several, merge
 from anfl.inspection.streams import Cursor
 
 _LINE_BYTES = 65_536
@@ -152,10 +152,9 @@ def _collect(name: str, machine: Machine) -> None:
             values = machine.group()
             machine.push(tuple(values) if len(values) <= KEPT_ITEMS else UNKNOWN)
         case "EMPTY_LIST" | "EMPTY_SET":
-            machine.push(SEVERAL)
+            machine.push(Several())
         case "LIST" | "FROZENSET":
-            machine.group()
-            machine.push(SEVERAL)
+            machine.push(Several(len(machine.group())))
         case "EMPTY_DICT":
             machine.push({})
         case "DICT":

@@ -12,8 +12,20 @@ from enum import Enum
 from anfl.inspection.codes import Code, Finding
 from anfl.inspection.pickles.arrays import WRAPPER, ArrayMachine, is_wrapper, skip_array
 from anfl.inspection.pickles.calls import judge_call
+from anfl.inspection.pickles.dtypes import DTYPE, judge_type
 from anfl.inspection.pickles.globals import judge
-from anfl.inspection.pickles.machine import KEPT_ITEMS, NEVER, SEVERAL, UNKNOWN, Global, Instance, Machine, merge
+from anfl.inspection.pickles.machine import (
+    KEPT_ITEMS,
+    NEVER,
+    SEVERAL,
+    UNKNOWN,
+    Global,
+    Instance,
+    Machine,
+    Several,
+    merge,
+)
+from anfl.inspection.pickles.ndarrays import judge_array
 from anfl.inspection.pickles.values import count, line, memo_index, push_value
 from anfl.inspection.streams import Cursor
 
@@ -103,7 +115,7 @@ class Walk:
             case "POP_MARK":
                 machine.group()
             case "DUP":
-                machine.push(machine.top())
+                machine.share(machine.top())
             case "PUT" | "BINPUT" | "LONG_BINPUT":
                 machine.remember(self._index(name))
             case "MEMOIZE":
@@ -170,12 +182,17 @@ class Walk:
         if isinstance(target, Global):
             detail = f"loading it would change {target.module}.{target.name}"
             self._found.add(Finding(Code.PATCHED_GLOBAL, detail))
+        elif isinstance(target, Several):
+            target.length += len(items)
         elif name.startswith("SETITEM"):
             merge(target, items)
         elif name == "BUILD" and isinstance(target, Instance):
             if self._loader is Loader.JOBLIB and is_wrapper(target):
                 self._array(target, items[0])
-            target.state = items[0] if target.state is NEVER else SEVERAL
+            again = target.state is not NEVER
+            target.state = SEVERAL if again else items[0]
+            judged = judge_type(target) if target.of == DTYPE else judge_array(target, items[0], again=again)
+            self._found.add(judged)
 
     def _array(self, wrapper: Instance, state: object) -> None:
         """What joblib does: the data follow, and an array takes the wrapper's place."""

@@ -33,6 +33,8 @@ class Proxy(BaseHTTPRequestHandler):
         if not path:
             listing = LISTINGS.get(parse_qs(url.query)["path"][0])
             return self._answer(msgspec.json.encode({"files": listing} if listing else {}), {})
+        if path.endswith("/on its way"):
+            return self._answer(b'{"error_code": "TEMPORARILY_UNAVAILABLE", "message": "Ask again."}', {}, 503)
         if path not in CONTENTS:
             return self._answer(b"{}", {}, 404)
         content = CONTENTS[path]
@@ -97,8 +99,13 @@ def test_what_is_not_whole_leaves_nothing(
 
 
 def test_a_missing_file_is_said(base: str, tmp_path: Path) -> None:
-    with pytest.raises(CliError, match="m/1/absent was not given: 404"):
+    with pytest.raises(CliError, match=r"m/1/absent was not given: 404 Not Found$"):
         get("m/1/absent", tmp_path, base)
+
+
+def test_what_another_region_has_and_this_one_not_yet_is_said(base: str, tmp_path: Path) -> None:
+    with pytest.raises(CliError, match=r"m/1/on its way was not given: 503 Ask again\.$"):
+        get("m/1/on its way", tmp_path, base)
 
 
 def test_nothing_is_written_elsewhere(base: str, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import boto3
 import httpx
 import pytest
 
-from anfl.client import AsyncClient, Client, ConflictError, UnreachableError, new_rows
+from anfl.client import AsyncClient, Client, ConflictError, NotFoundError, UnreachableError, new_rows
 from anfl.vectors.catalogue import Catalogue
 from anfl.vectors.clock import Clock
 from anfl.vectors.objects import S3ObjectStore
@@ -95,17 +95,38 @@ def test_the_same_for_programs_that_do_something_else_meanwhile(near_url: str, u
     assert asyncio.run(run()) == 2
 
 
-def elsewhere(endpoint: str | None) -> httpx.Response:
+def elsewhere(endpoint: object, *, status: int = 409) -> httpx.Response:
     document = {"code": "written_elsewhere", "detail": "ask there", "home": HOME}
-    return httpx.Response(409, json=document | ({} if endpoint is None else {"endpoint": endpoint}))
+    return httpx.Response(status, json=document | ({} if endpoint is None else {"endpoint": endpoint}))
 
 
-@pytest.mark.parametrize("endpoint", [None, "http://plain.example.org"])
-def test_without_an_address_or_with_one_without_tls_it_is_a_refusal(endpoint: str | None, way: FaultyWay) -> None:
+@pytest.mark.parametrize("own", [NEAR_API, NEAR_API.replace("https", "HTTPS")])
+@pytest.mark.parametrize(
+    "endpoint",
+    [
+        None,
+        "http://plain.example.org",
+        "https:plain.example.org",
+        "https://",
+        "https://[::1",
+        "https://someone@plain.example.org",
+        {"of": HOME_API},
+        [HOME_API],
+        7,
+    ],
+)
+def test_without_an_address_or_with_one_without_tls_it_is_a_refusal(endpoint: object, own: str, way: FaultyWay) -> None:
     way.faults = [elsewhere(endpoint)]
-    with Client(NEAR_API, token=TOKEN, transport=way) as near, pytest.raises(ConflictError) as caught:
+    with Client(own, token=TOKEN, transport=way) as near, pytest.raises(ConflictError) as caught:
         near.collection("words").upsert(new_rows(["b"], [[1, 1]]))
     assert (caught.value.code, len(way.seen)) == ("written_elsewhere", 1)
+
+
+def test_only_the_refusal_of_what_is_written_elsewhere_leads_elsewhere(way: FaultyWay) -> None:
+    way.faults = [elsewhere(HOME_API, status=404)]
+    with Client(NEAR_API, token=TOKEN, transport=way) as near, pytest.raises(NotFoundError):
+        near.collection("words").count()
+    assert len(way.seen) == 1
 
 
 def test_regions_that_point_at_each_other_end_in_a_refusal(way: FaultyWay) -> None:

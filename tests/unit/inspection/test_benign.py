@@ -3,6 +3,7 @@
 import json
 import pickle
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -12,6 +13,17 @@ import safetensors.numpy
 from anfl.cli.inspection import inspect_path
 from tests.unit.inspection.corpus.onnx_models import external, model
 
+_DESCRIPTIONS: list[Any] = [
+    [("a", "<i4"), ("b", ">f8")],
+    [("a", "i1"), ("b", "O")],
+    [("text", "U3"), ("inner", [("values", "f4", (2, 3)), ("object", "O")])],
+    [(("a title", "a"), "i4")],
+    {"names": ["a"], "formats": ["i4"], "offsets": [4], "itemsize": 16},
+    *("M8[ns]", "m8[25s]", "U3", "S5", "V8", "?", "c8", "O", ">i2", "g", []),
+]
+TYPES: list[np.dtype[Any]] = [
+    np.dtype(described, align=align) for align in (False, True) for described in _DESCRIPTIONS
+]
 SAMPLES = Path(__file__).parent / "samples"
 
 
@@ -38,6 +50,9 @@ def test_what_numpy_and_safetensors_write_is_validated(tmp_path: Path) -> None:
     safetensors.numpy.save_file({"a": values}, tmp_path / "described.safetensors", metadata={"format": "np"})
     for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
         content = {"array": values, "random": random, "old": np.random.RandomState(1), "masked": np.ma.array([1, 2])}
+        content |= {f"{number}": np.zeros(2, kind) for number, kind in enumerate(TYPES)} | {
+            "scalar": np.zeros(2, TYPES[0])[0]
+        }
         (tmp_path / f"protocol{protocol}.pkl").write_bytes(pickle.dumps(content, protocol=protocol))
     assert inspect_path(tmp_path)["reasons"] == []
 
@@ -45,6 +60,14 @@ def test_what_numpy_and_safetensors_write_is_validated(tmp_path: Path) -> None:
 def test_plain_documents_are_validated(tmp_path: Path) -> None:
     documents = {
         "config.json": '{"hidden": 4, "score": NaN}',
+        "pickle_module_info.txt": "mlflow.pytorch.pickle_module",
+        "keras_module.txt": "keras",
+        "modules.json": '[{"idx": 0, "path": "", "type": "sentence_transformers.models.Transformer"}]',
+        "model_index.json": '{"_class_name": "P", "a": ["diffusers", "B"], "c": [null, null], "d": [1, 2],'
+        ' "e": ["stable_diffusion", "StableDiffusionSafetyChecker"]}',
+        "keras/config.json": '{"module": "keras", "class_name": "Sequential", "config": {"layers": [{"module":'
+        ' "keras.layers", "class_name": "TextVectorization", "config": {"vocabulary": ["a"], "n": {"class_name":'
+        ' "__tuple__", "items": [1]}}}]}}',
         "bom.json": '\ufeff{"a": 1}',
         "conda.yaml": "name: x\nchannels: &c [a]\nother: *c\nwhen: 2024-01-01\n",
         "README.md": "# A model\nfor 日本語 👩‍🔬\n",
@@ -54,6 +77,7 @@ def test_plain_documents_are_validated(tmp_path: Path) -> None:
         "empty.txt": "",
         "requirements.txt": "numpy==2.0\n",
     }
+    (tmp_path / "keras").mkdir()
     for name, content in documents.items():
         (tmp_path / name).write_text(content, encoding="utf-8")
     assert inspect_path(tmp_path)["reasons"] == []

@@ -164,6 +164,33 @@ def test_bytes_changed_past_the_service_are_never_served(registry: Registry, s3:
     refused("resource_does_not_exist", registry.store.open, "acme", "m/1/extra")
 
 
+def test_what_is_registered_and_has_not_come_from_its_region_yet_is_on_its_way(registry: Registry, s3: Any) -> None:
+    """The table is copied in a second, the bucket takes minutes: who asks in between is to ask again."""
+    upload(registry, "m/1/weights", b"x")
+    register(registry, "m/1")
+    (version,) = s3.list_object_versions(Bucket=BUCKET)["Versions"]
+    s3.delete_object(Bucket=BUCKET, Key="acme/m/1/weights", VersionId=version["VersionId"])
+    for read in (registry.store.open, registry.store.link):
+        with pytest.raises(Problem) as caught:
+            read("acme", "m/1/weights")
+        assert (caught.value.status, caught.value.code) == (503, "artifact_not_here")
+        assert caught.value.retry_after
+    refused("resource_does_not_exist", registry.store.open, "acme", "m/1/another")
+    refused("resource_does_not_exist", registry.store.open, "acme", "m/2")
+
+
+def test_what_has_not_come_yet_can_be_copied_and_stays_refused_to_deletions(registry: Registry, s3: Any) -> None:
+    """A region that has just become home."""
+    upload(registry, "m/1/weights", b"x")
+    register(registry, "m/1")
+    (version,) = s3.list_object_versions(Bucket=BUCKET)["Versions"]
+    s3.delete_object(Bucket=BUCKET, Key="acme/m/1/weights", VersionId=version["VersionId"])
+    assert register(registry, "m/1") == 2
+    refused("resource_conflict", registry.store.delete, "acme", "m/1")
+    place = registry.store.place("acme", "m/1")
+    assert [file.version for file in place.files] == [version["VersionId"]]
+
+
 def test_an_upload_that_ends_after_its_place_was_frozen_is_taken_back(registry: Registry) -> None:
     first = upload(registry, "m/1/weights", b"registered")
     writers = [registry.store.writer("acme", path) for path in ("m/1/weights", "m/1/extra")]

@@ -85,6 +85,30 @@ def test_the_first_broken_link_is_named_and_fails_the_command(run: Run, bert: Re
     assert (broken["broken"]["chain"], broken["broken"]["sequence"]) == (page.chain, 2)
 
 
+@pytest.mark.parametrize("comes", [False, True])
+def test_an_entry_that_has_not_come_from_another_region_yet_is_waited_for(
+    run: Run, bert: Registry, dynamodb: Any, monkeypatch: pytest.MonkeyPatch, comes: bool
+) -> None:
+    """Items of one change come one by one: the record that names the entry before the entry."""
+    chain = bert.trails.of_model("acme", "bert").chain
+    (row,) = (i for i in items(dynamodb) if i["pk"]["S"].endswith(chain) and i["sk"]["S"] == "000000000002")
+    with past_the_registry(dynamodb):
+        dynamodb.delete_item(TableName=TABLE, Key={name: row[name] for name in ("pk", "sk")})
+    waited: list[float] = []
+
+    def wait(seconds: float) -> None:
+        waited.append(seconds)
+        if comes:
+            with past_the_registry(dynamodb):
+                dynamodb.put_item(TableName=TABLE, Item=row)
+
+    monkeypatch.setattr("anfl.cli.audit.time.sleep", wait)
+    result = run("audit", "verify")
+    assert (result.exit_code, len(waited)) == ((0, 1) if comes else (1, 3))
+    assert sum(waited) <= 10
+    assert ("bert: BROKEN at entry 2: missing" in result.stdout) is not comes
+
+
 def test_people_ask_approve_and_set_policies(run: Run, bert: Registry) -> None:
     version(bert, "acme", "bert")
     assert run("policies", "set", "prod", "--require", "approved", "--approvals", "1").exit_code == 0

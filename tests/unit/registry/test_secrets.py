@@ -17,6 +17,7 @@ from anfl.problems import Problem
 from anfl.registry import keys
 from anfl.registry.deliveries import Delivered, Deliveries
 from anfl.registry.delivery_signatures import ByFunction, SigningError, ToSign, WithSecrets
+from anfl.registry.home import Home
 from anfl.registry.registry import Registry
 from anfl.registry.rewrapping import SecretRewrapping
 from anfl.registry.sealed_secrets import SealedSecrets
@@ -430,6 +431,23 @@ def test_a_schedule_moves_keys_and_says_how_many_are_behind(
     assert registry.webhooks.get("acme", old.id).secret == CANARY, "the command's work"
     assert answered(signing, operation="rewrap_keys")["result"]["sealed"] == 1
     assert answered(signing, operation="rewrap_keys", after="nonsense")["status"] == 400
+
+
+def test_elsewhere_than_at_home_keys_are_moved_and_nothing_is_sealed(
+    registry: Registry, signing: Signing, transit: FakeTransit
+) -> None:
+    """Sealing changes a webhook and the tenant's audit; a key that two regions move is the same one."""
+    hook(registry)
+    old = from_before(registry)
+    audited = len(registry.trails.of_tenant("acme").entries)
+    transit.version = 2
+    signing.written_in = Home(region="us-east-1", here="eu-west-1")
+    result = answered(signing, operation="rewrap_keys")["result"]
+    assert (result["moved"], result["sealed"], result["after"]) == (1, 0, None)
+    assert registry.webhooks.get("acme", old.id) == old
+    assert len(registry.trails.of_tenant("acme").entries) == audited
+    signing.written_in = Home(region="us-east-1", here="us-east-1")
+    assert answered(signing, operation="rewrap_keys")["result"]["sealed"] == 1
 
 
 def test_a_table_altered_by_hand_makes_no_function_sign_by_it(

