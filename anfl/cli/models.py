@@ -7,7 +7,9 @@ from typing import Annotated, Any
 from urllib.parse import quote
 
 import typer
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+from rich.filesize import decimal
+from rich.progress import BarColumn, DownloadColumn, Progress, ProgressColumn, Task, TextColumn
+from rich.text import Text
 
 from anfl.cli import approvals, audit, policies, signing, signing_files
 from anfl.cli.artefacts import artefacts_at
@@ -34,7 +36,17 @@ app.command()(signing_files.verify)
 Name = Annotated[str, typer.Argument(help="Name of the model.")]
 Version = Annotated[str, typer.Argument(help="Version number.")]
 
-_COLUMNS = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+
+class _Speed(ProgressColumn):
+    """Bytes a second since it began. rich's own column counts from the first step on, which may be nearly all."""
+
+    def render(self, task: Task) -> Text:
+        """See rich."""
+        seconds = task.finished_time or task.elapsed
+        return Text(f"{decimal(int(task.completed / seconds))}/s" if seconds else "", style="progress.data.speed")
+
+
+_COLUMNS = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), _Speed())
 _FINAL = {"VALIDATED", "REJECTED", "QUARANTINED"}
 
 
