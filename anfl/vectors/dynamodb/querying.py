@@ -11,7 +11,7 @@ from anfl.vectors.dynamodb.conditions import searches
 from anfl.vectors.dynamodb.items import StoredItem
 from anfl.vectors.dynamodb.reading import Reader
 from anfl.vectors.dynamodb.table import MOST_READ
-from anfl.vectors.filters import compile_filter
+from anfl.vectors.filters import Filter, compile_filter
 from anfl.vectors.model import Collection, Values
 from anfl.vectors.refusals import Refusal
 from anfl.vectors.requests import Match, Query, vector_of, vectors_of
@@ -34,7 +34,7 @@ def matches(reader: Reader, collection: Collection, request: Query) -> list[list
     found = reader.nearest(collection, queries, request.k, alternatives, skip=request.id, metadata=metadata)
     limit = np.inf if request.max_distance is None else request.max_distance
     near = ([(distance, row) for distance, row in hits if distance <= limit] for hits in found)
-    return _shown(_as_stored(reader, collection, near) if stored else near, request)
+    return _shown(_as_stored(reader, collection, near, wanted) if stored else near, request)
 
 
 def _check(request: Query) -> None:
@@ -61,10 +61,13 @@ def _queries(reader: Reader, collection: Collection, request: Query) -> Values:
     return row.values[np.newaxis]
 
 
-def _as_stored(reader: Reader, collection: Collection, found: Iterable[_Hits]) -> Iterator[_Hits]:
-    """The same with rows as the table has them now. One that has gone since is no match any more."""
+def _as_stored(
+    reader: Reader, collection: Collection, found: Iterable[_Hits], wanted: Filter | None
+) -> Iterator[_Hits]:
+    """The same with rows as the table has them now. One that has gone since, or is not ``wanted``, is no match."""
     for some in _together(found):
-        rows = reader.rows(collection, [row.id for hits in some for _, row in hits])
+        now = reader.rows(collection, [row.id for hits in some for _, row in hits])
+        rows = {row_id: row for row_id, row in now.items() if wanted is None or wanted(row.metadata)}
         yield from ([(distance, rows[row.id]) for distance, row in hits if row.id in rows] for hits in some)
 
 

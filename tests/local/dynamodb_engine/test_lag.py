@@ -57,6 +57,19 @@ def test_a_row_that_changed_is_found_as_it_was_and_shown_with_the_values_it_has(
     assert [match["id"] for match in api.query(vector=near, k=3)] == ["stays", "moves"]
 
 
+def test_a_row_that_the_filter_does_not_fit_any_more_is_not_shown_with_metadata_that_contradict_it(
+    api: Api, late: Callable[[float], None]
+) -> None:
+    api.create(fields={"kind": "string"})
+    api.upsert(*({"id": name, "values": VECTOR, "metadata": {"kind": "a"}} for name in ("changed", "same")))
+    assert len(api.query(vector=VECTOR)) == 2
+    late(LATE)
+    api.upsert({"id": "changed", "values": VECTOR, "metadata": {"kind": "b"}})
+    shown = api.query(vector=VECTOR, filter={"kind": "a"}, include=["values", "metadata"])
+    assert [(match["id"], match["metadata"]) for match in shown] == [("same", {"kind": "a"})]
+    assert len(api.query(vector=VECTOR, filter={"kind": "a"}, include=["metadata"])) == 2, "as the index has them"
+
+
 def test_deleting_by_filter_does_not_rely_on_the_index(api: Api, late: Callable[[float], None]) -> None:
     api.create()
     late(LATE)
