@@ -23,6 +23,8 @@ _ALIGNMENTS = (-1, 1, 2, 4, 8, 16)
 """Of whatever NumPy has; it divides by them."""
 _STATE = (8, 9)
 """How many members it has."""
+_DATES = (9,)
+"""The same of types of dates and durations: the last one is their unit, without which NumPy reads from nowhere."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ def type_of(value: object) -> Type | None:
 
 def _stated(kind: str, plain: Type, state: object) -> Type | None:
     """The type with a state, where both say the same."""
-    if not isinstance(state, tuple) or len(state) not in _STATE:
+    if not isinstance(state, tuple) or len(state) not in (_DATES if kind in "mM" else _STATE):
         return None
     size, flags = state[_SIZE], state[_FLAGS]
     if not isinstance(flags, int) or size not in (-1, plain.size) or (size == -1 and kind in "SUV"):

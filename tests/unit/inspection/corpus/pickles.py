@@ -167,6 +167,7 @@ _FORGED = {
     "alignment": _dtype("V8", state=_PLAIN_STATE.replace(b"I1\n", b"I0\n")) + b".",
     "afterwards": _dtype("V8") + b"p0\n" + _FROM_BYTES + _POINTER + b"g0\n(I1\ntS'C'\ntR0" + _fields() + b"b.",
     "duplicated": _dtype("V8") + b"2" + _POINTER + b"\x860" + _fields() + b"b.",
+    "without-unit": _dtype("M8[s]", state=_PLAIN_STATE) + b".",
     "again": _dtype("V8", state=_PLAIN_STATE) + _fields() + b"b.",
     "of-too-few": _array(b"(I1\n(I1000\nt" + _dtype("O8", state=_OBJECTS) + b"I00\n(I1\nlt"),
     "of-too-few-appended": _array(b"(I1\n(I1000\nt" + _dtype("O8", state=_OBJECTS) + b"I00\n](I1\nI2\neI3\nat"),
