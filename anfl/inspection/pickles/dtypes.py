@@ -1,7 +1,9 @@
 """NumPy's types as pickles make them: from a text, and a state that may say something else."""
 
 import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from math import prod
 from typing import Any
 
@@ -101,7 +103,7 @@ def _parts(state: tuple[object, ...], size: int) -> list[Type] | None:
         return None
     if not all(isinstance(name, str) for name in (*names, *fields)) or not {*names} <= fields.keys():
         return None
-    found: list[Type] = []
+    found: dict[str, tuple[int, Type]] = {}
     for name, field in fields.items():
         if not isinstance(field, tuple) or len(field) not in (2, 3):
             return None
@@ -110,8 +112,21 @@ def _parts(state: tuple[object, ...], size: int) -> list[Type] | None:
         part, offset = type_of(field[0]), field[1]
         if part is None or not isinstance(offset, int) or not 0 <= offset <= size - part.size:
             return None
-        found.append(part)
-    return found
+        found[name] = (offset, part)
+    return _beside_each_other([found[name] for name in names], found.values())
+
+
+def _beside_each_other(named: Sequence[tuple[int, Type]], told: Iterable[tuple[int, Type]]) -> list[Type] | None:
+    """The types of fields; None where an object shares bytes with another field, which would write over its address.
+
+    :param told: by names and by titles, which stand for a name's.
+    """
+    parts = [part for _, part in told]
+    if any(part.has_object for part in parts):
+        placed = sorted((offset, offset + part.size) for offset, part in named)
+        if not {*told} <= {*named} or any(end > begin for (_, end), (begin, _) in pairwise(placed)):
+            return None
+    return parts
 
 
 def _repeated(parts: object, size: int) -> list[Type] | None:

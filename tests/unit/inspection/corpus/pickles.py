@@ -143,6 +143,12 @@ def _fields(kind: str = "O8", *, offset: int = 0, flags: int = 27, size: int = 8
     return b"(I3\nS'|'\nN(S'f'\nt}S'f'\n" + field + b"sI%d\nI1\nI%d\nt" % (size, flags)
 
 
+def _two_fields(first: str, at: int, second: str, then: int) -> bytes:
+    """A type's state: two fields, the second of which is one of objects."""
+    fields = b"}S'a'\n(" + _dtype(first) + b"I%d\ntsS'b'\n(" % at + _dtype(second) + b"I%d\nts" % then
+    return b"(I3\nS'|'\nN(S'a'\nS'b'\nt" + fields + b"I12\nI1\nI27\nt"
+
+
 def _array(state: bytes) -> bytes:
     return b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(I0\ntC\x01btR" + state + b"b."
 
@@ -167,6 +173,8 @@ _FORGED = {
     "alignment": _dtype("V8", state=_PLAIN_STATE.replace(b"I1\n", b"I0\n")) + b".",
     "afterwards": _dtype("V8") + b"p0\n" + _FROM_BYTES + _POINTER + b"g0\n(I1\ntS'C'\ntR0" + _fields() + b"b.",
     "duplicated": _dtype("V8") + b"2" + _POINTER + b"\x860" + _fields() + b"b.",
+    "overlapping": _dtype("V12", state=_two_fields("f8", 0, "O8", 4)) + b".",
+    "overlapping-objects": _dtype("V12", state=_two_fields("O8", 0, "O8", 0)) + b".",
     "without-unit": _dtype("M8[s]", state=_PLAIN_STATE) + b".",
     "again": _dtype("V8", state=_PLAIN_STATE) + _fields() + b"b.",
     "of-too-few": _array(b"(I1\n(I1000\nt" + _dtype("O8", state=_OBJECTS) + b"I00\n(I1\nlt"),
