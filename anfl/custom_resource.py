@@ -43,7 +43,10 @@ def _send(url: str, body: str) -> None:
     for attempt in range(1, _ATTEMPTS + 1):
         try:
             requests.put(url, data=body.encode(), headers={"Content-Type": ""}, timeout=_TIMEOUTS).raise_for_status()
-        except requests.RequestException:
-            _log.exception("CloudFormation does not take the answer", extra={"attempt": attempt})
+        except requests.RequestException as error:
+            # Neither its text nor its traceback: both show the address, and whoever has that may answer.
+            status = None if error.response is None else error.response.status_code
+            told = {"attempt": attempt, "error": type(error).__name__, "status": status}
+            _log.error("CloudFormation does not take the answer", extra=told)
         else:
             return

@@ -146,6 +146,38 @@ class AuthPartition(StrEnum):
     """Versions of the wrapping key, and who holds them (`anfl.crypto.wrapping_versions`)."""
 
 
+class RegistryPartition(StrEnum):
+    """Partition keys of the registry's table (`anfl.registry.keys`) as patterns over all tenants, where some function
+    is granted no others."""
+
+    MODELS = "*#models"
+    """Models' records."""
+    OF_MODELS = "*#model#*"
+    """What belongs to one: verdicts are there."""
+    VERSIONS = "*#versions"
+    AUDIT = "*#audit#*"
+    CHAINS = "*#chains"
+    """Whose the chains of the audit are, and the tenant's own end."""
+    WEBHOOKS = "*#webhooks"
+    DATA_KEYS = "#data-keys"
+
+
+VERDICT_WRITES = (
+    RegistryPartition.MODELS,
+    RegistryPartition.OF_MODELS,
+    RegistryPartition.VERSIONS,
+    RegistryPartition.AUDIT,
+)
+"""Where a verdict is written, in one transaction that checks the version's record."""
+SECRET_WRITES = (
+    RegistryPartition.WEBHOOKS,
+    RegistryPartition.AUDIT,
+    RegistryPartition.CHAINS,
+    RegistryPartition.DATA_KEYS,
+)
+"""Where sealing secrets of webhooks, and moving their keys, writes."""
+
+
 def engine_class_table(environment: str, class_name: str) -> str:
     """Physical name of the table of a class of the engine ``dynamodb``.
 

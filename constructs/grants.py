@@ -52,6 +52,22 @@ def partitions(stack: Stack, name: str, actions: Mapping[str, Sequence[str]]) ->
     ]
 
 
+def held(stack: Stack, name: str, patterns: Mapping[str, Sequence[str]]) -> list[Statement]:
+    """By action of DynamoDB that names a partition, as `partitions`, patterns of the partitions that it is held to.
+
+    Of a transaction AWS may tell all its partitions for each of its actions: those that it only checks have to fit too.
+    """
+    return [
+        Statement(
+            sid=f"Table{camel(name)}{action}",
+            actions=[f"dynamodb:{action}"],
+            resources=[here(stack).arn("dynamodb", f"table/{name}")],
+            conditions={"ForAllValues:StringLike": {"dynamodb:LeadingKeys": list(wanted)}},
+        )
+        for action, wanted in patterns.items()
+    ]
+
+
 def vector_classes(stack: Stack, names: Sequence[str], actions: Sequence[str]) -> list[Statement]:
     """``actions`` of DynamoDB on items of the tables ``names``, and searches of their vector indexes.
 

@@ -15,10 +15,13 @@ from anfl.resources import (
     CATALOGUE,
     METRICS_NAMESPACE,
     REGISTRY,
+    SECRET_WRITES,
     STAGE,
+    VERDICT_WRITES,
     AuthPartition,
     CacheUse,
     Function,
+    RegistryPartition,
     Service,
     Table,
     Variable,
@@ -39,6 +42,8 @@ class Needs:
 
     tables: Mapping[Table, Sequence[str]] = field(default_factory=dict)
     """With the actions of DynamoDB on it."""
+    held: Mapping[str, Sequence[RegistryPartition]] = field(default_factory=dict)
+    """Further actions on the registry's table, each with the partitions that it is held to."""
     auth: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """Partitions of the auth table (`AuthPartition`), with those on their items."""
     classes: Sequence[str] = ()
@@ -134,19 +139,21 @@ NEEDS: Mapping[Part, Needs] = {
         tells=(*_SEALING, Variable.DEFAULT_TENANT),
     ),
     Function.MODEL_VALIDATION: Needs(
-        tables={REGISTRY: ("BatchGetItem", "ConditionCheckItem", "GetItem", "PutItem")},
+        tables={REGISTRY: ("BatchGetItem", "ConditionCheckItem", "GetItem", "Query")},
+        held={"PutItem": VERDICT_WRITES},
         artifacts=Access.READ,
         consumes=(Variable.VALIDATION_QUEUE_URL,),
         tells=(Variable.VAULT_ADDR, Variable.REGISTRY_HOME, Variable.DEFAULT_TENANT),
     ),
     Function.WEBHOOKS: Needs(
-        tables={REGISTRY: ("GetItem",)},
+        held={"GetItem": (RegistryPartition.WEBHOOKS,)},
         consumes=(Variable.WEBHOOKS_QUEUE_URL,),
         delays=True,
         calls={Variable.WEBHOOK_SIGNER: Function.WEBHOOK_SIGNER},
     ),
     Function.WEBHOOK_SIGNER: Needs(
-        tables={REGISTRY: ("BatchGetItem", "GetItem", "PutItem", "Query", "Scan")},
+        tables={REGISTRY: ("BatchGetItem", "GetItem", "Query", "Scan")},
+        held={"PutItem": SECRET_WRITES},
         auth=_SEALS,
         tells=(Variable.VAULT_ADDR, Variable.REGISTRY_HOME),
     ),
@@ -214,7 +221,7 @@ class Parts:
         """The part's variables; one without a value in this environment is left out."""
         needs = NEEDS[part]
         variables = {Variable.ENVIRONMENT: self._settings.environment}
-        tables = [*needs.tables, *([AUTH] if needs.auth else [])]
+        tables = {*needs.tables, *([REGISTRY] if needs.held else []), *([AUTH] if needs.auth else [])}
         variables |= {table.variable: self._settings.name(table.name) for table in tables}
         if needs.classes:
             variables[Variable.ENGINE_CLASSES] = self._settings.deployment.classes_as_json()
@@ -236,6 +243,9 @@ class Parts:
         for table, actions in needs.tables.items():
             services.add("dynamodb")
             statements += grants.table(self._stack, self._settings.name(table.name), actions)
+        if needs.held:
+            services.add("dynamodb")
+            statements += grants.held(self._stack, self._settings.name(REGISTRY.name), needs.held)
         if needs.auth:
             services.add("dynamodb")
             statements += grants.partitions(self._stack, self._settings.name(AUTH.name), needs.auth)

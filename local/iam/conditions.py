@@ -57,7 +57,7 @@ _POSITIVE: Mapping[str, Test] = {
     "NumericLessThan": lambda wanted, given: float(given) < float(wanted),
     "ForAnyValue:StringEquals": str.__eq__,
 }
-_OF_ALL: Mapping[str, Test] = {"ForAllValues:StringEquals": str.__eq__}
+_OF_ALL: Mapping[str, Test] = {"ForAllValues:StringEquals": str.__eq__, "ForAllValues:StringLike": like}
 """Each value that a call has must be one of those said: a call that has none is let through."""
 _NEGATED: Mapping[str, Test] = {"ArnNotEquals": arn_like}
 OPERATORS = frozenset({*_POSITIVE, *_OF_ALL, *_NEGATED})

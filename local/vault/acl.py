@@ -90,20 +90,21 @@ class Rule:
         )
 
     def accepts(self, data: Mapping[str, Any]) -> bool:
-        """Whether the parameters pass ``required_``, ``denied_`` and ``allowed_parameters``."""
+        """Whether the parameters pass ``required_``, ``denied_`` and ``allowed_parameters``.
+
+        As in Vault none named is no limit, and what stands for ``*`` is not looked at: other names may be anything.
+        """
         given = {name.lower(): value for name, value in data.items()}
         if not self.required <= given.keys():
             return False
         if not given:
             return True
+        allowed = self.allowed
         for name, value in given.items():
             if self.denied is not None and ("*" in self.denied or _listed(self.denied, name, value)):
                 return False
-            if self.allowed is not None and not _listed(self.allowed, name, value):
-                if name in self.allowed or "*" not in self.allowed:
-                    return False
-                if self.allowed["*"] and not _any_equal(self.allowed["*"], value):
-                    return False
+            if allowed and not _listed(allowed, name, value) and (name in allowed or "*" not in allowed):
+                return False
         return True
 
 
@@ -126,8 +127,8 @@ def _any_equal(patterns: Sequence[Any], value: object) -> bool:
 
 
 def _equal(pattern: object, value: object) -> bool:
-    if not (isinstance(pattern, str) and isinstance(value, str)):
-        return pattern == value
+    if not (isinstance(pattern, str) and isinstance(value, str)) or pattern == "*":
+        return pattern == value  # an asterisk alone is no wildcard
     core = pattern.removeprefix("*").removesuffix("*")
     starts, ends = not pattern.startswith("*"), not pattern.endswith("*")
     if starts and ends:

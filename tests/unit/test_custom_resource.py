@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from anfl import custom_resource
+from anfl.telemetry.logs import JsonFormatter
 from tests.unit.invocation import Invocation
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -101,6 +102,20 @@ def test_an_answer_that_is_not_taken_is_sent_again(cloudformation: CloudFormatio
     custom_resource.answer(cloudformation.event(), lambda _event: None, physical_id="vault")
 
     assert len(cloudformation.taken) == 1
+
+
+@pytest.mark.parametrize("address", ["{server}?{signature}", "http://127.0.0.1:1/answer?{signature}"])
+def test_where_the_answer_goes_is_in_no_log(
+    cloudformation: CloudFormation, caplog: pytest.LogCaptureFixture, address: str
+) -> None:
+    """The address is signed: whoever reads it there may answer in our place."""
+    cloudformation.refusals = 3
+    cloudformation.url = address.format(server=cloudformation.url, signature="X-Amz-Signature=canary")
+    custom_resource.answer(cloudformation.event(), lambda _event: None, physical_id="vault")
+
+    told = [JsonFormatter().format(record) for record in caplog.records if record.name == custom_resource.__name__]
+    assert len(told) == 3
+    assert not [line for line in told if "canary" in line]
 
 
 @pytest.fixture

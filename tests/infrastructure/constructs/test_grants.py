@@ -57,6 +57,13 @@ def test_items_of_a_partition_are_used_as_said_and_others_are_not(stack: Stack) 
         assert use["Condition"] == {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": [partition]}}
 
 
+def test_an_action_is_held_to_the_partitions_that_are_like_a_pattern(stack: Stack) -> None:
+    (use,) = said(stack, *grants.held(stack, "a-table", {"PutItem": ["*#a", "b"]}))
+    assert (use["Sid"], verbs([use])) == ("TableATablePutItem", {"PutItem"})
+    assert use["Resource"] == [f"arn:aws:dynamodb:eu-west-1:{ACCOUNT}:table/a-table"]
+    assert use["Condition"] == {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["*#a", "b"]}}
+
+
 def test_rows_of_classes_are_used_as_said_and_searched_by_their_index_alone(stack: Stack) -> None:
     table = f"arn:aws:dynamodb:eu-west-1:{ACCOUNT}:table"
     use, search = said(stack, *grants.vector_classes(stack, ["one", "two"], ["PutItem", "Query"]))

@@ -201,6 +201,14 @@ def test_all_of_several_values() -> None:
     for keys, holds in ((("a",), True), (("b", "a"), True), (("a", "c"), False), (("A",), False), ((), True)):
         call = Call(action="dynamodb:GetItem", resource="t", context=(("dynamodb:leadingkeys", keys),))
         assert (verdict(call, allow("*", "*", Condition=wanted)).refused is None) is holds
+    like = {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["*#webhooks", "#data-keys"]}}
+    for keys, holds in (
+        (("a#webhooks", "#data-keys"), True),
+        (("a#webhooks", "a#keys"), False),
+        (("A#WEBHOOKS",), False),
+    ):
+        call = Call(action="dynamodb:GetItem", resource="t", context=(("dynamodb:leadingkeys", keys),))
+        assert (verdict(call, allow("*", "*", Condition=like)).refused is None) is holds
     without = Call(action="dynamodb:Scan", resource="t")
     assert verdict(without, allow("*", "*", Condition=wanted)).refused is None, "as AWS has it"
 

@@ -3,6 +3,7 @@
 import hashlib
 import io
 from collections.abc import Callable
+from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from anfl.problems import Problem
 from anfl.registry.entities import VersionOf
 from anfl.registry.inspections import Inspections
 from anfl.registry.registry import Registry
+from anfl.resources import VERDICT_WRITES
 
 BUCKET = "artifacts"
 PLACE = "models/bert/1"
@@ -55,6 +57,28 @@ def test_a_version_gets_its_verdict_with_the_versions_of_its_objects(
     digest = hashlib.sha256(content).hexdigest()
     assert [(f.path, f.sha256, f.s3_version) for f in verdict.files] == [("weights.npy", digest, stored["VersionId"])]
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_verdict_is_written_where_the_function_may_write_and_what_it_checks_fits_too(
+    register: Register, inspections: Inspections, s3: Any, dynamodb: Any
+) -> None:
+    s3.put_object(Bucket=BUCKET, Key=KEY, Body=array(4))
+    found, named = register(), set[str]()
+
+    def note(params: dict[str, Any], model: Any, **_: Any) -> None:
+        writes = [next(iter(action.values())) for action in params.get("TransactItems", [])]
+        assert writes or model.name in {"BatchGetItem", "GetItem"}
+        named.update((write.get("Item") or write["Key"])["pk"]["S"] for write in writes)
+
+    dynamodb.meta.events.register("before-parameter-build.dynamodb", note, unique_id="note")
+    try:
+        inspections.version("acme", found)
+    finally:
+        dynamodb.meta.events.unregister("before-parameter-build.dynamodb", unique_id="note")
+    assert {pattern for pattern in VERDICT_WRITES if any(fnmatchcase(one, pattern) for one in named)} == {
+        *VERDICT_WRITES
+    }
+    assert [one for one in named if not any(fnmatchcase(one, pattern) for pattern in VERDICT_WRITES)] == []
 
 
 def test_bytes_that_are_not_the_registered_ones_are_rejected(

@@ -7,6 +7,7 @@ import io
 import json
 import logging
 from collections.abc import Callable
+from fnmatch import fnmatchcase
 from typing import Any
 
 import msgspec
@@ -24,6 +25,7 @@ from anfl.registry.sealed_secrets import SealedSecrets
 from anfl.registry.secrets import InClear, is_sealed
 from anfl.registry.table import LostRaceError, Put
 from anfl.registry.webhooks import Webhook, Webhooks
+from anfl.resources import SECRET_WRITES, RegistryPartition
 from lambda_src.webhook_signer.handler import Function as Signing
 from lambda_src.webhooks.handler import Function, NotTakenError
 from tests.unit.crypto.wrapping import FakeTransit
@@ -431,6 +433,34 @@ def test_a_schedule_moves_keys_and_says_how_many_are_behind(
     assert registry.webhooks.get("acme", old.id).secret == CANARY, "the command's work"
     assert answered(signing, operation="rewrap_keys")["result"]["sealed"] == 1
     assert answered(signing, operation="rewrap_keys", after="nonsense")["status"] == 400
+
+
+def test_what_signs_writes_where_it_may_and_who_delivers_reads_webhooks_alone(
+    registry: Registry, signing: Signing, transit: FakeTransit, dynamodb: Any
+) -> None:
+    hook(registry)
+    old = from_before(registry)
+    transit.version = 2
+    named, read = set[str](), set[str]()
+
+    def note(params: dict[str, Any], model: Any, **_: Any) -> None:
+        writes = [next(iter(action.values())) for action in params.get("TransactItems", [])]
+        writes += [params] if model.name == "PutItem" else []
+        named.update((write.get("Item") or write["Key"])["pk"]["S"] for write in writes)
+        read.update([params["Key"]["pk"]["S"]] if model.name == "GetItem" else [])
+
+    dynamodb.meta.events.register("before-parameter-build.dynamodb", note, unique_id="note")
+    try:
+        assert answered(signing, operation="rewrap_keys")["result"]["sealed"] == 1
+        read.clear()
+        Webhooks(registry.records.table).get("acme", old.id)
+    finally:
+        dynamodb.meta.events.unregister("before-parameter-build.dynamodb", unique_id="note")
+    fitting = {one: {pattern for pattern in SECRET_WRITES if fnmatchcase(one, pattern)} for one in named}
+    assert set[str]().union(*fitting.values()) == {*SECRET_WRITES}
+    assert all(fitting.values()), fitting
+    assert [one for one in read if not fnmatchcase(one, RegistryPartition.WEBHOOKS)] == []
+    assert read
 
 
 def test_elsewhere_than_at_home_keys_are_moved_and_nothing_is_sealed(
