@@ -86,7 +86,7 @@ class Code(StrEnum):
     FORGED_ARRAY = (
         "forged_array",
         Status.QUARANTINED,
-        "a pickle makes an array or a type of NumPy's as NumPy writes none: bytes may be taken for objects",
+        "a pickle makes an array or another native object as its library writes none: bytes may be taken for objects",
     )
     PERSISTENT_ID = ("persistent_id", Status.QUARANTINED, "a pickle refers to objects outside the file")
     UNREADABLE_ARRAY = ("unreadable_array", Status.QUARANTINED, "a joblib array of an unusual type or shape")

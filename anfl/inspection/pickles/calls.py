@@ -63,7 +63,7 @@ def _by_another_name(callee: Global, arguments: tuple[object, ...]) -> Finding |
                 return Finding(Code.INDIRECT_CALL, f"has {base.module}.{base.name} make an object of another class")
             return None if base.name == "object" else judge_call(base, (state,))
         case Global("pandas.core.indexes.base", "_new_Index"), (made, values):
-            if not isinstance(made, Global) or not made.module.startswith("pandas") or not isinstance(values, dict):
+            if not isinstance(made, Global) or not _is_index(made) or not isinstance(values, dict):
                 return Finding(Code.INDIRECT_CALL, "has _new_Index make what is no index")
         case Global("numpy.random._pickle"), _:
             if any(isinstance(value, Global) and not value.module.startswith("numpy.random.") for value in arguments):
@@ -71,6 +71,11 @@ def _by_another_name(callee: Global, arguments: tuple[object, ...]) -> Finding |
         case Global(name="_reconstructor" | "_new_Index"), _:
             return Finding(Code.INDIRECT_CALL, f"calls {callee.name} in an unusual way")
     return None
+
+
+def _is_index(made: Global) -> bool:
+    """Whether it is a class of pandas' indexes: other ones, made without what they hold, read from nowhere."""
+    return made.module.startswith("pandas") and made.name.endswith("Index")
 
 
 def _forged(callee: Global, arguments: tuple[object, ...]) -> Finding | None:

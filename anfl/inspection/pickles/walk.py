@@ -25,6 +25,7 @@ from anfl.inspection.pickles.machine import (
     Several,
     merge,
 )
+from anfl.inspection.pickles.natives import judge_native
 from anfl.inspection.pickles.ndarrays import judge_array
 from anfl.inspection.pickles.values import count, line, memo_index, push_value
 from anfl.inspection.streams import Cursor
@@ -191,8 +192,10 @@ class Walk:
                 self._array(target, items[0])
             again = target.state is not NEVER
             target.state = SEVERAL if again else items[0]
-            judged = judge_type(target) if target.of == DTYPE else judge_array(target, items[0], again=again)
-            self._found.add(judged)
+            if target.of == DTYPE:
+                self._found.add(judge_type(target))
+            else:
+                self._found.add(judge_native(target, items[0]) or judge_array(target, items[0], again=again))
 
     def _array(self, wrapper: Instance, state: object) -> None:
         """What joblib does: the data follow, and an array takes the wrapper's place."""

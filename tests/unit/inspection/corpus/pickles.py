@@ -149,6 +149,12 @@ def _two_fields(first: str, at: int, second: str, then: int) -> bytes:
     return b"(I3\nS'|'\nN(S'a'\nS'b'\nt" + fields + b"I12\nI1\nI27\nt"
 
 
+def _native(module: str, name: str, state: bytes) -> bytes:
+    """An object of scikit-learn's compiled code."""
+    place = module.encode()
+    return b"c%s\nnewObj\n(c%s\n%s\ntR" % (place, place, name.encode()) + state + b"b."
+
+
 def _array(state: bytes) -> bytes:
     return b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(I0\ntC\x01btR" + state + b"b."
 
@@ -175,6 +181,14 @@ _FORGED = {
     "duplicated": _dtype("V8") + b"2" + _POINTER + b"\x860" + _fields() + b"b.",
     "overlapping": _dtype("V12", state=_two_fields("f8", 0, "O8", 4)) + b".",
     "overlapping-objects": _dtype("V12", state=_two_fields("O8", 0, "O8", 0)) + b".",
+    "metric-without-members": _native("sklearn.metrics._dist_metrics", "EuclideanDistance64", b")"),
+    "metric-of-no-function": _native("sklearn.metrics._dist_metrics", "PyFuncDistance64", b"(NNNt"),
+    "metric-of-a-class": b"csklearn.metrics._dist_metrics\nEuclideanDistance64\n)\x81(NNtb.",
+    "metric-of-what-is-made": _native(
+        "sklearn.metrics._dist_metrics", "EuclideanDistance64", b"cbuiltins\ntuple\n(]tR"
+    ),
+    "tree-without-the-last": _native("sklearn.neighbors._kd_tree", "KDTree64", b"(" + b"N" * 12 + b"t"),
+    "ball-tree-of-a-list": _native("sklearn.neighbors._ball_tree", "BallTree64", b"]"),
     "without-unit": _dtype("M8[s]", state=_PLAIN_STATE) + b".",
     "again": _dtype("V8", state=_PLAIN_STATE) + _fields() + b"b.",
     "of-too-few": _array(b"(I1\n(I1000\nt" + _dtype("O8", state=_OBJECTS) + b"I00\n(I1\nlt"),
@@ -397,6 +411,7 @@ CASES: list[Case] = [
             ("decimal", b"cbuiltins\nint\n(cdecimal\nDecimal\n(S'1e999999999'\ntRtR."),
             ("text", b"cbuiltins\nstr\n(]tR."),
             ("class", b"cpandas.core.indexes.base\n_new_Index\n(cbuiltins\nbytes\n}S'source'\nL99999999999L\nstR."),
+            ("array", b"cpandas.core.indexes.base\n_new_Index\n(cpandas.arrays\nStringArray\n}tR."),
             ("members", b"cpandas.core.indexes.base\n_new_Index\n(cpandas\nIndex\n]tR."),
             ("base", b"ccopyreg\n_reconstructor\n(cnumpy\nndarray\ncnumpy\nndarray\n(L99999999999L\nttR."),
             ("reconstruction", b"ccopyreg\n_reconstructor\n(cbuiltins\nbytes\n]I9\ntR."),
