@@ -151,6 +151,7 @@ def restore(
         epoch=first_epoch(incarnation),
         home=home,
         sealed=seals or source.collection.sealed,
+        begins_at=manifest.sequence,
     )
     source.copy_to(snapshots(made), manifest, at=now)
     return made

@@ -134,6 +134,23 @@ def test_settings_that_are_changed_elsewhere_do_not_take_the_place_of_those_that
     node.write("demo", "words", upsert(("r9", (0, 9))))
 
 
+def test_a_restored_collection_of_which_nothing_has_arrived_is_not_an_empty_one(
+    regions: Regions, home: VectorStore
+) -> None:
+    regions.copy(lambda _: True)
+    home.set_alias("demo", "w", "words")
+    home.create_snapshot("demo", "words", "last")
+    home.restore("demo", "words", "last", "words-2")
+    home.set_alias("demo", "w", "words-2")
+    regions.hear()
+    far = regions.begin(FAR)
+    assert code_of(lambda: far.stats("demo", "w")) == "log_gap"
+    regions.copy(lambda key: "/parts/" not in key)
+    assert code_of(lambda: far.stats("demo", "w")) == "log_gap"
+    regions.copy(lambda _: True)
+    assert far.stats("demo", "w").rows == 4
+
+
 @pytest.mark.usefixtures("home")
 def test_what_has_yet_to_arrive_is_no_trouble_elsewhere(regions: Regions) -> None:
     regions.copy(lambda key: not _is_batch(key, "3"))

@@ -113,6 +113,24 @@ def test_a_damaged_snapshot_makes_no_collection(store: VectorStore, objects: S3O
     assert code_of(lambda: store.describe("demo", "again")) == (404, "collection_not_found")
 
 
+@pytest.mark.parametrize("what", ["parts/", "snapshots/"])
+def test_a_restored_collection_whose_beginning_is_lost_is_not_taken_for_an_empty_one(
+    store: VectorStore, catalogue: Catalogue, objects: S3ObjectStore, what: str
+) -> None:
+    store.create_snapshot("demo", "words", "monday")
+    made = store.restore("demo", "words", "monday", "again")
+    lost = {entry.key: objects.get(entry.key) for entry in objects.list(f"{made.prefix}{what}")}
+    for key in lost:
+        objects.put(key, b"ANFL damaged")
+    node = VectorStore(catalogue, storage(objects, clock=Clock()))
+    assert code_of(lambda: node.write("demo", "again", upsert(("c", (3, 3))))) == (503, "log_gap")
+    assert code_of(lambda: node.stats("demo", "again")) == (503, "log_gap")
+    for key, body in lost.items():
+        objects.put(key, body or b"")
+    assert ids(node, "again") == ["a", "b"]
+    node.close()
+
+
 def test_a_name_taken_meanwhile_leaves_nothing_behind(
     store: VectorStore, objects: S3ObjectStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
