@@ -13,9 +13,11 @@ from anfl.vectors.catalogue import Catalogue
 from anfl.vectors.clock import Clock
 from anfl.vectors.model import CollectionSettings, FieldType, Metric
 from anfl.vectors.moving.records import Moving, Stage
+from anfl.vectors.named import COPY_SECONDS
 from anfl.vectors.node import NodeFolder
 from anfl.vectors.repair import ARRIVAL_SECONDS
 from anfl.vectors.requests import CollectionPatch, Fetch, IndexPatch
+from anfl.vectors.retention import PART_SECONDS
 from anfl.vectors.storage import Storage
 from anfl.vectors.store import VectorStore
 from tests.fault.simulation.replicas import join
@@ -217,6 +219,27 @@ def test_a_snapshot_that_is_made_elsewhere_needs_nothing_that_its_home_may_have_
     regions.buckets[FAR].delete([key for key in regions.buckets[HERE].objects if "/parts/" in key])
     far.restore("demo", "words", "kept", "words-2")
     assert regions.begin(FAR).stats("demo", "words-2").rows == 4
+
+
+@pytest.mark.parametrize("first", ["/parts/", "/snapshots/"])
+def test_what_is_kept_elsewhere_is_kept_at_home_before_all_of_it_has_arrived(
+    regions: Regions, home: VectorStore, first: str
+) -> None:
+    words = home.describe("demo", "words")
+    regions.copy(lambda key: _is_batch(key, "1", "2"))
+    far = regions.begin(FAR)
+    assert far.create_snapshot("demo", "words", "last").rows == 2
+    for n in (5, 6):
+        home.write("demo", "words", upsert((f"r{n}", (0, n))))
+        Builder(home.storage, policy=SnapshotPolicy(batches=1)).build(words)
+    here, there = regions.buckets[HERE], regions.buckets[FAR]
+    arrived = {key: body for key, body in there.objects.items() if first in key and key not in here.objects}
+    here.objects.update(arrived)
+    here.copies.update(arrived)
+    home.storage.retention(words).clean(now=2 * PART_SECONDS)
+    assert arrived.keys() <= here.objects.keys(), "what is removed in one region is removed in all"
+    home.storage.retention(words).clean(now=2 * COPY_SECONDS)
+    assert not arrived.keys() & here.objects.keys()
 
 
 def test_a_writer_elsewhere_ends_no_pause_of_a_move_that_is_none_of_its_business(
