@@ -242,6 +242,20 @@ def test_what_is_kept_elsewhere_is_kept_at_home_before_all_of_it_has_arrived(
     assert not arrived.keys() & here.objects.keys()
 
 
+def test_what_is_kept_elsewhere_declares_nothing_that_its_rows_contradict(regions: Regions, home: VectorStore) -> None:
+    home.write("demo", "words", upsert(("text", (1, 1)), metadata={"n": "one"}))
+    regions.copy(lambda _: True)
+    home.write("demo", "words", upsert(("text", (1, 1)), metadata={"n": 1}))
+    home.update("demo", "words", CollectionPatch(fields=dict.fromkeys("nm", FieldType.NUMBER)))
+    regions.hear()
+    far = regions.begin(FAR)
+    far.create_snapshot("demo", "words", "last")
+    made = far.restore("demo", "words", "last", "words-2")
+    assert far.fetch("demo", "words-2", Fetch(ids=["text"])).vectors[0].metadata == {"n": "one"}
+    assert made.settings.fields == {"m": FieldType.NUMBER}
+    assert far.describe("demo", "words").settings.fields.keys() == {"n", "m"}
+
+
 def test_a_writer_elsewhere_ends_no_pause_of_a_move_that_is_none_of_its_business(
     regions: Regions, home: VectorStore
 ) -> None:
