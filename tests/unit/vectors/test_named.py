@@ -87,6 +87,28 @@ def test_named_snapshots_come_in_pages(store: VectorStore) -> None:
     assert shown == [["a", "b"], ["c"]]
 
 
+def test_a_name_that_is_forgotten_while_they_are_listed_is_not_among_them(
+    store: VectorStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a", "b"):
+        store.create_snapshot("demo", "words", name)
+    words = store.describe("demo", "words")
+    names = store.storage.named(words)
+    listed = store.storage.objects.list
+
+    def forgetting(prefix: str, **given: Any) -> Any:
+        found = list(listed(prefix, **given))
+        names.delete("a")
+        return iter(found)
+
+    monkeypatch.setattr(store.storage.objects, "list", forgetting)
+    assert [each.name for each in names.page(limit=1)[0]] == ["b"]
+    monkeypatch.undo()
+    store.create_snapshot("demo", "words", "a")
+    monkeypatch.setattr(store.storage.objects, "list", forgetting)
+    assert len(names.paths()) == 1
+
+
 def test_a_named_snapshot_is_kept(store: VectorStore, objects: S3ObjectStore) -> None:
     store.create_snapshot("demo", "words", "monday")
     collection = store.describe("demo", "words")
