@@ -11,7 +11,8 @@ from anfl.problems import Problem
 from anfl.vectors.builder import Builder, SnapshotPolicy
 from anfl.vectors.catalogue import Catalogue
 from anfl.vectors.clock import Clock
-from anfl.vectors.model import CollectionSettings, FieldType, Metric
+from anfl.vectors.hints import NoHints
+from anfl.vectors.model import Collection, CollectionSettings, FieldType, Metric
 from anfl.vectors.moving.records import Moving, Stage
 from anfl.vectors.named import COPY_SECONDS
 from anfl.vectors.node import NodeFolder
@@ -35,6 +36,17 @@ def _is_batch(key: str, *ends: str) -> bool:
     return "/log/" in key and key.endswith(ends)
 
 
+class Hints(NoHints):
+    """Those of the tables of both regions."""
+
+    def __init__(self) -> None:
+        self.noted: dict[str, list[int]] = {}
+
+    def note(self, collection: Collection, sequence: int) -> None:
+        """See `Hints.note`."""
+        self.noted.setdefault(collection.name, []).append(sequence)
+
+
 class Regions:
     """Two of them. What is written to one's table or bucket arrives in the other one when told to."""
 
@@ -43,6 +55,7 @@ class Regions:
         self._folder = folder
         self._begun = 0
         self.told = Noted()
+        self.hints = Hints()
         self.tables = {name: Table(self._world, region=name) for name in (HERE, FAR)}
         self.buckets = {name: SimulatedStore() for name in (HERE, FAR)}
         join({name: table.replica for name, table in self.tables.items()}, self._world, most=1.0)
@@ -57,6 +70,7 @@ class Regions:
             here=name,
             node=NodeFolder(self._folder / str(self._begun), sleep=world.sleep),
             clock=clock,
+            hints=self.hints,
             threads=False,
             events=self.told,
         )
@@ -151,6 +165,15 @@ def test_a_restored_collection_of_which_nothing_has_arrived_is_not_an_empty_one(
     assert code_of(lambda: far.stats("demo", "w")) == "log_gap"
     regions.copy(lambda _: True)
     assert far.stats("demo", "w").rows == 4
+
+
+def test_how_far_a_log_reaches_is_noted_at_home_alone(regions: Regions, home: VectorStore) -> None:
+    regions.copy(lambda key: not _is_batch(key, "4"))
+    far = regions.begin(FAR)
+    assert far.stats("demo", "words").rows == 3
+    for store in (far, home):
+        store.hnsw.upkeep.once()
+    assert regions.hints.noted == {"words": [4]}
 
 
 @pytest.mark.usefixtures("home")
