@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from anfl.problems import Problem
-from anfl.vectors.builder import Builder, SnapshotPolicy
+from anfl.vectors.builder import RETENTION_SECONDS, Builder, SnapshotPolicy
 from anfl.vectors.catalogue import Catalogue
 from anfl.vectors.clock import Clock
 from anfl.vectors.hints import NoHints
@@ -263,6 +263,22 @@ def test_what_is_kept_elsewhere_is_kept_at_home_before_all_of_it_has_arrived(
     assert arrived.keys() <= here.objects.keys(), "what is removed in one region is removed in all"
     home.storage.retention(words).clean(now=2 * COPY_SECONDS)
     assert not arrived.keys() & here.objects.keys()
+
+
+def test_a_name_from_elsewhere_that_cannot_be_read_yet_keeps_nobody_from_building(
+    regions: Regions, home: VectorStore
+) -> None:
+    words = home.describe("demo", "words")
+    builder = Builder(home.storage, policy=SnapshotPolicy(batches=1))
+    for n in (5, 6):
+        home.write("demo", "words", upsert((f"r{n}", (0, n))))
+        builder.build(words)
+    regions.buckets[HERE].objects[f"{words.prefix}named/last"] = b"sealed by a key that is on its way"
+    for _ in range(2):
+        regions.pass_time(RETENTION_SECONDS + 1)
+        home.storage.node.ask(words)
+        assert builder.turn()
+    assert regions.told.turns == ["done", "done"]
 
 
 def test_what_is_kept_elsewhere_declares_nothing_that_its_rows_contradict(regions: Regions, home: VectorStore) -> None:
