@@ -122,8 +122,16 @@ class Builder:
             kept.snapshot_bytes = replica.applied_bytes
             kept.retention.verify_newest()
         if replica.now() - kept.cleaned_at > RETENTION_SECONDS:
-            kept.retention.clean(now=self._wall())
+            self._clean(kept)
             kept.cleaned_at = replica.now()
+
+    def _clean(self, kept: _Kept) -> None:
+        """Remove what is superfluous. It can wait, and graphs cannot: one named snapshot may not be readable."""
+        try:
+            kept.retention.clean(now=self._wall())
+        except Problem as problem:
+            extra = {"collection": kept.replica.collection.name, "code": problem.code}
+            _log.warning("old objects could not be removed; it is tried again", extra=extra)
 
     def _postpone(self, collection: Collection) -> dict[str, object]:
         """Let a collection wait, and begin with it anew afterwards; returns what a log should say."""

@@ -8,11 +8,12 @@ from anfl.vectors.catalogue import Catalogue
 from anfl.vectors.envelope import DamagedError
 from anfl.vectors.log import delete_all
 from anfl.vectors.management import Management
-from anfl.vectors.model import Collection
+from anfl.vectors.model import Collection, Fields
 from anfl.vectors.named import ORPHAN_SECONDS
 from anfl.vectors.naming import NamedSnapshot
 from anfl.vectors.replica import Replica
 from anfl.vectors.requests import NamePage, Read
+from anfl.vectors.state import State
 from anfl.vectors.storage import Storage
 from anfl.vectors.trouble import CorruptLogError
 
@@ -30,15 +31,23 @@ class Keeping:
     def create(self, replica: Replica, snapshot: str) -> NamedSnapshot:
         """Keep the present state under the name ``snapshot``.
 
-        :raises Problem: 409 ``snapshot_exists``; 503 where the store does not answer, or the log is damaged; elsewhere
-            than at home, the state is what was copied without a gap.
+        Elsewhere than at home, the state is what was copied without a gap, with the declarations that hold for it.
+
+        :raises Problem: 409 ``snapshot_exists``; 503 where the store does not answer, or the log is damaged.
         """
         names = self._storage.named(replica.collection)
         if names.holds(snapshot):
             raise named.exists(snapshot)
         self._freshen(replica)
-        local, rows = replica.publish()
-        manifest = replica.snapshots.publish(local.image, local.position, rows=rows, now=self._storage.clock.wall())
+        state = replica.shown
+        local = replica.folder.publish(state.position, state.image())
+        manifest = replica.snapshots.publish(
+            local.image,
+            local.position,
+            rows=len(state.rows),
+            now=self._storage.clock.wall(),
+            declared=None if self._storage.is_home(replica.collection) else _kept_by(state),
+        )
         return names.create(snapshot, manifest)
 
     def page(self, collection: Collection, page: NamePage) -> tuple[list[NamedSnapshot], bool]:
@@ -98,3 +107,10 @@ class Keeping:
         except DamagedError as damage:
             _log.error("damaged snapshot", extra={"key": snapshots.manifests.key(path), "reason": str(damage)})
             raise named.damaged(snapshot) from damage
+
+
+def _kept_by(state: State) -> Fields:
+    """The declared fields that no row contradicts: elsewhere than at home, the catalogue may be ahead of the rows."""
+    against = state.rows.view.count_against
+    fields = state.collection.settings.fields
+    return {name: declared for name, declared in fields.items() if not against(name, declared, now=state.ts)}

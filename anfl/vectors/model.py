@@ -111,6 +111,8 @@ class Collection(msgspec.Struct, frozen=True, kw_only=True):
     """Of every epoch but the first, oldest first; sequences go on across them."""
     home: str | None = None
     """Region that created it: its log is written there. None for one that was made before homes were noted."""
+    begins_at: int = 0
+    """Sequence of its first state: that of the snapshot of which it was made. Nothing before it stands in its log."""
     revision: int = 0
     """How often its owner has changed the settings."""
     pending: dict[FieldName, PendingField] = {}

@@ -15,6 +15,7 @@ from anfl.vectors.manifests import Manifest
 from anfl.vectors.model import Collection, first_epoch
 from anfl.vectors.naming import NamedSnapshot
 from anfl.vectors.objects import AlreadyExistsError, ObjectStore, answering
+from anfl.vectors.refusals import Refusal
 from anfl.vectors.snapshots import Snapshots
 
 ORPHAN_SECONDS = 24 * 3600.0
@@ -68,8 +69,8 @@ class NamedSnapshots:
 
         :raises Problem: 503.
         """
-        names = list(islice(self._names(after=after or ""), limit + 1))
-        return [self._pointer(name).described for name in names[:limit]], len(names) > limit
+        found = list(islice(self._pointers(after=after or ""), limit + 1))
+        return [pointer.described for pointer in found[:limit]], len(found) > limit
 
     def find(self, name: str) -> tuple[NamedSnapshot, str]:
         """A named snapshot, and the path of its manifest.
@@ -102,7 +103,16 @@ class NamedSnapshots:
 
         :raises Problem: 503.
         """
-        return {self._pointer(name).path for name in self._names()}
+        return {pointer.path for pointer in self._pointers()}
+
+    def _pointers(self, *, after: str = "") -> Iterator[_Pointer]:
+        """Of the names behind ``after``, but for what somebody forgets meanwhile."""
+        for name in self._names(after=after):
+            try:
+                yield self._pointer(name)
+            except Problem as problem:
+                if problem.code != Refusal.SNAPSHOT_NOT_FOUND:
+                    raise
 
     def _names(self, *, after: str = "") -> Iterator[str]:
         with answering():
@@ -151,6 +161,7 @@ def restore(
         epoch=first_epoch(incarnation),
         home=home,
         sealed=seals or source.collection.sealed,
+        begins_at=manifest.sequence,
     )
     source.copy_to(snapshots(made), manifest, at=now)
     return made

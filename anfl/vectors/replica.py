@@ -56,7 +56,7 @@ class Replica(LocalCopy):
     def load(self) -> None:
         """Read the newest image there is and the log behind it; once, before anything else.
 
-        :raises LogGapError: the log does not begin where it has to.
+        :raises LogGapError: the log does not begin where it has to, or what the collection was made of is not here.
         :raises Problem: 503, the store does not answer.
         """
         started = self._clock.monotonic()
@@ -67,6 +67,8 @@ class Replica(LocalCopy):
             if isinstance(trouble, LogGapError) and not self.sequence:
                 raise  # nothing is here, and that is no state the collection ever had
             self._note(trouble)
+        if self.sequence < self.collection.begins_at:
+            raise LogGapError(self.log.key(self.collection.begins_at))
 
     def level_for(self) -> float:
         """Seconds for which news may have gone unnoticed."""

@@ -2,7 +2,9 @@
 
 Kept always: two verified snapshots and whatever is newer, each snapshot for an hour after it was superseded, named
 ones, the log behind the older of the two verified ones, every log object until seven days after a verified snapshot
-covered it, and the newest log object of each epoch. Several nodes may do this at once; nothing here needs a turn.
+covered it, and the newest log object of each epoch. What was made in another region, which only named snapshots are,
+may come here before the rest of it and its name, so it is kept for thirty days. Several nodes may do this at once;
+nothing here needs a turn.
 """
 
 import logging
@@ -12,7 +14,7 @@ from itertools import groupby
 from anfl.vectors.envelope import DamagedError
 from anfl.vectors.manifests import LOG_SECONDS, Listed
 from anfl.vectors.model import Position
-from anfl.vectors.named import NamedSnapshots
+from anfl.vectors.named import COPY_SECONDS, NamedSnapshots
 from anfl.vectors.objects import Entry, ObjectStore, answering
 from anfl.vectors.snapshots import Snapshots
 
@@ -78,7 +80,13 @@ class Retention:
             return []
         pinned = self._named.paths()
         oldest = good[-1].position.sequence
-        return [each for each in listed if each.position.sequence < oldest and each.path not in pinned]
+        return [
+            each
+            for each in listed
+            if each.position.sequence < oldest
+            and each.path not in pinned
+            and not self._is_of_elsewhere(self._snapshots.manifests.key(each.path), each.modified, now)
+        ]
 
     def _marks_to_go(self, marks: Iterable[Listed], listed: list[Listed], gone: list[Listed], now: float) -> list[str]:
         """Marks of snapshots that are gone, but the newest that is old enough to say how much of the log may go."""
@@ -121,8 +129,14 @@ class Retention:
         return [
             entry.key
             for entry in self._objects.list(prefix)
-            if entry.key.removeprefix(prefix) not in used and entry.modified <= now - PART_SECONDS
+            if entry.key.removeprefix(prefix) not in used
+            and entry.modified <= now - PART_SECONDS
+            and not self._is_of_elsewhere(entry.key, entry.modified, now)
         ]
+
+    def _is_of_elsewhere(self, key: str, modified: float, now: float) -> bool:
+        """Whether it was copied from another region, and what needs it may have yet to be."""
+        return modified > now - COPY_SECONDS and self._objects.is_copy(key)
 
 
 def _epoch(entry: Entry) -> str:

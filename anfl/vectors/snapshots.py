@@ -16,7 +16,7 @@ from anfl.problems import unavailable
 from anfl.vectors.engine.images import Image
 from anfl.vectors.envelope import DamagedError, Envelope
 from anfl.vectors.manifests import File, Manifest, Manifests, Part, SegmentFiles
-from anfl.vectors.model import Collection, Position
+from anfl.vectors.model import Collection, Fields, Position
 from anfl.vectors.node import CollectionFolder
 from anfl.vectors.objects import ObjectStore, answering
 from anfl.vectors.parts import Parts, cut, cut_file, whole
@@ -57,12 +57,19 @@ class Snapshots:
             transfers=self._transfers,
         )
 
-    def publish(self, image: Image, position: Position, *, rows: int, now: float) -> Manifest:
+    def publish(
+        self, image: Image, position: Position, *, rows: int, now: float, declared: Fields | None = None
+    ) -> Manifest:
         """Write a snapshot: parts that are not there yet, then the manifest.
 
+        :param declared: the fields that are declared for these rows; None: as in the settings.
         :raises Problem: 503, the store does not answer in time.
         """
         started = self._monotonic()
+        collection = self.collection
+        if declared is not None:
+            settings = msgspec.structs.replace(collection.settings, fields=declared)
+            collection = msgspec.structs.replace(collection, settings=settings)
         with answering():
             known = self._reusable() if self._reuses else {}
             for segment in image.segments:
@@ -71,7 +78,7 @@ class Snapshots:
             self._described = {segment.name: self._described[segment.name] for segment in image.segments}
             manifest = Manifest(
                 uuid=uuid.uuid4().hex,
-                collection=self.collection,
+                collection=collection,
                 epoch=position.epoch,
                 sequence=position.sequence,
                 rows=rows,

@@ -63,7 +63,8 @@ class Upkeep:
         self._exchange(replicas)
         for replica in replicas:
             replica.install_newest()
-            self._storage.hints.note(replica.collection, replica.view(lambda state: state.sequence))
+            if self._storage.is_home(replica.collection):  # who is behind may overwrite a later one
+                self._storage.hints.note(replica.collection, replica.view(lambda state: state.sequence))
             if self._builds and replica.wants_builder():
                 self._storage.node.ask(replica.collection)
             if replica.collection.building:

@@ -1,6 +1,7 @@
 """Arrays in ``.npy`` files, read by ranges (NumPy Enhancement Proposal 1)."""
 
 from io import BytesIO
+from tokenize import TokenError
 
 import numpy as np
 
@@ -11,6 +12,8 @@ from anfl.vectors.model import Collection, Values
 HEADER_BYTES = 16 * 2**10
 """The header ends before, or it is none that NumPy would read."""
 _SIZES = frozenset({2, 4, 8})
+_NO_HEADER = (ValueError, KeyError, TypeError, SyntaxError, TokenError, RecursionError, MemoryError)
+"""What NumPy raises of a header, which is Python's text for a dictionary, that is none."""
 
 
 def header_of(start: bytes, *, size: int, collection: Collection, field: str) -> Array:
@@ -24,7 +27,7 @@ def header_of(start: bytes, *, size: int, collection: Collection, field: str) ->
         version = np.lib.format.read_magic(stream)
         read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}[version]
         shape, by_columns, dtype = read(stream)
-    except (ValueError, KeyError) as error:
+    except _NO_HEADER as error:
         raise invalid(f"The file is no .npy array: {error}.", field=field) from None
     if dtype.kind != "f" or dtype.itemsize not in _SIZES:
         raise invalid(f"Numbers of type {dtype}; float16, float32 or float64 are taken.", field=f"{field}.dtype")
@@ -33,7 +36,7 @@ def header_of(start: bytes, *, size: int, collection: Collection, field: str) ->
         raise invalid(detail, field=f"{field}.shape")
     if by_columns and min(shape) > 1:
         raise invalid("The array is stored column by column; store np.ascontiguousarray(…).", field=f"{field}.shape")
-    array = Array(offset=stream.tell(), dtype=dtype.str, rows=shape[0], dimension=shape[1])
+    array = Array(offset=stream.tell(), dtype=dtype.str, rows=int(shape[0]), dimension=int(shape[1]))
     wanted = array.offset + array.rows * row_bytes(array)
     if wanted != size:
         what = "is truncated" if size < wanted else "is longer than its array"

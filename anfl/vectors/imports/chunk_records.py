@@ -24,7 +24,7 @@ class ChunkRecords:
     """The chunks of all imports."""
 
     def __init__(self, table: "Table") -> None:
-        self._table = table
+        self.table = table
 
     def is_done(self, chunk: Chunk) -> bool:
         """Whether the chunk was done already.
@@ -32,7 +32,7 @@ class ChunkRecords:
         :raises Problem: 503.
         """
         with answering():
-            return "Item" in self._table.get_item(Key=_key(chunk), ConsistentRead=True)
+            return "Item" in self.table.get_item(Key=_key(chunk), ConsistentRead=True)
 
     def done(self, chunk: Chunk, outcome: ChunkOutcome) -> None:
         """Note what became of a chunk, and count it; no effect where it was counted.
@@ -49,10 +49,10 @@ class ChunkRecords:
         noted = {"Item": item, "ConditionExpression": f"attribute_not_exists({PARTITION_KEY})"}
         writes: list[Any] = [{"Put": noted}, {"Update": counted}, {"Delete": {"Key": _last_key(chunk)}}]
         for write in writes:
-            next(iter(write.values()))["TableName"] = self._table.name
+            next(iter(write.values()))["TableName"] = self.table.name
         try:
             with answering():
-                self._table.meta.client.transact_write_items(TransactItems=writes)
+                self.table.meta.client.transact_write_items(TransactItems=writes)
         except ConditionError as error:
             if not error.first:
                 raise absent(chunk.import_id) from error
@@ -82,7 +82,7 @@ class ChunkRecords:
         :raises Problem: 503.
         """
         with answering():
-            self._table.put_item(Item={**_last_key(job), "until": int(until), **_expiry()})
+            self.table.put_item(Item={**_last_key(job), "until": int(until), **_expiry()})
 
     def ended(self, job: Job) -> None:
         """A job has ended, whichever way.
@@ -90,7 +90,7 @@ class ChunkRecords:
         :raises Problem: 503.
         """
         with answering():
-            self._table.delete_item(Key=_last_key(job))
+            self.table.delete_item(Key=_last_key(job))
 
     def lapsed(self, import_id: str, *, now: float) -> str | None:
         """A job that ended without a word when it was tried for the last time; None: there is none.
@@ -107,14 +107,14 @@ class ChunkRecords:
         """
         for item in list(self._items(import_id, "L#")):
             with answering():
-                self._table.delete_item(Key={PARTITION_KEY: item[PARTITION_KEY], SORT_KEY: item[SORT_KEY]})
+                self.table.delete_item(Key={PARTITION_KEY: item[PARTITION_KEY], SORT_KEY: item[SORT_KEY]})
 
     def _items(self, import_id: str, prefix: str) -> Any:  # noqa: ANN401 - items of boto3
         condition = Key(PARTITION_KEY).eq(f"I#{import_id}") & Key(SORT_KEY).begins_with(prefix)
         given: dict[str, Any] = {"KeyConditionExpression": condition, "ConsistentRead": True}
         while True:
             with answering():
-                page = self._table.query(**given)
+                page = self.table.query(**given)
             yield from page["Items"]
             if "LastEvaluatedKey" not in page:
                 return

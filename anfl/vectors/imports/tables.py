@@ -29,6 +29,7 @@ BATCH_ROWS = 1_000
 READ_BYTES = 4 * 2**20
 """That are read of a column at a time."""
 _ID, _VALUES, _EXPIRES = "id", "values", "expires_at"
+_UNREADABLE = object()
 
 
 class Tables:
@@ -76,7 +77,7 @@ def _opened(files: Files, record: Record, place: int) -> Iterator[Any]:
     source = RangeFile(lambda start, stop: files.read(record, place, start, stop), size=size)
     try:
         yield pq.ParquetFile(pa.PythonFile(source), buffer_size=READ_BYTES, pre_buffer=False)
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         detail = f"The file is no Parquet file that can be read: {str(error).rstrip('.')}."
         raise (source.failed or invalid(detail, field=f"files[{place}]")) from error
 
@@ -135,9 +136,9 @@ _TAKES: Mapping[str, tuple[Callable[[Any], bool], str]] = {
 
 
 def _rows_in(batch: Any, first: int) -> Iterator[Candidate]:  # noqa: ANN401
-    ids, values = batch.column(_ID).to_pylist(), _vectors(batch.column(_VALUES))
+    ids, values = _listed(batch.column(_ID)), _vectors(batch.column(_VALUES))
     others = [name for name in batch.schema.names if name not in (_ID, _VALUES)]
-    columns = {name: batch.column(name).to_pylist() for name in others}
+    columns = {name: _listed(batch.column(name)) for name in others}
     expiries = columns.pop(_EXPIRES, None)
     for index, (row_id, vector) in enumerate(zip(ids, values, strict=True)):
         metadata = {name: column[index] for name, column in columns.items() if column[index] is not None}
@@ -146,11 +147,39 @@ def _rows_in(batch: Any, first: int) -> Iterator[Candidate]:  # noqa: ANN401
             members[_VALUES] = packed(vector)
         if expiries is not None:
             members[_EXPIRES] = expiries[index]
+        unreadable = _first_unreadable(members)
+        if unreadable is not None:
+            problem = invalid("What is text there is not UTF-8.", field=unreadable)
+            yield Candidate(first + index, 0, row_error(first + index, problem))
+            continue
         size = len(msgspec.json.encode(metadata)) + (0 if vector is None else vector.nbytes)
         try:
             yield Candidate(first + index, size, _row(members))
         except Problem as problem:
             yield Candidate(first + index, size, row_error(first + index, problem))
+
+
+def _listed(column: Any) -> list[Any]:  # noqa: ANN401
+    """What a column holds; Parquet's text may be any bytes, and `_UNREADABLE` stands for what is no UTF-8."""
+    try:
+        found: list[Any] = column.to_pylist()
+    except UnicodeDecodeError:
+        return [_readable(each) for each in column]
+    return found
+
+
+def _readable(scalar: Any) -> Any:  # noqa: ANN401
+    try:
+        return scalar.as_py()
+    except UnicodeDecodeError:
+        return _UNREADABLE
+
+
+def _first_unreadable(members: Mapping[str, Any]) -> str | None:
+    """The field of a row that is not readable; None: all are."""
+    if members[_ID] is _UNREADABLE:
+        return _ID
+    return next((f"metadata.{name}" for name, value in members["metadata"].items() if value is _UNREADABLE), None)
 
 
 def _row(members: Mapping[str, Any]) -> NewRow:

@@ -104,7 +104,8 @@ class Worker:
                 raise RuntimeError("only chunks are to come here")
             self.cutter.cut(record, attempt)
         elif not self.chunks.is_done(job):
-            self.chunks.done(job, store_chunk(self.store, job, self.rows.of(record, job), attempt))
+            outcome = store_chunk(self.store, job, self.rows.of(record, job), attempt)
+            attempt.patiently(lambda: self.chunks.done(job, outcome))  # others count, too, in the very same item
         if self.records.get(record.tenant, record.id).state is State.DONE:
             self._remove(record)
 

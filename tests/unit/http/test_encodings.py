@@ -1,6 +1,7 @@
 """Compressed bodies: what is well-formed comes through, what is not is refused, and a bomb stays a spark."""
 
 import gzip
+import random
 import sys
 import tracemalloc
 import zlib
@@ -13,7 +14,7 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
-from anfl.http.encodings import PIECE_BYTES, pieces
+from anfl.http.encodings import MAX_MEMBERS, PIECE_BYTES, READ_BYTES, pieces
 from anfl.problems import Problem
 
 PACKERS: dict[bytes, Callable[[bytes], bytes]] = {b"gzip": gzip.compress, b"zstd": zstd.compress}
@@ -39,6 +40,23 @@ def test_a_piece_is_bounded_however_much_there_is(encoding: bytes) -> None:
         assert tracemalloc.get_traced_memory()[1] < 32 * PIECE_BYTES
     finally:
         tracemalloc.stop()
+
+
+@pytest.mark.parametrize("encoding", PACKERS)
+def test_members_that_end_anywhere_come_out_as_they_went_in(encoding: bytes) -> None:
+    noise = random.Random(0).randbytes(2 * READ_BYTES)
+    members = [noise[:size] for size in (0, 1, READ_BYTES - 40, READ_BYTES, READ_BYTES + 40, 0, 2 * READ_BYTES)]
+    packed = b"".join(map(PACKERS[encoding], members))
+    assert b"".join(pieces(packed, encoding)) == b"".join(members)
+
+
+@pytest.mark.parametrize("encoding", PACKERS)
+def test_a_body_of_more_members_than_anybody_makes_is_refused(encoding: bytes) -> None:
+    empty = PACKERS[encoding](b"")
+    assert b"".join(pieces(empty * MAX_MEMBERS, encoding)) == b""
+    with pytest.raises(Problem) as refused:
+        list(pieces(empty * (MAX_MEMBERS + 1), encoding))
+    assert (refused.value.status, refused.value.code) == (400, "malformed_body")
 
 
 @pytest.mark.parametrize("encoding", PACKERS)

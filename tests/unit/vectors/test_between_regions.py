@@ -8,14 +8,17 @@ import msgspec
 import pytest
 
 from anfl.problems import Problem
-from anfl.vectors.builder import Builder, SnapshotPolicy
+from anfl.vectors.builder import RETENTION_SECONDS, Builder, SnapshotPolicy
 from anfl.vectors.catalogue import Catalogue
 from anfl.vectors.clock import Clock
-from anfl.vectors.model import CollectionSettings, FieldType, Metric
+from anfl.vectors.hints import NoHints
+from anfl.vectors.model import Collection, CollectionSettings, FieldType, Metric
 from anfl.vectors.moving.records import Moving, Stage
+from anfl.vectors.named import COPY_SECONDS
 from anfl.vectors.node import NodeFolder
 from anfl.vectors.repair import ARRIVAL_SECONDS
 from anfl.vectors.requests import CollectionPatch, Fetch, IndexPatch
+from anfl.vectors.retention import PART_SECONDS
 from anfl.vectors.storage import Storage
 from anfl.vectors.store import VectorStore
 from tests.fault.simulation.replicas import join
@@ -33,6 +36,17 @@ def _is_batch(key: str, *ends: str) -> bool:
     return "/log/" in key and key.endswith(ends)
 
 
+class Hints(NoHints):
+    """Those of the tables of both regions."""
+
+    def __init__(self) -> None:
+        self.noted: dict[str, list[int]] = {}
+
+    def note(self, collection: Collection, sequence: int) -> None:
+        """See `Hints.note`."""
+        self.noted.setdefault(collection.name, []).append(sequence)
+
+
 class Regions:
     """Two of them. What is written to one's table or bucket arrives in the other one when told to."""
 
@@ -41,6 +55,7 @@ class Regions:
         self._folder = folder
         self._begun = 0
         self.told = Noted()
+        self.hints = Hints()
         self.tables = {name: Table(self._world, region=name) for name in (HERE, FAR)}
         self.buckets = {name: SimulatedStore() for name in (HERE, FAR)}
         join({name: table.replica for name, table in self.tables.items()}, self._world, most=1.0)
@@ -55,6 +70,7 @@ class Regions:
             here=name,
             node=NodeFolder(self._folder / str(self._begun), sleep=world.sleep),
             clock=clock,
+            hints=self.hints,
             threads=False,
             events=self.told,
         )
@@ -134,6 +150,32 @@ def test_settings_that_are_changed_elsewhere_do_not_take_the_place_of_those_that
     node.write("demo", "words", upsert(("r9", (0, 9))))
 
 
+def test_a_restored_collection_of_which_nothing_has_arrived_is_not_an_empty_one(
+    regions: Regions, home: VectorStore
+) -> None:
+    regions.copy(lambda _: True)
+    home.set_alias("demo", "w", "words")
+    home.create_snapshot("demo", "words", "last")
+    home.restore("demo", "words", "last", "words-2")
+    home.set_alias("demo", "w", "words-2")
+    regions.hear()
+    far = regions.begin(FAR)
+    assert code_of(lambda: far.stats("demo", "w")) == "log_gap"
+    regions.copy(lambda key: "/parts/" not in key)
+    assert code_of(lambda: far.stats("demo", "w")) == "log_gap"
+    regions.copy(lambda _: True)
+    assert far.stats("demo", "w").rows == 4
+
+
+def test_how_far_a_log_reaches_is_noted_at_home_alone(regions: Regions, home: VectorStore) -> None:
+    regions.copy(lambda key: not _is_batch(key, "4"))
+    far = regions.begin(FAR)
+    assert far.stats("demo", "words").rows == 3
+    for store in (far, home):
+        store.hnsw.upkeep.once()
+    assert regions.hints.noted == {"words": [4]}
+
+
 @pytest.mark.usefixtures("home")
 def test_what_has_yet_to_arrive_is_no_trouble_elsewhere(regions: Regions) -> None:
     regions.copy(lambda key: not _is_batch(key, "3"))
@@ -200,6 +242,57 @@ def test_a_snapshot_that_is_made_elsewhere_needs_nothing_that_its_home_may_have_
     regions.buckets[FAR].delete([key for key in regions.buckets[HERE].objects if "/parts/" in key])
     far.restore("demo", "words", "kept", "words-2")
     assert regions.begin(FAR).stats("demo", "words-2").rows == 4
+
+
+@pytest.mark.parametrize("first", ["/parts/", "/snapshots/"])
+def test_what_is_kept_elsewhere_is_kept_at_home_before_all_of_it_has_arrived(
+    regions: Regions, home: VectorStore, first: str
+) -> None:
+    words = home.describe("demo", "words")
+    regions.copy(lambda key: _is_batch(key, "1", "2"))
+    far = regions.begin(FAR)
+    assert far.create_snapshot("demo", "words", "last").rows == 2
+    for n in (5, 6):
+        home.write("demo", "words", upsert((f"r{n}", (0, n))))
+        Builder(home.storage, policy=SnapshotPolicy(batches=1)).build(words)
+    here, there = regions.buckets[HERE], regions.buckets[FAR]
+    arrived = {key: body for key, body in there.objects.items() if first in key and key not in here.objects}
+    here.objects.update(arrived)
+    here.copies.update(arrived)
+    home.storage.retention(words).clean(now=2 * PART_SECONDS)
+    assert arrived.keys() <= here.objects.keys(), "what is removed in one region is removed in all"
+    home.storage.retention(words).clean(now=2 * COPY_SECONDS)
+    assert not arrived.keys() & here.objects.keys()
+
+
+def test_a_name_from_elsewhere_that_cannot_be_read_yet_keeps_nobody_from_building(
+    regions: Regions, home: VectorStore
+) -> None:
+    words = home.describe("demo", "words")
+    builder = Builder(home.storage, policy=SnapshotPolicy(batches=1))
+    for n in (5, 6):
+        home.write("demo", "words", upsert((f"r{n}", (0, n))))
+        builder.build(words)
+    regions.buckets[HERE].objects[f"{words.prefix}named/last"] = b"sealed by a key that is on its way"
+    for _ in range(2):
+        regions.pass_time(RETENTION_SECONDS + 1)
+        home.storage.node.ask(words)
+        assert builder.turn()
+    assert regions.told.turns == ["done", "done"]
+
+
+def test_what_is_kept_elsewhere_declares_nothing_that_its_rows_contradict(regions: Regions, home: VectorStore) -> None:
+    home.write("demo", "words", upsert(("text", (1, 1)), metadata={"n": "one"}))
+    regions.copy(lambda _: True)
+    home.write("demo", "words", upsert(("text", (1, 1)), metadata={"n": 1}))
+    home.update("demo", "words", CollectionPatch(fields=dict.fromkeys("nm", FieldType.NUMBER)))
+    regions.hear()
+    far = regions.begin(FAR)
+    far.create_snapshot("demo", "words", "last")
+    made = far.restore("demo", "words", "last", "words-2")
+    assert far.fetch("demo", "words-2", Fetch(ids=["text"])).vectors[0].metadata == {"n": "one"}
+    assert made.settings.fields == {"m": FieldType.NUMBER}
+    assert far.describe("demo", "words").settings.fields.keys() == {"n", "m"}
 
 
 def test_a_writer_elsewhere_ends_no_pause_of_a_move_that_is_none_of_its_business(

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from anfl.problems import Problem
 from anfl.vectors.imports import cutting, storing
@@ -223,6 +224,26 @@ def test_a_busy_store_is_waited_for_as_long_as_there_is_time(place: Place, monke
     assert place.show(import_id).state is State.RUNNING, "it is delivered again"
     refused[1] = 0
     place.carry_out(second, 2)
+    check_once(place, import_id)
+
+
+def test_what_is_stored_is_counted_although_others_count_at_the_same_moment(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import_id = place.started(jsonl=TEXT)
+    transact, refused = place.chunks.table.meta.client.transact_write_items, [0]
+
+    def conflicting(**given: Any) -> Any:
+        refused[0] += 1
+        if refused[0] % 3:
+            answer: Any = {"Error": {"Code": "TransactionCanceledException"}}
+            reasons = [{"Code": "None"}, {"Code": "TransactionConflict"}, {"Code": "None"}]
+            raise ClientError(answer | {"CancellationReasons": reasons}, "TransactWriteItems")
+        return transact(**given)
+
+    monkeypatch.setattr(place.chunks.table.meta.client, "transact_write_items", conflicting)
+    for chunk in chunks_of(place, import_id):
+        place.carry_out(chunk)
     check_once(place, import_id)
 
 

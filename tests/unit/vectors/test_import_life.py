@@ -41,6 +41,9 @@ def noted(place: Place, import_id: str) -> dict[str, Any]:
     return item
 
 
+NO_ARRAY = ("files[0]", None, "no .npy array")
+
+
 @pytest.mark.parametrize("dtype", ["<f2", "<f4", ">f8"])
 @pytest.mark.parametrize("first", ["npy", "jsonl"])
 def test_lines_with_an_array_beside_them(place: Place, dtype: str, first: str) -> None:
@@ -113,6 +116,10 @@ def test_files_without_a_row(place: Place) -> None:
         ({"npy": npy_of(ARRAY) + b"x", "jsonl": BESIDE}, "invalid_request", "files[0].bytes", None, "longer"),
         ({"npy": npy_of(ARRAY)[:20], "jsonl": BESIDE}, "invalid_request", "files[0]", None, "no .npy array"),
         ({"npy": b"PK\x03\x04", "jsonl": BESIDE}, "invalid_request", "files[0]", None, "no .npy array"),
+        *(
+            ({"npy": npy_of(ARRAY).replace(b"'descr'", wrong), "jsonl": BESIDE}, "invalid_request", *NO_ARRAY)
+            for wrong in (b"'descr", b"'des\0r'", b"[]     ", b"((((((", b"descr\n\x01")
+        ),
         ({"npy": npy_of(np.array([{}, {}])), "jsonl": BESIDE}, "invalid_request", "files[0].dtype", None, "object"),
         ({"npy": npy_of(ARRAY[:3]), "jsonl": BESIDE}, "invalid_request", "files[0]", 3, "3 rows, and there are 5"),
         ({"npy": npy_of(ARRAY), "jsonl": text_of({"id": "a"})}, "invalid_request", "files[1]", 1, "5 rows, and there"),

@@ -105,6 +105,26 @@ def test_rows_that_are_wrong_are_named(place: Place) -> None:
     assert [(error.row, error.field) for error in place.show(other).errors] == [(9, "metadata.n")]
 
 
+def bytes_as_text(*texts: bytes) -> Any:
+    """A column of strings, as whoever writes a file may take for some what is none."""
+    return pa.StringArray.from_buffers(len(texts), *pa.array(texts, pa.binary()).buffers()[1:])
+
+
+def test_text_that_is_no_utf8_is_named(place: Place) -> None:
+    bad, good = b"\xff", b"good"
+    columns = {
+        "id": bytes_as_text(b"r0", bad, b"r2", b"r3"),
+        "values": pa.array(VECTORS[:4], pa.list_(pa.float32())),
+        "a": bytes_as_text(good, good, bad, good),
+        "b": pa.ListArray.from_arrays([0, 1, 2, 3, 4], bytes_as_text(good, good, good, bad)),
+    }
+    import_id = place.started(parquet=parquet_of(columns))
+    place.work()
+    shown = place.show(import_id)
+    assert [(error.row, error.field) for error in shown.errors] == [(1, "id"), (2, "metadata.a"), (3, "metadata.b")]
+    assert stored(place)["r0"].metadata == {"a": "good", "b": ["good"]}
+
+
 @pytest.mark.parametrize(
     ("columns", "field"),
     [

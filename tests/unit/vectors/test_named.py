@@ -87,6 +87,28 @@ def test_named_snapshots_come_in_pages(store: VectorStore) -> None:
     assert shown == [["a", "b"], ["c"]]
 
 
+def test_a_name_that_is_forgotten_while_they_are_listed_is_not_among_them(
+    store: VectorStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a", "b"):
+        store.create_snapshot("demo", "words", name)
+    words = store.describe("demo", "words")
+    names = store.storage.named(words)
+    listed = store.storage.objects.list
+
+    def forgetting(prefix: str, **given: Any) -> Any:
+        found = list(listed(prefix, **given))
+        names.delete("a")
+        return iter(found)
+
+    monkeypatch.setattr(store.storage.objects, "list", forgetting)
+    assert [each.name for each in names.page(limit=1)[0]] == ["b"]
+    monkeypatch.undo()
+    store.create_snapshot("demo", "words", "a")
+    monkeypatch.setattr(store.storage.objects, "list", forgetting)
+    assert len(names.paths()) == 1
+
+
 def test_a_named_snapshot_is_kept(store: VectorStore, objects: S3ObjectStore) -> None:
     store.create_snapshot("demo", "words", "monday")
     collection = store.describe("demo", "words")
@@ -111,6 +133,24 @@ def test_a_damaged_snapshot_makes_no_collection(store: VectorStore, objects: S3O
         objects.put(entry.key, b"ANFL damaged")
     assert code_of(lambda: store.restore("demo", "words", "monday", "again")) == (503, "snapshot_damaged")
     assert code_of(lambda: store.describe("demo", "again")) == (404, "collection_not_found")
+
+
+@pytest.mark.parametrize("what", ["parts/", "snapshots/"])
+def test_a_restored_collection_whose_beginning_is_lost_is_not_taken_for_an_empty_one(
+    store: VectorStore, catalogue: Catalogue, objects: S3ObjectStore, what: str
+) -> None:
+    store.create_snapshot("demo", "words", "monday")
+    made = store.restore("demo", "words", "monday", "again")
+    lost = {entry.key: objects.get(entry.key) for entry in objects.list(f"{made.prefix}{what}")}
+    for key in lost:
+        objects.put(key, b"ANFL damaged")
+    node = VectorStore(catalogue, storage(objects, clock=Clock()))
+    assert code_of(lambda: node.write("demo", "again", upsert(("c", (3, 3))))) == (503, "log_gap")
+    assert code_of(lambda: node.stats("demo", "again")) == (503, "log_gap")
+    for key, body in lost.items():
+        objects.put(key, body or b"")
+    assert ids(node, "again") == ["a", "b"]
+    node.close()
 
 
 def test_a_name_taken_meanwhile_leaves_nothing_behind(
