@@ -64,6 +64,12 @@ def accepted(mutator: Mutator, folder: Path, *, mutants: int) -> int:
     return found
 
 
+def deadly(folder: Path, *, interpreter: str = sys.executable) -> list[str]:
+    """Names of the pickles of ``folder`` that end a process of ``interpreter``'s which loads them."""
+    command = [interpreter, loading.__file__, str(folder), *_MODULES]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+
+
 def main() -> int:
     """1 where one that is let pass ends a process; it is kept."""
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz.pickles", description=__doc__)
@@ -77,8 +83,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="pickles-") as folder:
         let_pass = accepted(Mutator(bases, seed=seed), Path(folder), mutants=arguments.mutants)
         say(f"seed {seed}: {arguments.mutants:,} mutants of {len(bases)} pickles, {let_pass:,} are let pass")
-        command = [arguments.interpreter, loading.__file__, folder, *_MODULES]
-        names = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+        names = deadly(Path(folder), interpreter=arguments.interpreter)
         for name in names:
             shutil.copy(Path(folder, name), f"deadly-{seed}-{name}")
             say(f"deadly-{seed}-{name} ends the process that loads it, and is let pass")
