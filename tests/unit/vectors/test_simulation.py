@@ -172,7 +172,7 @@ CALM = Weather()
         pytest.param(OUTAGES, Names, "find", _as_before, 98, id="DynamoDB: an error is the last answer"),
         pytest.param(CALM, Table, "get_item", _any_moment, 0, id="DynamoDB: reads are not consistent"),
         pytest.param(CALM, State, "now", lambda state: state._clock(), 2, id="skew: clocks are believed"),
-        pytest.param(None, Log, "tail", _pass_gaps, 177, id="replication: gaps are passed over"),
+        pytest.param(None, Log, "tail", _pass_gaps, 411, id="replication: gaps are passed over"),
         pytest.param(CALM, Checksummed, "open", lambda *given: given[2][37:], 929, id="damage: no checksum of the log"),
         pytest.param(
             CALM,
@@ -209,6 +209,6 @@ def test_the_simulator_notices_when(
 def _notices(seed: int, only: Weather | None) -> bool:
     try:
         Round(seed, only=None if only is None else replace(only)).play()
-    except (DivergenceError, LogGapError, StalledError, msgspec.DecodeError):
-        return True
+    except (DivergenceError, LogGapError, StalledError, msgspec.DecodeError, KeyError):
+        return True  # the last one: a batch changes a row that is not there
     return False
