@@ -134,7 +134,10 @@ def _request(environ: Environ, *, service: str, region: str) -> Request:
     method = environ["REQUEST_METHOD"]
     body = b""
     if whole(service, method, query):
-        body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+        length = int(environ.get("CONTENT_LENGTH") or 0)
+        body = environ["wsgi.input"].read(length)
+        if len(body) < length:  # its sender was killed, perhaps
+            raise RefusedError.cut_off()
         environ["wsgi.input"] = io.BytesIO(body)
     return Request(
         service=service,

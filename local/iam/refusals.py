@@ -37,6 +37,12 @@ class RefusedError(Exception):
         return cls(told, code="AccessDenied", kind="MissingAuthenticationTokenException")
 
     @classmethod
+    def cut_off(cls) -> "RefusedError":
+        """Not all of the request has come."""
+        told = "You did not provide the number of bytes specified by the Content-Length HTTP header"
+        return cls(told, code="IncompleteBody", kind="SerializationException")
+
+    @classmethod
     def incomplete_signature(cls, message: str) -> "RefusedError":
         """Something that a signature needs is not there."""
         return cls(message, code="IncompleteSignature", kind="IncompleteSignatureException")

@@ -1,12 +1,16 @@
 """Roles at the embedded AWS: what is enforced, and how a refusal looks to botocore."""
 
 import json
+import socket
 from collections.abc import Callable, Iterator
 from typing import Any
+from urllib.parse import urlsplit
 
 import boto3
 import httpx
 import pytest
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
@@ -251,6 +255,26 @@ def test_the_ledger_tells_who_used_and_was_refused_what(aws: Aws, client: Callab
     assert (used["outcome"], used["sid"], used["granted"], used["on"]) == ("used", "Given", "dynamodb:Desc*", arn)
     assert (mine[-1]["outcome"], mine[-1]["action"]) == ("refused", "dynamodb:DeleteItem")
     assert [ROLE, "Given", "dynamodb:Desc*", arn] in aws.get("/_anfl/grants")
+
+
+def test_what_was_cut_off_is_not_carried_out_and_nobody_was_refused(aws: Aws, client: Callable[[Any], Any]) -> None:
+    ledger = aws.logs / "permissions.jsonl"
+    dynamodb = client("dynamodb")
+    before = ledger.read_text()
+    body = json.dumps({"TableName": TABLE, "Key": {"pk": {"S": "a"}}}).encode()
+    request = AWSRequest("POST", aws.endpoint, {"X-Amz-Target": "DynamoDB_20120810.DeleteItem"}, body)
+    SigV4Auth(dynamodb._request_signer._credentials, "dynamodb", REGION).add_auth(request)
+    address = urlsplit(aws.endpoint)
+    lines = "".join(f"{name}: {value}\r\n" for name, value in request.headers.items())
+    head = f"POST / HTTP/1.1\r\nHost: {address.netloc}\r\nContent-Length: {len(body)}\r\n{lines}\r\n"
+    for sent in (b"", body[:-5]):
+        with socket.create_connection((address.hostname, address.port), timeout=10) as connection:
+            connection.sendall(head.encode() + sent)
+            connection.shutdown(socket.SHUT_WR)
+            answer = connection.makefile("rb").read()
+        assert answer.split(b" ")[1] == b"400", answer
+        assert b"SerializationException" in answer
+    assert ledger.read_text() == before
 
 
 def test_a_workflow_has_the_rights_of_its_role(
