@@ -221,7 +221,8 @@ class Parts:
         """The part's variables; one without a value in this environment is left out."""
         needs = NEEDS[part]
         variables = {Variable.ENVIRONMENT: self._settings.environment}
-        tables = {*needs.tables, *([REGISTRY] if needs.held else []), *([AUTH] if needs.auth else [])}
+        # Each once, and always in the same order: that of a set would be another one in each synthesis.
+        tables = dict.fromkeys([*needs.tables, *([REGISTRY] if needs.held else []), *([AUTH] if needs.auth else [])])
         variables |= {table.variable: self._settings.name(table.name) for table in tables}
         if needs.classes:
             variables[Variable.ENGINE_CLASSES] = self._settings.deployment.classes_as_json()
