@@ -25,5 +25,4 @@ def judge_native(made: Instance, state: object) -> Finding | None:
 def _may_call(of: Global, arguments: object) -> bool:
     """Whether a metric may be one that calls a function."""
     kinds = arguments if of.name == "newObj" else (of,)
-    known = isinstance(kinds, tuple) and all(isinstance(kind, Global) for kind in kinds)
-    return not known or "PyFunc" in str(kinds)
+    return not isinstance(kinds, tuple) or any(not isinstance(kind, Global) or "PyFunc" in kind.name for kind in kinds)

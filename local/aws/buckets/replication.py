@@ -42,8 +42,7 @@ class _Due:
 class Replicator:
     """Replicates in a thread of its own, which begins with the first object that has a rule."""
 
-    def __init__(self, *, lag: float = LAG_SECONDS) -> None:
-        self._lag = lag
+    def __init__(self) -> None:
         self._waiting: SimpleQueue[_Due] = SimpleQueue()
         self._begun = threading.Lock()
 
@@ -54,7 +53,7 @@ class Replicator:
             return
         if self._begun.acquire(blocking=False):  # held from then on
             threading.Thread(target=self._work, name="replication", daemon=True).start()
-        self._waiting.put(_Due(time.monotonic() + self._lag, backend, entry, rules))
+        self._waiting.put(_Due(time.monotonic() + LAG_SECONDS, backend, entry, rules))
 
     def _work(self) -> None:
         while True:
@@ -67,9 +66,9 @@ class Replicator:
                     _log.exception("%s is not replicated", due.entry.name)
 
 
-def apply(patch: Patch, replicator: Replicator | None = None) -> None:
+def apply(patch: Patch) -> None:
     """Change moto."""
-    replicator = replicator or Replicator()
+    replicator = Replicator()
     put, mark = S3Backend.put_object, S3Backend._set_delete_marker
 
     @wraps(put)
@@ -100,10 +99,12 @@ def _rules(bucket: FakeBucket, entry: Entry) -> Iterator[Mapping[str, Any]]:
 
 def _replicate(backend: S3Backend, entry: Entry, destination: Mapping[str, Any]) -> None:
     bucket = backend.get_bucket(destination["Bucket"].rpartition(":")[2])
-    replica: Entry = copy.copy(entry)
-    if isinstance(entry, FakeKey):
-        if entry.disposed:  # deleted in between
-            return
+    replica: Entry
+    if not isinstance(entry, FakeKey):
+        replica = copy.copy(entry)
+    elif entry.disposed:  # deleted in between
+        return
+    else:
         replica = _copied(entry, bucket.name, destination.get("EncryptionConfiguration", {}).get("ReplicaKmsKeyID"))
         backend.tagger.copy_tags(entry.arn, replica.arn)
     bucket.keys.setlist(entry.name, [*bucket.keys.getlist(entry.name, []), replica])
