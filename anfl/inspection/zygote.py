@@ -11,10 +11,11 @@ from pathlib import Path
 
 import msgspec
 
-from anfl.inspection import confinement, frames
+from anfl.confined import confinement, frames
 from anfl.inspection.codes import Code
 from anfl.inspection.examination import Examination, Noted
 from anfl.inspection.examine import examine
+from anfl.inspection.request import Request
 
 _SKELETON_BYTES = 256 * 1024**2
 _MAX_NOTED = 1000
@@ -25,11 +26,11 @@ def main() -> None:
     """Say that all is loaded, then answer requests until there are no more."""
     frames.write(sys.stdout.buffer, b"")
     while (message := frames.read(sys.stdin.buffer)) is not None:
-        request = msgspec.msgpack.decode(message, type=frames.Request)
+        request = msgspec.msgpack.decode(message, type=Request)
         frames.write(sys.stdout.buffer, _in_a_process(request))
 
 
-def _in_a_process(request: frames.Request) -> bytes:
+def _in_a_process(request: Request) -> bytes:
     """The encoded examination, made by a process that ends with it."""
     reading, writing = os.pipe()
     child = os.fork()
@@ -47,7 +48,7 @@ def _in_a_process(request: frames.Request) -> bytes:
     return _encode(Examination(noted=[_death(request.name, status)]))
 
 
-def _answer(request: frames.Request, writing: int) -> None:
+def _answer(request: Request, writing: int) -> None:
     """Examine, tell, and end the process; what is not told is a failure."""
     nothing = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):

@@ -1,9 +1,9 @@
 """The process that takes the jobs of imports from their queue and carries them out, beside the workers of a node."""
 
 import signal
-from collections.abc import Iterator
-from functools import cached_property, partial
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
+from functools import partial
+from typing import Protocol
 
 from anfl import aws
 from anfl.vectors import build as vectors
@@ -11,9 +11,11 @@ from anfl.vectors.dynamodb.removing import Remover
 from anfl.vectors.events import Events
 from anfl.vectors.imports import build as importing
 from anfl.vectors.imports.chunk_records import ChunkRecords
-from anfl.vectors.imports.chunks import LinesOf
+from anfl.vectors.imports.chunks import LinesOf, Rows
+from anfl.vectors.imports.confined_tables import ConfinedTables
 from anfl.vectors.imports.consuming import Consumer
 from anfl.vectors.imports.cutter import FUNCTION_SHARE, Cutter
+from anfl.vectors.imports.cutting import Tables
 from anfl.vectors.imports.files import Files
 from anfl.vectors.imports.jobs import SqsQueue
 from anfl.vectors.imports.lines import Candidate
@@ -24,35 +26,31 @@ from anfl.vectors.model import Collection
 from anfl.vectors.node_memory import NodeMemory
 from anfl.vectors.store import VectorStore
 
-if TYPE_CHECKING:
-    from anfl.vectors.imports.tables import Tables
-
 THREADS = 2
 """One reads and prepares while the other waits for S3."""
 UNUSED_SECONDS = 60.0
 """After so long without a chunk of it a collection leaves memory: nobody reads here."""
 
 
-class FilesOfAnyFormat:
-    """Rows of every format. pyarrow, which takes a hundred megabytes, is there from the first Parquet file on."""
+class ReadTables(Tables, Rows, Protocol):
+    """Whoever looks through Parquet files also tells their rows."""
 
-    def __init__(self, files: Files) -> None:
-        self._files = files
+
+class FilesOfAnyFormat:
+    """Rows of every format."""
+
+    def __init__(self, files: Files, tables: ReadTables) -> None:
+        """:param tables: Parquet files."""
+        self._tables = tables
         self._lines = LinesOf(files)
 
     def spans(self, record: Record, place: int, collection: Collection) -> list[Span]:
         """See `anfl.vectors.imports.cutting.Tables.spans`."""
         return self._tables.spans(record, place, collection)
 
-    def of(self, record: Record, chunk: Chunk) -> Iterator[Candidate]:
+    def of(self, record: Record, chunk: Chunk) -> Iterable[Candidate]:
         """See `anfl.vectors.imports.chunks.Rows.of`."""
         return (self._tables if chunk.format is Format.PARQUET else self._lines).of(record, chunk)
-
-    @cached_property
-    def _tables(self) -> "Tables":
-        from anfl.vectors.imports.tables import Tables
-
-        return Tables(self._files)
 
 
 def run(settings: vectors.Settings, queues: importing.Queues, memory: NodeMemory, events: Events) -> None:
@@ -81,7 +79,7 @@ def build_worker(
     """Carries out every job, and leaves chunks of small collections to the function."""
     table = vectors.table_of(settings, aws.session())
     files = importing.files_of(settings, aws.session())
-    records, chunks, rows = Records(table), ChunkRecords(table), FilesOfAnyFormat(files)
+    records, chunks, rows = Records(table), ChunkRecords(table), FilesOfAnyFormat(files, ConfinedTables(files))
     cutter = Cutter(
         store=store,
         records=records,

@@ -3,8 +3,6 @@
 import io
 from collections.abc import Callable
 
-from anfl.problems import Problem
-
 Read = Callable[[int, int], bytes]
 """The bytes from ``start`` to ``stop``."""
 
@@ -17,8 +15,6 @@ class RangeFile(io.RawIOBase):
         self._read = read
         self._size = size
         self._place = 0
-        self.failed: Problem | None = None
-        """What a read raised: whoever reads may tell it as an error of its own."""
 
     def readable(self) -> bool:
         """See `io.IOBase.readable`."""
@@ -42,11 +38,7 @@ class RangeFile(io.RawIOBase):
         stop = self._size if size is None or size < 0 else min(self._place + size, self._size)
         if stop <= self._place:
             return b""
-        try:
-            data = self._read(self._place, stop)
-        except Problem as problem:
-            self.failed = problem
-            raise OSError(str(problem)) from problem
+        data = self._read(self._place, stop)
         self._place += len(data)
         return data
 

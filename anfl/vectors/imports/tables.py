@@ -1,5 +1,7 @@
 """Rows in Parquet files, by pyarrow, which the service has and the function has not.
 
+Whatever a file has its reader do: `anfl.vectors.imports.confined_tables` has all of this done by a limited process.
+
 Columns ``id`` (string), ``values`` (list of floats), ``expires_at``? (number); every other one is a field of the
 metadata: strings, numbers, booleans, lists of them. What is null there is not in the row.
 """
@@ -7,7 +9,7 @@ metadata: strings, numbers, booleans, lists of them. What is null there is not i
 import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, BinaryIO
 
 import msgspec
 import numpy as np
@@ -15,74 +17,78 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from anfl.decoding import convert
-from anfl.problems import Problem, invalid
-from anfl.vectors.imports.files import Files
+from anfl.problems import Problem, invalid, too_large
 from anfl.vectors.imports.lines import Candidate, packed, row_error
-from anfl.vectors.imports.model import Chunk, Format, Record, Span
-from anfl.vectors.imports.ranges import RangeFile
-from anfl.vectors.model import Collection, Values
+from anfl.vectors.imports.model import Span
+from anfl.vectors.imports.spans import MAX_LINE_BYTES
+from anfl.vectors.imports.table_messages import Shape
+from anfl.vectors.model import Values
 from anfl.vectors.requests import NewRow, check_names
 
 CHUNK_ROWS = 50_000
 """Of a chunk. A row group is decoded from its beginning, so small chunks of a large one cost more than they save."""
 BATCH_ROWS = 1_000
+MAX_SPANS = 100_000
+"""Of a file: what it says of its rows may be any number."""
 READ_BYTES = 4 * 2**20
 """That are read of a column at a time."""
 _ID, _VALUES, _EXPIRES = "id", "values", "expires_at"
 _UNREADABLE = object()
 
 
-class Tables:
-    """Reads Parquet files of imports (`anfl.vectors.imports.cutting.Tables`, `anfl.vectors.imports.chunks.Rows`)."""
+def spans_of(source: BinaryIO, *, field: str, shape: Shape) -> list[Span]:
+    """How a file is cut.
 
-    def __init__(self, files: Files) -> None:
-        self._files = files
+    :param field: what the file is called in errors.
+    :raises Problem: 400 naming the column, its rows are no vectors with metadata of ``shape``; 413, it has too many.
+    :raises MemoryError: reading it takes more than there is.
+    """
+    with _opened(source, field) as file:
+        _check(file.schema_arrow, shape, field)
+        found: list[Span] = []
+        first = 0
+        for group in range(file.num_row_groups):
+            rows = file.metadata.row_group(group).num_rows
+            if len(found) + rows / CHUNK_ROWS > MAX_SPANS:
+                raise too_large(f"The file makes more than {MAX_SPANS} chunks; use larger row groups.", field=field)
+            for start in range(0, rows, CHUNK_ROWS):
+                stop = min(start + CHUNK_ROWS, rows)
+                found.append(Span(start=start, stop=stop, first_row=first + start, rows=stop - start, group=group))
+            first += rows
+        return found
 
-    def spans(self, record: Record, place: int, collection: Collection) -> list[Span]:
-        """See `anfl.vectors.imports.cutting.Tables.spans`."""
-        field = f"files[{place}]"
-        with _opened(self._files, record, place) as file:
-            _check(file.schema_arrow, collection, field)
-            found: list[Span] = []
-            first = 0
-            for group in range(file.num_row_groups):
-                rows = file.metadata.row_group(group).num_rows
-                for start in range(0, rows, CHUNK_ROWS):
-                    stop = min(start + CHUNK_ROWS, rows)
-                    found.append(Span(start=start, stop=stop, first_row=first + start, rows=stop - start, group=group))
-                first += rows
-            return found
 
-    def of(self, record: Record, chunk: Chunk) -> Iterator[Candidate]:
-        """See `anfl.vectors.imports.chunks.Rows.of`."""
-        span, place = chunk.span, record.place_of(Format.PARQUET)
-        with _opened(self._files, record, place) as file:
-            seen = 0
-            for batch in file.iter_batches(batch_size=BATCH_ROWS, row_groups=[span.group]):
-                start, stop = max(span.start - seen, 0), min(span.stop - seen, batch.num_rows)
-                if start < stop:
-                    yield from _rows_in(batch.slice(start, stop - start), span.first_row + seen + start - span.start)
-                seen += batch.num_rows
-                if seen >= span.stop:
-                    return
+def rows_of(source: BinaryIO, span: Span, *, field: str) -> Iterator[Candidate]:
+    """The rows of ``span``.
+
+    :raises Problem: 400, the file is damaged.
+    :raises MemoryError: reading them takes more than there is.
+    """
+    with _opened(source, field) as file:
+        seen = 0
+        for batch in file.iter_batches(batch_size=BATCH_ROWS, row_groups=[span.group], use_threads=False):
+            start, stop = max(span.start - seen, 0), min(span.stop - seen, batch.num_rows)
+            if start < stop:
+                yield from _rows_in(batch.slice(start, stop - start), span.first_row + seen + start - span.start)
+            seen += batch.num_rows
+            if seen >= span.stop:
+                return
+        detail = f"Row group {span.group} has {seen} rows, which are fewer than the file says."
+        raise invalid(detail, field=field)
 
 
 @contextmanager
-def _opened(files: Files, record: Record, place: int) -> Iterator[Any]:
-    """A Parquet file to read from.
-
-    :raises Problem: 400 naming the file, it is none, or damaged; 409 ``import_expired``, 503.
-    """
-    size = record.files[place].bytes
-    source = RangeFile(lambda start, stop: files.read(record, place, start, stop), size=size)
+def _opened(source: BinaryIO, field: str) -> Iterator[Any]:
     try:
         yield pq.ParquetFile(pa.PythonFile(source), buffer_size=READ_BYTES, pre_buffer=False)
+    except MemoryError:
+        raise
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         detail = f"The file is no Parquet file that can be read: {str(error).rstrip('.')}."
-        raise (source.failed or invalid(detail, field=f"files[{place}]")) from error
+        raise invalid(detail, field=field) from error
 
 
-def _check(schema: Any, collection: Collection, field: str) -> None:  # noqa: ANN401 - pyarrow has no types
+def _check(schema: Any, shape: Shape, field: str) -> None:  # noqa: ANN401 - pyarrow has no types
     """Refuse columns that make no rows.
 
     :raises Problem: 400 naming the column.
@@ -98,9 +104,9 @@ def _check(schema: Any, collection: Collection, field: str) -> None:  # noqa: AN
         if not takes[0](type_):
             raise invalid(f"Column {name} is of type {type_}; it takes {takes[1]}.", field=f"{field}.{name}")
     check_names(columns, field=field)
-    values, dimension = columns[_VALUES], collection.settings.dimension
-    if pa.types.is_fixed_size_list(values) and values.list_size != dimension:
-        detail = f"Lists of {values.list_size} numbers; {collection.name} takes {dimension}."
+    values = columns[_VALUES]
+    if pa.types.is_fixed_size_list(values) and values.list_size != shape.dimension:
+        detail = f"Lists of {values.list_size} numbers; {shape.collection} takes {shape.dimension}."
         raise invalid(detail, field=f"{field}.{_VALUES}")
 
 
@@ -144,6 +150,9 @@ def _rows_in(batch: Any, first: int) -> Iterator[Candidate]:  # noqa: ANN401
         metadata = {name: column[index] for name, column in columns.items() if column[index] is not None}
         members: dict[str, Any] = {_ID: row_id, "metadata": metadata}
         if vector is not None:
+            if vector.nbytes > MAX_LINE_BYTES:
+                yield _oversize(first + index, _VALUES)
+                continue
             members[_VALUES] = packed(vector)
         if expiries is not None:
             members[_EXPIRES] = expiries[index]
@@ -153,10 +162,18 @@ def _rows_in(batch: Any, first: int) -> Iterator[Candidate]:  # noqa: ANN401
             yield Candidate(first + index, 0, row_error(first + index, problem))
             continue
         size = len(msgspec.json.encode(metadata)) + (0 if vector is None else vector.nbytes)
+        if size > MAX_LINE_BYTES:
+            yield _oversize(first + index, "metadata")
+            continue
         try:
             yield Candidate(first + index, size, _row(members))
         except Problem as problem:
             yield Candidate(first + index, size, row_error(first + index, problem))
+
+
+def _oversize(number: int, field: str) -> Candidate:
+    problem = too_large(f"A row has more than {MAX_LINE_BYTES} bytes.", field=field)
+    return Candidate(number, 0, row_error(number, problem))
 
 
 def _listed(column: Any) -> list[Any]:  # noqa: ANN401

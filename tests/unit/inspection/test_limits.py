@@ -121,7 +121,7 @@ def test_unpacked_files_are_bounded_together(tmp_path: Path) -> None:
 
 _CONFINED = """
 import errno, os, socket, subprocess, sys, threading
-from anfl.inspection import confinement
+from anfl.confined import confinement
 
 confinement.limit(memory_bytes=256 * 2**20, file_bytes=1000, seconds=60)
 assert confinement.forbid_calls()

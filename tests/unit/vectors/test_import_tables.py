@@ -10,12 +10,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from anfl.problems import unavailable
 from anfl.vectors.imports import tables
 from anfl.vectors.imports.model import Chunk, State
 from anfl.vectors.requests import Count, Fetch
 from tests.unit.vectors.importing import Place
-from tests.unit.vectors.test_store import WORDS, code_of
+from tests.unit.vectors.test_store import WORDS
 
 NAMES = [f"r{number}" for number in range(10)]
 VECTORS = [[float(number), 1.0] for number in range(10)]
@@ -158,22 +157,6 @@ def test_a_file_that_is_none_or_truncated_is_named(place: Place, data: bytes) ->
     failure = place.show(import_id).failure
     assert failure is not None
     assert (failure.code, failure.field) == ("invalid_request", "files[0]"), failure
-
-
-def test_a_store_that_does_not_answer_is_no_fault_of_the_file(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    import_id = place.started(parquet=parquet_of(PLAIN))
-    cut = place.service.take()
-    assert cut is not None
-
-    def silent(*_: Any) -> Any:
-        raise unavailable("no answer", code="storage_unavailable")
-
-    with monkeypatch.context() as patched:
-        patched.setattr(place.files, "read", silent)
-        assert code_of(lambda: place.carry_out(cut)) == (503, "storage_unavailable")
-    place.carry_out(cut)
-    place.work()
-    assert place.show(import_id).stored == 10
 
 
 @pytest.mark.parametrize("function_bytes", [10**12])
