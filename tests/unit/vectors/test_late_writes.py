@@ -192,3 +192,17 @@ def test_a_pause_that_has_ended_lets_writers_go_on(
     assert store.write("demo", "live", Upsert(vectors=ROWS[10:12])).upserted == 2
     move(store, "live", HNSW)
     assert len(store.fetch("demo", "live", Fetch(ids=[row.id for row in ROWS])).vectors) == 12
+
+
+def test_what_fills_a_collection_that_is_gone_is_refused_however_late(store: VectorStore) -> None:
+    """Else its rows would stay for ever: the job that removes them is over."""
+    store.create("demo", CollectionSettings(name="words", dimension=2, metric=Metric.L2))
+    store.set_alias("demo", "w", "words")
+    store.move("demo", "w", Move(engine="dynamodb"))
+    target = store.catalogue.find("demo", "words-dynamodb")
+    assert target.filling is not None
+    some = Upsert(vectors=ROWS[:1])
+    store.distributed.write(target, some, filling=target.filling.round)
+    store.delete("demo", "words-dynamodb")
+    with pytest.raises(Problem, match="move_busy"):
+        store.distributed.write(target, some, filling=target.filling.round)
