@@ -26,7 +26,7 @@ Worth giving upstream:
    ``CompleteMultipartUpload`` and ``ListParts`` of an upload that there is not are a status 500. ``ListObjects`` shows
    folders in which all is deleted. Rules of replication are kept, and nothing is replicated.
 10. DynamoDB: transactions ignore ``ClientRequestToken`` (`local.aws.transactions`); there are no vector indexes and no
-    ``SearchVectors`` (`local.aws.vectors`).
+    ``SearchVectors`` (`local.aws.vectors`), and no limits of digits and of transactions' bytes (`…limits`).
 11. Server: DynamoDB loses concurrent updates (`local.aws.server` serialises its requests).
 """
 

@@ -39,7 +39,7 @@ MOST_DELETED = MOST_TOGETHER - 3
 """Rows that go together, beside the record, a request id and a check."""
 _PAGE = 400
 """Rows of each partition that are read at a time."""
-_RECORD, _REVISION = "record", "revision"
+_RECORD, _REVISION, _JSON = "record", "revision", "$json"
 ATTEMPTS, PATIENT_ATTEMPTS = 8, 4
 """How often in vain until it fails, and until rows that change meanwhile are left alone."""
 MOST_FILTER_BYTES = 2**18
@@ -50,6 +50,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     """A deletion as the table has it."""
 
     filter: dict[str, Any]
+    """As `_kept` has it."""
     digest: bytes
     created_at: float
     request_id: str | None = None
@@ -59,6 +60,12 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     done: bool = False
     failure: str | None = None
     revision: int = 0
+
+    @property
+    def wanted(self) -> Filter:
+        """What fulfils it goes."""
+        text = self.filter.get(_JSON)
+        return compile_filter(self.filter if text is None else msgspec.json.decode(text))
 
     @property
     def marks(self) -> Sequence[Mark]:
@@ -95,13 +102,14 @@ class Deletions:
         :raises Problem: 400, what is asked for is wrong; 409 ``request_id_reused``; 503, also ``writes_paused``.
         """
         prepared = prepare(change, collection)
-        if len(msgspec.msgpack.encode(change.filter)) > MOST_FILTER_BYTES:
+        kept = _kept(change.filter or {})
+        if len(msgspec.msgpack.encode(kept)) > MOST_FILTER_BYTES:
             detail = f"A filter to delete by takes {MOST_FILTER_BYTES} bytes at most; each fraction in it takes nine."
             raise too_large(detail, field="filter")
         deletion_id = _id_of(change)
         now = self._clock.wall()
         record = Record(
-            filter=change.filter or {},
+            filter=kept,
             digest=prepared.digest,
             created_at=round(now, 3),
             request_id=change.request_id,
@@ -179,8 +187,8 @@ class Deletions:
         self, collection: Collection, deletion_id: str, record: Record, guard: Guard, *, leaves: bool
     ) -> Iterator[Record]:
         """:param leaves: whether of the first ones those are left alone that have changed since they were read."""
-        wanted = compile_filter(record.filter)
-        for after, doomed in _portions(self._reader.in_order(collection, after=record.after, page=_PAGE), wanted):
+        rows = self._reader.in_order(collection, after=record.after, page=_PAGE)
+        for after, doomed in _portions(rows, record.wanted):
             while True:
                 next_one = msgspec.structs.replace(
                     record,
@@ -215,6 +223,16 @@ class Deletions:
 def done(change: DeleteRows, deleted: int, now: float) -> Deletion:
     """One that was carried out at once, elsewhere."""
     return Deletion(id=_id_of(change), state="DONE", deleted=deleted, created_at=round(now, 3))
+
+
+def _kept(wanted: dict[str, Any]) -> dict[str, Any]:
+    """A filter that a record can have: integers of MessagePack have 64 bits. One with others is JSON under a name that
+    no filter has, so that a release which does not know that does not take it for one."""
+    try:
+        msgspec.msgpack.encode(wanted)
+    except OverflowError:
+        return {_JSON: msgspec.json.encode(wanted).decode()}
+    return wanted
 
 
 def _id_of(change: DeleteRows) -> str:

@@ -168,6 +168,7 @@ def attribute(value: object) -> dict[str, str]:
     """A declared field's value; booleans are 0 and 1, long texts their digests: only equality counts, and keys of
     indexes are neither empty nor long."""
     if not isinstance(value, str):
-        return {"N": repr(float(value))}  # type: ignore[arg-type]  # the declaration was enforced
+        number = float(value)  # type: ignore[arg-type]  # the declaration was enforced
+        return {"N": repr(number or 0.0)}  # DynamoDB has one zero
     data = value.encode()
     return {"S": f"={value}" if len(data) <= LONGEST_TEXT else f"#{hashlib.sha256(data).hexdigest()}"}

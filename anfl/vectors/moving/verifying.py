@@ -45,9 +45,9 @@ def verify(source: Side, target: Side, samples: Sequence[str], *, looked: int) -
         answer = _search(target, row.values)
         distances = {row_id: distance for distance, row_id in truth}
         farthest = truth[-1][0] if truth else 0.0
-        tolerance = _tolerance(source.collection.settings.metric, query)
         for match in answer:
             exact = distances.get(match.id)
+            tolerance = _tolerance(source.collection.settings.metric, query, farthest if exact is None else exact)
             if exact is None and match.distance < farthest - tolerance:
                 return _differs(row.id, f"{match.id} is not that near")
             if exact is not None and abs(exact - match.distance) > tolerance:
@@ -90,8 +90,8 @@ def _search(target: Side, values: object) -> Sequence[Match]:
     return answer.matches if isinstance(answer, Answer) else []
 
 
-def _tolerance(metric: Metric, query: Values) -> float:
-    size = 1.0 if metric is Metric.COSINE else max(1.0, float(np.dot(query, query)))
+def _tolerance(metric: Metric, query: Values, distance: float) -> float:
+    size = 1.0 if metric is Metric.COSINE else max(1.0, float(np.dot(query, query)), abs(distance))
     return TOLERANCE * size
 
 

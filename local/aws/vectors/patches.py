@@ -12,6 +12,7 @@ from moto.dynamodb.responses import DynamoHandler, DynamoResult
 from local.aws.patching import Patch
 from local.aws.vectors.content import Attributes, Delays, Key, VectorIndex
 from local.aws.vectors.definitions import Definition, definitions, described
+from local.aws.vectors.limits import check_digits, check_together
 from local.aws.vectors.search import search
 
 DELAYS = Delays()
@@ -20,10 +21,11 @@ _OWN, _ALL = "vector_indexes", "vector_indexes_of_all_replicas"
 
 def apply(patch: Patch) -> None:
     """Change moto."""
-    put, update, delete, describe = (
+    put, update, delete, transact, describe = (
         DynamoDBBackend.put_item,
         DynamoDBBackend.update_item,
         DynamoDBBackend.delete_item,
+        DynamoDBBackend.transact_write_items,
         Table.describe,
     )
 
@@ -54,6 +56,10 @@ def apply(patch: Patch) -> None:
         _tell(self.get_table(table_name), key)
         return item
 
+    def transact_write_items(self: DynamoDBBackend, items: list[dict[str, Any]]) -> None:
+        check_together(items)
+        transact(self, items)
+
     def with_indexes(self: Table, base_key: str = "TableDescription") -> dict[str, Any]:
         description = describe(self, base_key)
         if indexes := _own(self):
@@ -65,6 +71,7 @@ def apply(patch: Patch) -> None:
     patch(DynamoDBBackend, "put_item", put_item)
     patch(DynamoDBBackend, "update_item", update_item)
     patch(DynamoDBBackend, "delete_item", delete_item)
+    patch(DynamoDBBackend, "transact_write_items", transact_write_items)
     patch(Table, "describe", with_indexes)
     patch(DynamoHandler, "search_vectors", _search_vectors)
 
@@ -118,6 +125,8 @@ def _definitions(table: Table) -> list[Definition]:
 
 def _check(table: Table, item: Mapping[str, Any]) -> None:
     """:raises MockValidationException: the item cannot be indexed as it is."""
+    if _own(table):
+        check_digits(item.values())
     for definition in _definitions(table):
         for name, kind in definition.types.items():
             if name in item and set(item[name]) != {kind}:

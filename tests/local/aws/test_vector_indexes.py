@@ -81,6 +81,31 @@ def _table(aws: Aws) -> str:
     return "vectors"
 
 
+def test_numbers_of_more_digits_than_dynamodb_has_are_refused(aws: Aws, table: str) -> None:
+    client = aws.client("dynamodb")
+    for digits in ("1" * 38, f"-0.00{'1' * 38}", f"{'1' * 38}000", f"{'1' * 38}e20"):
+        client.put_item(TableName=table, Item=row("digits", (1, 0, 0), h="digits", n={"N": digits}))
+    for digits in ("1" * 39, f"0.{'1' * 39}", f"{'1' * 39}e20"):
+        for item in (row("x", (1, 0, 0), n={"N": digits}), row("x", (1, 0, 0)) | {"v": {"L": [{"N": digits}] * 3}}):
+            with pytest.raises(ClientError, match="more than 38 significant digits"):
+                client.put_item(TableName=table, Item=item)
+
+
+def test_a_transaction_has_four_megabytes(aws: Aws, table: str) -> None:
+    client = aws.client("dynamodb")
+
+    def put(*sizes: int) -> None:
+        rows = [row(f"large-{place}", (1, 0, 0), h="large", m={"B": b"x" * size}) for place, size in enumerate(sizes)]
+        client.transact_write_items(TransactItems=[{"Put": {"TableName": table, "Item": each}} for each in rows])
+
+    put(*[380_000] * 11)  # 4,180,000 and some, of 4,194,304
+    with pytest.raises(ClientError, match="exceeds 4 MB"):
+        put(*[380_000] * 11, 15_000)
+    keys = [{"pk": {"S": "p"}, "sk": {"S": f"large-{place}"}} for place in range(11)]
+    client.transact_write_items(TransactItems=[{"Delete": {"TableName": table, "Key": key}} for key in keys])
+    assert search(client, table, (1, 0, 0), ExpressionAttributeValues={":h": {"S": "large"}}) == []
+
+
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_a_search_is_exact(aws: Aws, function: str) -> None:
     name = f"exact-{function.lower().replace('_', '-')}"

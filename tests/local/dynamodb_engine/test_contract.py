@@ -234,6 +234,7 @@ ANY_FILTERS: list[tuple[dict[str, Any], int]] = [
     ({"free": {"$contains": 3}}, 10),
     ({"tag": "a", "n": {"$lt": 10}}, 5),
     ({"free": {"$exists": False}}, 0),
+    ({"$and": [{"n": {"$lt": 2**70}}, {"n": {"$gte": 40}}], "tag": {"$nin": [-(2**70), 10**400]}}, 60),
 ]
 """What every other read of both engines takes."""
 

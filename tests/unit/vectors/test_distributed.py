@@ -3,6 +3,7 @@
 import json
 import random
 import re
+import time
 from typing import Any
 
 import boto3
@@ -265,6 +266,26 @@ def test_an_expiry_that_dynamodb_has_no_number_for_is_long_ago(store: VectorStor
     rows = [NewRow(id=str(n), values=[1.0, 1.0], expires_at=n) for n in (5e-324, 1e-200, 0.0)]
     assert store.write("demo", "photos", Upsert(vectors=rows)).upserted == 3
     assert store.count("demo", "photos", Count()).count == 0
+
+
+def test_nobody_changes_a_row_that_has_expired(store: VectorStore) -> None:
+    """DynamoDB removes it some days later."""
+    made(store, rows=0)
+    soon = time.time() + 2.0
+    row = NewRow(id="a", values=[1.0, 1.0], expires_at=soon)
+    store.write("demo", "photos", Upsert(vectors=[row]))
+    (there,) = store.fetch("demo", "photos", Fetch(ids=["a"])).vectors
+    time.sleep(max(0.0, soon - time.time()))
+    known = msgspec.structs.replace(row, if_version=there.version, expires_at=None)
+    conflict = (409, "version_conflict", "vectors[0].if_version")
+    assert refusal(store.write, "demo", "photos", Upsert(vectors=[known])) == conflict
+    patch = PatchRow(id="a", metadata={"n": 1})
+    assert store.write("demo", "photos", PatchRows(vectors=[patch])).patched == 0
+    demanding = msgspec.structs.replace(patch, if_version=there.version)
+    assert refusal(store.write, "demo", "photos", PatchRows(vectors=[demanding])) == conflict
+    assert store.write("demo", "photos", DeleteRows(ids=["a"])).deleted == 0
+    new = msgspec.structs.replace(known, if_version=0)
+    assert store.write("demo", "photos", Upsert(vectors=[new])).upserted == 1
 
 
 def test_a_wrong_row_of_a_later_part_leaves_nothing_done(store: VectorStore) -> None:

@@ -80,6 +80,12 @@ def test_what_is_searched_for_is_what_the_filter_means(document: dict[str, Any],
     assert [found(row, alternatives) for row in rows] == [wanted(row) for row in rows]
 
 
+def test_there_is_one_zero() -> None:
+    assert searches(compile_filter({"$and": [{"n": -0.0}, {"n": 0}]}), FIELDS) == searches(
+        compile_filter({"n": {"$in": [0, 0.0, -0.0]}}), FIELDS
+    )
+
+
 @pytest.mark.parametrize("condition", [MAX_INTEGER + 2, {"$in": [MAX_INTEGER + 2, 0]}], ids=str)
 def test_an_integer_that_no_slot_tells_from_another_is_no_rows(condition: Any) -> None:
     row: Metadata = {"n": float(MAX_INTEGER + 1)}

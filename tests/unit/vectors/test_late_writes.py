@@ -30,7 +30,8 @@ from tests.unit.vectors.moves import move
 PHOTOS = CollectionSettings(name="photos", dimension=2, metric=Metric.L2, engine="dynamodb")
 HNSW = Move(engine="hnsw")
 ROWS = [NewRow(id=f"r{number:03}", values=[number, 1.0]) for number in range(100)]
-DAY = 24 * 3600.0
+LONG = 20 * 3600.0
+"""Request ids are known for longer."""
 
 
 class Time:
@@ -70,7 +71,7 @@ def _store(
 
 @pytest.fixture(name="suspended")
 def _suspended(store: VectorStore, time: Time, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever is about to send a transaction next sleeps for a day, in which the collection is moved; so do all that
+    """Whoever is about to send a transaction next sleeps for long, in which the collection is moved; so do all that
     are under way beside it."""
     transact = Table.transact
     asleep, turn = [True], threading.RLock()
@@ -80,7 +81,7 @@ def _suspended(store: VectorStore, time: Time, monkeypatch: pytest.MonkeyPatch) 
             if asleep:
                 asleep.clear()
                 move(store, "live", HNSW)
-                time.sleep(DAY)
+                time.sleep(LONG)
             transact(table, writes)
 
     monkeypatch.setattr(Table, "transact", late)
@@ -172,7 +173,7 @@ def test_nor_does_one_go_on_late(store: VectorStore, time: Time) -> None:
     going = store.distributed.deleted(known, begun.id)
     assert next(going) == MOST_DELETED
     move(store, "live", HNSW)
-    time.sleep(DAY)
+    time.sleep(LONG)
     with pytest.raises(Problem) as refused:
         next(going)
     assert refused.value.code == "writes_paused"
@@ -191,3 +192,17 @@ def test_a_pause_that_has_ended_lets_writers_go_on(
     assert store.write("demo", "live", Upsert(vectors=ROWS[10:12])).upserted == 2
     move(store, "live", HNSW)
     assert len(store.fetch("demo", "live", Fetch(ids=[row.id for row in ROWS])).vectors) == 12
+
+
+def test_what_fills_a_collection_that_is_gone_is_refused_however_late(store: VectorStore) -> None:
+    """Else its rows would stay for ever: the job that removes them is over."""
+    store.create("demo", CollectionSettings(name="words", dimension=2, metric=Metric.L2))
+    store.set_alias("demo", "w", "words")
+    store.move("demo", "w", Move(engine="dynamodb"))
+    target = store.catalogue.find("demo", "words-dynamodb")
+    assert target.filling is not None
+    some = Upsert(vectors=ROWS[:1])
+    store.distributed.write(target, some, filling=target.filling.round)
+    store.delete("demo", "words-dynamodb")
+    with pytest.raises(Problem, match="move_busy"):
+        store.distributed.write(target, some, filling=target.filling.round)

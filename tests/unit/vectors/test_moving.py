@@ -407,15 +407,34 @@ def test_searches_that_differ_are_noticed(node: VectorStore, wrong: str, monkeyp
         if wrong == "missing":
             return matches[:5]
         if wrong == "distance":
-            metric = target.collection.settings.metric
-            beyond = 2 * verifying._tolerance(metric, msgspec.convert(values, Packed).unpacked())
-            return [type(m)(id=m.id, distance=m.distance + beyond) for m in matches]
+            metric, query = target.collection.settings.metric, msgspec.convert(values, Packed).unpacked()
+            beyond = [2 * verifying._tolerance(metric, query, m.distance) for m in matches]
+            return [type(m)(id=m.id, distance=m.distance + b) for m, b in zip(matches, beyond, strict=True)]
         return [type(matches[0])(id="r99", distance=0.0), *matches]
 
     monkeypatch.setattr(verifying, "_search", search)
     with pytest.raises(Problem) as caught:
         move(node, "w", MOVE)
     assert caught.value.code == "move_unverified"
+
+
+@pytest.mark.parametrize("metric", Metric)
+def test_distances_of_float32_are_those_that_they_are_of(
+    nodes: Nodes, metric: Metric, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From a short row to long ones, too."""
+    store = nodes.begin()
+    store.create("demo", CollectionSettings(name="words", dimension=2, metric=metric))
+    store.set_alias("demo", "w", "words")
+    lengths = [1.0, *(10_000.0 + number / 7 for number in range(12))]
+    store.write("demo", "w", upsert(*((f"r{n:02}", (length, 100.3 * n or 0.7)) for n, length in enumerate(lengths))))
+    real = verifying._search
+
+    def search(target: copying.Side, values: object) -> object:
+        return [type(m)(id=m.id, distance=float(np.float32(m.distance))) for m in real(target, values)]
+
+    monkeypatch.setattr(verifying, "_search", search)
+    assert move(store, "w", MOVE).stage is Stage.DONE
 
 
 def test_what_is_copied_is_compared_again_and_not_copied_again(

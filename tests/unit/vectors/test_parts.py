@@ -258,6 +258,14 @@ def test_after_a_move_what_was_done_in_parts_is_not_done_again(
         assert refusal(store, longer) == (409, "request_id_reused")
 
 
+def test_what_is_forgotten_is_not_known_again_after_a_move(store: VectorStore, time: Time) -> None:
+    written(store, ONE)
+    time.sleep(REQUEST_SECONDS + 1)
+    move(store, "live", Move(engine="hnsw"))
+    other = msgspec.structs.replace(ONE, vectors=ROWS[:2])
+    assert written(store, other) == 2
+
+
 def test_however_many_such_requests_there_are(store: VectorStore, monkeypatch: pytest.MonkeyPatch) -> None:
     """A page of them ends between two that are done, where some are not."""
     monkeypatch.setattr(steps, "FEW", 2)
