@@ -21,6 +21,7 @@ from local.tables import create_table
 from local.vault.build import build_open
 from local.vault.http import serve
 from tests.unit.auth.functions import Handler, load
+from tests.unit.turns import take_turns
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -44,7 +45,8 @@ def aws_endpoint() -> Iterator[str]:
 
 
 @pytest.fixture
-def dynamodb(aws_endpoint: str) -> "Iterator[DynamoDBClient]":
+def dynamodb(aws_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> "Iterator[DynamoDBClient]":
+    take_turns(monkeypatch)
     client = _ADMIN.client("dynamodb", endpoint_url=aws_endpoint)
     create_table(client, TABLE)
     yield client
