@@ -32,7 +32,7 @@ _COMPACT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*")
 _HEADER_MEMBERS = frozenset({"alg", "kid", "typ"})
 _MAX_NESTED = 32
 """Lists and objects in a part of a token; there is one list in those that are issued here."""
-_TYPES = frozenset({"JWT", "at+jwt"})
+_TYPES = ("JWT", "at+jwt")
 _CACHED_TOKENS = 4096
 
 TENANT_PATTERN = r"\A[a-z0-9][a-z0-9-]{0,62}\Z"
@@ -171,7 +171,7 @@ class TokenVerifier:
 
     def _key(self, header: dict[str, object]) -> tuple[str, jwt.PyJWK]:
         algorithm, kid = header.get("alg"), header.get("kid")
-        if algorithm not in self._algorithms:
+        if not isinstance(algorithm, str) or algorithm not in self._algorithms:
             raise refused("token_algorithm", f"sign tokens with one of: {', '.join(sorted(self._algorithms))}")
         if header.get("typ", "JWT") not in _TYPES or not header.keys() <= _HEADER_MEMBERS:
             raise refused("token_malformed", "the token's header may hold alg, kid and typ (JWT) only")
@@ -200,14 +200,16 @@ def header_of(
 
 
 def members_of(document: bytes) -> dict[str, object]:
-    """A JSON object, in which no name stands twice: readers that differ in which one counts would be deceived.
+    """A JSON object of UTF-8 in which no name stands twice: readers that differ in what they take, or in which one
+    counts, would be deceived.
 
     :raises Problem: 401 ``token_malformed``.
     """
     try:
         if sum(map(document.count, (b"[", b"{"))) > _MAX_NESTED:
             raise ValueError("nested too deep for a token")
-        found = json.loads(document, object_pairs_hook=_once, parse_constant=_no_number)
+        found = json.loads(document.decode(), object_pairs_hook=_once, parse_constant=_no_number)
+        json.dumps(found, ensure_ascii=False).encode()  # half a surrogate pair is no text: nobody can be told of it
     except ValueError:
         found = None
     if not isinstance(found, dict):
