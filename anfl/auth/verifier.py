@@ -153,6 +153,13 @@ class TokenVerifier:
                 self._verified.popitem(last=False)
         return principal
 
+    def is_revoked(self, principal: Principal) -> bool:
+        """Whether the login of a principal was taken back since; may read the auth table.
+
+        :raises Problem: 503 ``auth_unavailable``.
+        """
+        return self._deny_list.contains(principal)
+
     def _decode(self, token: str, key: jwt.PyJWK) -> Claims:
         try:
             payload = jwt.PyJWS().decode(token, key, algorithms=[key.algorithm_name])

@@ -8,7 +8,7 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 
 from anfl.auth import keys as keys_module
-from anfl.auth.keys import KEYS_REFRESH_SECONDS, DenyList, KeySet
+from anfl.auth.keys import KEYS_REFRESH_SECONDS, REVOCATION_LAG_SECONDS, DenyList, KeySet
 from anfl.auth.principal import Principal
 from anfl.auth.table import AuthTable, PublishedKey
 from anfl.auth.verifier import TokenVerifier
@@ -262,6 +262,15 @@ def test_a_token_that_was_verified_is_refused_with_its_key(source: Source, keys:
     with pytest.raises(Problem, match="token_unknown_key"):
         verifier.verify(token)
     assert verifier.cached(token) is None
+
+
+def test_who_is_revoked_can_be_told_after_the_token_has_expired(source: Source, deny_list: DenyList) -> None:
+    verifier = TokenVerifier(KeySet(source.read_keys), issuer=ISSUER, audience=AUDIENCE, deny_list=deny_list)
+    principal = bearer("login.5f0c")
+    assert not verifier.is_revoked(principal)
+    source.revoked = frozenset({"demo/login"})
+    source.now += REVOCATION_LAG_SECONDS + 0.1
+    assert verifier.is_revoked(principal)
 
 
 def test_a_token_that_was_verified_is_refused_where_another_key_has_the_name(

@@ -16,6 +16,7 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
+from anfl.auth.principal import Principal
 from anfl.auth.rbac import ROUTES
 from anfl.http.admission import Room
 from anfl.http.service import Service
@@ -281,6 +282,25 @@ async def test_an_export_is_refused_before_it_begins_or_comes_whole(client: http
     lines = [json.loads(line) for line in answer.text.splitlines()]
     assert [line["id"] for line in lines] == [row["id"] for row in rows]
     assert lines[0] == {"id": "r0001", "version": 1, "values": {"f32": "AACAPwAAgD8="}}
+
+
+async def test_an_export_ends_within_a_page_once_its_bearer_is_revoked(store: VectorStore, imports: Imports) -> None:
+    """Whoever reads slowly would otherwise read on for days by a token that somebody had to take back."""
+    pages = 0
+
+    class Revoked(PlainTokens):
+        def is_revoked(self, principal: Principal) -> bool:
+            nonlocal pages
+            pages += 1
+            return principal.tenant == "demo" and pages > 1
+
+    async with calling(assemble(store, imports, verifier=Revoked())) as client:
+        await created(client)
+        rows = [{"id": f"r{number:04}", "values": [number, 1]} for number in range(1, 1_001)]
+        assert (await client.put("/v1/collections/words/vectors", json={"vectors": rows})).status_code == 200
+        with pytest.raises(Problem, match="token_revoked"):  # over HTTP, the body is cut off
+            await client.get("/v1/collections/words/export")
+    assert pages == 2
 
 
 async def test_a_query_of_what_is_at_hand_needs_no_thread(
