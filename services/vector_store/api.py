@@ -8,6 +8,7 @@ from functools import partial
 
 import msgspec
 
+from anfl.auth import audit
 from anfl.auth.principal import Principal
 from anfl.auth.verifier import refused
 from anfl.decoding import convert, parse
@@ -122,16 +123,19 @@ class VectorApi:
         async def handle(request: Request, principal: Principal) -> Response:
             asked = _asked(streamed, await _given(streamed, request))
             pages = streamed.pages(self.store, principal.tenant, request.parameters["name"], asked)
-            lines = self._lines(pages, principal)
+            asked_again = audit.Asked(request_id=request.id, method=request.method, path=request.path)
+            lines = self._lines(pages, principal, asked_again)
             first = await anext(lines)  # what is refused is refused before the answer begins
             return Stream(_resumed(first, lines), media_type=NDJSON)
 
         return handle
 
-    async def _lines(self, pages: Iterator[Rows], principal: Principal) -> AsyncGenerator[bytes]:
+    async def _lines(self, pages: Iterator[Rows], principal: Principal, asked: audit.Asked) -> AsyncGenerator[bytes]:
         def following() -> bytes | None:
             if self.is_revoked(principal):  # an answer may take as long as its reader likes
-                raise refused("token_revoked", "the token was revoked meanwhile; get a new one")
+                problem = refused("token_revoked", "the token was revoked meanwhile; get a new one")
+                audit.refused(asked, problem, principal)
+                raise problem
             page = next(pages, None)
             return None if page is None else _encoder.encode_lines(page.vectors)
 

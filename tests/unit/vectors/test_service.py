@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import json
+import logging
 import sys
 from collections.abc import AsyncIterator
 from typing import Any
@@ -284,7 +285,9 @@ async def test_an_export_is_refused_before_it_begins_or_comes_whole(client: http
     assert lines[0] == {"id": "r0001", "version": 1, "values": {"f32": "AACAPwAAgD8="}}
 
 
-async def test_an_export_ends_within_a_page_once_its_bearer_is_revoked(store: VectorStore, imports: Imports) -> None:
+async def test_an_export_ends_within_a_page_once_its_bearer_is_revoked(
+    store: VectorStore, imports: Imports, caplog: pytest.LogCaptureFixture
+) -> None:
     """Whoever reads slowly would otherwise read on for days by a token that somebody had to take back."""
     pages = 0
 
@@ -298,9 +301,12 @@ async def test_an_export_ends_within_a_page_once_its_bearer_is_revoked(store: Ve
         await created(client)
         rows = [{"id": f"r{number:04}", "values": [number, 1]} for number in range(1, 1_001)]
         assert (await client.put("/v1/collections/words/vectors", json={"vectors": rows})).status_code == 200
-        with pytest.raises(Problem, match="token_revoked"):  # over HTTP, the body is cut off
+        # over HTTP, the body is cut off
+        with caplog.at_level(logging.INFO, "anfl.audit"), pytest.raises(Problem, match="token_revoked"):
             await client.get("/v1/collections/words/export")
     assert pages == 2
+    told = [vars(record) for record in caplog.records if record.name == "anfl.audit"]
+    assert [(line["decision"], line["reason"], line["tenant"]) for line in told] == [("deny", "token_revoked", "demo")]
 
 
 async def test_a_query_of_what_is_at_hand_needs_no_thread(
