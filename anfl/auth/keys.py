@@ -49,6 +49,14 @@ class KeySet:
             keys, _ = self._cached.get(max_age=UNKNOWN_KEY_REFRESH_SECONDS)
         return keys.get(kid)
 
+    def still_names(self, kid: str, key: jwt.PyJWK) -> bool:
+        """Whether ``kid`` names this very key, without reading the table: no where it was read too long ago to tell."""
+        found = self._cached.peek()
+        if found is None or found[1] > KEYS_REFRESH_SECONDS:
+            return False
+        known = found[0].get(kid)
+        return known is key or (known is not None and bool(known.key == key.key))
+
 
 class DenyList:
     """Revoked logins, as `anfl.auth.principal.deny_entry` names them."""

@@ -130,7 +130,8 @@ def _keys(issuer: ExternalIssuer, fetch: Fetch) -> "Cached[Mapping[str, jwt.PyJW
 
 def _verified(token: str, header: Mapping[str, object], keys: "Cached[Mapping[str, jwt.PyJWK]]") -> dict[str, object]:
     algorithm, kid = header.get("alg"), header.get("kid")
-    if algorithm not in ALGORITHMS or not isinstance(kid, str) or header.keys() & _CHANGES_THE_RULES:
+    known_algorithm = isinstance(algorithm, str) and algorithm in ALGORITHMS
+    if not known_algorithm or not isinstance(kid, str) or header.keys() & _CHANGES_THE_RULES:
         raise refused("token_algorithm", f"sign tokens with one of {', '.join(sorted(ALGORITHMS))}, and name the key")
     known, age = keys.get(max_age=KEYS_REFRESH_SECONDS)
     if kid not in known:

@@ -10,6 +10,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Annotated
 
@@ -31,7 +32,7 @@ _COMPACT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*")
 _HEADER_MEMBERS = frozenset({"alg", "kid", "typ"})
 _MAX_NESTED = 32
 """Lists and objects in a part of a token; there is one list in those that are issued here."""
-_TYPES = frozenset({"JWT", "at+jwt"})
+_TYPES = ("JWT", "at+jwt")
 _CACHED_TOKENS = 4096
 
 TENANT_PATTERN = r"\A[a-z0-9][a-z0-9-]{0,62}\Z"
@@ -87,6 +88,15 @@ class TokenSettings(msgspec.Struct, frozen=True, kw_only=True):
     audience: str = msgspec.field(name="TOKEN_AUDIENCE")
 
 
+@dataclass(frozen=True, slots=True)
+class _Verified:
+    """Whom a token spoke of, and the key that signed it: without that it is no token any more."""
+
+    principal: Principal
+    kid: str
+    key: jwt.PyJWK
+
+
 class TokenVerifier:
     """Turns bearer tokens into principals. Safe for threads."""
 
@@ -107,19 +117,23 @@ class TokenVerifier:
         self._deny_list = deny_list
         self._algorithms = algorithms
         self._clock = clock
-        self._verified: OrderedDict[str, Principal] = OrderedDict()
+        self._verified: OrderedDict[str, _Verified] = OrderedDict()
         self._lock = threading.Lock()
 
     def cached(self, token: str) -> Principal | None:
         """The principal of a token verified before; None where `verify` must decide. Never blocks on the network.
 
-        A revocation takes effect after `anfl.auth.keys.REVOCATION_LAG_SECONDS` at the latest.
+        A revocation takes effect after `anfl.auth.keys.REVOCATION_LAG_SECONDS` at the latest, the end of a key after
+        `anfl.auth.keys.KEYS_REFRESH_SECONDS`.
         """
         with self._lock:
-            principal = self._verified.get(token)
-            if principal is None:
+            verified = self._verified.get(token)
+            if verified is None:
                 return None
             self._verified.move_to_end(token)
+        principal = verified.principal
+        if not self._keys.still_names(verified.kid, verified.key):
+            return None
         if principal.expires_at <= self._clock() or self._deny_list.contains_cached(principal) is not False:
             return None
         return principal
@@ -129,17 +143,24 @@ class TokenVerifier:
 
         :raises Problem: 401 with a code ``token_*`` for a token that is not good; 503 ``auth_unavailable``.
         """
-        principal = principal_of(self._decode(token))
+        kid, key = self._key(header_of(token))
+        principal = principal_of(self._decode(token, key))
         if self._deny_list.contains(principal):
             raise refused("token_revoked", "the token was revoked; get a new one")
         with self._lock:
-            self._verified[token] = principal
+            self._verified[token] = _Verified(principal, kid, key)
             if len(self._verified) > _CACHED_TOKENS:
                 self._verified.popitem(last=False)
         return principal
 
-    def _decode(self, token: str) -> Claims:
-        key = self._key(header_of(token))
+    def is_revoked(self, principal: Principal) -> bool:
+        """Whether the login of a principal was taken back since; may read the auth table.
+
+        :raises Problem: 503 ``auth_unavailable``.
+        """
+        return self._deny_list.contains(principal)
+
+    def _decode(self, token: str, key: jwt.PyJWK) -> Claims:
         try:
             payload = jwt.PyJWS().decode(token, key, algorithms=[key.algorithm_name])
         except jwt.InvalidSignatureError:
@@ -155,16 +176,16 @@ class TokenVerifier:
         check_times(self._clock(), exp=claims.exp, nbf=claims.nbf, iat=claims.iat)
         return claims
 
-    def _key(self, header: dict[str, object]) -> jwt.PyJWK:
+    def _key(self, header: dict[str, object]) -> tuple[str, jwt.PyJWK]:
         algorithm, kid = header.get("alg"), header.get("kid")
-        if algorithm not in self._algorithms:
+        if not isinstance(algorithm, str) or algorithm not in self._algorithms:
             raise refused("token_algorithm", f"sign tokens with one of: {', '.join(sorted(self._algorithms))}")
         if header.get("typ", "JWT") not in _TYPES or not header.keys() <= _HEADER_MEMBERS:
             raise refused("token_malformed", "the token's header may hold alg, kid and typ (JWT) only")
         key = self._keys.find(kid) if isinstance(kid, str) else None
-        if key is None or key.algorithm_name != algorithm:
+        if not isinstance(kid, str) or key is None or key.algorithm_name != algorithm:
             raise refused("token_unknown_key", "the token is signed by a key that is not (or no longer) published")
-        return key
+        return kid, key
 
 
 def header_of(
@@ -186,14 +207,16 @@ def header_of(
 
 
 def members_of(document: bytes) -> dict[str, object]:
-    """A JSON object, in which no name stands twice: readers that differ in which one counts would be deceived.
+    """A JSON object of UTF-8 in which no name stands twice: readers that differ in what they take, or in which one
+    counts, would be deceived.
 
     :raises Problem: 401 ``token_malformed``.
     """
     try:
         if sum(map(document.count, (b"[", b"{"))) > _MAX_NESTED:
             raise ValueError("nested too deep for a token")
-        found = json.loads(document, object_pairs_hook=_once, parse_constant=_no_number)
+        found = json.loads(document.decode(), object_pairs_hook=_once, parse_constant=_no_number)
+        json.dumps(found, ensure_ascii=False).encode()  # half a surrogate pair is no text: nobody can be told of it
     except ValueError:
         found = None
     if not isinstance(found, dict):

@@ -8,7 +8,9 @@ from functools import partial
 
 import msgspec
 
+from anfl.auth import audit
 from anfl.auth.principal import Principal
+from anfl.auth.verifier import refused
 from anfl.decoding import convert, parse
 from anfl.http.admission import Admission, Room
 from anfl.http.answers import Answer, Response, Stream
@@ -42,6 +44,8 @@ REPEATABLE: dict[Repetition, Repeatable] = {
     Repetition.HARMFUL: never,
 }
 _encoder = msgspec.json.Encoder()
+IsRevoked = Callable[[Principal], bool]
+"""Whether a principal's login was taken back since it was authenticated; may block."""
 _Given = bytes | dict[str, str]
 _Run = Callable[[str, str, object], Outcome]
 """``(tenant, name, request)``."""
@@ -59,6 +63,7 @@ class VectorApi:
     threads: Executor
     requests: Admission
     streams: Admission
+    is_revoked: IsRevoked
     forwarding: Forwarding | None = None
     """None: this node answers everything itself."""
     handing_over: HandingOver | None = None
@@ -118,14 +123,19 @@ class VectorApi:
         async def handle(request: Request, principal: Principal) -> Response:
             asked = _asked(streamed, await _given(streamed, request))
             pages = streamed.pages(self.store, principal.tenant, request.parameters["name"], asked)
-            lines = self._lines(pages)
+            asked_again = audit.Asked(request_id=request.id, method=request.method, path=request.path)
+            lines = self._lines(pages, principal, asked_again)
             first = await anext(lines)  # what is refused is refused before the answer begins
             return Stream(_resumed(first, lines), media_type=NDJSON)
 
         return handle
 
-    async def _lines(self, pages: Iterator[Rows]) -> AsyncGenerator[bytes]:
+    async def _lines(self, pages: Iterator[Rows], principal: Principal, asked: audit.Asked) -> AsyncGenerator[bytes]:
         def following() -> bytes | None:
+            if self.is_revoked(principal):  # an answer may take as long as its reader likes
+                problem = refused("token_revoked", "the token was revoked meanwhile; get a new one")
+                audit.refused(asked, problem, principal)
+                raise problem
             page = next(pages, None)
             return None if page is None else _encoder.encode_lines(page.vectors)
 

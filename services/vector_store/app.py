@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from functools import partial
+from typing import Protocol
 
 import msgspec
 
@@ -55,11 +56,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """See `anfl.resources.Variable.REGION_ENDPOINTS`."""
 
 
+class RevocationVerifier(Verifier, Protocol):
+    """One that tells of revocations, too, as long as an answer takes."""
+
+    def is_revoked(self, principal: Principal) -> bool:
+        """See `anfl.auth.verifier.TokenVerifier.is_revoked`."""
+
+
 def assemble(
     store: VectorStore,
     imports: Imports,
     *,
-    verifier: Verifier,
+    verifier: RevocationVerifier,
     stage_prefix: str = "",
     metrics: Metrics | None = None,
     room: Room = REQUESTS,
@@ -95,6 +103,7 @@ def assemble(
         threads=threads,
         requests=Admission(room),
         streams=Admission(STREAMED),
+        is_revoked=verifier.is_revoked,
         forwarding=forwarding,
         handing_over=handing_over,
         directions=Directions(endpoints=endpoints or {}),

@@ -2,6 +2,7 @@
 
 import base64
 import hmac
+import string
 import time
 from collections.abc import Iterator
 from hashlib import sha256
@@ -9,10 +10,15 @@ from typing import Any
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from anfl.auth.verifier import MAX_TOKEN_BYTES
 from tests.unit.auth.tokens import KID, claims, new_key, part, published, signed
+
+ALPHABET = f"{string.ascii_uppercase}{string.ascii_lowercase}{string.digits}-_"
+ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+"""Of P-256."""
 
 
 def attacks(key: ec.EllipticCurvePrivateKey, *, kid: str = KID) -> Iterator[tuple[str, str]]:
@@ -66,8 +72,31 @@ def _without_the_key(key: ec.EllipticCurvePrivateKey, kid: str) -> Iterator[tupl
     yield "no signature", f"{head}.{body}."
     yield "zero signature", f"{head}.{body}.{'A' * 86}"
     yield "half a signature", f"{head}.{body}.{signature[:43]}"
+    yield from _strange_signatures(good)
+    for member in ("alg", "typ"):
+        for value in (["ES256"], {"JWT": 1}, 1, None):
+            header = part({"alg": "ES256", "kid": kid, "typ": "JWT"} | {member: value})
+            yield f"{member} {value!r}", f"{header}.{body}.{signature}"
     twice = base64.urlsafe_b64encode(b'{"alg":"none","alg":"ES256","kid":"%s"}' % kid.encode()).rstrip(b"=").decode()
     yield "alg twice", f"{twice}.{body}.{signature}"
+
+
+def _strange_signatures(good: str) -> Iterator[tuple[str, str]]:
+    signed_text, _, signature = good.rpartition(".")
+    raw = base64.urlsafe_b64decode(f"{signature}==")
+    r, s = int.from_bytes(raw[:32]), int.from_bytes(raw[32:])
+    for name, (one, other) in {
+        "r of zero": (0, s),
+        "s of zero": (r, 0),
+        "r of the order": (ORDER, s),
+        "s of the order": (r, ORDER),
+        "s beyond the order": (r, 2**256 - 1),
+    }.items():
+        yield name, f"{signed_text}.{_unpadded(one.to_bytes(32) + other.to_bytes(32))}"
+    for name, made in {"DER": encode_dss_signature(r, s), "one byte more": raw + b"\x00", "twice": raw * 2}.items():
+        yield f"signature {name}", f"{signed_text}.{_unpadded(made)}"
+    spare = ALPHABET.index(signature[-1]) | 1  # 64 bytes leave four bits of the last letter
+    yield "another spelling of the signature", f"{signed_text}.{signature[:-1]}{ALPHABET[spare]}"
 
 
 def _with_the_key(key: ec.EllipticCurvePrivateKey, kid: str) -> Iterator[tuple[str, str]]:
@@ -90,6 +119,14 @@ def _with_the_key(key: ec.EllipticCurvePrivateKey, kid: str) -> Iterator[tuple[s
         "tenant with a line's end": {"tenant": "demo\n"},
         "tenant that is wide": {"tenant": "ｄｅｍｏ"},
         "tenant with a mark": {"tenant": "demo\u202e"},
+        "tenant that is decomposed": {"tenant": "de\u0301mo"},
+        "half a character among the roles": {"roles": ["reader", "\ud800"]},
+        "half a character as subject": {"sub": "\ud800"},
+        "half a character as id": {"jti": "\udfff"},
+        "half a character elsewhere": {"x": {"y": ["\udfff"]}},
+        "number as subject": {"sub": 7},
+        "end as a boolean": {"exp": True},
+        "end as a float": {"exp": 1e300},
         "no id": {"jti": None},
     }
     for name, changes in wrong.items():
@@ -104,8 +141,13 @@ def _with_the_key(key: ec.EllipticCurvePrivateKey, kid: str) -> Iterator[tuple[s
         "nothing": "null",
         "not a number": f'{{{_inner(good)}, "x": NaN}}',
         "no UTF-8": "\udcff",
+        "mark of an order of bytes": f"\ufeff{{{_inner(good)}}}",
+        "infinite": f'{{{_inner(good)}, "auth_time": 1e400}}',
+        "tenant twice, spelled otherwise": f'{{"t\\u0065nant": "other", {_inner(good)}}}',
     }.items():
         yield name, _signed_text(key, kid, text)
+    for encoding in ("UTF-16", "UTF-32"):
+        yield encoding, _signed_bytes(key, kid, f"{{{_inner(good)}}}".encode(encoding))
 
 
 def _no_tokens(good: str) -> Iterator[tuple[str, str]]:
@@ -122,8 +164,11 @@ def _no_tokens(good: str) -> Iterator[tuple[str, str]]:
 
 
 def _mac(secret: bytes, signing_input: str) -> str:
-    digest = hmac.digest(secret, signing_input.encode(), sha256)
-    return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+    return _unpadded(hmac.digest(secret, signing_input.encode(), sha256))
+
+
+def _unpadded(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
 
 
 def _inner(payload: dict[str, Any]) -> str:
@@ -131,5 +176,8 @@ def _inner(payload: dict[str, Any]) -> str:
 
 
 def _signed_text(key: ec.EllipticCurvePrivateKey, kid: str, text: str) -> str:
-    payload = text.encode("utf-8", "surrogateescape")
+    return _signed_bytes(key, kid, text.encode("utf-8", "surrogateescape"))
+
+
+def _signed_bytes(key: ec.EllipticCurvePrivateKey, kid: str, payload: bytes) -> str:
     return jwt.PyJWS().encode(payload, key, "ES256", headers={"kid": kid, "typ": "JWT"})

@@ -20,7 +20,7 @@ from anfl.http.service import Service
 from anfl.problems import Problem
 from services.model_registry import app as model_registry
 from services.vector_store import app as vector_store
-from tests.unit.auth.attacks import attacks
+from tests.unit.auth.attacks import ORDER, attacks
 from tests.unit.auth.conftest import AUDIENCE, ISSUER
 from tests.unit.auth.functions import Handler, answered, authorise, event, issue
 from tests.unit.auth.tokens import new_key, published, signed, verifier
@@ -138,8 +138,7 @@ def test_a_signature_that_reads_the_same_is_the_same_login(ready: VaultSetup, au
     token = issue(auth, ready.ensure_client("client", tenant="demo", roles=[Role.READER]))
     head, body, signature = token.split(".")
     raw = jwt.utils.base64url_decode(signature)
-    order = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
-    other = raw[:32] + (order - int.from_bytes(raw[32:])).to_bytes(32)
+    other = raw[:32] + (ORDER - int.from_bytes(raw[32:])).to_bytes(32)
     twin = f"{head}.{body}.{jwt.utils.base64url_encode(other).decode()}"
     fresh = TokenVerifier(
         KeySet(table.published_keys), issuer=ISSUER, audience=AUDIENCE, deny_list=DenyList(table.revoked)

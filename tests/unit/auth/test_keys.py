@@ -8,11 +8,13 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 
 from anfl.auth import keys as keys_module
-from anfl.auth.keys import DenyList, KeySet
+from anfl.auth.keys import KEYS_REFRESH_SECONDS, REVOCATION_LAG_SECONDS, DenyList, KeySet
 from anfl.auth.principal import Principal
 from anfl.auth.table import AuthTable, PublishedKey
+from anfl.auth.verifier import TokenVerifier
 from anfl.problems import Problem
-from tests.unit.auth.tokens import KID, new_key, published
+from tests.unit.auth.conftest import AUDIENCE, ISSUER
+from tests.unit.auth.tokens import KID, claims, new_key, published, signed
 
 KEY = new_key()
 T = TypeVar("T")
@@ -244,3 +246,47 @@ def test_table_keeps_keys_and_revocations(table: AuthTable) -> None:
     for _ in range(2):
         table.revoke("demo/revoked", expires_at=2**33)
     assert table.revoked() == {"demo/revoked"}
+
+
+def test_a_token_that_was_verified_is_refused_with_its_key(source: Source, keys: KeySet, deny_list: DenyList) -> None:
+    """Whoever had the key may have signed tokens that end in a hundred years."""
+    verifier = TokenVerifier(keys, issuer=ISSUER, audience=AUDIENCE, deny_list=deny_list)
+    token = signed(KEY, claims(exp=2**37))
+    verifier.verify(token)
+    assert verifier.cached(token) is not None
+    source.keys = (published(new_key(), kid="us-west-1.2"),)
+
+    source.now += KEYS_REFRESH_SECONDS + 0.1
+    assert deny_list.contains(bearer("another")) is False  # others ask meanwhile, so this list is always a new one
+    assert verifier.cached(token) is None
+    with pytest.raises(Problem, match="token_unknown_key"):
+        verifier.verify(token)
+    assert verifier.cached(token) is None
+
+
+def test_who_is_revoked_can_be_told_after_the_token_has_expired(source: Source, deny_list: DenyList) -> None:
+    verifier = TokenVerifier(KeySet(source.read_keys), issuer=ISSUER, audience=AUDIENCE, deny_list=deny_list)
+    principal = bearer("login.5f0c")
+    assert not verifier.is_revoked(principal)
+    source.revoked = frozenset({"demo/login"})
+    source.now += REVOCATION_LAG_SECONDS + 0.1
+    assert verifier.is_revoked(principal)
+
+
+def test_a_token_that_was_verified_is_refused_where_another_key_has_the_name(
+    source: Source, keys: KeySet, deny_list: DenyList
+) -> None:
+    """A region whose Vault was made anew counts from one again."""
+    verifier = TokenVerifier(keys, issuer=ISSUER, audience=AUDIENCE, deny_list=deny_list)
+    token = signed(KEY)
+    verifier.verify(token)
+    source.now += KEYS_REFRESH_SECONDS + 0.1
+    deny_list.contains(bearer("another"))
+    assert keys.find(KID) is not None
+    assert verifier.cached(token) is not None, "it is the same key, read again"
+
+    source.keys = (published(new_key()),)
+    source.now += KEYS_REFRESH_SECONDS + 0.1
+    deny_list.contains(bearer("another"))
+    assert keys.find(KID) is not None
+    assert verifier.cached(token) is None

@@ -14,11 +14,12 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from jwt.algorithms import RSAAlgorithm
 
 from anfl.auth import oidc
-from anfl.auth.oidc import ExternalVerifier, UnreachableError, fetch_public
+from anfl.auth.oidc import KEYS_MAX_AGE_SECONDS, ExternalVerifier, UnreachableError, fetch_public
 from anfl.auth.principal import Role
 from anfl.problems import Problem
 from tests.unit.auth.functions import Handler, answered, authorise, event, load
 from tests.unit.auth.issuing import CORPORATE, EC, OTHER, key_set, token
+from tests.unit.auth.tokens import part
 
 
 class Issuer:
@@ -97,6 +98,9 @@ def test_keys_are_those_of_the_issuer_and_a_token_brings_none(verifier: External
     assert refusal(verifier, token(b"x" * 64, "HS256")) == (401, "token_algorithm")
     assert refusal(verifier, token(EC, "ES256")) == (401, "token_unknown_key"), "kid and algorithm belong together"
     assert refusal(verifier, token("", "none")) == (401, "token_algorithm")
+    for strange in (["RS256"], {"RS256": 1}, 1, None):
+        presented = f"{part({'alg': strange, 'kid': 'key-1'})}.{token().partition('.')[2]}"
+        assert refusal(verifier, presented) == (401, "token_algorithm")
     assert issuer.fetched == 1
 
 
@@ -108,6 +112,20 @@ def test_unknown_keys_cannot_make_it_fetch_often(verifier: ExternalVerifier, iss
 
 def test_an_issuer_that_is_away_from_the_start_is_an_outage(verifier: ExternalVerifier, issuer: Issuer) -> None:
     issuer.away = True
+    assert refusal(verifier, token()) == (503, "auth_unavailable")
+
+
+def test_an_issuer_that_is_away_is_bridged_by_its_last_keys_for_so_long_and_no_longer(
+    issuer: Issuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passed = 0.0
+    monkeypatch.setattr(time, "monotonic", lambda: passed)
+    verifier = ExternalVerifier([CORPORATE], fetch=issuer)
+    verifier.verify(token())
+    issuer.away = True
+    passed = KEYS_MAX_AGE_SECONDS - 1
+    assert verifier.verify(token()).tenant == CORPORATE.tenant
+    passed = KEYS_MAX_AGE_SECONDS + 1
     assert refusal(verifier, token()) == (503, "auth_unavailable")
 
 

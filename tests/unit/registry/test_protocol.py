@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from openapi_spec_validator import validate
 
 from anfl.auth.principal import Principal, Role
-from anfl.auth.rbac import ROUTES
+from anfl.auth.rbac import ROUTES, Route
 from anfl.http.service import Service
 from anfl.problems import Problem
 from anfl.registry.artifacts import PART_BYTES, Writer
@@ -87,6 +87,50 @@ def test_every_route_of_the_registry_is_served(call: Caller) -> None:
         path = route.path.replace("{path+}", "x").replace("{name}", "x").replace("{version}", "1")
         code = call(route.method, path, {} if route.method != "GET" else None).json().get("error_code")
         assert code != "ENDPOINT_NOT_FOUND", route
+
+
+def unlike(name: str) -> str:
+    """One of the same form."""
+    return name[:-1] + ("1" if name[-1] == "0" else "0")
+
+
+def test_what_is_anothers_is_met_as_what_is_not_there(call: Caller) -> None:
+    """Whatever is asked: another tenant's model gets the answer of what nobody has, and nothing comes of it."""
+    call("PUT", f"{PROXY}/models/bert/weights.bin", content=b"1")
+    created(call)
+    one = {"name": "bert", "version": "1"}
+    call("POST", f"{API}/registered-models/alias", {"name": "bert", "alias": "prod", "version": "1"})
+    call("POST", f"{API}/model-versions/set-tag", one | {"key": "k", "value": "v"})
+    call("POST", f"{API}/registered-models/set-tag", {"name": "bert", "key": "k", "value": "v"})
+    approval = call("POST", "/v1/models/bert/versions/1/approvals", {"alias": "prod"}).json()["id"]
+    assert call("PUT", "/v1/models-policies/canary", {"require": ["validated"]}).is_success
+    shown = (
+        f"{API}/registered-models/get?name=bert",
+        f"{API}/model-versions/get?name=bert&version=1",
+        f"/v1/models/bert/approvals/{approval}",
+        f"{PROXY}?path=models/bert",
+        "/v1/models-policies",
+    )
+    before = [call("GET", path).text for path in shown]
+    mine, nobodys = ("bert", approval, "models/bert/weights.bin"), ("nobodys", unlike(approval), "models/nobodys/x")
+
+    def answer(route: Route, name: str, of: str, path: str) -> tuple[int, str]:
+        given = {"name": name, "version": "1", "alias": "prod", "key": "k", "value": "v", "stage": "Archived"}
+        given |= {"new_name": "renamed", "description": "x", "path": path.rpartition("/")[0]}
+        target = route.path.replace("{name}", name).replace("{version}", "1").replace("{path+}", path)
+        target = target.replace("{approval}", of).replace("{alias}", "dev")
+        body: dict[str, Any] = {"params": given} if route.method == "GET" else {"body": given}
+        found = call(route.method, target, token="other.admin", **body)
+        text = re.sub(r'("request_id"|"error_id"): ?"[^"]*"', "", found.text)
+        return found.status_code, re.sub("|".join(map(re.escape, (path, path.rpartition("/")[0], name, of))), "…", text)
+
+    makes = re.compile(r"/(create|uploads)$|/artifacts/\{path\+\}$|/webhooks|/mpu/|models-(keys|policies)")
+    routes = [route for route in ROUTES if route.path.startswith((API, PROXY.rpartition("/")[0], "/v1/models"))]
+    asked = [route for route in routes if not (makes.search(route.path) and route.method in {"POST", "PUT"})]
+    assert len(asked) > 40
+    for route in asked:
+        assert answer(route, *mine) == answer(route, *nobodys), route
+    assert [call("GET", path).text for path in shown] == before
 
 
 @pytest.mark.parametrize("prefix", ["", "/live"])

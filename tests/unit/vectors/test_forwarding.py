@@ -3,6 +3,7 @@
 import contextlib
 import gzip
 import json
+import random
 import threading
 import time
 from collections.abc import Iterator
@@ -291,6 +292,53 @@ def test_the_caller_is_checked_at_both_ends_and_the_request_keeps_its_id(cluster
     assert "content-encoding: gzip" in lines
     assert "x-kept: 2" in lines
     assert not [line for line in lines if line.startswith(("x-private", "connection"))]
+
+
+def test_a_request_is_sent_on_as_it_came(cluster: Cluster) -> None:
+    """Line, headers and body, byte by byte, however strangely they are written; and what comes back likewise."""
+    seen: list[tuple[bytes, bytes]] = []
+    content = gzip.compress(b'{"count": "\r\n\r\nGET / HTTP/1.1"}')
+
+    def noting(head: bytes, body: bytes) -> bytes:
+        seen.append((head, body))
+        headers = b"content-type: application/json\r\nx-one: \xff\r\ncontent-encoding: gzip"
+        return b"HTTP/1.1 418 Odd\r\n%s\r\ncontent-length: %d\r\n\r\n%s" % (headers, len(content), content)
+
+    draw = random.Random(7)
+    bodies = [b"", b"{}", draw.randbytes(1000), draw.randbytes(300_000), content]
+    given = [
+        (b"authorization", b"Bearer demo.admin"),
+        (b"x-repeated", b"one, two"),
+        (b"x-repeated", b"three"),
+        (b"x-bytes", b"\xc3\xbc \xff \t'\"<"),
+        (b"cookie", b"a=b; c=d"),
+        (b"content-type", b"application/json;charset=utf-8"),
+        (b"x-forwarded-for", b"203.0.113.7"),
+        (b"range", b"bytes=0-1"),
+    ]
+    with peer(noting) as one, peer(noting) as other:
+        asked = cluster.nodes[0]
+        cluster.believe(asked.address, one.address, other.address)
+        name = cluster.collection(one.address, other.address)
+        spelled = name.replace("o", "%6F")
+        path = f"/live/v1/collections/{spelled}/count?a=%2F..%2f&a=2&&b=+%00&=%C3%BC;x"
+        for body in bodies:
+            for pieces in (body, iter([body[:1], body[1:]])):  # the second of unknown length
+                request = httpx.Request("POST", f"http://{asked.address}{path}", headers=given, content=pieces)
+                answer = asked.client.send(request, stream=True)
+                back = b"".join(answer.iter_raw())
+                assert (answer.status_code, back, answer.headers["content-encoding"]) == (418, content, "gzip")
+                assert (b"x-one", b"\xff") in answer.headers.raw
+                answer.close()
+    assert [body for _, body in seen] == [body for body in bodies for _ in range(2)]
+    for head, body in seen:
+        line, *lines = head.strip().split(b"\r\n")
+        assert line == f"POST {path} HTTP/1.1".encode()
+        headers = [(key.lower(), value.strip()) for key, _, value in (line.partition(b":") for line in lines)]
+        assert [header for header in headers if header in given] == given
+        made_anew = {b"host", b"content-length", b"x-request-id", HOP}
+        assert sorted(key for key, _ in headers if (key not in dict(given))) == sorted(made_anew)
+        assert dict(headers)[b"content-length"] == b"%d" % len(body)
 
 
 def test_what_came_from_a_node_goes_no_further(cluster: Cluster) -> None:

@@ -167,6 +167,8 @@ def test_nothing_goes_into_another_collection_of_the_same_name(store: VectorStor
     assert code_of(lambda: store_chunk(store, chunk, text_of(row("a")))) == (404, "collection_not_found")
     store.create("demo", WORDS)
     assert code_of(lambda: store_chunk(store, chunk, text_of(row("a")))) == (409, "collection_changed")
+    wrong = text_of(row("a", values=[1.0]))  # for this one, whoever it is meant for
+    assert code_of(lambda: store_chunk(store, chunk, wrong)) == (409, "collection_changed")
     assert count_of(store) == 0
 
 

@@ -1,5 +1,6 @@
 """Sealed collections: nobody without their keys reads, forges or moves anything, and nobody with them notices."""
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ import boto3
 import msgspec
 import pytest
 
+from anfl.crypto import sealed
 from anfl.crypto.data_keys import KEPT_SECONDS
 from anfl.environment import MissingSettingError
 from anfl.resources import Service
@@ -212,6 +214,28 @@ def test_in_a_sealed_collection_an_object_that_is_not_is_damage(
     key = world.keys(words, "log")[0]
     world.objects.objects[key] = plain.seal(key, open_(key, world.objects.objects[key]))
     assert code_of(lambda: ids(world.node())) == (503, "log_corrupt")
+
+
+@pytest.mark.parametrize(
+    "name", ["", "../../names/keys/00000001/2026-01-01", "00000001/2026-01-01\n", "00000001/2026-01-01/..", "0" * 255]
+)
+def test_what_names_a_key_that_cannot_be_is_damage_and_nobody_looks_for_it(
+    world: World, words: Collection, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever writes the bucket would otherwise have nodes ask S3 for whatever it likes."""
+    key = world.keys(words, "log")[0]
+    forged = sealed.seal(b"", key=os.urandom(sealed.KEY_BYTES), key_name=name, place=key, identity="x")
+    world.objects.objects[key] = bytes(forged)
+    really, asked = world.objects.get, list[str]()
+
+    def get(key: str) -> bytes | None:
+        asked.append(key)
+        return really(key)
+
+    monkeypatch.setattr(world.objects, "get", get)
+    assert code_of(lambda: ids(world.node())) == (503, "log_corrupt")
+    assert key in asked
+    assert not [each for each in asked if each.startswith(f"{words.prefix}keys/")]
 
 
 def test_a_forged_manifest_is_no_snapshot(world: World, store: VectorStore, words: Collection) -> None:

@@ -3,6 +3,8 @@
 import asyncio
 import gzip
 import json
+import logging
+import re
 import sys
 from collections.abc import AsyncIterator
 from typing import Any
@@ -16,15 +18,17 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
+from anfl.auth.principal import Principal
 from anfl.auth.rbac import ROUTES
 from anfl.http.admission import Room
 from anfl.http.service import Service
 from anfl.problems import Problem
 from anfl.vectors.imports.imports import Imports
 from anfl.vectors.imports.operations import IMPORT_CALLS
-from anfl.vectors.operations import OPERATIONS, STREAMS
+from anfl.vectors.operations import OPERATIONS, STREAMS, Call
 from anfl.vectors.store import VectorStore
 from services.vector_store.app import assemble
+from services.vector_store.examples import EXAMPLES
 from tests.unit.vectors.serving import PlainTokens
 
 pytestmark = pytest.mark.anyio
@@ -271,6 +275,46 @@ async def test_what_a_compressed_body_holds_counts_while_it_is_inside(store: Vec
         assert (await client.post(count, content=b"{}" + b" " * 490)).status_code == 200
 
 
+async def test_what_is_anothers_is_met_as_what_is_not_there(client: httpx.AsyncClient) -> None:
+    """Whatever is asked: another tenant's gets the answer of what nobody has, and nothing comes of it."""
+    await created(client)
+    base = "/v1/collections/words"
+    await client.put(f"{base}/vectors", json=ROWS)
+    await client.post("/v1/aliases", json={"alias": "terms", "collection": "words"})
+    await client.post(f"{base}/snapshots", json={"snapshot": "monday"})
+    files = {"files": [{"format": "jsonl", "bytes": 76}]}
+    begun = (await client.post(f"{base}/imports", json=files)).json()["id"]
+    # It is in memory, so that nobody has to look.
+    assert (await client.post(f"{base}/query", json={"vector": [1, 0], "k": 1})).is_success
+    shown = ("/v1/collections", "/v1/aliases", "/v1/imports", f"{base}/snapshots", f"{base}/stats")
+    before = [(await client.get(path)).json() for path in shown]
+    stranger = {"authorization": "Bearer other.admin"}
+
+    async def answer(call: Call, **named: str) -> tuple[int, str]:
+        asked = {name: value for name, value in (EXAMPLES[call.name].request or {}).items() if name not in call.in_path}
+        given: dict[str, Any] = {"json": asked} if call.has_body else {"params": query_string(asked)}
+        found = await client.request(call.method, call.path.format(**named), headers=stranger, **given)
+        return found.status_code, re.sub("|".join(map(re.escape, named.values())), "…", found.text)
+
+    calls = [call for call in (*OPERATIONS, *STREAMS, *IMPORT_CALLS) if "{" in call.path]
+    assert len(calls) > 20
+    for call in calls:
+        found = await answer(call, name="words", id=begun, alias="terms")
+        assert found[0] == 404, call.name
+        assert found == await answer(call, name="nowhere", id="0" * len(begun), alias="nobodys"), call.name
+    named = await client.post("/v1/aliases", json={"alias": "mine", "collection": "words"}, headers=stranger)
+    assert named.status_code == 404
+    for path in shown[:3]:
+        assert not any((await client.get(path, headers=stranger)).json().values())
+    assert [(await client.get(path)).json() for path in shown] == before
+
+
+def query_string(asked: dict[str, Any]) -> dict[str, Any]:
+    """As lists and filters stand in one."""
+    text = {name: ",".join(value) if isinstance(value, list) else value for name, value in asked.items()}
+    return {name: json.dumps(value) if isinstance(value, dict) else value for name, value in text.items()}
+
+
 async def test_an_export_is_refused_before_it_begins_or_comes_whole(client: httpx.AsyncClient) -> None:
     await created(client)
     rows = [{"id": f"r{number:04}", "values": [number, 1]} for number in range(1, 1_001)]
@@ -281,6 +325,30 @@ async def test_an_export_is_refused_before_it_begins_or_comes_whole(client: http
     lines = [json.loads(line) for line in answer.text.splitlines()]
     assert [line["id"] for line in lines] == [row["id"] for row in rows]
     assert lines[0] == {"id": "r0001", "version": 1, "values": {"f32": "AACAPwAAgD8="}}
+
+
+async def test_an_export_ends_within_a_page_once_its_bearer_is_revoked(
+    store: VectorStore, imports: Imports, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whoever reads slowly would otherwise read on for days by a token that somebody had to take back."""
+    pages = 0
+
+    class Revoked(PlainTokens):
+        def is_revoked(self, principal: Principal) -> bool:
+            nonlocal pages
+            pages += 1
+            return principal.tenant == "demo" and pages > 1
+
+    async with calling(assemble(store, imports, verifier=Revoked())) as client:
+        await created(client)
+        rows = [{"id": f"r{number:04}", "values": [number, 1]} for number in range(1, 1_001)]
+        assert (await client.put("/v1/collections/words/vectors", json={"vectors": rows})).status_code == 200
+        # over HTTP, the body is cut off
+        with caplog.at_level(logging.INFO, "anfl.audit"), pytest.raises(Problem, match="token_revoked"):
+            await client.get("/v1/collections/words/export")
+    assert pages == 2
+    told = [vars(record) for record in caplog.records if record.name == "anfl.audit"]
+    assert [(line["decision"], line["reason"], line["tenant"]) for line in told] == [("deny", "token_revoked", "demo")]
 
 
 async def test_a_query_of_what_is_at_hand_needs_no_thread(

@@ -142,6 +142,25 @@ def test_a_damaged_snapshot_is_passed_over(store: SimulatedStore, time: Simulate
     assert replica.trouble is None
 
 
+def test_a_manifest_that_stands_in_the_place_of_another_is_damage(store: SimulatedStore, one: Node) -> None:
+    """Where nothing is sealed, too: what it says of itself has to be where it stands."""
+    one.write("a")
+    one.snapshot()
+    one.write("b")
+    one.snapshot()
+    manifests = one.replica.snapshots.manifests
+    newer, older = (listed.path for listed in manifests.newest_first())
+    store.objects[manifests.key(newer)] = store.objects[manifests.key(older)]
+    with pytest.raises(DamagedError, match="belongs elsewhere"):
+        manifests.read(newer)
+
+    again = msgspec.structs.replace(collection(), incarnation="1" * 32)
+    elsewhere = one.storage.snapshots(again).manifests
+    store.objects[elsewhere.key(older)] = store.objects[manifests.key(older)]
+    with pytest.raises(DamagedError, match="belongs elsewhere"):
+        elsewhere.read(older)
+
+
 def test_a_damaged_part_is_put_right_from_its_version(store: SimulatedStore, one: Node) -> None:
     one.write("a")
     one.snapshot()
