@@ -14,7 +14,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-_OPEN_FILES = 64
+OPEN_FILES = 64
 _NO_NEW_PRIVILEGES, _SECCOMP, _FILTER = 38, 22, 2  # prctl(2)
 _LOAD, _EQUAL, _AT_LEAST, _HAS_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06  # of classic BPF
 _NUMBER, _ARCHITECTURE, _FIRST_ARGUMENT = 0, 4, 16  # offsets in seccomp_data
@@ -31,19 +31,20 @@ process_vm_writev, kill, unshare, setns, bpf, io_uring_setup, pidfd_getfd."""
 _CLONE3 = 435
 
 
-def limit(*, memory_bytes: int, file_bytes: int, seconds: float) -> None:
+def limit(*, memory_bytes: int, file_bytes: int, seconds: float, open_files: int = OPEN_FILES) -> None:
     """Bound what the process may use from now on.
 
     :param memory_bytes: address space beyond what it has.
     :param file_bytes: largest file that it may write.
     :param seconds: of processor time.
+    :param open_files: at most, and at none it opens no further one; those that are open stay so.
     """
     processor = math.ceil(seconds) + 1
     limits = {
         resource.RLIMIT_AS: _address_space() + memory_bytes,
         resource.RLIMIT_CPU: processor,
         resource.RLIMIT_FSIZE: file_bytes,
-        resource.RLIMIT_NOFILE: _OPEN_FILES,
+        resource.RLIMIT_NOFILE: open_files,
         resource.RLIMIT_CORE: 0,
     }
     for kind, most in limits.items():

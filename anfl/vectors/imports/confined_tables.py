@@ -5,11 +5,12 @@ opens nothing: the bytes that it wants are fetched here.
 """
 
 import signal
+import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, cast
+from typing import IO, cast
 
 import msgspec
 
@@ -18,11 +19,20 @@ from anfl.problems import Problem, invalid, too_large, unavailable
 from anfl.vectors.imports.files import Files
 from anfl.vectors.imports.lines import Candidate
 from anfl.vectors.imports.model import Chunk, Format, Record, Span
-from anfl.vectors.imports.table_messages import Asked, Cutting, End, Range, Reading, Refusal, Rows, Shape, Spans, Told
+from anfl.vectors.imports.table_messages import (
+    PIECE_BYTES,
+    Asked,
+    Cutting,
+    End,
+    Range,
+    Reading,
+    Refusal,
+    Rows,
+    Shape,
+    Spans,
+    Told,
+)
 from anfl.vectors.model import Collection
-
-if TYPE_CHECKING:
-    from subprocess import Popen
 
 MEMORY_BYTES = 2**30
 """Of address space, beyond what the program takes. Pages of a hundred megabytes, as some programs write them, fit."""
@@ -30,6 +40,8 @@ SECONDS = 120.0
 """Of processor time for one chunk. Its row group is decoded from the beginning."""
 SILENT_SECONDS = 300.0
 """A process that tells nothing for so long has none to spare, or hangs."""
+ENDING_SECONDS = 5.0
+"""One that can be told nothing more ends by itself within so long."""
 _CODE = """
 from anfl.vectors.imports.table_process import main
 main(memory_bytes={memory_bytes}, seconds={seconds})
@@ -75,19 +87,19 @@ class ConfinedTables:
                 if not isinstance(told, Range):
                     yield told
                     continue
-                if not 0 <= told.start < told.stop <= asked.size:
+                if not 0 <= told.start < told.stop <= min(asked.size, told.start + PIECE_BYTES):
                     raise _defeated(asked)
                 self._send(process, self._files.read(record, place, told.start, told.stop), asked)
         finally:
             processes.end(process)
 
-    def _send(self, process: "Popen[bytes]", message: bytes, asked: Asked) -> None:
+    def _send(self, process: subprocess.Popen[bytes], message: bytes, asked: Asked) -> None:
         try:
             frames.write(cast("IO[bytes]", process.stdin), message)
         except BrokenPipeError:
             raise self._ended(process, asked) from None
 
-    def _next(self, process: "Popen[bytes]", asked: Asked) -> Told:
+    def _next(self, process: subprocess.Popen[bytes], asked: Asked) -> Told:
         stream = frames.Timed(cast("IO[bytes]", process.stdout), time.monotonic() + SILENT_SECONDS)
         try:
             message = frames.read(stream)
@@ -100,9 +112,12 @@ class ConfinedTables:
             raise _defeated(asked) from None
         return told
 
-    def _ended(self, process: "Popen[bytes]", asked: Asked) -> Exception:
+    def _ended(self, process: subprocess.Popen[bytes], asked: Asked) -> Exception:
         """Why a process ended before it had told all."""
-        status = process.wait()
+        try:
+            status = process.wait(ENDING_SECONDS)
+        except subprocess.TimeoutExpired:
+            return _defeated(asked)
         if status >= 0:
             return RuntimeError(f"the process that reads Parquet files ended with {status}")
         if status == -signal.SIGXCPU:

@@ -9,6 +9,9 @@ import msgspec
 from anfl.vectors.imports.model import RowError, Span
 from anfl.vectors.requests import NewRow
 
+PIECE_BYTES = 4 * 2**20
+"""Of a file, the most that are asked for at a time."""
+
 
 class Shape(msgspec.Struct, frozen=True, kw_only=True):
     """What a collection takes."""

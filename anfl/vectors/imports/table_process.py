@@ -6,20 +6,22 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import BinaryIO, cast
 
 import msgspec
+import pyarrow.compute  # noqa: F401 - pyarrow would import it once it wants it, and then no file can be opened
 
 from anfl.confined import confinement, frames
 from anfl.problems import Problem, too_large
 from anfl.vectors.imports import tables
 from anfl.vectors.imports.lines import Candidate
-from anfl.vectors.imports.model import RowError
+from anfl.vectors.imports.model import MAX_TEXT, RowError
 from anfl.vectors.imports.ranges import RangeFile
-from anfl.vectors.imports.table_messages import Asked, Cutting, End, Range, Refusal, Rows, Spans, Told
+from anfl.vectors.imports.table_messages import PIECE_BYTES, Asked, Cutting, End, Range, Refusal, Rows, Spans, Told
 from anfl.vectors.requests import MAX_ROWS, NewRow
 
-MESSAGE_BYTES = 4 * 2**20
-"""Of rows in one message, about; so a message is far below `frames.MAX_BYTES`."""
-PIECE_BYTES = 4 * 2**20
-"""Of a file, that are asked for at a time."""
+MESSAGE_BYTES = 2 * 2**20
+"""Of rows in one message, as JSON; with one more row of a MiB, and the nine bytes that MessagePack has for JSON's four
+of ``0.0,``, it is below `frames.MAX_BYTES`."""
+ERROR_BYTES = 8 * MAX_TEXT
+"""Of what is no row, the most: a detail and a field."""
 
 _MEMORY = "Reading the file takes more than {:.0f} MiB of memory: write it in smaller pages."
 
@@ -28,7 +30,7 @@ def main(*, memory_bytes: int, seconds: float) -> None:
     """Read what is asked for on standard input, and tell it on standard output."""
     telling = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever a library prints is no message
-    confinement.limit(memory_bytes=memory_bytes, file_bytes=0, seconds=seconds)
+    confinement.limit(memory_bytes=memory_bytes, file_bytes=0, seconds=seconds, open_files=0)
     confinement.forbid_calls()
 
     def tell(told: Told) -> None:
@@ -74,9 +76,10 @@ def _grouped(candidates: Iterable[Candidate]) -> Iterator[Rows]:
     for number, size, row in candidates:
         if isinstance(row, RowError):
             wrong.append(row)
+            total += ERROR_BYTES
         else:
             rows.append((number, size, row))
-        total += size
+            total += size
         if len(rows) + len(wrong) >= MAX_ROWS or total >= MESSAGE_BYTES:
             yield Rows(rows, wrong)
             rows, wrong, total = [], [], 0

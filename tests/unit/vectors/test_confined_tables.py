@@ -139,6 +139,7 @@ def test_a_file_that_takes_too_long_is_given_up(place: Place) -> None:
         ("import os; os.kill(os.getpid(), 9)", 503),
         ("import os, msgspec; m = msgspec.msgpack.encode({'type': 'Range', 'start': -1, 'stop': 5}); "
          "os.write(1, len(m).to_bytes(4, 'big') + m)", 400),
+        ("import os, time; os.close(1); time.sleep(60)", 400),
     ],
 )  # fmt: skip
 def test_a_process_that_does_not_end_as_it_should_is_no_success(place: Place, code: str, status: int) -> None:
@@ -148,6 +149,51 @@ def test_a_process_that_does_not_end_as_it_should_is_no_success(place: Place, co
     with pytest.raises(Problem) as refused:
         rows_of(confined, record, span)
     assert refused.value.status == status
+
+
+def test_a_process_gets_no_more_of_a_file_at_a_time_than_one_asks_for_that_is_as_it_should_be(place: Place) -> None:
+    data = parquet_of({"id": names(10), "values": lists_of(20, rows=10)})
+    record, [span] = cut(place, data + bytes(5 * MIB) + data, place.cutter.tables)
+    confined = ConfinedTables(place.files)
+    asking = {"type": "Range", "start": 0, "stop": 5 * MIB}
+    confined._code = f"import os, msgspec; m = msgspec.msgpack.encode({asking}); os.write(1, len(m).to_bytes(4) + m)"
+    with pytest.raises(Problem) as refused:
+        rows_of(confined, record, span)
+    assert refused.value.status == 400
+
+
+def test_metadata_may_take_more_bytes_on_its_way_than_as_json(place: Place) -> None:
+    columns = {
+        "id": names(250),
+        "values": pa.array([[1.0, 1.0]] * 250, pa.list_(pa.float32())),
+        "weights": pa.array([[0.0] * 9_000] * 250, pa.list_(pa.float64())),  # 36 kB as JSON, 81 kB as MessagePack
+    }
+    confined, here = ConfinedTables(place.files), TablesHere(place.files)
+    record, [span] = cut(place, parquet_of(columns), confined)
+    found = rows_of(confined, record, span)
+    assert [isinstance(row, RowError) for _, row in found] == [False] * 250
+    assert found == rows_of(here, record, span)
+
+
+def test_a_process_that_somebody_has_taken_over_opens_no_file(place: Place) -> None:
+    record, [span] = cut(place, parquet_of({"id": names(10), "values": lists_of(20, rows=10)}), place.cutter.tables)
+    confined = ConfinedTables(place.files)
+    confined._code = f"""
+from anfl.vectors.imports import table_process
+from anfl.vectors.imports.table_messages import End, Rows
+from anfl.vectors.imports.model import RowError
+def taken_over(asked, source, tell):
+    try:
+        found = open("/proc/self/environ").read()
+    except OSError as error:
+        found = f"refused: {{error.strerror}}"
+    tell(Rows([], [RowError(row=0, detail=found)]))
+    tell(End())
+table_process._answer = taken_over
+table_process.main(memory_bytes={100 * MIB}, seconds=5)
+"""
+    [(_, told)] = rows_of(confined, record, span)
+    assert told.detail.startswith("refused")
 
 
 def test_an_error_of_its_program_is_ours_and_not_the_files(place: Place) -> None:
