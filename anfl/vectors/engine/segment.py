@@ -74,16 +74,37 @@ class Segment:
             self.versions: NDArray[np.int64] = arrays["versions"]
             self.expires_at: NDArray[np.float64] | None = arrays.get("expires_at")
             self.order: NDArray[np.uint32] = arrays["order"]
-            if self.values.shape != (self.manifest.rows, self.manifest.dimension):
-                raise DamagedFileError(folder / ROWS, f"values of shape {self.values.shape}")
         except KeyError as error:
             raise DamagedFileError(folder / ROWS, f"{error} is missing") from error
+        wrong = self._misfit(arrays)
+        if wrong is not None:
+            raise DamagedFileError(folder / ROWS, f"{wrong} does not fit the other arrays")
         graph = archive.mapped(folder / GRAPH) if GRAPH in self.manifest.files else None
         self.mapped_bytes += 0 if graph is None else len(graph)
         try:
             self.block = Block(self.manifest.metric, self.values, self.codes, self.sketches, graph=graph)
         except DamagedGraphError as error:
             raise DamagedFileError(folder / GRAPH, str(error)) from error
+
+    def _misfit(self, arrays: Mapping[str, Array]) -> str | None:
+        """The name of an array that does not fit the rows: native code follows all of them without looking."""
+        rows, dimension = self.manifest.rows, self.manifest.dimension
+        for name, (kind, shape) in {
+            "values": ("<f4", (rows, dimension)),
+            "codes": ("|i1", (rows, dimension)),
+            "sketches": ("<f4", (rows, 3)),
+            "versions": ("<i8", (rows,)),
+            "expires_at": ("<f8", (rows,)),
+            "ids.ends": ("<u8", (rows + 1,)),
+            "metadata.ends": ("<u8", (rows + 1,)),
+        }.items():
+            array = arrays.get(name)
+            if array is not None and (array.dtype.str, array.shape) != (kind, shape):
+                return name
+        ends, order = arrays["ids.ends"], arrays["order"]
+        if (ends[1:] < ends[:-1]).any() or ends[-1] > arrays["ids"].nbytes:
+            return "ids.ends"
+        return None if order.dtype.str == "<u4" and order.ndim == 1 and (order < rows).all() else "order"
 
     @property
     def size(self) -> int:

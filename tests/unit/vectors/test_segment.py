@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from anfl.vectors.engine import archive
 from anfl.vectors.engine.archive import DamagedFileError
 from anfl.vectors.engine.compaction import compact
 from anfl.vectors.engine.images import Image
 from anfl.vectors.engine.rows import RowStore
-from anfl.vectors.engine.segment import COLUMNS, GRAPH, MANIFEST, ROWS, Segment
+from anfl.vectors.engine.segment import COLUMNS, GRAPH, MANIFEST, ROWS, Draft, Segment
 from anfl.vectors.filters import compile_filter
 from anfl.vectors.model import IndexSettings, Metric
 
@@ -94,3 +95,39 @@ def test_an_image_whose_parts_do_not_fit_is_refused(tmp_path: Path) -> None:
     whole = image(tmp_path)
     with pytest.raises(ValueError, match="fit"):
         RowStore.from_image(Image((), whole.rest))
+
+
+def forged(folder: Path, name: str, change: Callable[[archive.Array], archive.Array]) -> Path:
+    """A segment whose digests are right and one of whose arrays is not."""
+    segment = image(folder / "good").segments[0]
+    arrays = archive.read(segment / ROWS)[0]
+    draft = Draft(folder / "forged")
+    draft.write(ROWS, {each: [change(array) if each == name else array] for each, array in arrays.items()})
+    shutil.copy(segment / COLUMNS, draft.folder)
+    return draft.finish(rows=1_200, dimension=8, metric=Metric.COSINE)
+
+
+FORGERIES: dict[str, tuple[str, Callable[[archive.Array], archive.Array]]] = {
+    "values of another type": ("values", lambda array: array.astype(np.float16)),
+    "fewer codes": ("codes", lambda array: array[:-1]),
+    "codes of fewer dimensions": ("codes", lambda array: array[:, :-1]),
+    "fewer sketches": ("sketches", lambda array: array[:-1]),
+    "sketches of another type": ("sketches", lambda array: array.astype(np.float16)),
+    "an order beyond the rows": ("order", lambda array: array + np.uint32(1)),
+    "an order of another type": ("order", lambda array: array.astype(np.uint16)),
+    "ids beyond the text": ("ids.ends", lambda array: array * np.uint64(2)),
+    "ids that end before they begin": ("ids.ends", lambda array: array[::-1]),
+    "fewer ids": ("ids.ends", lambda array: array[:-1]),
+    "fewer metadata": ("metadata.ends", lambda array: array[:-1]),
+    "fewer versions": ("versions", lambda array: array[:-1]),
+}
+
+
+@pytest.mark.parametrize("forgery", FORGERIES)
+def test_arrays_that_do_not_fit_together_are_damage_before_anybody_follows_them(forgery: str, tmp_path: Path) -> None:
+    with pytest.raises(DamagedFileError, match=ROWS):
+        Segment(forged(tmp_path, *FORGERIES[forgery]), verify=True)
+
+
+def test_arrays_that_fit_together_are_no_damage(tmp_path: Path) -> None:
+    assert Segment(forged(tmp_path, "values", lambda array: array), verify=True).size == 1_200
