@@ -200,7 +200,10 @@ def _opened(rest: Rest, segments: Sequence[Segment], before: View) -> tuple[Fres
     for segment, bits in zip(segments, rest.alive, strict=True):
         if len(bits) != bitmaps.nothing(segment.size).nbytes:
             raise ValueError(f"the set of segment {segment.name} is for other rows")
-        parts.append(Part(segment, np.frombuffer(bits, dtype=np.uint64)))
+        alive = np.frombuffer(bits, dtype=np.uint64)
+        if (alive & ~bitmaps.everything(segment.size)).any():
+            raise ValueError(f"the set of segment {segment.name} has rows beyond the last")
+        parts.append(Part(segment, alive))
     whole = Part(fresh.rows(), bitmaps.everything(fresh.size))
     return fresh, View(tuple(parts), whole, before.index, before.selections)
 

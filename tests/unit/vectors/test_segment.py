@@ -3,14 +3,16 @@
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
 from anfl.vectors.engine import archive
 from anfl.vectors.engine.archive import DamagedFileError
 from anfl.vectors.engine.compaction import compact
-from anfl.vectors.engine.images import Image
+from anfl.vectors.engine.images import Image, rest_of
 from anfl.vectors.engine.rows import RowStore
 from anfl.vectors.engine.segment import COLUMNS, GRAPH, MANIFEST, ROWS, Draft, Segment
 from anfl.vectors.filters import compile_filter
@@ -131,3 +133,30 @@ def test_arrays_that_do_not_fit_together_are_damage_before_anybody_follows_them(
 
 def test_arrays_that_fit_together_are_no_damage(tmp_path: Path) -> None:
     assert Segment(forged(tmp_path, "values", lambda array: array), verify=True).size == 1_200
+
+
+WORDS = 1_200 // 64 + 1
+ROW: dict[str, Any] = {"ids": ["x"], "values": bytes(32), "metadata": [{}], "expires_at": [None], "versions": [1]}
+MISFITS: dict[str, dict[str, Any]] = {
+    "a set of fewer rows": {"alive": [bytes(8 * (WORDS - 1))]},
+    "a set of more rows": {"alive": [bytes(8 * (WORDS + 1))]},
+    "a row beyond the last": {"alive": [bytes(8 * WORDS - 1) + b"\x80"]},
+    "no set": {"alive": []},
+    "a format of later": {"format": 2},
+    "fewer values": ROW | {"values": bytes(28)},
+    **{f"no {name}": ROW | {name: []} for name in ("metadata", "expires_at", "versions")},
+}
+
+
+def test_a_rest_that_fits_its_segments_is_read(tmp_path: Path) -> None:
+    good = image(tmp_path)
+    rest = msgspec.structs.replace(rest_of(good), **ROW)
+    assert len(RowStore.from_image(Image(good.segments, rest.encode()))) == 1_201
+
+
+@pytest.mark.parametrize("misfit", MISFITS)
+def test_a_rest_that_does_not_fit_its_segments_is_damage(misfit: str, tmp_path: Path) -> None:
+    good = image(tmp_path)
+    rest = msgspec.structs.replace(rest_of(good), **MISFITS[misfit])
+    with pytest.raises(ValueError, match=r"image|set of segment"):
+        RowStore.from_image(Image(good.segments, rest.encode()))
