@@ -109,8 +109,14 @@ def packed(values: ArrayLike) -> dict[str, str]:
     :raises ValueError: they have another shape, or are no real numbers.
     """
     array = np.asarray(values)
-    if array.ndim != 1 or array.dtype.kind == "c":
-        raise ValueError(f"values of shape {array.shape} and type {array.dtype}; a vector is a row of real numbers")
+    no_vector = f"values of shape {array.shape} and type {array.dtype}; a vector is a row of real numbers"
+    if array.ndim != 1 or array.dtype.kind not in "biufO":  # text and dates NumPy would make numbers of
+        raise ValueError(no_vector)
+    if array.dtype.kind == "O":
+        try:
+            array = np.array([float(each) for each in array])
+        except (TypeError, ValueError, OverflowError):
+            raise ValueError(no_vector) from None
     return {"f32": b2a_base64(np.ascontiguousarray(array, dtype="<f4").tobytes(), newline=False).decode()}
 
 

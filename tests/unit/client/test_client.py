@@ -235,7 +235,19 @@ def test_what_makes_no_sense_is_not_even_sent(words: Collection, way: FaultyWay)
         words.load(new_rows(["a"], [[1, 2], [3, 4]]))
     with pytest.raises(ValueError, match="a request takes"):
         words.load([], batch_rows=1001)
-    for values in ([[1, 2]], 1, [1j, 1]):
+    dates = np.array(["2026-01-01", "2026-01-02"], dtype="datetime64[D]")
+    no_vectors: list[Any] = [
+        [[1, 2]],
+        1,
+        [1j, 1],
+        ["1", "2"],
+        [b"1", b"2"],
+        dates,
+        [10**400, 1],
+        [object(), 1],
+        [None, 1],
+    ]
+    for values in no_vectors:
         with pytest.raises(ValueError, match="row of real numbers"):
             words.upsert([NewRow(id="c", values=values)])
         with pytest.raises(ValueError, match="row of real numbers"):
