@@ -40,13 +40,20 @@ class Repairs:
         self._lost: set[str] = set()
 
     def repair(
-        self, key: str, opened: Callable[[bytes], T | None], *, expected: bool = True, newest_first: bool = False
+        self,
+        key: str,
+        opened: Callable[[bytes], T | None],
+        *,
+        expected: bool = True,
+        newest_first: bool = False,
+        may_come: bool = False,
     ) -> T | None:
         """What ``opened`` makes of a whole copy, which is put in the place of ``key``; None where there is none.
 
         :param opened: returns None for a copy that is damaged, too.
         :param expected: whether it is a loss where there is none.
         :param newest_first: of an object that is replaced now and then; else the oldest version, as it was made.
+        :param may_come: whether it is absent here, and another region may have made it.
         :raises StoreUnavailableError: a store does not answer.
         """
         for data in self._copies(key, newest_first=newest_first):
@@ -57,12 +64,12 @@ class Repairs:
                 self._events.damaged(repaired=True)
                 return found
         if expected and key not in self._lost:  # whoever needs it asks again and again
-            self._miss(key)
+            self._miss(key, max(self._patience, ARRIVAL_SECONDS) if may_come else self._patience)
         return None
 
-    def _miss(self, key: str) -> None:
+    def _miss(self, key: str, patience: float) -> None:
         now = self._monotonic()
-        if now - self._missed.setdefault(key, now) < self._patience:
+        if now - self._missed.setdefault(key, now) < patience:
             _log.info("an object is not whole here yet", extra={"key": key})
             return
         self._lost.add(key)

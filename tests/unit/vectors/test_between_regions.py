@@ -231,6 +231,25 @@ def test_what_is_not_whole_elsewhere_is_lost_only_where_it_does_not_arrive(regio
     assert regions.told.damages == [False]
 
 
+def test_nor_are_parts_at_home_lost_that_come_after_the_manifest_which_was_made_elsewhere(
+    regions: Regions, home: VectorStore
+) -> None:
+    words = home.describe("demo", "words")
+    regions.copy(lambda _: True)
+    far = regions.begin(FAR)
+    far.create_snapshot("demo", "words", "last")
+    here, there = regions.buckets[HERE], regions.buckets[FAR]
+    here.objects.update({key: body for key, body in there.objects.items() if "/snapshots/" in key})
+    retention = home.storage.retention(words)
+    retention.verify_newest()
+    regions.pass_time(ARRIVAL_SECONDS - 1)
+    retention.verify_newest()
+    assert regions.told.damages == []
+    regions.pass_time(2)
+    retention.verify_newest()
+    assert regions.told.damages == [False]
+
+
 def test_a_snapshot_that_is_made_elsewhere_needs_nothing_that_its_home_may_have_removed(
     regions: Regions, home: VectorStore
 ) -> None:

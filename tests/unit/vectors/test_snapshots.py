@@ -1,6 +1,7 @@
 """Snapshots: what makes one count, what damage does, and what may be removed when."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import msgspec
 import pytest
@@ -18,7 +19,7 @@ from anfl.vectors.model import Fork
 from anfl.vectors.replica import OUT_OF_TOUCH_SECONDS, STORE_SECONDS, Replica
 from anfl.vectors.requests import Count, DeleteRows
 from anfl.vectors.retention import GRACE_SECONDS, PART_SECONDS
-from anfl.vectors.snapshots import Snapshots
+from anfl.vectors.snapshots import PUBLISH_SECONDS, Snapshots
 from anfl.vectors.state import QUIET_SECONDS, REQUEST_SECONDS
 from anfl.vectors.storage import Storage
 from anfl.vectors.trouble import LogGapError
@@ -292,6 +293,25 @@ def test_parts_that_wait_for_their_manifest_for_hours_stay(time: SimulatedTime, 
     other = one.storage.snapshots(collection())
     other.manifests.write(waiting[0], at=time.seconds)
     other.verify(waiting[0])
+
+
+def test_a_snapshot_whose_parts_took_so_long_that_some_may_have_gone_is_not_made(
+    time: SimulatedTime, one: Node
+) -> None:
+    one.write("a")
+    snapshots = one.storage.snapshots(collection())
+    image, position = one.replica.view(lambda state: (state.image(), state.position))
+    upload = snapshots.parts.upload
+
+    def slowly(*args: Any, **named: Any) -> Any:
+        time.advance(PUBLISH_SECONDS + 1)
+        return upload(*args, **named)
+
+    snapshots.parts.upload = slowly  # type: ignore[method-assign]
+    with pytest.raises(Problem) as refused:
+        snapshots.publish(image, position, rows=1, now=time.seconds)
+    assert (refused.value.status, refused.value.code) == (503, "storage_unavailable")
+    assert snapshots.manifests.newest_first() == []
 
 
 def test_a_removal_that_was_decided_long_ago_does_no_harm(
