@@ -97,6 +97,13 @@ class Catalogue:
             raise _absent(name)
         return found
 
+    def has(self, collection: Collection) -> bool:
+        """Whether it is there, under whatever name."""
+        return self._is_there(collection) or any(
+            DOCUMENT in item and item[INCARNATION] == collection.incarnation
+            for item in self._entries.of(collection.tenant)
+        )
+
     def find(self, tenant: str, name: str) -> Collection:
         """The collection whose own name is ``name``.
 

@@ -5,6 +5,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Annotated
 
 import msgspec
 
@@ -16,12 +17,15 @@ LOG_SECONDS = 7 * 24 * 3600.0
 """How long the log stays after a verified snapshot covered it."""
 CAUTION_SECONDS = 24 * 3600.0
 """By how much clocks, and a listing and what is done about it, are less apart."""
+_Digits = Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{1,64}\Z")]
+_FileName = Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z0-9][A-Za-z0-9._-]{0,127}\Z")]
+"""Never a path: who brings a snapshot onto a node makes one of it."""
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True):
     """Some bytes, and the name of the object that holds them."""
 
-    name: str
+    name: _Digits
     sha256: str
     size: int
 
@@ -29,14 +33,14 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
 class File(msgspec.Struct, frozen=True, kw_only=True):
     """A file as its parts in order."""
 
-    name: str
+    name: _FileName
     parts: tuple[Part, ...]
 
 
 class SegmentFiles(msgspec.Struct, frozen=True, kw_only=True):
     """A segment's folder. Names of segments are unique, and what they name never changes."""
 
-    name: str
+    name: _Digits
     files: tuple[File, ...]
 
 

@@ -94,13 +94,13 @@ class Rule:
 
         As in Vault none named is no limit, and what stands for ``*`` is not looked at: other names may be anything.
         """
-        given = {name.lower(): value for name, value in data.items()}
-        if not self.required <= given.keys():
+        given = [(name.lower(), value) for name, value in data.items()]  # one may stand in several spellings
+        if not self.required <= {name for name, _ in given}:
             return False
         if not given:
             return True
         allowed = self.allowed
-        for name, value in given.items():
+        for name, value in given:
             if self.denied is not None and ("*" in self.denied or _listed(self.denied, name, value)):
                 return False
             if allowed and not _listed(allowed, name, value) and (name in allowed or "*" not in allowed):

@@ -286,6 +286,47 @@ def test_nobody_may_take_a_role_but_services_of_aws_and_who_is_named(assembly: A
                     assert re.fullmatch(r"[a-z0-9-]+\.amazonaws\.com", who), name
 
 
+SERVICES_UNBOUND = {
+    ("trust", "apigateway.amazonaws.com"): "AWS documents no source for the role that its account writes logs with",
+    ("trust", "backup.amazonaws.com"): "it takes a role that an identity of this account has passed to it (PassRole)",
+    ("trust", "ec2.amazonaws.com"): "an instance takes the role of its profile, which is passed to it (PassRole)",
+    ("trust", "lambda.amazonaws.com"): "a function takes the role that it was made with, which is passed (PassRole)",
+    ("AccessLogs", "logdelivery.elasticloadbalancing.amazonaws.com"): "the path of an object holds its account",
+}
+"""Services that may do something without a condition that says for whom, each with the reason."""
+_FOR_WHOM = ("aws:SourceAccount", "aws:SourceArn", "kms:EncryptionContext:aws:")
+
+
+def unbound(stack: Template) -> set[tuple[str, str]]:
+    """Statements that let in a service of AWS whoever it acts for: their names, of roles ``trust``, and the service."""
+    found = {
+        ("trust" if statement.actions == ("sts:AssumeRole",) else statement.name, who)
+        for statement in statements(stack)
+        for who in statement.principals
+        if statement.allows
+        and who.endswith(".amazonaws.com")
+        and not any(key in statement.conditions for key in _FOR_WHOM)
+    }
+    for name, permission in stack.resources("AWS::Lambda::Permission").items():
+        if not {"SourceArn", "SourceAccount"} & permission["Properties"].keys():
+            found.add((name, permission["Properties"]["Principal"]))
+    return found
+
+
+def test_services_of_aws_act_for_this_account_alone(prod: Assembly, dev: Assembly) -> None:
+    """Any account has the same services do something: without a condition, for itself to what is ours."""
+    assert {each for assembly in (prod, dev) for stack in assembly for each in unbound(stack)} == {*SERVICES_UNBOUND}
+
+
+@pytest.mark.parametrize("condition", [None, {"Bool": {"aws:SecureTransport": "true"}}])
+def test_a_service_that_acts_for_anybody_is_found(condition: object) -> None:
+    statement = GOOD | {"Principal": {"Service": "sns.amazonaws.com"}, "Condition": condition or {}}
+    policy = {"Type": "AWS::S3::BucketPolicy", "Properties": {"PolicyDocument": {"Statement": statement}}}
+    call = {"Type": "AWS::Lambda::Permission", "Properties": {"Principal": "events.amazonaws.com"}}
+    found = unbound(Template("doctored", {"Resources": {"Policy": policy, "Call": call}}))
+    assert found == {("Reads", "sns.amazonaws.com"), ("Call", "events.amazonaws.com")}
+
+
 GOOD = {"Sid": "Reads", "Effect": "Allow", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::bucket/key"}
 
 

@@ -34,8 +34,7 @@ class Remover:
             self._delete(collection, job, attempt)
 
     def _remove(self, collection: Collection, attempt: Attempt) -> None:
-        current = self._current(collection.tenant, collection.name)
-        if current is None or current.incarnation != collection.incarnation:
+        if not self._catalogue.has(collection):
             for _ in self._engine.removed(collection):
                 attempt.clock.sleep(0)  # where the process is to stop, it goes back to the queue
         elif not attempt.is_last:

@@ -179,6 +179,15 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
         """Whether a file of its has this format."""
         return any(file.format is wanted for file in self.files)
 
+    def is_cut_into(self, chunk: Chunk) -> bool:
+        """Whether ``chunk`` is one of its own: of its collection, and of those that were counted when it was cut."""
+        return (
+            (chunk.tenant, chunk.import_id) == (self.tenant, self.id)
+            and (chunk.collection, chunk.incarnation) == (self.collection, self.incarnation)
+            and self.has(chunk.format)
+            and 0 <= chunk.number < (self.chunks or 0)
+        )
+
     def place_of(self, wanted: Format) -> int:
         """Number of its file of this format.
 

@@ -58,6 +58,9 @@ class Worker:
                 raise
             _log.info("nobody knows the import any more", extra={"import_id": job.import_id})
             return
+        if isinstance(job, Chunk) and not record.is_cut_into(job):
+            _log.error("a chunk is none of its import's", extra={"import_id": job.import_id, "job": name_of(job)})
+            return
         if record.state in (State.DONE, State.CANCELLED):
             self._remove(record)  # whoever came to this end may have been cut short before it did
             return

@@ -141,6 +141,8 @@ def test_legacy_policy_words(legacy: str, capabilities: list[str]) -> None:
         ('allowed_parameters = { "a" = ["x", "y"] }', {"a": "z"}, False),
         ('allowed_parameters = { "a" = ["x"], "*" = [] }', {"a": "x", "b": 1}, True),
         ('allowed_parameters = { "a" = ["x"], "*" = [] }', {"a": "y"}, False),
+        ('allowed_parameters = { "a" = ["x"] }', {"a": "y", "A": "x"}, False),
+        ('denied_parameters = { "a" = ["y"] }', {"a": "y", "A": "x"}, False),
         ('allowed_parameters = { "*" = ["x"] }', {"a": "y"}, True),
         ('allowed_parameters = { "a" = [], "*" = ["x"] }', {"b": "y"}, True),
         ("allowed_parameters = {}", {"a": "y"}, True),

@@ -51,16 +51,26 @@ async def stored(_request: Request, _principal: object) -> Response:
     return json_response({})
 
 
+async def failing(_request: Request, _principal: object) -> Response:
+    raise RuntimeError("an error of ours")
+
+
 @pytest.fixture
 def service() -> Service:
-    routes = {("PUT", "/v1/collections/{name}/vectors"): stored, ("GET", "/v1/collections/{name}/vectors"): stored}
+    routes = {
+        ("PUT", "/v1/collections/{name}/vectors"): stored,
+        ("GET", "/v1/collections/{name}/vectors"): stored,
+        ("PATCH", "/v1/collections/{name}/vectors"): failing,
+    }
     return build(routes, verifier=verifier(KEY), max_body=100, ready=lambda: None)
 
 
-def call(service: Service, method: str, *headers: tuple[str, str]) -> int:
+def call(service: Service, method: str, *headers: tuple[str, str], more: str = "") -> int:
     async def send() -> int:
         async with httpx.AsyncClient(transport=httpx.ASGITransport(service), base_url="http://service") as client:
-            return (await client.request(method, COLLECTION, headers=list(headers))).status_code
+            return (
+                await client.request(method, COLLECTION + more, headers=list(headers), content=b"canary")
+            ).status_code
 
     return asyncio.run(send())
 
@@ -89,6 +99,28 @@ def test_a_service_tells_who_wrote_and_who_was_refused(service: Service, lines: 
             COLLECTION,
             "vectors:write",
         )
+
+
+def test_a_service_writes_no_secret_of_a_request_whatever_becomes_of_it(service: Service, lines: list[str]) -> None:
+    good, reader = (signed(KEY, claims(sub=f"demo.{role}", roles=[role], jti=role)) for role in ("writer", "reader"))
+    forged = f"{good[:-9]}canary-AA"
+    canaries = [(name, "canary ;") for name in ("cookie", "x-api-key", "x-request-id")]
+    asked = (
+        ("PUT", f"Bearer {good}", 200),
+        ("PATCH", f"Bearer {good}", 500),
+        ("PUT", f"Bearer {reader}", 403),
+        ("PUT", f"Bearer {forged}", 401),
+        ("PUT", "Bearer canary", 401),
+        ("PUT", f"Basic {good}", 401),
+    )
+    for method, bearer, status in asked:
+        assert call(service, method, ("authorization", bearer), *canaries, more=f"?token={good}") == status
+
+    written = [line for line in lines if json.loads(line)["logger"] != "httpx"]  # which is the client's
+    told = {json.loads(line)["message"] for line in written}
+    assert told >= {"authentication", "authorisation", "request", "unexpected error"}
+    secrets = ["canary", *(part for token in (good, reader) for part in token.split(".")[1:])]
+    assert [secret for secret in secrets if any(secret in line for line in written)] == []
 
 
 def test_reading_is_told_where_it_is_refused_and_not_each_time_it_is_not(service: Service, lines: list[str]) -> None:

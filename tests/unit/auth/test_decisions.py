@@ -8,9 +8,13 @@ import valkey
 from valkey.backoff import NoBackoff
 from valkey.retry import Retry
 
+from anfl.auth.authorizer import Authorizer
 from anfl.auth.decisions import DECISION_SECONDS, PREFIX, Decisions
+from anfl.auth.vault import VaultClient
 from anfl.cache import PAUSE_SECONDS, SharedMarks
+from anfl.problems import Problem
 from tests.unit import regional_cache
+from tests.unit.auth.tokens import claims, new_key, signed, verifier
 
 TOKEN = "header.claims.signature"
 LONG = 900.0
@@ -99,6 +103,35 @@ def test_neither_token_nor_bearer_is_in_the_cache(client: Any, clock: Time) -> N
     assert key.startswith(PREFIX.encode())
     assert client.get(key) == b"1"
     assert not any(part.encode() in key for part in TOKEN.split("."))
+
+
+class Forged:
+    """Marks that somebody has set for whatever is asked about."""
+
+    def seconds_left(self, _key: str) -> float:
+        return LONG
+
+    def put(self, _key: str, *, seconds: float) -> None:
+        """Nothing is missing."""
+
+
+def test_a_mark_that_somebody_forged_lets_nobody_in() -> None:
+    """It spares Vault the question alone: signature, times and deny-list are looked at whatever the cache says."""
+    key = new_key()
+    nowhere = VaultClient(address="http://127.0.0.1:9")
+    principal = Authorizer(verifier(key), nowhere, marks=Forged()).principal(signed(key))
+    revoked = Authorizer(verifier(key, revoked=frozenset({principal.deny_entry})), nowhere, marks=Forged())
+    others = Authorizer(verifier(new_key()), nowhere, marks=Forged())
+    for authorizer, token, code in (
+        (others, signed(key), "token_signature"),
+        (others, TOKEN, "token_malformed"),
+        (others, signed(key, claims(exp=1)), "token_signature"),
+        (Authorizer(verifier(key), nowhere, marks=Forged()), signed(key, claims(exp=1)), "token_expired"),
+        (revoked, signed(key), "token_revoked"),
+    ):
+        with pytest.raises(Problem) as refused:
+            authorizer.principal(token)
+        assert (refused.value.status, refused.value.code) == (401, code)
 
 
 def test_a_cache_that_is_gone_is_a_miss_and_is_left_alone_for_a_while(clock: Time) -> None:

@@ -264,6 +264,28 @@ def test_a_token_that_was_verified_is_refused_with_its_key(source: Source, keys:
     assert verifier.cached(token) is None
 
 
+def test_who_has_a_good_token_goes_on_for_an_hour_while_the_table_is_away(
+    source: Source, keys: KeySet, deny_list: DenyList
+) -> None:
+    """Verified before or not: nothing is remembered beyond its bounds, and what was read last still proves it."""
+    verifier = TokenVerifier(keys, issuer=ISSUER, audience=AUDIENCE, deny_list=deny_list)
+    token = signed(KEY, claims(exp=2**37))
+    principal = verifier.verify(token)
+    source.failing = True
+    for seconds in (REVOCATION_LAG_SECONDS + 0.1, KEYS_REFRESH_SECONDS, 3600 - KEYS_REFRESH_SECONDS - 20):
+        source.now += seconds
+        assert verifier.cached(token) is None
+        assert verifier.verify(token) == principal
+        assert verifier.verify(signed(KEY)).subject == principal.subject
+    source.now += 10
+    with pytest.raises(Problem, match="auth_unavailable"):
+        verifier.verify(token)
+    source.failing = False
+    source.now += 1.1
+    assert verifier.verify(token) == principal
+    assert verifier.cached(token) == principal
+
+
 def test_who_is_revoked_can_be_told_after_the_token_has_expired(source: Source, deny_list: DenyList) -> None:
     verifier = TokenVerifier(KeySet(source.read_keys), issuer=ISSUER, audience=AUDIENCE, deny_list=deny_list)
     principal = bearer("login.5f0c")

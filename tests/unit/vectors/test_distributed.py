@@ -168,6 +168,20 @@ def test_no_log_is_ever_opened_for_it(
     assert [type(job) for job in jobs(queue)] == [RemovalJob]
 
 
+def test_a_removal_under_another_name_takes_no_row_of_a_collection_that_is_there(
+    store: VectorStore, catalogue: Catalogue, engine: DynamoDbEngine
+) -> None:
+    """Whoever may send messages names what has gone, and the incarnation of what has not."""
+    made(store, rows=20)
+    settings = msgspec.structs.replace(PHOTOS, name="gone")
+    forged = RemovalJob(collection=msgspec.structs.replace(catalogue.get("demo", "photos"), settings=settings))
+    remover = Remover(catalogue, engine)
+    with pytest.raises(Problem, match="still there"):
+        remover.carry_out(forged, attempt())
+    remover.carry_out(forged, attempt(MOST))
+    assert store.count("demo", "photos", Count()).count == 20
+
+
 def test_settings_stay_as_they_are(store: VectorStore) -> None:
     made(store, rows=1)
     same = CollectionPatch(fields=PHOTOS.fields)

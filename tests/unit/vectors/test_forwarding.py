@@ -211,6 +211,23 @@ def test_no_client_gets_around_being_counted_by_saying_that_it_is_a_node(cluster
     assert first.throttle.counted == len(claims) + 3
 
 
+def test_what_comes_by_a_nodes_own_key_is_checked_as_well(cluster: Cluster) -> None:
+    """The key spares it from being counted and gives no right: a node may have let in whom it should not."""
+    first, *_ = cluster.nodes
+    name = cluster.collection(first.address, cluster.nodes[1].address)
+    first.throttle.counted = 0
+    for bearer, status in (
+        ("", 401),
+        ("Bearer nonsense", 401),
+        ("Bearer demo.reader", 403),
+        ("Bearer other.admin", 404),
+    ):
+        headers = {"authorization": bearer, "x-anfl-hop": key_of(first.address)}
+        answer = first.client.put(f"/v1/collections/{name}/vectors", json=ROWS, headers=headers)
+        assert answer.status_code == status
+    assert first.throttle.counted == 0, "the key was the right one"
+
+
 def test_whichever_node_is_asked_answers_alike_and_two_have_the_collection(cluster: Cluster) -> None:
     first, second, outside = cluster.nodes
     name = cluster.collection(first.address, second.address)

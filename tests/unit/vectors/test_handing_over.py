@@ -139,6 +139,17 @@ def test_the_caller_is_checked_before_anything_is_handed_over(node: Node) -> Non
         assert not writer.requests
 
 
+def test_a_writer_checks_who_asks_as_the_worker_did(node: Node) -> None:
+    """Whatever else runs on the node reaches its socket."""
+    with node.part() as writer:
+        for bearer, status in (("", 401), ("Bearer nonsense", 401), ("Bearer demo.reader", 403)):
+            headers = {"authorization": bearer}
+            assert writer.client.put(VECTORS, json=ROWS, headers=headers).status_code == status
+        other = {"authorization": "Bearer other.admin"}
+        assert writer.client.put(VECTORS, json=ROWS, headers=other).status_code == 404
+        assert writer.client.get("/v1/collections/words/stats").json()["rows"] == 0
+
+
 def test_a_writer_listens_on_loopback_alone() -> None:
     with contextlib.closing(Behind()) as first, contextlib.closing(Behind()) as second:
         assert first.address.startswith("127.0.0.1:")

@@ -3,17 +3,18 @@
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
 from anfl.problems import Problem
 from anfl.vectors.imports import cutting, files
 from anfl.vectors.imports import spans as spans_module
-from anfl.vectors.imports.model import Format, RowError, State
+from anfl.vectors.imports.model import Chunk, Format, RowError, State
 from anfl.vectors.imports.records import key_of
 from anfl.vectors.imports.requests import ImportPage, NewFile, NewImport
 from anfl.vectors.requests import Count, Fetch
-from tests.unit.vectors.importing import Place, npy_of, row, text_of
+from tests.unit.vectors.importing import MOST, Place, npy_of, row, text_of
 from tests.unit.vectors.test_store import WORDS, code_of
 
 NAMES = ["a", "b", "c", "d", "e"]
@@ -290,6 +291,31 @@ def test_another_collection_of_the_same_name_gets_nothing(place: Place) -> None:
         "collection_changed",
     ]
     assert values_in(place) == {}
+
+
+@pytest.mark.parametrize("member", ["collection", "incarnation", "number", "format"])
+def test_a_chunk_that_its_import_does_not_have_stores_nothing(place: Place, member: str) -> None:
+    """Whoever may send messages brings rows into no other collection, and counts nothing as done."""
+    import_id = place.started(jsonl=text_of(row("a")))
+    cut = place.service.take()
+    assert cut is not None
+    place.carry_out(cut)
+    chunk = place.function.take()
+    assert isinstance(chunk, Chunk)
+    other = place.store.create("demo", msgspec.structs.replace(WORDS, name="others"))[0]
+    forged: dict[str, Any] = {
+        "collection": {"collection": "others", "incarnation": other.incarnation},
+        "incarnation": {"incarnation": other.incarnation},
+        "number": {"number": 1},
+        "format": {"format": Format.PARQUET},
+    }
+    for number in (1, MOST):
+        place.carry_out(msgspec.structs.replace(chunk, **forged[member]), number)
+    assert values_in(place) == {}
+    assert place.store.count("demo", "others", Count()).count == 0
+    assert (place.show(import_id).state, place.show(import_id).chunks_done) == (State.RUNNING, 0)
+    place.carry_out(chunk)
+    assert (place.show(import_id).state, set(values_in(place))) == (State.DONE, {"a"})
 
 
 @pytest.mark.parametrize("function_bytes", [10])

@@ -162,6 +162,31 @@ def test_a_manifest_that_stands_in_the_place_of_another_is_damage(store: Simulat
         elsewhere.read(older)
 
 
+@pytest.mark.parametrize("name", ["../escaped", "/escaped", "a/b", "..", ".", ".hidden", "", "a\x00b", "a\n"])
+@pytest.mark.parametrize("kind", ["segment", "file", "part"])
+def test_a_manifest_names_nothing_outside_of_its_folder(
+    store: SimulatedStore, time: SimulatedTime, one: Node, kind: str, name: str
+) -> None:
+    """Whoever may write the bucket reaches no other place on a node's disk, where nothing is sealed either."""
+    one.write("a", "b", "c", "d", "e")
+    one.snapshot()
+    manifests = one.replica.snapshots.manifests
+    manifest = manifests.read(manifests.newest_first()[0].path)
+    segment = manifest.segments[0]
+    file = segment.files[0]
+    if kind == "part":
+        file = msgspec.structs.replace(file, parts=(msgspec.structs.replace(file.parts[0], name=name),))
+    elif kind == "file":
+        file = msgspec.structs.replace(file, name=name)
+    forged = msgspec.structs.replace(segment, files=(file,), name=name if kind == "segment" else segment.name)
+    key = manifests.key(manifest.path)
+    body = msgspec.msgpack.encode(msgspec.structs.replace(manifest, segments=(forged,)))
+    store.objects[key] = Checksummed().seal(key, body)
+    with pytest.raises(DamagedError, match="matching regex"):
+        manifests.read(manifest.path)
+    assert count(loaded(storage(store, clock=time.clock()))) == 5
+
+
 def test_a_damaged_part_is_put_right_from_its_version(store: SimulatedStore, one: Node) -> None:
     one.write("a")
     one.snapshot()
