@@ -643,6 +643,8 @@ def test_another_tenants_artefacts_do_not_exist(call: Caller) -> None:
         "%2fetc/passwd",
         "a%5c..%5cx",
         "C:%5cx",
+        "C:/x",
+        "file:x",
         "a//b",
         "a%2f.%2fb",
         "x%00",
