@@ -97,6 +97,11 @@ class Code(StrEnum):
     UNKNOWN_FORMAT = ("unknown_format", Status.QUARANTINED, "no known format")
     UNSUPPORTED_FORMAT = ("unsupported_format", Status.QUARANTINED, "a known format that is not looked into")
     CUSTOM_CODE = ("custom_code", Status.QUARANTINED, "code that would run when the model is loaded")
+    FOREIGN_REQUIREMENT = (
+        "foreign_requirement",
+        Status.QUARANTINED,
+        "what would be installed for the model is no package by name from an index that its user has chosen",
+    )
     COMPUTED_ATTRIBUTE = (
         "computed_attribute",
         Status.QUARANTINED,

@@ -68,7 +68,9 @@ def config(name: str, document: object) -> Facts:
             _shards(document["weight_map"], findings, needed)
     base = PurePosixPath(name.rpartition("!")[2]).name
     if base == "config.json":
-        findings += _keras_code(document)
+        findings += _keras_code(document) + _kernels(document)
+    if base == "adapter_config.json":
+        findings += _adapter(document)
     if base == "schema.json":
         findings += _skops_imports(document)
     if base == "modules.json":
@@ -103,6 +105,24 @@ def _keras_code(document: object) -> list[Finding]:
         if isinstance(settings, dict) and isinstance(settings.get("vocabulary"), str):
             return [Finding(Code.CUSTOM_CODE, f"loading the model has {name} read {settings['vocabulary']!r}")]
     return []
+
+
+def _kernels(document: object) -> list[Finding]:
+    """Transformers fetches an implementation that is named like a repository, and runs it."""
+    members = ("attn_implementation", "_attn_implementation")
+    named = {str(value[name]) for value in _objects(document) for name in members if "/" in str(value.get(name))}
+    return [Finding(Code.CUSTOM_CODE, f"loading the model runs the kernel {name}") for name in sorted(named)]
+
+
+def _adapter(document: object) -> list[Finding]:
+    """PEFT imports the library of the model that an adapter is for, and Megatron's parallel layers."""
+    settings = document if isinstance(document, dict) else {}
+    mapping = settings.get("auto_mapping")
+    library = mapping.get("parent_library") if isinstance(mapping, dict) else None
+    foreign = [] if library is None or str(library).partition(".")[0] == "transformers" else [str(library)]
+    core = settings.get("megatron_core")
+    foreign += [] if core in (None, "megatron.core") else [str(core)]
+    return [Finding(Code.CUSTOM_CODE, f"loading the adapter imports {name}") for name in foreign]
 
 
 def _modules(document: object) -> list[Finding]:

@@ -16,6 +16,7 @@ from anfl.inspection.limits import Budget, Limits
 from anfl.inspection.members import Member
 from anfl.inspection.onnx_model import onnx_model
 from anfl.inspection.pickles.files import begins_pickle, is_pickle, pickle_file, pickle_stream
+from anfl.inspection.requirements import NAMES, requirements
 from anfl.inspection.streams import Counted, Cursor
 
 _DEFEATS = (RecursionError, ValueError, OverflowError, OSError, AttributeError, TypeError, LookupError, RuntimeError)
@@ -128,10 +129,11 @@ class Examiner:
             return Facts(findings=[] if finding is None else [finding])
         suffix = formats.suffix_of(name)
         is_large = path.stat().st_size > self._budget.limits.document_bytes
-        if suffix in (".yaml", ".yml"):
+        if suffix in (".yaml", ".yml") or base.lower() in NAMES:
             if is_large:
-                raise Finding(Code.TOO_LARGE, f"YAML of more than {self._budget.limits.document_bytes} bytes")
-            return Facts(findings=check_yaml(path.read_bytes()))
+                raise Finding(Code.TOO_LARGE, f"a document of more than {self._budget.limits.document_bytes} bytes")
+            content = path.read_bytes()
+            return Facts(findings=requirements(base.lower(), content) if base.lower() in NAMES else check_yaml(content))
         if suffix == ".json":
             with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
                 check_json(mapped)

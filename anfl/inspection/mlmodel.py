@@ -10,6 +10,7 @@ from anfl.inspection.codes import Code, Finding
 from anfl.inspection.documents import check_yaml
 from anfl.inspection.examination import Facts, Needed
 from anfl.inspection.members import escapes
+from anfl.inspection.requirements import CONDA, MLFLOW
 from anfl.inspection.signatures import Signature, declared
 
 MLMODEL_BYTES = 1024 * 1024
@@ -86,6 +87,10 @@ def _signature(document: dict[Any, Any], findings: list[Finding]) -> Signature |
 def _loaders(pyfunc: object) -> Iterator[Finding]:
     if not isinstance(pyfunc, dict):
         return
+    env = pyfunc.get("env") or {}
+    for file in sorted({str(value) for value in (env.values() if isinstance(env, dict) else [env])}):
+        if file not in (CONDA, MLFLOW) and not escapes(file):  # what these say is looked at
+            yield Finding(Code.FOREIGN_REQUIREMENT, f"what is installed for the model stands in {file!r}")
     loader = str(pyfunc.get("loader_module", ""))
     if loader and _DATA_LOADERS.fullmatch(loader) is None:
         yield Finding(Code.CUSTOM_CODE, f"loading the model imports {loader}")

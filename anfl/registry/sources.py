@@ -24,14 +24,21 @@ _MAX_DECODINGS = 10
 
 
 def check_source(source: str, *, tags: Mapping[str, str]) -> None:
-    """Refuse a source that names a local file or a path that could climb. Prompts need no artefacts, so no rules.
+    """Refuse a source that names a local file or a path that could climb.
+
+    Prompts need no artefacts, so a word will do for theirs; but whoever loads one as a model goes where it says.
 
     :raises Problem: 400.
     """
-    if tags.get(PROMPT_TAG, "false").lower() == "true":
-        return
     parsed = _split(source)
-    if parsed.scheme in ("", "file"):
+    if tags.get(PROMPT_TAG, "false").lower() == "true":
+        is_absolute = not parsed.scheme and (bool(parsed.netloc) or parsed.path.startswith("/"))
+        if parsed.scheme == "file" or is_absolute:
+            message = f"Invalid prompt source: '{source}'. Local source paths are not allowed for prompts."
+            raise invalid_parameter(message, field="source")
+        if not parsed.scheme:
+            return
+    elif parsed.scheme in ("", "file"):
         raise invalid_parameter(
             f"Invalid model version source: '{source}'. To use a local path as a model version source, the run_id"
             " request parameter has to be specified and the local path has to be contained within the artifact"

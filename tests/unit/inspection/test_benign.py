@@ -59,7 +59,7 @@ def test_what_numpy_and_safetensors_write_is_validated(tmp_path: Path) -> None:
 
 def test_plain_documents_are_validated(tmp_path: Path) -> None:
     documents = {
-        "config.json": '{"hidden": 4, "score": NaN}',
+        "config.json": '{"hidden": 4, "score": NaN, "attn_implementation": "flash_attention_2"}',
         "pickle_module_info.txt": "mlflow.pytorch.pickle_module",
         "keras_module.txt": "keras",
         "modules.json": '[{"idx": 0, "path": "", "type": "sentence_transformers.models.Transformer"}]',
@@ -68,6 +68,9 @@ def test_plain_documents_are_validated(tmp_path: Path) -> None:
         "keras/config.json": '{"module": "keras", "class_name": "Sequential", "config": {"layers": [{"module":'
         ' "keras.layers", "class_name": "TextVectorization", "config": {"vocabulary": ["a"], "n": {"class_name":'
         ' "__tuple__", "items": [1]}}}]}}',
+        "adapter_config.json": '{"auto_mapping": {"base_model_class": "BertModel", "parent_library":'
+        ' "transformers.models.bert.modeling_bert"}, "megatron_core": "megatron.core"}',
+        "nested/adapter_config.json": '{"peft_type": "LORA", "auto_mapping": null, "base_model_name_or_path": "a/b"}',
         "bom.json": '\ufeff{"a": 1}',
         "conda.yaml": "name: x\nchannels: &c [a]\nother: *c\nwhen: 2024-01-01\n",
         "README.md": "# A model\nfor 日本語 👩‍🔬\n",
@@ -75,9 +78,17 @@ def test_plain_documents_are_validated(tmp_path: Path) -> None:
         "MZ.csv": "MZ,1\n",
         "merges.txt": "#version: 0.2\n",
         "empty.txt": "",
-        "requirements.txt": "numpy==2.0\n",
+        "requirements.txt": "\ufeff# what it takes\nnumpy==2.0\nmlflow[extras,x] >=3, <4 ; python_version < '3.14'\n"
+        "-c constraints.txt\ntorch==2.1+cu118 # of the index\nx~=1.0 \\\n  --hash=sha256:ab\n\n",
+        "constraints.txt": "numpy<3\n",
+        "python_env.yaml": "python: 3.13.0\nbuild_dependencies: [pip==24.0, wheel]\n"
+        "dependencies: [-r requirements.txt]\n",
+        "nested/conda.yaml": "channels: [conda-forge, defaults]\ndependencies: [python=3.13.0, pip<=24.0,"
+        " 'numpy >=1.2,<2', 'conda-forge::x=1=py_0', {pip: ['mlflow==3.12.0', '-c constraints.txt']}]\n",
+        "uv.lock": 'version = 1\n[[package]]\nname = "x"\nsource = { virtual = "." }\n',
     }
     (tmp_path / "keras").mkdir()
+    (tmp_path / "nested").mkdir()
     for name, content in documents.items():
         (tmp_path / name).write_text(content, encoding="utf-8")
     assert inspect_path(tmp_path)["reasons"] == []

@@ -159,6 +159,32 @@ def test_the_gate_stays_shut_where_downloads_give_other_files_than_were_register
     assert missing(bert, "canary", number) == {"unchanged"}
 
 
+def test_other_files_that_arrive_between_the_decision_and_its_transaction_close_the_gate(
+    bert: Registry, dynamodb: Any
+) -> None:
+    upload(bert, "m/1/weights", b"good")
+    number = register(bert, "m/1")
+    upload(bert, "m/2/weights", b"evil")
+    register(bert, "m/2")
+    approve(bert, ask(bert, number, alias="canary"), "ben")
+    bert.policies.put("acme", "canary", by="root", require=APPROVED, approvals=1)
+    done: list[bool] = []
+
+    def before_write(**_: Any) -> None:
+        if not done:
+            done.append(True)
+            replace(dynamodb, "acme#locations", lambda evil: evil | {"sk": {"S": "m/1"}})
+
+    event = "provide-client-params.dynamodb.TransactWriteItems"
+    dynamodb.meta.events.register_first(event, before_write, unique_id="interfere")
+    try:
+        assert missing(bert, "canary", number) == {"unchanged"}
+    finally:
+        dynamodb.meta.events.unregister(event, unique_id="interfere")
+    assert done
+    assert bert.models.get("acme", "bert")[0].aliases == {}
+
+
 def test_an_approval_is_bound_to_what_the_version_was(bert: Registry, dynamodb: Any) -> None:
     approval = ask(bert)
     approve(bert, approval, "ben", "cid")

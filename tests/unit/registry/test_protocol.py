@@ -160,6 +160,7 @@ def test_a_version_is_spelled_as_mlflow_spells_it(call: Caller) -> None:
     }
 
 
+PROMPT = [{"key": "mlflow.prompt.is_prompt", "value": "true"}]
 REFUSALS: list[tuple[str, str, object, int, str, str]] = [
     (
         "POST",
@@ -360,6 +361,38 @@ REFUSALS: list[tuple[str, str, object, int, str, str]] = [
     (
         "POST",
         "model-versions/create",
+        {"name": "bert", "source": "file:///etc", "tags": PROMPT},
+        400,
+        "INVALID_PARAMETER_VALUE",
+        "Invalid prompt source: 'file:///etc'. Local source paths are not allowed for prompts.",
+    ),
+    (
+        "POST",
+        "model-versions/create",
+        {"name": "bert", "source": "/etc/passwd", "tags": PROMPT},
+        400,
+        "INVALID_PARAMETER_VALUE",
+        "Invalid prompt source: '/etc/passwd'",
+    ),
+    (
+        "POST",
+        "model-versions/create",
+        {"name": "bert", "source": "//etc/passwd", "tags": PROMPT},
+        400,
+        "INVALID_PARAMETER_VALUE",
+        "Invalid prompt source: '//etc/passwd'",
+    ),
+    (
+        "POST",
+        "model-versions/create",
+        {"name": "bert", "source": "s3://b/a/../c", "tags": PROMPT},
+        400,
+        "INVALID_PARAMETER_VALUE",
+        "without relative path references",
+    ),
+    (
+        "POST",
+        "model-versions/create",
         {"name": "bert", "source": "http://[broken"},
         400,
         "INVALID_PARAMETER_VALUE",
@@ -378,6 +411,11 @@ def test_refusals_are_mlflows(
     response = call(method, f"{API}/{path}", body)
     assert (response.status_code, response.json()["error_code"]) == (status, code)
     assert message in response.json()["message"]
+
+
+@pytest.mark.parametrize("source", ["dummy-source", "prompt-template", "http://host/prompts/1"])
+def test_a_prompt_needs_no_artefacts(call: Caller, source: str) -> None:
+    assert created(call, source=source, tags=PROMPT)["source"] == source
 
 
 def test_who_may_not_is_told_so_in_mlflows_form(call: Caller) -> None:
@@ -605,6 +643,8 @@ def test_another_tenants_artefacts_do_not_exist(call: Caller) -> None:
         "%2fetc/passwd",
         "a%5c..%5cx",
         "C:%5cx",
+        "C:/x",
+        "file:x",
         "a//b",
         "a%2f.%2fb",
         "x%00",

