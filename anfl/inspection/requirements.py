@@ -39,6 +39,7 @@ PIP = frozenset({"requirements.txt", "constraints.txt"})
 CONDA, MLFLOW, UV = "conda.yaml", "python_env.yaml", "uv.lock"
 NAMES = PIP | {CONDA, MLFLOW, UV}
 """Files that MLflow reads beside an MLmodel, in lower case."""
+_WITHOUT_LOCK = "; log the model with MLFLOW_LOG_UV_FILES=false, and MLflow goes by its requirements.txt"
 
 
 def requirements(name: str, content: bytes) -> list[Finding]:
@@ -51,14 +52,14 @@ def requirements(name: str, content: bytes) -> list[Finding]:
     if name in PIP:
         return _first(_of_pip(content.decode(errors="replace")))
     if name == UV:
-        return _first(_of_uv(content.decode(errors="replace")))
+        return _first(_of_uv(content.decode(errors="replace")), _WITHOUT_LOCK)
     findings = check_yaml(content)
     return findings or _first(_of_conda(_yaml(content)) if name == CONDA else _of_mlflow(_yaml(content)))
 
 
-def _first(elsewhere: Iterator[str]) -> list[Finding]:
+def _first(elsewhere: Iterator[str], advice: str = "") -> list[Finding]:
     found = next(elsewhere, None)
-    detail = f"what it has installed comes from elsewhere than an index: {(found or '')[:200]!r}"
+    detail = f"what it has installed comes from elsewhere than an index: {(found or '')[:200]!r}{advice}"
     return [] if found is None else [Finding(Code.FOREIGN_REQUIREMENT, detail)]
 
 
