@@ -31,6 +31,8 @@ class Variable(StrEnum):
     """Name of the function that signs them."""
     ALIAS_POLICIES = "ALIAS_POLICIES"
     """JSON: what a version must have before an alias may name it, by alias."""
+    PACKAGE_HOSTS = "PACKAGE_HOSTS"
+    """JSON: hosts whose indexes and files a model's requirements may name. Absent: none."""
     REGISTRY_HOME = "REGISTRY_HOME"
     """The region in which the model registry is written."""
     VAULT_ADDR = "VAULT_ADDR"

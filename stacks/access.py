@@ -1,5 +1,6 @@
 """What each function and service is told and may do: environment variables and permissions, side by side."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -143,7 +144,7 @@ NEEDS: Mapping[Part, Needs] = {
         held={"PutItem": VERDICT_WRITES},
         artifacts=Access.READ,
         consumes=(Variable.VALIDATION_QUEUE_URL,),
-        tells=(Variable.VAULT_ADDR, Variable.REGISTRY_HOME, Variable.DEFAULT_TENANT),
+        tells=(Variable.VAULT_ADDR, Variable.REGISTRY_HOME, Variable.DEFAULT_TENANT, Variable.PACKAGE_HOSTS),
     ),
     Function.WEBHOOKS: Needs(
         held={"GetItem": (RegistryPartition.WEBHOOKS,)},
@@ -201,6 +202,9 @@ class Parts:
             else None,
             Variable.REGISTRY_HOME: settings.registry_home,
             Variable.ALIAS_POLICIES: deployment.registry.policies_as_json(),
+            Variable.PACKAGE_HOSTS: json.dumps(deployment.registry.package_hosts)
+            if deployment.registry.package_hosts
+            else None,
             Variable.ECS_CLUSTER: settings.name(ClusterName.VECTOR_PROCESSING),
             Variable.ECS_SERVICE: settings.name(Service.VECTOR_STORE),
             Variable.CHUNKS_MEMORY_MIB: str(settings.compute.lambda_.function(FunctionName.VECTOR_PROCESSING).memory),

@@ -184,6 +184,9 @@ class AliasPolicy(Model):
     """How many people must approve, where approval is required; who asked does not count."""
 
 
+PackageHost = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?(:[0-9]{1,5})?$")]
+
+
 class Registry(Model):
     """The model registry."""
 
@@ -191,6 +194,9 @@ class Registry(Model):
     """Of every tenant; a tenant's own may ask for more."""
     home: Region | None = None
     """Where it is written; the other regions read. None: where the global stacks stand."""
+
+    package_hosts: tuple[PackageHost, ...] = ()
+    """Hosts whose indexes and files of packages what is installed for a model may name; by name alone otherwise."""
 
     def policies_as_json(self) -> str:
         """``alias_policies`` as the service reads them."""

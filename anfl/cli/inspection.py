@@ -12,7 +12,7 @@ from anfl.inspection.inspector import FileSource, Local, inspect_files
 from anfl.inspection.sandbox import SandboxError
 
 
-def inspect_path(path: Path) -> dict[str, Any]:
+def inspect_path(path: Path, *, package_hosts: tuple[str, ...] = ()) -> dict[str, Any]:
     """The verdict on a file or folder, as the registry would reach it after ``anfl models register``.
 
     ``{"status", "reasons": [{"code", "file", "detail"}], "files": [{"path", "sha256", "size", "format"}]}``.
@@ -21,10 +21,11 @@ def inspect_path(path: Path) -> dict[str, Any]:
     """
     artefacts = artefacts_at(path)
     try:
-        report = inspect_files(
+        sources = (
             FileSource(path=name, size=file.stat().st_size, local=partial(Local, file))
             for name, file in artefacts.items()
         )
+        report = inspect_files(sources, package_hosts=package_hosts)
     except SandboxError as error:
         raise CliError(str(error)) from error
     except OSError as error:

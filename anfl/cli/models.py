@@ -211,12 +211,17 @@ def download(
 
 @app.command()
 def inspect(
-    path: Annotated[Path, typer.Argument(exists=True, help="File or folder of artefacts.")], as_json: Json = False
+    path: Annotated[Path, typer.Argument(exists=True, help="File or folder of artefacts.")],
+    package_host: Annotated[
+        list[str] | None,
+        typer.Option(help="Host whose package index and files requirements may name, as in the registry's settings."),
+    ] = None,
+    as_json: Json = False,
 ) -> None:
     """Inspect artefacts on this machine as the registry would, without loading them."""
     from anfl.cli.inspection import inspect_path
 
-    verdict = inspect_path(path)
+    verdict = inspect_path(path, package_hosts=tuple(package_host or ()))
     if as_json:
         print_json(verdict)
     else:

@@ -27,21 +27,25 @@ _MAY_BEGIN_A_PICKLE = ("tar", "compressed", "onnx")
 """Formats whose first bytes may be opcodes as well: a pickle ends where it says, whatever follows."""
 
 
-def examine(name: str, path: Path, *, limits: Limits, scratch: Path) -> Examination:
+def examine(
+    name: str, path: Path, *, limits: Limits, scratch: Path, package_hosts: tuple[str, ...] = ()
+) -> Examination:
     """Everything questionable in a file. Never raises because of what is in it.
 
     :param name: says what is expected: extensions, ``MLmodel``.
     :param scratch: folder for what must be unpacked.
+    :param package_hosts: see `anfl.inspection.requirements.requirements`.
     """
-    return Examiner(Budget(limits), scratch).file(name, path)
+    return Examiner(Budget(limits), scratch, package_hosts).file(name, path)
 
 
 class Examiner:
     """The examination of one file of artefacts: its budget and its scratch folder."""
 
-    def __init__(self, budget: Budget, scratch: Path) -> None:
+    def __init__(self, budget: Budget, scratch: Path, package_hosts: tuple[str, ...] = ()) -> None:
         self._budget = budget
         self._scratch = scratch
+        self._package_hosts = package_hosts
 
     def file(self, name: str, path: Path, *, depth: int = 0) -> Examination:
         """The format of a file, or of an archive's member that was unpacked, and everything questionable in it."""
@@ -133,7 +137,9 @@ class Examiner:
             if is_large:
                 raise Finding(Code.TOO_LARGE, f"a document of more than {self._budget.limits.document_bytes} bytes")
             content = path.read_bytes()
-            return Facts(findings=requirements(base.lower(), content) if base.lower() in NAMES else check_yaml(content))
+            if base.lower() in NAMES:
+                return Facts(findings=requirements(base.lower(), content, hosts=self._package_hosts))
+            return Facts(findings=check_yaml(content))
         if suffix == ".json":
             with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
                 check_json(mapped)

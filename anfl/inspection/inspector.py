@@ -59,16 +59,18 @@ def inspect_files(
     *,
     limits: Limits | None = None,
     scratch: Path | None = None,
+    package_hosts: tuple[str, ...] = (),
 ) -> Report:
     """The verdict on files. Never raises because of what is in them.
 
     :param scratch: folder for what must be unpacked; None: the system's.
+    :param package_hosts: see `anfl.inspection.requirements.requirements`.
     :raises SandboxError: no limited process can be made.
     """
     limits = limits or Limits()
     with (
         tempfile.TemporaryDirectory(prefix="inspect-", dir=scratch) as folder,
-        Sandbox(limits=limits, scratch=Path(folder)) as sandbox,
+        Sandbox(limits=limits, scratch=Path(folder), package_hosts=package_hosts) as sandbox,
     ):
         inspection = _Inspection(limits, sandbox)
         for source in sources:

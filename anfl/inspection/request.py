@@ -12,3 +12,4 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     path: bytes
     scratch: bytes
     limits: Limits
+    package_hosts: tuple[str, ...]

@@ -30,13 +30,17 @@ class SandboxError(RuntimeError):
 class Sandbox:
     """Examines files one after the other; close it afterwards (or use it as a context)."""
 
-    def __init__(self, *, limits: Limits, scratch: Path, grace: float = _GRACE_SECONDS) -> None:
+    def __init__(
+        self, *, limits: Limits, scratch: Path, package_hosts: tuple[str, ...] = (), grace: float = _GRACE_SECONDS
+    ) -> None:
         """:param scratch: folder for what must be unpacked; its content is the caller's to remove.
 
+        :param package_hosts: see `anfl.inspection.requirements.requirements`.
         :param grace: seconds beyond the time limit, in which an examination ends by itself and tells what it found.
         """
         self._limits = limits
         self._scratch = scratch
+        self._package_hosts = package_hosts
         self._grace = grace
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -54,7 +58,11 @@ class Sandbox:
         """
         limits = msgspec.structs.replace(self._limits, seconds=seconds)
         request = Request(
-            name=name, path=os.fsencode(path.absolute()), scratch=os.fsencode(self._scratch.absolute()), limits=limits
+            name=name,
+            path=os.fsencode(path.absolute()),
+            scratch=os.fsencode(self._scratch.absolute()),
+            limits=limits,
+            package_hosts=self._package_hosts,
         )
         process = self._process or self._started()
         try:

@@ -61,7 +61,8 @@ def _answer(request: Request, writing: int) -> None:
         seconds=limits.seconds,
     )
     confinement.forbid_calls()
-    found = examine(request.name, path, limits=limits, scratch=Path(os.fsdecode(request.scratch)))
+    scratch = Path(os.fsdecode(request.scratch))
+    found = examine(request.name, path, limits=limits, scratch=scratch, package_hosts=request.package_hosts)
     answer = _encode(msgspec.structs.replace(found, noted=found.noted[:_MAX_NOTED]))
     with open(writing, "wb") as stream:
         stream.write(answer)

@@ -34,13 +34,18 @@ class Inspections:
         *,
         scratch: Path,
         limits: Limits | None = None,
+        package_hosts: tuple[str, ...] = (),
         clock: Callable[[], str] = timestamp,
     ) -> None:
-        """:param scratch: a folder with room for the largest file that the limits allow."""
+        """:param scratch: a folder with room for the largest file that the limits allow.
+
+        :param package_hosts: see `anfl.inspection.requirements.requirements`.
+        """
         self._registry = registry
         self._locations = Locations(registry.records.table)
         self._scratch = scratch
         self._limits = limits or Limits()
+        self._package_hosts = package_hosts
         self._clock = clock
 
     def version(self, tenant: str, of: VersionOf) -> Verdict:
@@ -115,6 +120,7 @@ class Inspections:
             ),
             limits=self._limits,
             scratch=self._scratch,
+            package_hosts=self._package_hosts,
         )
 
 

@@ -25,6 +25,7 @@ from anfl.registry.home import Home, home
 from anfl.registry.inspections import Inspections
 from anfl.registry.letters import ValidationRequest
 from anfl.registry.registry import Registry, build_registry
+from anfl.resources import Variable
 from anfl.telemetry import embedded
 
 start.begin()
@@ -46,6 +47,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     bucket: str = msgspec.field(name="ARTIFACTS_BUCKET")
     memory_mib: int = msgspec.field(name="AWS_LAMBDA_FUNCTION_MEMORY_SIZE")
     default_tenant: str | None = msgspec.field(default=None, name="DEFAULT_TENANT")
+    package_hosts: str = msgspec.field(default="[]", name="PACKAGE_HOSTS")
 
 
 class Inspect(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -172,6 +174,8 @@ def handler(event: Mapping[str, Any], context: Context) -> dict[str, Any]:
     settings = environment.load(Settings)
     registry = _registry(settings)
     limits = limits_of(context, memory_mib=settings.memory_mib)
-    inspections = Inspections(registry, scratch=Path(tempfile.gettempdir()), limits=limits)
+    hosts = environment.parse(Variable.PACKAGE_HOSTS, settings.package_hosts, tuple[str, ...])
+    scratch = Path(tempfile.gettempdir())
+    inspections = Inspections(registry, scratch=scratch, limits=limits, package_hosts=hosts)
     function = Function(registry, inspections, default_tenant=settings.default_tenant, written_in=home())
     return function.answer(event)

@@ -1,13 +1,16 @@
 """Lambda functions: figures, network, permissions, sources."""
 
 import json
+import shutil
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from anfl.resources import HANDLER, Function, Variable
 from stacks.access import NEEDS
-from tests.infrastructure.conftest import Assembly, Properties, Template
+from stacks.settings import ROOT
+from tests.infrastructure.conftest import Assembly, Properties, Template, synthesize
 
 SIZES = {
     Function.VECTOR_PROCESSING: (1024, 300, 512),
@@ -173,6 +176,18 @@ def test_functions_are_told_what_they_need_and_no_more(prod: Assembly, dev: Asse
         variables: dict[str, Any] = function(stack, name)["Environment"]["Variables"]
         assert set(variables) == VARIABLES[name] | {str(variable) for variable in direct}
         assert not direct or variables["DEFAULT_TENANT"] == "demo"
+
+
+def test_inspections_are_told_the_hosts_of_packages_that_settings_trust(tmp_path: Path) -> None:
+    root = tmp_path / "settings"
+    shutil.copytree(ROOT / "environments", root / "environments")
+    shutil.copy(ROOT / "architecture.yaml", root)
+    overlay = root / "environments" / "dev.yaml"
+    hosts = "  registry: {package_hosts: [index.example.com]}"
+    overlay.write_text(overlay.read_text().replace("deployment:\n", f"deployment:\n{hosts}\n"))
+    [stack] = synthesize(tmp_path / "templates", "dev", root=root).regional("service").values()
+    variables: dict[str, Any] = function(stack, Function.MODEL_VALIDATION)["Environment"]["Variables"]
+    assert json.loads(variables["PACKAGE_HOSTS"]) == ["index.example.com"]
 
 
 def test_each_region_talks_to_its_own_vault(prod: Assembly) -> None:

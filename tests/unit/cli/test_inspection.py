@@ -96,3 +96,11 @@ def test_the_command_fails_with_the_reasons(tmp_path: Path) -> None:
     assert result.exit_code == 1
     assert "Verdict: REJECTED" in result.stdout
     assert "dangerous_global: model.pkl" in result.stdout
+
+
+def test_hosts_of_packages_are_trusted_as_the_caller_says(tmp_path: Path) -> None:
+    (tmp_path / "requirements.txt").write_text("--index-url https://index.example.test/simple\nnumpy\n")
+    runner = CliRunner()
+    assert runner.invoke(app, ["models", "inspect", str(tmp_path)]).exit_code == 1
+    told = runner.invoke(app, ["models", "inspect", str(tmp_path), "--package-host", "index.example.test", "--json"])
+    assert (told.exit_code, json.loads(told.output)["status"]) == (0, "VALIDATED")

@@ -104,6 +104,18 @@ def test_the_registry_is_written_where_the_settings_say(files: Path) -> None:
     assert settings.deployment.registry.alias_policies == load("prod").deployment.registry.alias_policies
 
 
+def test_hosts_of_packages_are_hosts(files: Path) -> None:
+    overlay = files / "environments" / "prod.yaml"
+    before = overlay.read_text()
+    for hosts in ("[index.example.com, 'pkg.example.com:8443']", "[]"):
+        overlay.write_text(before.replace("deployment:\n", f"deployment:\n  registry: {{package_hosts: {hosts}}}\n"))
+        assert len(load("prod", root=files).deployment.registry.package_hosts) == hosts.count("com")
+    for host in ("https://index.example.com", "index.example.com/simple", "", "user@index.example.com"):
+        overlay.write_text(before.replace("deployment:\n", f"deployment:\n  registry: {{package_hosts: ['{host}']}}\n"))
+        with pytest.raises(SettingsError, match="package_hosts"):
+            load("prod", root=files)
+
+
 def test_the_registry_is_not_written_where_nothing_is_deployed(files: Path) -> None:
     without(files, "us-west-1")
     overlay = files / "environments" / "prod.yaml"
