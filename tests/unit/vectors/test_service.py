@@ -343,9 +343,9 @@ async def test_an_export_ends_within_a_page_once_its_bearer_is_revoked(
         await created(client)
         rows = [{"id": f"r{number:04}", "values": [number, 1]} for number in range(1, 1_001)]
         assert (await client.put("/v1/collections/words/vectors", json={"vectors": rows})).status_code == 200
+        caplog.clear()  # other tests leave the level where all of it is told
         # over HTTP, the body is cut off
         with caplog.at_level(logging.INFO, "anfl.audit"), pytest.raises(Problem, match="token_revoked"):
-            caplog.clear()  # other tests leave the level where all of it is told
             await client.get("/v1/collections/words/export")
     assert pages == 2
     told = [vars(record) for record in caplog.records if record.name == "anfl.audit"]
