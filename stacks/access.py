@@ -1,6 +1,5 @@
 """What each function and service is told and may do: environment variables and permissions, side by side."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -202,9 +201,7 @@ class Parts:
             else None,
             Variable.REGISTRY_HOME: settings.registry_home,
             Variable.ALIAS_POLICIES: deployment.registry.policies_as_json(),
-            Variable.PACKAGE_HOSTS: json.dumps(deployment.registry.package_hosts)
-            if deployment.registry.package_hosts
-            else None,
+            Variable.PACKAGE_HOSTS: deployment.registry.package_hosts_as_json(),
             Variable.ECS_CLUSTER: settings.name(ClusterName.VECTOR_PROCESSING),
             Variable.ECS_SERVICE: settings.name(Service.VECTOR_STORE),
             Variable.CHUNKS_MEMORY_MIB: str(settings.compute.lambda_.function(FunctionName.VECTOR_PROCESSING).memory),

@@ -198,6 +198,10 @@ class Registry(Model):
     package_hosts: tuple[PackageHost, ...] = ()
     """Hosts whose indexes and files of packages what is installed for a model may name; by name alone otherwise."""
 
+    def package_hosts_as_json(self) -> str | None:
+        """``package_hosts`` as inspections read them; None where there are none."""
+        return json.dumps(self.package_hosts) if self.package_hosts else None
+
     def policies_as_json(self) -> str:
         """``alias_policies`` as the service reads them."""
         return json.dumps({alias: policy.model_dump() for alias, policy in self.alias_policies.items()}, sort_keys=True)

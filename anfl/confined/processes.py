@@ -36,9 +36,10 @@ def start(code: str, *, folder: Path, environment: Mapping[str, str] | None = No
 
 def end(process: subprocess.Popen[bytes]) -> None:
     """End a process, and those that it started; one that has ended keeps its status."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    if process.returncode is None:  # else its number may be another's by now
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
     for stream in (process.stdin, process.stdout):
         if stream is not None:
             with contextlib.suppress(BrokenPipeError):

@@ -93,6 +93,18 @@ def check_yaml(content: bytes) -> list[Finding]:
     return list(found.values())
 
 
+def load_yaml(content: bytes, *, what: str) -> object:
+    """What a YAML file says in which `check_yaml` has found nothing.
+
+    :param what: it is called in the finding.
+    :raises Finding: it is malformed after all.
+    """
+    try:
+        return yaml.safe_load(content)
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        raise Finding(Code.MALFORMED, f"{what} cannot be read: {str(error).splitlines()[0]}") from None
+
+
 _PARSER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 

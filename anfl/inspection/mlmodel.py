@@ -4,10 +4,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-import yaml
-
 from anfl.inspection.codes import Code, Finding
-from anfl.inspection.documents import check_yaml
+from anfl.inspection.documents import check_yaml, load_yaml
 from anfl.inspection.examination import Facts, Needed
 from anfl.inspection.members import escapes
 from anfl.inspection.requirements import CONDA, MLFLOW
@@ -51,10 +49,7 @@ def mlmodel(content: bytes) -> Facts:
     findings = check_yaml(content)
     if findings:
         return Facts(findings=findings)
-    try:
-        document: Any = yaml.safe_load(content)
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise Finding(Code.MALFORMED, f"MLmodel cannot be read: {str(error).splitlines()[0]}") from None
+    document: Any = load_yaml(content, what="MLmodel")
     flavors = document.get("flavors") if isinstance(document, dict) else None
     if not isinstance(flavors, dict):
         raise Finding(Code.MALFORMED, "MLmodel has no flavors")

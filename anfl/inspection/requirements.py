@@ -10,10 +10,8 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
-import yaml
-
 from anfl.inspection.codes import Code, Finding
-from anfl.inspection.documents import check_yaml
+from anfl.inspection.documents import check_yaml, load_yaml
 
 _PACKAGE = re.compile(
     r"[A-Za-z0-9][\w.\-]* ?(?:\[[\w., \-]*\])? ?\(?(?: ?,? ?[<>=!~]{1,3} ?[\w.*+!\-]+)* ?\)? ?"
@@ -63,7 +61,7 @@ def requirements(name: str, content: bytes, *, hosts: tuple[str, ...] = ()) -> l
     if name == UV:
         return _first(_of_uv(content.decode(errors="replace"), trusted), _WITHOUT_LOCK)
     of = _of_conda if name == CONDA else _of_mlflow
-    return check_yaml(content) or _first(of(_yaml(content), trusted))
+    return check_yaml(content) or _first(of(load_yaml(content, what="it"), trusted))
 
 
 class Trusted:
@@ -170,10 +168,3 @@ def _of_lines(value: object, trusted: Trusted) -> Iterator[str]:
 
 def _list(value: object) -> list[Any]:
     return value if isinstance(value, list) else [] if value is None else [value]
-
-
-def _yaml(content: bytes) -> object:
-    try:
-        return yaml.safe_load(content)
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise Finding(Code.MALFORMED, f"it cannot be read: {str(error).splitlines()[0]}") from None

@@ -12,6 +12,8 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 import boto3
 import msgspec
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 from botocore.config import Config
 
 from anfl.vectors.catalogue import Catalogue
@@ -206,6 +208,13 @@ def npy_of(array: Any) -> bytes:
     """``array`` as a ``.npy`` file."""
     buffer = io.BytesIO()
     np.save(buffer, array)
+    return buffer.getvalue()
+
+
+def parquet_of(columns: dict[str, Any], **options: Any) -> bytes:
+    """A file of these columns."""
+    buffer = io.BytesIO()
+    pq.write_table(pa.table(columns), buffer, **options)
     return buffer.getvalue()
 
 

@@ -1,13 +1,11 @@
 """Parquet files in processes of their own: the same rows, and bounded memory and time, whatever is sent."""
 
-import io
 import signal
 from subprocess import Popen
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from anfl.confined import processes
@@ -16,7 +14,7 @@ from anfl.vectors.imports import tables
 from anfl.vectors.imports.confined_tables import ConfinedTables
 from anfl.vectors.imports.model import Chunk, Format, Record, RowError, Span, State
 from anfl.vectors.imports.table_messages import Reading
-from tests.unit.vectors.importing import Place, TablesHere
+from tests.unit.vectors.importing import Place, TablesHere, parquet_of
 from tests.unit.vectors.test_store import WORDS, code_of
 
 MIB = 2**20
@@ -26,13 +24,6 @@ ROWS = 2_500
 @pytest.fixture(autouse=True)
 def _collection(place: Place) -> None:
     place.store.create("demo", WORDS)
-
-
-def parquet_of(columns: dict[str, Any], **options: Any) -> bytes:
-    """A file of these columns."""
-    buffer = io.BytesIO()
-    pq.write_table(pa.table(columns), buffer, compression="zstd", **options)
-    return buffer.getvalue()
 
 
 def lists_of(numbers: int, *, rows: int) -> Any:
@@ -99,7 +90,7 @@ BOMBS = {
 
 @pytest.mark.parametrize("bomb", BOMBS)
 def test_a_file_that_grows_when_it_is_read_takes_no_more_than_its_process_has(place: Place, bomb: str) -> None:
-    data = parquet_of(BOMBS[bomb]())
+    data = parquet_of(BOMBS[bomb](), compression="zstd")
     assert len(data) < MIB / 2
     confined = ConfinedTables(place.files, memory_bytes=100 * MIB)
     record, [span] = cut(place, data, confined)

@@ -1,31 +1,22 @@
 """Parquet files: however their columns are stored, their rows are those that were meant, or named."""
 
-import io
 import subprocess
 import sys
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from anfl.vectors.imports import tables
 from anfl.vectors.imports.model import Chunk, State
 from anfl.vectors.requests import Count, Fetch
-from tests.unit.vectors.importing import Place
+from tests.unit.vectors.importing import Place, parquet_of
 from tests.unit.vectors.test_store import WORDS
 
 NAMES = [f"r{number}" for number in range(10)]
 VECTORS = [[float(number), 1.0] for number in range(10)]
 PLAIN = {"id": pa.array(NAMES), "values": pa.array(VECTORS, pa.list_(pa.float32()))}
-
-
-def parquet_of(columns: dict[str, Any], **options: Any) -> bytes:
-    """A file of these columns."""
-    buffer = io.BytesIO()
-    pq.write_table(pa.table(columns), buffer, **options)
-    return buffer.getvalue()
 
 
 @pytest.fixture(autouse=True)
