@@ -29,6 +29,11 @@ class Variable(StrEnum):
     """Events for webhooks: consumed by the function that tells them."""
     WEBHOOK_SIGNER = "WEBHOOK_SIGNER"
     """Name of the function that signs them."""
+    COPIES_QUEUE_URL = "COPIES_QUEUE_URL"
+    """Damaged objects of which other regions' copies are wanted: consumed by the function that brings them. Absent:
+    there is one region."""
+    OTHER_BUCKETS = "OTHER_BUCKETS"
+    """JSON: the bucket of vectors of each other region, by region."""
     ALIAS_POLICIES = "ALIAS_POLICIES"
     """JSON: what a version must have before an alias may name it, by alias."""
     PACKAGE_HOSTS = "PACKAGE_HOSTS"
@@ -254,10 +259,14 @@ class Caretaker(StrEnum):
     """Begins versions of the wrapping key, and makes those active that every region holds."""
     KEY_AGENT = "key-agent"
     """Brings a region's Vault to hold them."""
+    OBJECT_COPIER = "object-copier"
+    """Brings other regions' copies of damaged objects."""
 
 
 IMPORTS_PREFIX = "_imports/"
 """Of keys in the vectors bucket that hold files to be imported; no tenant's name begins so."""
+COPIES_PREFIX = "_copies/"
+"""Of keys there that hold other regions' copies of objects (`anfl.object_copies`)."""
 
 
 def dead_letters_of(queue: str) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from aws_cdk import aws_iam as iam
-from constructs import Construct
+from constructs import Construct, grants
 from constructs.durations import seconds
 from constructs.location import bucket_arn, here
 from constructs.statements import Statement, policy
@@ -87,7 +87,7 @@ class BucketReplication(Construct):
                 ],
                 resources=[f"{bucket}/*" for bucket in buckets],
             ),
-            self._key("Decrypt", self._source, ["kms:Decrypt"]),
+            _by_s3("Decrypt", self._source, ["kms:Decrypt"]),
         ]
 
     def _write(self, place: Place) -> list[Statement]:
@@ -98,24 +98,13 @@ class BucketReplication(Construct):
                 actions=["s3:ReplicateDelete", "s3:ReplicateObject", "s3:ReplicateTags"],
                 resources=[f"{bucket_arn(name)}/*" for name in place.buckets.values()],
             ),
-            self._key(f"Encrypt{label}", place, ["kms:Encrypt", "kms:GenerateDataKey"]),
+            _by_s3(f"Encrypt{label}", place, ["kms:Encrypt", "kms:GenerateDataKey"]),
         ]
 
-    def _key(self, sid: str, place: Place, actions: list[str]) -> Statement:
-        """The key of a place by way of S3, for its buckets alone.
 
-        Its context is the bucket's ARN with a bucket key, and the object's without.
-        """
-        buckets = [bucket_arn(name) for name in place.buckets.values()]
-        return Statement(
-            sid=sid,
-            actions=actions,
-            resources=[place.key_arn],
-            conditions={
-                "StringEquals": {"kms:ViaService": f"s3.{place.region}.amazonaws.com"},
-                "StringLike": {"kms:EncryptionContext:aws:s3:arn": [*buckets, *(f"{bucket}/*" for bucket in buckets)]},
-            },
-        )
+def _by_s3(sid: str, place: Place, actions: list[str]) -> Statement:
+    """The key of a place by way of S3, for its buckets alone."""
+    return grants.key_by_s3(sid, place.key_arn, actions, buckets=list(place.buckets.values()), regions=[place.region])
 
 
 def _rule(bucket: str, place: Place, priority: int) -> dict[str, Any]:

@@ -140,6 +140,26 @@ def data_key(stack: Stack, key_arn: str, services: Sequence[str]) -> list[Statem
     ]
 
 
+def key_by_s3(
+    sid: str, key_arn: str, actions: Sequence[str], *, buckets: Sequence[str], regions: Sequence[str]
+) -> Statement:
+    """``actions`` of KMS on a key by way of the S3 of ``regions``, for what is in these buckets alone.
+
+    The context of such a call is the bucket's ARN with a bucket key, and the object's without.
+    """
+    arns = [bucket_arn(name) for name in buckets]
+    via = [f"s3.{region}.amazonaws.com" for region in regions]
+    return Statement(
+        sid=sid,
+        actions=actions,
+        resources=[key_arn],
+        conditions={
+            "StringEquals": {"kms:ViaService": via[0] if len(via) == 1 else via},
+            "StringLike": {"kms:EncryptionContext:aws:s3:arn": [*arns, *(f"{arn}/*" for arn in arns)]},
+        },
+    )
+
+
 def count_tasks(stack: Stack, service: str) -> list[Statement]:
     """How many tasks of ``<cluster>/<service>`` run."""
     arn = here(stack).arn("ecs", f"service/{service}")

@@ -97,7 +97,7 @@ NEEDS: Mapping[Part, Needs] = {
         classes=_ROWS,
         vectors=Access.WRITE,
         sees_parts=True,
-        sends=(Variable.JOBS_QUEUE_URL, Variable.CHUNKS_QUEUE_URL),
+        sends=(Variable.JOBS_QUEUE_URL, Variable.CHUNKS_QUEUE_URL, Variable.COPIES_QUEUE_URL),
         consumes=(Variable.JOBS_QUEUE_URL,),
         delays=True,
         cache=(CacheUse.HINTS, CacheUse.THROTTLE),
@@ -134,6 +134,7 @@ NEEDS: Mapping[Part, Needs] = {
         auth=_SEALS,
         classes=_ROWS,
         vectors=Access.WRITE,
+        sends=(Variable.COPIES_QUEUE_URL,),
         consumes=(Variable.CHUNKS_QUEUE_URL,),
         delays=True,
         tells=(*_SEALING, Variable.DEFAULT_TENANT),
@@ -217,6 +218,8 @@ class Parts:
             Variable.VALIDATION_QUEUE_URL: storage.validation,
             Variable.WEBHOOKS_QUEUE_URL: storage.webhooks,
         }
+        if storage.copies is not None:
+            self._queues[Variable.COPIES_QUEUE_URL] = storage.copies
 
     def environment(self, part: Part) -> dict[Variable, str]:
         """The part's variables; one without a value in this environment is left out."""
@@ -260,6 +263,8 @@ class Parts:
                 label = variable.removesuffix("_BUCKET").capitalize()
                 statements += grants.bucket(bucket.fixed_name, label, bucket_access, sees_parts=needs.sees_parts)
         for variable in needs.sends:
+            if variable not in self._queues:
+                continue
             services.add("sqs")
             statements += grants.send(self._queues[variable].queue, _label(variable))
         for variable in needs.consumes:

@@ -224,7 +224,7 @@ def acknowledge(app: App, settings: Settings) -> set[tuple[str, str]]:
 
 
 def _entries(environment: str, region: str) -> Iterator[tuple[str, str, str]]:
-    for wildcard in WILDCARDS:
+    for wildcard in (each for each in WILDCARDS if each.elsewhere != region):
         resource = wildcard.resource.format(environment=environment, region=region)
         for path in wildcard.policies:
             yield path, f"AwsSolutions-IAM5[Resource::{resource}]", wildcard.reason

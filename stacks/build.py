@@ -85,8 +85,7 @@ def build(app: App, settings: Settings) -> None:
             data=data,
             leader=leader,
         )
-    if len(built) > 1:
-        _replication(app, settings, key_id=keys.key.key_id, key_arns=key_arns, built=built)
+    _replication(app, settings, key_id=keys.key.key_id, key_arns=key_arns, built=built)
 
 
 def _watch(
@@ -213,12 +212,15 @@ def _replication(
 ) -> None:
     """What makes the regions replicas of one another comes after all of them."""
     for region, stacks in built.items():
+        if stacks.storage.copies is None:  # there is no other region
+            continue
         replication = ReplicationStack(
             app,
             settings=settings,
             region=region,
             network=stacks.network.network,
             security=stacks.security,
+            queue=stacks.storage.copies,
             key_arn=key_arns[region],
             key_id=key_id,
         )

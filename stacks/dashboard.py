@@ -10,7 +10,7 @@ from anfl.telemetry.embedded import Outcome
 from stacks.architecture import AlertName
 from stacks.measures import api_metric, healthy_targets, usage
 from stacks.models import Settings
-from stacks.physical_names import QUEUES, global_tables
+from stacks.physical_names import global_tables, queues
 from stacks.scaling import backlog
 from stacks.service import ServiceStack
 from stacks.units import Region
@@ -81,7 +81,8 @@ def _work(service: ServiceStack, settings: Settings) -> Iterator[tuple[str, list
         ("Dead letters", "ApproximateNumberOfMessagesVisible", "Maximum", "-dead-letters"),
     ):
         lines = [
-            (_of("AWS/SQS", name, statistic, QueueName=f"{settings.name(queue)}{suffix}"), queue) for queue in QUEUES
+            (_of("AWS/SQS", name, statistic, QueueName=f"{settings.name(queue)}{suffix}"), queue)
+            for queue in queues(settings)
         ]
         yield title, lines, {}
     for title, name, statistic in (

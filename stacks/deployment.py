@@ -229,6 +229,7 @@ class ExtraFunctions(Model):
     vault_certificate: FunctionSize
     key_leader: FunctionSize
     key_agent: FunctionSize
+    object_copier: FunctionSize
     model_validation_storage: Annotated[int, Field(ge=512, le=10240, strict=True)]
     """MiB of ephemeral storage."""
 

@@ -15,9 +15,10 @@ FUNCTIONS = (
 WATCH = "global-watch/Watch"
 DIAL = "recovery/Dial"
 WEBHOOKS = "service/WebhooksFunction"
+COPIER = "replication/Copier"
 KEY_LEADER = "global-key-leader/Function"
 VAULT_CERTIFICATE = "vault/CertificateFunction"
-OUTSIDE = (WATCH, DIAL, WEBHOOKS, KEY_LEADER, VAULT_CERTIFICATE)
+OUTSIDE = (WATCH, DIAL, WEBHOOKS, COPIER, KEY_LEADER, VAULT_CERTIFICATE)
 """Functions too, outside any network."""
 SERVICES = ("service/VectorStoreService", "service/ModelRegistryService")
 CLUSTERS = ("service/VectorProcessingCluster", "service/ModelRegistryCluster")

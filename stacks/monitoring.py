@@ -13,7 +13,7 @@ from stacks.base import AnflStack
 from stacks.dashboard import dashboard
 from stacks.measures import Measure, dead_letters, measures
 from stacks.models import Settings
-from stacks.physical_names import QUEUES
+from stacks.physical_names import queues
 from stacks.service import ServiceStack
 from stacks.telemetry import TelemetryStack
 from stacks.units import Region
@@ -104,7 +104,9 @@ class MonitoringStack(AnflStack):
 
     def _dead_letters(self) -> cloudwatch.CfnAlarm:
         """A message that nobody could work off: an import stands still, or a model has no verdict."""
-        waiting = {f"m{position}": dead_letters(self.settings, queue) for position, queue in enumerate(QUEUES)}
+        waiting = {
+            f"m{position}": dead_letters(self.settings, queue) for position, queue in enumerate(queues(self.settings))
+        }
         return topic_alarm(
             self,
             "DeadLetters",

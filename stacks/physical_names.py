@@ -8,13 +8,19 @@ from stacks.units import Region
 
 REPLICATED = ("vectors", "artifacts")
 """Buckets that every region has, each with a replica of the others' objects (`stacks.replication`)."""
-QUEUES = ("jobs", "chunks", "validation", "webhooks")
-"""Names of the queues."""
+_QUEUES = ("jobs", "chunks", "validation", "webhooks")
+COPIES = "copies"
+"""The queue by which other regions' copies are asked for, where there are other regions."""
 
 
 def bucket_name(settings: Settings, kind: str, account: str, region: str) -> str:
     """Names of buckets are the world's: account and region make them this environment's own."""
     return settings.name(kind, account, region)
+
+
+def queues(settings: Settings) -> tuple[str, ...]:
+    """What each region's queues are called."""
+    return (*_QUEUES, COPIES) if len(settings.regions) > 1 else _QUEUES
 
 
 def drain_parameter(settings: Settings, region: Region) -> str:

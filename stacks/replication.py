@@ -13,12 +13,14 @@ from constructs.python_function import PythonFunction
 from constructs.region_network import RegionNetwork
 from constructs.statements import Statement
 from constructs.topic_alarm import topic_alarm
+from constructs.work_queue import WorkQueue
 
 from anfl.resources import Caretaker, replication_rule
 from stacks.architecture import Severity
 from stacks.base import AnflStack
 from stacks.late_tables import tables_late
 from stacks.models import Settings
+from stacks.object_copies import object_copier
 from stacks.physical_names import REPLICATED, bucket_name
 from stacks.security import SecurityStack
 from stacks.telemetry import topic_name
@@ -33,7 +35,8 @@ _ANSWER_MINUTES = 10
 
 
 class ReplicationStack(AnflStack):
-    """Role, rules, the function that sets them, and alarms on what arrives *here*, and on what leaves tables here.
+    """Role, rules, the function that sets them, and alarms on what arrives *here*, and on what leaves tables here; and
+    the function that brings copies of what is damaged here.
 
     S3 publishes the metrics of a rule in the region of its destination, where they outlive the source.
     """
@@ -46,22 +49,29 @@ class ReplicationStack(AnflStack):
         region: Region,
         network: RegionNetwork,
         security: SecurityStack,
+        queue: WorkQueue,
         key_arn: str,
         key_id: str,
     ) -> None:
-        """:param key_arn: the data key in ``region``. :param key_id: of the data key, the same in every region."""
+        """:param queue: by which copies are asked for. :param key_arn: the data key in ``region``.
+
+        :param key_id: of the data key, the same in every region.
+        """
         name = settings.name("replication", region)
         super().__init__(scope, name, settings=settings, region=region, description="replication of buckets")
         others = [other for other in settings.regions if other is not region]
         source = self._place(region, key_arn)
+        places = [self._place(other, here(self).arn("kms", f"key/{key_id}", region=other)) for other in others]
         replication = BucketReplication(
             self,
             "Replication",
             role_name=name,
             source=source,
-            destinations=[self._place(other, here(self).arn("kms", f"key/{key_id}", region=other)) for other in others],
+            destinations=places,
         )
-        function = self._function(source, replication.role, network, security, key_arn)
+        key = kms.Key.from_key_arn(self, "DataKey", key_arn)
+        function = self._function(source, replication.role, network, security, key)
+        object_copier(self, here=source, others=places, queue=queue, log_group=self.log_group("CopierLogs", key))
         rules = CustomResource(
             self,
             "Rules",
@@ -86,7 +96,7 @@ class ReplicationStack(AnflStack):
         )
 
     def _function(
-        self, source: Place, role: iam.Role, network: RegionNetwork, security: SecurityStack, key_arn: str
+        self, source: Place, role: iam.Role, network: RegionNetwork, security: SecurityStack, key: kms.IKey
     ) -> PythonFunction:
         deployment = self.settings.deployment
         return PythonFunction(
@@ -111,7 +121,7 @@ class ReplicationStack(AnflStack):
             ],
             vpc=network.vpc_in(self),
             security_group=security.functions,
-            log_group=self.log_group("FunctionLogs", kms.Key.from_key_arn(self, "DataKey", key_arn)),
+            log_group=self.log_group("FunctionLogs", key),
         )
 
     def _alarm(self, name: str, metric: str, statistic: str, function: str, threshold: float, meaning: str) -> None:

@@ -11,11 +11,11 @@ from constructs.secure_bucket import SecureBucket
 from constructs.valkey_cache import ValkeyCache
 from constructs.work_queue import WorkQueue
 
-from anfl.resources import IMPORTS_PREFIX
+from anfl.resources import COPIES_PREFIX, IMPORTS_PREFIX
 from stacks.architecture import FunctionName
 from stacks.base import AnflStack
 from stacks.models import Settings
-from stacks.physical_names import bucket_name
+from stacks.physical_names import COPIES, bucket_name
 from stacks.security import CACHE_PORT, SecurityStack
 from stacks.units import Region
 
@@ -25,6 +25,8 @@ VISIBILITY_FACTOR = 6
 
 IMPORTS_DAYS = 8
 """How long files that were sent to be imported stay, unless they are done with sooner."""
+COPIES_DAYS = 1
+"""How long other regions' copies stay: whoever asked for them looks every few seconds."""
 
 
 class StorageStack(AnflStack):
@@ -59,6 +61,8 @@ class StorageStack(AnflStack):
             "validation", _visibility(functions.function(FunctionName.MODEL_VALIDATION).timeout)
         )
         self.webhooks = self._queue("webhooks", _visibility(settings.deployment.functions.webhooks.timeout))
+        self.copies = self._copies()
+        """None where there is one region."""
         self.cache = self._cache(network, security)
         """None where the environment has none."""
 
@@ -72,6 +76,17 @@ class StorageStack(AnflStack):
             retain=self.retain,
             exempt_roles=[*replication_roles(self.settings), backup_role(self.settings, here(self).region)],
         )
+
+    def _copies(self) -> WorkQueue | None:
+        if len(self.settings.regions) == 1:
+            return None
+        self.vectors.add_lifecycle_rule(
+            id="forget-copies",
+            prefix=COPIES_PREFIX,
+            expiration=days(COPIES_DAYS),
+            noncurrent_version_expiration=days(1),
+        )
+        return self._queue(COPIES, _visibility(self.settings.deployment.functions.object_copier.timeout))
 
     def _queue(self, name: str, visibility: timedelta) -> WorkQueue:
         queues = self.settings.deployment.queues

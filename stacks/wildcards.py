@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from stacks.layers import CLUSTERS, FUNCTIONS, OUTSIDE, SERVICES, WATCH
+from stacks.layers import CLUSTERS, COPIER, FUNCTIONS, OUTSIDE, SERVICES, WATCH
 from stacks.people_access import INVOKED
 from stacks.units import Region
 
@@ -17,6 +17,8 @@ class Wildcard:
     """Its Sid, as a pattern, or its actions where the CDK gives it none."""
     resource: str
     """As cdk-nag writes it; ``{environment}`` and ``{region}`` stand for the stack's own."""
+    elsewhere: Region | None = None
+    """The region that the resource names, where the stacks of every other one name it, and its own do not."""
     despite: tuple[str, ...] = ()
     """Of its actions on ``*`` those that AWS could hold to some kind of resource, as patterns; of no other it could."""
     reason: str
@@ -119,6 +121,22 @@ WILDCARDS = (
         )
         for region in _REGIONS
         for resource in (_VECTORS, _ARTIFACTS)
+    ),
+    *(
+        Wildcard(
+            policies=_of(f"{COPIER}Role"),
+            statement=f"ReadElsewhere{region.title().replace('-', '')}",
+            resource=_VECTORS.replace("{region}", region),
+            elsewhere=region,
+            reason=_OBJECTS,
+        )
+        for region in _REGIONS
+    ),
+    Wildcard(
+        policies=_of(f"{COPIER}Role"),
+        statement="PutCopies",
+        resource=_VECTORS.replace("/*", "/_copies/*"),
+        reason="copies of objects: their keys are named by what callers store",
     ),
     Wildcard(
         policies=_of("vault/BootstrapRole"),

@@ -21,6 +21,7 @@ from anfl.vectors.dynamodb.build import build_engine
 from anfl.vectors.dynamodb.classes import read_classes
 from anfl.vectors.dynamodb.engine import DynamoDbEngine
 from anfl.vectors.dynamodb.jobs import Queue
+from anfl.vectors.elsewhere import Elsewhere, Nowhere, OtherRegions
 from anfl.vectors.events import Events, NoEvents
 from anfl.vectors.hints import DynamoHints
 from anfl.vectors.node import NodeFolder
@@ -56,6 +57,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     auth_table: str | None = msgspec.field(default=None, name="AUTH_TABLE")
     """What says by which version keys are wrapped. Without it and a Vault, nothing sealed can be opened."""
     environment: str | None = msgspec.field(default=None, name="ANFL_ENVIRONMENT")
+    copies_queue: str | None = msgspec.field(default=None, name="COPIES_QUEUE_URL")
+    """Where other regions' copies of damaged objects are asked for; None: there is one region."""
     engine_classes: str = msgspec.field(default="", name="ENGINE_CLASSES")
     """JSON: what the engine ``dynamodb`` has (`anfl.vectors.dynamodb.classes.read_classes`)."""
 
@@ -123,7 +126,8 @@ def storage_of(
     """The bucket of ``settings``, and the folder of this process or its node; ``part`` as for `build_store`."""
     root = settings.node_folder or tempfile.mkdtemp(prefix="anfl-vectors-")
     objects, here = objects_of(settings, session), session.region_name
-    repairs = Repairs(objects, events=events)
+    elsewhere = elsewhere_of(settings, session)
+    repairs = Repairs(objects, elsewhere=elsewhere, events=events)
     hints = DynamoHints(table_of(settings, session), now=time.monotonic)
     return Storage(
         objects=objects,
@@ -131,6 +135,7 @@ def storage_of(
         node=NodeFolder(Path(root)),
         hints=hints,
         region=NoRegion() if numbers is None else CachedRegion(numbers),
+        elsewhere=elsewhere,
         events=events or NoEvents(),
         envelopes=envelopes_of(settings, objects, repairs=repairs, part=part, here=here),
     )
@@ -178,6 +183,13 @@ def _wrapping(settings: Settings, part: Part) -> tuple[VaultTransit, WrappingVer
 def objects_of(settings: Settings, session: boto3.session.Session) -> S3ObjectStore:
     """The objects in the bucket of ``settings``."""
     return S3ObjectStore(session.client("s3", config=aws.config(read_timeout=10)), settings.bucket)
+
+
+def elsewhere_of(settings: Settings, session: boto3.session.Session) -> Elsewhere:
+    """Who is asked for other regions' copies."""
+    if settings.copies_queue is None:
+        return Nowhere()
+    return OtherRegions(session.client("sqs", config=aws.soon()), settings.copies_queue)
 
 
 def table_of(settings: Settings, session: boto3.session.Session) -> "Table":

@@ -2,14 +2,18 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import TypeVar
 
+from anfl.object_copies import copies_of
+from anfl.vectors.elsewhere import Elsewhere, Nowhere
 from anfl.vectors.events import Events, NoEvents
 from anfl.vectors.objects import ObjectStore
 
 ARRIVAL_SECONDS = 900
 """Within which S3 copies objects to other regions."""
+ASK_SECONDS = 60.0
+"""Between two times that other regions are asked for the same object."""
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
 
@@ -21,22 +25,24 @@ class Repairs:
         self,
         objects: ObjectStore,
         *,
-        replicas: Sequence[ObjectStore] = (),
+        elsewhere: Elsewhere | None = None,
         events: Events | None = None,
         patience: float = 0.0,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """:param replicas: other regions' copies of the same objects.
+        """:param elsewhere: other regions' copies of the same objects; None: there are none.
 
         :param patience: seconds after which what is not whole is lost; until then it, or its key, may have yet to come.
         """
         self._objects = objects
-        self._replicas = replicas
+        self._elsewhere: Elsewhere = elsewhere or Nowhere()
         self._events: Events = events or NoEvents()
         self._patience = patience
         self._monotonic = monotonic
         self._missed: dict[str, float] = {}
         """When each was not whole for the first time."""
+        self._asked: dict[str, float] = {}
+        """When others were asked for each the last time."""
         self._lost: set[str] = set()
 
     def repair(
@@ -48,7 +54,9 @@ class Repairs:
         newest_first: bool = False,
         may_come: bool = False,
     ) -> T | None:
-        """What ``opened`` makes of a whole copy, which is put in the place of ``key``; None where there is none.
+        """What ``opened`` makes of a whole copy, which is put in the place of ``key``; None where there is none yet.
+
+        Other regions are asked for theirs, which may be here when it is tried again.
 
         :param opened: returns None for a copy that is damaged, too.
         :param expected: whether it is a loss where there is none.
@@ -64,12 +72,17 @@ class Repairs:
                 self._events.damaged(repaired=True)
                 return found
         if expected and key not in self._lost:  # whoever needs it asks again and again
-            self._miss(key, max(self._patience, ARRIVAL_SECONDS) if may_come else self._patience)
+            self._miss(key, arrives=ARRIVAL_SECONDS if may_come else 0.0)
         return None
 
-    def _miss(self, key: str, patience: float) -> None:
+    def _miss(self, key: str, *, arrives: float) -> None:
+        """:param arrives: seconds within which it may come by itself."""
         now = self._monotonic()
-        if now - self._missed.setdefault(key, now) < patience:
+        waited = now - self._missed.setdefault(key, now)
+        if waited >= arrives and now - self._asked.get(key, -ASK_SECONDS) >= ASK_SECONDS:
+            self._asked[key] = now
+            self._elsewhere.ask(key)
+        if waited < max(self._patience, arrives + self._elsewhere.seconds):
             _log.info("an object is not whole here yet", extra={"key": key})
             return
         self._lost.add(key)
@@ -79,7 +92,10 @@ class Repairs:
     def _copies(self, key: str, *, newest_first: bool) -> Iterator[bytes]:
         versions = self._objects.versions(key)
         yield from reversed(list(versions)) if newest_first else versions
-        for replica in self._replicas:
-            data = replica.get(key)
+        if not self._elsewhere.seconds:
+            return
+        brought = [entry.key for entry in self._objects.list(copies_of(key))]
+        for copy in reversed(brought) if newest_first else brought:
+            data = self._objects.get(copy)
             if data is not None:
                 yield data

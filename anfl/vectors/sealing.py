@@ -141,8 +141,8 @@ class ObjectKeys:
         self._repairs = repairs
 
     def read(self, place: str, unwrap: Callable[[str], bytes]) -> bytes | None:
-        """See `WrappedKeys.read`. One that is gone comes back if the store or another region has it still: what was
-        sealed under it must not meet a new key of that name."""
+        """See `WrappedKeys.read`. One that is gone comes back if the store has it still: what was sealed under it must
+        not meet a new key of that name."""
         with answering():
             data = self._objects.get(place)
             reason = "missing"

@@ -1,9 +1,9 @@
 """Where collections are kept, and what a copy of one is made from."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from anfl.vectors.clock import Clock
+from anfl.vectors.elsewhere import Elsewhere, Nowhere
 from anfl.vectors.events import Events, NoEvents
 from anfl.vectors.hints import Hints, NoHints
 from anfl.vectors.homes import is_home
@@ -31,7 +31,7 @@ class Storage:
     node: NodeFolder
     hints: Hints = field(default_factory=NoHints)
     region: Region = field(default_factory=NoRegion)
-    replicas: Sequence[ObjectStore] = ()
+    elsewhere: Elsewhere = field(default_factory=Nowhere)
     """Other regions' copies of the objects, asked for what is damaged here."""
     envelopes: Envelopes = field(default_factory=Unsealed)
     events: Events = field(default_factory=NoEvents)
@@ -86,7 +86,7 @@ class Storage:
     def _repairs(self, collection: Collection) -> Repairs:
         return Repairs(
             self.objects,
-            replicas=self.replicas,
+            elsewhere=self.elsewhere,
             events=self.events,
             patience=0.0 if self.is_home(collection) else ARRIVAL_SECONDS,
             monotonic=self.clock.monotonic,

@@ -30,6 +30,7 @@ KEYS = frozenset(
         "kms:resourcealiases",
         "kms:viaservice",
         "lambda:sourcefunctionarn",
+        "s3:prefix",
         "s3:tlsversion",
         "s3:x-amz-acl",
     }

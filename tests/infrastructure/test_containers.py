@@ -201,6 +201,7 @@ VARIABLES = {
     | {"ALIAS_POLICIES", "ARTIFACTS_BUCKET", "REGISTRY_HOME", "REGISTRY_TABLE"}
     | {"VALIDATION_QUEUE_URL", "WEBHOOKS_QUEUE_URL"},
 }
+OF_SEVERAL_REGIONS = {Service.VECTOR_STORE: {"COPIES_QUEUE_URL"}, Service.MODEL_REGISTRY: set[str]()}
 
 
 def test_tasks_of_the_vector_store_may_find_one_another_and_outlast_a_lost_heartbeat(assembly: Assembly) -> None:
@@ -224,7 +225,7 @@ def test_services_are_told_what_they_need_and_no_more(assembly: Assembly, servic
     for region, stack in assembly.regional("service").items():
         found = container(stack, service)
         variables = {entry["Name"]: entry["Value"] for entry in found["Environment"]}
-        named = {"REGION_ENDPOINTS"} if "-prod-" in stack.name else set()
+        named = {"REGION_ENDPOINTS", *OF_SEVERAL_REGIONS[service]} if "-prod-" in stack.name else set()
         assert set(variables) == VARIABLES[service] | CACHED[service] | named
         assert variables["PORT"] == "8080"
         assert variables["STAGE_PREFIX"] == "/live"

@@ -12,6 +12,7 @@ EXPECTED = {
     "key-agent": ("handler.handler", "python3.13", 256, 300, "x86_64", 512, REGIONS),
     "key-leader": ("handler.handler", "python3.13", 256, 60, "x86_64", 512, ONE),
     "model-validation": ("handler.handler", "python3.13", 2048, 600, "x86_64", 4096, REGIONS),
+    "object-copier": ("handler.handler", "python3.13", 256, 60, "x86_64", 512, REGIONS),
     "vault-bootstrap": ("handler.handler", "python3.13", 512, 900, "x86_64", 512, REGIONS),
     "vault-certificate": ("handler.handler", "python3.13", 256, 60, "x86_64", 512, REGIONS),
     "vector-processing": ("handler.handler", "python3.13", 1024, 300, "x86_64", 512, REGIONS),

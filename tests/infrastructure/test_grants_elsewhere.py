@@ -13,6 +13,7 @@ from tests.infrastructure.policies import IDENTITIES, Statement, statements
 ELSEWHERE = {
     ("replication", "Encrypt*"): "S3 encrypts a replica with the key of the region that it goes to",
     ("replication", "WriteReplicas*"): "S3 writes replicas into the buckets of the other regions",
+    ("replication", "*Elsewhere*"): "other regions' copies take the place of what is damaged here",
     ("telemetry", "ReadPrometheus"): "Grafana stands in one region and shows the metrics of all",
     ("recovery", "FindEndpointGroups"): "the accelerator is global; its ARN comes from the stack that made it",
     ("recovery", "SeeAccelerator"): "the accelerator is global; its ARN comes from the stack that made it",

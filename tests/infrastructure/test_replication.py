@@ -11,6 +11,7 @@ from tests.infrastructure.test_functions import actions, allowed
 
 REGIONS = ("us-west-1", "us-east-1", "eu-west-1")
 RULES = "Custom::BucketReplication"
+FUNCTION = "anfl-prod-bucket-replication"
 
 
 def stacks(prod: Assembly) -> Iterator[tuple[str, Template]]:
@@ -132,7 +133,7 @@ def test_the_role_uses_keys_by_way_of_s3_for_these_buckets_alone(prod: Assembly)
 
 def test_the_function_sets_rules_on_its_regions_buckets_and_hands_the_role_to_s3_alone(prod: Assembly) -> None:
     for region, stack in stacks(prod):
-        function = stack.only("AWS::Lambda::Function")
+        function = stack.only("AWS::Lambda::Function", FunctionName=FUNCTION)
         statements = {s.get("Sid"): s for s in allowed(stack, function["Role"]["Fn::GetAtt"][0])}
         rules = statements["SetRules"]
         assert actions(rules) == ["s3:PutReplicationConfiguration"]
@@ -148,17 +149,21 @@ def test_the_function_sets_rules_on_its_regions_buckets_and_hands_the_role_to_s3
 
 def test_the_function_is_as_the_others(prod: Assembly) -> None:
     for _, stack in stacks(prod):
-        function = stack.only("AWS::Lambda::Function", FunctionName="anfl-prod-bucket-replication")
+        function = stack.only("AWS::Lambda::Function", FunctionName=FUNCTION)
         assert (function["Runtime"], function["Architectures"]) == ("python3.13", ["x86_64"])
         assert (function["MemorySize"], function["Timeout"]) == (256, 120)
         assert len(function["VpcConfig"]["SubnetIds"]) == 2
-        assert "KmsKeyId" in stack.only("AWS::Logs::LogGroup")
+        assert all("KmsKeyId" in group for group in stack.properties("AWS::Logs::LogGroup"))
 
 
 def test_a_deployment_waits_for_the_function_and_not_for_ever(prod: Assembly) -> None:
     for _, stack in stacks(prod):
         ((_, rules),) = stack.resources(RULES).items()
-        (function,) = stack.resources("AWS::Lambda::Function")
+        (function,) = (
+            name
+            for name, found in stack.resources("AWS::Lambda::Function").items()
+            if found["Properties"]["FunctionName"] == FUNCTION
+        )
         assert rules["Properties"]["ServiceToken"] == {"Fn::GetAtt": [function, "Arn"]}
         assert int(rules["Properties"]["ServiceTimeout"]) >= 3 * 120
         (policy,) = rules["DependsOn"]

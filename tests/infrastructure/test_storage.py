@@ -100,7 +100,7 @@ def test_old_versions_go_after_a_while_and_unfinished_uploads_sooner(assembly: A
             assert "ExpirationInDays" not in rule
 
 
-def test_files_to_be_imported_go_after_a_week_and_nothing_else_expires(assembly: Assembly) -> None:
+def test_files_to_be_imported_and_copies_go_and_nothing_else_expires(assembly: Assembly) -> None:
     for stack in assembly.regional("storage").values():
         expiring = [
             (rule["Prefix"], rule["ExpirationInDays"], rule["Status"])
@@ -108,8 +108,9 @@ def test_files_to_be_imported_go_after_a_week_and_nothing_else_expires(assembly:
             for rule in bucket["LifecycleConfiguration"]["Rules"]
             if "ExpirationInDays" in rule
         ]
-        assert expiring == [("_imports/", 8, "Enabled")]
-        assert not re.search(TENANT_PATTERN, "_imports"), "no tenant's own objects"
+        copies = [("_copies/", 1, "Enabled")] if "-prod-" in stack.name else []
+        assert expiring == [("_imports/", 8, "Enabled"), *copies]
+        assert not any(re.search(TENANT_PATTERN, name) for name in ("_imports", "_copies")), "no tenant's own objects"
 
 
 KEPT = {

@@ -67,7 +67,8 @@ def calls(request: Request) -> tuple[Call, ...]:
         raise _unknown(request, "without a bucket")
     action = _action(request, _OF_OBJECTS if key else _OF_BUCKETS)
     if not key:
-        return (Call(action=f"s3:{action}", resource=_ARN + bucket), *_passed_role(request))
+        told = context({"s3:prefix": request.query["prefix"]} if "prefix" in request.query else {})
+        return (Call(action=f"s3:{action}", resource=_ARN + bucket, context=told), *_passed_role(request))
     return tuple(dict.fromkeys(_of_object(request, action, bucket, key)))
 
 

@@ -99,11 +99,17 @@ class Bucket:
 
     def recoverable(self, key: str, body: bytes) -> bool:
         """Whether ``body`` is still to be had for ``key``: here, from a version or from the replica."""
-        held = self.objects.get(key)
-        if (held is not None and held.body == body) or body in self._versions.get(key, ()):
-            return True
-        far = None if self._replica is None else self._replica.objects.get(key)
-        return far is not None and far.body == body
+        return body in self.all_of(key) or (self._replica is not None and body in self._replica.all_of(key))
+
+    def all_of(self, key: str) -> Iterator[bytes]:
+        """What the object has been and is, oldest first."""
+        yield from self._versions.get(key, ())
+        if key in self.objects:
+            yield self.objects[key].body
+
+    def bring(self, key: str, body: bytes) -> None:
+        """Another region's copy comes; what is under that key already stays."""
+        self.objects.setdefault(key, Held(body, self._world.seconds))
 
     def _create(self, key: str, body: bytes) -> None:
         if key in self.objects:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from anfl.problems import Problem
 from anfl.vectors.janitor import Janitor
+from anfl.vectors.replica import Replica
 from anfl.vectors.requests import NewRow, Upsert
 from anfl.vectors.rewrapping import Rewrapping
 from anfl.vectors.writer import Writer
@@ -89,12 +90,22 @@ class Judge:
             last[each.life] = sequence
             compare(each.content, oracle.states[sequence], each.now, where)
 
+    def _last(self, number: int) -> Replica:
+        """A node that comes now."""
+        storage = self._round.begun(self._round.storage(self._folder / f"last{number}"))
+        replica = storage.replica(self._round.collection)
+        replica.load()
+        return replica
+
     def _rest(self, oracle: Oracle, bodies: dict[int, bytes]) -> None:
         """A node that comes now finds everything, unless a part of the log is damaged beyond repair."""
         prefix = f"{self._round.collection.prefix}log/00000001/"
-        storage = self._round.begun(self._round.storage(self._folder / "last"))
-        replica = storage.replica(self._round.collection)
-        replica.load()
+        replica = self._last(0)
+        for number in range(1, len(bodies) + 2):
+            if replica.trouble is None:
+                break
+            self._round.world.calm()  # what it has asked the other region for arrives; behind it there may be more
+            replica = self._last(number)
         sequence = replica.view(lambda state: state.sequence)
         now = replica.view(lambda state: state.now())
         compare(replica.view(content_of), oracle.states[sequence], now, f"the last node at {sequence}")

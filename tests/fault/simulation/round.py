@@ -24,6 +24,7 @@ from anfl.vectors import local_copy
 from anfl.vectors import parts as parts_module
 from anfl.vectors.catalogue import Catalogue
 from anfl.vectors.clock import Clock
+from anfl.vectors.elsewhere import Elsewhere, Nowhere
 from anfl.vectors.engine import tiers
 from anfl.vectors.envelope import DamagedError, Envelope
 from anfl.vectors.hints import DynamoHints
@@ -38,6 +39,7 @@ from anfl.vectors.store import VectorStore
 from tests.fault.simulation import typed
 from tests.fault.simulation.actors import BuilderProcess, Follower, Process, Rewrapper, Sweeper
 from tests.fault.simulation.bucket import Bucket
+from tests.fault.simulation.copies import Copies
 from tests.fault.simulation.judge import Judge
 from tests.fault.simulation.keys import Peeked
 from tests.fault.simulation.owner import Owner
@@ -141,7 +143,7 @@ class Round:
             objects=bucket or self.home,
             node=NodeFolder(folder, sleep=world.sleep),
             hints=DynamoHints(cast("Any", self.table), now=clock.monotonic),
-            replicas=[self.far] if self.far is not None and bucket is None else [],
+            elsewhere=Nowhere() if bucket else self._elsewhere(),
             clock=clock,
             threads=False,
             events=Strict(),
@@ -164,9 +166,12 @@ class Round:
         return replace(storage, envelopes=self._envelopes(cast("Bucket", storage.objects)))
 
     def _envelopes(self, bucket: Bucket) -> Sealing:
-        replicas = [self.far] if self.far is not None and bucket is self.home else []
-        repairs = Repairs(bucket, replicas=replicas, events=Strict())
+        elsewhere = self._elsewhere() if bucket is self.home else Nowhere()
+        repairs = Repairs(bucket, elsewhere=elsewhere, events=Strict(), monotonic=lambda: self.world.seconds)
         return sealing(bucket, self.transit, repairs=repairs, monotonic=lambda: self.world.seconds)
+
+    def _elsewhere(self) -> Elsewhere:
+        return Nowhere() if self.far is None else Copies(self.world, self.home, self.far)
 
     def _ask_vault(self) -> None:
         self.world.pause()

@@ -40,6 +40,27 @@ def verbs(statements: list[dict[str, Any]]) -> set[str]:
     return {action.split(":")[1] for statement in statements for action in statement["Action"]}
 
 
+def test_a_key_is_used_by_way_of_s3_for_what_is_in_the_buckets_alone(stack: Stack) -> None:
+    one, both = said(
+        stack,
+        grants.key_by_s3("Here", KEY_ARN, ["kms:Decrypt"], buckets=["a"], regions=["eu-west-1"]),
+        grants.key_by_s3("Both", KEY_ARN, ["kms:Decrypt"], buckets=["a", "b"], regions=["eu-west-1", "us-east-1"]),
+    )
+    assert (one["Sid"], one["Resource"], verbs([one])) == ("Here", [KEY_ARN], {"Decrypt"})
+    assert one["Condition"]["StringEquals"] == {"kms:ViaService": "s3.eu-west-1.amazonaws.com"}
+    assert both["Condition"] == {
+        "StringEquals": {"kms:ViaService": ["s3.eu-west-1.amazonaws.com", "s3.us-east-1.amazonaws.com"]},
+        "StringLike": {
+            "kms:EncryptionContext:aws:s3:arn": [
+                "arn:aws:s3:::a",
+                "arn:aws:s3:::b",
+                "arn:aws:s3:::a/*",
+                "arn:aws:s3:::b/*",
+            ]
+        },
+    }
+
+
 def test_items_of_a_table_are_used_as_said_and_its_indexes_are_not(stack: Stack) -> None:
     (use,) = said(stack, *grants.table(stack, "a-table", ["GetItem", "Query"]))
     assert (use["Sid"], verbs([use])) == ("TableATable", {"GetItem", "Query"})

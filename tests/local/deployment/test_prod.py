@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import subprocess
+import time
 from collections import Counter
 from typing import Any
 
@@ -159,6 +160,27 @@ def test_every_stack_of_every_region_is_deployed(account: Account) -> None:
             rules = account.aws.client("s3", region).get_bucket_replication(Bucket=bucket(kind, region))
             targets = {rule["ID"] for rule in rules["ReplicationConfiguration"]["Rules"]}
             assert targets == {f"to-{other}" for other in REGIONS if other != region}
+
+
+def test_a_damaged_objects_copies_come_from_the_regions_that_have_it(account: Account) -> None:
+    """Under the function's own role, which the embedded AWS holds it to."""
+    place, key = "us-west-1", "acme/words/0123/log/00000001/00000000000000000001"
+    s3, sqs = account.aws.client("s3", place), account.aws.client("sqs", place)
+    for region in REGIONS:
+        account.aws.client("s3", region).put_object(
+            Bucket=bucket("vectors", region), Key=key, Body=region.encode(), Tagging="t=1"
+        )
+    queue = sqs.get_queue_url(QueueName="anfl-prod-copies")["QueueUrl"]
+    sqs.send_message(QueueUrl=queue, MessageBody=json.dumps({"key": key}))
+    until = time.monotonic() + 60
+    bodies: set[str] = set()
+    while not bodies >= set(REGIONS) - {place} and time.monotonic() < until:
+        time.sleep(0.2)
+        listed = s3.list_objects_v2(Bucket=bucket("vectors", place), Prefix=f"_copies/{key}/").get("Contents", [])
+        objects = [s3.get_object(Bucket=bucket("vectors", place), Key=each["Key"]) for each in listed]
+        bodies = {each["Body"].read().decode() for each in objects}
+    assert set(REGIONS) - {place} <= bodies <= set(REGIONS), "the others' own, and what was replicated to them"
+    assert s3.get_object(Bucket=bucket("vectors", place), Key=key)["Body"].read().decode() in REGIONS
 
 
 def test_the_types_that_were_only_placeholders_are_those_that_are_published(

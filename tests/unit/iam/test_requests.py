@@ -350,3 +350,11 @@ def test_which_partitions_are_asked_for(
 def test_a_query_of_which_nobody_can_tell_the_partition_is_refused() -> None:
     with pytest.raises(UnknownRequestError):
         calls("dynamodb", "query", {"TableName": "t", "KeyConditionExpression": "sk = :s"})
+
+
+@pytest.mark.parametrize("operation", ["list_objects_v2", "list_object_versions"])
+def test_what_is_listed_is_told(operation: str) -> None:
+    (call,) = calls("s3", operation, {"Bucket": "b", "Prefix": "_copies/a b/"})
+    assert call.values("s3:prefix") == ("_copies/a b/",)
+    (call,) = calls("s3", operation, {"Bucket": "b"})
+    assert call.values("s3:prefix") is None or call.values("s3:prefix") == ("",)

@@ -69,17 +69,6 @@ def test_a_damaged_object_is_put_right_from_its_version() -> None:
     assert store.objects[log(store).key(1)] == seal(batch(1))
 
 
-def test_a_damaged_object_is_put_right_from_another_region() -> None:
-    store, elsewhere = SimulatedStore(), SimulatedStore()
-    log(elsewhere).append(batch(1))
-    store.objects[log(store).key(1)] = seal(batch(2))
-    noted = Noted()
-    repairs = Repairs(store, replicas=[elsewhere], events=noted)
-    assert Log(store, collection(), envelope=Checksummed(), repairs=repairs).read(1) == batch(1)
-    assert store.objects == elsewhere.objects
-    assert noted.damages == [True]
-
-
 def test_operators_hear_once_of_an_object_that_is_lost_however_often_it_is_asked_for(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
