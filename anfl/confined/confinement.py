@@ -12,6 +12,7 @@ import resource
 import struct
 import sys
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 OPEN_FILES = 64
@@ -22,12 +23,41 @@ _ALLOW, _KILL, _FAIL = 0x7FFF0000, 0x80000000, 0x00050000
 _OTHER_ABI = 0x40000000
 _THREAD = 0x10000
 """Of clone's flags: a thread, not a process."""
-_DENIED = {
-    "x86_64": (0xC000003E, 56, (41, 53, 59, 322, 57, 58, 101, 310, 311, 62, 272, 308, 321, 425, 438)),
-    "aarch64": (0xC00000B7, 220, (198, 199, 221, 281, 117, 270, 271, 129, 97, 268, 280, 425, 438)),
+
+
+@dataclass(frozen=True)
+class _Calls:
+    """Numbers of the system's calls on one kind of processor."""
+
+    mark: int
+    """Of the processor."""
+    clone: int
+    tgkill: int
+    """Abort sends itself a signal by it."""
+    prlimit64: int
+    """libc reads the own limits by it."""
+    denied: tuple[int, ...]
+    """socket, socketpair, execve, execveat, (fork, vfork,) ptrace, process_vm_readv, process_vm_writev, kill, unshare,
+    setns, bpf, io_uring_setup, pidfd_getfd, tkill, rt_sigqueueinfo, rt_tgsigqueueinfo, pidfd_send_signal,
+    pidfd_open."""
+
+
+_CALLS = {
+    "x86_64": _Calls(
+        mark=0xC000003E,
+        clone=56,
+        tgkill=234,
+        prlimit64=302,
+        denied=(41, 53, 59, 322, 57, 58, 101, 310, 311, 62, 272, 308, 321, 425, 438, 200, 129, 297, 424, 434),
+    ),
+    "aarch64": _Calls(
+        mark=0xC00000B7,
+        clone=220,
+        tgkill=131,
+        prlimit64=261,
+        denied=(198, 199, 221, 281, 117, 270, 271, 129, 97, 268, 280, 425, 438, 130, 138, 240, 424, 434),
+    ),
 }
-"""Processor → its mark, clone, and: socket, socketpair, execve, execveat, (fork, vfork,) ptrace, process_vm_readv,
-process_vm_writev, kill, unshare, setns, bpf, io_uring_setup, pidfd_getfd."""
 _CLONE3 = 435
 
 
@@ -53,14 +83,14 @@ def limit(*, memory_bytes: int, file_bytes: int, seconds: float, open_files: int
 
 
 def forbid_calls() -> bool:
-    """Have the kernel refuse network, programs and processes, and reaching into other processes, for good.
+    """Have the kernel refuse network, programs and processes, and reaching or signalling other ones, for good.
 
     Whether it does: not where it is no Linux, or an unknown processor, or forbidden itself.
     """
-    known = _DENIED.get(platform.machine())
+    known = _CALLS.get(platform.machine())
     if known is None or sys.platform != "linux":
         return False
-    program = b"".join(struct.pack("=HBBI", *step) for step in _program(*known))
+    program = b"".join(struct.pack("=HBBI", *step) for step in _program(known, os.getpid()))
     buffer = ctypes.create_string_buffer(program)
     header = struct.pack("=H6xQ", len(program) // 8, ctypes.addressof(buffer))
     library = ctypes.CDLL(None, use_errno=True)
@@ -69,15 +99,18 @@ def forbid_calls() -> bool:
     return bool(library.prctl(_SECCOMP, _FILTER, ctypes.create_string_buffer(header), 0, 0) == 0)
 
 
-def _program(mark: int, clone: int, denied: tuple[int, ...]) -> list[tuple[int, int, int, int]]:
+def _program(calls: _Calls, own: int) -> list[tuple[int, int, int, int]]:
     """Steps (code, steps to skip if true, if false, operand) of the filter that the kernel runs before each call."""
     refuse = (_RETURN, 0, 0, _FAIL | errno.EPERM)
-    steps = [(_LOAD, 0, 0, _ARCHITECTURE), (_EQUAL, 1, 0, mark), (_RETURN, 0, 0, _KILL), (_LOAD, 0, 0, _NUMBER)]
+    steps = [(_LOAD, 0, 0, _ARCHITECTURE), (_EQUAL, 1, 0, calls.mark), (_RETURN, 0, 0, _KILL), (_LOAD, 0, 0, _NUMBER)]
     steps += [(_AT_LEAST, 0, 1, _OTHER_ABI), refuse]
-    for number in denied:
+    for number in calls.denied:
         steps += [(_EQUAL, 0, 1, number), refuse]
     steps += [(_EQUAL, 0, 1, _CLONE3), (_RETURN, 0, 0, _FAIL | errno.ENOSYS)]  # libc takes clone instead
-    steps += [(_EQUAL, 0, 3, clone), (_LOAD, 0, 0, _FIRST_ARGUMENT), (_HAS_BIT, 1, 0, _THREAD), refuse]
+    for number, process in ((calls.tgkill, own), (calls.prlimit64, 0)):
+        steps += [(_EQUAL, 0, 3, number), (_LOAD, 0, 0, _FIRST_ARGUMENT), (_EQUAL, 1, 0, process), refuse]
+        steps += [(_LOAD, 0, 0, _NUMBER)]
+    steps += [(_EQUAL, 0, 3, calls.clone), (_LOAD, 0, 0, _FIRST_ARGUMENT), (_HAS_BIT, 1, 0, _THREAD), refuse]
     return [*steps, (_RETURN, 0, 0, _ALLOW)]
 
 

@@ -120,7 +120,7 @@ def test_unpacked_files_are_bounded_together(tmp_path: Path) -> None:
 
 
 _CONFINED = """
-import errno, os, socket, subprocess, sys, threading
+import ctypes, errno, os, platform, socket, subprocess, sys, threading
 from anfl.confined import confinement
 
 confinement.limit(memory_bytes=256 * 2**20, file_bytes=1000, seconds=60)
@@ -137,6 +137,30 @@ assert refused(errno.EPERM, socket.socket)
 assert refused(errno.EPERM, lambda: os.execv(sys.executable, [sys.executable]))
 assert refused(errno.EPERM, os.fork)
 assert refused(errno.EPERM, lambda: os.kill(os.getppid(), 0))
+library = ctypes.CDLL(None, use_errno=True)
+
+def called(name, *arguments):
+    def call():
+        if library.syscall(NUMBERS[name], *map(ctypes.c_long, arguments)) < 0:
+            raise OSError(ctypes.get_errno(), name)
+    return call
+
+X86 = platform.machine() == "x86_64"
+NUMBERS = {
+    "tkill": 200 if X86 else 130, "tgkill": 234 if X86 else 131, "rt_sigqueueinfo": 129 if X86 else 138,
+    "rt_tgsigqueueinfo": 297 if X86 else 240, "pidfd_open": 434, "pidfd_send_signal": 424,
+    "prlimit64": 302 if X86 else 261,
+}
+parent, own = os.getppid(), os.getpid()
+assert refused(errno.EPERM, called("tkill", parent, 0))
+assert refused(errno.EPERM, called("tgkill", parent, parent, 0))
+assert refused(errno.EPERM, called("rt_sigqueueinfo", parent, 0, 0))
+assert refused(errno.EPERM, called("rt_tgsigqueueinfo", parent, parent, 0, 0))
+assert refused(errno.EPERM, called("pidfd_open", parent, 0))
+assert refused(errno.EPERM, called("pidfd_send_signal", 0, 0, 0, 0))
+assert refused(errno.EPERM, called("prlimit64", parent, 0, 0, 0))
+called("tgkill", own, threading.get_native_id(), 0)()  # abort() needs it
+called("prlimit64", 0, 0, 0, 0)()  # as libc asks for the own limits
 file = open(sys.argv[1], "wb", buffering=0)
 assert file.write(bytes(1000)) == 1000
 assert refused(errno.EFBIG, lambda: file.write(b"x"))
