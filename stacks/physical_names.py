@@ -8,9 +8,10 @@ from stacks.units import Region
 
 REPLICATED = ("vectors", "artifacts")
 """Buckets that every region has, each with a replica of the others' objects (`stacks.replication`)."""
-_QUEUES = ("jobs", "chunks", "validation", "webhooks")
 COPIES = "copies"
 """The queue by which other regions' copies are asked for, where there are other regions."""
+QUEUES = ("jobs", "chunks", "validation", "webhooks", COPIES)
+"""Names of all queues."""
 
 
 def bucket_name(settings: Settings, kind: str, account: str, region: str) -> str:
@@ -19,8 +20,8 @@ def bucket_name(settings: Settings, kind: str, account: str, region: str) -> str
 
 
 def queues(settings: Settings) -> tuple[str, ...]:
-    """What each region's queues are called."""
-    return (*_QUEUES, COPIES) if len(settings.regions) > 1 else _QUEUES
+    """Names of each region's queues."""
+    return tuple(name for name in QUEUES if name != COPIES or len(settings.regions) > 1)
 
 
 def drain_parameter(settings: Settings, region: Region) -> str:

@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -12,6 +13,7 @@ import msgspec
 from anfl.vectors.envelope import DamagedError, Envelope
 from anfl.vectors.model import Collection, Position
 from anfl.vectors.objects import ObjectStore, answering
+from anfl.vectors.repair import Repairs
 
 LOG_SECONDS = 7 * 24 * 3600.0
 """How long the log stays after a verified snapshot covered it."""
@@ -89,10 +91,11 @@ class Listed:
 class Manifests:
     """Those of one incarnation."""
 
-    def __init__(self, objects: ObjectStore, collection: Collection, *, envelope: Envelope) -> None:
+    def __init__(self, objects: ObjectStore, collection: Collection, *, envelope: Envelope, repairs: Repairs) -> None:
         self._objects = objects
         self._collection = collection
         self._envelope = envelope
+        self._repairs = repairs
 
     def key(self, path: str) -> str:
         """The object key of a manifest."""
@@ -119,18 +122,33 @@ class Manifests:
         return max((mark.position.sequence for mark in old), default=0)
 
     def read(self, path: str) -> Manifest:
-        """A manifest.
+        """A manifest. A damaged one is put right like a batch of the log.
 
-        :raises DamagedError: it is gone, or not what was written.
+        :raises DamagedError: it is gone, or not what was written, and no whole copy of it is to be found.
         :raises Problem: 503, the store does not answer.
         """
         key = self.key(path)
+
+        def whole(copy: bytes) -> Manifest | None:
+            with suppress(DamagedError):
+                return self._opened(path, copy)
+            return None
+
         with answering():
             data = self._objects.get(key)
-        if data is None:
-            raise DamagedError("absent")
+            if data is None:
+                raise DamagedError("absent")
+            try:
+                return self._opened(path, data)
+            except DamagedError:
+                found = self._repairs.repair(key, whole)
+                if found is None:
+                    raise
+                return found
+
+    def _opened(self, path: str, data: bytes) -> Manifest:
         try:
-            manifest = msgspec.msgpack.decode(self._envelope.open(key, data), type=Manifest)
+            manifest = msgspec.msgpack.decode(self._envelope.open(self.key(path), data), type=Manifest)
         except msgspec.MsgspecError as error:
             raise DamagedError(str(error)) from error
         if manifest.path != path or manifest.collection.incarnation != self._collection.incarnation:

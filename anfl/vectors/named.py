@@ -5,6 +5,7 @@
 
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from itertools import islice
 
 import msgspec
@@ -16,6 +17,7 @@ from anfl.vectors.model import Collection, first_epoch
 from anfl.vectors.naming import NamedSnapshot
 from anfl.vectors.objects import AlreadyExistsError, ObjectStore, answering
 from anfl.vectors.refusals import Refusal
+from anfl.vectors.repair import Repairs
 from anfl.vectors.snapshots import Snapshots
 
 ORPHAN_SECONDS = 24 * 3600.0
@@ -35,9 +37,10 @@ class _Pointer(msgspec.Struct, frozen=True, kw_only=True):
 class NamedSnapshots:
     """The named snapshots of one incarnation."""
 
-    def __init__(self, objects: ObjectStore, collection: Collection, *, envelope: Envelope) -> None:
+    def __init__(self, objects: ObjectStore, collection: Collection, *, envelope: Envelope, repairs: Repairs) -> None:
         self._objects = objects
         self._envelope = envelope
+        self._repairs = repairs
         self._prefix = f"{collection.prefix}named/"
 
     def create(self, name: str, manifest: Manifest) -> NamedSnapshot:
@@ -121,14 +124,20 @@ class NamedSnapshots:
 
     def _pointer(self, name: str) -> _Pointer:
         key = self._prefix + name
+
+        def opened(data: bytes) -> _Pointer | None:
+            with suppress(DamagedError, msgspec.MsgspecError):
+                return msgspec.msgpack.decode(self._envelope.open(key, data), type=_Pointer)
+            return None
+
         with answering():
             data = self._objects.get(key)
-        if data is None:
-            raise _absent(name)
-        try:
-            return msgspec.msgpack.decode(self._envelope.open(key, data), type=_Pointer)
-        except (DamagedError, msgspec.MsgspecError) as error:
-            raise damaged(name) from error
+            if data is None:
+                raise _absent(name)
+            pointer = opened(data) or self._repairs.repair(key, opened)
+        if pointer is None:
+            raise damaged(name)
+        return pointer
 
 
 def restore(

@@ -48,12 +48,13 @@ class Snapshots:
         self._transfers = transfers or Transfers()
         self._monotonic = monotonic
         self._described: dict[str, SegmentFiles] = {}
-        self.manifests = Manifests(objects, collection, envelope=envelope)
+        repairs = repairs or Repairs(objects)
+        self.manifests = Manifests(objects, collection, envelope=envelope, repairs=repairs)
         self.parts = Parts(
             objects,
             collection,
             envelope=envelope,
-            repairs=repairs or Repairs(objects),
+            repairs=repairs,
             transfers=self._transfers,
         )
 

@@ -77,7 +77,12 @@ class Storage:
 
     def named(self, collection: Collection) -> NamedSnapshots:
         """A collection's named snapshots."""
-        return NamedSnapshots(self.objects, collection, envelope=self.envelopes.of(collection))
+        return NamedSnapshots(
+            self.objects,
+            collection,
+            envelope=self.envelopes.of(collection),
+            repairs=self._repairs(collection),
+        )
 
     def retention(self, collection: Collection) -> Retention:
         """What removes a collection's old objects."""

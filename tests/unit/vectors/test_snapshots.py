@@ -197,6 +197,27 @@ def test_a_damaged_part_is_put_right_from_its_version(store: SimulatedStore, one
     assert all(body != b"ANFL damaged" for body in store.objects.values())
 
 
+def test_a_damaged_manifest_is_put_right_from_its_version(store: SimulatedStore, one: Node) -> None:
+    one.write("a")
+    one.snapshot()
+    manifests = one.replica.snapshots.manifests
+    path = manifests.newest_first()[0].path
+    manifest = manifests.read(path)
+    store.put(manifests.key(path), b"ANFL damaged")
+    assert manifests.read(path) == manifest
+    assert store.objects[manifests.key(path)] != b"ANFL damaged"
+
+
+def test_a_damaged_name_of_a_snapshot_is_put_right_from_its_version(store: SimulatedStore, one: Node) -> None:
+    one.write("a")
+    one.snapshot()
+    manifests, named = one.replica.snapshots.manifests, one.storage.named(collection())
+    described = named.create("monday", manifests.read(manifests.newest_first()[0].path))
+    store.put(f"{collection().prefix}named/monday", b"ANFL damaged")
+    assert named.page(limit=5) == ([described], False)
+    assert store.objects[f"{collection().prefix}named/monday"] != b"ANFL damaged"
+
+
 def test_what_was_never_whole_is_not_verified(store: SimulatedStore, one: Node) -> None:
     one.write("a")
     one.snapshot()
