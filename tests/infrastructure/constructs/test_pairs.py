@@ -4,7 +4,8 @@ import ast
 import importlib
 import inspect
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -34,10 +35,10 @@ def is_construct(value: object) -> bool:
     return inspect.isclass(value) and issubclass(value, Construct)
 
 
-def marked(files: Iterator[str]) -> dict[str, dict[str, int]]:
+def marked(trees: Iterable[ast.AST]) -> dict[str, dict[str, int]]:
     """By mark and name of a construct: on how many tests, or cases of one, the mark stands."""
     found: dict[str, dict[str, int]] = {mark: defaultdict(int) for mark in MARKS}
-    for node in (node for file in files for node in ast.walk(ast.parse(file))):
+    for node in (node for tree in trees for node in ast.walk(tree)):
         match node:
             case ast.Call(func=ast.Attribute(attr=mark), keywords=[ast.keyword("of", ast.Name(id=name))]) if (
                 mark in MARKS
@@ -46,8 +47,25 @@ def marked(files: Iterator[str]) -> dict[str, dict[str, int]]:
     return found
 
 
-def sources() -> Iterator[str]:
-    return (file.read_text() for file in HERE.glob("test_*.py") if file != Path(__file__))
+@cache
+def sources() -> tuple[ast.AST, ...]:
+    return tuple(ast.parse(file.read_text()) for file in HERE.glob("test_*.py") if file != Path(__file__))
+
+
+@cache
+def marks() -> dict[str, dict[str, int]]:
+    return marked(sources())
+
+
+@cache
+def used() -> frozenset[str]:
+    """Every name in a test."""
+    nodes = (node for source in sources() for node in ast.walk(source))
+    return frozenset(
+        node.attr if isinstance(node, ast.Attribute) else node.id
+        for node in nodes
+        if isinstance(node, ast.Attribute | ast.Name)
+    )
 
 
 CONSTRUCTS = [name for found in map(module, MODULES) for name, value in own(found) if is_construct(value)]
@@ -56,28 +74,22 @@ CONSTRUCTS = [name for found in map(module, MODULES) for name, value in own(foun
 @pytest.mark.parametrize("mark", MARKS)
 @pytest.mark.parametrize("construct", CONSTRUCTS)
 def test_every_construct_has_a_test(construct: str, mark: str) -> None:
-    assert marked(sources())[mark][construct], f"mark a test of {construct}: @pytest.mark.{mark}(of={construct})"
+    assert marks()[mark].get(construct), f"mark a test of {construct}: @pytest.mark.{mark}(of={construct})"
 
 
 @pytest.mark.parametrize("mark", MARKS)
 def test_no_mark_is_left_over_from_a_construct_that_is_gone(mark: str) -> None:
-    assert marked(sources())[mark].keys() == set(CONSTRUCTS)
+    assert marks()[mark].keys() == set(CONSTRUCTS)
 
 
 @pytest.mark.parametrize("name", [name for name in MODULES if not any(is_construct(v) for _, v in own(module(name)))])
 def test_every_helper_that_makes_no_construct_is_tested_too(name: str) -> None:
-    used = {
-        node.attr if isinstance(node, ast.Attribute) else node.id
-        for source in sources()
-        for node in ast.walk(ast.parse(source))
-        if isinstance(node, ast.Attribute | ast.Name)
-    }
-    missing = {helper for helper, value in own(module(name)) if inspect.isfunction(value)} - used
+    missing = {helper for helper, value in own(module(name)) if inspect.isfunction(value)} - used()
     assert not missing, f"constructs/{name}.py"
 
 
 def test_a_construct_without_its_pair_is_found() -> None:
-    found = marked(iter(["@pytest.mark.defaults(of=Lonely)\ndef test_it() -> None: ..."]))
+    found = marked([ast.parse("@pytest.mark.defaults(of=Lonely)\ndef test_it() -> None: ...")])
     assert found["defaults"]["Lonely"] == 1
     assert not found["everything"]["Lonely"]
 

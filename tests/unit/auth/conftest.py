@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -35,6 +36,13 @@ TABLE = "auth-of-this-test"
 _ADMIN = boto3.session.Session(aws_access_key_id="testing", aws_secret_access_key="testing", region_name=REGION)
 
 
+@cache
+def _client(service: str, endpoint: str) -> Any:
+    """Made once, because that is slow."""
+    make: Any = _ADMIN.client
+    return make(service, endpoint_url=endpoint)
+
+
 @pytest.fixture(scope="session")
 def aws_endpoint() -> Iterator[str]:
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
@@ -47,7 +55,7 @@ def aws_endpoint() -> Iterator[str]:
 @pytest.fixture
 def dynamodb(aws_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> "Iterator[DynamoDBClient]":
     take_turns(monkeypatch)
-    client = _ADMIN.client("dynamodb", endpoint_url=aws_endpoint)
+    client = _client("dynamodb", aws_endpoint)
     create_table(client, TABLE)
     yield client
     client.delete_table(TableName=TABLE)
@@ -120,8 +128,8 @@ def iam_role(aws_endpoint: str) -> Callable[[str], IamIdentity]:
     """Creates a role and assumes it."""
 
     def create(name: str) -> IamIdentity:
-        iam = _ADMIN.client("iam", endpoint_url=aws_endpoint)
-        sts = _ADMIN.client("sts", endpoint_url=aws_endpoint)
+        iam = _client("iam", aws_endpoint)
+        sts = _client("sts", aws_endpoint)
         try:
             arn = iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps({}))["Role"]["Arn"]
         except iam.exceptions.EntityAlreadyExistsException:

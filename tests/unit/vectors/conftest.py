@@ -1,6 +1,7 @@
 """A vector store over an AWS in memory."""
 
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 import boto3
@@ -23,29 +24,38 @@ from tests.unit.vectors.builders import storage
 from tests.unit.vectors.importing import BUCKET, TABLE, Door, MemoryQueue, Place
 
 
+@cache
+def _shared() -> tuple[boto3.session.Session, Any, Any]:
+    """A session, DynamoDB's resource and S3's client: made once, because that is slow, and where they ask is decided
+    as they do.
+    """
+    session = boto3.session.Session(
+        aws_access_key_id="testing", aws_secret_access_key="testing", region_name="us-east-1"
+    )
+    return session, session.resource("dynamodb"), session.client("s3")
+
+
 @pytest.fixture(name="session")
 def _session(monkeypatch: pytest.MonkeyPatch) -> Iterator[boto3.session.Session]:
     monkeypatch.delenv("AWS_PROFILE", raising=False)
     take_turns(monkeypatch)
+    session, dynamodb, s3 = _shared()
     with mock_aws():
-        session = boto3.session.Session(
-            aws_access_key_id="testing", aws_secret_access_key="testing", region_name="us-east-1"
-        )
-        create_table(session.client("dynamodb"), TABLE)
-        session.client("s3").create_bucket(Bucket=BUCKET)
+        create_table(dynamodb.meta.client, TABLE)
+        s3.create_bucket(Bucket=BUCKET)
         yield session
 
 
 @pytest.fixture(name="catalogue")
-def _catalogue(session: boto3.session.Session, monkeypatch: pytest.MonkeyPatch) -> Catalogue:
+def _catalogue(session: boto3.session.Session, monkeypatch: pytest.MonkeyPatch) -> Catalogue:  # noqa: ARG001
     """Every incarnation begins with epoch 1, so that positions can be told in advance."""
     monkeypatch.setattr(catalogue_module, "first_epoch", lambda _incarnation: 1)
-    return Catalogue(session.resource("dynamodb").Table(TABLE))
+    return Catalogue(_shared()[1].Table(TABLE))
 
 
 @pytest.fixture(name="s3")
-def _s3(session: boto3.session.Session) -> Any:
-    return session.client("s3")
+def _s3(session: boto3.session.Session) -> Any:  # noqa: ARG001
+    return _shared()[2]
 
 
 @pytest.fixture(name="objects")
