@@ -32,7 +32,7 @@ start.begin()
 _log = logging.getLogger(__name__)
 
 _Text = Annotated[str, msgspec.Meta(min_length=1, max_length=2048)]
-_Tenant = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
+_Tenant = Annotated[str, msgspec.Meta(pattern=r"\A[a-z0-9][a-z0-9-]{0,62}\Z")]
 
 
 _TIME_SHARE, _MEMORY_SHARE = 0.8, 0.5
