@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING
 import boto3
 import msgspec
 
-from anfl import aws, environment
+from anfl import aws, elapsed, environment
 from anfl.crypto.vault_transit import VaultTransit, wrapping_of
 from anfl.crypto.wrapping_versions import WrappingVersions
 from anfl.resources import Function, Service
 from anfl.vectors.catalogue import Catalogue
-from anfl.vectors.clock import Clock
 from anfl.vectors.due_rewrapping import DueRewrapping, ProgressItem
 from anfl.vectors.dynamodb.build import build_engine
 from anfl.vectors.dynamodb.classes import read_classes
@@ -149,7 +148,7 @@ def envelopes_of(
             raise environment.MissingSettingError("SEALING takes VAULT_ADDR and AUTH_TABLE")
         return Unsealed()
     transit, _ = wrapping
-    return sealing(objects, transit, repairs=repairs, monotonic=Clock().monotonic, here=here)
+    return sealing(objects, transit, repairs=repairs, monotonic=elapsed.seconds, here=here)
 
 
 def rewrapping_of(settings: Settings, session: boto3.session.Session, *, part: Part) -> Rewrapping | None:

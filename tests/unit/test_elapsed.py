@@ -1,0 +1,99 @@
+"""A process that stood still knows afterwards how long."""
+
+from dataclasses import dataclass
+
+import pytest
+
+from anfl import elapsed
+from anfl.auth.decisions import DECISION_SECONDS, Decisions
+from anfl.auth.keys import KEYS_REFRESH_SECONDS, REVOCATION_LAG_SECONDS, DenyList, KeySet
+from anfl.auth.principal import Principal, Role
+from anfl.crypto.data_keys import KEPT_SECONDS, DataKeys
+from anfl.crypto.trouble import TamperedError
+from anfl.elapsed import Elapsed
+from tests.unit.crypto.wrapping import DictKeys, FakeTransit
+
+
+@dataclass
+class Machine:
+    """Its clocks."""
+
+    counted: float = 1000.0
+    of_the_wall: float = 1_800_000_000.0
+
+    def passes(self, seconds: float) -> None:
+        self.counted += seconds
+        self.of_the_wall += seconds
+
+    def freezes(self, seconds: float) -> None:
+        self.of_the_wall += seconds
+
+
+@pytest.fixture(name="machine")
+def _machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
+    machine = Machine()
+    monkeypatch.setattr(elapsed.seconds, "monotonic", lambda: machine.counted)
+    monkeypatch.setattr(elapsed.seconds, "wall", lambda: machine.of_the_wall)
+    monkeypatch.setattr(elapsed.seconds, "_ahead", float("-inf"))
+    return machine
+
+
+def test_it_goes_on_with_whichever_clock_does() -> None:
+    machine = Machine()
+    clock = Elapsed(monotonic=lambda: machine.counted, wall=lambda: machine.of_the_wall)
+    began = clock()
+    machine.passes(1)
+    assert clock() - began == 1
+    machine.freezes(600)
+    assert clock() - began == 601
+    machine.of_the_wall -= 3600  # somebody sets it right
+    assert clock() - began == 601
+    machine.passes(2)
+    assert clock() - began == 603
+
+
+def test_a_revocation_is_heard_of_by_a_function_that_was_frozen_when_it_came(machine: Machine) -> None:
+    revoked = set[str]()
+    denied = DenyList(lambda: frozenset(revoked))
+    bearer = Principal(subject="s", tenant="acme", roles=frozenset({Role.READER}), token_id="login", expires_at=2**37)
+    assert not denied.contains(bearer)
+    assert denied.contains_cached(bearer) is False
+    revoked.add(bearer.deny_entry)
+    machine.freezes(REVOCATION_LAG_SECONDS + 1)
+    assert denied.contains_cached(bearer) is None
+    assert denied.contains(bearer)
+
+
+def test_keys_are_read_again_by_a_function_that_was_frozen(machine: Machine) -> None:
+    reads = 0
+
+    def read() -> tuple[()]:
+        nonlocal reads
+        reads += 1
+        return ()
+
+    keys = KeySet(read)
+    keys.find("a")
+    machine.passes(10)
+    before = reads
+    machine.freezes(KEYS_REFRESH_SECONDS)
+    keys.find("a")
+    assert reads == before + 1
+
+
+def test_vaults_agreement_ends_while_a_function_is_frozen(machine: Machine) -> None:
+    decisions = Decisions(None)
+    decisions.note("token", asked=elapsed.seconds(), seconds=900)
+    assert decisions.stands("token")
+    machine.freezes(DECISION_SECONDS)
+    assert not decisions.stands("token")
+
+
+def test_a_data_key_leaves_memory_while_a_function_is_frozen(machine: Machine) -> None:
+    wrapped = DictKeys()
+    keys = DataKeys(FakeTransit(), wrapped)
+    keys.to_seal("place")
+    wrapped.standing.clear()
+    machine.freezes(KEPT_SECONDS)
+    with pytest.raises(TamperedError, match="missing"):
+        keys.to_open("place")
