@@ -11,6 +11,8 @@ from anfl.auth.principal import Principal, Role
 from anfl.crypto.data_keys import KEPT_SECONDS, DataKeys
 from anfl.crypto.trouble import TamperedError
 from anfl.elapsed import Elapsed
+from anfl.vectors import clock as clock_module
+from anfl.vectors.clock import Clock
 from tests.unit.crypto.wrapping import DictKeys, FakeTransit
 
 
@@ -29,12 +31,17 @@ class Machine:
         self.of_the_wall += seconds
 
 
+def shown_by(machine: Machine, clock: Elapsed, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clock, "monotonic", lambda: machine.counted)
+    monkeypatch.setattr(clock, "wall", lambda: machine.of_the_wall)
+    monkeypatch.setattr(clock, "_ahead", float("-inf"))
+
+
 @pytest.fixture(name="machine")
 def _machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
     machine = Machine()
-    monkeypatch.setattr(elapsed.seconds, "monotonic", lambda: machine.counted)
-    monkeypatch.setattr(elapsed.seconds, "wall", lambda: machine.of_the_wall)
-    monkeypatch.setattr(elapsed.seconds, "_ahead", float("-inf"))
+    for clock in (elapsed.seconds, clock_module.elapsed):
+        shown_by(machine, clock, monkeypatch)
     return machine
 
 
@@ -97,3 +104,11 @@ def test_a_data_key_leaves_memory_while_a_function_is_frozen(machine: Machine) -
     machine.freezes(KEPT_SECONDS)
     with pytest.raises(TamperedError, match="missing"):
         keys.to_open("place")
+
+
+def test_what_a_function_had_looked_at_before_it_was_frozen_is_not_a_moment_old(machine: Machine) -> None:
+    """Queries go by what was looked at a second ago (`anfl.vectors.replica`)."""
+    clock = Clock()
+    looked_at = clock.monotonic()
+    machine.freezes(600)
+    assert clock.monotonic() - looked_at == 600
