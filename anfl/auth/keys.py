@@ -84,11 +84,14 @@ class DenyList:
 
 
 def _parse(keys: tuple[PublishedKey, ...]) -> dict[str, jwt.PyJWK]:
-    """Usable keys by kid. One that cannot be read is left out: it must not take the others with it."""
-    usable: dict[str, jwt.PyJWK] = {}
-    for key in keys:
-        try:
-            usable[key.kid] = jwt.PyJWK(key.jwk)
-        except jwt.PyJWTError as error:
-            _log.error("published key is not usable", extra={"kid": key.kid, "error": str(error)})
-    return usable
+    """Usable keys by kid."""
+    return {key.kid: found for key in keys if (found := usable(key)) is not None}
+
+
+def usable(key: PublishedKey) -> jwt.PyJWK | None:
+    """The key; None for one that cannot be read, which must not take the others with it."""
+    try:
+        return jwt.PyJWK(key.jwk)
+    except (jwt.PyJWTError, NotImplementedError, TypeError, ValueError) as error:
+        _log.error("published key is not usable", extra={"kid": key.kid, "error": repr(error)})
+        return None

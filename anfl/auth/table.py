@@ -4,17 +4,22 @@ It is a global table, so each region sees what every other one published, about 
 """
 
 import json
+import logging
+import re
 import time
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from anfl import aws
-from anfl.items import Items
+from anfl.items import Attributes, Items
 from anfl.resources import PARTITION_KEY, SORT_KEY, AuthPartition
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
+
+_KID = re.compile(r"[a-z0-9-]{1,32}\.[1-9][0-9]{0,8}")
+_log = logging.getLogger(__name__)
 
 
 class PublishedKey(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,15 +51,9 @@ class AuthTable:
         self._client: DynamoDBClient = client or aws.session().client("dynamodb", config=aws.soon())
 
     def published_keys(self) -> tuple[PublishedKey, ...]:
-        """Every region's public keys, ordered by kid."""
-        return tuple(
-            PublishedKey(
-                kid=kid,
-                jwk=msgspec.json.decode(item["jwk"]["S"], type=dict[str, str]),
-                published_at=int(item["published_at"]["N"]),
-            )
-            for kid, item in self._partition(AuthPartition.KEYS).all()
-        )
+        """Every region's public keys, ordered by kid. What is none is left out: it must not take the others with it."""
+        items = self._partition(AuthPartition.KEYS).all()
+        return tuple(key for kid, item in items if (key := _key(kid, item)) is not None)
 
     def publish(self, key: PublishedKey) -> None:
         """Publish ``key``, replacing what stands under its kid."""
@@ -101,3 +100,14 @@ class AuthTable:
 
     def _partition(self, partition: AuthPartition) -> Items:
         return Items(self._client, table=self._name, partition=partition)
+
+
+def _key(kid: str, item: Attributes) -> PublishedKey | None:
+    try:
+        if _KID.fullmatch(kid) is None:
+            raise ValueError("it has not the name of a key")
+        jwk = msgspec.json.decode(item["jwk"]["S"], type=dict[str, str])
+        return PublishedKey(kid=kid, jwk=jwk, published_at=int(item["published_at"]["N"]))
+    except (KeyError, TypeError, ValueError, msgspec.MsgspecError) as error:
+        _log.error("what is published is no key", extra={"kid": kid, "error": repr(error)})
+        return None
