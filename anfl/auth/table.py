@@ -77,12 +77,12 @@ class AuthTable:
         """What `revoke` has put on the deny-list and has not expired yet, as `anfl.auth.principal.denied` names it."""
         now = int(time.time())
         entries = self._partition(AuthPartition.REVOKED).all()
-        return frozenset(entry for entry, item in entries if int(item["expires_at"]["N"]) >= now)
+        return frozenset(entry for entry, item in entries if _ends_at(item) >= now)
 
     def is_revoked(self, entry: str) -> bool:
         """Whether ``entry`` stands on the deny-list now."""
         item = self._partition(AuthPartition.REVOKED).get(entry)
-        return item is not None and int(item["expires_at"]["N"]) >= int(time.time())
+        return item is not None and _ends_at(item) >= int(time.time())
 
     def revoke(self, entry: str, *, expires_at: int) -> bool:
         """Put ``entry`` on the deny-list; False where it stands there already, which is as good.
@@ -100,6 +100,14 @@ class AuthTable:
 
     def _partition(self, partition: AuthPartition) -> Items:
         return Items(self._client, table=self._name, partition=partition)
+
+
+def _ends_at(item: Attributes) -> float:
+    """When an entry of the deny-list expires: never, where it does not say so in words that are understood."""
+    try:
+        return int(item["expires_at"]["N"])
+    except (KeyError, TypeError, ValueError):
+        return float("inf")
 
 
 def _key(kid: str, item: Attributes) -> PublishedKey | None:
