@@ -77,6 +77,7 @@ def build_store(
     numbers: Numbers | None = None,
     part: Part = Service.VECTOR_STORE,
     jobs: Queue | None = None,
+    scratch: Path | None = None,
 ) -> VectorStore:
     """A vector store over the tables and bucket of ``settings``.
 
@@ -84,10 +85,11 @@ def build_store(
     :param numbers: the region's cache, where it has one.
     :param part: as whom this process logs in to Vault.
     :param jobs: where the engine ``dynamodb`` leaves what takes long; None: to nobody.
+    :param scratch: where a process without a node's folder has its own; None: where the system has such.
     """
     return VectorStore(
         catalogue_of(settings, session),
-        storage_of(settings, session, events=events, numbers=numbers, part=part),
+        storage_of(settings, session, events=events, numbers=numbers, part=part, scratch=scratch),
         memory_bytes=settings.memory_bytes,
         builds=settings.node_folder is not None,
         memory=memory,
@@ -118,9 +120,11 @@ def storage_of(
     events: Events | None = None,
     numbers: Numbers | None = None,
     part: Part = Service.VECTOR_STORE,
+    scratch: Path | None = None,
 ) -> Storage:
-    """The bucket of ``settings``, and the folder of this process or its node; ``part`` as for `build_store`."""
-    root = settings.node_folder or tempfile.mkdtemp(prefix="anfl-vectors-")
+    """The bucket of ``settings``, and the folder of this process or its node; ``part`` and ``scratch`` as for
+    `build_store`."""
+    root = settings.node_folder or tempfile.mkdtemp(prefix="anfl-vectors-", dir=scratch)
     objects, here = objects_of(settings, session), session.region_name
     repairs = Repairs(objects, events=events)
     hints = DynamoHints(table_of(settings, session), now=time.monotonic)

@@ -7,18 +7,15 @@ in the registry's home region alone;
 """
 
 import logging
-import shutil
-import tempfile
 from collections.abc import Mapping
 from functools import cache
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import msgspec
 
 from anfl import aws, environment, resources, start
 from anfl.inspection.limits import MIB, Limits
-from anfl.invocation import Context, seconds_left
+from anfl.invocation import Context, empty_folder, seconds_left
 from anfl.problems import Problem, invalid
 from anfl.registry import rules
 from anfl.registry.entities import VerdictStatus
@@ -159,18 +156,6 @@ def limits_of(context: Context, *, memory_mib: int) -> Limits:
     return Limits(seconds=seconds_left(context) * _TIME_SHARE, memory_bytes=int(memory_mib * MIB * _MEMORY_SHARE))
 
 
-def empty_scratch() -> Path:
-    """Where an inspection keeps files, with nothing in it.
-
-    Lambda has a process answer one call at a time, and keeps the disk of one that it killed for the next: what that one
-    was looking at may be another tenant's, and would leave no room.
-    """
-    folder = Path(tempfile.gettempdir()) / "inspections"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(mode=0o700, exist_ok=True)
-    return folder
-
-
 @cache
 def _registry(settings: Settings) -> Registry:
     session = aws.session()
@@ -188,6 +173,8 @@ def handler(event: Mapping[str, Any], context: Context) -> dict[str, Any]:
     registry = _registry(settings)
     limits = limits_of(context, memory_mib=settings.memory_mib)
     hosts = environment.parse(Variable.PACKAGE_HOSTS, settings.package_hosts, tuple[str, ...])
-    inspections = Inspections(registry, scratch=empty_scratch(), limits=limits, package_hosts=hosts)
+    inspections = Inspections(
+        registry, scratch=empty_folder("anfl-model-validation"), limits=limits, package_hosts=hosts
+    )
     function = Function(registry, inspections, default_tenant=settings.default_tenant, written_in=home())
     return function.answer(event)

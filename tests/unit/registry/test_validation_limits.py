@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from anfl.inspection.limits import MIB, Limits
-from lambda_src.model_validation.handler import empty_scratch, limits_of
+from anfl.invocation import empty_folder
+from lambda_src.model_validation.handler import limits_of
 from stacks.architecture import FunctionName
 from stacks.settings import load
 from tests.unit.invocation import Invocation
@@ -26,10 +27,10 @@ def test_an_inspection_finds_nothing_of_one_that_was_killed(monkeypatch: pytest.
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     other = tmp_path / "not-ours"
     other.touch()
-    folder = empty_scratch()
+    folder = empty_folder("anfl-x")
     (folder / "inspect-x").mkdir()
     (folder / "inspect-x" / "model").write_bytes(b"another tenant's")
     (folder / "tmpcopy").write_bytes(b"another tenant's")
-    assert empty_scratch() == folder
+    assert empty_folder("anfl-x") == folder
     assert not list(folder.iterdir())
     assert other.exists()
