@@ -1,6 +1,9 @@
 """A process that stood still knows afterwards how long."""
 
+import subprocess
+import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +17,8 @@ from anfl.elapsed import Elapsed
 from anfl.vectors import clock as clock_module
 from anfl.vectors.clock import Clock
 from tests.unit.crypto.wrapping import DictKeys, FakeTransit
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @dataclass
@@ -112,3 +117,15 @@ def test_what_a_function_had_looked_at_before_it_was_frozen_is_not_a_moment_old(
     looked_at = clock.monotonic()
     machine.freezes(600)
     assert clock.monotonic() - looked_at == 600
+
+
+@pytest.mark.parametrize(
+    ("environment", "frozen"), [({}, False), ({"AWS_LAMBDA_FUNCTION_NAME": "anfl-dev-auth"}, True)]
+)
+def test_functions_are_frozen_and_services_are_not(environment: dict[str, str], frozen: bool) -> None:
+    program = "from anfl.elapsed import seconds; from anfl.vectors.clock import elapsed; "
+    program += "print([clock.wall is not None for clock in (seconds, elapsed)])"
+    told = subprocess.run(
+        [sys.executable, "-c", program], env=environment, cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+    assert told == f"{[frozen] * 2}\n"
