@@ -182,6 +182,10 @@ def _deployment(settings: Settings) -> Iterator[Problem]:
     for place, throttle in throttles:
         if throttle.burst < throttle.rate:
             yield ("deployment", *place, "burst"), throttle.burst, f"at least a second's, rate: {throttle.rate}"
+    issuers = deployment.tokens.issuers
+    # By its address the function `auth` finds an issuer, and by its name audit and approvals tell its people apart.
+    for told in ([each.name for each in issuers], [each.issuer for each in issuers]):
+        yield from _once(("deployment", "tokens", "issuers"), told)
     if deployment.tokens.authorizer_cache > deployment.tokens.ttl:
         at: Location = ("deployment", "tokens", "authorizer_cache")
         yield at, deployment.tokens.authorizer_cache, f"at most ttl, {deployment.tokens.ttl}"

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from http import HTTPStatus
 
+from anfl import elapsed
 from anfl.auth.decisions import Decisions, Marks
 from anfl.auth.names import CALLER_ROLE
 from anfl.auth.principal import Principal, Role
@@ -27,7 +28,7 @@ class Authorizer:
         vault: VaultClient,
         *,
         marks: Marks | None = None,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = elapsed.seconds,
         wall: Callable[[], float] = time.time,
     ) -> None:
         """:param marks: what the region's other copies of the function remember too."""

@@ -6,10 +6,11 @@ forged mark therefore spares Vault a question, and grants nothing.
 
 import hashlib
 import threading
-import time
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import Protocol
+
+from anfl import elapsed
 
 DECISION_SECONDS = 60.0
 """How long Vault's answer for a token is used again; also how long such a token works while Vault is away."""
@@ -29,7 +30,7 @@ class Marks(Protocol):
 class Decisions:
     """Safe for threads."""
 
-    def __init__(self, marks: Marks | None, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, marks: Marks | None, *, clock: Callable[[], float] = elapsed.seconds) -> None:
         """:param marks: shared by all processes; None: this one remembers alone."""
         self._marks = marks
         self._clock = clock

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from anfl import elapsed
 from anfl.auth.answers import BearerToken, PublicKeys
 from anfl.auth.cached import Cached
 from anfl.auth.keys import KEYS_REFRESH_SECONDS
@@ -71,7 +72,7 @@ class TokenIssuer:
         :param session: seconds after a login at which all its tokens have expired, refreshed or not.
         """
         self._vault = vault
-        self._keys = Cached(published_keys, clock=time.monotonic)
+        self._keys = Cached(published_keys, clock=elapsed.seconds)
         self._region = region
         self._issuer = issuer
         self._audience = audience

@@ -4,11 +4,11 @@ Both keep serving their last answer while the table cannot be read; with none ye
 """
 
 import logging
-import time
 from collections.abc import Callable, Mapping
 
 import jwt
 
+from anfl import elapsed
 from anfl.auth.cached import Cached, Clock
 from anfl.auth.principal import Principal
 from anfl.auth.table import PublishedKey
@@ -35,7 +35,7 @@ _log = logging.getLogger(__name__)
 class KeySet:
     """Public keys by kid, of every region."""
 
-    def __init__(self, load: Callable[[], tuple[PublishedKey, ...]], *, clock: Clock = time.monotonic) -> None:
+    def __init__(self, load: Callable[[], tuple[PublishedKey, ...]], *, clock: Clock = elapsed.seconds) -> None:
         """:param load: reads the published keys, usually `AuthTable.published_keys`."""
         self._cached: Cached[Mapping[str, jwt.PyJWK]] = Cached(lambda: _parse(load()), clock=clock)
 
@@ -61,7 +61,7 @@ class KeySet:
 class DenyList:
     """Revoked logins, as `anfl.auth.principal.deny_entry` names them."""
 
-    def __init__(self, load: Callable[[], frozenset[str]], *, clock: Clock = time.monotonic) -> None:
+    def __init__(self, load: Callable[[], frozenset[str]], *, clock: Clock = elapsed.seconds) -> None:
         """:param load: reads the entries, usually `AuthTable.revoked`."""
         self._cached = Cached(load, clock=clock)
 
@@ -84,11 +84,14 @@ class DenyList:
 
 
 def _parse(keys: tuple[PublishedKey, ...]) -> dict[str, jwt.PyJWK]:
-    """Usable keys by kid. One that cannot be read is left out: it must not take the others with it."""
-    usable: dict[str, jwt.PyJWK] = {}
-    for key in keys:
-        try:
-            usable[key.kid] = jwt.PyJWK(key.jwk)
-        except jwt.PyJWTError as error:
-            _log.error("published key is not usable", extra={"kid": key.kid, "error": str(error)})
-    return usable
+    """Usable keys by kid."""
+    return {key.kid: found for key in keys if (found := usable(key)) is not None}
+
+
+def usable(key: PublishedKey) -> jwt.PyJWK | None:
+    """The key; None for one that cannot be read, which must not take the others with it."""
+    try:
+        return jwt.PyJWK(key.jwk)
+    except (jwt.PyJWTError, NotImplementedError, TypeError, ValueError) as error:
+        _log.error("published key is not usable", extra={"kid": key.kid, "error": repr(error)})
+        return None

@@ -14,7 +14,7 @@ import jwt
 import msgspec
 from urllib3.exceptions import HTTPError
 
-from anfl import public_hosts
+from anfl import elapsed, public_hosts
 from anfl.auth.cached import Cached
 from anfl.auth.principal import Role
 from anfl.auth.verifier import check_times, header_of, members_of, refused
@@ -125,7 +125,7 @@ def _keys(issuer: ExternalIssuer, fetch: Fetch) -> "Cached[Mapping[str, jwt.PyJW
     def load() -> Mapping[str, jwt.PyJWK]:
         return _parsed(fetch(issuer.keys))
 
-    return Cached(load, clock=time.monotonic, failures=(UnreachableError,))
+    return Cached(load, clock=elapsed.seconds, failures=(UnreachableError,))
 
 
 def _verified(token: str, header: Mapping[str, object], keys: "Cached[Mapping[str, jwt.PyJWK]]") -> dict[str, object]:

@@ -4,17 +4,22 @@ It is a global table, so each region sees what every other one published, about 
 """
 
 import json
+import logging
+import re
 import time
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from anfl import aws
-from anfl.items import Items
+from anfl.items import Attributes, Items
 from anfl.resources import PARTITION_KEY, SORT_KEY, AuthPartition
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
+
+_KID = re.compile(r"[a-z0-9-]{1,32}\.[1-9][0-9]{0,8}")
+_log = logging.getLogger(__name__)
 
 
 class PublishedKey(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,15 +51,9 @@ class AuthTable:
         self._client: DynamoDBClient = client or aws.session().client("dynamodb", config=aws.soon())
 
     def published_keys(self) -> tuple[PublishedKey, ...]:
-        """Every region's public keys, ordered by kid."""
-        return tuple(
-            PublishedKey(
-                kid=kid,
-                jwk=msgspec.json.decode(item["jwk"]["S"], type=dict[str, str]),
-                published_at=int(item["published_at"]["N"]),
-            )
-            for kid, item in self._partition(AuthPartition.KEYS).all()
-        )
+        """Every region's public keys, ordered by kid. What is none is left out: it must not take the others with it."""
+        items = self._partition(AuthPartition.KEYS).all()
+        return tuple(key for kid, item in items if (key := _key(kid, item)) is not None)
 
     def publish(self, key: PublishedKey) -> None:
         """Publish ``key``, replacing what stands under its kid."""
@@ -78,12 +77,12 @@ class AuthTable:
         """What `revoke` has put on the deny-list and has not expired yet, as `anfl.auth.principal.denied` names it."""
         now = int(time.time())
         entries = self._partition(AuthPartition.REVOKED).all()
-        return frozenset(entry for entry, item in entries if int(item["expires_at"]["N"]) >= now)
+        return frozenset(entry for entry, item in entries if _ends_at(item) >= now)
 
     def is_revoked(self, entry: str) -> bool:
         """Whether ``entry`` stands on the deny-list now."""
         item = self._partition(AuthPartition.REVOKED).get(entry)
-        return item is not None and int(item["expires_at"]["N"]) >= int(time.time())
+        return item is not None and _ends_at(item) >= int(time.time())
 
     def revoke(self, entry: str, *, expires_at: int) -> bool:
         """Put ``entry`` on the deny-list; False where it stands there already, which is as good.
@@ -101,3 +100,22 @@ class AuthTable:
 
     def _partition(self, partition: AuthPartition) -> Items:
         return Items(self._client, table=self._name, partition=partition)
+
+
+def _ends_at(item: Attributes) -> float:
+    """When an entry of the deny-list expires: never, where it does not say so in words that are understood."""
+    try:
+        return int(item["expires_at"]["N"])
+    except (KeyError, TypeError, ValueError):
+        return float("inf")
+
+
+def _key(kid: str, item: Attributes) -> PublishedKey | None:
+    try:
+        if _KID.fullmatch(kid) is None:
+            raise ValueError("it has not the name of a key")
+        jwk = msgspec.json.decode(item["jwk"]["S"], type=dict[str, str])
+        return PublishedKey(kid=kid, jwk=jwk, published_at=int(item["published_at"]["N"]))
+    except (KeyError, TypeError, ValueError, msgspec.MsgspecError) as error:
+        _log.error("what is published is no key", extra={"kid": kid, "error": repr(error)})
+        return None

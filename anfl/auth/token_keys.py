@@ -9,9 +9,9 @@ import time
 import hvac
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
-from jwt import PyJWK
 from jwt.algorithms import ECAlgorithm
 
+from anfl.auth.keys import usable
 from anfl.auth.names import JWT_KEY
 from anfl.auth.table import AuthTable, PublishedKey
 from anfl.auth.vault import VaultClient
@@ -49,7 +49,7 @@ class TokenKeys:
 
     def adopt(self) -> None:
         """Give Vault's jwt mount the public keys of every region."""
-        pems = [_pem(key) for key in self._table.published_keys()]
+        pems = [pem for key in self._table.published_keys() if (pem := _pem(key)) is not None]
         wanted = {"jwt_validation_pubkeys": pems, "bound_issuer": self._issuer, "jwt_supported_algs": ["ES256"]}
 
         def push(client: hvac.Client) -> None:
@@ -67,7 +67,9 @@ def _jwk(pem: str, *, kid: str) -> dict[str, str]:
     return public | {"kid": kid, "alg": "ES256", "use": "sig"}
 
 
-def _pem(key: PublishedKey) -> str:
-    public = PyJWK(key.jwk).key
-    text: bytes = public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-    return text.decode()
+def _pem(key: PublishedKey) -> str | None:
+    """None for what signs no tokens: whoever published it keeps no Vault from the other regions' keys."""
+    found = usable(key)
+    if found is None or not isinstance(found.key, EllipticCurvePublicKey):
+        return None
+    return found.key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()

@@ -2,12 +2,12 @@
 
 import logging
 import threading
-import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from anfl import elapsed
 from anfl.crypto.transit import Transit
 from anfl.crypto.trouble import TamperedError
 from anfl.problems import Problem
@@ -56,7 +56,7 @@ class DataKeys:
         transit: Transit,
         wrapped: WrappedKeys,
         *,
-        monotonic: Callable[[], float] = time.monotonic,
+        monotonic: Callable[[], float] = elapsed.seconds,
         most: int = KEPT_KEYS,
     ) -> None:
         self._transit = transit

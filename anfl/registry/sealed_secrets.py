@@ -10,11 +10,11 @@ opens all of them.
 import base64
 import binascii
 import re
-import time
 from collections.abc import Callable
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from anfl import elapsed
 from anfl.crypto import sealed
 from anfl.crypto.data_keys import DataKeys
 from anfl.crypto.transit import Transit
@@ -36,7 +36,7 @@ class SealedSecrets:
         transit: Transit,
         *,
         region: str,
-        monotonic: Callable[[], float] = time.monotonic,
+        monotonic: Callable[[], float] = elapsed.seconds,
     ) -> None:
         """:param region: that of this process."""
         self._keys = DataKeys(transit, TableKeys(table), monotonic=monotonic)

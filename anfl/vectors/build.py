@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING
 import boto3
 import msgspec
 
-from anfl import aws, environment
+from anfl import aws, elapsed, environment
 from anfl.crypto.vault_transit import VaultTransit, wrapping_of
 from anfl.crypto.wrapping_versions import WrappingVersions
 from anfl.resources import Function, Service
 from anfl.vectors.catalogue import Catalogue
-from anfl.vectors.clock import Clock
 from anfl.vectors.due_rewrapping import DueRewrapping, ProgressItem
 from anfl.vectors.dynamodb.build import build_engine
 from anfl.vectors.dynamodb.classes import read_classes
@@ -81,6 +80,7 @@ def build_store(
     numbers: Numbers | None = None,
     part: Part = Service.VECTOR_STORE,
     jobs: Queue | None = None,
+    scratch: Path | None = None,
 ) -> VectorStore:
     """A vector store over the tables and bucket of ``settings``.
 
@@ -88,10 +88,11 @@ def build_store(
     :param numbers: the region's cache, where it has one.
     :param part: as whom this process logs in to Vault.
     :param jobs: where the engine ``dynamodb`` leaves what takes long; None: to nobody.
+    :param scratch: where a process without a node's folder has its own; None: where the system has such.
     """
     return VectorStore(
         catalogue_of(settings, session),
-        storage_of(settings, session, events=events, numbers=numbers, part=part),
+        storage_of(settings, session, events=events, numbers=numbers, part=part, scratch=scratch),
         memory_bytes=settings.memory_bytes,
         builds=settings.node_folder is not None,
         memory=memory,
@@ -122,9 +123,11 @@ def storage_of(
     events: Events | None = None,
     numbers: Numbers | None = None,
     part: Part = Service.VECTOR_STORE,
+    scratch: Path | None = None,
 ) -> Storage:
-    """The bucket of ``settings``, and the folder of this process or its node; ``part`` as for `build_store`."""
-    root = settings.node_folder or tempfile.mkdtemp(prefix="anfl-vectors-")
+    """The bucket of ``settings``, and the folder of this process or its node; ``part`` and ``scratch`` as for
+    `build_store`."""
+    root = settings.node_folder or tempfile.mkdtemp(prefix="anfl-vectors-", dir=scratch)
     objects, here = objects_of(settings, session), session.region_name
     elsewhere = elsewhere_of(settings, session)
     repairs = Repairs(objects, elsewhere=elsewhere, events=events)
@@ -154,7 +157,7 @@ def envelopes_of(
             raise environment.MissingSettingError("SEALING takes VAULT_ADDR and AUTH_TABLE")
         return Unsealed()
     transit, _ = wrapping
-    return sealing(objects, transit, repairs=repairs, monotonic=Clock().monotonic, here=here)
+    return sealing(objects, transit, repairs=repairs, monotonic=elapsed.seconds, here=here)
 
 
 def rewrapping_of(settings: Settings, session: boto3.session.Session, *, part: Part) -> Rewrapping | None:

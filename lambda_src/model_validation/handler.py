@@ -7,17 +7,15 @@ in the registry's home region alone;
 """
 
 import logging
-import tempfile
 from collections.abc import Mapping
 from functools import cache
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import msgspec
 
 from anfl import aws, environment, resources, start
 from anfl.inspection.limits import MIB, Limits
-from anfl.invocation import Context, seconds_left
+from anfl.invocation import Context, empty_folder, seconds_left
 from anfl.problems import Problem, invalid
 from anfl.registry import rules
 from anfl.registry.entities import VerdictStatus
@@ -32,7 +30,7 @@ start.begin()
 _log = logging.getLogger(__name__)
 
 _Text = Annotated[str, msgspec.Meta(min_length=1, max_length=2048)]
-_Tenant = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
+_Tenant = Annotated[str, msgspec.Meta(pattern=r"\A[a-z0-9][a-z0-9-]{0,62}\Z")]
 
 
 _TIME_SHARE, _MEMORY_SHARE = 0.8, 0.5
@@ -175,7 +173,8 @@ def handler(event: Mapping[str, Any], context: Context) -> dict[str, Any]:
     registry = _registry(settings)
     limits = limits_of(context, memory_mib=settings.memory_mib)
     hosts = environment.parse(Variable.PACKAGE_HOSTS, settings.package_hosts, tuple[str, ...])
-    scratch = Path(tempfile.gettempdir())
-    inspections = Inspections(registry, scratch=scratch, limits=limits, package_hosts=hosts)
+    inspections = Inspections(
+        registry, scratch=empty_folder("anfl-model-validation"), limits=limits, package_hosts=hosts
+    )
     function = Function(registry, inspections, default_tenant=settings.default_tenant, written_in=home())
     return function.answer(event)

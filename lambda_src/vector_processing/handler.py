@@ -20,7 +20,7 @@ from anfl import aws, environment, resources, start
 from anfl.crypto.rewrapped import Rewrap
 from anfl.crypto.trouble import key_unavailable
 from anfl.decoding import convert, parse
-from anfl.invocation import Context, nearly_over, seconds_left
+from anfl.invocation import Context, empty_folder, nearly_over, seconds_left
 from anfl.problems import Problem, invalid
 from anfl.resources import REWRAP, REWRAP_DUE
 from anfl.telemetry import embedded
@@ -159,7 +159,8 @@ def _function() -> Function:
     settings, own = environment.load(Settings), environment.load(Environment)
     settings = msgspec.structs.replace(settings, memory_bytes=min(settings.memory_bytes, MEMORY_BYTES))
     session = aws.session()
-    store = build_store(settings, session, part=resources.Function.VECTOR_PROCESSING)
+    scratch = empty_folder("anfl-vector-processing")
+    store = build_store(settings, session, part=resources.Function.VECTOR_PROCESSING, scratch=scratch)
     worker = build_chunk_worker(store, settings, session)
     deliveries = Deliveries(worker, client=sqs_of(session), url=own.chunks_url)
     rewrapping = cache(partial(rewrapping_of, settings, session, part=resources.Function.VECTOR_PROCESSING))

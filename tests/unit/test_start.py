@@ -1,6 +1,7 @@
 """What each process begins with keeps it from dying without a word, and from dying at all where threads decode."""
 
 import ast
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -41,8 +42,11 @@ for number in range(300):
 """Without `settle`, it dies of SIGSEGV within a few rounds."""
 
 
-def run(program: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
+def run(program: str, *, folder: Path = ROOT) -> "subprocess.CompletedProcess[str]":
+    env = os.environ | {"PYTHONPATH": str(ROOT)}
+    return subprocess.run(
+        [sys.executable, "-c", program], cwd=folder, env=env, capture_output=True, text=True, check=False
+    )
 
 
 def test_threads_decode_a_struct_for_the_first_time_at_once() -> None:
@@ -56,6 +60,20 @@ def test_a_process_that_crashes_says_where() -> None:
     ).stderr
     assert "Segmentation fault" in told
     assert "in crash" in told
+
+
+def test_a_process_that_crashes_leaves_no_picture_of_its_memory(tmp_path: Path) -> None:
+    """Data keys and rows stand in it in clear, and whoever reads the disk would have them. The limit of one byte is the
+    only one that holds where the kernel hands pictures to a program, too (`do_coredump` in Linux's fs/coredump.c)."""
+    told = run(
+        "import os, resource, signal\nfrom anfl import start\n"
+        "most = resource.getrlimit(resource.RLIMIT_CORE)[1]\nresource.setrlimit(resource.RLIMIT_CORE, (most, most))\n"
+        "start.begin()\nchild = os.fork()\nif child == 0:\n    os.kill(os.getpid(), signal.SIGSEGV)\n"
+        "print(resource.getrlimit(resource.RLIMIT_CORE), os.WCOREDUMP(os.waitpid(child, 0)[1]))",
+        folder=tmp_path,
+    ).stdout
+    assert told in ("(1, 1) False\n", "(0, 0) False\n"), "the machine itself may allow none"
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_struct_that_cannot_be_decoded_is_left_to_whoever_tries() -> None:

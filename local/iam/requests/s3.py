@@ -80,7 +80,7 @@ def _of_object(request: Request, action: str, bucket: str, key: str) -> Iterator
     if action in ("GetObject", "GetObjectVersion"):
         if not deployed.has_object(bucket, key):
             yield Call(action="s3:ListBucket", resource=_ARN + bucket)
-        elif request.method == "GET":
+        elif request.method == "GET" or "x-amz-checksum-mode" in request.headers:  # it is encrypted as the object is
             yield from _with_key(bucket, "Decrypt")
     if action == "PutObject":
         # The parts of an upload are read again before they become an object.

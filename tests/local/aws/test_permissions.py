@@ -197,7 +197,11 @@ def test_an_object_takes_rights_to_the_key_as_well(aws: Aws, client: Callable[[A
     elsewhere = {"kms:ViaService": f"sqs.{REGION}.amazonaws.com"}
     may(aws, objects, allow("kms:Decrypt", on=key, StringEquals=elsewhere))
     assert "kms:Decrypt" in refusal(lambda: s3.get_object(Bucket=BUCKET, Key="a"))[2]
+    s3.head_object(Bucket=BUCKET, Key="a")
+    # A checksum is encrypted as its object is.
+    assert refusal(lambda: s3.head_object(Bucket=BUCKET, Key="a", ChecksumMode="ENABLED"))[1] == 403
     may(aws, objects, allow("kms:Decrypt", on=key, StringEquals=via))
+    s3.head_object(Bucket=BUCKET, Key="a", ChecksumMode="ENABLED")
     assert s3.get_object(Bucket=BUCKET, Key="a")["Body"].read() == b"x"
 
 

@@ -146,6 +146,7 @@ def _with_the_key(key: ec.EllipticCurvePrivateKey, kid: str) -> Iterator[tuple[s
         "tenant twice, spelled otherwise": f'{{"t\\u0065nant": "other", {_inner(good)}}}',
     }.items():
         yield name, _signed_text(key, kid, text)
+    yield "oversize, well signed", signed(key, claims(pad="A" * MAX_TOKEN_BYTES), {"kid": kid})
     for encoding in ("UTF-16", "UTF-32"):
         yield encoding, _signed_bytes(key, kid, f"{{{_inner(good)}}}".encode(encoding))
 

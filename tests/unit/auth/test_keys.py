@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 from botocore.exceptions import EndpointConnectionError
@@ -13,6 +13,7 @@ from anfl.auth.principal import Principal
 from anfl.auth.table import AuthTable, PublishedKey
 from anfl.auth.verifier import TokenVerifier
 from anfl.problems import Problem
+from anfl.resources import PARTITION_KEY, SORT_KEY, AuthPartition
 from tests.unit.auth.conftest import AUDIENCE, ISSUER
 from tests.unit.auth.tokens import KID, claims, new_key, published, signed
 
@@ -312,3 +313,14 @@ def test_a_token_that_was_verified_is_refused_where_another_key_has_the_name(
     deny_list.contains(bearer("another"))
     assert keys.find(KID) is not None
     assert verifier.cached(token) is None
+
+
+@pytest.mark.parametrize("item", [{}, {"expires_at": {"S": "soon"}}, {"expires_at": {"N": "1.5"}}])
+def test_an_entry_that_does_not_say_when_it_ends_denies_and_keeps_nobody_from_the_others(
+    table: AuthTable, item: dict[str, Any]
+) -> None:
+    name: dict[str, Any] = {PARTITION_KEY: {"S": AuthPartition.REVOKED}, SORT_KEY: {"S": "demo/odd"}}
+    table._client.put_item(TableName=table._name, Item={**name, **item})
+    table.revoke("demo/revoked", expires_at=2**33)
+    assert table.revoked() == {"demo/odd", "demo/revoked"}
+    assert table.is_revoked("demo/odd")

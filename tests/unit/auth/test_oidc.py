@@ -119,7 +119,7 @@ def test_an_issuer_that_is_away_is_bridged_by_its_last_keys_for_so_long_and_no_l
     issuer: Issuer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     passed = 0.0
-    monkeypatch.setattr(time, "monotonic", lambda: passed)
+    monkeypatch.setattr("anfl.elapsed.seconds", lambda: passed)
     verifier = ExternalVerifier([CORPORATE], fetch=issuer)
     verifier.verify(token())
     issuer.away = True

@@ -2,16 +2,20 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
 from anfl.auth.issuer import TokenIssuer
+from anfl.auth.keys import DenyList, KeySet
 from anfl.auth.names import CALLER_ROLE, JWT_KEY
 from anfl.auth.principal import Role
 from anfl.auth.table import AuthTable
 from anfl.auth.token_keys import TokenKeys
 from anfl.auth.vault_setup import VaultSetup
+from anfl.auth.verifier import TokenVerifier
 from anfl.problems import Problem
+from anfl.resources import PARTITION_KEY, SORT_KEY, AuthPartition
 from tests.unit.auth.conftest import AUDIENCE, ENVIRONMENT, ISSUER, RunningVault, running_vault
 
 WEST, EAST = "us-west-1", "us-east-1"
@@ -132,3 +136,34 @@ def test_after_the_emergency_end_of_a_key_a_region_issues_nothing_until_its_turn
 
     there.turn()
     assert (there.believes(new), there.believes(old)) == (True, False)
+
+
+@pytest.mark.parametrize(
+    ("kid", "item"),
+    [
+        ("eu-west-1.x", {"jwk": {"S": "{}"}, "published_at": {"N": "0"}}),
+        ("nowhere", {"jwk": {"S": "{}"}, "published_at": {"N": "0"}}),
+        ("eu-west-1.7", {"published_at": {"N": "0"}}),
+        ("eu-west-1.7", {"jwk": {"S": "[]"}, "published_at": {"N": "0"}}),
+        ("eu-west-1.7", {"jwk": {"S": "{}"}, "published_at": {"N": "0"}}),
+        ("eu-west-1.7", {"jwk": {"S": '{"kty": "EC", "alg": "none"}'}, "published_at": {"N": "0"}}),
+        ("eu-west-1.7", {"jwk": {"S": '{"kty": "oct", "k": "AAAA", "alg": "HS256"}'}, "published_at": {"N": "0"}}),
+        ("", {}),
+    ],
+)
+def test_what_somebody_publishes_that_is_no_key_keeps_nobody_from_the_others(
+    regions: tuple[Region, Region], table: AuthTable, kid: str, item: dict[str, Any]
+) -> None:
+    """Neither regions that tell their Vaults, nor those who issue, nor those who verify."""
+    west, east = regions
+    name: dict[str, Any] = {PARTITION_KEY: {"S": AuthPartition.KEYS}, SORT_KEY: {"S": kid or "-"}}
+    table._client.put_item(TableName=table._name, Item={**name, **item})
+    for region in (east, west):
+        region.turn()
+    token = east.token()
+    assert east.believes(token)
+    assert west.believes(token)
+    verifier = TokenVerifier(
+        KeySet(table.published_keys), issuer=ISSUER, audience=AUDIENCE, deny_list=DenyList(table.revoked)
+    )
+    assert verifier.verify(token).tenant == "demo"

@@ -11,6 +11,7 @@ import pytest
 
 from anfl import aws
 from anfl.auth.issuer import ACTIVATION_SECONDS, TokenIssuer
+from anfl.auth.names import granted
 from anfl.auth.policies import POLICIES_OF, load_policies
 from anfl.auth.principal import Role
 from anfl.auth.table import AuthTable
@@ -390,3 +391,21 @@ def test_rotation_signs_with_the_new_version_only_when_everybody_knows_it(
     vault.client().attempt(lambda c: c.secrets.transit.update_key_configuration("jwt", min_decryption_version=2))
     ready.keys.publish()
     assert [key.kid for key in table.published_keys()] == [f"{REGION}.2"]
+
+
+@pytest.mark.parametrize(
+    ("policies", "told"),
+    [
+        (
+            ["anfl/tenant/acme", "anfl/role/writer", "anfl/role/reader", "default"],
+            {"tenant": "acme", "roles": "reader writer"},
+        ),
+        (["anfl/tenant/acme", "anfl/tenant/other", "anfl/role/admin"], {}),
+        (["anfl/role/admin"], {}),
+        ([], {}),
+    ],
+)
+def test_an_iam_role_that_is_bound_to_two_tenants_is_a_client_of_neither(
+    policies: list[str], told: dict[str, str]
+) -> None:
+    assert granted(policies) == told

@@ -185,6 +185,20 @@ def test_other_files_that_arrive_between_the_decision_and_its_transaction_close_
     assert bert.models.get("acme", "bert")[0].aliases == {}
 
 
+def test_whoever_asked_does_not_count_even_where_somebody_wrote_that_into_the_table(
+    bert: Registry, dynamodb: Any
+) -> None:
+    approve(bert, ask(bert), "ben")
+    (item,) = (i for i in dynamodb.scan(TableName=TABLE)["Items"] if i["sk"]["S"].startswith("approval#"))
+    (given,) = item["approvals"]["L"]
+    item["approvals"]["L"].append({"M": given["M"] | {"by": {"S": "ana"}}})
+    with past_the_registry(dynamodb):
+        dynamodb.put_item(TableName=TABLE, Item=item)
+    found = bert.versions.get("acme", "bert", 1)
+    assert bert.approvals.holding("acme", found.model, found.version, "prod") == {"ben"}
+    assert missing(bert) == {"approved"}
+
+
 def test_an_approval_is_bound_to_what_the_version_was(bert: Registry, dynamodb: Any) -> None:
     approval = ask(bert)
     approve(bert, approval, "ben", "cid")

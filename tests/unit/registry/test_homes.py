@@ -106,6 +106,13 @@ def test_elsewhere_no_verdict_is_recorded(registry: Registry, tmp_path: Path) ->
     assert batch == {"batchItemFailures": [{"itemIdentifier": "1"}]}
 
 
+@pytest.mark.parametrize("tenant", ["demo\n", "Demo", "../demo", ""])
+def test_what_is_no_tenants_name_is_asked_of_nobody(registry: Registry, tmp_path: Path, tenant: str) -> None:
+    function = Function(registry, Inspections(registry, scratch=tmp_path, limits=Limits(seconds=5)))
+    answer = function.answer({"operation": "inspect", "tenant": tenant, "path": "models/m"})
+    assert answer["status"] == 400
+
+
 def test_a_home_without_a_name_of_its_own_is_named_by_its_region() -> None:
     with pytest.raises(Problem, match="ask us-east-1") as refused:
         Home(region="us-east-1", here="eu-west-1").check()

@@ -10,6 +10,12 @@ from tests.unit.settings.conftest import Problems
 ARCHITECTURE = "architecture.yaml"
 
 
+def issuer(*, name: str = "first", issuer: str = "https://login.example.org") -> str:
+    """One of OpenID Connect, that speaks for a tenant of its name."""
+    keys = f"keys: https://login.example.org/keys, audience: anfl, tenant: {name}, roles: {{staff: reader}}"
+    return f"{{name: {name}, issuer: {issuer}, {keys}}}"
+
+
 @pytest.mark.parametrize(
     ("file", "old", "new", "problem"),
     [
@@ -112,6 +118,21 @@ ARCHITECTURE = "architecture.yaml"
             "session: 5m",
             "prod.yaml: deployment.tokens.session: 0:05:00 is not allowed: at least ttl, 0:15:00",
             id="a login shorter than its token",
+        ),
+        pytest.param(
+            "environments/common.yaml",
+            "issuers: []",
+            f"issuers: [{issuer(name='first')}, {issuer(name='second')}]",
+            "common.yaml: deployment.tokens.issuers: https://login.example.org is not allowed: "
+            "it stands here 2 times; once is allowed",
+            id="an issuer that speaks for two tenants, of which the last would have all people",
+        ),
+        pytest.param(
+            "environments/common.yaml",
+            "issuers: []",
+            f"issuers: [{issuer()}, {issuer(issuer='https://elsewhere.example.org')}]",
+            "common.yaml: deployment.tokens.issuers: first is not allowed: it stands here 2 times; once is allowed",
+            id="two issuers of one name, whose people would have the same subjects",
         ),
         pytest.param(
             ARCHITECTURE,

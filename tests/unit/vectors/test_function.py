@@ -4,6 +4,7 @@ import importlib.util
 import json
 import math
 import sys
+import tempfile
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -205,9 +206,13 @@ def test_messages_that_fail_return_to_the_queue(function: Called) -> None:
     assert function.carried.seconds == {250.0}
 
 
-def test_it_is_assembled_from_its_environment(
-    module: ModuleType, session: boto3.session.Session, monkeypatch: pytest.MonkeyPatch
+def test_it_is_assembled_from_its_environment_and_leaves_nothing_of_a_process_that_was_killed(
+    module: ModuleType, session: boto3.session.Session, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    killed = tmp_path / "anfl-vector-processing" / "anfl-vectors-x" / "rows"
+    killed.parent.mkdir(parents=True)
+    killed.touch()
     url = session.client("sqs").create_queue(QueueName="chunks")["QueueUrl"]
     for name, value in {
         "ANFL_ENVIRONMENT": "dev",
@@ -219,6 +224,9 @@ def test_it_is_assembled_from_its_environment(
     monkeypatch.setattr("anfl.aws.session", lambda: session)
     answer = module.handler({"operation": "list_collections", "tenant": "demo"}, Invocation(seconds=250))
     assert answer == {"status": 200, "result": {"collections": []}}
+    (folder,) = (tmp_path / "anfl-vector-processing").iterdir()
+    assert folder != killed.parent
+    assert [path.name for path in tmp_path.iterdir()] == ["anfl-vector-processing"]
 
 
 def test_each_event_is_measured_by_its_operation(function: Called, capsys: pytest.CaptureFixture[str]) -> None:

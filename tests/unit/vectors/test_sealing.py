@@ -216,6 +216,20 @@ def test_in_a_sealed_collection_an_object_that_is_not_is_damage(
     assert code_of(lambda: ids(world.node())) == (503, "log_corrupt")
 
 
+def test_in_a_sealed_collection_a_part_that_is_not_is_damage(
+    world: World, store: VectorStore, words: Collection
+) -> None:
+    """Also where its content is right: nobody shall find one that could be read."""
+    world.snapshot(words)
+    snapshots, manifest = store.storage.snapshots(words), newest(store, words)
+    for name, part in manifest.parts().items():
+        key = snapshots.parts.key(name)
+        plain = Checksummed().seal_part(key, snapshots.parts.read(part, parts_module.whole))
+        world.objects.objects[key] = plain
+    with pytest.raises(DamagedError):
+        snapshots.verify(manifest)
+
+
 @pytest.mark.parametrize(
     "name", ["", "../../names/keys/00000001/2026-01-01", "00000001/2026-01-01\n", "00000001/2026-01-01/..", "0" * 255]
 )
