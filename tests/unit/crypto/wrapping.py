@@ -78,7 +78,7 @@ class DictKeys:
     def __init__(self) -> None:
         self.standing: dict[str, str] = {}
 
-    def read(self, place: str, unwrap: Callable[[str], bytes]) -> bytes | None:
+    def read(self, place: str, unwrap: Callable[[str], bytes], *, expected: bool) -> bytes | None:  # noqa: ARG002
         """See `WrappedKeys.read`."""
         return unwrap(self.standing[place]) if place in self.standing else None
 

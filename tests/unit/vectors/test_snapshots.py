@@ -24,7 +24,7 @@ from anfl.vectors.state import QUIET_SECONDS, REQUEST_SECONDS
 from anfl.vectors.storage import Storage
 from anfl.vectors.trouble import LogGapError
 from anfl.vectors.writer import Writer
-from tests.unit.vectors.builders import collection, node, storage, upsert
+from tests.unit.vectors.builders import Noted, collection, node, storage, upsert
 from tests.unit.vectors.simulated import SimulatedStore, SimulatedTime
 
 DAY = 24 * 3600.0
@@ -216,6 +216,31 @@ def test_a_damaged_name_of_a_snapshot_is_put_right_from_its_version(store: Simul
     store.put(f"{collection().prefix}named/monday", b"ANFL damaged")
     assert named.page(limit=5) == ([described], False)
     assert store.objects[f"{collection().prefix}named/monday"] != b"ANFL damaged"
+
+
+def test_a_damaged_name_is_put_right_as_it_was_given_last(store: SimulatedStore, one: Node) -> None:
+    manifests, named = one.replica.snapshots.manifests, one.storage.named(collection())
+    for name in "ab":
+        one.write(name)
+        one.snapshot()
+        described = named.create("monday", manifests.read(manifests.newest_first()[0].path))
+        if name == "a":
+            named.delete("monday")
+    store.put(f"{collection().prefix}named/monday", b"ANFL damaged")
+    assert named.find("monday")[0] == described
+    assert named.page(limit=5) == ([described], False)
+
+
+def test_a_damaged_name_that_nothing_can_put_right_is_told_once_however_often_somebody_looks(
+    store: SimulatedStore, time: SimulatedTime
+) -> None:
+    noted = Noted()
+    storage_ = storage(store, clock=time.clock(), events=noted)
+    store.objects[f"{collection().prefix}named/monday"] = b"ANFL damaged"
+    for _ in range(3):
+        with pytest.raises(Problem, match="damaged"):
+            storage_.named(collection()).find("monday")
+    assert noted.damages == [False]
 
 
 def test_what_was_never_whole_is_not_verified(store: SimulatedStore, one: Node) -> None:
