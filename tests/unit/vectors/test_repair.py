@@ -1,12 +1,19 @@
 """What is damaged is put right from other regions' copies, which are asked for and come later."""
 
+import json
+from pathlib import Path
+
+import boto3
 import pytest
+from moto import mock_aws
 
 from anfl.object_copies import copies_of
-from anfl.vectors.envelope import Checksummed
+from anfl.vectors import build
+from anfl.vectors.envelope import Checksummed, DamagedError
 from anfl.vectors.log import Log
 from anfl.vectors.missing import ASK_SECONDS, FORGOTTEN_SECONDS, Missing
 from anfl.vectors.repair import ARRIVAL_SECONDS, Repairs
+from anfl.vectors.sealing import Envelopes, Unsealed
 from anfl.vectors.trouble import CorruptLogError
 from tests.unit.vectors.builders import Noted, collection
 from tests.unit.vectors.simulated import SimulatedStore, SimulatedTime
@@ -158,6 +165,40 @@ def test_what_cannot_be_opened_elsewhere_than_at_home_is_asked_for_when_its_key_
     time.advance(ASK_SECONDS)
     assert repairs.repair("key", nothing) is None
     assert elsewhere.asked == ["key"]
+
+
+@pytest.mark.parametrize("queue", ["copies", None])
+def test_what_a_process_finds_damaged_it_asks_for_by_its_queue(
+    queue: str | None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    of_keys: list[Repairs] = []
+
+    def unsealed(*_: object, repairs: Repairs, **__: object) -> Envelopes:
+        of_keys.append(repairs)
+        return Unsealed()
+
+    monkeypatch.setattr(build, "envelopes_of", unsealed)
+    with mock_aws():
+        session = boto3.session.Session(aws_access_key_id="a", aws_secret_access_key="b", region_name="us-east-1")
+        sqs, s3 = session.client("sqs"), session.client("s3")
+        url = sqs.create_queue(QueueName="copies")["QueueUrl"]
+        settings = build.Settings(
+            table="catalogue", bucket="vectors", copies_queue=queue and url, node_folder=str(tmp_path)
+        )
+        s3.create_bucket(Bucket="vectors")
+        storage = build.storage_of(settings, session)
+        log, manifests = storage.replica(collection()).log, storage.snapshots(collection()).manifests
+        path = f"{1:08d}/{1:020d}-0"
+        wanted = [log.key(1), manifests.key(path), "key"]
+        for key in wanted:
+            s3.put_object(Bucket="vectors", Key=key, Body=b"damaged")
+        with pytest.raises(CorruptLogError):
+            log.read(1)
+        with pytest.raises(DamagedError):
+            manifests.read(path)
+        assert of_keys[0].repair("key", nothing) is None
+        asked = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", [])
+    assert [json.loads(message["Body"])["key"] for message in asked] == (wanted if queue else [])
 
 
 def nothing(_data: bytes) -> bytes | None:
