@@ -1,6 +1,7 @@
 """Snapshots: what makes one count, what damage does, and what may be removed when."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -16,6 +17,7 @@ from anfl.vectors.engine import tiers
 from anfl.vectors.envelope import Checksummed, DamagedError
 from anfl.vectors.manifests import LOG_SECONDS, Manifest
 from anfl.vectors.model import Fork
+from anfl.vectors.objects import AlreadyExistsError
 from anfl.vectors.replica import OUT_OF_TOUCH_SECONDS, STORE_SECONDS, Replica
 from anfl.vectors.requests import Count, DeleteRows
 from anfl.vectors.retention import GRACE_SECONDS, PART_SECONDS
@@ -216,6 +218,29 @@ def test_a_damaged_name_of_a_snapshot_is_put_right_from_its_version(store: Simul
     store.put(f"{collection().prefix}named/monday", b"ANFL damaged")
     assert named.page(limit=5) == ([described], False)
     assert store.objects[f"{collection().prefix}named/monday"] != b"ANFL damaged"
+
+
+def test_a_name_whose_answer_got_lost_is_ones_own_and_nobody_elses(
+    store: SimulatedStore, one: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """S3's library asks again by itself, and finds what its first attempt has written."""
+    put = store.put_if_absent
+
+    def twice(key: str, body: bytes) -> None:
+        with suppress(AlreadyExistsError):
+            put(key, body)
+        put(key, body)
+
+    manifests, named = one.replica.snapshots.manifests, one.storage.named(collection())
+    for name in "ab":
+        one.write(name)
+        one.snapshot()
+    newer, older = (manifests.read(listed.path) for listed in manifests.newest_first())
+    monkeypatch.setattr(store, "put_if_absent", twice)
+    assert named.create("monday", older).rows == 1
+    with pytest.raises(Problem, match="already"):
+        named.create("monday", newer)
+    assert named.find("monday")[1] == older.path
 
 
 def test_a_damaged_name_is_put_right_as_it_was_given_last(store: SimulatedStore, one: Node) -> None:
