@@ -126,6 +126,14 @@ def test_what_is_damaged_a_second_time_is_asked_for_as_the_first_time(end: str) 
     assert elsewhere.asked == ["key", "key"]
 
 
+def test_what_was_missed_long_ago_takes_no_memory() -> None:
+    missing = Missing()
+    for number in range(3_000):
+        missing.note(f"{number}", now=0.0, ask_after=0.0, lost_after=0.0)
+    missing.note("another", now=FORGOTTEN_SECONDS + 1, ask_after=0.0, lost_after=0.0)
+    assert missing._misses.keys() == {"another"}
+
+
 @pytest.mark.parametrize("meanwhile", ["removed", "put right", "put anew"])
 def test_what_became_of_an_object_meanwhile_stays(meanwhile: str) -> None:
     store, noted = SimulatedStore(), Noted()

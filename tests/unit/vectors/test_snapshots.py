@@ -199,6 +199,17 @@ def test_a_damaged_part_is_put_right_from_its_version(store: SimulatedStore, one
     assert all(body != b"ANFL damaged" for body in store.objects.values())
 
 
+def test_a_part_that_is_gone_comes_back_from_its_version(store: SimulatedStore, one: Node) -> None:
+    one.write("a")
+    one.snapshot()
+    before = dict(store.objects)
+    store.delete(f"{collection().prefix}parts/{name}" for name in list(keys(store, "parts")))
+    assert store.objects != before
+    manifests = one.replica.snapshots.manifests
+    one.replica.snapshots.verify(manifests.read(manifests.newest_first()[0].path))
+    assert store.objects == before
+
+
 def test_a_damaged_manifest_is_put_right_from_its_version(store: SimulatedStore, one: Node) -> None:
     one.write("a")
     one.snapshot()
