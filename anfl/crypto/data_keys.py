@@ -27,8 +27,10 @@ Load = Callable[[], bytes]
 class WrappedKeys(Protocol):
     """Where wrapped keys stand. A place says whose key it is, and is its context."""
 
-    def read(self, place: str, unwrap: Callable[[str], bytes]) -> bytes | None:
+    def read(self, place: str, unwrap: Callable[[str], bytes], *, expected: bool) -> bytes | None:
         """What ``unwrap`` makes of the key at ``place``; None where there is none, nor a copy of one.
+
+        :param expected: whether there has to be one, as something is sealed under it.
 
         :raises TamperedError: it is damaged, and so is every copy.
         :raises Problem: 503, the store does not answer.
@@ -74,7 +76,7 @@ class DataKeys:
         :raises TamperedError: there is one, and it is damaged.
         :raises Problem: 503.
         """
-        return self._get(place, lambda: self._opened(place) or self._made(place))
+        return self._get(place, lambda: self._opened(place, expected=False) or self._made(place))
 
     def to_seal_meanwhile(self, place: str, earlier: str) -> tuple[str, bytes]:
         """The key at ``place`` as `to_seal` has it; while that cannot be had, the one at ``earlier`` as long as it is
@@ -118,11 +120,11 @@ class DataKeys:
             self._failed_at = {other: at for other, at in self._failed_at.items() if at > edge}
             return place in self._failed_at
 
-    def _opened(self, place: str) -> bytes | None:
-        return self._wrapped.read(place, lambda wrapped: self._transit.unwrap(wrapped, place))
+    def _opened(self, place: str, *, expected: bool) -> bytes | None:
+        return self._wrapped.read(place, lambda wrapped: self._transit.unwrap(wrapped, place), expected=expected)
 
     def _found(self, place: str) -> bytes:
-        key = self._opened(place)
+        key = self._opened(place, expected=True)
         if key is None:
             raise TamperedError(f"{place} is missing")
         return key

@@ -75,7 +75,7 @@ class TableKeys:
     def __init__(self, table: Table) -> None:
         self._table = table
 
-    def read(self, place: str, unwrap: Callable[[str], bytes]) -> bytes | None:
+    def read(self, place: str, unwrap: Callable[[str], bytes], *, expected: bool) -> bytes | None:  # noqa: ARG002
         """See `WrappedKeys.read`. There are no copies but the table's own backups."""
         try:
             item = self._table.get(keys.data_key(place))

@@ -88,7 +88,7 @@ class Draft:
         if row_id in self.deleted:
             return None
         if row_id in self.rows:
-            return self.rows[row_id].metadata
+            return None if self._has_expired(row_id) else self.rows[row_id].metadata
         if row_id in self.patches:
             return self.patches[row_id].metadata
         found = self.state.row(row_id, now=self.now)
@@ -96,12 +96,17 @@ class Draft:
 
     def version(self, row_id: str) -> int:
         """A row's version as the group leaves it; 0 where there is no such row."""
-        if row_id in self.deleted:
+        if row_id in self.deleted or self._has_expired(row_id):
             return 0
         if row_id in self.rows or row_id in self.patches:
             return self.state.sequence + 1
         found = self.state.row(row_id, now=self.now)
         return 0 if found is None else found.version
+
+    def _has_expired(self, row_id: str) -> bool:
+        """Whether the group has put a row whose expiry has passed: to everybody it is as if there were none."""
+        row = self.rows.get(row_id)
+        return row is not None and row.expires_at is not None and row.expires_at <= self.now
 
 
 def prepare(change: Change, collection: Collection) -> Prepared:

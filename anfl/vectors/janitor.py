@@ -13,6 +13,7 @@ from anfl.vectors.log import delete_all
 from anfl.vectors.model import Collection
 from anfl.vectors.named import COPY_SECONDS, ORPHAN_SECONDS
 from anfl.vectors.objects import answering
+from anfl.vectors.sealing import KEYS
 from anfl.vectors.storage import Storage
 
 _log = logging.getLogger(__name__)
@@ -47,15 +48,20 @@ class Janitor:
         return removed
 
     def _extent(self, prefix: str, *, now: float) -> tuple[str, float]:
-        """The first key, and when the newest object was written; `now` where there is none."""
+        """The first key, and when the newest object was written; `now` where there is none.
+
+        The first but for data keys, where there is another: each region writes those anew, when it re-wraps them.
+        """
         first, newest = "", 0.0
         with answering():
             for entry in self._objects.list(prefix):
-                first, newest = first or entry.key, max(newest, entry.modified)
+                if not first or first.startswith(prefix + KEYS):
+                    first = entry.key
+                newest = max(newest, entry.modified)
         return first, newest if first else now
 
     def _is_copy(self, first: str) -> bool:
-        """Whether the home of what begins with this object is another region: a key, or else a batch, comes first."""
+        """Whether the home of what begins with this object is another region: mostly it is a batch."""
         with answering():
             return self._objects.is_copy(first)
 

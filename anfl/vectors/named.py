@@ -134,7 +134,7 @@ class NamedSnapshots:
             data = self._objects.get(key)
             if data is None:
                 raise _absent(name)
-            pointer = opened(data) or self._repairs.repair(key, opened)
+            pointer = opened(data) or self._repairs.repair(key, opened, newest_first=True)
         if pointer is None:
             raise damaged(name)
         return pointer

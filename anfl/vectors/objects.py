@@ -68,7 +68,7 @@ class ObjectStore(Protocol):
         """
 
     def put(self, key: str, body: bytes | bytearray) -> None:
-        """Write ``body`` whatever is there: for objects whose key decides their content, and for repairs.
+        """Write ``body`` whatever is there: for objects whose key decides their content.
 
         :raises StoreUnavailableError: it is not known whether the object was written.
         """

@@ -88,7 +88,7 @@ class Parts:
             data = self._objects.get(key)
             found = None if data is None else taken(data)
             if found is None:
-                found = self._repairs.repair(key, taken, may_come=data is None)
+                found = self._repairs.repair(key, taken, absent=data is None)
         if found is None:
             raise DamagedError(f"part {part.name}")
         return found[0]

@@ -140,9 +140,9 @@ class ObjectKeys:
         self._objects = objects
         self._repairs = repairs
 
-    def read(self, place: str, unwrap: Callable[[str], bytes]) -> bytes | None:
-        """See `WrappedKeys.read`. One that is gone comes back if the store has it still: what was sealed under it must
-        not meet a new key of that name."""
+    def read(self, place: str, unwrap: Callable[[str], bytes], *, expected: bool) -> bytes | None:
+        """See `WrappedKeys.read`. One that is gone comes back if the store has it still, or another region does: what
+        was sealed under it must not meet a new key of that name."""
         with answering():
             data = self._objects.get(place)
             reason = "missing"
@@ -159,7 +159,13 @@ class ObjectKeys:
                     return None
 
             # Of its versions the newest that is whole: Vault may not open those under retired versions any more.
-            key = self._repairs.repair(place, opened, expected=data is not None, newest_first=True)
+            key = self._repairs.repair(
+                place,
+                opened,
+                absent=data is None,
+                expected=expected or data is not None,
+                newest_first=True,
+            )
         if key is None and data is not None:
             raise TamperedError(f"{place}: {reason}")
         return key

@@ -8,6 +8,7 @@ from anfl.vectors.events import Events, NoEvents
 from anfl.vectors.hints import Hints, NoHints
 from anfl.vectors.homes import is_home
 from anfl.vectors.log import READERS, Log
+from anfl.vectors.missing import Missing
 from anfl.vectors.model import Collection
 from anfl.vectors.named import NamedSnapshots
 from anfl.vectors.node import NodeFolder
@@ -33,6 +34,7 @@ class Storage:
     region: Region = field(default_factory=NoRegion)
     elsewhere: Elsewhere = field(default_factory=Nowhere)
     """Other regions' copies of the objects, asked for what is damaged here."""
+    missing: Missing = field(default_factory=Missing)
     envelopes: Envelopes = field(default_factory=Unsealed)
     events: Events = field(default_factory=NoEvents)
     clock: Clock = field(default_factory=Clock)
@@ -93,6 +95,7 @@ class Storage:
             self.objects,
             elsewhere=self.elsewhere,
             events=self.events,
+            missing=self.missing,
             patience=0.0 if self.is_home(collection) else ARRIVAL_SECONDS,
             monotonic=self.clock.monotonic,
         )

@@ -10,7 +10,7 @@ from anfl.vectors.imports.attempts import Attempt
 from anfl.vectors.imports.files import Files
 from anfl.vectors.imports.lines import Candidate
 from anfl.vectors.imports.model import Chunk, ChunkOutcome, Format, Record
-from anfl.vectors.imports.storing import store_rows
+from anfl.vectors.imports.storing import Check, store_rows
 from anfl.vectors.model import Collection
 from anfl.vectors.refusals import Refusal
 from anfl.vectors.requests import Upsert
@@ -54,11 +54,14 @@ def store_chunk(store: VectorStore, chunk: Chunk, rows: Iterable[Candidate], att
     def write(upsert: Upsert) -> object:
         return store.write(chunk.tenant, chunk.collection, upsert, incarnation=chunk.incarnation)
 
-    collection = attempt.patiently(lambda: described(store, chunk.tenant, chunk.collection, chunk.incarnation))
+    def checks() -> Check:
+        collection = attempt.patiently(lambda: described(store, chunk.tenant, chunk.collection, chunk.incarnation))
+        return lambda upsert: store.check(collection, upsert)
+
     return store_rows(
         chunk,
         rows,
-        check=lambda upsert: store.check(collection, upsert),
+        checks=checks,
         write=lambda upsert: attempt.patiently(lambda: write(upsert)),
     )
 

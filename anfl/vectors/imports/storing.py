@@ -14,23 +14,37 @@ Write = Callable[[Upsert], object]
 """Commits an upsert, or raises a `Problem`."""
 Check = Callable[[Upsert], object]
 """Raises a `Problem` where a row is wrong."""
+_LOOKS = 3
+"""At what is declared, before rows are the import's failure that were right at each."""
 _Numbered = tuple[int, NewRow]
 
 
-def store_rows(chunk: Chunk, rows: Iterable[Candidate], *, check: Check, write: Write) -> ChunkOutcome:
-    """Write the chunk's rows. Those that are wrong are left out and named.
+def store_rows(chunk: Chunk, rows: Iterable[Candidate], *, checks: Callable[[], Check], write: Write) -> ChunkOutcome:
+    """Write the chunk's rows. Those that are wrong are left out and named, also by what is declared meanwhile.
 
     Its writes are cut by the rows alone and carry ids made of import, chunk and their number: a chunk that was tried
     before goes on where it ended, and what is written already is not written again.
 
-    :raises Problem: as ``write``.
+    :param checks: a check by what is declared now.
+    :raises Problem: as ``checks`` and ``write``.
     """
     stored, wrong = 0, list[RowError]()
+    check = checks()
     for number, group in enumerate(_groups(rows, wrong)):
-        vectors = _fitting(group, check, wrong)
-        if vectors:
-            request_id = f"import/{chunk.import_id}/{chunk.number}/{number}"
-            _write(write, Upsert(vectors=vectors, request_id=request_id, atomic=False))
+        request_id = f"import/{chunk.import_id}/{chunk.number}/{number}"
+        for look in range(1, _LOOKS + 1):
+            refused = list[RowError]()
+            vectors = _fitting(group, check, refused)
+            try:
+                if vectors:
+                    _write(write, Upsert(vectors=vectors, request_id=request_id, atomic=False))
+            except Problem as problem:
+                if problem.status != 400 or look == _LOOKS:
+                    raise
+                check = checks()
+            else:
+                break
+        wrong += refused
         stored += len(vectors)
     wrong.sort(key=lambda error: error.row)
     return ChunkOutcome(stored=stored, refused=len(wrong), errors=tuple(wrong[:MAX_ERRORS]))

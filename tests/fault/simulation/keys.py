@@ -13,7 +13,7 @@ class Peeked:
         self._objects = objects
         self._transit = transit
 
-    def read(self, place: str, _unwrap: Callable[[str], bytes]) -> bytes | None:
+    def read(self, place: str, _unwrap: Callable[[str], bytes], *, expected: bool) -> bytes | None:  # noqa: ARG002
         """See `WrappedKeys.read`."""
         data = self._objects.get(place)
         return None if data is None else self._transit.peek(unpacked(place, data), place)

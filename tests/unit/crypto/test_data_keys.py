@@ -51,6 +51,20 @@ def test_a_key_is_made_once_and_is_the_same_for_everybody(
     assert transit.calls == ["generate", "unwrap"]
 
 
+def test_a_key_has_to_be_there_for_who_opens_and_for_who_has_it_and_not_for_who_seals_first(
+    one: Process, transit: FakeTransit, wrapped: DictKeys
+) -> None:
+    one.keys.to_seal(PLACE)
+    Process(transit, wrapped).keys.to_seal(PLACE)
+    assert wrapped.expected == []
+    with pytest.raises(TamperedError, match="missing"):
+        one.keys.to_open(OTHER)
+    assert wrapped.expected == [OTHER]
+    one.seconds += RENEWED_SECONDS
+    one.keys.to_seal(PLACE)
+    assert wrapped.expected == [OTHER, PLACE]
+
+
 def test_keys_of_different_places_differ(one: Process) -> None:
     assert one.keys.to_seal(PLACE) != one.keys.to_seal(OTHER)
 

@@ -77,9 +77,12 @@ class DictKeys:
 
     def __init__(self) -> None:
         self.standing: dict[str, str] = {}
+        self.expected: list[str] = []
+        """Places where there had to be one, at each look."""
 
-    def read(self, place: str, unwrap: Callable[[str], bytes]) -> bytes | None:
+    def read(self, place: str, unwrap: Callable[[str], bytes], *, expected: bool) -> bytes | None:
         """See `WrappedKeys.read`."""
+        self.expected += [place] if expected else []
         return unwrap(self.standing[place]) if place in self.standing else None
 
     def put_if_absent(self, place: str, wrapped: str) -> bool:

@@ -90,7 +90,8 @@ class SimulatedStore:
     def delete(self, keys: Iterable[str]) -> None:
         """See `ObjectStore.delete`."""
         for key in list(keys):
-            self.objects.pop(key, None)
+            if (removed := self.objects.pop(key, None)) is not None:
+                self.replaced.setdefault(key, []).append(removed)
 
     def settle(self) -> None:
         """Let every delayed put take effect, and no more faults happen."""

@@ -14,7 +14,7 @@ from anfl.vectors.declarations import patched
 from anfl.vectors.janitor import Janitor
 from anfl.vectors.manifests import LOG_SECONDS
 from anfl.vectors.model import Collection, CollectionSettings, FieldType, Metric
-from anfl.vectors.named import COPY_SECONDS
+from anfl.vectors.named import COPY_SECONDS, ORPHAN_SECONDS
 from anfl.vectors.requests import CollectionPatch, DeleteRows, Fetch, Query
 from anfl.vectors.storage import Storage
 from anfl.vectors.store import VectorStore
@@ -158,8 +158,10 @@ def test_a_janitor_elsewhere_removes_nothing_and_the_one_at_home_does(
 def test_what_a_catalogue_that_is_behind_does_not_know_is_left_to_its_home(
     objects: SimulatedStore, time: SimulatedTime
 ) -> None:
-    kept_for_long(objects, time)
+    words = kept_for_long(objects, time)
     objects.copies = set(objects.objects)
+    objects.put(f"{words.prefix}keys/00000001/1970-01-12", b"re-wrapped here")
+    time.advance(ORPHAN_SECONDS)
 
     class Behind(Catalogue):
         def __init__(self) -> None: ...

@@ -162,6 +162,23 @@ def test_a_chunk_goes_on_although_declarations_have_changed(
     assert [(each.id, each.version) for each in found.vectors] == [("a", 1), ("d", 4)]  # behind the fence
 
 
+def test_rows_that_contradict_what_is_declared_meanwhile_are_named_and_the_others_stored(
+    store: VectorStore, chunk: Chunk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("anfl.vectors.imports.storing.MAX_ROWS", 2)
+    write = store.write
+
+    def declared_before_the_second(*arguments: Any, **named: Any) -> Any:
+        if store.count("demo", "words", Count(consistency="strong")).count == 2:
+            store.update("demo", "words", CollectionPatch(fields={"n": FieldType.STRING}))
+        return write(*arguments, **named)
+
+    monkeypatch.setattr(store, "write", declared_before_the_second)
+    outcome = store_chunk(store, chunk, text_of(row("a"), row("b"), row("c", metadata={"n": 1}), row("d")))
+    assert (outcome.stored, [(error.row, error.field) for error in outcome.errors]) == (3, [(102, "metadata.n")])
+    assert count_of(store) == 3
+
+
 def test_nothing_goes_into_another_collection_of_the_same_name(store: VectorStore, chunk: Chunk) -> None:
     store.delete("demo", "words")
     assert code_of(lambda: store_chunk(store, chunk, text_of(row("a")))) == (404, "collection_not_found")

@@ -119,6 +119,21 @@ def test_a_gap_is_never_passed() -> None:
         next(tail)
 
 
+@pytest.mark.parametrize("readers", [1, 4])
+def test_a_slot_that_goes_while_it_is_listed_is_a_gap(readers: int) -> None:
+    class Cut(SimulatedStore):
+        def get(self, key: str) -> bytes | None:
+            return None if key.endswith("2") else super().get(key)
+
+    store = Cut()
+    cut = Log(store, collection(), envelope=Checksummed(), readers=readers)
+    for sequence in (1, 2, 3):
+        store.put(cut.key(sequence), seal(batch(sequence)))
+    with pytest.raises(LogGapError) as caught:
+        list(cut.tail(0))
+    assert caught.value.key == cut.key(2)
+
+
 def test_a_damaged_batch_is_never_skipped() -> None:
     store = SimulatedStore()
     for sequence in range(1, 40):

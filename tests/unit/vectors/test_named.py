@@ -17,6 +17,7 @@ from anfl.vectors.objects import S3ObjectStore
 from anfl.vectors.requests import Count, Fetch, NamePage
 from anfl.vectors.store import VectorStore
 from tests.unit.vectors.builders import delete, storage, upsert
+from tests.unit.vectors.simulated import SimulatedTime
 from tests.unit.vectors.test_store import WORDS, code_of
 
 OTHERS = CollectionSettings(name="others", dimension=2, metric=Metric.L2)
@@ -57,6 +58,28 @@ def test_a_restored_collection_is_there_for_other_nodes(
     other = VectorStore(catalogue, storage(objects, clock=Clock()))
     assert ids(other, "again") == ["a", "b"]
     other.close()
+
+
+@pytest.mark.parametrize(("slept", "stays"), [(ORPHAN_SECONDS / 2, True), (ORPHAN_SECONDS / 2 + 1, False)])
+def test_what_is_restored_by_who_slept_so_long_that_it_may_have_been_removed_is_undone(
+    catalogue: Catalogue, objects: S3ObjectStore, monkeypatch: pytest.MonkeyPatch, *, slept: float, stays: bool
+) -> None:
+    time = SimulatedTime()
+    slow = VectorStore(catalogue, storage(objects, clock=time.clock()))
+    slow.create_snapshot("demo", "words", "monday")
+    add = catalogue.add
+
+    def late(made: Collection) -> None:
+        time.advance(slept)
+        add(made)
+
+    monkeypatch.setattr(catalogue, "add", late)
+    if stays:
+        slow.restore("demo", "words", "monday", "again")
+    else:
+        assert code_of(lambda: slow.restore("demo", "words", "monday", "again")) == (503, "storage_unavailable")
+    assert catalogue.is_free("demo", "again") is not stays
+    slow.close()
 
 
 def test_snapshots_have_names(store: VectorStore) -> None:

@@ -20,15 +20,16 @@ from anfl.vectors.builder import Builder, SnapshotPolicy
 from anfl.vectors.catalogue import Catalogue
 from anfl.vectors.envelope import Checksummed, DamagedError
 from anfl.vectors.model import Collection, CollectionSettings, Metric
-from anfl.vectors.repair import Repairs
+from anfl.vectors.repair import ARRIVAL_SECONDS, Repairs
 from anfl.vectors.requests import Count, Fetch
-from anfl.vectors.sealing import Unsealed, packed, sealing, unpacked
+from anfl.vectors.sealing import ObjectKeys, Unsealed, packed, sealing, unpacked
 from anfl.vectors.storage import Storage
 from anfl.vectors.store import VectorStore
 from tests.unit.crypto.wrapping import FakeTransit
 from tests.unit.vectors.builders import Noted, node, upsert
 from tests.unit.vectors.importing import TABLE
 from tests.unit.vectors.simulated import SimulatedStore, SimulatedTime
+from tests.unit.vectors.test_repair import Elsewhere
 from tests.unit.vectors.test_store import code_of
 
 WORDS = CollectionSettings(name="words", dimension=2, metric=Metric.L2)
@@ -448,6 +449,23 @@ def test_a_wrapped_key_comes_back_from_its_version(
     assert other.write("demo", "words", upsert(("c", (3, 3)))).sequence == "1.2"
     assert world.objects.objects[key] == whole
     assert ids(world.node()) == ["a", "b", "c"]
+
+
+def test_a_wrapped_key_that_is_gone_comes_back_from_another_region_where_something_is_sealed_by_it() -> None:
+    store, time = SimulatedStore(), SimulatedTime()
+    elsewhere = Elsewhere(store, [packed("place", "wrapped")])
+    repairs = Repairs(store, elsewhere=elsewhere, monotonic=lambda: time.seconds)
+    keys = ObjectKeys(store, repairs)
+    assert keys.read("place", str.encode, expected=False) is None
+    time.advance(ARRIVAL_SECONDS)
+    assert keys.read("place", str.encode, expected=False) is None
+    assert elsewhere.asked == [], "of a day on which nothing was sealed yet"
+    assert keys.read("place", str.encode, expected=True) is None
+    time.advance(ARRIVAL_SECONDS)
+    assert keys.read("place", str.encode, expected=True) is None
+    assert keys.read("place", str.encode, expected=True) == b"wrapped"
+    assert elsewhere.asked == ["place"]
+    assert store.get("place") == packed("place", "wrapped")
 
 
 def test_a_damaged_batch_comes_back_from_its_version_sealed(world: World, words: Collection) -> None:

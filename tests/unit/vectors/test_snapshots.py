@@ -1,6 +1,7 @@
 """Snapshots: what makes one count, what damage does, and what may be removed when."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -16,6 +17,7 @@ from anfl.vectors.engine import tiers
 from anfl.vectors.envelope import Checksummed, DamagedError
 from anfl.vectors.manifests import LOG_SECONDS, Manifest
 from anfl.vectors.model import Fork
+from anfl.vectors.objects import AlreadyExistsError
 from anfl.vectors.replica import OUT_OF_TOUCH_SECONDS, STORE_SECONDS, Replica
 from anfl.vectors.requests import Count, DeleteRows
 from anfl.vectors.retention import GRACE_SECONDS, PART_SECONDS
@@ -24,7 +26,7 @@ from anfl.vectors.state import QUIET_SECONDS, REQUEST_SECONDS
 from anfl.vectors.storage import Storage
 from anfl.vectors.trouble import LogGapError
 from anfl.vectors.writer import Writer
-from tests.unit.vectors.builders import collection, node, storage, upsert
+from tests.unit.vectors.builders import Noted, collection, node, storage, upsert
 from tests.unit.vectors.simulated import SimulatedStore, SimulatedTime
 
 DAY = 24 * 3600.0
@@ -197,6 +199,17 @@ def test_a_damaged_part_is_put_right_from_its_version(store: SimulatedStore, one
     assert all(body != b"ANFL damaged" for body in store.objects.values())
 
 
+def test_a_part_that_is_gone_comes_back_from_its_version(store: SimulatedStore, one: Node) -> None:
+    one.write("a")
+    one.snapshot()
+    before = dict(store.objects)
+    store.delete(f"{collection().prefix}parts/{name}" for name in list(keys(store, "parts")))
+    assert store.objects != before
+    manifests = one.replica.snapshots.manifests
+    one.replica.snapshots.verify(manifests.read(manifests.newest_first()[0].path))
+    assert store.objects == before
+
+
 def test_a_damaged_manifest_is_put_right_from_its_version(store: SimulatedStore, one: Node) -> None:
     one.write("a")
     one.snapshot()
@@ -216,6 +229,54 @@ def test_a_damaged_name_of_a_snapshot_is_put_right_from_its_version(store: Simul
     store.put(f"{collection().prefix}named/monday", b"ANFL damaged")
     assert named.page(limit=5) == ([described], False)
     assert store.objects[f"{collection().prefix}named/monday"] != b"ANFL damaged"
+
+
+def test_a_name_whose_answer_got_lost_is_ones_own_and_nobody_elses(
+    store: SimulatedStore, one: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """S3's library asks again by itself, and finds what its first attempt has written."""
+    put = store.put_if_absent
+
+    def twice(key: str, body: bytes) -> None:
+        with suppress(AlreadyExistsError):
+            put(key, body)
+        put(key, body)
+
+    manifests, named = one.replica.snapshots.manifests, one.storage.named(collection())
+    for name in "ab":
+        one.write(name)
+        one.snapshot()
+    newer, older = (manifests.read(listed.path) for listed in manifests.newest_first())
+    monkeypatch.setattr(store, "put_if_absent", twice)
+    assert named.create("monday", older).rows == 1
+    with pytest.raises(Problem, match="already"):
+        named.create("monday", newer)
+    assert named.find("monday")[1] == older.path
+
+
+def test_a_damaged_name_is_put_right_as_it_was_given_last(store: SimulatedStore, one: Node) -> None:
+    manifests, named = one.replica.snapshots.manifests, one.storage.named(collection())
+    for name in "ab":
+        one.write(name)
+        one.snapshot()
+        described = named.create("monday", manifests.read(manifests.newest_first()[0].path))
+        if name == "a":
+            named.delete("monday")
+    store.put(f"{collection().prefix}named/monday", b"ANFL damaged")
+    assert named.find("monday")[0] == described
+    assert named.page(limit=5) == ([described], False)
+
+
+def test_a_damaged_name_that_nothing_can_put_right_is_told_once_however_often_somebody_looks(
+    store: SimulatedStore, time: SimulatedTime
+) -> None:
+    noted = Noted()
+    storage_ = storage(store, clock=time.clock(), events=noted)
+    store.objects[f"{collection().prefix}named/monday"] = b"ANFL damaged"
+    for _ in range(3):
+        with pytest.raises(Problem, match="damaged"):
+            storage_.named(collection()).find("monday")
+    assert noted.damages == [False]
 
 
 def test_what_was_never_whole_is_not_verified(store: SimulatedStore, one: Node) -> None:

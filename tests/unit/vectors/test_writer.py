@@ -10,7 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from anfl.problems import Problem
 from anfl.vectors import writer as writer_module
-from anfl.vectors.changes import prepare
+from anfl.vectors.changes import Change, Draft, prepare, resolve
 from anfl.vectors.model import Position
 from anfl.vectors.requests import DeleteRows, NewRow, PatchRow, PatchRows, Upsert, Written
 from anfl.vectors.writer import Writer, _Ticket
@@ -278,6 +278,22 @@ def test_expired_rows_are_gone_for_writers_too() -> None:
     assert node.write(PatchRows(vectors=[PatchRow(id="a", metadata={"x": 1})])).patched == 0
     assert node.write(delete("a")).deleted == 0
     assert node.write(upsert(("a", (1, 1)), if_version=0)).upserted == 1
+
+
+def test_what_has_expired_when_it_comes_is_gone_for_those_who_wait_with_it() -> None:
+    """They are of one moment; no order of them would find the row."""
+    time = SimulatedTime()
+    copy = replica(SimulatedStore(), clock=time.clock())
+    draft = copy.view(lambda state: Draft(state=state, now=state.now()))
+    changes: list[tuple[Change, int]] = [
+        (upsert(("a", (1, 1)), expires_at=time.seconds), 1),
+        (PatchRows(vectors=[PatchRow(id="a", metadata={"x": 1})]), 0),
+        (delete("a"), 0),
+        (DeleteRows(filter={"x": {"$exists": False}}), 0),
+        (upsert(("a", (2, 2)), if_version=0), 1),
+        (upsert(("a", (3, 3)), if_version=1), 1),
+    ]
+    assert [resolve(draft, prepare(change, copy.collection)) for change, _ in changes] == [n for _, n in changes]
 
 
 def test_a_patch_changes_only_what_it_names() -> None:
