@@ -185,6 +185,7 @@ def test_any_value_can_be_quoted(value: str) -> None:
         ("name", "name", False),
         ("name DESC", "name", True),
         ("`name`  asc", "name", False),
+        ("attribute.`name` desc", "name", True),
         ("timestamp desc", "updated_at", True),
         (" last_updated_timestamp ", "updated_at", False),
     ],
