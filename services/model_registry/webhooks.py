@@ -86,7 +86,7 @@ class WebhookApi:
             self._webhooks.update,
             principal.tenant,
             request.path_params["webhook_id"],
-            name=given.optional("name") or None,
+            name=given.optional("name"),
             url=given.optional("url") or None,
             events=given.events() or None,
             by=principal.subject,
