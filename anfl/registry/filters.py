@@ -8,8 +8,8 @@ Grammar (keywords in any case)::
     operator   := "=" | "!=" | ">" | ">=" | "<" | "<=" | "LIKE" | "ILIKE" | "IN" | "NOT" "IN"
     value      := string | integer | "(" string ("," string)* ")"
 
-A name with other characters than letters, digits, ``_``, ``-``, ``.``, ``/`` and ``:`` stands in backticks or double
-quotes; a string in single or double quotes, a quote within it doubled.
+A tag's name with other characters than letters, digits, ``_``, ``-``, ``.``, ``/`` and ``:`` stands in backticks or
+quotes; a string in single or double quotes, a quote within it doubled. An attribute stands in none, as with MLflow.
 """
 
 import re
@@ -29,6 +29,9 @@ _EQUALITY = frozenset({"=", "!="})
 _PATTERNS = frozenset({"LIKE", "ILIKE"})
 _LISTS = frozenset({"IN", "NOT IN"})
 _ORDERS = frozenset({">", ">=", "<", "<="})
+_QUOTED = ("single", "double", "backtick")
+"""How a tag's name may stand."""
+_ENTITIES = ("attribute", "tag", "tags")
 _KEYWORDS = frozenset({"TRUE", "FALSE", "NULL"})
 """Words of SQL that are no values here."""
 
@@ -220,8 +223,8 @@ class _Parser:
         if token.kind == "word" and token.text.upper() in _KEYWORDS:
             raise self._invalid_clause(start.start)
         is_tag = entity in ("tag", "tags")
-        if entity not in ("attribute", "tag", "tags"):
-            raise self._at(f"Invalid entity type '{entity}'. Valid entity types are attribute, tag, tags", start)
+        if entity not in _ENTITIES:
+            raise self._at(f"Invalid entity type '{entity}'. Valid entity types are {_ENTITIES}", start)
         if not is_tag and key not in self._attributes:
             valid = sorted(self._attributes)
             raise self._at(f"Invalid attribute key '{key}' specified. Valid keys are '{valid}'", start)
@@ -239,7 +242,7 @@ class _Parser:
     def _key(self, token: _Token) -> tuple[str, str]:
         """Entity and name of the key that begins with ``token``."""
         if token.kind in ("double", "backtick"):
-            return "attribute", token.text[1:-1]
+            return "attribute", token.text
         if token.kind != "word":
             raise self._invalid_clause(token.start)
         entity, dot, name = token.text.partition(".")
@@ -248,10 +251,10 @@ class _Parser:
         if not name:  # tags.`a name`
             quoted = self._peek()
             adjacent = quoted is not None and quoted.start == token.start + len(token.text)
-            if quoted is None or not adjacent or quoted.kind not in ("double", "backtick"):
+            if quoted is None or not adjacent or quoted.kind not in _QUOTED:
                 raise self._invalid_clause(token.start)
             self._next += 1
-            name = quoted.text[1:-1]
+            name = quoted.text if entity == "attribute" else quoted.text[1:-1]
         return entity, name
 
     def _operator(self, start: _Token) -> str:
@@ -278,7 +281,7 @@ class _Parser:
             return self._integer(token.text, key)
         if token.kind == "open" and kind is Kind.LISTED_TEXT:
             return self._list(start)
-        if token.kind == "word":
+        if token.kind in ("word", "backtick"):
             raise self._at(
                 "Parameter value is either not quoted or unidentified quote types used for string value"
                 f" {token.text}. Use either single or double quotes.",

@@ -9,7 +9,9 @@ from typing import Any, TypeVar
 
 from anfl.registry.errors import invalid_parameter
 
-_ITEM = re.compile(r"""\s*(?P<key>`[^`]*`|"[^"]*"|[\w.]+)(?:\s+(?P<direction>asc|desc))?\s*""", re.IGNORECASE)
+_ITEM = re.compile(
+    r"""\s*(?P<key>(?:attribute\.)?(?:`[^`]*`|"[^"]*")|[\w.]+)(?:\s+(?P<direction>asc|desc))?\s*""", re.IGNORECASE
+)
 _FIRST = 400
 """Of many rows, so many are chosen before all are sorted: more than a page of a search, as a rule."""
 _MANY = 10 * _FIRST
@@ -51,7 +53,7 @@ def parse(
         match = _ITEM.fullmatch(item)
         if match is None:
             raise invalid_parameter(f"Invalid order_by clause '{item}'. Could not be parsed.", field="order_by")
-        key = match["key"].strip('`"').removeprefix("attribute.")
+        key = match["key"].replace("`", "").replace('"', "").removeprefix("attribute.")
         if key not in keys:
             message = f"Invalid {noun} key '{key}' specified. Valid keys are '{sorted(keys)}'"
             raise invalid_parameter(message, field="order_by")

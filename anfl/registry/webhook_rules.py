@@ -35,10 +35,10 @@ def name(text: str) -> str:
     :raises Problem: 400.
     """
     if _NAME.fullmatch(text) is None:
-        prefix = "" if text else "Missing value for required parameter 'name'. "
         message = (
-            f"{prefix}Webhook name {text!r} is invalid. It must start and end with a letter or digit, be less than 63"
-            " characters long, and contain only letters, digits, dots (.), underscores (_), and hyphens (-)."
+            f"{_missing('name', text)}Webhook name {text!r} is invalid. It must start and end with a letter or digit,"
+            " be less than 63 characters long, and contain only letters, digits, dots (.), underscores (_), and"
+            " hyphens (-)."
         )
         raise invalid_parameter(message, field="name")
     return text
@@ -50,14 +50,15 @@ def events(given: Sequence[tuple[str, str]]) -> tuple[str, ...]:
     :raises Problem: 400.
     """
     if not given:
-        message = "Webhook events must be a non-empty list of WebhookEvent objects: []."
+        message = f"{_missing('events', given)}Webhook events must be a non-empty list of WebhookEvent objects: []."
         raise invalid_parameter(message, field="events")
     for entity, action in given:
         if entity not in _ACTIONS:
             message = f"Invalid entity '{entity}'. Valid entities are: {sorted(_ACTIONS)}"
             raise invalid_parameter(message, field="events")
         if action not in _ACTIONS[entity]:
-            message = f"Invalid action '{action}' for entity '{entity}'. Valid actions are: {sorted(_ACTIONS[entity])}"
+            valid = sorted(each.lower() for each in _ACTIONS[entity])
+            message = f"Invalid action '{action.lower()}' for entity '{entity.lower()}'. Valid actions are: {valid}"
             raise invalid_parameter(message, field="events")
     return tuple(dict.fromkeys(f"{entity}.{action}" for entity, action in given))
 
@@ -79,13 +80,14 @@ def url(text: str) -> SplitResult:
     :raises Problem: 400.
     """
     if not text.strip():
-        raise invalid_parameter(f"Webhook URL cannot be empty or just whitespace: {text!r}", field="url")
+        message = f"{_missing('url', text)}Webhook URL cannot be empty or just whitespace: {text!r}"
+        raise invalid_parameter(message, field="url")
     try:
         parsed = urlsplit(text)
         port = parsed.port
         host = parsed.hostname
     except ValueError as error:
-        raise _invalid_url(text, f"{error}") from None
+        raise _invalid_url(text, repr(error)) from None
     if parsed.scheme != "https":
         message = f"Invalid webhook URL scheme: {parsed.scheme!r}. Allowed schemes are: https."
         raise invalid_parameter(message, field="url")
@@ -115,6 +117,11 @@ def public_address(host: str, resolver: Resolver) -> str:
     if not addresses:
         raise invalid_parameter(f"Cannot resolve webhook URL hostname {host!r}", field="url")
     return addresses[0]
+
+
+def _missing(field: str, given: Sequence[object]) -> str:
+    """What MLflow's server says of an absent value, before what its store says of an empty one."""
+    return "" if given else f"Missing value for required parameter '{field}'. "
 
 
 def _invalid_url(text: str, reason: str) -> Problem:

@@ -127,7 +127,7 @@ def _from_query(request: Request, schema: Schema) -> dict[str, Any]:
     except UnicodeDecodeError:  # what is none of UTF-8 would be replaced, and two names be one
         raise invalid_parameter("The query string is not percent-encoded UTF-8.") from None
     return {
-        name: query.getlist(name) if kind is Kind.TEXTS else query.get(name)
+        name: query.getlist(name) if kind is Kind.TEXTS else query.getlist(name)[0]
         for name, kind in schema.items()
         if name in query
     }
@@ -179,11 +179,9 @@ def _text(name: str, value: object) -> str:
 
 
 def _boolean(name: str, value: object) -> bool:
-    if isinstance(value, bool):
-        return value
-    if isinstance(value, str) and value.lower() in ("true", "false"):
-        return value.lower() == "true"
-    raise _wrong(name, value)
+    if not isinstance(value, bool):
+        raise _wrong(name, value)
+    return value
 
 
 def _integer(name: str, value: object) -> int:
@@ -207,8 +205,9 @@ def _tags(name: str, value: object) -> dict[str, str]:
         raise _wrong(name, value)
     tags: dict[str, str] = {}
     for entry in value:
-        key = entry.get("key") if isinstance(entry, dict) else None
-        text = entry.get("value", "") if isinstance(entry, dict) else None
+        if not isinstance(entry, dict):
+            raise _wrong(name, value)
+        key, text = ("" if entry.get(part) is None else entry[part] for part in ("key", "value"))
         if not isinstance(key, str) or not isinstance(text, str):
             raise _wrong(name, value)
         tags[key] = text

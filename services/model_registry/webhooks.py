@@ -51,12 +51,12 @@ class WebhookApi:
         return routes
 
     async def _create(self, request: Request, principal: Principal) -> Response:
-        given = await read(request, _FIELDS)
+        given = await read(request, _FIELDS, needed=("name", "url"))
         create = partial(
             self._webhooks.create,
             principal.tenant,
-            name=given.optional("name") or "",
-            url=given.optional("url") or "",
+            name=given.text("name"),
+            url=given.text("url"),
             events=given.events() or [],
             by=principal.subject,
         )
@@ -87,8 +87,8 @@ class WebhookApi:
             principal.tenant,
             request.path_params["webhook_id"],
             name=given.optional("name"),
-            url=given.optional("url"),
-            events=given.events(),
+            url=given.optional("url") or None,
+            events=given.events() or None,
             by=principal.subject,
         )
         return _answer(await asyncio.to_thread(update, **_others(given)))
@@ -109,7 +109,7 @@ class WebhookApi:
 
 
 def _others(given: Parameters) -> dict[str, str | None]:
-    return {name: given.optional(name) for name in ("description", "secret", "status")}
+    return {name: given.optional(name) or None for name in ("description", "secret", "status")}
 
 
 def _offset(token: str | None) -> int:

@@ -189,6 +189,25 @@ REFUSALS: list[tuple[str, str, object, int, str, str]] = [
     (
         "POST",
         "registered-models/create",
+        {"name": "x", "tags": [{"value": "v"}]},
+        400,
+        "INVALID_PARAMETER_VALUE",
+        "Invalid value \"\" for parameter 'key' supplied",
+    ),
+    *(
+        (
+            "POST",
+            "model-versions/transition-stage",
+            {"name": "bert", "version": "1", "stage": "Staging", "archive_existing_versions": flag},
+            400,
+            "INVALID_PARAMETER_VALUE",
+            f"Invalid value {json.dumps(flag)} for parameter 'archive_existing_versions' supplied:  Hint: Value was of",
+        )
+        for flag in ("true", "False", 1)
+    ),
+    (
+        "POST",
+        "registered-models/create",
         {"name": "x", "tags": [{"key": 1}]},
         400,
         "INVALID_PARAMETER_VALUE",
@@ -447,6 +466,18 @@ def test_a_body_encoded_twice_is_understood_and_another_type_refused(call: Calle
     response = call("POST", f"{stage}{API}/registered-models/create", content="name=x", headers=form)
     assert response.json()["error_code"] == "INVALID_PARAMETER_VALUE"
     assert "Content-Type must be application/json" in response.json()["message"]
+
+
+def test_a_tags_value_that_is_null_is_empty(call: Caller) -> None:
+    made = call("POST", f"{API}/registered-models/create", {"name": "bert", "tags": [{"key": "k", "value": None}]})
+    assert made.json()["registered_model"]["tags"] == [{"key": "k", "value": ""}]
+
+
+def test_of_a_parameter_given_twice_the_first_counts(call: Caller) -> None:
+    for name in ("bert", "gpt"):
+        call("POST", f"{API}/registered-models/create", {"name": name})
+    found = call("GET", f"{API}/registered-models/get?name=bert&name=gpt")
+    assert found.json()["registered_model"]["name"] == "bert"
 
 
 def test_own_calls_take_json_whatever_its_type_is_called(call: Caller) -> None:
