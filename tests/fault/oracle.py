@@ -58,26 +58,20 @@ class Oracle:
             expect(batch.ts >= self.ts, f"time goes backwards in {batch.sequence}")
             self.ts = batch.ts
             content = dict(self.states[-1])
-            touched: set[str] = set()
             for applied in batch.requests:
                 where = f"{applied.request_id} in {batch.sequence}"
                 last = self._applied_at.get(applied.request_id, float("-inf"))
                 expect(last < batch.ts - REQUEST_SECONDS, f"{where} is applied again")
                 self._applied_at[applied.request_id] = batch.ts
-                count = self._apply(content, self._requests[applied.request_id], batch, touched, where)
+                count = self._apply(content, self._requests[applied.request_id], batch, where)
                 expect(count == applied.count, f"{where} counts {applied.count}, not {count}")
                 self.applied.setdefault(applied.request_id, []).append((batch.sequence, count))
             self.states.append(content)
 
-    def _apply(self, content: Content, change: Change, batch: Batch, touched: set[str], where: str) -> int:
+    def _apply(self, content: Content, change: Change, batch: Batch, where: str) -> int:
         def alive(row_id: str) -> Held | None:
             held = content.get(row_id)
-            # What a group has just written counts, even if it has expired already.
-            return held if held is not None and (row_id in touched or held.alive(batch.ts)) else None
-
-        def write(row_id: str, held: Held) -> None:
-            content[row_id] = held
-            touched.add(row_id)
+            return held if held is not None and held.alive(batch.ts) else None
 
         if not isinstance(change, DeleteRows):
             for wanted in change.vectors:
@@ -87,14 +81,14 @@ class Oracle:
         match change:
             case Upsert():
                 for new in change.vectors:
-                    write(new.id, Held(_packed(new.values), dict(new.metadata), batch.sequence, new.expires_at))
+                    content[new.id] = Held(_packed(new.values), dict(new.metadata), batch.sequence, new.expires_at)
                 return len(change.vectors)
             case PatchRows():
                 found = [(row, held) for row in change.vectors if (held := alive(row.id)) is not None]
                 for row, held in found:
                     merged = {name: value for name, value in held.metadata.items() if name not in row.metadata}
                     merged |= {name: value for name, value in row.metadata.items() if value is not None}
-                    write(row.id, Held(held.values, merged, batch.sequence, held.expires_at))
+                    content[row.id] = Held(held.values, merged, batch.sequence, held.expires_at)
                 return len(found)
             case DeleteRows():
                 doomed = [row_id for row_id in change.ids or content if alive(row_id) is not None]
@@ -104,7 +98,6 @@ class Oracle:
                     doomed = [row_id for row_id in doomed if content[row_id].metadata.get(name, below) < below]
                 for row_id in doomed:
                     del content[row_id]
-                    touched.discard(row_id)
                 return len(doomed)
 
 
