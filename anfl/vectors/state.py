@@ -86,7 +86,7 @@ class State:
         rest = _Rest(
             sequence=self.sequence,
             ts=self.ts,
-            requests=list(self._requests.values()),
+            requests=self._remembered(),
             rows=rows.rest,
             incarnation=self.collection.incarnation,
             revision=self.revision,
@@ -146,7 +146,7 @@ class State:
         oldest = self.now() - REQUEST_SECONDS
         found: list[AppliedRequest] = []
         reached = sequence
-        for known in self._requests.values():  # in the order of their batches
+        for known in self._remembered():
             if known.sequence <= sequence or known.ts < oldest:
                 continue
             if len(found) >= most and known.sequence != reached:
@@ -175,6 +175,10 @@ class State:
         self.ts = batch.ts
         self.revision = max(self.revision, batch.revision)
         self._remember(batch)
+
+    def _remembered(self) -> list[_Remembered]:
+        """Those of its batches, in their order: where this one holds still, another one adds to them meanwhile."""
+        return [known for known in list(self._requests.values()) if known.sequence <= self.sequence]
 
     def _remember(self, batch: Batch) -> None:
         for request in batch.requests:

@@ -9,6 +9,7 @@ from anfl.resources import IMPORTS_PREFIX
 from anfl.vectors.builder import Builder, SnapshotPolicy
 from anfl.vectors.catalogue import Catalogue
 from anfl.vectors.clock import Clock
+from anfl.vectors.engine.rows import RowStore
 from anfl.vectors.imports.records import new_id
 from anfl.vectors.janitor import Janitor
 from anfl.vectors.model import Collection, CollectionSettings, Metric, first_epoch
@@ -80,6 +81,24 @@ def test_what_is_restored_by_who_slept_so_long_that_it_may_have_been_removed_is_
         assert code_of(lambda: slow.restore("demo", "words", "monday", "again")) == (503, "storage_unavailable")
     assert catalogue.is_free("demo", "again") is not stays
     slow.close()
+
+
+def test_a_snapshot_knows_no_request_that_came_while_it_was_made(
+    store: VectorStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image, later = RowStore.image, upsert(("c", (3, 3)), request_id="later")
+    waiting = [later]
+
+    def slowly(rows: RowStore, **given: Any) -> Any:
+        if waiting:
+            store.write("demo", "words", waiting.pop())
+        return image(rows, **given)
+
+    monkeypatch.setattr(RowStore, "image", slowly)
+    assert store.create_snapshot("demo", "words", "monday").rows == 2
+    store.restore("demo", "words", "monday", "again")
+    store.write("demo", "again", later)
+    assert ids(store, "again") == ["a", "b", "c"], "what was acknowledged is there"
 
 
 def test_snapshots_have_names(store: VectorStore) -> None:
