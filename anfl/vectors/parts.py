@@ -102,8 +102,11 @@ class Parts:
         return part
 
     def _pieces(self, key: str, data: bytes, part: Part) -> Iterator[memoryview]:
-        digest = hashlib.sha256()
+        digest, left = hashlib.sha256(), part.size
         for piece in self._envelope.open_part(key, data):
+            left -= len(piece)
+            if left < 0:  # it would be written over what follows, which has been compared already
+                raise DamagedError("length")
             digest.update(piece)
             yield piece
         if digest.hexdigest() != part.sha256:

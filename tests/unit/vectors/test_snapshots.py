@@ -199,6 +199,21 @@ def test_a_damaged_part_is_put_right_from_its_version(store: SimulatedStore, one
     assert all(body != b"ANFL damaged" for body in store.objects.values())
 
 
+def test_a_part_that_has_grown_is_not_written_over_what_follows_it(
+    store: SimulatedStore, time: SimulatedTime, one: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parts_module, "PART_BYTES", 100)
+    one.write(*(f"row{number}" for number in range(50)))
+    one.snapshot()
+    manifests = one.replica.snapshots.manifests
+    manifest = manifests.read(manifests.newest_first()[0].path)
+    for key in map(one.replica.snapshots.parts.key, manifest.parts()):
+        store.put(key, store.objects[key] + bytes(1_000))
+    files = loaded(storage(store, clock=time.clock())).folder.segments / manifest.segments[0].name
+    for file in manifest.segments[0].files:
+        assert (files / file.name).stat().st_size == sum(part.size for part in file.parts)
+
+
 def test_a_part_that_is_gone_comes_back_from_its_version(store: SimulatedStore, one: Node) -> None:
     one.write("a")
     one.snapshot()
