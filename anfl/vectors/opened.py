@@ -72,9 +72,15 @@ class OpenCollections:
             raise
 
     def peek(self, collection: Collection) -> Opened | None:
-        """What is loaded. Blocks on nothing."""
+        """What is loaded, with these settings; None where they are news, which `get` takes in. Blocks on nothing."""
         entry = self._entries.get(collection.incarnation)
-        return None if entry is None else entry.now()
+        if entry is None:
+            return None
+        if entry.collection is not collection:  # mostly it has just been looked up again
+            if entry.collection != collection:
+                return None
+            entry.collection = collection
+        return entry.now()
 
     def begin(self, collection: Collection) -> bool:
         """Like `get`, without waiting for it; returns whether it is there."""

@@ -427,6 +427,28 @@ def test_at_once_is_as_fresh_as_any_read_and_looks_for_news_before_it_is_too_old
     other.close()
 
 
+def test_changed_settings_reach_a_node_all_of_whose_queries_are_answered_at_once(
+    catalogue: Catalogue, objects: S3ObjectStore
+) -> None:
+    time = SimulatedTime()
+    store = VectorStore(catalogue, storage(objects, clock=time.clock()))
+    other = VectorStore(catalogue, storage(objects, clock=Clock()))
+    store.create("demo", WORDS)
+
+    def ef() -> int:
+        request = Query(vector=[1.0, 0.0], k=1)
+        if store.at_once("demo", "words", request) is None:
+            store.query("demo", "words", request)
+        return store.hnsw.opened.loaded()[0].replica.shown.rows.index.ef_search
+
+    assert ef() == WORDS.index.ef_search
+    other.update("demo", "words", CollectionPatch(index=IndexPatch(ef_search=99)))
+    time.advance(0.6)
+    eventually(lambda: ef() == 99)
+    store.close()
+    other.close()
+
+
 def test_an_event_loop_answers_with_a_filter_once_it_is_known_which_rows_fulfil_it(
     store: VectorStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
