@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb.service_resource import Table
 
 NOTE_SECONDS = 5.0
-"""A collection's hint is written at most this often."""
+"""A collection's hint is written at most this often, and only where its log has grown."""
+_MOST_NOTED = 16_384
+"""Collections of which it is remembered; beyond it, each costs a write anew."""
 _SEQUENCE = "sequence"
 _log = logging.getLogger(__name__)
 
@@ -52,26 +54,23 @@ class DynamoHints:
     def __init__(self, table: "Table", *, now: Callable[[], float]) -> None:
         self._table = table
         self._now = now
-        self._noted: dict[str, float] = {}
+        self._noted: dict[str, tuple[float, int]] = {}
+        """By incarnation, when it was noted last, and how far its log is known to be noted."""
         self._lock = threading.Lock()
 
     def note(self, collection: Collection, sequence: int) -> None:
         """See `Hints.note`."""
         now = self._now()
         with self._lock:
-            if self._noted.get(collection.incarnation, float("-inf")) > now - NOTE_SECONDS:
+            at, known = self._noted.get(collection.incarnation, (float("-inf"), 0))
+            if sequence <= known or at > now - NOTE_SECONDS:
                 return
-            self._noted[collection.incarnation] = now
-        try:
-            self._table.put_item(
-                Item={**_key(collection), _SEQUENCE: sequence},
-                ConditionExpression=Attr(_SEQUENCE).not_exists() | Attr(_SEQUENCE).lt(sequence),
-            )
-        except ClientError as error:
-            if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
-                _log.warning("a hint could not be written", extra={"reason": str(error)})
-        except BotoCoreError as error:
-            _log.warning("a hint could not be written", extra={"reason": str(error)})
+            if len(self._noted) >= _MOST_NOTED:
+                self._noted.clear()
+            self._noted[collection.incarnation] = (now, known)
+        if self._is_noted(collection, sequence):
+            with self._lock:
+                self._noted[collection.incarnation] = (now, sequence)
 
     def last(self, collection: Collection) -> int:
         """See `Hints.last`."""
@@ -80,6 +79,23 @@ class DynamoHints:
             return int(str(item.get(_SEQUENCE, 0)))
         except (BotoCoreError, ClientError, ValueError):
             return 0
+
+    def _is_noted(self, collection: Collection, sequence: int) -> bool:
+        """Whether the table has this slot, or a later one, now."""
+        try:
+            self._table.put_item(
+                Item={**_key(collection), _SEQUENCE: sequence},
+                ConditionExpression=Attr(_SEQUENCE).not_exists() | Attr(_SEQUENCE).lt(sequence),
+            )
+        except ClientError as error:
+            if error.response["Error"]["Code"] == "ConditionalCheckFailedException":
+                return True
+            _log.warning("a hint could not be written", extra={"reason": str(error)})
+        except BotoCoreError as error:
+            _log.warning("a hint could not be written", extra={"reason": str(error)})
+        else:
+            return True
+        return False
 
 
 def _key(collection: Collection) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from typing import Any
 
 import boto3
+import msgspec
 import pytest
 from botocore.exceptions import ConnectTimeoutError
 
@@ -47,6 +48,40 @@ def test_hints_are_not_written_at_every_turn(session: boto3.session.Session) -> 
     for sequence in (1, 2):
         hints.note(collection(), sequence)
     assert hints.last(collection()) == 1
+
+
+class Counting:
+    """A table that counts what is written to it; ``away``, in vain."""
+
+    def __init__(self) -> None:
+        self.writes = 0
+        self.away = False
+
+    def put_item(self, **_: Any) -> None:
+        """See boto3."""
+        self.writes += 1
+        if self.away:
+            raise ConnectTimeoutError(endpoint_url="dynamodb")
+
+
+def test_a_log_that_has_not_grown_costs_no_write() -> None:
+    table = Counting()
+    hints = DynamoHints(table, now=iter(range(0, 10**6, 10)).__next__)  # type: ignore[arg-type]
+    for sequence in (0, 3, 3, 3, 2):
+        hints.note(collection(), sequence)
+    assert table.writes == 1
+    table.away = True
+    for _ in range(2):
+        hints.note(collection(), 4)
+    assert table.writes == 3, "what was not written is tried again"
+
+
+def test_what_is_remembered_of_hints_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hints_module, "_MOST_NOTED", 10)
+    hints = DynamoHints(Counting(), now=lambda: 1.0)  # type: ignore[arg-type]
+    for number in range(100):
+        hints.note(msgspec.structs.replace(collection(), incarnation=f"{number:032x}"), 1)
+    assert len(hints._noted) <= 10
 
 
 def test_a_table_that_is_away_is_no_problem() -> None:
