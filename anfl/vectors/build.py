@@ -136,6 +136,7 @@ def storage_of(
         objects=objects,
         here=here,
         node=NodeFolder(Path(root)),
+        alone=settings.node_folder is None,
         hints=hints,
         region=NoRegion() if numbers is None else CachedRegion(numbers),
         elsewhere=elsewhere,

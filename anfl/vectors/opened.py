@@ -68,7 +68,7 @@ class OpenCollections:
         except Exception:
             with self._lock:
                 if self._entries.get(collection.incarnation) is entry:
-                    del self._entries[collection.incarnation]
+                    self._remove(collection.incarnation)
             raise
 
     def peek(self, collection: Collection) -> Opened | None:
@@ -89,7 +89,7 @@ class OpenCollections:
     def drop(self, incarnation: str) -> Opened | None:
         """Take a collection that is gone out of memory; returns it if it was there."""
         with self._lock:
-            entry = self._entries.pop(incarnation, None)
+            entry = self._remove(incarnation) if incarnation in self._entries else None
         return None if entry is None else entry.now()
 
     def loaded(self) -> list[Opened]:
@@ -111,14 +111,21 @@ class OpenCollections:
                 if size <= most:
                     return
                 size -= sizes[incarnation]
-                del self._entries[incarnation]
+                self._remove(incarnation)
 
     def release(self, *, unused_seconds: float) -> None:
         """Drop what nobody has asked for in so long."""
         before = self._storage.clock.monotonic() - unused_seconds
         with self._lock:
             for incarnation in [each for each, entry in self._entries.items() if entry.used_at < before]:
-                del self._entries[incarnation]
+                self._remove(incarnation)
+
+    def _remove(self, incarnation: str) -> _Entry:
+        """Take one out of memory, and off a disk that is nobody else's; mapped files are there until nobody reads."""
+        entry = self._entries.pop(incarnation)
+        if self._storage.alone and entry.loading.done():
+            self._storage.node.of(entry.collection).remove()
+        return entry
 
     def _begin(self, collection: Collection) -> _Entry:
         with self._lock:

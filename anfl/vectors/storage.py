@@ -30,6 +30,8 @@ class Storage:
     here: str | None = None
     """Region of ``objects``; None: there is no other."""
     node: NodeFolder
+    alone: bool = False
+    """Whether this process has the node's folder to itself: then it leaves nothing there for others."""
     hints: Hints = field(default_factory=NoHints)
     region: Region = field(default_factory=NoRegion)
     elsewhere: Elsewhere = field(default_factory=Nowhere)
@@ -52,7 +54,7 @@ class Storage:
             self.objects,
             collection,
             envelope=self.envelopes.of(collection),
-            cache=folder,
+            cache=None if self.alone else folder,
             repairs=self._repairs(collection),
             readers=READERS if self.threads else 1,
             sleep=self.clock.sleep,

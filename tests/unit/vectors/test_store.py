@@ -3,14 +3,18 @@
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from time import sleep
 from typing import Any
 
+import boto3
+import msgspec
 import pytest
 
 from anfl.problems import Problem
-from anfl.vectors import hnsw
+from anfl.vectors import build, hnsw
 from anfl.vectors import replica as replica_module
 from anfl.vectors.builder import Builder
 from anfl.vectors.catalogue import Catalogue
@@ -447,6 +451,30 @@ def test_changed_settings_reach_a_node_all_of_whose_queries_are_answered_at_once
     eventually(lambda: ef() == 99)
     store.close()
     other.close()
+
+
+def test_who_has_a_folder_to_itself_keeps_no_more_there_than_in_memory(
+    catalogue: Catalogue, objects: S3ObjectStore
+) -> None:
+    place = replace(storage(objects, clock=Clock()), alone=True)
+    store = VectorStore(catalogue, place)
+    for name in ("words", "others"):
+        made, _ = store.create("demo", msgspec.structs.replace(WORDS, name=name))
+        store.write("demo", name, upsert(("a", (1, 1))))
+        store.create_snapshot("demo", name, "monday")
+    assert not list(place.node.path.glob("*/log/*")), "there is nobody else to look at them"
+    store.hnsw.opened.evict(0)
+    assert [path.parent.name for path in place.node.path.glob("*/images")] == [made.incarnation]
+    assert store.count("demo", "words", Count()).count == 1
+    store.delete("demo", "others")
+    assert not (place.node.path / made.incarnation).exists()
+    store.close()
+
+
+def test_a_process_without_a_nodes_folder_has_one_to_itself(session: boto3.session.Session, tmp_path: Path) -> None:
+    settings = build.Settings(table="catalogue", bucket="vectors")
+    assert build.storage_of(settings, session, scratch=tmp_path).alone
+    assert not build.storage_of(msgspec.structs.replace(settings, node_folder=str(tmp_path)), session).alone
 
 
 def test_an_event_loop_answers_with_a_filter_once_it_is_known_which_rows_fulfil_it(
