@@ -1,6 +1,6 @@
 """Looks through a whole bucket: removes what is left of collections that are gone, and old objects of those at home.
 
-Also has snapshots made of their logs that grow unattended.
+Also has snapshots made of their logs that grow unattended, and looks through this node's folder.
 """
 
 import logging
@@ -33,18 +33,21 @@ class Janitor:
         :raises Problem: 503, the store or the catalogue does not answer.
         """
         removed = 0
+        known: set[str] = set()
         for tenant, name, incarnation in incarnations(self._objects):
             prefix = f"{tenant}/{name}/{incarnation}/"
             first, newest = self._extent(prefix, now=now)
             # The look at the catalogue comes last: an incarnation is there before its first object, and never again.
             collection = self._current(tenant, name)
             if collection is not None and collection.incarnation == incarnation:
+                known.add(incarnation)
                 if self._storage.is_home(collection):
                     self._look_after(collection, now=now)
             elif newest <= now - ORPHAN_SECONDS and (newest <= now - COPY_SECONDS or not self._is_copy(first)):
                 _log.warning("removing what is left of a deleted collection", extra={"prefix": prefix})
                 delete_all(self._objects, prefix)
                 removed += 1
+        self._storage.node.sweep(known)
         return removed
 
     def _extent(self, prefix: str, *, now: float) -> tuple[str, float]:

@@ -12,7 +12,7 @@ import re
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,8 +29,13 @@ KEPT_IMAGES_SECONDS = 60.0
 """How long an image stays after a newer one, for a process that is reading it."""
 UNFINISHED_SECONDS = 3600.0
 """How long nobody touches a folder that is not complete, before it counts as given up."""
+KEPT_SLOTS_SECONDS = 3600.0
+"""How long one stays that no later ones have pushed out."""
+LEFT_SECONDS = 24 * 3600.0
+"""How long nothing changes in the part of a collection that is not known any more, before it goes."""
 _LOCK_POLL_SECONDS = 0.001
 _LONGEST_POLL_SECONDS = 0.02
+_INCARNATION = re.compile(r"[0-9a-f]+")
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -159,6 +164,17 @@ class CollectionFolder:
             if folder.name not in used and _is_old(folder):
                 shutil.rmtree(folder, ignore_errors=True)
 
+    def forget_slots(self) -> None:
+        """Remove log objects that no process of this node can want any more."""
+        with suppress(FileNotFoundError):
+            for slot in (self._path / "log").iterdir():
+                if _age(slot) > KEPT_SLOTS_SECONDS:
+                    slot.unlink(missing_ok=True)
+
+    def is_left(self) -> bool:
+        """Whether nothing has changed here for long."""
+        return all(_age(self._path / name) > LEFT_SECONDS for name in ("log", "segments", "images"))
+
     def remove(self) -> None:
         """The collection is gone, or not used here any more."""
         shutil.rmtree(self._path, ignore_errors=True)
@@ -188,9 +204,23 @@ class NodeFolder:
 
     def of(self, collection: Collection) -> CollectionFolder:
         """The part of one incarnation."""
-        if not re.fullmatch(r"[0-9a-f]+", collection.incarnation):
+        if not _INCARNATION.fullmatch(collection.incarnation):
             raise ValueError(f"{collection.incarnation!r} is no incarnation")
         return CollectionFolder(self.path / collection.incarnation, sleep=self._sleep)
+
+    def sweep(self, known: Container[str]) -> None:
+        """Remove what nobody needs of collections that leave this node otherwise than by its own doing.
+
+        :param known: incarnations that there are.
+        """
+        for path in self.path.iterdir():
+            if not _INCARNATION.fullmatch(path.name):
+                continue
+            part = CollectionFolder(path, sleep=self._sleep)
+            if path.name not in known and part.is_left():
+                part.remove()
+            else:
+                part.forget_slots()
 
     def lock(self, name: str, *, seconds: float) -> AbstractContextManager[bool]:
         """See `lock`; among all processes of the node."""
@@ -224,13 +254,17 @@ class NodeFolder:
 def _new_folder(parent: Path) -> Path:
     """A new folder whose name begins with a dot: it is not complete."""
     folder = parent / f".{os.urandom(16).hex()}"
-    folder.mkdir()
+    folder.mkdir(parents=True)
     return folder
 
 
 def _is_old(folder: Path) -> bool:
-    age = time.time() - folder.stat().st_mtime
-    return age > (UNFINISHED_SECONDS if folder.name.startswith(".") else KEPT_IMAGES_SECONDS)
+    return _age(folder) > (UNFINISHED_SECONDS if folder.name.startswith(".") else KEPT_IMAGES_SECONDS)
+
+
+def _age(path: Path) -> float:
+    """Seconds since anything changed in a folder, or a file was written."""
+    return time.time() - path.stat().st_mtime
 
 
 def _try_lock(file: IO[bytes]) -> bool:

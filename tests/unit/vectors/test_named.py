@@ -6,6 +6,7 @@ import pytest
 
 from anfl.problems import Problem
 from anfl.resources import IMPORTS_PREFIX
+from anfl.vectors import node as node_module
 from anfl.vectors.builder import Builder, SnapshotPolicy
 from anfl.vectors.catalogue import Catalogue
 from anfl.vectors.clock import Clock
@@ -238,6 +239,28 @@ def test_what_a_race_left_of_a_deleted_collection_goes_later(
     assert list(objects.list(gone.prefix)) == []
     assert (ids(store, "words"), ids(store, "others")) == (["d"], ["c"])
     assert [objects.get(key) for key in others] == [b"else's"] * 2
+
+
+def test_what_a_node_has_of_a_collection_that_another_one_deleted_leaves_it_a_day_later(
+    store: VectorStore, catalogue: Catalogue, objects: S3ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = VectorStore(catalogue, storage(objects, clock=Clock()))
+    kept, _ = store.create("demo", OTHERS)
+    store.write("demo", "others", upsert(("a", (1, 1))))
+    assert ids(other, "words") + ids(other, "others") == ["a", "b", "a"]
+    parts = {name: other.storage.node.path / other.describe("demo", name).incarnation for name in ("words", "others")}
+    store.delete("demo", "words")
+    janitor = Janitor(other.storage, catalogue)
+    janitor.sweep(now=Clock().wall())
+    assert all(list((part / "log").iterdir()) for part in parts.values())
+    monkeypatch.setattr(node_module, "LEFT_SECONDS", -1.0)
+    monkeypatch.setattr(node_module, "KEPT_SLOTS_SECONDS", -1.0)
+    janitor.sweep(now=Clock().wall())
+    assert not parts["words"].exists()
+    assert not list((parts["others"] / "log").iterdir())
+    assert (parts["others"] / "segments").exists()
+    assert kept.incarnation == parts["others"].name
+    other.close()
 
 
 def test_the_janitor_does_not_trust_a_catalogue_that_is_away(
