@@ -1,6 +1,7 @@
 """States that are kept under a name, and collections made from them."""
 
 import logging
+from contextlib import suppress
 
 from anfl.problems import Problem, conflict, unavailable
 from anfl.vectors import named
@@ -8,6 +9,7 @@ from anfl.vectors.catalogue import Catalogue
 from anfl.vectors.envelope import DamagedError
 from anfl.vectors.log import delete_all
 from anfl.vectors.management import Management
+from anfl.vectors.manifests import Manifest
 from anfl.vectors.model import Collection, Fields
 from anfl.vectors.named import ORPHAN_SECONDS
 from anfl.vectors.naming import NamedSnapshot
@@ -16,7 +18,9 @@ from anfl.vectors.requests import NamePage, Read
 from anfl.vectors.state import State
 from anfl.vectors.storage import Storage
 from anfl.vectors.trouble import CorruptLogError
+from anfl.vectors.upkeep import UPKEEP_SECONDS
 
+_ATTEMPTS = 3
 _log = logging.getLogger(__name__)
 
 
@@ -39,16 +43,7 @@ class Keeping:
         if names.holds(snapshot):
             raise named.exists(snapshot)
         self._freshen(replica)
-        state = replica.shown
-        local = replica.folder.publish(state.position, state.image())
-        manifest = replica.snapshots.publish(
-            local.image,
-            local.position,
-            rows=len(state.rows),
-            now=self._storage.clock.wall(),
-            declared=None if self._storage.is_home(replica.collection) else _kept_by(state),
-        )
-        return names.create(snapshot, manifest)
+        return names.create(snapshot, self._published(replica))
 
     def page(self, collection: Collection, page: NamePage) -> tuple[list[NamedSnapshot], bool]:
         """Some of a collection's named snapshots by name; and whether there are more."""
@@ -81,6 +76,24 @@ class Keeping:
             self._management.delete(tenant, into)
             raise unavailable("Restoring took too long and was undone; try again.", code="storage_unavailable")
         return made
+
+    def _published(self, replica: Replica) -> Manifest:
+        """A snapshot of the present state, or of a later one where the builder has merged its segments meanwhile, and
+        the node has forgotten them."""
+        for _ in range(_ATTEMPTS):
+            state = replica.shown
+            with suppress(FileNotFoundError):
+                local = replica.folder.publish(state.position, state.image())
+                return replica.snapshots.publish(
+                    local.image,
+                    local.position,
+                    rows=len(state.rows),
+                    now=self._storage.clock.wall(),
+                    declared=None if self._storage.is_home(replica.collection) else _kept_by(state),
+                )
+            self._storage.clock.sleep(UPKEEP_SECONDS)
+        detail = "The collection's segments are being merged faster than they are kept; try again."
+        raise unavailable(detail, code="storage_unavailable")
 
     def _freshen(self, replica: Replica) -> None:
         try:

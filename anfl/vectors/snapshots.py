@@ -73,10 +73,8 @@ class Snapshots:
             collection = msgspec.structs.replace(collection, settings=settings)
         with answering():
             known = self._reusable() if self._reuses else {}
-            for segment in image.segments:
-                if not self._is_there(segment.name, known):
-                    self._described[segment.name] = self._upload_segment(segment, known, at=now)
-            self._described = {segment.name: self._described[segment.name] for segment in image.segments}
+            described = {segment.name: self._describe(segment, known, at=now) for segment in image.segments}
+            self._described = described
             manifest = Manifest(
                 uuid=uuid.uuid4().hex,
                 collection=collection,
@@ -84,7 +82,7 @@ class Snapshots:
                 sequence=position.sequence,
                 rows=rows,
                 created_at=now,
-                segments=tuple(self._described[segment.name] for segment in image.segments),
+                segments=tuple(described.values()),
                 rest=self.parts.upload(cut(image.rest), known, at=now),
             )
             if self._monotonic() - started > PUBLISH_SECONDS:
@@ -156,12 +154,15 @@ class Snapshots:
         present = self.parts.names()
         return {part.sha256: part for name, part in parts.items() if name in present}
 
-    def _is_there(self, segment: str, known: dict[str, Part]) -> bool:
-        """Whether an earlier snapshot of this process has described the segment, and all of its parts are reusable."""
-        described = self._described.get(segment)
-        return described is not None and all(
+    def _describe(self, segment: Path, known: dict[str, Part], *, at: float) -> SegmentFiles:
+        """A segment all of whose parts are there: as an earlier snapshot of this process has described it, where all
+        of those are reusable."""
+        described = self._described.get(segment.name)
+        if described is not None and all(
             known.get(part.sha256) == part for file in described.files for part in file.parts
-        )
+        ):
+            return described
+        return self._upload_segment(segment, known, at=at)
 
     def _upload_segment(self, folder: Path, known: dict[str, Part], *, at: float) -> SegmentFiles:
         files = [

@@ -16,6 +16,7 @@ from anfl.vectors.janitor import Janitor
 from anfl.vectors.model import Collection, CollectionSettings, Metric, first_epoch
 from anfl.vectors.named import ORPHAN_SECONDS
 from anfl.vectors.objects import S3ObjectStore
+from anfl.vectors.parts import Parts
 from anfl.vectors.requests import Count, Fetch, NamePage
 from anfl.vectors.store import VectorStore
 from tests.unit.vectors.builders import delete, storage, upsert
@@ -100,6 +101,25 @@ def test_a_snapshot_knows_no_request_that_came_while_it_was_made(
     store.restore("demo", "words", "monday", "again")
     store.write("demo", "again", later)
     assert ids(store, "again") == ["a", "b", "c"], "what was acknowledged is there"
+
+
+@pytest.mark.parametrize(("times", "is_made"), [(1, True), (99, False)])
+def test_a_snapshot_whose_segments_were_merged_meanwhile_is_begun_again(
+    store: VectorStore, monkeypatch: pytest.MonkeyPatch, *, times: int, is_made: bool
+) -> None:
+    upload, left = Parts.upload, list(range(times))
+
+    def upload_what_is_there(parts: Parts, *given: Any, **named: Any) -> Any:
+        if left:
+            left.pop()
+            raise FileNotFoundError("rows.bin")
+        return upload(parts, *given, **named)
+
+    monkeypatch.setattr(Parts, "upload", upload_what_is_there)
+    if is_made:
+        assert store.create_snapshot("demo", "words", "monday").rows == 2
+    else:
+        assert code_of(lambda: store.create_snapshot("demo", "words", "monday")) == (503, "storage_unavailable")
 
 
 def test_snapshots_have_names(store: VectorStore) -> None:
