@@ -1,7 +1,7 @@
 """How much one answer may hold: a query can ask for far more than a node, or its caller, can take."""
 
 from binascii import b2a_base64
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Protocol
 
 import msgspec
@@ -17,6 +17,8 @@ _NUMBER_BYTES = 20
 """About what a float32 takes as JSON."""
 _PACKED_NUMBER_BYTES = 6
 """What it takes as base64, rounded up."""
+_MATCH_BYTES = 45
+"""What a match takes beside its id: names, and a distance."""
 
 
 class Readable(Protocol):
@@ -59,6 +61,15 @@ class Allowance:
             raise _too_large(field)
         self._left -= size
         return self._shown(row) if self._values else None, row.metadata if self._metadata else None
+
+    def take_ids(self, ids: Sequence[str], *, field: str) -> None:
+        """Count the ids and distances of matches, where those of many queries may be far more than fit beside it.
+
+        :raises Problem: 400 ``answer_too_large``.
+        """
+        self._left -= sum(map(len, ids)) + _MATCH_BYTES * len(ids)
+        if self._left < 0:
+            raise _too_large(field)
 
     def _shown(self, row: Readable) -> VectorValues:
         if not self._packed:

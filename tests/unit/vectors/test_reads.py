@@ -155,6 +155,19 @@ def test_an_answer_has_a_limit(state: State) -> None:
 
 
 @pytest.mark.usefixtures("small_answers")
+def test_ids_count_where_there_are_more_than_fit_beside_an_answer(
+    state: State, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    several = Query(vectors=[[0.0, 0.0], [9.0, 0.0]], k=5)
+    assert isinstance(reads.query(state, several), Results)
+    monkeypatch.setattr(reads, "MAX_K", 9)
+    assert code_of(lambda: reads.query(state, several)) == (400, "answer_too_large")
+    near = reads.query(state, Query(vectors=[[0.0, 0.0], [9.0, 0.0]], k=5, max_distance=0.5))
+    assert isinstance(near, Results)
+    assert [len(each.matches) for each in near.results] == [1, 1]
+
+
+@pytest.mark.usefixtures("small_answers")
 def test_pages_end_where_an_answer_would_be_too_large(state: State) -> None:
     pages: list[list[str]] = []
     cursor = None
