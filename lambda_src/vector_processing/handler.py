@@ -30,6 +30,7 @@ from anfl.vectors.imports.build import build_chunk_worker, sqs_of
 from anfl.vectors.imports.deliveries import Deliveries
 from anfl.vectors.model import TENANT_PATTERN
 from anfl.vectors.operations import named
+from anfl.vectors.refusals import Refusal
 from anfl.vectors.rewrapping import Rewrapping
 from anfl.vectors.store import VectorStore
 
@@ -39,6 +40,8 @@ _log = logging.getLogger(__name__)
 
 MEMORY_BYTES = 384 * 2**20
 """Most bytes of collections that stay in the function's memory."""
+ANSWER_BYTES = 6_000_000
+"""Of an answer, the most: Lambda passes on 6 MiB, and makes an error of ours of what is larger."""
 REWRAP_MARGIN_SECONDS = 60.0
 """Before the end of an invocation no other collection's keys are begun with."""
 CHUNK = "import_chunk"
@@ -137,7 +140,11 @@ class Function:
             raise invalid(f"{operation.name} takes nothing of this name.", field=next(iter(rest)))
         request = None if operation.takes is None else convert(rest, operation.takes)
         outcome = operation.run(self._store, tenant, addressed.collection or "", request)
-        return {"status": outcome.status, "result": msgspec.to_builtins(outcome.answer)}
+        result = msgspec.to_builtins(outcome.answer)
+        if len(json.dumps(result)) > ANSWER_BYTES:
+            detail = f"The answer would be larger than {ANSWER_BYTES} bytes; ask for fewer rows, or for less of each."
+            raise invalid(detail, code=Refusal.ANSWER_TOO_LARGE)
+        return {"status": outcome.status, "result": result}
 
     def _batch(self, records: list[Mapping[str, Any]], context: Context) -> dict[str, Any]:
         """Messages one by one; those that failed return to the queue, and in the end to its dead letters."""

@@ -79,6 +79,18 @@ def _function(module: ModuleType, store: VectorStore) -> Called:
     return Called(module, store, default_tenant="demo")
 
 
+def test_an_answer_that_lambda_does_not_pass_on_is_refused(
+    module: ModuleType, function: Called, store: VectorStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.create("demo", WORDS)
+    store.write("demo", WORDS.name, upsert(*((f"{n}", (1, n)) for n in range(20))))
+    monkeypatch.setattr(module, "ANSWER_BYTES", 500)
+    event = {"operation": "scroll", "collection": WORDS.name, "include": ["values"]}
+    assert function.answer(event | {"limit": 5})["status"] == 200
+    refused = function.answer(event)
+    assert (refused["status"], refused["problem"]["code"]) == (400, "answer_too_large")
+
+
 def test_keys_are_moved_to_the_active_version_by_direct_event(
     module: ModuleType, session: boto3.session.Session, store: VectorStore
 ) -> None:
