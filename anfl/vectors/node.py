@@ -166,10 +166,10 @@ class CollectionFolder:
 
     def forget_slots(self) -> None:
         """Remove log objects that no process of this node can want any more."""
-        with suppress(FileNotFoundError):
-            for slot in (self._path / "log").iterdir():
+        for slot in (self._path / "log").iterdir():
+            with suppress(FileNotFoundError):
                 if _age(slot) > KEPT_SLOTS_SECONDS:
-                    slot.unlink(missing_ok=True)
+                    slot.unlink()
 
     def is_left(self) -> bool:
         """Whether nothing has changed here for long."""
@@ -216,11 +216,12 @@ class NodeFolder:
         for path in self.path.iterdir():
             if not _INCARNATION.fullmatch(path.name):
                 continue
-            part = CollectionFolder(path, sleep=self._sleep)
-            if path.name not in known and part.is_left():
-                part.remove()
-            else:
-                part.forget_slots()
+            with suppress(OSError):  # another process may remove it now
+                part = CollectionFolder(path, sleep=self._sleep)
+                if path.name not in known and part.is_left():
+                    part.remove()
+                else:
+                    part.forget_slots()
 
     def lock(self, name: str, *, seconds: float) -> AbstractContextManager[bool]:
         """See `lock`; among all processes of the node."""
