@@ -89,7 +89,7 @@ class Keeping:
                     local.position,
                     rows=len(state.rows),
                     now=self._storage.clock.wall(),
-                    declared=None if self._storage.is_home(replica.collection) else _kept_by(state),
+                    declared=_kept_by(state),
                 )
             self._storage.clock.sleep(UPKEEP_SECONDS)
         detail = "The collection's segments are being merged faster than they are kept; try again."
@@ -123,7 +123,8 @@ class Keeping:
 
 
 def _kept_by(state: State) -> Fields:
-    """The declared fields that no row contradicts: elsewhere than at home, the catalogue may be ahead of the rows."""
+    """The declared fields that no row contradicts: the catalogue may be ahead of the rows, above all elsewhere than at
+    home."""
     against = state.rows.view.count_against
     fields = state.collection.settings.fields
     return {name: declared for name, declared in fields.items() if not against(name, declared, now=state.ts)}

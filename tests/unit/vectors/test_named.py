@@ -13,11 +13,11 @@ from anfl.vectors.clock import Clock
 from anfl.vectors.engine.rows import RowStore
 from anfl.vectors.imports.records import new_id
 from anfl.vectors.janitor import Janitor
-from anfl.vectors.model import Collection, CollectionSettings, Metric, first_epoch
+from anfl.vectors.model import Collection, CollectionSettings, FieldType, Metric, first_epoch
 from anfl.vectors.named import ORPHAN_SECONDS
 from anfl.vectors.objects import S3ObjectStore
 from anfl.vectors.parts import Parts
-from anfl.vectors.requests import Count, Fetch, NamePage
+from anfl.vectors.requests import CollectionPatch, Count, Fetch, NamePage
 from anfl.vectors.store import VectorStore
 from tests.unit.vectors.builders import delete, storage, upsert
 from tests.unit.vectors.simulated import SimulatedTime
@@ -101,6 +101,25 @@ def test_a_snapshot_knows_no_request_that_came_while_it_was_made(
     store.restore("demo", "words", "monday", "again")
     store.write("demo", "again", later)
     assert ids(store, "again") == ["a", "b", "c"], "what was acknowledged is there"
+
+
+def test_a_snapshot_declares_no_field_that_was_declared_while_it_was_made(
+    store: VectorStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = RowStore.image
+    fields = {"n": FieldType.NUMBER}
+    store.write("demo", "words", upsert(("c", (3, 3)), metadata={"n": "three"}))
+
+    def slowly(rows: RowStore, **given: Any) -> Any:
+        if "c" in ids(store, "words"):
+            store.write("demo", "words", delete("c"))
+            assert store.update("demo", "words", CollectionPatch(fields=fields)).settings.fields == fields
+        return image(rows, **given)
+
+    monkeypatch.setattr(RowStore, "image", slowly)
+    store.create_snapshot("demo", "words", "monday")
+    assert store.restore("demo", "words", "monday", "again").settings.fields == {}
+    assert ids(store, "again") == ["a", "b", "c"]
 
 
 @pytest.mark.parametrize(("times", "is_made"), [(1, True), (99, False)])
