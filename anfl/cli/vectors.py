@@ -1,6 +1,7 @@
 """``anfl vectors``: upsert, query, fetch, delete."""
 
 import json
+import uuid
 from pathlib import Path
 from time import sleep
 from typing import Annotated, Any
@@ -137,7 +138,8 @@ def delete(
     """Delete rows by id or by filter. Where that takes its time, the command waits for it."""
     if bool(ids) == (where is not None):
         raise CliError("Give either ids or --where.", exit_code=ExitCode.USAGE)
-    body = {"ids": ids, "atomic": False} if ids else {"filter": parse_json(where or "", "--where")}
+    doomed = {"ids": ids, "atomic": False} if ids else {"filter": parse_json(where or "", "--where")}
+    body = doomed | {"request_id": uuid.uuid4().hex}  # it is sent again where an answer gets lost
     with resolve(endpoint, token, role=role).connect() as client:
         answer = client.json("POST", f"{path_of(collection)}/vectors/delete", body=body, repeatable=True)
         while answer.get("state") == "RUNNING":

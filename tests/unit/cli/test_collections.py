@@ -1,7 +1,8 @@
-"""``anfl collections update`` against the real service."""
+"""``anfl collections update``, and ``anfl vectors delete``, against the real service."""
 
 from typing import Any
 
+import httpx
 import pytest
 
 from anfl.client import Client, NewRow
@@ -63,3 +64,19 @@ def test_what_came_of_nothing_is_said(update: Commands, store: VectorStore) -> N
     store.catalogue.change("demo", "words", lambda before: patched(before, patch))
     store.hnsw.build_fields(store.describe("demo", "words"))
     assert "year is no string in 1 row" in update.text("--ef-search", "99")
+
+
+@pytest.mark.usefixtures("update")
+def test_a_deletion_whose_answer_got_lost_is_carried_out_once(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    send, lost = httpx.Client.send, [True]
+
+    def sending(client: httpx.Client, request: httpx.Request, **given: Any) -> httpx.Response:
+        answer = send(client, request, **given)
+        if request.url.path.endswith("/vectors/delete") and lost:
+            lost.pop()
+            raise httpx.ReadError("the answer")
+        return answer
+
+    monkeypatch.setattr(httpx.Client, "send", sending)
+    assert Commands(url, "vectors").json("delete", "words", "--where", '{"tag": "x"}')["deleted"] == 1
+    assert not lost
