@@ -5,9 +5,11 @@ and only while every one of its parts is what the manifest says.
 """
 
 import logging
+import shutil
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import msgspec
@@ -97,21 +99,20 @@ class Snapshots:
         :raises DamagedError: a part is not what it was, and no whole copy of it is to be found.
         :raises Problem: 503, the store does not answer.
         """
-        segments: list[Path] = []
-        pieces: list[tuple[Part, Path, int]] = []
-        for described in manifest.segments:
-            segment = folder.segment(described.name)
-            segments.append(segment or folder.new_segment(described.name))
-            for file in () if segment else described.files:
-                path = segments[-1] / file.name
-                path.touch()
-                offset = 0
-                for part in file.parts:
-                    pieces.append((part, path, offset))
-                    offset += part.size
-        self._transfers.all(self._fetch_into, pieces)
-        rest = b"".join(self._transfers.each(lambda part: self.parts.read(part, whole), manifest.rest))
-        self._described = {described.name: described for described in manifest.segments}
+        with ExitStack() as unless_whole:
+            segments: list[Path] = []
+            pieces: list[tuple[Part, Path, int]] = []
+            for described in manifest.segments:
+                segment = folder.segment(described.name)
+                if segment is None:
+                    segment = folder.new_segment(described.name)
+                    unless_whole.callback(shutil.rmtree, segment, ignore_errors=True)
+                    pieces += _laid_out(described, segment)
+                segments.append(segment)
+            self._transfers.all(self._fetch_into, pieces)
+            rest = b"".join(self._transfers.each(lambda part: self.parts.read(part, whole), manifest.rest))
+            self._described = {described.name: described for described in manifest.segments}
+            unless_whole.pop_all()
         return Image(tuple(segments), rest)
 
     def copy_to(self, target: "Snapshots", manifest: Manifest, *, at: float) -> None:
@@ -180,6 +181,16 @@ class Snapshots:
                 file.writelines(pieces)
 
         self.parts.read(part, write)
+
+
+def _laid_out(described: SegmentFiles, folder: Path) -> Iterator[tuple[Part, Path, int]]:
+    """Where in a new folder the parts of a segment belong, whose files are there from now on."""
+    for file in described.files:
+        path, offset = folder / file.name, 0
+        path.touch()
+        for part in file.parts:
+            yield part, path, offset
+            offset += part.size
 
 
 def _seen(pieces: Iterator[memoryview]) -> None:

@@ -145,6 +145,20 @@ def test_a_damaged_snapshot_is_passed_over(store: SimulatedStore, time: Simulate
     assert replica.trouble is None
 
 
+def test_what_was_brought_of_a_damaged_snapshot_does_not_stay_on_the_node(
+    store: SimulatedStore, time: SimulatedTime, one: Node
+) -> None:
+    one.write(*(f"row{number}" for number in range(10)))
+    one.snapshot()
+    manifests = one.replica.snapshots.manifests
+    manifest = manifests.read(manifests.newest_first()[0].path)
+    assert manifest.segments
+    del store.objects[one.replica.snapshots.parts.key(manifest.rest[0].name)]
+    replica = loaded(storage(store, clock=time.clock()))
+    assert count(replica) == 10
+    assert list(replica.folder.segments.iterdir()) == []
+
+
 def test_a_manifest_that_stands_in_the_place_of_another_is_damage(store: SimulatedStore, one: Node) -> None:
     """Where nothing is sealed, too: what it says of itself has to be where it stands."""
     one.write("a")
