@@ -17,13 +17,14 @@ from anfl.vectors.engine import tiers
 from anfl.vectors.envelope import Checksummed, DamagedError
 from anfl.vectors.manifests import LOG_SECONDS, Manifest
 from anfl.vectors.model import Fork
-from anfl.vectors.objects import AlreadyExistsError
+from anfl.vectors.objects import AlreadyExistsError, StoreUnavailableError
 from anfl.vectors.replica import OUT_OF_TOUCH_SECONDS, STORE_SECONDS, Replica
 from anfl.vectors.requests import Count, DeleteRows
 from anfl.vectors.retention import GRACE_SECONDS, PART_SECONDS
 from anfl.vectors.snapshots import PUBLISH_SECONDS, Snapshots
 from anfl.vectors.state import QUIET_SECONDS, REQUEST_SECONDS
 from anfl.vectors.storage import Storage
+from anfl.vectors.transfers import Transfers
 from anfl.vectors.trouble import LogGapError
 from anfl.vectors.writer import Writer
 from tests.unit.vectors.builders import Noted, collection, node, storage, upsert
@@ -157,6 +158,23 @@ def test_what_was_brought_of_a_damaged_snapshot_does_not_stay_on_the_node(
     replica = loaded(storage(store, clock=time.clock()))
     assert count(replica) == 10
     assert list(replica.folder.segments.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("error", "is_the_end"),
+    [(DamagedError("part"), False), (StoreUnavailableError("get"), True), (Problem(503, "key_unavailable", ""), True)],
+)
+def test_once_the_store_does_not_answer_no_more_parts_are_asked_for(error: Exception, *, is_the_end: bool) -> None:
+    begun: list[int] = []
+
+    def bring(number: int) -> None:
+        begun.append(number)
+        if number == 3:
+            raise error
+
+    with pytest.raises(type(error)):
+        Transfers(6).all(bring, range(1_000))
+    assert (len(begun) < 100) is is_the_end
 
 
 def test_a_manifest_that_stands_in_the_place_of_another_is_damage(store: SimulatedStore, one: Node) -> None:
