@@ -105,16 +105,19 @@ def test_keys_are_those_of_the_issuer_and_a_token_brings_none(verifier: External
 
 
 @pytest.mark.filterwarnings("ignore::jwt.warnings.InsecureKeyLengthWarning")
-def test_keys_that_are_none_or_too_short_let_nobody_in_and_keep_nobody_out(
+def test_keys_that_sign_nothing_are_too_short_or_too_many_let_nobody_in_and_keep_nobody_out(
     verifier: ExternalVerifier, issuer: Issuer
 ) -> None:
     short = rsa.generate_private_key(65537, 1024)  # noqa: S505 - what it is about
     of_short = {**RSAAlgorithm.to_jwk(short.public_key(), as_dict=True), "kid": "short", "alg": "RS256"}
     of_none = {**ECAlgorithm.to_jwk(EC.public_key(), as_dict=True), "kid": "none", "alg": "none"}
-    issuer.document = key_set(of_short, of_none)
+    of_ec = {**ECAlgorithm.to_jwk(EC.public_key(), as_dict=True), "alg": "ES256"}
+    to_encrypt, last = {**of_ec, "kid": "encrypts", "use": "enc"}, {**of_ec, "kid": "33"}
+    issuer.document = key_set(of_short, of_none, to_encrypt, *[{"kty": "unknown"}] * 25, last)
     assert verifier.verify(token()).tenant == "demo"
     assert refusal(verifier, token(short, headers={"kid": "short"})) == (401, "token_unknown_key")
-    assert refusal(verifier, token(EC, "ES256", {"kid": "none"})) == (401, "token_unknown_key")
+    for kid in ("none", "encrypts", "33"):
+        assert refusal(verifier, token(EC, "ES256", {"kid": kid})) == (401, "token_unknown_key")
 
 
 def test_unknown_keys_cannot_make_it_fetch_often(verifier: ExternalVerifier, issuer: Issuer) -> None:
