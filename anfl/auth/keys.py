@@ -92,6 +92,6 @@ def usable(key: PublishedKey) -> jwt.PyJWK | None:
     """The key; None for one that cannot be read, which must not take the others with it."""
     try:
         return jwt.PyJWK(key.jwk)
-    except (jwt.PyJWTError, NotImplementedError, TypeError, ValueError) as error:
+    except (jwt.PyJWTError, AttributeError, LookupError, NotImplementedError, TypeError, ValueError) as error:
         _log.error("published key is not usable", extra={"kid": key.kid, "error": repr(error)})
         return None

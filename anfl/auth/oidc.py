@@ -156,7 +156,7 @@ def _values(payload: Mapping[str, object], claim: str) -> list[str]:
 
 
 def _parsed(document: bytes) -> dict[str, jwt.PyJWK]:
-    """Keys by kid; those that sign by no algorithm of `ALGORITHMS` are left out.
+    """Keys by kid; those that sign by no algorithm of `ALGORITHMS`, or are too short for it, are left out.
 
     :raises UnreachableError: it is no key set.
     """
@@ -168,11 +168,16 @@ def _parsed(document: bytes) -> dict[str, jwt.PyJWK]:
     for member in found[:_MAX_KEYS] if isinstance(found, list) else []:
         try:
             key = jwt.PyJWK(member)
-        except (jwt.PyJWTError, ValueError, TypeError, AttributeError, KeyError):
+        except (jwt.PyJWTError, NotImplementedError, ValueError, TypeError, AttributeError, KeyError):
             continue
-        if isinstance(key.key_id, str) and key.algorithm_name in ALGORITHMS and member.get("use", "sig") == "sig":
+        if isinstance(key.key_id, str) and _signs(key) and member.get("use", "sig") == "sig":
             usable[key.key_id] = key
     return usable
+
+
+def _signs(key: jwt.PyJWK) -> bool:
+    """By an algorithm of ours, and long enough for it: RSA by 2,048 bits at least (RFC 7518, 3.3 and 3.5)."""
+    return key.algorithm_name in ALGORITHMS and key.Algorithm.check_key_length(key.key) is None
 
 
 def fetch_public(url: str, *, resolver: public_hosts.Resolver = public_hosts.resolve) -> bytes:

@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -18,6 +19,7 @@ INGEST_VARIABLE = "ANFL_INGEST"
 """Base URL of the path for large requests (``https://ingest.example.org``): API Gateway ends at 10 MB."""
 TOKEN_VARIABLE = "ANFL_TOKEN"  # noqa: S105 - the name of a variable
 DEFAULT_ROLE = "admin"
+_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +41,11 @@ class Target:
 
 
 def local_state(directory: Path | None = None) -> dict[str, Any] | None:
-    """What a running ``anfl up`` wrote: ``.anfl/local.json`` here or in a folder above; None where there is none."""
+    """What a running ``anfl up`` wrote: ``.anfl/local.json`` here or in a folder above; None where there is none.
+
+    :raises CliError: it is damaged, or leads to another machine: whoever may write to such a folder is not to say where
+        tokens go.
+    """
     start = directory or Path.cwd()
     for folder in (start, *start.parents):
         path = folder / ".anfl" / "local.json"
@@ -49,8 +55,18 @@ def local_state(directory: Path | None = None) -> dict[str, Any] | None:
             except ValueError as error:
                 raise CliError(f"{path} is damaged ({error}); stop with 'anfl down' and start again.") from error
             if isinstance(state, dict):
+                if not all(map(_is_here, [*filter(None, [state.get("api")]), *state.get("services", {}).values()])):
+                    raise CliError(f"{path} leads away from this machine, so no local run wrote it; remove it.")
                 return state
     return None
+
+
+def _is_here(address: object) -> bool:
+    """Whether an address leads to this machine."""
+    try:
+        return urlsplit(str(address)).hostname in _LOOPBACK
+    except ValueError:
+        return False
 
 
 def credentials_file() -> Path:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 OPEN_FILES = 64
-_NO_NEW_PRIVILEGES, _SECCOMP, _FILTER = 38, 22, 2  # prctl(2)
+_DUMPABLE, _NO_NEW_PRIVILEGES, _SECCOMP, _FILTER = 4, 38, 22, 2  # prctl(2)
 _LOAD, _EQUAL, _AT_LEAST, _HAS_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06  # of classic BPF
 _NUMBER, _ARCHITECTURE, _FIRST_ARGUMENT = 0, 4, 16  # offsets in seccomp_data
 _ALLOW, _KILL, _FAIL = 0x7FFF0000, 0x80000000, 0x00050000
@@ -59,6 +59,24 @@ _CALLS = {
     ),
 }
 _CLONE3 = 435
+
+
+def hide() -> bool:
+    """Have the kernel keep the memory of the present process, and the environment that it began with, from others.
+
+    Those of the same user, but for root's, could read and write it by a file (``/proc/<id>/mem``), whatever calls they
+    are refused. Programs that it starts have to do so themselves. Whether it does: not where it is no Linux.
+    """
+    return _let_others_look(0)
+
+
+def show() -> bool:
+    """Undo `hide`."""
+    return _let_others_look(1)
+
+
+def _let_others_look(how: int) -> bool:
+    return sys.platform == "linux" and bool(ctypes.CDLL(None).prctl(_DUMPABLE, how, 0, 0, 0) == 0)
 
 
 def limit(*, memory_bytes: int, file_bytes: int, seconds: float, open_files: int = OPEN_FILES) -> None:

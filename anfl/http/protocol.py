@@ -73,7 +73,8 @@ class Protocol(HttpToolsProtocol):
         if self._header_bytes > MAX_HEADER_BYTES or len(self.headers) >= MAX_HEADERS:
             limit = f"A request has {MAX_HEADERS} headers of {MAX_HEADER_BYTES} bytes in all"
             self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "headers_too_large", limit)
-        super().on_header(name, value)
+        if self._in_head:  # else it is a trailer, which whoever stands before this service has not looked at
+            super().on_header(name, value)
 
     def shutdown(self) -> None:
         """See uvicorn. A request that has come but was not read yet is answered first: a service that drains has the

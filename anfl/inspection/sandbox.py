@@ -1,4 +1,7 @@
-"""Has files examined in limited processes, which know nothing of this one: no credentials, no settings, no network."""
+"""Has files examined in limited processes, which know nothing of this one: no credentials, no settings, no network.
+
+As long as there are any, this process is hidden from them: its memory would give them all of that.
+"""
 
 import os
 import subprocess
@@ -8,7 +11,7 @@ from typing import IO, cast
 
 import msgspec
 
-from anfl.confined import frames, processes
+from anfl.confined import confinement, frames, processes
 from anfl.inspection.codes import Code
 from anfl.inspection.examination import Examination, Noted
 from anfl.inspection.limits import Limits
@@ -82,8 +85,10 @@ class Sandbox:
         process, self._process = self._process, None
         if process is not None:
             processes.end(process)
+            confinement.show()
 
     def _started(self) -> subprocess.Popen[bytes]:
+        confinement.hide()
         self._process = processes.start(_START, folder=self._scratch)
         try:
             ready = self._answer(self._process, time.monotonic() + _START_SECONDS)

@@ -24,6 +24,7 @@ _encode = msgspec.msgpack.encode
 
 def main() -> None:
     """Say that all is loaded, then answer requests until there are no more."""
+    confinement.hide()  # from the processes that it makes: it may do what they may not
     frames.write(sys.stdout.buffer, b"")
     while (message := frames.read(sys.stdin.buffer)) is not None:
         request = msgspec.msgpack.decode(message, type=Request)

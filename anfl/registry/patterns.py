@@ -27,12 +27,14 @@ def matcher(pattern: str) -> Callable[[str], bool]:
             position = found + len(part)
         return True
 
+    finders = [(part, _finder(part)) for part in middle]
+
     def matches(text: str) -> bool:
         position, end = len(first), len(text) - len(last)
         if end < position or not _matches(text, 0, first) or not _matches(text, end, last):
             return False
-        for part in middle:
-            found = _find(text, part, position, end)
+        for part, find in finders:
+            found = find(text, position, end)
             if found < 0:
                 return False
             position = found + len(part)
@@ -48,10 +50,31 @@ def literals(pattern: str) -> Iterator[tuple[str, bool, bool]]:
         yield text, number == 0, number == len(found) - 1
 
 
-def _find(text: str, part: str, start: int, end: int) -> int:
+def _finder(part: str) -> Callable[[str, int, int], int]:
+    """Says where a part first stands in a text between two of its places; -1 for nowhere.
+
+    Where it holds ``_``, by Shift-And (Baeza-Yates, Gonnet: A New Approach to Text Searching, 1992): bit n says whether
+    the last n + 1 characters are as the part begins. To try the part at each place takes the product of both lengths,
+    minutes for a filter of 16 kB and one tag of 100 kB.
+    """
     if "_" not in part:
-        return text.find(part, start, end)
-    return next((at for at in range(start, end - len(part) + 1) if _matches(text, at, part)), -1)
+        return lambda text, start, end: text.find(part, start, end)
+    anything = sum(1 << at for at, wanted in enumerate(part) if wanted == "_")
+    allowed = dict.fromkeys(part, anything)
+    for at, wanted in enumerate(part):
+        allowed[wanted] |= 1 << at
+    del allowed["_"]  # in a text it is a character like any other
+    whole = 1 << (len(part) - 1)
+
+    def find(text: str, start: int, end: int) -> int:
+        begun = 0
+        for at in range(start, end):
+            begun = (begun << 1 | 1) & allowed.get(text[at], anything)
+            if begun & whole:
+                return at - len(part) + 1
+        return -1
+
+    return find
 
 
 def _matches(text: str, at: int, part: str) -> bool:

@@ -27,6 +27,7 @@ from anfl.vectors.requests import (
     Scroll,
     Stats,
     StoredRow,
+    can_be_an_id,
     vector_of,
     vectors_of,
 )
@@ -53,6 +54,8 @@ class Cursor(msgspec.Struct, frozen=True, array_like=True):
         try:
             cursor = msgspec.msgpack.decode(base64.urlsafe_b64decode(text), type=cls)
             Position.parse(cursor.position)
+            if cursor.after and not can_be_an_id(cursor.after):
+                raise ValueError("no row is called so")
         except (binascii.Error, UnicodeEncodeError, ValueError, msgspec.MsgspecError):
             raise invalid("A cursor is what an answer's 'cursor' held.", field="cursor") from None
         return cursor

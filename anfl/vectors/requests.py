@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 import pybase64
 
-from anfl.problems import invalid, too_large
+from anfl.problems import Problem, invalid, too_large
 from anfl.vectors.dynamodb.capabilities import NAME as DYNAMODB
 from anfl.vectors.model import (
     LONGEST,
@@ -457,6 +457,15 @@ def check_row_id(row_id: str, *, field: str) -> None:
         raise invalid("An id has at least one character.", field=field)
     if size > MAX_ID_BYTES:
         raise invalid(f"{size} bytes; an id takes at most {MAX_ID_BYTES}.", field=field)
+
+
+def can_be_an_id(text: str) -> bool:
+    """Whether a row can have it."""
+    try:
+        check_row_id(text, field="id")
+    except Problem:
+        return False
+    return True
 
 
 def check_metadata(metadata: Metadata, collection: Collection, *, field: str) -> int:

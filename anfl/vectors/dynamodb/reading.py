@@ -12,6 +12,7 @@ from anfl.vectors.dynamodb.conditions import Equalities
 from anfl.vectors.dynamodb.items import EXPIRES_AT, HASH, METADATA, SHARDS, SORT, StoredItem
 from anfl.vectors.dynamodb.table import Table
 from anfl.vectors.model import Collection, Metric, Values
+from anfl.vectors.requests import can_be_an_id
 
 BESIDE = 32
 """Searches of one query that are under way at a time; what they find is in memory until it is merged."""
@@ -31,7 +32,8 @@ class Reader:
     def rows(self, collection: Collection, ids: Sequence[str]) -> dict[str, StoredItem]:
         """The rows of ``ids`` that there are."""
         now = self._clock.wall()
-        found = self._table.get([items.key_of(collection, row_id) for row_id in dict.fromkeys(ids)])
+        possible = filter(can_be_an_id, dict.fromkeys(ids))  # of what is too long for a key DynamoDB says nothing else
+        found = self._table.get([items.key_of(collection, row_id) for row_id in possible])
         rows = {row_id: items.decode(item) for row_id, item in found.items()}
         return {row_id: row for row_id, row in rows.items() if row.is_there(now)}
 

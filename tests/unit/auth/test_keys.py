@@ -202,8 +202,11 @@ def test_cold_and_failing_is_an_outage_that_ends(source: Source, keys: KeySet, d
     assert deny_list.contains(bearer("t")) is False
 
 
-def test_one_unusable_key_does_not_take_the_others(source: Source, keys: KeySet) -> None:
-    broken = published(KEY, kid="eu-west-1.1", crv="P-999")
+@pytest.mark.parametrize(
+    "changes", [{"crv": "P-999"}, {"kty": "oct", "alg": "HS256"}, {"alg": "none"}, {"kty": "RSA", "alg": "RS256"}]
+)
+def test_one_unusable_key_does_not_take_the_others(source: Source, keys: KeySet, changes: dict[str, str]) -> None:
+    broken = published(KEY, kid="eu-west-1.1", **changes)
     source.keys = (broken, *source.keys)
 
     assert keys.find("eu-west-1.1") is None

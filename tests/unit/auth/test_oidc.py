@@ -11,7 +11,7 @@ import msgspec
 import pytest
 import urllib3
 from cryptography.hazmat.primitives.asymmetric import rsa
-from jwt.algorithms import RSAAlgorithm
+from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
 from anfl.auth import oidc
 from anfl.auth.oidc import KEYS_MAX_AGE_SECONDS, ExternalVerifier, UnreachableError, fetch_public
@@ -102,6 +102,22 @@ def test_keys_are_those_of_the_issuer_and_a_token_brings_none(verifier: External
         presented = f"{part({'alg': strange, 'kid': 'key-1'})}.{token().partition('.')[2]}"
         assert refusal(verifier, presented) == (401, "token_algorithm")
     assert issuer.fetched == 1
+
+
+@pytest.mark.filterwarnings("ignore::jwt.warnings.InsecureKeyLengthWarning")
+def test_keys_that_sign_nothing_are_too_short_or_too_many_let_nobody_in_and_keep_nobody_out(
+    verifier: ExternalVerifier, issuer: Issuer
+) -> None:
+    short = rsa.generate_private_key(65537, 1024)  # noqa: S505 - what it is about
+    of_short = {**RSAAlgorithm.to_jwk(short.public_key(), as_dict=True), "kid": "short", "alg": "RS256"}
+    of_none = {**ECAlgorithm.to_jwk(EC.public_key(), as_dict=True), "kid": "none", "alg": "none"}
+    of_ec = {**ECAlgorithm.to_jwk(EC.public_key(), as_dict=True), "alg": "ES256"}
+    to_encrypt, last = {**of_ec, "kid": "encrypts", "use": "enc"}, {**of_ec, "kid": "33"}
+    issuer.document = key_set(of_short, of_none, to_encrypt, *[{"kty": "unknown"}] * 25, last)
+    assert verifier.verify(token()).tenant == "demo"
+    assert refusal(verifier, token(short, headers={"kid": "short"})) == (401, "token_unknown_key")
+    for kid in ("none", "encrypts", "33"):
+        assert refusal(verifier, token(EC, "ES256", {"kid": kid})) == (401, "token_unknown_key")
 
 
 def test_unknown_keys_cannot_make_it_fetch_often(verifier: ExternalVerifier, issuer: Issuer) -> None:

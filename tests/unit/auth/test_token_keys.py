@@ -148,6 +148,7 @@ def test_after_the_emergency_end_of_a_key_a_region_issues_nothing_until_its_turn
         ("eu-west-1.7", {"jwk": {"S": "{}"}, "published_at": {"N": "0"}}),
         ("eu-west-1.7", {"jwk": {"S": '{"kty": "EC", "alg": "none"}'}, "published_at": {"N": "0"}}),
         ("eu-west-1.7", {"jwk": {"S": '{"kty": "oct", "k": "AAAA", "alg": "HS256"}'}, "published_at": {"N": "0"}}),
+        ("eu-west-1.7", {"jwk": {"S": '{"kty": "oct"}'}, "published_at": {"N": "0"}}),
         ("", {}),
     ],
 )

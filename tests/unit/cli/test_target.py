@@ -56,6 +56,25 @@ def test_the_authority_of_a_local_run_is_trusted_there_alone(tmp_path: Path, mon
 
 
 @pytest.mark.usefixtures("local_run")
+@pytest.mark.parametrize(
+    "away",
+    [
+        {"api": "https://api.example.org"},
+        {"services": {"model-registry": "https://other.example.org"}},
+        {"services": {"model-registry": "http://127.0.0.1@other.example.org"}},
+        {"services": {"model-registry": "127.0.0.1"}},
+    ],
+)
+def test_what_somebody_left_in_a_folder_above_leads_no_token_away(away: dict[str, object], tmp_path: Path) -> None:
+    """Whoever may write to a folder above could name the endpoint of a login, and a host of their own beside it."""
+    place = tmp_path / ".anfl" / "local.json"
+    place.write_text(json.dumps(json.loads(place.read_text()) | away))
+    for endpoint in (None, "https://api.example.org"):
+        with pytest.raises(CliError, match="leads away from this machine"):
+            resolve(endpoint, "token")
+
+
+@pytest.mark.usefixtures("local_run")
 def test_an_unknown_role_names_those_that_exist() -> None:
     with pytest.raises(CliError, match="admin, reader"):
         resolve(None, None, role="king")

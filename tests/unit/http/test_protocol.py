@@ -65,6 +65,15 @@ def test_what_is_no_request_gets_a_problem_document(
     assert headers[b"strict-transport-security"].startswith(b"max-age=")
 
 
+def test_what_comes_behind_a_body_is_no_header(address: tuple[str, int]) -> None:
+    """RFC 9110, section 6.5.1: who stands before the service judges the head, and knows nothing of trailers."""
+    head = b"GET /health/live HTTP/1.1\r\nhost: x\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n"
+    status, headers, _ = exchange(address, head + b"0\r\nx-request-id: from-a-trailer\r\n\r\n")
+    assert (status, headers[b"x-request-id"] == b"from-a-trailer") == (200, False)
+    status, _, _ = exchange(address, head + b"0\r\nx: " + b"a" * MAX_HEADER_BYTES + b"\r\n\r\n")
+    assert status == 431
+
+
 def test_while_it_drains_it_is_alive_not_ready_and_closes_connections(
     service: Service, address: tuple[str, int]
 ) -> None:

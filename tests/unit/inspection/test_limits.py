@@ -1,5 +1,6 @@
 """A bomb or a hang costs no more than its limits, and the files after it are inspected all the same."""
 
+import ctypes
 import os
 import subprocess
 import sys
@@ -77,16 +78,17 @@ def test_an_inspection_that_cannot_begin_is_no_verdict(good: Path, monkeypatch: 
         inspect_files([source(good)])
 
 
-@LINUX
-def test_the_limited_processes_know_no_credentials(
-    sandbox: Sandbox, good: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_limited_processes_know_no_credentials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret-of-the-function")
-    codes(sandbox, good)
-    assert sandbox._process is not None
-    environment = Path(f"/proc/{sandbox._process.pid}/environ").read_bytes()
-    assert b"OPENBLAS_NUM_THREADS=1" in environment
-    assert b"AWS" not in environment
+    monkeypatch.setattr("anfl.inspection.sandbox._START", "import os, sys\nsys.stderr.write(repr(os.environ))")
+    told = tmp_path / "environment"
+    with told.open("w") as file, Sandbox(limits=Limits(), scratch=tmp_path) as sandbox:
+        monkeypatch.setattr("anfl.confined.processes.subprocess.Popen", partial(subprocess.Popen, stderr=file))
+        with pytest.raises(SandboxError):
+            sandbox.examine("x", tmp_path / "x", seconds=1)
+    environment = told.read_text()
+    assert "'OPENBLAS_NUM_THREADS': '1'" in environment
+    assert "AWS" not in environment
 
 
 def test_what_exceeds_the_numbers_of_the_limits_is_quarantined(good: Path) -> None:
@@ -184,3 +186,58 @@ def test_a_confined_process_has_no_network_programs_processes_or_memory(tmp_path
     command = [sys.executable, "-c", _CONFINED, str(tmp_path / "file")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert (done.stdout, done.stderr) == ("confined\n", "")
+
+
+_TAKEN_OVER = """
+import sys
+from pathlib import Path
+from anfl import start
+from anfl.inspection import sandbox
+from anfl.inspection.limits import Limits
+
+start.begin()
+sandbox._START = '''
+import os
+from anfl.inspection import zygote
+from anfl.inspection.codes import Code
+from anfl.inspection.examination import Examination, Noted
+
+def opens(place):
+    try:
+        open(place, "rb").close()
+    except OSError as error:
+        return error.strerror
+    return "opened"
+
+def taken_over(name, path, **_):
+    maker = os.getppid()
+    with open(f"/proc/{maker}/stat") as stat:
+        function = stat.read().rpartition(")")[2].split()[1]
+    places = [f"/proc/{process}/{what}" for process in (maker, function) for what in ("mem", "environ")]
+    return Examination(noted=[Noted(name, Code.INSPECTION_FAILED, opens(place)) for place in places])
+
+zygote.examine = taken_over
+zygote.main()
+'''
+folder = Path(sys.argv[1])
+with sandbox.Sandbox(limits=Limits(), scratch=folder) as made:
+    print([noted.detail for noted in made.examine("good.npy", folder / "good.npy", seconds=60).noted])
+"""
+_DROP, _CAPABILITIES = 24, 41  # prctl(2), capabilities(7)
+
+
+def without_capabilities() -> None:
+    """Root may look at whatever it likes; a function is no root."""
+    library = ctypes.CDLL(None)
+    for capability in range(_CAPABILITIES):
+        library.prctl(_DROP, capability, 0, 0, 0)
+
+
+@LINUX
+def test_a_process_that_somebody_has_taken_over_reaches_no_memory_but_its_own(good: Path) -> None:
+    """By the memory of the function, or of who makes the processes, it would have credentials and a network."""
+    command = [sys.executable, "-c", _TAKEN_OVER, str(good.parent)]
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=60, check=False, preexec_fn=without_capabilities
+    )
+    assert done.stdout == f"{['Permission denied'] * 4}\n", done.stderr

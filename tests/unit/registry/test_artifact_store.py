@@ -9,11 +9,13 @@ from typing import Any
 from unittest.mock import Mock
 from urllib.parse import parse_qs, urlsplit
 
+import boto3
 import pytest
+from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from anfl.problems import Problem
-from anfl.registry.artifacts import LINK_SECONDS, PART_BYTES, Stored
+from anfl.registry.artifacts import LINK_SECONDS, PART_BYTES, Artifacts, Stored
 from anfl.registry.entities import Verdict
 from anfl.registry.locations import FrozenFile, Location, Locations
 from anfl.registry.registry import Registry
@@ -696,3 +698,12 @@ def test_problems_name_the_field(registry: Registry) -> None:
     with pytest.raises(Problem) as caught:
         registry.store.writer("acme", "m/1/x")
     assert (caught.value.status, caught.value.field) == (409, "path")
+
+
+def test_a_link_for_an_upload_is_good_for_that_file_alone() -> None:
+    """S3 asks for what is signed and for nothing else that the answer names."""
+    session = boto3.session.Session(aws_access_key_id="a", aws_secret_access_key="b", region_name="us-east-1")
+    client = session.client("s3", config=Config(signature_version="s3v4"))
+    link = Artifacts(bucket="b", client=client).upload_link("acme", "m/1/weights", size=3, sha256="a" * 64)
+    [signed] = parse_qs(urlsplit(link.url).query)["X-Amz-SignedHeaders"]
+    assert {"content-length", "if-none-match"} <= {*signed.split(";")}

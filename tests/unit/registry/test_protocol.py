@@ -826,7 +826,7 @@ def test_uploads_past_the_service(call: Caller) -> None:
     given = answer.json()
     assert (given["path"], given["expires_in"]) == ("models/bert/1/weights", 900)
     assert given["headers"].keys() == {"content-length", "x-amz-checksum-sha256", "if-none-match"}
-    for wrong in ({"size": -1}, {"size": 6 * 1024**3}, {"sha256": "0"}, {"path": "../x"}):
+    for wrong in ({"size": -1}, {"size": 6 * 1024**3}, {"sha256": "0"}, {"sha256": "a" * 66}, {"path": "../x"}):
         refusal = call("POST", "/v1/models/bert/uploads", body | wrong)
         assert (refusal.status_code, refusal.json()["code"]) == (400, "invalid_parameter_value")
 

@@ -91,6 +91,13 @@ def test_a_single_file_is_signed_whatever_its_name(model: Path, pair: Pair) -> N
         signing.verify(signature, pem=pair.pem, files=DIGESTS)
 
 
+def test_what_calls_itself_another_payload_is_no_signature_of_a_model(model: Path, pair: Pair) -> None:
+    document = json.loads(signed(model, pair))
+    document["dsseEnvelope"]["payloadType"] = "application/json"
+    with pytest.raises(SignatureError, match="a bundle must be"):
+        signing.parse(json.dumps(document))
+
+
 def test_the_library_verifies_what_is_kept(model: Path, pair: Pair, tmp_path: Path) -> None:
     kept = tmp_path / "kept.sig"
     kept.write_text(json.dumps(signing.bundle_of(signing.parse(signed(model, pair)))))

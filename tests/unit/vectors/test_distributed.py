@@ -28,6 +28,7 @@ from anfl.vectors.model import CollectionSettings, FieldType, IndexSettings, Met
 from anfl.vectors.named import ORPHAN_SECONDS
 from anfl.vectors.objects import S3ObjectStore
 from anfl.vectors.operations import OPERATIONS, STREAMS
+from anfl.vectors.reads import Cursor
 from anfl.vectors.refusals import Refusal
 from anfl.vectors.requests import (
     MAX_METADATA_BYTES,
@@ -599,3 +600,20 @@ def test_of_an_import_rows_that_it_cannot_hold_are_named_and_the_others_stored(
 def test_each_operation_lists_the_refusal_that_its_engine_makes() -> None:
     listing = {call.name for call in (*OPERATIONS, *STREAMS) if Refusal.NOT_SUPPORTED_BY_ENGINE in call.refusals}
     assert listing == REFUSING
+
+
+def test_what_no_row_can_be_called_is_not_asked_for(store: VectorStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """DynamoDB refuses longer keys: a reader's mistake would be an error of the store's, as often as it is made."""
+    made(store, rows=2)
+    asked: list[str] = []
+    read = Table.get
+
+    def get(table: Table, keys: Any) -> Any:
+        asked.extend(key["sk"]["S"] for key in keys)
+        return read(table, keys)
+
+    monkeypatch.setattr(Table, "get", get)
+    found = store.fetch("demo", "photos", Fetch(ids=["r000", "\N{SNOWMAN}" * 512]))
+    assert ([row.id for row in found.vectors], asked) == (["r000"], ["r000"])
+    cursor = Cursor(store.describe("demo", "photos").incarnation, "1.1", "\N{SNOWMAN}" * 512)
+    assert refusal(store.scroll, "demo", "photos", Scroll(cursor=str(cursor)))[::2] == (400, "cursor")

@@ -2,17 +2,19 @@
 
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 import numpy as np
 import pytest
 
+from anfl.decoding import convert
 from anfl.problems import Problem
 from anfl.vectors.imports import cutting, files
 from anfl.vectors.imports import spans as spans_module
 from anfl.vectors.imports.model import Chunk, Format, RowError, State
 from anfl.vectors.imports.records import key_of
-from anfl.vectors.imports.requests import ImportPage, NewFile, NewImport
+from anfl.vectors.imports.requests import ImportId, ImportPage, NewFile, NewImport
 from anfl.vectors.requests import Count, Fetch
 from tests.unit.vectors.importing import MOST, Place, npy_of, row, text_of
 from tests.unit.vectors.test_store import WORDS, code_of
@@ -334,3 +336,19 @@ def test_others_imports_are_not_seen(place: Place) -> None:
     for call in (place.imports.show, place.imports.start, place.imports.cancel, place.imports.redrive):
         assert code_of(lambda call=call: call("other", import_id)) == (404, "import_not_found")  # type: ignore[misc]
     assert place.imports.page("other", ImportPage()).imports == []
+
+
+def test_an_address_takes_exactly_the_bytes_of_its_part(place: Place) -> None:
+    """Whoever has it could put gigabytes there otherwise."""
+    uploads = place.begin(jsonl=text_of(row(*NAMES[:1]), row(*NAMES[1:2])))
+    for part in uploads.files[0].missing:
+        assert "content-length" in parse_qs(urlsplit(part.url).query)["X-Amz-SignedHeaders"][0].split(";")
+
+
+@pytest.mark.parametrize(
+    "wrong", ["", "0" * 31, "0" * 33, "A" * 32, "0" * 32 + "\n", "0" * 32 + "/1", "../" + "0" * 32]
+)
+def test_what_is_no_id_of_an_import_is_none(wrong: str) -> None:
+    """It stands in keys of tables and buckets."""
+    with pytest.raises(Problem, match="32 hexadecimal digits"):
+        convert({"id": wrong}, ImportId)
