@@ -42,11 +42,11 @@ class Snapshots:
         repairs: Repairs | None = None,
         transfers: Transfers | None = None,
         monotonic: Callable[[], float] = time.monotonic,
-        reuses: bool = True,
+        is_home: bool = True,
     ) -> None:
-        """:param reuses: whether a new snapshot names parts of the newest one; not where others remove those."""
+        """:param is_home: elsewhere others remove parts of the newest snapshot, and parts may not have come yet."""
         self.collection = collection
-        self._reuses = reuses
+        self._is_home = is_home
         self._transfers = transfers or Transfers()
         self._monotonic = monotonic
         self._described: dict[str, SegmentFiles] = {}
@@ -74,7 +74,7 @@ class Snapshots:
             settings = msgspec.structs.replace(collection.settings, fields=declared)
             collection = msgspec.structs.replace(collection, settings=settings)
         with answering():
-            known = self._reusable() if self._reuses else {}
+            known = self._reusable() if self._is_home else {}
             described = {segment.name: self._describe(segment, known, at=now) for segment in image.segments}
             self._described = described
             manifest = Manifest(
@@ -96,9 +96,16 @@ class Snapshots:
     def fetch(self, manifest: Manifest, folder: CollectionFolder) -> Image:
         """Bring a snapshot into ``folder``, but for segments that are there. Every part is compared with its digest.
 
+        Elsewhere, parts that have not been copied yet are asked for before anything is brought.
+
         :raises DamagedError: a part is not what it was, and no whole copy of it is to be found.
         :raises Problem: 503, the store does not answer.
         """
+        if not self._is_home:
+            with answering():
+                here = self.parts.names()
+            absent = [part for name, part in manifest.parts().items() if name not in here]
+            self._transfers.all(lambda part: self.parts.read(part, _seen), absent)
         with ExitStack() as unless_whole:
             segments: list[Path] = []
             pieces: list[tuple[Part, Path, int]] = []

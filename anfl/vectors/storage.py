@@ -76,7 +76,7 @@ class Storage:
             repairs=self._repairs(collection),
             transfers=Transfers(TRANSFERS if self.threads else 1),
             monotonic=self.clock.monotonic,
-            reuses=self.is_home(collection),
+            is_home=self.is_home(collection),
         )
 
     def named(self, collection: Collection) -> NamedSnapshots:

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from anfl.problems import Problem, not_found
+from anfl.vectors import parts as parts_module
 from anfl.vectors.builder import Builder, SnapshotPolicy
 from anfl.vectors.catalogue import Catalogue
 from anfl.vectors.declarations import patched
@@ -135,6 +136,37 @@ def test_a_builder_elsewhere_makes_images_of_its_node_and_touches_no_object(
     Builder(far, policy=SnapshotPolicy(batches=0, seconds=0.0)).build(words)
     assert far.node.of(words).newest() is not None
     assert objects.objects == before
+
+
+def test_elsewhere_nothing_is_brought_of_a_snapshot_that_has_not_come_whole(
+    objects: SimulatedStore, time: SimulatedTime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever asks again meanwhile would bring it again."""
+    monkeypatch.setattr(parts_module, "PART_BYTES", 64)
+    words = kept_for_long(objects, time)
+    newest, older, *_ = region(objects, time, HERE).snapshots(words).manifests.newest_first()
+    manifests = region(objects, time, HERE).snapshots(words).manifests
+    *others, last = manifests.read(newest.path).parts()
+    prefix = f"{words.prefix}parts/"
+    whole = objects.objects.pop(prefix + last)
+    asked: list[str] = []
+    get = objects.get
+
+    def noted(key: str) -> bytes | None:
+        asked.append(key)
+        return get(key)
+
+    monkeypatch.setattr(objects, "get", noted)
+    far = region(objects, time, FAR)
+
+    far.replica(words).load()
+    reused = manifests.read(older.path).parts()
+    assert len(others) > 1
+    assert not {prefix + name for name in others if name not in reused} & set(asked)
+
+    objects.objects[prefix + last] = whole
+    far.replica(words).load()
+    assert {prefix + name for name in others} <= set(asked)
 
 
 def test_a_janitor_elsewhere_removes_nothing_and_the_one_at_home_does(
