@@ -1,10 +1,12 @@
 """What one process has of a collection: a state that changes by the next batch, or by a newer image of it."""
 
+import errno
 import logging
 import threading
 from collections.abc import Callable
 from typing import TypeVar
 
+from anfl.problems import unavailable
 from anfl.vectors.batch import Batch
 from anfl.vectors.clock import Clock
 from anfl.vectors.envelope import DamagedError
@@ -92,9 +94,11 @@ class LocalCopy:
     def begin(self) -> None:
         """Take the newest image of this node, or else the newest snapshot; once, before anything else.
 
-        :raises Problem: 503, the store does not answer.
+        :raises Problem: 503, the store does not answer, or the node's disk is full.
         """
+        self.folder.note_used()
         with self.folder.lock("load", seconds=LOAD_SECONDS):
+            self.folder.prepare()
             self._state = self._from_folder() or self._from_snapshot(after=0) or self._state
             self._shown = self._state.still()
 
@@ -161,12 +165,17 @@ class LocalCopy:
                 return None
             try:
                 manifest = self.snapshots.manifests.read(listed.path)
+                self.folder.make_room(manifest.size)
                 local = self.folder.publish(manifest.position, self.snapshots.fetch(manifest, self.folder))
                 state = State.from_image(self.collection, local.image, clock=self._clock.wall)
             except (DamagedError, FileNotFoundError, ValueError) as damage:
                 extra = {"key": self.snapshots.manifests.key(listed.path), "reason": str(damage)}
                 _log.error("damaged snapshot", extra=extra)
                 continue
+            except OSError as failure:
+                if failure.errno != errno.ENOSPC:
+                    raise
+                raise unavailable("The node's disk is full; try again.", code="storage_unavailable") from failure
             if local.name > self._installed:
                 self._installed, self._image_sequence = local.name, local.position.sequence
             return state

@@ -16,7 +16,7 @@ from collections.abc import Callable, Container, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Protocol
 
 import msgspec
 
@@ -33,8 +33,14 @@ KEPT_SLOTS_SECONDS = 3600.0
 """How long one stays that no later ones have pushed out."""
 LEFT_SECONDS = 24 * 3600.0
 """How long nothing changes in the part of a collection that is not known any more, before it goes."""
+IN_USE_SECONDS = 600.0
+"""How long after a process last said that it has a collection in memory, none is taken to have it."""
+FREE_SHARE = 0.2
+"""Of the disk, that is kept free where collections that nobody has in memory can make room."""
+_ROOM_SECONDS = 60.0
 _LOCK_POLL_SECONDS = 0.001
 _LONGEST_POLL_SECONDS = 0.02
+_USED = "used"
 _INCARNATION = re.compile(r"[0-9a-f]+")
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 
@@ -65,14 +71,55 @@ def lock(path: Path, *, seconds: float, sleep: Callable[[float], None]) -> Itera
         yield taken
 
 
+class Disk(Protocol):
+    """Bytes of a file system."""
+
+    @property
+    def total(self) -> int: ...
+
+    @property
+    def free(self) -> int: ...
+
+
 class CollectionFolder:
     """One incarnation's part of a node's folder. Also a `anfl.vectors.slot_cache.SlotCache`."""
 
-    def __init__(self, path: Path, *, sleep: Callable[[float], None] = time.sleep) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        sleep: Callable[[float], None] = time.sleep,
+        make_room: Callable[[int], None] = lambda _: None,
+    ) -> None:
+        """:param make_room: has room for so many bytes, where it can be had."""
         self._path = path
         self._sleep = sleep
+        self.make_room = make_room
+        self.prepare()
+
+    def prepare(self) -> None:
+        """Have all that is written into: it is gone where others took this for unused until a moment ago."""
         for name in ("log", "segments", "images"):
-            (path / name).mkdir(parents=True, exist_ok=True)
+            (self._path / name).mkdir(parents=True, exist_ok=True)
+
+    def note_used(self) -> None:
+        """Say that a process has the collection in memory, or is about to."""
+        with suppress(OSError):
+            (self._path / _USED).touch()
+
+    @property
+    def used_at(self) -> float:
+        """When a process last said so, in seconds since the epoch; 0 where none has."""
+        try:
+            return (self._path / _USED).stat().st_mtime
+        except OSError:
+            return 0.0
+
+    def remove_unused(self) -> None:
+        """Remove it unless a process has it in memory, or loads it. Whoever comes meanwhile brings it anew."""
+        with self.lock("load", seconds=0) as alone:
+            if alone and time.time() - self.used_at > IN_USE_SECONDS:
+                self.remove()
 
     def lock(self, name: str, *, seconds: float) -> AbstractContextManager[bool]:
         """See `lock`; among the processes that use this collection."""
@@ -101,6 +148,11 @@ class CollectionFolder:
         """See `anfl.vectors.slot_cache.SlotCache.forget`."""
         with suppress(OSError):
             self._slot(position).unlink(missing_ok=True)
+
+    @property
+    def incarnation(self) -> str:
+        """Whose part it is."""
+        return self._path.name
 
     @property
     def segments(self) -> Path:
@@ -196,8 +248,15 @@ class CollectionFolder:
 class NodeFolder:
     """A node's folder."""
 
-    def __init__(self, root: Path, *, sleep: Callable[[float], None] = time.sleep) -> None:
+    def __init__(
+        self,
+        root: Path,
+        *,
+        sleep: Callable[[float], None] = time.sleep,
+        disk: Callable[[Path], Disk] = shutil.disk_usage,
+    ) -> None:
         self._sleep = sleep
+        self._disk = disk
         boot = _BOOT.read_text().strip() if _BOOT.exists() else "boot"
         self.path = root / boot
         (self.path / "asked").mkdir(parents=True, exist_ok=True)
@@ -206,19 +265,27 @@ class NodeFolder:
         """The part of one incarnation."""
         if not _INCARNATION.fullmatch(collection.incarnation):
             raise ValueError(f"{collection.incarnation!r} is no incarnation")
-        return CollectionFolder(self.path / collection.incarnation, sleep=self._sleep)
+        return self._part(self.path / collection.incarnation)
+
+    def make_room(self, size: int) -> None:
+        """Have ``size`` bytes free beside `FREE_SHARE` of the disk, as far as parts of collections give it that no
+        process of this node has in memory: the one used longest ago goes first."""
+        if self._has_room(size):
+            return
+        with self.lock("room", seconds=_ROOM_SECONDS):
+            for part in sorted(self._parts(), key=lambda part: part.used_at):
+                if self._has_room(size):
+                    return
+                part.remove_unused()
 
     def sweep(self, known: Container[str]) -> None:
         """Remove what nobody needs of collections that leave this node otherwise than by its own doing.
 
         :param known: incarnations that there are.
         """
-        for path in self.path.iterdir():
-            if not _INCARNATION.fullmatch(path.name):
-                continue
+        for part in self._parts():
             with suppress(OSError):  # another process may remove it now
-                part = CollectionFolder(path, sleep=self._sleep)
-                if path.name not in known and part.is_left():
+                if part.incarnation not in known and part.is_left():
                     part.remove()
                 else:
                     part.forget_slots()
@@ -250,6 +317,16 @@ class NodeFolder:
     def answered(self, collection: Collection) -> None:
         """The builder turns to a collection: whoever asks from now on asks again."""
         (self.path / "asked" / collection.incarnation).unlink(missing_ok=True)
+
+    def _parts(self) -> list[CollectionFolder]:
+        return [self._part(path) for path in self.path.iterdir() if _INCARNATION.fullmatch(path.name)]
+
+    def _part(self, path: Path) -> CollectionFolder:
+        return CollectionFolder(path, sleep=self._sleep, make_room=self.make_room)
+
+    def _has_room(self, size: int) -> bool:
+        disk = self._disk(self.path)
+        return disk.free - size >= FREE_SHARE * disk.total
 
 
 def _new_folder(parent: Path) -> Path:

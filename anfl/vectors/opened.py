@@ -139,7 +139,7 @@ class OpenCollections:
             entry.used_at = self._storage.clock.monotonic()
             self._entries.move_to_end(collection.incarnation)
             while len(self._entries) > MOST_COLLECTIONS:
-                self._entries.popitem(last=False)
+                self._remove(next(iter(self._entries)))
             return entry
 
     def _load(self, collection: Collection) -> Opened:

@@ -18,6 +18,8 @@ USED_SECONDS = 60.0
 """A collection whose log nobody has looked at for longer is not kept level with other nodes."""
 SHOWN_SECONDS = 5.0
 """How often operators are told what is in memory."""
+NOTED_SECONDS = 60.0
+"""How often the node's other processes are."""
 _log = logging.getLogger(__name__)
 
 
@@ -44,6 +46,7 @@ class Upkeep:
         self._postponed = Postponed()
         """Where building fields has failed."""
         self._shown_at = float("-inf")
+        self._noted_at = float("-inf")
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._keep_up, name="upkeep", daemon=True)
 
@@ -74,6 +77,10 @@ class Upkeep:
         if now - self._shown_at >= SHOWN_SECONDS:
             self._shown_at = now
             self._storage.events.holds(self.holdings())
+        if now - self._noted_at >= NOTED_SECONDS:
+            self._noted_at = now
+            for replica in replicas:
+                replica.folder.note_used()
 
     def holdings(self) -> Holdings:
         """What is in memory, in figures."""
