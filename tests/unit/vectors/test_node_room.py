@@ -149,7 +149,7 @@ def test_a_full_disk_is_an_outage_and_no_damage(tmp_path: Path, monkeypatch: pyt
     Writer(written).write(upsert(("a", (1, 1))))
     Builder(home, policy=SnapshotPolicy(batches=1)).build(collection())
 
-    def full(self: CollectionFolder, *_: object) -> None:
+    def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(CollectionFolder, "publish", full)
