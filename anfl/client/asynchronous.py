@@ -122,7 +122,7 @@ class AsyncClient:
         try:
             body = (await self._answer(call)).content
         except ApiError as error:
-            if call.if_gone is not None and isinstance(error, NotFoundError) and error.attempts > 1:
+            if call.if_gone is not None and isinstance(error, NotFoundError) and error.may_be_done:
                 return call.if_gone
             if not self.session.starts_anew(call, error):
                 raise

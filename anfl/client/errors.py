@@ -29,8 +29,8 @@ class ApiError(Exception):
         self.request_id = request_id
         self.endpoint = endpoint
         """Base URL to ask instead: of another region."""
-        self.attempts = 1
-        """How often the request was sent before this was the last word."""
+        self.may_be_done = False
+        """Whether an earlier attempt may have done what this one was refused."""
 
     @classmethod
     def of(cls, response: httpx.Response) -> "ApiError":

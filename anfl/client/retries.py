@@ -12,7 +12,8 @@ ATTEMPTS = 5
 FIRST_SECONDS = 0.1
 LONGEST_SECONDS = 10.0
 """Of one wait, whatever the server asks for."""
-_RETRIED = frozenset({429, 502, 503, 504})
+_BUSY = 429
+_RETRIED = frozenset({_BUSY, 502, 503, 504})
 
 
 @dataclass
@@ -26,6 +27,7 @@ class Retries:
     what: str
     repeatable: bool
     made: int = 0
+    _may_be_done: bool = False
 
     def after_error(self, error: httpx.TransportError) -> float:
         """Seconds to wait before the next attempt.
@@ -33,11 +35,13 @@ class Retries:
         :raises UnreachableError: there is none.
         """
         self.made += 1
-        if self.made >= ATTEMPTS or not (self.repeatable or isinstance(error, httpx.ConnectError)):
+        refused = isinstance(error, httpx.ConnectError)
+        if self.made >= ATTEMPTS or not (self.repeatable or refused):
             failure = failure_of(error, repeatable=self.repeatable)
             unreachable = UnreachableError(f"{self.what}: {failure.happened}.")
             unreachable.add_note(failure.advice)
             raise unreachable from error
+        self._may_be_done |= not refused
         return self._jitter()
 
     def after_answer(self, response: httpx.Response) -> float | None:
@@ -48,11 +52,12 @@ class Retries:
         self.made += 1
         if response.is_success:
             return None
-        again = response.status_code in _RETRIED and (self.repeatable or response.status_code == 429)
+        again = response.status_code in _RETRIED and (self.repeatable or response.status_code == _BUSY)
         if self.made >= ATTEMPTS or not again:
             error = ApiError.of(response)
-            error.attempts = self.made
+            error.may_be_done = self._may_be_done
             raise error
+        self._may_be_done |= response.status_code != _BUSY
         return max(min(_asked(response), LONGEST_SECONDS), self._jitter())
 
     def _jitter(self) -> float:

@@ -199,6 +199,19 @@ def test_every_write_has_one_effect(words: Collection, way: FaultyWay, fault: An
         words.delete_collection()
 
 
+@pytest.mark.parametrize(("fault", "is_done"), [("answer lost", True), (httpx.Response(429), False)])
+def test_what_is_absent_was_deleted_only_where_an_earlier_attempt_may_have_done_it(
+    client: Client, way: FaultyWay, fault: Any, is_done: bool
+) -> None:
+    way.faults = [fault]
+    gone = client.collection("never")
+    if is_done:
+        gone.delete_collection()
+    else:
+        with pytest.raises(NotFoundError):
+            gone.delete_collection()
+
+
 def test_the_wait_is_what_the_server_asks_for_and_bounded(
     words: Collection, way: FaultyWay, waited: list[float]
 ) -> None:
