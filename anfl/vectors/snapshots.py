@@ -9,7 +9,6 @@ import shutil
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from pathlib import Path
 
 import msgspec
@@ -106,20 +105,24 @@ class Snapshots:
                 here = self.parts.names()
             absent = [part for name, part in manifest.parts().items() if name not in here]
             self._transfers.all(lambda part: self.parts.read(part, _seen), absent)
-        with ExitStack() as unless_whole:
-            segments: list[Path] = []
-            pieces: list[tuple[Part, Path, int]] = []
+        segments: list[Path] = []
+        new: list[Path] = []
+        pieces: list[tuple[Part, Path, int]] = []
+        try:
             for described in manifest.segments:
                 segment = folder.segment(described.name)
                 if segment is None:
                     segment = folder.new_segment(described.name)
-                    unless_whole.callback(shutil.rmtree, segment, ignore_errors=True)
+                    new.append(segment)
                     pieces += _laid_out(described, segment)
                 segments.append(segment)
             self._transfers.all(self._fetch_into, pieces)
             rest = b"".join(self._transfers.each(lambda part: self.parts.read(part, whole), manifest.rest))
-            self._described = {described.name: described for described in manifest.segments}
-            unless_whole.pop_all()
+        except Exception:
+            for segment in new:
+                shutil.rmtree(segment, ignore_errors=True)
+            raise
+        self._described = {described.name: described for described in manifest.segments}
         return Image(tuple(segments), rest)
 
     def copy_to(self, target: "Snapshots", manifest: Manifest, *, at: float) -> None:
