@@ -1,6 +1,7 @@
 """What holds for every unit test."""
 
 import functools
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
@@ -51,6 +52,14 @@ def _worked_out_once() -> Iterator[None]:
     urls: Any = BaseBackend.urls
     paths = functools.cache(lambda kind: urls.fget(object.__new__(kind)))
 
+    numbers = itertools.count()
+
+    def request_id(headers: Any = None) -> str:
+        made = f"{next(numbers):052d}"
+        if isinstance(headers, dict):
+            headers["x-amzn-requestid"] = made
+        return made
+
     def aliaser(self: EventAliaser, *args: Any) -> None:
         made(self, *args)
         vars(self)["_alias_name_cache"] = names
@@ -60,6 +69,7 @@ def _worked_out_once() -> Iterator[None]:
         sanitized = functools.cache(useragent.sanitize_user_agent_string_component)
         patch.setattr(useragent, "sanitize_user_agent_string_component", sanitized)
         patch.setattr(responses, "method_names_from_class", functools.cache(utils.method_names_from_class))
+        patch.setattr(responses, "gen_amzn_requestid_long", request_id)  # it draws each of 52 letters
         patch.setattr(BaseBackend, "urls", property(lambda self: paths(self.__class__)))
         patch.setattr(models, "RESPONSES_METHODS", ())  # nothing asks AWS by the package requests
         yield
