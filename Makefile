@@ -4,7 +4,6 @@ SHELL := bash
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
 
-UV_VERSION := 0.13.9
 PYTHON_VERSION := $(shell cat .python-version)
 BIN := .venv/bin
 UV := .tools/bin/uv
@@ -218,12 +217,12 @@ which-env:
 
 # --- set-up ---------------------------------------------------------------------------------------------------------
 
-$(UV): Makefile
+$(UV): bundling/uv.txt
 	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "ANFL needs Python 3.11 or newer as python3; this is $$(python3 --version)." >&2; exit 1; }
 	@echo "Setting up uv …"
 	@python3 -m venv .tools
-	@.tools/bin/pip install --quiet uv==$(UV_VERSION)
+	@.tools/bin/pip install --quiet --require-hashes --only-binary :all: --requirement bundling/uv.txt
 	@touch $@
 
 $(BIN)/.ready: $(UV) requirements-dev.txt pyproject.toml .python-version anfl/vectors/engine/native.cpp bundling/extension.py
@@ -231,7 +230,7 @@ $(BIN)/.ready: $(UV) requirements-dev.txt pyproject.toml .python-version anfl/ve
 	@[ -x $(BIN)/python ] || $(UV) venv --quiet --python $(PYTHON_VERSION) .venv \
 	  || { echo "Python $(PYTHON_VERSION) is not on this machine and could not be downloaded: install it, then try again." >&2; exit 1; }
 	@env $$($(BIN)/python -m bundling.host) \
-	  $(UV) pip sync --quiet --python $(BIN)/python --require-hashes requirements-dev.txt
+	  $(UV) pip sync --quiet --python $(BIN)/python --require-hashes --build-constraints requirements-dev.txt requirements-dev.txt
 	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@$(BIN)/python -m bundling.native
 	@touch $@

@@ -4,6 +4,7 @@
 has a compiler of its own.
 """
 
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ from pathlib import Path
 from bundling.functions import BUILD
 from bundling.requirements import run, uv
 
-ZIG_VERSION = "0.17.1"
+_LOCK = Path(__file__).with_name("zig.txt")
 
 
 def zig() -> list[str]:
@@ -19,11 +20,15 @@ def zig() -> list[str]:
 
     :raises BundlingError: it cannot be installed.
     """
-    home = BUILD / f"zig-{ZIG_VERSION}"
+    [version] = re.findall(r"^ziglang==([\w.]+)", _LOCK.read_text(), re.MULTILINE)
+    home = BUILD / f"zig-{version}"
     program = home / "ziglang" / "zig"
     if not program.is_file():
         run(
-            [uv(), "pip", "install", "--quiet", "--no-config", "--target", str(home), f"ziglang=={ZIG_VERSION}"],
+            [
+                *(uv(), "pip", "install", "--quiet", "--no-config", "--target", str(home)),
+                *("--no-deps", "--require-hashes", "--only-binary", ":all:", "--requirements", str(_LOCK)),
+            ],
             purpose="Installing zig (the machine has no C++ compiler that fits)",
         )
     return [str(program)]

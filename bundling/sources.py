@@ -14,8 +14,12 @@ _COMMENT = re.compile(r"#[^\n]*")
 
 
 def files_below(folder: Path) -> list[Path]:
-    """Every source file of ``folder``, sorted; caches of Python are none."""
-    return sorted(path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+    """Every source file of ``folder``, sorted; caches of Python are none, nor is what is hidden (``.env``)."""
+    return sorted(path for path in folder.rglob("*") if path.is_file() and not _is_aside(path.relative_to(folder)))
+
+
+def _is_aside(path: Path) -> bool:
+    return any(part == "__pycache__" or part.startswith(".") for part in path.parts)
 
 
 def modules_used_by(files: Iterable[Path], *, package: str = "anfl", root: Path = ROOT) -> list[Path]:

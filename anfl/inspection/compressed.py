@@ -51,6 +51,13 @@ def opened(raw: IO[bytes]) -> IO[bytes]:
     return raw
 
 
+def written_zlib(raw: IO[bytes]) -> IO[bytes] | None:
+    """What joblib would take a text for: it inflates whatever begins like a zlib stream, and needs no end of it."""
+    head = raw.read(_HEAD_BYTES)
+    raw.seek(0)
+    return cast("IO[bytes]", _Stream(raw, _Zlib())) if _begins_like_zlib(head) else None
+
+
 def has_more(stream: object) -> bool:
     """Whether data follows the content of a stream from `opened` that was read to its end (gzip itself refuses it)."""
     return isinstance(stream, _Stream) and stream.has_more()
@@ -58,9 +65,12 @@ def has_more(stream: object) -> bool:
 
 def _is_zlib(head: bytes) -> bool:
     """Two bytes that are a multiple of 31, not text: ``x^2`` begins like a zlib stream too."""
-    start = head[:_HEAD_BYTES]
-    without_dictionary = len(start) >= 2 and start[0] == 0x78 and not start[1] & 0x20
-    return without_dictionary and int.from_bytes(start[:2], "big") % 31 == 0 and not start.isascii()
+    return _begins_like_zlib(head) and not head[:_HEAD_BYTES].isascii()
+
+
+def _begins_like_zlib(head: bytes) -> bool:
+    without_dictionary = len(head) >= 2 and head[0] == 0x78 and not head[1] & 0x20
+    return without_dictionary and int.from_bytes(head[:2], "big") % 31 == 0
 
 
 class _Zlib:

@@ -56,6 +56,8 @@ class Examiner:
             form = formats.format_of(name, path, tick=self._budget.tick)
             if form in _MAY_BEGIN_A_PICKLE:
                 noted += (Noted.of(name, finding) for finding in self._pickle_as_well(form, path))
+            elif form == "text":
+                noted += (Noted.of(name, finding) for finding in self._compressed_as_well(path))
             facts = self._facts(form, name, path)
             noted += (Noted.of(name, finding) for finding in facts.findings)
             noted += self._contents(form, name, path, depth)
@@ -69,6 +71,8 @@ class Examiner:
         noted += (Noted.of(name, finding) for finding in formats.misleading(name, form))
         if form not in _NOT_ZIP_AS_WELL and zips.is_also_zip(path):
             noted.append(Noted(name, Code.POLYGLOT, f"it is {form} and a zip archive at once"))
+        if form != "tar" and tars.is_also_tar(path):
+            noted.append(Noted(name, Code.POLYGLOT, f"it is {form} and a tar archive at once"))
         return Examination(
             format=form, noted=noted, needed=facts.needed, signature=facts.signature, describes=facts.describes
         )
@@ -121,6 +125,15 @@ class Examiner:
                 counted = Counted(content, budget=self._budget, compressed=path.stat().st_size)
                 if begins_pickle(Cursor(cast("IO[bytes]", counted)), tick=self._budget.tick):
                     yield polyglot
+
+    def _compressed_as_well(self, path: Path) -> Iterator[Finding]:
+        """The finding that a text is a compressed pickle at once."""
+        with path.open("rb") as raw:
+            content = compressed.written_zlib(raw)
+            if content is not None:
+                counted = Counted(content, budget=self._budget, compressed=path.stat().st_size)
+                if begins_pickle(Cursor(cast("IO[bytes]", counted)), tick=self._budget.tick):
+                    yield Finding(Code.POLYGLOT, "it is text and a compressed pickle at once")
 
     def _text(self, name: str, path: Path) -> Facts:
         base = PurePosixPath(name.rpartition("!")[2]).name
@@ -192,7 +205,7 @@ class Examiner:
         try:
             head = cursor.peek(formats.HEAD_BYTES)
             is_array = size is not None and formats.format_of_head(head) == "npy"
-            if is_array and not tensors.looks_like_safetensors(head):
+            if is_array and not tensors.looks_like_safetensors(head) and not tars.has_header(head):
                 found = tensors.npy(cursor, size=size or 0, tick=self._budget.tick)
                 yield from (Noted.of(label, finding) for finding in found + formats.misleading(label, "npy"))
             else:

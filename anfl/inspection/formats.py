@@ -21,6 +21,7 @@ _UNSUPPORTED = {
     b"%PDF": "PDF",
     b"\x00asm": "WebAssembly",
 }
+_ZFILE_HEADER = 21
 _EXPECTED = {
     ".safetensors": {"safetensors"},
     ".npy": {"npy"},
@@ -110,7 +111,17 @@ def format_of_head(head: bytes) -> str | None:
 
 def unsupported(head: bytes) -> str | None:
     """What a file is that begins with ``head``, where that is known and not looked into."""
+    if _is_zfile(head):
+        return "compressed by a joblib of long ago"
     return next((what for magic, what in _UNSUPPORTED.items() if head.startswith(magic)), None)
+
+
+def _is_zfile(head: bytes) -> bool:
+    """Whether joblib would take it for one of its first compressed files: two letters, then a size."""
+    try:
+        return head.startswith(b"ZF") and int(head[2:_ZFILE_HEADER], 16) >= 0
+    except ValueError:
+        return False
 
 
 def misleading(name: str, form: str | None) -> list[Finding]:

@@ -13,11 +13,28 @@ from anfl.inspection.streams import BROKEN, Counted, Guarded, translated
 
 _MAGIC = slice(257, 262)
 _SPARSE = (tarfile.GNUTYPE_SPARSE,)
+_TORCH = ("storages", "tensors")
+"""Members of torch's oldest files: between their pickles stand numbers, whose length only those pickles tell."""
 
 
 def begins_like_tar(head: bytes) -> bool:
     """Whether what begins with ``head`` (at least 262 bytes) is a tar archive."""
-    return head[_MAGIC] == b"ustar"
+    return head[_MAGIC] == b"ustar" or has_header(head)
+
+
+def has_header(head: bytes) -> bool:
+    """Whether what begins with ``head`` is read as a tar archive, magic or not: by the checksum of its first header."""
+    try:
+        tarfile.TarInfo.frombuf(head[: tarfile.BLOCKSIZE], "utf-8", "surrogateescape")
+    except (tarfile.TarError, ValueError, OverflowError):
+        return False
+    return True
+
+
+def is_also_tar(path: Path) -> bool:
+    """Whether a file of another format can be read as a tar archive: torch tries that before all else."""
+    with path.open("rb") as stream:
+        return has_header(stream.read(tarfile.BLOCKSIZE))
 
 
 def is_tar(path: Path) -> bool:
@@ -44,6 +61,8 @@ def tar_members(path: Path, *, budget: Budget) -> Iterator[Member | Finding]:
                 if problem is not None:
                     yield problem
                 elif info.isfile():
+                    if info.name in _TORCH:
+                        yield Finding(Code.UNSUPPORTED_FORMAT, "it is a torch file of the oldest kind")
                     stream = Guarded(cast("IO[bytes]", archive.extractfile(info)))
                     yield Member(name=info.name, size=info.size, stream=cast("IO[bytes]", stream))
                     while stream.read():  # the rest: a member that ends early is noticed

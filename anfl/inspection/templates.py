@@ -7,6 +7,7 @@ them, and kept in quarantine where it puts the name of an attribute together. Hu
 
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import jinja2
 from jinja2 import nodes
@@ -43,6 +44,20 @@ _PLAIN_FILTERS = (
 """What they give is no text that was not there."""
 _PLAIN_METHODS = frozenset(["count", "get", "index", "items", "keys", "lower", "strip", "upper", "values"])
 _PLAIN_FUNCTIONS = frozenset({"namespace", "range"})
+_ATTRIBUTE_AT = {
+    "groupby": 0,
+    "selectattr": 0,
+    "rejectattr": 0,
+    "sum": 0,
+    "unique": 1,
+    "min": 1,
+    "max": 1,
+    "join": 1,
+    "sort": 2,
+}
+"""Filters that look at an attribute, and where its name stands if not by ``attribute=``; `map` has others do so."""
+_TOKENS = ("_token", "_tokens")
+"""Ends of names of what a tokenizer's configuration says, which comes with the template."""
 
 
 class _Generation(Extension):
@@ -105,43 +120,70 @@ def _dangers(tree: nodes.Template) -> Iterator[str]:
 
 def _computed(tree: nodes.Template) -> Iterator[str]:
     """Attributes whose names a template puts together: what stands in brackets is an attribute's name as well."""
-    made = _made_names(tree)
+    texts = _names(tree, _holds_text)
+    names = _Names(texts, _names(tree, lambda node, made: _makes_text(node, _Names(texts, made))))
     for item in tree.find_all(nodes.Getitem):
-        if not isinstance(item.arg, nodes.Slice) and _makes_text(item.arg, made):
+        if not isinstance(item.arg, nodes.Slice) and _makes_text(item.arg, names):
             yield "a template that computes the name of an attribute"
     for used in tree.find_all(nodes.Filter):
         if used.name == "attr" and not (used.args and isinstance(used.args[0], nodes.Const)):
+            yield "a template that computes the name of an attribute"
+        if any(_makes_text(given, names) for given in _attributes(used)):
             yield "a template that computes the name of an attribute"
         if used.name in ("map", "select", "reject") and any(not isinstance(arg, nodes.Const) for arg in used.args[:1]):
             yield "a template that computes the name of a filter"
 
 
-def _made_names(tree: nodes.Template) -> set[str]:
-    """Variables, and members of namespaces, that may hold a text which the template put together."""
-    made: set[str] = set()
+def _attributes(used: nodes.Filter) -> list[nodes.Node]:
+    """What may name an attribute that a filter looks at."""
+    if used.name != "map" and used.name not in _ATTRIBUTE_AT:
+        return []
+    at = _ATTRIBUTE_AT.get(used.name)
+    found: list[nodes.Node] = [*used.args[1:]] if at is None else [*used.args[at : at + 1]]
+    if at is None and not (used.args and getattr(used.args[0], "value", None) in ("attr", *_ATTRIBUTE_AT)):
+        found = []
+    found += (given.value for given in used.kwargs if given.key == "attribute")
+    return found + [given for given in (used.dyn_args, used.dyn_kwargs) if given is not None]
+
+
+@dataclass(frozen=True)
+class _Names:
+    """Variables, and members of namespaces: ``texts`` may hold texts of the template, ``made`` what it put together."""
+
+    texts: set[str]
+    made: set[str]
+
+
+def _names(tree: nodes.Template, gives: Callable[[nodes.Node, set[str]], bool]) -> set[str]:
+    """Variables, and members of namespaces, that may hold what ``gives`` says that an expression gives."""
+    found: set[str] = set()
     while True:
-        before = len(made)
-        for node in tree.find_all((nodes.Assign, nodes.AssignBlock, nodes.For, nodes.With, nodes.Macro)):
+        before = len(found)
+        for node in tree.find_all((nodes.Assign, nodes.AssignBlock, nodes.For, nodes.With, nodes.Macro, nodes.Keyword)):
             match node:
-                case nodes.Assign(target=target, node=value) if _makes_text(value, made):
-                    made |= _targets(target)
+                case nodes.Assign(target=target, node=value) if gives(value, found):
+                    found |= _targets(target)
                 case nodes.AssignBlock(target=target):
-                    made |= _targets(target)
-                case nodes.For(target=target, iter=value) if _makes_text(value, made):
-                    made |= _targets(target)
-                case nodes.With(targets=targets, values=values) if any(_makes_text(value, made) for value in values):
-                    made |= {name for target in targets for name in _targets(target)}
-                case nodes.Macro(name=name, args=args) if _is_given_text(tree, name, made):
-                    made |= {argument.name for argument in args}
-        if len(made) == before:
-            return made
+                    found |= _targets(target)
+                case nodes.For(target=target, iter=value) if gives(value, found):
+                    found |= _targets(target)
+                case nodes.With(targets=targets, values=values) if any(gives(value, found) for value in values):
+                    found |= {name for target in targets for name in _targets(target)}
+                case nodes.Macro(args=args, defaults=defaults) if any(
+                    gives(given, found) for given in (*defaults, *_given(tree, node.name))
+                ):
+                    found |= {argument.name for argument in args}
+                case nodes.Keyword(key=name, value=value) if gives(value, found):
+                    found.add(name)
+        if len(found) == before:
+            return found
 
 
-def _is_given_text(tree: nodes.Template, macro: str, made: set[str]) -> bool:
-    calls = (
-        call for call in tree.find_all(nodes.Call) if isinstance(call.node, nodes.Name) and call.node.name == macro
-    )
-    return any(_makes_text(given, made) for call in calls for given in (*call.args, *(k.value for k in call.kwargs)))
+def _given(tree: nodes.Template, macro: str) -> Iterator[nodes.Node]:
+    """What a macro is called with."""
+    for call in tree.find_all(nodes.Call):
+        if isinstance(call.node, nodes.Name) and call.node.name == macro:
+            yield from (*call.args, *(given.value for given in call.kwargs))
 
 
 def _targets(target: nodes.Node) -> set[str]:
@@ -151,54 +193,85 @@ def _targets(target: nodes.Node) -> set[str]:
     return {name.name for name in names}
 
 
-def _makes_text(node: nodes.Node, made: set[str]) -> bool:
+def _holds_text(node: nodes.Node, texts: set[str]) -> bool:
+    """Whether an expression may give a text that stands in the template, or several."""
+    match node:
+        case nodes.Const(value=value):
+            return isinstance(value, str)
+        case nodes.Name(name=name):
+            return name in texts
+        case nodes.Getattr(node=of, attr=name):
+            return name in texts or _holds_text(of, texts)
+        case nodes.Getitem(node=of, arg=arg):
+            return getattr(arg, "value", None) in texts or _holds_text(of, texts)
+        case nodes.CondExpr(expr1=one, expr2=other):
+            return any(_holds_text(each, texts) for each in (one, other) if each is not None)
+        case nodes.Call(node=nodes.Getattr(node=of), args=args):
+            return any(_holds_text(each, texts) for each in (of, *args))
+        case nodes.Call() | nodes.Compare() | nodes.Test() | nodes.Not():
+            return False
+        case _:
+            return any(_holds_text(each, texts) for each in node.iter_child_nodes())
+
+
+def _makes_text(node: nodes.Node, names: _Names) -> bool:
     """Whether an expression may give a text that neither stands in the template nor came from outside."""
     waiting = [node]
     while waiting:
         each = waiting.pop()
-        if _RULES.get(type(each), _never)(each, made):
+        if _RULES.get(type(each), _never)(each, names):
             return True
         waiting += each.iter_child_nodes()
     return False
 
 
-def _never(_: nodes.Node, __: set[str]) -> bool:
+def _never(_: nodes.Node, __: _Names) -> bool:
     return False
 
 
-def _always(_: nodes.Node, __: set[str]) -> bool:
+def _always(_: nodes.Node, __: _Names) -> bool:
     return True
 
 
-def _has_text(node: nodes.Node, _: set[str]) -> bool:
-    operands = (operand for operand in node.iter_child_nodes() if isinstance(operand, nodes.Const))
-    return any(isinstance(operand.value, str) for operand in operands)
+def _of_texts(node: nodes.Node, names: _Names) -> bool:
+    return any(_holds_text(operand, names.texts) for operand in node.iter_child_nodes())
 
 
-def _is_made(node: nodes.Node, made: set[str]) -> bool:
-    return (node.name if isinstance(node, nodes.Name) else getattr(node, "attr", "")) in made
+def _is_made(node: nodes.Node, names: _Names) -> bool:
+    name = node.name if isinstance(node, nodes.Name) else getattr(node, "attr", "")
+    return name in names.made or (isinstance(node, nodes.Name) and name.endswith(_TOKENS))
 
 
-def _of_text(node: nodes.Node, _: set[str]) -> bool:
+def _part_of_text(node: nodes.Node, names: _Names) -> bool:
     """A part of a text that stands in the template."""
-    return isinstance(node, nodes.Getitem) and isinstance(node.node, nodes.Const) and isinstance(node.node.value, str)
+    if not isinstance(node, nodes.Getitem):
+        return False
+    of_text = isinstance(node.node, nodes.Const) and isinstance(node.node.value, str)
+    return of_text or (isinstance(node.arg, nodes.Slice) and _holds_text(node.node, names.texts))
 
 
-def _calls(node: nodes.Node, _: set[str]) -> bool:
+def _filters(node: nodes.Node, names: _Names) -> bool:
+    if not isinstance(node, nodes.Filter):
+        return False
+    turns = node.name == "reverse" and node.node is not None and _holds_text(node.node, names.texts)
+    return turns or node.name not in _PLAIN_FILTERS
+
+
+def _calls(node: nodes.Node, _: _Names) -> bool:
     called = node.node if isinstance(node, nodes.Call) else None
     if isinstance(called, nodes.Name):
         return called.name not in _PLAIN_FUNCTIONS
     return not (isinstance(called, nodes.Getattr) and called.attr in _PLAIN_METHODS)
 
 
-_RULES: dict[type[nodes.Node], Callable[[nodes.Node, set[str]], bool]] = {
+_RULES: dict[type[nodes.Node], Callable[[nodes.Node, _Names], bool]] = {
     nodes.Concat: _always,
-    nodes.Add: _has_text,
-    nodes.Mul: _has_text,
-    nodes.Mod: _has_text,
-    nodes.Filter: lambda node, _: getattr(node, "name", "") not in _PLAIN_FILTERS,
+    nodes.Add: _of_texts,
+    nodes.Mul: _of_texts,
+    nodes.Mod: _of_texts,
+    nodes.Filter: _filters,
     nodes.Name: _is_made,
     nodes.Getattr: _is_made,
-    nodes.Getitem: _of_text,
+    nodes.Getitem: _part_of_text,
     nodes.Call: _calls,
 }

@@ -17,6 +17,8 @@ _LOCAL_HEADER = 30
 _MAX_DESCRIPTOR = 24
 """Checksum and sizes behind a member's data, where its header does not tell them."""
 _DESCRIBED = 0x8
+_END, _LOCATOR, _LARGER_END = b"PK\x05\x06", b"PK\x06\x07", b"PK\x06\x06"
+"""Records behind the directory: the end, and before it, of large archives, one with larger numbers and its place."""
 
 
 def zip_members(path: Path, *, budget: Budget) -> Iterator[Member | Finding]:
@@ -65,6 +67,8 @@ def _problem(info: zipfile.ZipInfo) -> Finding | None:
     mode = info.external_attr >> 16
     if mode and stat.S_IFMT(mode) not in (0, stat.S_IFREG, stat.S_IFDIR):
         return Finding(Code.LINK, f"{info.filename!r} is a link or a device")
+    if info.filename != info.orig_filename:
+        return Finding(Code.DECEPTIVE_NAME, f"{info.orig_filename!r} is named {info.filename!r} as well")
     if info.is_dir() and info.file_size:
         return Finding(Code.MALFORMED, f"{info.filename!r} is a folder with content")
     if info.flag_bits & 0x1:
@@ -108,13 +112,37 @@ def _hidden(path: Path, archive: zipfile.ZipFile) -> Iterator[Finding]:
             elif gap > (_MAX_DESCRIPTOR if info.flag_bits & _DESCRIBED else 0):
                 yield Finding(Code.HIDDEN_DATA, f"{gap} bytes behind {info.filename!r} belong to no member")
         stream.seek(archive.start_dir)
-        behind = _behind_directory(stream.read(), archive)
-    if behind:
+        yield from _behind_directory(stream.read(), archive)
+
+
+def _behind_directory(tail: bytes, archive: zipfile.ZipFile) -> Iterator[Finding]:
+    """Bytes behind the end record, and what it says otherwise than is so; ``tail`` is all from the directory on.
+
+    Python looks for the directory before the end record, torch where the record says that it is.
+    """
+    end = tail.rfind(_END)
+    behind = len(tail) - (end + 22 + len(archive.comment))
+    if end < 0 or behind:
         yield Finding(Code.TRAILING_DATA, f"{behind} bytes follow the archive")
+    elif not _is_told(tail, end, archive):
+        yield Finding(Code.POLYGLOT, "its end tells of another directory than stands before it")
 
 
-def _behind_directory(tail: bytes, archive: zipfile.ZipFile) -> int:
-    """Bytes behind the end record; ``tail`` is all from the directory on."""
-    end = tail.rfind(b"PK\x05\x06")
-    comment = len(archive.comment)
-    return 0 if end < 0 else len(tail) - (end + 22 + comment)
+def _is_told(tail: bytes, end: int, archive: zipfile.ZipFile) -> bool:
+    """Whether all records behind the directory tell of it: how many members, how many bytes, where."""
+    larger = end - 20 - 56
+    is_large = end >= 20 and tail[end - 20 :].startswith(_LOCATOR)
+    so = (len(archive.infolist()), larger if is_large else end, archive.start_dir)
+    told = struct.unpack_from("<HII", tail, end + 10)
+    if not is_large:
+        return told == so
+    place = struct.unpack_from("<Q", tail, end - 20 + 8)[0]
+    return (
+        tail[larger:].startswith(_LARGER_END)
+        and place == archive.start_dir + larger
+        and struct.unpack_from("<3Q", tail, larger + 32) == so
+        and all(
+            small in (large, most)
+            for small, large, most in zip(told, so, (0xFFFF, 0xFFFFFFFF, 0xFFFFFFFF), strict=True)
+        )
+    )

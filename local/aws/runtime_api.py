@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 from queue import SimpleQueue
 
+from local import browsers
+
 PREFIX = "/2018-06-01/runtime/"
 
 
@@ -87,6 +89,8 @@ def _handler(api: RuntimeApi) -> type[BaseHTTPRequestHandler]:
         disable_nagle_algorithm = True
 
         def do_GET(self) -> None:
+            if browsers.sends(self.headers.get):
+                return self._reply(403, b"")
             if self.path != f"{PREFIX}invocation/next":
                 return self._reply(404, b"{}")
             invocation = api.take()
@@ -104,6 +108,8 @@ def _handler(api: RuntimeApi) -> type[BaseHTTPRequestHandler]:
 
         def do_POST(self) -> None:
             body = self._body()
+            if browsers.sends(self.headers.get):
+                return self._reply(403, b"")
             kind, _, rest = self.path.removeprefix(PREFIX).partition("/")
             if (kind, rest) == ("init", "error"):
                 api.init_error = body

@@ -10,8 +10,9 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
+from local import browsers
 from local.iam import cache_logins, callers, deployed, requests, signatures
-from local.iam.callers import Caller
+from local.iam.callers import Caller, Credential
 from local.iam.calls import Call
 from local.iam.decisions import Policies, Verdict, decide
 from local.iam.errors import UnknownRequestError, UnsupportedError
@@ -37,6 +38,8 @@ class Guard:
 
     def __call__(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Serve one request, or refuse it."""
+        if browsers.sends(lambda name: environ.get(f"HTTP_{name.upper().replace('-', '_')}")):
+            return _refused(RefusedError.of_a_page(), callers.credential(environ), environ, start_response)
         path = environ.get("PATH_INFO", "")
         if path == GRANTS:
             return _tell_grants(start_response)
@@ -54,9 +57,7 @@ class Guard:
                 if caller is not None:
                     self._check(caller, request)
         except RefusedError as error:
-            said = answer(error, service=signed.service if signed else "", headers=_headers(environ))
-            start_response(said.status, said.headers)
-            return [] if environ["REQUEST_METHOD"] == "HEAD" else [said.body]
+            return _refused(error, signed, environ, start_response)
         return self._application(environ, start_response)
 
     def may_poll(self, role: str, region: str, queue: str) -> bool:
@@ -155,6 +156,14 @@ def _headers(environ: Mapping[str, Any]) -> dict[str, str]:
     return found | {
         name: environ.get(name.replace("-", "_").upper(), "") for name in ("content-type", "content-length")
     }
+
+
+def _refused(
+    error: RefusedError, signed: Credential | None, environ: Environ, start_response: Callable[..., Any]
+) -> list[bytes]:
+    said = answer(error, service=signed.service if signed else "", headers=_headers(environ))
+    start_response(said.status, said.headers)
+    return [] if environ["REQUEST_METHOD"] == "HEAD" else [said.body]
 
 
 def _tell_grants(start_response: Callable[..., Any]) -> list[bytes]:

@@ -31,6 +31,11 @@ class RefusedError(Exception):
         return cls(told, code="InvalidAccessKeyId", kind="UnrecognizedClientException")
 
     @classmethod
+    def of_a_page(cls) -> "RefusedError":
+        """A browser sends the request, or it is meant for another machine."""
+        return cls.wrong_signature("The host that was asked, or who asks, does not match the signature.")
+
+    @classmethod
     def unsigned(cls) -> "RefusedError":
         """Nobody has signed the request."""
         told = "Request is missing Authentication Token"

@@ -204,6 +204,7 @@ def test_the_balancer_is_internal(assembly: Assembly) -> None:
         attributes = {a["Key"]: a["Value"] for a in balancer["LoadBalancerAttributes"]}
         assert attributes["deletion_protection.enabled"] == str("-prod-" in stack.name).lower()
         assert attributes["routing.http.drop_invalid_header_fields.enabled"] == "true"
+        assert attributes["routing.http.desync_mitigation_mode"] == "strictest"
 
 
 def test_prods_balancer_notes_every_request_where_elb_alone_may_write(prod: Assembly, dev: Assembly) -> None:

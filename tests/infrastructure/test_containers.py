@@ -133,6 +133,25 @@ def test_a_deployment_can_always_stop_a_task_and_never_more_than_it_must(tasks: 
     assert tasks > 3 or tasks - least == 1
 
 
+def test_a_task_writes_to_a_volume_of_its_own_and_reaches_nothing_of_its_instance(assembly: Assembly) -> None:
+    for stack in assembly.regional("service").values():
+        for definition in stack.properties("AWS::ECS::TaskDefinition"):
+            own = {"Name": "scratch", "DockerVolumeConfiguration": {"Driver": "local", "Scope": "task"}}
+            assert definition["Volumes"] == [own]
+            assert not {"PidMode", "IpcMode"} & definition.keys()
+            mounted = [mount for found in definition["ContainerDefinitions"] for mount in found.get("MountPoints", [])]
+            assert mounted == [{"ContainerPath": "/tmp", "ReadOnly": False, "SourceVolume": "scratch"}]
+
+
+def test_nobody_gets_a_shell_in_a_container(assembly: Assembly) -> None:
+    for stack in assembly.regional("service").values():
+        for service in stack.properties("AWS::ECS::Service"):
+            assert not service.get("EnableExecuteCommand")
+        for definition in stack.properties("AWS::ECS::TaskDefinition"):
+            assert "ssmmessages" not in json.dumps(definition)
+        assert "ssmmessages" not in json.dumps([*stack.resources("AWS::IAM::Policy").values()])
+
+
 @pytest.mark.parametrize("service", Service)
 def test_containers_run_the_service_as_nobody_on_a_read_only_root(assembly: Assembly, service: Service) -> None:
     for region, stack in assembly.regional("service").items():

@@ -7,11 +7,15 @@ import pytest
 
 from bundling.sources import ROOT
 
+SHIPPED = [
+    *sorted(ROOT.glob("lambda_src/*/requirements.in")),
+    *sorted(ROOT.glob("services/*/*.in")),
+]
 SOURCES = [
     ROOT / "requirements.in",
     ROOT / "requirements-dev.in",
-    *sorted(ROOT.glob("lambda_src/*/requirements.in")),
-    *sorted(ROOT.glob("services/*/requirements.in")),
+    *sorted(ROOT.glob("bundling/*.in")),
+    *SHIPPED,
 ]
 
 
@@ -38,10 +42,29 @@ def test_a_lock_is_hashed_without_addresses_and_covers_its_source(source: Path) 
     assert text.count("==") <= text.count("--hash=sha256:")
 
 
-@pytest.mark.parametrize("source", SOURCES[2:], ids=lambda path: str(path.relative_to(ROOT)))
+@pytest.mark.parametrize("source", SHIPPED, ids=lambda path: str(path.relative_to(ROOT)))
 def test_what_ships_is_what_is_tested(source: Path) -> None:
     tested = pins(ROOT / "requirements-dev.txt")
     assert {name: tested.get(name) for name in pins(source.with_suffix(".txt"))} == pins(source.with_suffix(".txt"))
+
+
+def test_nothing_is_installed_without_its_hash() -> None:
+    """Nor built by what has none: of a source, installers take for that whatever their index has."""
+    files = [ROOT / "Makefile", *ROOT.glob("services/*/Dockerfile"), *ROOT.glob("bundling/*.py")]
+    for file in files:
+        text = file.read_text().replace("\\\n", " ")
+        for line in re.findall(r".*\bpip (?:install|sync|download) .*", text):
+            assert "--require-hashes" in line or "--no-deps --no-build-isolation --editable ." in line, line
+            built = "--only-binary :all:" not in line or "--no-binary" in line
+            isolated = "--no-build-isolation" not in line and "--build-constraints" not in line
+            assert not (built and isolated and "hnswlib" in _installed(file, line)), line
+
+
+def _installed(file: Path, line: str) -> str:
+    """What is in the locks that a command names."""
+    folders = (file.parent, ROOT)
+    named = re.findall(r"[\w./-]+\.txt", line)
+    return "".join(place.read_text() for name in named for folder in folders if (place := folder / name).is_file())
 
 
 def test_node_packages_are_locked_without_addresses() -> None:

@@ -105,3 +105,12 @@ def test_the_function_starts_without_what_builds_graphs() -> None:
     modules = {path.relative_to(ROOT).as_posix() for path in bundle_for(Function.VECTOR_PROCESSING).modules}
     assert "anfl/vectors/store.py" in modules
     assert "anfl/vectors/engine/compaction.py" not in modules
+
+
+def test_what_is_hidden_is_no_source(tmp_path: Path) -> None:
+    """An image takes all of its service's folder: credentials that somebody keeps there while they work, too."""
+    folder = tmp_path / ".checkout" / "service"
+    for name in ("app.py", ".env", ".idea/x.xml", "__pycache__/app.pyc", "below/Dockerfile"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+    assert [str(path.relative_to(folder)) for path in files_below(folder)] == ["app.py", "below/Dockerfile"]

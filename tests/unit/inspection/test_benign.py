@@ -75,6 +75,8 @@ def test_plain_documents_are_validated(tmp_path: Path) -> None:
         "conda.yaml": "name: x\nchannels: &c [a]\nother: *c\nwhen: 2024-01-01\n",
         "README.md": "# A model\nfor 日本語 👩‍🔬\n",
         "vocab.txt": "x^2\ncat\n(and)\n",
+        "x.txt": "x^2",
+        "ZF.txt": "ZF is a name, and no size",
         "MZ.csv": "MZ,1\n",
         "merges.txt": "#version: 0.2\n",
         "empty.txt": "",
@@ -110,6 +112,10 @@ CHAT_TEMPLATES = {
 {%- endfor -%}{%- endmacro -%}
 {%- for tool in tools | selectattr('type', 'equalto', 'function') -%}{{ described(tool.parameters, tool['required']) }}
 {%- break -%}{%- endfor -%}{{ raise_exception('Roles must alternate: ' + role) }}{{ strftime_now('%d %b') }}""",
+    "indices": """{% set ns = namespace(at=0, text='') %}{% set names = ['a', 'b'] %}{% set rest = messages[1:] %}
+{% for m in rest %}{% set ns.text = ns.text + m['content'] + eos_token %}{{ messages[ns.at + 1]['role'] }}
+{{ names[ns.at + 1] ~ roles[m['role']] ~ names|join(', ' ~ eos_token) ~ rest|map(attribute='role')|join }}
+{{ (rest|sort(attribute='role')|groupby('role'))[0].list|length }}{{ names[::-1][0] }}{% endfor %}""",
     "generation": "{% generation %}{{ messages[0]['content'] }}{% endgeneration %}{% do seen.append(1) %}"
     "{{ seen[offsets['a'] + 1] }}",
 }

@@ -140,6 +140,75 @@ def _pickle_and_tar() -> bytes:
     return header.tobuf(tarfile.USTAR_FORMAT) + records.ljust(512, b"\0") + tarred(("a.txt", b"x"))
 
 
+def _with_two_names() -> bytes:
+    """Members whose extra field has another name than their header: the library goes by one, torch by the other."""
+    members: list[tuple[str | zipfile.ZipInfo, bytes]] = [("archive/version", b"3\n")]
+    for name, other, content in (
+        ("archive/data.pkl", b"archive/data/0", _ATTACK),
+        ("archive/byteorder", b"archive/data.pkl", b"\x80\x02}."),
+    ):
+        info = zipfile.ZipInfo(name)
+        info.extra = struct.pack("<HHBL", 0x7075, 5 + len(other), 1, zlib.crc32(name.encode())) + other
+        members.append((info, content))
+    return zipped(*members)
+
+
+def _with_two_directories() -> bytes:
+    """The end record tells a place in the comment, where torch looks; the library looks before the end record."""
+    content = torch_like(("archive/data/0", zipped(("archive/data.pkl", _ATTACK))))
+    end = content.rindex(b"PK\x05\x06")
+    directory = content.rindex(b"PK\x01\x02", 0, content.rindex(b"archive/version"))
+    directory = content.rindex(b"PK\x01\x02", 0, directory)
+    moved = bytearray(content)
+    at = directory
+    for _ in range(3):
+        moved[at + 42 : at + 46] = struct.pack("<I", struct.unpack_from("<I", moved, at + 42)[0] + end + 22 - directory)
+        at = moved.index(b"PK", at + 4)
+    moved[end + 16 : end + 22] = struct.pack("<IH", end + 22, end - directory)
+    return bytes(moved) + content[directory:end]
+
+
+def _with_two_ends(place: int) -> bytes:
+    """``place`` is where its larger end record is to be found, which torch believes and the library does not ask."""
+    end = _STORED.index(b"PK\x05\x06")
+    size, directory = struct.unpack_from("<II", _STORED, end + 12)
+    larger = struct.pack("<4sQ2H2I4Q", b"PK\x06\x06", 44, 45, 45, 0, 0, 1, 1, size, directory)
+    return _STORED[:end] + larger + struct.pack("<4sIQI", b"PK\x06\x07", 0, place, 1) + _STORED[end:]
+
+
+def _tar_within(before: bytes, content: bytes, after: bytes) -> bytes:
+    """A tar whose first header begins as another format does. torch reads tars, and looks for them first."""
+    header = tarfile.TarInfo(before.decode("utf-8", "surrogateescape"))
+    return header.tobuf(tarfile.USTAR_FORMAT, errors="surrogateescape") + content + after
+
+
+def _pickled_tar() -> bytes:
+    content = tarred(("storages", _ATTACK))
+    return _tar_within(b"\x80\x03B" + struct.pack("<I", 512 - 7 + len(content)), content, b".")
+
+
+def _written_tar() -> bytes:
+    """A tar of nothing but text, as the first ones were: no magic, blanks instead of zeros."""
+    blocks = b""
+    records = b"17 path=storages\n" + b"495 comment=".ljust(494) + b"\n"
+    for kind, content in ((b"x", records), (b"0", SYSTEM + CALL)):
+        header = b"x" * 100 + b" " * 24 + b"%011o " % len(content) + b" " * 12 + b" " * 8 + kind + b" " * 355
+        header = header[:148] + b"%06o  " % sum(header) + header[156:]
+        blocks += header + content.ljust(512)
+    return blocks
+
+
+_STORED_AS_TEXT = b"=@\xc2\xbf"
+"""How many bytes follow as they are in a deflated stream: 16445."""
+
+
+def _written_zlib() -> bytes:
+    """A zlib stream of nothing but text, whose end joblib does not wait for: a text in a pickle, then the rest."""
+    content = b"x^\n[\x0c@" + _STORED_AS_TEXT + (b"\n" + SYSTEM + CALL).ljust(16445)
+    assert zlib.decompressobj().decompress(content).startswith(b"V\xa3\ncos\nsystem\n")
+    return content
+
+
 _STORED = zipped(("a.txt", b"some text to damage"))
 _TAR = tarred(("a.txt", b"x" * 2000))
 
@@ -205,6 +274,15 @@ CASES: list[Case] = [
     case("zip-and-pickle.pkl", b"\x80\x04N." + _STORED, Code.POLYGLOT, Code.TRAILING_DATA),
     case("tar-and-pickle.pkl", _pickle_and_tar(), Code.POLYGLOT),
     case("tar-and-pickle.joblib", gzip.compress(_pickle_and_tar()), Code.POLYGLOT),
+    case("two-names.pt", _with_two_names(), Code.DECEPTIVE_NAME),
+    case("two-directories.pt", _with_two_directories(), Code.POLYGLOT),
+    case("two-ends.zip", _with_two_ends(0), Code.POLYGLOT),
+    case("pickle-in-tar.pt", _pickled_tar(), Code.POLYGLOT),
+    case("written-tar.bin", _written_tar(), Code.DANGEROUS_GLOBAL, Code.UNSUPPORTED_FORMAT),
+    case("torch.tar", tarred(("storages", b"\x80\x02N.")), Code.UNSUPPORTED_FORMAT),
+    case("written-zlib.bin", _written_zlib(), Code.POLYGLOT),
+    case("written-zlib.zip", zipped(("model.z", _written_zlib())), Code.POLYGLOT),
+    case("written-zfile", b"ZF0x4000              x^ " + _STORED_AS_TEXT + SYSTEM + CALL, Code.UNSUPPORTED_FORMAT),
     case("trailing.zip", _STORED + b"trailing", Code.TRAILING_DATA),
     case("trailing.tar", _TAR + b"trailing", Code.TRAILING_DATA),
     case("trailing.bz2", bz2.compress(b"x") + b"trailing", Code.TRAILING_DATA),
