@@ -2,8 +2,9 @@
 
 With them go a copy of the collector's image that stands beside each task, and HashiCorp's package of Vault for its
 nodes: neither tasks nor nodes have a way to the internet. Templates
-name repository and content tag; synthesis never builds an image. The base image is pinned by digest, which
-``--base-digest`` (or BASE_DIGEST) gives: ``docker buildx imagetools inspect`` prints it.
+name repository and content tag; synthesis never builds an image. What comes from a public registry is pinned by digest,
+which ``--base-digest`` (or BASE_DIGEST) and, where the collector's image is to be copied, ``--collector-digest`` (or
+COLLECTOR_DIGEST) give: ``docker buildx imagetools inspect`` prints it.
 """
 
 import argparse
@@ -33,16 +34,15 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="make images", description=__doc__)
     parser.add_argument("--base-digest", default=os.environ.get("BASE_DIGEST", ""), help=f"digest of {BASE}")
     parser.add_argument(
+        "--collector-digest", default=os.environ.get("COLLECTOR_DIGEST", ""), help="digest of the collector's image"
+    )
+    parser.add_argument(
         "--push", metavar="REGISTRY", default=os.environ.get("REGISTRY", ""), help="registry to push to"
     )
     options = parser.parse_args(arguments)
     try:
         docker = _docker()
-        if not _DIGEST.fullmatch(options.base_digest):
-            raise BundlingError(
-                f"Pin the base image: BASE_DIGEST=sha256:… make images "
-                f"('docker buildx imagetools inspect {BASE}' prints the digest)."
-            )
+        _check_digest(options.base_digest, of=BASE, given_by="BASE_DIGEST")
         registry = Registry(options.push) if options.push else None
         if registry is not None:
             _log_in(docker, registry)
@@ -50,13 +50,22 @@ def main(arguments: list[str] | None = None) -> int:
             _build(docker, image_for(service), digest=options.base_digest, registry=registry)
         if registry is not None:
             deployment = load(DEFAULT_ENVIRONMENT).deployment
-            _copy(docker, deployment.collector, registry)
+            _copy(docker, deployment.collector, registry, digest=options.collector_digest)
             if deployment.vault.cluster is not None:
                 _mirror(deployment.vault.cluster.version, registry)
     except BundlingError as error:
         sys.stderr.write(f"{error}\n")
         return 1
     return 0
+
+
+def _check_digest(digest: str, *, of: str, given_by: str) -> None:
+    """:raises BundlingError: it is none, and how to come by it."""
+    if not _DIGEST.fullmatch(digest):
+        raise BundlingError(
+            f"Pin the image that comes from elsewhere: {given_by}=sha256:… make images "
+            f"('docker buildx imagetools inspect {of}' prints the digest)."
+        )
 
 
 def _docker() -> str:
@@ -93,13 +102,15 @@ def _build(docker: str, image: ServiceImage, *, digest: str, registry: Registry 
         _run([docker, "push", name], f"Pushing {name}")
 
 
-def _copy(docker: str, collector: Collector, registry: Registry) -> None:
+def _copy(docker: str, collector: Collector, registry: Registry, *, digest: str) -> None:
     if registry.has(COLLECTOR_REPOSITORY, collector.tag):
         sys.stdout.write(f"{COLLECTOR_REPOSITORY}:{collector.tag} is there already.\n")
         return
+    _check_digest(digest, of=collector.image, given_by="COLLECTOR_DIGEST")
     name = f"{registry.host}/{COLLECTOR_REPOSITORY}:{collector.tag}"
-    _run([docker, "pull", "--platform", "linux/amd64", collector.image], f"Pulling {collector.image}")
-    _run([docker, "tag", collector.image, name], f"Naming it {name}")
+    pinned = f"{collector.image}@{digest}"
+    _run([docker, "pull", "--platform", "linux/amd64", pinned], f"Pulling {pinned}")
+    _run([docker, "tag", pinned, name], f"Naming it {name}")
     _run([docker, "push", name], f"Pushing {name}")
 
 

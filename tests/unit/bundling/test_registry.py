@@ -61,7 +61,7 @@ def test_images_go_to_the_account_with_the_collectors_and_vaults_package_beside_
         return True
 
     monkeypatch.setattr(push, "mirror", mirror)
-    assert push.main(["--base-digest", DIGEST, "--push", HOST]) == 0
+    assert push.main(["--base-digest", DIGEST, "--collector-digest", DIGEST, "--push", HOST]) == 0
     noted = docker.read_text().splitlines()
     assert noted[1:3] == [f"login --username AWS --password-stdin {HOST}", "password True"]
     pushed = [line.removeprefix("push ") for line in noted if line.startswith("push ")]
@@ -70,6 +70,7 @@ def test_images_go_to_the_account_with_the_collectors_and_vaults_package_beside_
     ]
     (pulled,) = (line for line in noted if line.startswith("pull "))
     assert "public.ecr.aws/aws-observability/aws-otel-collector:v" in pulled
+    assert pulled.endswith(f"@{DIGEST}")
     assert {r["repositoryName"] for r in ecr.describe_repositories()["repositories"]} == {
         "anfl-vector-store",
         "anfl-model-registry",
@@ -85,6 +86,17 @@ def test_what_is_there_already_is_neither_built_nor_pushed(
     monkeypatch.setattr(Registry, "has", lambda *_: True)
     assert push.main(["--base-digest", DIGEST, "--push", HOST]) == 0
     assert [line.split()[0] for line in docker.read_text().splitlines()] == ["info", "login", "password"]
+
+
+def test_a_collector_that_its_publisher_may_have_exchanged_is_not_copied(
+    ecr: Any, docker: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    del ecr
+    monkeypatch.setattr(push, "mirror", lambda *_: True)
+    for given in ([], ["--collector-digest", "v1.2.3"]):
+        assert push.main(["--base-digest", DIGEST, *given, "--push", HOST]) == 1
+        assert "COLLECTOR_DIGEST=sha256:" in capsys.readouterr().err
+    assert "pull " not in docker.read_text()
 
 
 def test_another_registry_is_refused() -> None:
