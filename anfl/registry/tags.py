@@ -6,10 +6,12 @@ MLflow allows values of 100,000 characters, a DynamoDB item holds 400 KB, and re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import msgspec
+
 from anfl.registry.errors import invalid_parameter
 
 INLINE_BYTES = 4096
-"""Largest tag (key and value) within a record."""
+"""Largest tag (key and value) within a record, as JSON has it."""
 BUDGET_BYTES = 65_536
 """All tags within one record together."""
 MAX_SPILLED = 80
@@ -54,4 +56,4 @@ def check_spilled(count: int) -> None:
 
 
 def _size(key: str, value: str) -> int:
-    return len(key.encode()) + len(value.encode())
+    return sum(len(msgspec.json.encode(text)) - 2 for text in (key, value))

@@ -263,3 +263,23 @@ def test_a_taken_name_says_by_what(registry: Registry) -> None:
     ):
         with pytest.raises(Problem, match=reason):
             registry.models.create("acme", name, tags=tags, by="ana")
+
+
+@pytest.mark.parametrize("text", ["\n" * 150_000, "\x01" * 50_000])
+def test_what_json_spells_longer_fits_an_item_too(registry: Registry, text: str) -> None:
+    tags = {f"k{number}": text[:1000] for number in range(80)}
+    registry.models.create("acme", "bert", description=text, tags=tags, by="ana")
+    version(registry, "acme", "bert", description=text, tags=tags)
+    model, (found,) = registry.models.get("acme", "bert")
+    assert (model.description, model.tags) == (found.description, found.tags) == (text, tags)
+
+
+def test_what_no_item_holds_is_refused(registry: Registry) -> None:
+    text = "\x01" * 100_000
+    detail = refused("invalid_parameter_value", registry.models.create, "acme", "bert", description=text, by="ana")
+    assert "as JSON" in detail
+    registry.models.create("acme", "bert", by="ana")
+    refused("invalid_parameter_value", registry.models.describe, "acme", "bert", text, by="ana")
+    refused("invalid_parameter_value", version, registry, "acme", "bert", description=text)
+    assert version(registry, "acme", "bert") == 1
+    refused("invalid_parameter_value", registry.versions.describe, "acme", "bert", 1, text, by="ana")
