@@ -33,16 +33,22 @@ def arrange(tags: Mapping[str, str]) -> Arranged:
     """
     inline: dict[str, str] = {}
     spilled: dict[str, str] = {}
+    used = 0
     for key, value in tags.items():
-        (inline if fits(inline, key, value) else spilled)[key] = value
-    check_spilled(len(spilled))
+        size = _size(key, value)
+        if _has_room(used, size):
+            inline[key] = value
+            used += size
+        else:
+            spilled[key] = value
+            check_spilled(len(spilled))
     return Arranged(inline=inline, spilled=spilled)
 
 
 def fits(inline: Mapping[str, str], key: str, value: str) -> bool:
     """Whether the tag may stand in the record beside (or instead of) the ``inline`` ones."""
     others = sum(_size(name, text) for name, text in inline.items() if name != key)
-    return _size(key, value) <= INLINE_BYTES and others + _size(key, value) <= BUDGET_BYTES
+    return _has_room(others, _size(key, value))
 
 
 def check_spilled(count: int) -> None:
@@ -53,6 +59,10 @@ def check_spilled(count: int) -> None:
             " total); delete some first.",
             field="tags",
         )
+
+
+def _has_room(used: int, size: int) -> bool:
+    return size <= INLINE_BYTES and used + size <= BUDGET_BYTES
 
 
 def _size(key: str, value: str) -> int:

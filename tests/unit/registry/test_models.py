@@ -8,6 +8,7 @@ import pytest
 
 from anfl.problems import Problem
 from anfl.registry import rules
+from anfl.registry import tags as arranging
 from anfl.registry.entities import PROMPT_TAG, Stage
 from anfl.registry.leftovers import Leftovers
 from anfl.registry.registry import Registry
@@ -283,3 +284,18 @@ def test_what_no_item_holds_is_refused(registry: Registry) -> None:
     refused("invalid_parameter_value", version, registry, "acme", "bert", description=text)
     assert version(registry, "acme", "bert") == 1
     refused("invalid_parameter_value", registry.versions.describe, "acme", "bert", 1, text, by="ana")
+
+
+def test_each_of_many_tags_is_weighed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A request holds a hundred thousand: to weigh all of them for each kept a process busy for minutes."""
+    weighed: list[str] = []
+    size = arranging._size
+
+    def weigh(key: str, value: str) -> int:
+        weighed.append(key)
+        return size(key, value)
+
+    monkeypatch.setattr(arranging, "_size", weigh)
+    arranging.arrange({f"{number}": "" for number in range(2000)})
+    refused("invalid_parameter_value", arranging.arrange, {f"{number:04}": "x" * 1000 for number in range(2000)})
+    assert len(weighed) <= 4000
