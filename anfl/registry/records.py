@@ -23,6 +23,8 @@ from anfl.registry.tags import check_spilled, fits
 from anfl.resources import PARTITION_KEY, SORT_KEY
 
 _REMEMBERED = 10_000
+_HINTED_CHARACTERS = 2000
+"""Of a model's aliases that are remembered: those of ten thousand models stay in memory."""
 _STRIPES = 64
 _PAUSES = (0.1, 0.3, 0.6, 1.0)
 """Seconds between looks for what another region has written: its items come one by one, and within a second mostly."""
@@ -67,7 +69,7 @@ class Records:
             if model is None:
                 self._hints.pop((tenant, name), None)
                 return
-            self._hints[tenant, name] = model
+            self._hints[tenant, name] = _hint_of(model)
             self._hints.move_to_end((tenant, name))
             if len(self._hints) > _REMEMBERED:
                 self._hints.popitem(last=False)
@@ -406,6 +408,12 @@ def put_entry(tenant: str, entry: Entry) -> Put:
     """What appends an entry to its chain."""
     item = {"entry": audit.body(entry).decode(), "hash": entry.hash}
     return Put(key=keys.entry(tenant, entry.chain, entry.sequence), item=item, condition=ABSENT)
+
+
+def _hint_of(model: Model) -> Model:
+    """What tells which versions a request will need, without what may be large."""
+    aliases = model.aliases if sum(map(len, model.aliases)) <= _HINTED_CHARACTERS else {}
+    return msgspec.structs.replace(model, description=None, tags={}, spilled=frozenset(), aliases=aliases)
 
 
 def _number_of(member: Item) -> int:

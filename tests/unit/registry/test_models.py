@@ -1,5 +1,7 @@
 """Registered models: what callers see, what the table is asked, and that nothing is left behind."""
 
+import gc
+import tracemalloc
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -299,3 +301,18 @@ def test_each_of_many_tags_is_weighed_once(monkeypatch: pytest.MonkeyPatch) -> N
     arranging.arrange({f"{number}": "" for number in range(2000)})
     refused("invalid_parameter_value", arranging.arrange, {f"{number:04}": "x" * 1000 for number in range(2000)})
     assert len(weighed) <= 4000
+
+
+def test_models_that_were_seen_take_little_memory(registry: Registry, process: Callable[[], Registry]) -> None:
+    for number in range(20):
+        registry.models.create("acme", f"m{number}", description="x" * 150_000, tags={"k": "x" * 4000}, by="ana")
+    other = process()
+    other.models.get("acme", "m0")
+    tracemalloc.start()
+    before, _ = tracemalloc.get_traced_memory()
+    for number in range(20):
+        other.models.get("acme", f"m{number}")
+    gc.collect()
+    after, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert after - before < 1_000_000
