@@ -47,7 +47,7 @@ signature                   add 3 r + 1 T; list 1–2 r + 3 r each, and 2 r each
 keys of signatures          list 1 r; add, remove 2 r + 1 T
 update, tag a version       1–2 r + 1 T
 validation asked, recorded  1–2 r + 1 T
-transition, delete version  1–4 r + 1 T (archiving others: 1 T per 30 versions)
+transition, delete version  1–4 r + 1 T (archiving others: 1 T per 30 versions or 3 MB)
 rename                      2 r + 1 T, whatever the number of versions
 upload, presigned upload    2 r + 1 w (1 r + 0 w); presigned download and download 1–2 r; delete an artefact 4 r + 1 w
 webhooks                    get, list 1 r; create 2 r + 1 T; update, delete 1 r + 1 T; 1 r more an hour for each tenant
