@@ -253,3 +253,23 @@ def test_a_page_that_no_search_has_is_refused(registry: Registry, offset: int) -
             token=token,
         )
         assert "Invalid page token" in detail
+
+
+def test_of_the_latest_versions_no_more_are_read_than_the_page_holds(
+    registry: Registry, calls: Counter[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(120):
+        registry.models.create("acme", f"m{number:03}", by="ana")
+        version(registry, "acme", f"m{number:03}")
+    monkeypatch.setattr("anfl.registry.pages.MAX_PAGE_BYTES", 50_000)
+    calls.clear()
+    page = registry.search.models("acme", where=None, order_by=[], limit=1000, token=None)
+    assert 10 < len(page.models) < 100
+    assert calls == {"Query": 1, "BatchGetItem": 1}
+    assert [len(latest) for _, latest in page.models] == [1] * len(page.models)
+    monkeypatch.setattr("anfl.registry.pages.MAX_PAGE_BYTES", 8_000_000)
+    calls.clear()
+    whole = registry.search.models("acme", where=None, order_by=[], limit=1000, token=None)
+    assert [model.name for model, _ in whole.models] == [f"m{number:03}" for number in range(120)]
+    assert all(latest for _, latest in whole.models)
+    assert calls == {"Query": 1, "BatchGetItem": 2}
