@@ -707,3 +707,39 @@ def test_a_link_for_an_upload_is_good_for_that_file_alone() -> None:
     link = Artifacts(bucket="b", client=client).upload_link("acme", "m/1/weights", size=3, sha256="a" * 64)
     [signed] = parse_qs(urlsplit(link.url).query)["X-Amz-SignedHeaders"]
     assert {"content-length", "if-none-match"} <= {*signed.split(";")}
+
+
+def test_a_place_of_too_many_files_is_refused_before_any_is_looked_at(
+    registry: Registry, s3: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("anfl.registry.artifact_store.MAX_FILES", 2)
+    for number in range(3):
+        s3.put_object(Bucket=BUCKET, Key=f"acme/m/1/{number}", Body=b"x")
+    asked: list[str] = []
+    s3.meta.events.register("before-call.s3", lambda model, **_: asked.append(model.name), unique_id="asked")
+    try:
+        refused("invalid_parameter_value", register, registry, "m/1")
+    finally:
+        s3.meta.events.unregister("before-call.s3", unique_id="asked")
+    assert {*asked} == {"ListObjectVersions"}
+
+
+def test_of_places_below_no_more_are_read_than_a_version_may_have_files(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(4):
+        upload(registry, f"m/{number}/weights", b"x")
+        register(registry, f"m/{number}")
+    monkeypatch.setattr("anfl.registry.artifact_store.MAX_FILES", 2)
+    read: list[str] = []
+    below = Locations.below
+
+    def counted(self: Locations, tenant: str, path: str) -> Iterator[Location]:
+        for place in below(self, tenant, path):
+            read.append(place.path)
+            yield place
+
+    monkeypatch.setattr(Locations, "below", counted)
+    detail = refused("invalid_parameter_value", register, registry, "m")
+    assert "at most 2 files" in detail
+    assert read == ["m/0", "m/1", "m/2"]
