@@ -743,3 +743,23 @@ def test_of_places_below_no_more_are_read_than_a_version_may_have_files(
     detail = refused("invalid_parameter_value", register, registry, "m")
     assert "at most 2 files" in detail
     assert read == ["m/0", "m/1", "m/2"]
+
+
+@pytest.mark.parametrize("upload_id", ["x" * 3000, "a b", "\x00", "\ufffe", "é", "a/b?c"])
+def test_what_is_no_id_of_an_upload_is_not_found(registry: Registry, s3: Any, upload_id: str) -> None:
+    """S3 is not asked: what it says of such ones is no answer to who asked."""
+    asked: list[str] = []
+    s3.meta.events.register("before-call.s3", lambda model, **_: asked.append(model.name), unique_id="asked")
+    try:
+        for ask in (registry.store.complete_parts, registry.store.abort_parts):
+            more = ([(1, "e")],) if ask == registry.store.complete_parts else ()
+            refused("resource_does_not_exist", ask, "acme", "m/1/weights", upload_id, *more)
+    finally:
+        s3.meta.events.unregister("before-call.s3", unique_id="asked")
+    assert asked == []
+
+
+@pytest.mark.parametrize("part", [(1, "\x00"), (1, "\ufffe"), (1, "x" * 3000), (0, "e"), (-1, "e"), (10_001, "e")])
+def test_what_can_be_no_part_is_refused(registry: Registry, part: tuple[int, str]) -> None:
+    upload_id, _ = registry.store.begin_parts("acme", "m/1/weights", 1)
+    refused("invalid_parameter_value", registry.store.complete_parts, "acme", "m/1/weights", upload_id, [part])
