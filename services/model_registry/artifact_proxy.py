@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from urllib.parse import quote
 
 from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response as HeadersOnly
 from starlette.responses import StreamingResponse
 
 from anfl.auth.principal import Principal
@@ -72,12 +73,12 @@ class ArtifactProxy:
             headers["x-anfl-sha256"] = verified.sha256
         if opened.content_range is not None:
             headers["content-range"] = opened.content_range
-        return StreamingResponse(
-            _chunks(verified),
-            206 if opened.content_range is not None else 200,
-            headers=headers,
-            media_type=mimetypes.guess_type(name)[0] or "application/octet-stream",
-        )
+        status = 206 if opened.content_range is not None else 200
+        media_type = mimetypes.guess_type(name)[0] or "application/octet-stream"
+        if request.method == "HEAD":  # of which no server sends on what a stream would read to its end
+            opened.body.close()
+            return HeadersOnly(None, status, headers, media_type)
+        return StreamingResponse(_chunks(verified), status, headers, media_type)
 
     async def _upload(self, request: Request, principal: Principal) -> Response:
         tenant = principal.tenant

@@ -13,6 +13,7 @@ from urllib.parse import parse_qs, quote, urlencode, urlsplit
 
 import httpx
 import pytest
+from botocore.response import StreamingBody
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from openapi_spec_validator import validate
@@ -904,3 +905,19 @@ def test_the_description_names_every_route_of_v1(call: Caller) -> None:
 def test_health(call: Caller) -> None:
     assert call("GET", "/health/live", token=None).status_code == 200
     assert call("GET", "/health/ready", token=None).status_code == 200
+
+
+def test_head_tells_of_a_file_and_reads_none_of_it(call: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+    call("PUT", f"{PROXY}/models/bert/weights.bin", content=b"12345")
+    shown = call("GET", f"{PROXY}/models/bert/weights.bin")
+    read: list[int | None] = []
+    monkeypatch.setattr(StreamingBody, "read", lambda _self, amount=None: read.append(amount))
+    told = call("HEAD", f"{PROXY}/models/bert/weights.bin")
+    assert (told.status_code, told.content, read) == (200, b"", [])
+    own = {"x-request-id"}
+    assert {k: v for k, v in told.headers.items() if k not in own} == {
+        k: v for k, v in shown.headers.items() if k not in own
+    }
+    part = call("HEAD", f"{PROXY}/models/bert/weights.bin", headers={"range": "bytes=1-2"})
+    assert (part.status_code, part.headers["content-range"], read) == (206, "bytes 1-2/5", [])
+    assert call("HEAD", f"{PROXY}/models/bert/none").status_code == 404
