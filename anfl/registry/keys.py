@@ -52,7 +52,7 @@ rename                      2 r + 1 T, whatever the number of versions
 upload, presigned upload    2 r + 1 w (1 r + 0 w); presigned download and download 1–2 r; delete an artefact 4 r + 1 w
 webhooks                    get, list 1 r; create 2 r + 1 T; update, delete 1 r + 1 T; 1 r more an hour for each tenant
                             where there are secrets, and 1 w for its first one in a region; signing a delivery 1 r
-audit                       2–3 r: whose name it is, the record, a page of 1 MB at most
+audit                       2–3 r: whose name it is, the record, a page of 8 MB at most, 1 MB a call
 delete model                1 r + 1 T, then removal of what hung off it; interrupted, the tombstone's sweep finishes
 letters                     part of the change's T; once sent 1 w for up to 25, in the background; webhooks of a tenant
                             1 r in ten seconds; what was left behind 1 r a process each 15-30 s, 2 r + 2 w if any

@@ -9,7 +9,7 @@ import base64
 import binascii
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 
@@ -24,7 +24,6 @@ from anfl.registry.marks import DOCUMENT
 from anfl.registry.records import Records, model_in, sort_of, version_of
 from anfl.registry.table import BATCH_GET
 
-Row = TypeVar("Row")
 _MAX_OFFSET = 10**9
 _Named = tuple[str, str]
 """A model's name and its document."""
@@ -82,7 +81,8 @@ class Search:
         if not by_name:
             found = ordering.in_order(list(found), orders, _MODEL_KEYS)
         matching = ((name, document) for name, document in found if self._holds(tenant, condition, document))
-        rows, more = _take(matching, offset=position.offset, limit=limit, size=lambda row: len(row[1]))
+        beyond = islice(matching, position.offset, None)
+        rows, more = pages.taken(beyond, limit=limit, size=lambda row: len(row[1]))
         models = self._with_latest(tenant, [model_in(document) for _, document in rows])
         shown = list(pages.fitting(models, pages.size_of_model))
         next_position = _Position(offset=position.offset + len(shown))
@@ -103,7 +103,8 @@ class Search:
         orders = ordering.parse(chosen, keys=ordering.VERSION_KEYS, ties=ordering.VERSION_TIES, noun="attribute")
         position = _read_token(token)
         matching = self._candidates.matching(tenant, condition, orders)
-        rows, more = _take(matching, offset=position.offset, limit=limit, size=lambda row: len(row.document))
+        beyond = islice(matching, position.offset, None)
+        rows, more = pages.taken(beyond, limit=limit, size=lambda row: len(row.document))
         found = (row.in_full() for row in rows)
         whole = (VersionOf(model=of.model, version=self._records.all_tags(tenant, of.version)) for of in found)
         shown = list(pages.fitting(whole, pages.size_of_version))
@@ -177,21 +178,6 @@ def _together(models: Iterable[Model]) -> Iterator[list[Model]]:
         group.append(model)
     if group:
         yield group
-
-
-def _take(rows: Iterable[Row], *, offset: int, limit: int, size: Callable[[Row], int]) -> tuple[list[Row], bool]:
-    """A page's rows, and whether there are more.
-
-    :param size: at most the bytes that a row takes on the page; what cannot stand there is not held.
-    """
-    taken: list[Row] = []
-    room = pages.MAX_PAGE_BYTES
-    for row in islice(rows, offset, None):
-        room -= size(row)
-        if len(taken) == limit or (room < 0 and taken):
-            return taken, True
-        taken.append(row)
-    return taken, False
 
 
 def _token(position: _Position) -> str:
