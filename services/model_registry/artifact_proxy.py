@@ -20,6 +20,8 @@ from services.model_registry.parameters import Kind, Parameters, read
 
 _BASES = ("/api/2.0/mlflow-artifacts", "/ajax-api/2.0/mlflow-artifacts")
 _CHUNK_BYTES = 1024 * 1024
+_PARTS_BYTES = 10_000_000
+"""Of a list of parts, as much as the gateway passes: MLflow's client sends the link of each along, 2 KB."""
 _UPLOAD = {"path": Kind.REQUIRED, "upload_id": Kind.REQUIRED}
 
 
@@ -114,7 +116,7 @@ class ArtifactProxy:
         return json_response({"upload_id": upload, "credentials": credentials})
 
     async def _complete_parts(self, request: Request, principal: Principal) -> Response:
-        given = await read(request, _UPLOAD | {"parts": Kind.PARTS})
+        given = await read(request, _UPLOAD | {"parts": Kind.PARTS}, most=_PARTS_BYTES)
         if not given.parts():
             raise invalid_parameter("Missing value for required parameter 'parts'.", field="parts")
         path, upload = _file(request, given), given.text("upload_id")

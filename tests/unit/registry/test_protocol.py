@@ -921,3 +921,13 @@ def test_head_tells_of_a_file_and_reads_none_of_it(call: Caller, monkeypatch: py
     part = call("HEAD", f"{PROXY}/models/bert/weights.bin", headers={"range": "bytes=1-2"})
     assert (part.status_code, part.headers["content-range"], read) == (206, "bytes 1-2/5", [])
     assert call("HEAD", f"{PROXY}/models/bert/none").status_code == 404
+
+
+def test_a_list_of_parts_has_room_for_the_links_that_mlflow_sends_along(call: Caller) -> None:
+    base = PROXY.removesuffix("/artifacts")
+    parts = [{"part_number": n, "etag": "e" * 34, "url": "https://s3/" + "x" * 1850} for n in range(1, 5001)]
+    begun = call("POST", f"{base}/mpu/create/m/1", {"path": "weights", "num_parts": 1}).json()
+    asked = {"path": "weights", "upload_id": begun["upload_id"], "parts": parts}
+    refused = call("POST", f"{base}/mpu/complete/m/1", asked)
+    assert (refused.status_code, "not the parts that were uploaded" in refused.text) == (400, True)
+    assert call("POST", f"{base}/mpu/complete/m/1", asked | {"path": "x" * 1_000_000}).status_code == 413
