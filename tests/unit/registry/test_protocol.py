@@ -931,3 +931,14 @@ def test_a_list_of_parts_has_room_for_the_links_that_mlflow_sends_along(call: Ca
     refused = call("POST", f"{base}/mpu/complete/m/1", asked)
     assert (refused.status_code, "not the parts that were uploaded" in refused.text) == (400, True)
     assert call("POST", f"{base}/mpu/complete/m/1", asked | {"path": "x" * 1_000_000}).status_code == 413
+
+
+@pytest.mark.parametrize(
+    "before", ["http://registry.test/api/2.0/mlflow-artifacts/artifacts/", "mlflow-artifacts://registry.test/"]
+)
+def test_a_doubled_slash_makes_no_folder_a_host(call: Caller, before: str) -> None:
+    call("PUT", f"{PROXY}/models/bert/weights.bin", content=b"1")
+    created(call, source=f"{before}/models/bert")
+    uri = call("GET", f"{API}/model-versions/get-download-uri?name=bert&version=1").json()["artifact_uri"]
+    assert uri == f"http://registry.test{PROXY}/models/bert"
+    assert call("PUT", f"{PROXY}/models/bert/weights.bin", content=b"2").status_code == 409
