@@ -763,3 +763,32 @@ def test_what_is_no_id_of_an_upload_is_not_found(registry: Registry, s3: Any, up
 def test_what_can_be_no_part_is_refused(registry: Registry, part: tuple[int, str]) -> None:
     upload_id, _ = registry.store.begin_parts("acme", "m/1/weights", 1)
     refused("invalid_parameter_value", registry.store.complete_parts, "acme", "m/1/weights", upload_id, [part])
+
+
+def test_a_file_larger_than_any_may_be_is_refused_while_it_comes(
+    registry: Registry, s3: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However its size was declared."""
+    monkeypatch.setattr("anfl.registry.artifacts.MAX_FILE_BYTES", 10)
+    writer = registry.store.writer("acme", "m/1/weights")
+    writer.wants_flush(b"x" * 10)
+    assert refused("too_large", writer.wants_flush, b"x") == "An artifact has at most 10 bytes."
+    writer.abort()
+    assert "Contents" not in s3.list_objects_v2(Bucket=BUCKET)
+
+
+def test_what_s3_copies_not_at_once_is_not_put_back_and_served_all_the_same(
+    registry: Registry, s3: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("anfl.registry.artifact_store.LARGEST_COPY", 0)
+    upload(registry, "m/1/weights", b"x")
+    register(registry, "m/1")
+    list(registry.artifacts.delete("acme", "m/1/weights"))
+    asked: list[str] = []
+    s3.meta.events.register("before-call.s3", lambda model, **_: asked.append(model.name), unique_id="asked")
+    try:
+        refused("resource_conflict", registry.store.delete, "acme", "m/1")
+    finally:
+        s3.meta.events.unregister("before-call.s3", unique_id="asked")
+    assert "CopyObject" not in asked
+    assert registry.store.open("acme", "m/1/weights").opened.body.read() == b"x"
