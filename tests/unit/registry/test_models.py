@@ -316,3 +316,35 @@ def test_models_that_were_seen_take_little_memory(registry: Registry, process: C
     after, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert after - before < 1_000_000
+
+
+def test_a_model_may_be_given_the_name_that_it_has(registry: Registry) -> None:
+    registry.models.create("acme", "bert", by="ana")
+    assert version(registry, "acme", "bert") == 1
+    assert registry.models.rename("acme", "bert", "bert", by="ben").name == "bert"
+    assert version(registry, "acme", "bert") == 2
+
+
+def test_a_large_tag_that_becomes_small_leaves_nothing(registry: Registry, dynamodb: Any) -> None:
+    registry.models.create("acme", "bert", by="ana")
+    version(registry, "acme", "bert")
+    before = len(records(dynamodb))
+    for value in ("x" * 90_000, "small"):
+        registry.model_tags.set("acme", "bert", "note", value, by="ana")
+        registry.version_tags.set("acme", "bert", 1, "note", value, by="ana")
+    assert len(records(dynamodb)) == before
+
+
+def test_large_tags_are_no_more_than_a_transaction_takes_away(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("anfl.registry.tags.MAX_SPILLED", 2)
+    registry.models.create("acme", "bert", by="ana")
+    version(registry, "acme", "bert")
+    for key in "ab":
+        registry.model_tags.set("acme", "bert", key, "x" * 5000, by="ana")
+        registry.version_tags.set("acme", "bert", 1, key, "x" * 5000, by="ana")
+    refused("invalid_parameter_value", registry.model_tags.set, "acme", "bert", "c", "x" * 5000, by="ana")
+    refused("invalid_parameter_value", registry.version_tags.set, "acme", "bert", 1, "c", "x" * 5000, by="ana")
+    registry.version_tags.set("acme", "bert", 1, "a", "y" * 5000, by="ana")
+    assert registry.versions.get("acme", "bert", 1).version.tags == {"a": "y" * 5000, "b": "x" * 5000}

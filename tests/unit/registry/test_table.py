@@ -73,3 +73,15 @@ def test_a_transaction_that_was_throttled_is_begun_again(reason: str) -> None:
 
     with pytest.raises(LostRaceError):
         Table(name="registry", client=Throttled()).write(Check(key=KEYS[0], condition=EXISTS))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("code", ["AccessDeniedException", "ValidationException", "TransactionCanceledException"])
+def test_what_no_repetition_mends_is_told_as_it_is(code: str) -> None:
+    class Refusing:
+        def transact_write_items(self, **_: object) -> None:
+            reasons = [{"Code": "ConditionalCheckFailed"}, {"Code": "ValidationError"}]
+            answer: Any = {"Error": {"Code": code, "Message": "m"}, "CancellationReasons": reasons}
+            raise ClientError(answer, "TransactWriteItems")
+
+    with pytest.raises(ClientError):
+        Table(name="registry", client=Refusing()).write(Check(key=KEYS[0], condition=EXISTS))  # type: ignore[arg-type]
