@@ -99,14 +99,8 @@ def list_models(
     as_json: Json = False,
 ) -> None:
     """List registered models."""
-    models: list[dict[str, Any]] = []
-    page: str | None = ""
     with resolve(endpoint, token, role=role).connect() as client:
-        while page is not None:
-            parameters = {key: value for key, value in {"filter": where, "page_token": page}.items() if value}
-            answer = client.json("GET", f"{API}/registered-models/search", params=parameters)
-            models += answer.get("registered_models", [])
-            page = answer.get("next_page_token") or None
+        models = _found(client, "registered-models/search", "registered_models", where)
     if as_json:
         print_json({"registered_models": models})
         return
@@ -127,9 +121,8 @@ def show(name: Name, endpoint: Endpoint = None, token: Token = None, role: Role 
     """A model's versions with their aliases and verdicts."""
     with resolve(endpoint, token, role=role).connect() as client:
         quoted = name.replace("'", "''")
-        parameters = {"filter": f"name='{quoted}'"}
         model = client.json("GET", f"{API}/registered-models/get", params={"name": name})["registered_model"]
-        versions = client.json("GET", f"{API}/model-versions/search", params=parameters).get("model_versions", [])
+        versions = _found(client, "model-versions/search", "model_versions", f"name='{quoted}'")
         for version in versions:
             version["validation"] = _verdict(client, name, version["version"])["status"]
     if as_json:
@@ -228,6 +221,18 @@ def inspect(
         _print_verdict(verdict)
     if verdict["status"] != "VALIDATED":
         raise typer.Exit(ExitCode.FAILED)
+
+
+def _found(client: Client, path: str, member: str, where: str) -> list[dict[str, Any]]:
+    """All that a search finds, page by page."""
+    found: list[dict[str, Any]] = []
+    page: str | None = ""
+    while page is not None:
+        parameters = {key: value for key, value in {"filter": where, "page_token": page}.items() if value}
+        answer = client.json("GET", f"{API}/{path}", params=parameters)
+        found += answer.get(member, [])
+        page = answer.get("next_page_token") or None
+    return found
 
 
 def _verdict(client: Client, name: str, version: str) -> dict[str, Any]:

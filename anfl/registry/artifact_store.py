@@ -13,7 +13,7 @@ from anfl.problems import Problem, unavailable
 from anfl.registry import frozen, keys
 from anfl.registry.artifacts import Artifacts, Entry, Opened, Stored, UploadLink, Writer
 from anfl.registry.errors import does_not_exist
-from anfl.registry.locations import MAX_FILES, FrozenFile, Location, Locations
+from anfl.registry.locations import MAX_FILES, FrozenFile, Location, Locations, refuse_many
 from anfl.registry.records import sort_of
 from anfl.registry.table import Put, Table
 
@@ -214,17 +214,24 @@ class ArtifactStore:
     def place(self, tenant: str, path: str) -> Location:
         """The frozen place at ``path``; where there is none yet, what freezing it would record.
 
-        :raises Problem: 400 for an impossible path, and where something there is a file and a folder at once.
+        :raises Problem: 400 for an impossible path, where something there is a file and a folder at once, and for more
+            files than can be recorded, of which none is looked at.
         """
         self._objects.check(tenant, path)
         around = self._locations.around(tenant, path)
         if around is not None:
             return around if around.path == path else frozen.within(around, path)
-        inner = list(self._locations.below(tenant, path))
+        inner: list[Location] = []
+        recorded: dict[str, FrozenFile] = {}
+        for place in self._locations.below(tenant, path):
+            inner.append(place)
+            recorded |= frozen.recorded([place])
+            refuse_many(path, len(recorded), most=MAX_FILES)
         stored = list(islice(frozen.outside(self._objects.walk(tenant, path), inner), MAX_FILES + 1))
+        refuse_many(path, len(stored) + len(recorded), most=MAX_FILES)
         known = self._recorded(tenant, [file.path for file in stored])
         free = {file.path: self._as_frozen(tenant, file, known.get((file.path, file.version))) for file in stored}
-        both = free | frozen.recorded(inner)
+        both = free | recorded
         frozen.refuse_two_in_one(both)
         return Location(path=path, files=tuple(both[name] for name in sorted(both)))
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from anfl.problems import Problem
-from anfl.registry.completions import begun, completed, marked, metadata, new_mark
+from anfl.registry.completions import begun, completed, is_etag, is_id, marked, metadata, new_mark
 from anfl.registry.errors import does_not_exist, invalid_parameter
 from anfl.registry.object_keys import impossible_path, object_key
 
@@ -247,9 +247,14 @@ class Artifacts:
 
         :raises Problem: 404 for an unknown upload, 400 for parts that are not those.
         """
+        if not is_id(upload):
+            raise _no_upload()
         upload_id, mark = begun(upload)
         place: dict[str, Any] = {"Bucket": self._bucket, "Key": object_key(tenant, path)}
         listed = sorted(parts)
+        if not all(1 <= number <= MAX_PARTS and is_etag(etag) for number, etag in listed):
+            message = f"Parts have numbers between 1 and {MAX_PARTS}, and the ETags that S3 gave."
+            raise invalid_parameter(message, field="parts")
         chosen: Any = {"Parts": [{"PartNumber": number, "ETag": etag} for number, etag in listed]}
         try:
             self._client.complete_multipart_upload(**place, UploadId=upload_id, MultipartUpload=chosen)
@@ -266,6 +271,8 @@ class Artifacts:
 
         :raises Problem: 404 for an unknown upload.
         """
+        if not is_id(upload):
+            raise _no_upload()
         try:
             self._client.abort_multipart_upload(
                 Bucket=self._bucket, Key=object_key(tenant, path), UploadId=begun(upload)[0]
@@ -417,10 +424,14 @@ def _version(answered: str | None) -> str | None:
 def _of_parts(error: ClientError) -> Exception:
     code = error.response["Error"]["Code"]
     if code in ("NoSuchUpload", "404"):
-        return does_not_exist("No such multipart upload; it may have been completed or aborted.")
+        return _no_upload()
     if code in ("InvalidPart", "InvalidPartOrder", "EntityTooSmall", "MalformedXML", "InvalidRequest"):
         return invalid_parameter(f"These are not the parts that were uploaded ({code}).", field="parts")
     return error
+
+
+def _no_upload() -> Problem:
+    return does_not_exist("No such multipart upload; it may have been completed or aborted.")
 
 
 def _is_not_found(error: Exception) -> bool:

@@ -24,7 +24,7 @@ DELETED = "model.deleted"
 """The action that ends a model's chain."""
 _MISSING = "missing"
 TOLD_WHOLE = 1024
-"""Texts of more bytes are told by their sha256 and size."""
+"""Texts of more bytes (as JSON has them) are told by their sha256 and size."""
 
 Values = Mapping[str, Any]
 """JSON without fractions."""
@@ -161,6 +161,7 @@ def _bounded(values: Values) -> dict[str, Any]:
 
 
 def _told(value: Any) -> Any:  # noqa: ANN401 - any JSON
-    if isinstance(value, str) and len(raw := value.encode()) > TOLD_WHOLE:
+    if isinstance(value, str) and len(msgspec.json.encode(value)) - 2 > TOLD_WHOLE:
+        raw = value.encode()
         return {"sha256": hashlib.sha256(raw).hexdigest(), "bytes": len(raw)}
     return _bounded(value) if isinstance(value, Mapping) else value

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 _NAME = "anfl-upload"
 _MARKED = re.compile(r"(.+)\.([0-9a-f]{32})", re.ASCII)
+_GIVEN = re.compile(r"[\w.~=+-]{1,2000}", re.ASCII)
+_ETAG = re.compile(r"[ -~]{1,200}")
 Part = tuple[int, str]
 """Number and ETag."""
 
@@ -42,6 +44,16 @@ def begun(given: str) -> tuple[str, str | None]:
     """S3's id of an upload and its mark, from the id that the client got; None for one that has no mark."""
     found = _MARKED.fullmatch(given)
     return (given, None) if found is None else (found[1], found[2])
+
+
+def is_id(given: str) -> bool:
+    """Whether a text can be the id of an upload; what S3 says of others depends on what breaks first."""
+    return _GIVEN.fullmatch(given) is not None
+
+
+def is_etag(given: str) -> bool:
+    """Whether a text can be the ETag of a part."""
+    return _ETAG.fullmatch(given) is not None
 
 
 def completed(

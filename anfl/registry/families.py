@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from itertools import chain
 from operator import attrgetter
+from sys import getsizeof
 from typing import Any
 
 from anfl.registry import glances, ordering, together, traces
@@ -222,7 +223,7 @@ def _prompts(documents: Sequence[str], is_prompt: Callable[[str], bool]) -> Set[
 
 def size_of(documents: Sequence[str]) -> int:
     """Bytes that records take in memory, about."""
-    return _OVERHEAD * len(documents) + sum(map(len, documents))
+    return _OVERHEAD * len(documents) + sum(map(getsizeof, documents))  # four bytes a character, where one is an emoji
 
 
 def teller(comparison: Comparison) -> Teller:

@@ -25,6 +25,8 @@ from anfl.registry.errors import invalid_parameter
 from anfl.registry.patterns import matcher
 
 MAX_FILTER_CHARACTERS = 20_000
+MAX_COMPARISONS = 500
+"""Each is asked of what the one before has left, function in function, of which Python takes a thousand."""
 _EQUALITY = frozenset({"=", "!="})
 _PATTERNS = frozenset({"LIKE", "ILIKE"})
 _LISTS = frozenset({"IN", "NOT IN"})
@@ -212,6 +214,9 @@ class _Parser:
             if token.text.upper() != "AND" or token.kind != "word":
                 raise self._invalid_clause(token.start)
             self._next += 1
+            if len(comparisons) == MAX_COMPARISONS:
+                message = f"A filter has at most {MAX_COMPARISONS} conditions (at {token.start})"
+                raise invalid_parameter(message, field="filter")
             comparisons.append(self._comparison())
         return comparisons
 

@@ -34,7 +34,7 @@ has ten digits.
 operation                   calls (``r`` read, ``w`` write, ``T`` one transaction)
 ==========================  ========================================================================================
 get model                   1 r: record and its latest versions in one batch (2 r when the process has not seen it)
-get version, by alias       1 r (2 r when the process has not seen the model)
+get version, by alias       1 r (2 r when the process has not seen the model, or an alias is one of very many)
 create model                1 T (conditional on the name being free)
 update, tag a model         1 r + 1 T (1 r more where a tag over 4 KB is replaced or removed)
 create version              1 r + 1 T: counter, version, membership, pending check — numbers are unique and gap-free;
@@ -47,13 +47,14 @@ signature                   add 3 r + 1 T; list 1–2 r + 3 r each, and 2 r each
 keys of signatures          list 1 r; add, remove 2 r + 1 T
 update, tag a version       1–2 r + 1 T
 validation asked, recorded  1–2 r + 1 T
-transition, delete version  1–4 r + 1 T (archiving others: 1 T per 30 versions)
+transition, delete version  1–4 r + 1 T (archiving others: 1 T per 30 versions or 3 MB)
 rename                      2 r + 1 T, whatever the number of versions
 upload, presigned upload    2 r + 1 w (1 r + 0 w); presigned download and download 1–2 r; delete an artefact 4 r + 1 w
 webhooks                    get, list 1 r; create 2 r + 1 T; update, delete 1 r + 1 T; 1 r more an hour for each tenant
                             where there are secrets, and 1 w for its first one in a region; signing a delivery 1 r
-audit                       2–3 r: whose name it is, the record, a page of 1 MB at most
-delete model                1 r + 1 T, then removal of what hung off it; interrupted, the tombstone's sweep finishes
+audit                       2–3 r: whose name it is, the record, a page of 8 MB at most, 1 MB a call
+delete model                1 r + 1 T, then removal of what hung off it (1 r + 1 w for each place that its versions
+                            name); interrupted, the tombstone's sweep finishes
 letters                     part of the change's T; once sent 1 w for up to 25, in the background; webhooks of a tenant
                             1 r in ten seconds; what was left behind 1 r a process each 15-30 s, 2 r + 2 w if any
 search models               pages of 1 MB over the tenant's models by name, from the cursor; 1 r per 100 versions shown

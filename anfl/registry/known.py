@@ -106,7 +106,10 @@ class Known:
         with self._lock:
             self._kept[tenant] = families if families is not None and families.size <= self._max_bytes else None
             self._kept.move_to_end(tenant)
-            while sum(kept.size for kept in self._kept.values() if kept is not None) > self._max_bytes:
+            while (
+                len(self._kept) > _REMEMBERED
+                or sum(kept.size for kept in self._kept.values() if kept is not None) > self._max_bytes
+            ):
                 self._kept.popitem(last=False)
         return families
 

@@ -188,10 +188,21 @@ def _unchanged(location: Location) -> Condition:
 def _item(location: Location) -> Item:
     manifest = zlib.compress(msgspec.msgpack.encode(location.files))
     holders = zlib.compress(msgspec.msgpack.encode(location.holders))
-    if len(location.files) > MAX_FILES or len(manifest) + len(holders) > _MAX_MANIFEST_BYTES:
-        message = f"'{location.path}' holds more files (or is named by more versions) than can be recorded;"
-        raise invalid_parameter(f"{message} a version has at most {MAX_FILES} files.", field="source")
+    refuse_many(location.path, len(location.files), most=MAX_FILES)
+    if len(manifest) + len(holders) > _MAX_MANIFEST_BYTES:
+        raise _too_many(location.path, MAX_FILES)
     return {"manifest": manifest, "holders": holders, "revision": location.revision}
+
+
+def refuse_many(path: str, files: int, *, most: int) -> None:
+    """:raises Problem: 400 for more files than can be recorded."""
+    if files > most:
+        raise _too_many(path, most)
+
+
+def _too_many(path: str, most: int) -> Problem:
+    message = f"'{path}' holds more files (or is named by more versions) than can be recorded;"
+    return invalid_parameter(f"{message} a version has at most {most} files.", field="source")
 
 
 def _location(item: Item) -> Location:

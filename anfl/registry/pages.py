@@ -27,6 +27,21 @@ def fitting(found: Iterable[Found], size: Callable[[Found], int]) -> Iterator[Fo
         yield one
 
 
+def taken(rows: Iterable[Found], *, limit: int, size: Callable[[Found], int]) -> tuple[list[Found], bool]:
+    """The rows of one page, ``limit`` at most, and whether there are more; no more is read than one more.
+
+    :param size: at most the bytes that a row takes on the page: what cannot stand there is not held.
+    """
+    found: list[Found] = []
+    room = MAX_PAGE_BYTES
+    for row in rows:
+        room -= size(row)
+        if len(found) == limit or (room < 0 and found):
+            return found, True
+        found.append(row)
+    return found, False
+
+
 def size_of_version(of: VersionOf) -> int:
     """At least the bytes that a version takes on a page."""
     return len(_encode(of.model.name)) + _size(of.version)

@@ -16,16 +16,21 @@ from anfl.registry import audit, keys, rules
 from anfl.registry.audit import Change, Entry, Head
 from anfl.registry.clock import now
 from anfl.registry.entities import PROMPT_TAG, Model, Stage, Version, VersionOf
-from anfl.registry.errors import model_not_found, version_not_found
+from anfl.registry.errors import invalid_parameter, model_not_found, version_not_found
 from anfl.registry.marks import DOCUMENT, MARKS, marks
 from anfl.registry.table import ABSENT, Action, Condition, Delete, Item, LostRaceError, Put, Table, until_won
 from anfl.registry.tags import check_spilled, fits
 from anfl.resources import PARTITION_KEY, SORT_KEY
 
 _REMEMBERED = 10_000
+_HINTED_CHARACTERS = 2000
+"""Of a model's aliases that are remembered: those of ten thousand models stay in memory."""
 _STRIPES = 64
 _PAUSES = (0.1, 0.3, 0.6, 1.0)
 """Seconds between looks for what another region has written: its items come one by one, and within a second mostly."""
+MAX_DOCUMENT_BYTES = 385_000
+"""Of a record as JSON, which spells a line feed with two bytes and other control characters with six: an item (400 KB)
+holds its key and marks as well."""
 _ARRIVED_MILLISECONDS = 10_000
 """When all items of a change have arrived."""
 REJOINED_BY = "registry"
@@ -64,7 +69,7 @@ class Records:
             if model is None:
                 self._hints.pop((tenant, name), None)
                 return
-            self._hints[tenant, name] = model
+            self._hints[tenant, name] = _hint_of(model)
             self._hints.move_to_end((tenant, name))
             if len(self._hints) > _REMEMBERED:
                 self._hints.popitem(last=False)
@@ -364,10 +369,15 @@ def item_of(record: Model | Version) -> Item:
     """The attributes of a record: one document, as botocore takes ten times as long for as many attributes as members.
 
     What conditions of writes and of searches are about stands beside it.
+
+    :raises Problem: 400 for more than an item holds.
     """
     about = {"id": record.id} if isinstance(record, Model) else {}
-    document = msgspec.json.encode(record).decode()
-    return about | {"revision": record.revision, MARKS: marks(record), DOCUMENT: document}
+    document = msgspec.json.encode(record)
+    if len(document) > MAX_DOCUMENT_BYTES:
+        message = f"Description, tags and aliases take {len(document)} bytes as JSON, together with what else there is;"
+        raise invalid_parameter(f"{message} at most {MAX_DOCUMENT_BYTES} fit.", field="description")
+    return about | {"revision": record.revision, MARKS: marks(record), DOCUMENT: document.decode()}
 
 
 def head_of(model: Model | None) -> Head:
@@ -398,6 +408,12 @@ def put_entry(tenant: str, entry: Entry) -> Put:
     """What appends an entry to its chain."""
     item = {"entry": audit.body(entry).decode(), "hash": entry.hash}
     return Put(key=keys.entry(tenant, entry.chain, entry.sequence), item=item, condition=ABSENT)
+
+
+def _hint_of(model: Model) -> Model:
+    """What tells which versions a request will need, without what may be large."""
+    aliases = model.aliases if sum(map(len, model.aliases)) <= _HINTED_CHARACTERS else {}
+    return msgspec.structs.replace(model, description=None, tags={}, spilled=frozenset(), aliases=aliases)
 
 
 def _number_of(member: Item) -> int:

@@ -8,8 +8,8 @@ does; neither promises a snapshot.
 import base64
 import binascii
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import islice
-from typing import Any, TypeVar
+from itertools import chain, islice
+from typing import Any
 
 import msgspec
 
@@ -22,9 +22,8 @@ from anfl.registry.filters import Filter
 from anfl.registry.known import MAX_BYTES
 from anfl.registry.marks import DOCUMENT
 from anfl.registry.records import Records, model_in, sort_of, version_of
-from anfl.resources import PARTITION_KEY, SORT_KEY
+from anfl.registry.table import BATCH_GET
 
-Row = TypeVar("Row")
 _MAX_OFFSET = 10**9
 _Named = tuple[str, str]
 """A model's name and its document."""
@@ -82,7 +81,8 @@ class Search:
         if not by_name:
             found = ordering.in_order(list(found), orders, _MODEL_KEYS)
         matching = ((name, document) for name, document in found if self._holds(tenant, condition, document))
-        rows, more = _take(matching, offset=position.offset, limit=limit)
+        beyond = islice(matching, position.offset, None)
+        rows, more = pages.taken(beyond, limit=limit, size=lambda row: len(row[1]))
         models = self._with_latest(tenant, [model_in(document) for _, document in rows])
         shown = list(pages.fitting(models, pages.size_of_model))
         next_position = _Position(offset=position.offset + len(shown))
@@ -103,7 +103,8 @@ class Search:
         orders = ordering.parse(chosen, keys=ordering.VERSION_KEYS, ties=ordering.VERSION_TIES, noun="attribute")
         position = _read_token(token)
         matching = self._candidates.matching(tenant, condition, orders)
-        rows, more = _take(matching, offset=position.offset, limit=limit)
+        beyond = islice(matching, position.offset, None)
+        rows, more = pages.taken(beyond, limit=limit, size=lambda row: len(row.document))
         found = (row.in_full() for row in rows)
         whole = (VersionOf(model=of.model, version=self._records.all_tags(tenant, of.version)) for of in found)
         shown = list(pages.fitting(whole, pages.size_of_version))
@@ -152,21 +153,31 @@ class Search:
         )
 
     def _with_latest(self, tenant: str, models: Sequence[Model]) -> Iterator[tuple[Model, list[Version]]]:
-        """With all tags, which are read as each is asked for."""
-        wanted = {
-            model.id: [keys.version(tenant, model.id, number) for number in sorted(model.latest.values())]
-            for model in models
-        }
-        items = self._table.get_many([key for group in wanted.values() for key in group])
-        for model in models:
-            there = (items.get((key[PARTITION_KEY], key[SORT_KEY])) for key in wanted[model.id])
-            latest = [self._records.all_tags(tenant, version_of(item)) for item in there if item is not None]
-            yield self._records.all_tags(tenant, model), latest
+        """With all tags and versions, which are read as they are asked for."""
+        for group in _together(models):
+            wanted = {
+                model.id: [keys.version(tenant, model.id, number) for number in sorted(model.latest.values())]
+                for model in group
+            }
+            items = self._table.get_many(list(chain.from_iterable(wanted.values())))
+            for model in group:
+                there = (items.get(sort_of(key)) for key in wanted[model.id])
+                latest = [self._records.all_tags(tenant, version_of(item)) for item in there if item is not None]
+                yield self._records.all_tags(tenant, model), latest
 
 
-def _take(rows: Iterable[Row], *, offset: int, limit: int) -> tuple[list[Row], bool]:
-    page = list(islice(rows, offset, offset + limit + 1))
-    return page[:limit], len(page) > limit
+def _together(models: Iterable[Model]) -> Iterator[list[Model]]:
+    """Models whose latest versions are read in one call."""
+    group: list[Model] = []
+    versions = 0
+    for model in models:
+        versions += len(model.latest)
+        if versions > BATCH_GET and group:
+            yield group
+            group, versions = [], len(model.latest)
+        group.append(model)
+    if group:
+        yield group
 
 
 def _token(position: _Position) -> str:

@@ -68,9 +68,9 @@ def locate(source: str, *, tenant: str, records: Records, aliases: Aliases, host
         for proxy in PROXY_PATHS:
             _, found, path = parsed.path.partition(proxy)
             if found:
-                return _readable(f"{SCHEME}:/{path}")
+                return _stored(path)
     if parsed.scheme == SCHEME and parsed.netloc in hosts:
-        return _readable(f"{SCHEME}:{parsed.path}")
+        return _stored(parsed.path)
     if parsed.scheme != "models":
         return _readable(source)
     path = parsed.path
@@ -95,6 +95,14 @@ def fully_decoded(text: str, *, plus: bool = False) -> str | None:
             return text
         text = decoded
     return None
+
+
+def _stored(path: str) -> str:
+    """The location of a path in this registry's store: behind two slashes its first folder would be a host.
+
+    :raises Problem: 400.
+    """
+    return _readable(f"{SCHEME}:/{path.lstrip('/')}")
 
 
 def _readable(location: str) -> str:

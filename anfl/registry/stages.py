@@ -1,6 +1,6 @@
 """Stages of versions: each version is in one, and each model knows the highest version of every stage."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import msgspec
 
@@ -9,6 +9,7 @@ from anfl.registry.audit import Change
 from anfl.registry.clock import Clock
 from anfl.registry.entities import Model, Stage, Version, VersionOf
 from anfl.registry.errors import invalid_parameter
+from anfl.registry.marks import DOCUMENT
 from anfl.registry.records import Records, sort_of, version_of
 from anfl.registry.table import Delete, LostRaceError, Put
 from anfl.resources import SORT_KEY
@@ -16,6 +17,8 @@ from anfl.resources import SORT_KEY
 _ACTIVE = (Stage.STAGING, Stage.PRODUCTION)
 _MOVES_AT_ONCE = 30
 """Versions that one transaction (100 actions) moves between stages."""
+_MOVED_BYTES = 3_000_000
+"""Of their records, in one transaction (4 MB)."""
 
 
 class Stages:
@@ -59,7 +62,7 @@ class Stages:
         return VersionOf(model=result.model, version=self._records.all_tags(tenant, result.version))
 
     def _move(self, tenant: str, before: Model, moves: Mapping[int, Stage], *, by: str, moment: int) -> "_Moved":
-        """Move versions to stages in one transaction.
+        """Move versions to stages in one transaction, as many of them as it holds.
 
         :raises LostRaceError: anything changed meanwhile.
         """
@@ -67,7 +70,9 @@ class Stages:
         items = self._table.get_many(list(wanted.values()))
         if any(sort_of(key) not in items for key in wanted.values()):
             raise LostRaceError
-        old = {number: version_of(items[sort_of(key)]) for number, key in wanted.items()}
+        sizes = {number: len(items[sort_of(key)][DOCUMENT].encode()) for number, key in wanted.items()}
+        moves = {number: moves[number] for number in _fitting(sizes)}
+        old = {number: version_of(items[sort_of(wanted[number])]) for number in moves}
         new = {
             number: msgspec.structs.replace(version, stage=moves[number], updated_at=moment)
             for number, version in old.items()
@@ -124,6 +129,15 @@ class Stages:
             if limit and len(found) == limit:
                 break
         return found
+
+
+def _fitting(sizes: Mapping[int, int]) -> Iterator[int]:
+    room = _MOVED_BYTES
+    for number, size in sizes.items():
+        room -= size
+        if room < 0:
+            return
+        yield number
 
 
 class _Moved(msgspec.Struct, frozen=True, kw_only=True):

@@ -21,9 +21,12 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Item = dict[str, Any]
 
-_BATCH_GET = 100
+BATCH_GET = 100
+"""Keys of one call."""
 _BATCH_WRITE = 25
 _RETRY_SECONDS = 25.0
+_LOST = frozenset({"ConditionalCheckFailed", "TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"})
+"""Reasons for which a transaction did not happen, and may the next time."""
 _STUCK_SECONDS = 12.0
 _STEP = 200
 _serialize = TypeSerializer().serialize
@@ -180,25 +183,27 @@ class Table:
         return _decode(answer["Item"]) if "Item" in answer else None
 
     def get_many(self, keys: Sequence[Key]) -> dict[tuple[str, str], Item]:
-        """Items by ``(pk, sk)``, those that exist. One call per 100 keys."""
+        """Items by ``(pk, sk)``, those that exist. One call per 100 keys.
+
+        :raises Problem: 503 where the table gives none of them for long.
+        """
         found: dict[tuple[str, str], Item] = {}
         distinct = [
             {PARTITION_KEY: {"S": partition}, SORT_KEY: {"S": sort}}
             for partition, sort in dict.fromkeys((key[PARTITION_KEY], key[SORT_KEY]) for key in keys)
         ]
-        waiting = [distinct[start : start + _BATCH_GET] for start in range(0, len(distinct), _BATCH_GET)]
-        pause = 0.02
+        waiting = [distinct[start : start + BATCH_GET] for start in range(0, len(distinct), BATCH_GET)]
+        pauses = _pauses()
         while waiting:
-            answer = self._client.batch_get_item(
-                RequestItems={self._name: {"Keys": waiting.pop(), "ConsistentRead": True}}
-            )
+            asked = waiting.pop()
+            answer = self._client.batch_get_item(RequestItems={self._name: {"Keys": asked, "ConsistentRead": True}})
             for item in map(_decode, answer["Responses"].get(self._name, [])):
                 found[item[PARTITION_KEY], item[SORT_KEY]] = item
             rest = answer.get("UnprocessedKeys", {}).get(self._name)
             if rest:  # over 16 MB, or throttled
                 waiting.append(cast("list[dict[str, Any]]", rest["Keys"]))
-                time.sleep(pause)
-                pause = min(1.0, 2 * pause)
+                pauses = pauses if len(rest["Keys"]) == len(asked) else _pauses()
+                time.sleep(next(pauses))
         return found
 
     def query(
@@ -316,17 +321,20 @@ class Table:
             raise
 
     def remove(self, keys: Iterable[Key]) -> None:
-        """Remove items that nobody will write again; absent ones are fine."""
+        """Remove items that nobody will write again; absent ones are fine.
+
+        :raises Problem: 503 where the table takes none of them for long.
+        """
         waiting = [{"DeleteRequest": {"Key": encode(key)}} for key in keys]
-        pause = 0.02
+        pauses = _pauses()
         while waiting:
             batch, waiting = waiting[:_BATCH_WRITE], waiting[_BATCH_WRITE:]
             answer = self._client.batch_write_item(RequestItems={self._name: cast("Any", batch)})
             rest = answer.get("UnprocessedItems", {}).get(self._name, [])
             if rest:
                 waiting += cast("Any", rest)
-                time.sleep(pause)
-                pause = min(1.0, 2 * pause)
+                pauses = pauses if len(rest) == len(batch) else _pauses()
+                time.sleep(next(pauses))
 
     def _transactional(self, action: Action) -> Any:  # noqa: ANN401 - botocore's nested dictionaries
         match action:
@@ -338,6 +346,19 @@ class Table:
             case Check():
                 clause = action.condition.clause()
                 return {"ConditionCheck": {"TableName": self._name, "Key": encode(action.key)} | clause}
+
+
+def _pauses() -> Iterator[float]:
+    """Seconds to wait, one time after another, for a table that is asked too much.
+
+    :raises Problem: 503, it was waited for as long as the gateway waits.
+    """
+    began = time.monotonic()
+    ceiling = 0.02
+    while time.monotonic() - began <= _RETRY_SECONDS:
+        yield random.uniform(ceiling / 2, ceiling)  # noqa: S311 - spreads retries, guards nothing
+        ceiling = min(1.0, 2 * ceiling)
+    raise contended("The registry's table is asked too much; try again.")
 
 
 def until_won(operation: Callable[[], T], *, stuck: Callable[[], object] | None = None) -> T:
@@ -370,7 +391,7 @@ def _is_lost_race(error: ClientError) -> bool:
         return False
     reasons = cast("list[Mapping[str, str]]", error.response.get("CancellationReasons", []))
     codes = {reason.get("Code") for reason in reasons} - {"None", None}
-    return bool(codes) and codes <= {"ConditionalCheckFailed", "TransactionConflict", "ThrottlingError"}
+    return bool(codes) and codes <= _LOST
 
 
 def encode(item: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,10 +6,12 @@ MLflow allows values of 100,000 characters, a DynamoDB item holds 400 KB, and re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import msgspec
+
 from anfl.registry.errors import invalid_parameter
 
 INLINE_BYTES = 4096
-"""Largest tag (key and value) within a record."""
+"""Largest tag (key and value) within a record, as JSON has it."""
 BUDGET_BYTES = 65_536
 """All tags within one record together."""
 MAX_SPILLED = 80
@@ -31,16 +33,22 @@ def arrange(tags: Mapping[str, str]) -> Arranged:
     """
     inline: dict[str, str] = {}
     spilled: dict[str, str] = {}
+    used = 0
     for key, value in tags.items():
-        (inline if fits(inline, key, value) else spilled)[key] = value
-    check_spilled(len(spilled))
+        size = _size(key, value)
+        if _has_room(used, size):
+            inline[key] = value
+            used += size
+        else:
+            spilled[key] = value
+            check_spilled(len(spilled))
     return Arranged(inline=inline, spilled=spilled)
 
 
 def fits(inline: Mapping[str, str], key: str, value: str) -> bool:
     """Whether the tag may stand in the record beside (or instead of) the ``inline`` ones."""
     others = sum(_size(name, text) for name, text in inline.items() if name != key)
-    return _size(key, value) <= INLINE_BYTES and others + _size(key, value) <= BUDGET_BYTES
+    return _has_room(others, _size(key, value))
 
 
 def check_spilled(count: int) -> None:
@@ -53,5 +61,9 @@ def check_spilled(count: int) -> None:
         )
 
 
+def _has_room(used: int, size: int) -> bool:
+    return size <= INLINE_BYTES and used + size <= BUDGET_BYTES
+
+
 def _size(key: str, value: str) -> int:
-    return len(key.encode()) + len(value.encode())
+    return sum(len(msgspec.json.encode(text)) - 2 for text in (key, value))

@@ -1,10 +1,8 @@
 """Reads the audit: which chains there are, where they end, their entries page by page."""
 
-from itertools import islice
-
 import msgspec
 
-from anfl.registry import keys, rules
+from anfl.registry import keys, pages, rules
 from anfl.registry.audit import Entry, Head, tenant_chain
 from anfl.registry.errors import does_not_exist, invalid_parameter, model_not_found
 from anfl.registry.journal import Journal
@@ -14,6 +12,8 @@ from anfl.resources import SORT_KEY
 
 PER_PAGE = 100
 MOST_PER_PAGE = 1000
+_FRAME_BYTES = 100
+"""Of an entry on a page beyond what it tells: its hash."""
 
 
 class Bearer(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,7 +33,8 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
     """Where what the chain is about says that it ends; null where that model is deleted."""
     entries: list[Entry]
     next_page_token: str | None = None
-    """Gives the entries that follow; null where these are the last."""
+    """Gives the entries that follow; null where these are the last. A page also ends where it would be larger than the
+    gateway lets pass."""
 
 
 class Trails:
@@ -90,10 +91,14 @@ class Trails:
         if not 1 <= limit <= MOST_PER_PAGE:
             raise invalid_parameter(f"'limit' must be between 1 and {MOST_PER_PAGE}.", field="limit")
         start = keys.entry(tenant, chain, after)[SORT_KEY]
-        items = list(islice(self._table.query(keys.chain(tenant, chain), after=start, limit=limit + 1), limit + 1))
-        shown = items[:limit]
-        token = shown[-1][SORT_KEY] if len(items) > limit else None
+        items = self._table.query(keys.chain(tenant, chain), after=start, limit=limit + 1)
+        shown, more = pages.taken(items, limit=limit, size=_size)
+        token = shown[-1][SORT_KEY] if more else None
         return Page(chain=chain, head=head, entries=[_entry(chain, item) for item in shown], next_page_token=token)
+
+
+def _size(item: Item) -> int:
+    return len(str(item.get("entry", "")).encode()) + _FRAME_BYTES
 
 
 def _entry(chain: str, item: Item) -> Entry:

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from urllib.parse import quote
 
 from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response as HeadersOnly
 from starlette.responses import StreamingResponse
 
 from anfl.auth.principal import Principal
@@ -19,6 +20,8 @@ from services.model_registry.parameters import Kind, Parameters, read
 
 _BASES = ("/api/2.0/mlflow-artifacts", "/ajax-api/2.0/mlflow-artifacts")
 _CHUNK_BYTES = 1024 * 1024
+_PARTS_BYTES = 10_000_000
+"""Of a list of parts, as much as the gateway passes: MLflow's client sends the link of each along, 2 KB."""
 _UPLOAD = {"path": Kind.REQUIRED, "upload_id": Kind.REQUIRED}
 
 
@@ -72,12 +75,12 @@ class ArtifactProxy:
             headers["x-anfl-sha256"] = verified.sha256
         if opened.content_range is not None:
             headers["content-range"] = opened.content_range
-        return StreamingResponse(
-            _chunks(verified),
-            206 if opened.content_range is not None else 200,
-            headers=headers,
-            media_type=mimetypes.guess_type(name)[0] or "application/octet-stream",
-        )
+        status = 206 if opened.content_range is not None else 200
+        media_type = mimetypes.guess_type(name)[0] or "application/octet-stream"
+        if request.method == "HEAD":  # of which no server sends on what a stream would read to its end
+            opened.body.close()
+            return HeadersOnly(None, status, headers, media_type)
+        return StreamingResponse(_chunks(verified), status, headers, media_type)
 
     async def _upload(self, request: Request, principal: Principal) -> Response:
         tenant = principal.tenant
@@ -113,7 +116,7 @@ class ArtifactProxy:
         return json_response({"upload_id": upload, "credentials": credentials})
 
     async def _complete_parts(self, request: Request, principal: Principal) -> Response:
-        given = await read(request, _UPLOAD | {"parts": Kind.PARTS})
+        given = await read(request, _UPLOAD | {"parts": Kind.PARTS}, most=_PARTS_BYTES)
         if not given.parts():
             raise invalid_parameter("Missing value for required parameter 'parts'.", field="parts")
         path, upload = _file(request, given), given.text("upload_id")

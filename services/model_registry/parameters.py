@@ -90,13 +90,16 @@ class Parameters:
         return list(self._values.get(name, []))
 
 
-async def read(request: Request, schema: Schema, *, needed: Collection[str] = ()) -> Parameters:
+async def read(
+    request: Request, schema: Schema, *, needed: Collection[str] = (), most: int = MAX_BODY_BYTES
+) -> Parameters:
     """The parameters of ``request``.
 
     :param needed: those that must be there, beside required texts.
+    :param most: bytes of a body.
     :raises Problem: 400 naming the parameter, 413 for too large a body.
     """
-    given = _from_query(request, schema) if request.method == "GET" else await _from_body(request)
+    given = _from_query(request, schema) if request.method == "GET" else await _from_body(request, most)
     values: dict[str, Any] = {}
     for name, kind in schema.items():
         value = given.get(name)
@@ -133,14 +136,12 @@ def _from_query(request: Request, schema: Schema) -> dict[str, Any]:
     }
 
 
-async def _from_body(request: Request) -> dict[str, Any]:
+async def _from_body(request: Request, most: int = MAX_BODY_BYTES) -> dict[str, Any]:
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
-        if len(body) > MAX_BODY_BYTES:
-            raise Problem(
-                HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too_large", f"A request has at most {MAX_BODY_BYTES} bytes."
-            )
+        if len(body) > most:
+            raise Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too_large", f"A request has at most {most} bytes.")
     path = request.scope["path"].removeprefix(request.scope["root_path"])
     if not path.startswith(MLFLOW_PREFIXES):  # as the vector API has it: whatever calls itself JSON or not
         given = _decoded(bytes(body)) if body else {}

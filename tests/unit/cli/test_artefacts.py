@@ -43,3 +43,34 @@ def test_a_pipe_is_no_artefact(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(CliError, match="neither a file nor a folder"):
         artefacts_at(tmp_path / "pipe")
+
+
+def test_what_cannot_be_listed_is_not_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half a model would be registered, inspected or signed as the whole."""
+    (tmp_path / "hidden").mkdir()
+    (tmp_path / "hidden" / "weights").touch()
+    (tmp_path / "config.json").touch()
+    scan = os.scandir
+
+    def refuse(path: str | Path) -> object:
+        if str(path).endswith("hidden"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(CliError, match="hidden cannot be read: Permission denied"):
+        artefacts_at(tmp_path)
+
+
+def test_what_cannot_be_looked_at_is_not_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "weights").touch()
+    look = Path.stat
+
+    def refuse(self: Path, *, follow_symlinks: bool = True) -> os.stat_result:
+        if self.name == "weights":
+            raise PermissionError(13, "Permission denied", str(self))
+        return look(self, follow_symlinks=follow_symlinks)
+
+    monkeypatch.setattr(Path, "stat", refuse)
+    with pytest.raises(CliError, match="weights cannot be read: Permission denied"):
+        artefacts_at(tmp_path)

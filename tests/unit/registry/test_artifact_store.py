@@ -707,3 +707,88 @@ def test_a_link_for_an_upload_is_good_for_that_file_alone() -> None:
     link = Artifacts(bucket="b", client=client).upload_link("acme", "m/1/weights", size=3, sha256="a" * 64)
     [signed] = parse_qs(urlsplit(link.url).query)["X-Amz-SignedHeaders"]
     assert {"content-length", "if-none-match"} <= {*signed.split(";")}
+
+
+def test_a_place_of_too_many_files_is_refused_before_any_is_looked_at(
+    registry: Registry, s3: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("anfl.registry.artifact_store.MAX_FILES", 2)
+    for number in range(3):
+        s3.put_object(Bucket=BUCKET, Key=f"acme/m/1/{number}", Body=b"x")
+    asked: list[str] = []
+    s3.meta.events.register("before-call.s3", lambda model, **_: asked.append(model.name), unique_id="asked")
+    try:
+        refused("invalid_parameter_value", register, registry, "m/1")
+    finally:
+        s3.meta.events.unregister("before-call.s3", unique_id="asked")
+    assert {*asked} == {"ListObjectVersions"}
+
+
+def test_of_places_below_no_more_are_read_than_a_version_may_have_files(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(4):
+        upload(registry, f"m/{number}/weights", b"x")
+        register(registry, f"m/{number}")
+    monkeypatch.setattr("anfl.registry.artifact_store.MAX_FILES", 2)
+    read: list[str] = []
+    below = Locations.below
+
+    def counted(self: Locations, tenant: str, path: str) -> Iterator[Location]:
+        for place in below(self, tenant, path):
+            read.append(place.path)
+            yield place
+
+    monkeypatch.setattr(Locations, "below", counted)
+    detail = refused("invalid_parameter_value", register, registry, "m")
+    assert "at most 2 files" in detail
+    assert read == ["m/0", "m/1", "m/2"]
+
+
+@pytest.mark.parametrize("upload_id", ["x" * 3000, "a b", "\x00", "\ufffe", "é", "a/b?c"])
+def test_what_is_no_id_of_an_upload_is_not_found(registry: Registry, s3: Any, upload_id: str) -> None:
+    """S3 is not asked: what it says of such ones is no answer to who asked."""
+    asked: list[str] = []
+    s3.meta.events.register("before-call.s3", lambda model, **_: asked.append(model.name), unique_id="asked")
+    try:
+        for ask in (registry.store.complete_parts, registry.store.abort_parts):
+            more = ([(1, "e")],) if ask == registry.store.complete_parts else ()
+            refused("resource_does_not_exist", ask, "acme", "m/1/weights", upload_id, *more)
+    finally:
+        s3.meta.events.unregister("before-call.s3", unique_id="asked")
+    assert asked == []
+
+
+@pytest.mark.parametrize("part", [(1, "\x00"), (1, "\ufffe"), (1, "x" * 3000), (0, "e"), (-1, "e"), (10_001, "e")])
+def test_what_can_be_no_part_is_refused(registry: Registry, part: tuple[int, str]) -> None:
+    upload_id, _ = registry.store.begin_parts("acme", "m/1/weights", 1)
+    refused("invalid_parameter_value", registry.store.complete_parts, "acme", "m/1/weights", upload_id, [part])
+
+
+def test_a_file_larger_than_any_may_be_is_refused_while_it_comes(
+    registry: Registry, s3: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However its size was declared."""
+    monkeypatch.setattr("anfl.registry.artifacts.MAX_FILE_BYTES", 10)
+    writer = registry.store.writer("acme", "m/1/weights")
+    writer.wants_flush(b"x" * 10)
+    assert refused("too_large", writer.wants_flush, b"x") == "An artifact has at most 10 bytes."
+    writer.abort()
+    assert "Contents" not in s3.list_objects_v2(Bucket=BUCKET)
+
+
+def test_what_s3_copies_not_at_once_is_not_put_back_and_served_all_the_same(
+    registry: Registry, s3: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("anfl.registry.artifact_store.LARGEST_COPY", 0)
+    upload(registry, "m/1/weights", b"x")
+    register(registry, "m/1")
+    list(registry.artifacts.delete("acme", "m/1/weights"))
+    asked: list[str] = []
+    s3.meta.events.register("before-call.s3", lambda model, **_: asked.append(model.name), unique_id="asked")
+    try:
+        refused("resource_conflict", registry.store.delete, "acme", "m/1")
+    finally:
+        s3.meta.events.unregister("before-call.s3", unique_id="asked")
+    assert "CopyObject" not in asked
+    assert registry.store.open("acme", "m/1/weights").opened.body.read() == b"x"

@@ -311,3 +311,21 @@ def test_what_reading_the_audit_costs(registry: Registry, calls: Counter[str]) -
     calls.clear()
     registry.trails.of_model("acme", "bert")
     assert calls == {"Query": 2, "GetItem": 1}
+
+
+def test_a_page_of_large_entries_ends_before_the_gateway_would_refuse_it(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("anfl.registry.pages.MAX_PAGE_BYTES", 3000)
+    registry.models.create("acme", "bert", by="ana")
+    for number in range(5):
+        registry.models.describe("acme", "bert", f"{number}" * 1000, by="ana")
+    found: list[int] = []
+    page = registry.trails.of_model("acme", "bert", limit=1000)
+    while True:
+        assert 0 < sum(len(str(entry)) for entry in page.entries) < 6000
+        found += [entry.sequence for entry in page.entries]
+        if page.next_page_token is None:
+            break
+        page = registry.trails.of_model("acme", "bert", after=int(page.next_page_token), limit=1000)
+    assert found == [1, 2, 3, 4, 5, 6]

@@ -244,3 +244,14 @@ def test_what_cannot_be_verified_is_not_said_to_be_another_models(tmp_path: Path
         result = CliRunner().invoke(app, ["models", "verify", model, "--key", key, *arguments])
         assert expected in str(result.exception)
         assert "NOT what was signed" not in result.output
+
+
+def test_all_versions_are_shown_however_many_pages_they_take(
+    run: Run, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("anfl.registry.pages.MAX_PAGE_BYTES", 1000)
+    registry.models.create("acme", "bert", by="ana")
+    for _ in range(5):
+        version(registry, "acme", "bert")
+    shown = document(run("show", "bert", "--json"))["model_versions"]
+    assert {one["version"] for one in shown} == {"1", "2", "3", "4", "5"}

@@ -12,6 +12,7 @@ from anfl.registry import ordering
 from anfl.registry.entities import PROMPT_TAG
 from anfl.registry.filters import MODEL_ATTRIBUTES, VERSION_ATTRIBUTES, parse
 from anfl.registry.patterns import matcher
+from anfl.registry.registry import Registry
 
 NO_TAGS: dict[str, str] = {}
 
@@ -210,3 +211,16 @@ def test_orders_that_are_refused(items: list[str], message: str) -> None:
     with pytest.raises(Problem) as caught:
         ordering.parse(items, keys=ordering.MODEL_KEYS, ties=ordering.MODEL_TIES)
     assert message in caught.value.detail
+
+
+@pytest.mark.parametrize("count", [500, 501, 1200])
+def test_conditions_are_no_more_than_can_be_asked_of_each_other(registry: Registry, count: int) -> None:
+    """Each is asked of what the one before has left, and Python calls no more than a thousand functions in another."""
+    registry.models.create("acme", "bert", by="ana")
+    where = "and ".join(["tag.a!='b'"] * count)
+    for _ in range(3):  # as one that does not know the tenant, and as one that does
+        if count <= 500:
+            assert registry.search.versions("acme", where=where, order_by=[], limit=1, token=None).versions == []
+        else:
+            with pytest.raises(Problem, match="at most 500 conditions"):
+                registry.search.versions("acme", where=where, order_by=[], limit=1, token=None)

@@ -11,7 +11,7 @@ import pytest
 from anfl.registry import glances, ordering, traces
 from anfl.registry.candidates import MAX_ENUMERATED
 from anfl.registry.entities import PROMPT_TAG
-from anfl.registry.families import SETTLE_MILLISECONDS
+from anfl.registry.families import SETTLE_MILLISECONDS, size_of
 from anfl.registry.filters import Filter
 from anfl.registry.known import MAX_AGE_MILLISECONDS, Known
 from anfl.registry.registry import Registry
@@ -363,3 +363,38 @@ def test_callers_cannot_have_a_process_remember_ever_more(registry: Registry) ->
             kept.in_order(ordering.parse(order, keys=ordering.VERSION_KEYS, ties=()), prompts=False)
     assert kept is not None
     assert kept.remembered() <= 12
+
+
+def test_what_is_kept_after_changes_is_weighed_as_what_is_read_anew(
+    registry: Registry, other: Registry, time: Time
+) -> None:
+    def weight(kept: Known) -> int:
+        families = kept.families("acme", ALL)
+        assert families is not None
+        return families.size
+
+    known = Known(registry.records, max_bytes=10**9, clock=time.milliseconds)
+    weight(known)
+    for number in range(3):
+        other.models.describe("acme", f"m0{number}", "changed", by="ana")
+        version(other, "acme", f"m0{number}")
+        time.now += SETTLE
+        weight(known)
+    other.models.delete("acme", "m07", by="ana")
+    again = Known(registry.records, max_bytes=10**9, clock=time.milliseconds)
+    assert weight(known) == weight(again)
+
+
+def test_a_document_is_weighed_by_its_widest_character() -> None:
+    assert size_of(["x" * 1000 + "\U0001f600"]) > 4000 > size_of(["x" * 1000])
+
+
+def test_tenants_that_searched_long_ago_are_forgotten(
+    registry: Registry, time: Time, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also those that have nothing."""
+    monkeypatch.setattr("anfl.registry.known._REMEMBERED", 3)
+    known = Known(registry.records, max_bytes=10**9, clock=time.milliseconds)
+    for number in range(5):
+        known.families(f"t{number}", ALL)
+    assert [known.is_met(f"t{number}") for number in (2, 3, 4, 0)] == [True, True, True, False]

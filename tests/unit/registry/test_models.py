@@ -1,5 +1,7 @@
 """Registered models: what callers see, what the table is asked, and that nothing is left behind."""
 
+import gc
+import tracemalloc
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -8,6 +10,7 @@ import pytest
 
 from anfl.problems import Problem
 from anfl.registry import rules
+from anfl.registry import tags as arranging
 from anfl.registry.entities import PROMPT_TAG, Stage
 from anfl.registry.leftovers import Leftovers
 from anfl.registry.registry import Registry
@@ -263,3 +266,85 @@ def test_a_taken_name_says_by_what(registry: Registry) -> None:
     ):
         with pytest.raises(Problem, match=reason):
             registry.models.create("acme", name, tags=tags, by="ana")
+
+
+@pytest.mark.parametrize("text", ["\n" * 150_000, "\x01" * 50_000])
+def test_what_json_spells_longer_fits_an_item_too(registry: Registry, text: str) -> None:
+    tags = {f"k{number}": text[:1000] for number in range(80)}
+    registry.models.create("acme", "bert", description=text, tags=tags, by="ana")
+    version(registry, "acme", "bert", description=text, tags=tags)
+    model, (found,) = registry.models.get("acme", "bert")
+    assert (model.description, model.tags) == (found.description, found.tags) == (text, tags)
+
+
+def test_what_no_item_holds_is_refused(registry: Registry) -> None:
+    text = "\x01" * 100_000
+    detail = refused("invalid_parameter_value", registry.models.create, "acme", "bert", description=text, by="ana")
+    assert "as JSON" in detail
+    registry.models.create("acme", "bert", by="ana")
+    refused("invalid_parameter_value", registry.models.describe, "acme", "bert", text, by="ana")
+    refused("invalid_parameter_value", version, registry, "acme", "bert", description=text)
+    assert version(registry, "acme", "bert") == 1
+    refused("invalid_parameter_value", registry.versions.describe, "acme", "bert", 1, text, by="ana")
+
+
+def test_each_of_many_tags_is_weighed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A request holds a hundred thousand: to weigh all of them for each kept a process busy for minutes."""
+    weighed: list[str] = []
+    size = arranging._size
+
+    def weigh(key: str, value: str) -> int:
+        weighed.append(key)
+        return size(key, value)
+
+    monkeypatch.setattr(arranging, "_size", weigh)
+    arranging.arrange({f"{number}": "" for number in range(2000)})
+    refused("invalid_parameter_value", arranging.arrange, {f"{number:04}": "x" * 1000 for number in range(2000)})
+    assert len(weighed) <= 4000
+
+
+def test_models_that_were_seen_take_little_memory(registry: Registry, process: Callable[[], Registry]) -> None:
+    for number in range(20):
+        registry.models.create("acme", f"m{number}", description="x" * 150_000, tags={"k": "x" * 4000}, by="ana")
+    other = process()
+    other.models.get("acme", "m0")
+    tracemalloc.start()
+    before, _ = tracemalloc.get_traced_memory()
+    for number in range(20):
+        other.models.get("acme", f"m{number}")
+    gc.collect()
+    after, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert after - before < 1_000_000
+
+
+def test_a_model_may_be_given_the_name_that_it_has(registry: Registry) -> None:
+    registry.models.create("acme", "bert", by="ana")
+    assert version(registry, "acme", "bert") == 1
+    assert registry.models.rename("acme", "bert", "bert", by="ben").name == "bert"
+    assert version(registry, "acme", "bert") == 2
+
+
+def test_a_large_tag_that_becomes_small_leaves_nothing(registry: Registry, dynamodb: Any) -> None:
+    registry.models.create("acme", "bert", by="ana")
+    version(registry, "acme", "bert")
+    before = len(records(dynamodb))
+    for value in ("x" * 90_000, "small"):
+        registry.model_tags.set("acme", "bert", "note", value, by="ana")
+        registry.version_tags.set("acme", "bert", 1, "note", value, by="ana")
+    assert len(records(dynamodb)) == before
+
+
+def test_large_tags_are_no_more_than_a_transaction_takes_away(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("anfl.registry.tags.MAX_SPILLED", 2)
+    registry.models.create("acme", "bert", by="ana")
+    version(registry, "acme", "bert")
+    for key in "ab":
+        registry.model_tags.set("acme", "bert", key, "x" * 5000, by="ana")
+        registry.version_tags.set("acme", "bert", 1, key, "x" * 5000, by="ana")
+    refused("invalid_parameter_value", registry.model_tags.set, "acme", "bert", "c", "x" * 5000, by="ana")
+    refused("invalid_parameter_value", registry.version_tags.set, "acme", "bert", 1, "c", "x" * 5000, by="ana")
+    registry.version_tags.set("acme", "bert", 1, "a", "y" * 5000, by="ana")
+    assert registry.versions.get("acme", "bert", 1).version.tags == {"a": "y" * 5000, "b": "x" * 5000}

@@ -13,6 +13,7 @@ from urllib.parse import parse_qs, quote, urlencode, urlsplit
 
 import httpx
 import pytest
+from botocore.response import StreamingBody
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from openapi_spec_validator import validate
@@ -904,3 +905,40 @@ def test_the_description_names_every_route_of_v1(call: Caller) -> None:
 def test_health(call: Caller) -> None:
     assert call("GET", "/health/live", token=None).status_code == 200
     assert call("GET", "/health/ready", token=None).status_code == 200
+
+
+def test_head_tells_of_a_file_and_reads_none_of_it(call: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+    call("PUT", f"{PROXY}/models/bert/weights.bin", content=b"12345")
+    shown = call("GET", f"{PROXY}/models/bert/weights.bin")
+    read: list[int | None] = []
+    monkeypatch.setattr(StreamingBody, "read", lambda _self, amount=None: read.append(amount))
+    told = call("HEAD", f"{PROXY}/models/bert/weights.bin")
+    assert (told.status_code, told.content, read) == (200, b"", [])
+    own = {"x-request-id"}
+    assert {k: v for k, v in told.headers.items() if k not in own} == {
+        k: v for k, v in shown.headers.items() if k not in own
+    }
+    part = call("HEAD", f"{PROXY}/models/bert/weights.bin", headers={"range": "bytes=1-2"})
+    assert (part.status_code, part.headers["content-range"], read) == (206, "bytes 1-2/5", [])
+    assert call("HEAD", f"{PROXY}/models/bert/none").status_code == 404
+
+
+def test_a_list_of_parts_has_room_for_the_links_that_mlflow_sends_along(call: Caller) -> None:
+    base = PROXY.removesuffix("/artifacts")
+    parts = [{"part_number": n, "etag": "e" * 34, "url": "https://s3/" + "x" * 1850} for n in range(1, 5001)]
+    begun = call("POST", f"{base}/mpu/create/m/1", {"path": "weights", "num_parts": 1}).json()
+    asked = {"path": "weights", "upload_id": begun["upload_id"], "parts": parts}
+    refused = call("POST", f"{base}/mpu/complete/m/1", asked)
+    assert (refused.status_code, "not the parts that were uploaded" in refused.text) == (400, True)
+    assert call("POST", f"{base}/mpu/complete/m/1", asked | {"path": "x" * 1_000_000}).status_code == 413
+
+
+@pytest.mark.parametrize(
+    "before", ["http://registry.test/api/2.0/mlflow-artifacts/artifacts/", "mlflow-artifacts://registry.test/"]
+)
+def test_a_doubled_slash_makes_no_folder_a_host(call: Caller, before: str) -> None:
+    call("PUT", f"{PROXY}/models/bert/weights.bin", content=b"1")
+    created(call, source=f"{before}/models/bert")
+    uri = call("GET", f"{API}/model-versions/get-download-uri?name=bert&version=1").json()["artifact_uri"]
+    assert uri == f"http://registry.test{PROXY}/models/bert"
+    assert call("PUT", f"{PROXY}/models/bert/weights.bin", content=b"2").status_code == 409

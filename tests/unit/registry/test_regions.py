@@ -169,3 +169,35 @@ def test_the_same_for_what_concerns_no_single_model(registry: Registry, dynamodb
     assert [entry.action for entry in page.entries][-2:] == ["tenant.rejoined", "policy.deleted"]
     assert page.head is not None
     assert page.head.sequence == len(page.entries) == 4
+
+
+def test_a_version_that_an_alias_names_is_waited_for(
+    registry: Registry, dynamodb: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It need not be the latest of its stage."""
+    registry.models.create("acme", "bert", by="ana")
+    for _ in range(2):
+        version(registry, "acme", "bert")
+    registry.aliases.set("acme", "bert", "prod", 1, by="ana")
+    whole = table(dynamodb)
+    put_back(dynamodb, {key: item for key, item in whole.items() if not key[1].endswith("#0000000001")})
+    monkeypatch.setattr("anfl.registry.records.time.sleep", lambda _: put_back(dynamodb, whole))
+    assert registry.aliases.version("acme", "bert", "prod").version.number == 1
+
+
+@pytest.mark.usefixtures("patience")
+def test_a_version_whose_change_is_on_its_way_is_not_taken_into_the_record(
+    registry: Registry, dynamodb: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry.models.create("acme", "bert", by="ana")
+    before = table(dynamodb)
+    version(registry, "acme", "bert")
+    whole = table(dynamodb)
+    monkeypatch.setattr("anfl.registry.records.now", clock.now)
+    put_back(dynamodb, before | {key: item for key, item in whole.items() if key[0] == "acme#versions"})
+    refused("temporarily_unavailable", version, registry, "acme", "bert")
+    model, _ = registry.models.get("acme", "bert")
+    assert (model.last_version, model.revision) == (0, 1)
+    put_back(dynamodb, whole)
+    assert version(registry, "acme", "bert") == 2
+    assert audit.verify((page := registry.trails.of_model("acme", "bert")).chain, page.entries, page.head) is None

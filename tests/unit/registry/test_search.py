@@ -253,3 +253,63 @@ def test_a_page_that_no_search_has_is_refused(registry: Registry, offset: int) -
             token=token,
         )
         assert "Invalid page token" in detail
+
+
+def test_of_the_latest_versions_no_more_are_read_than_the_page_holds(
+    registry: Registry, calls: Counter[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(120):
+        registry.models.create("acme", f"m{number:03}", by="ana")
+        version(registry, "acme", f"m{number:03}")
+    monkeypatch.setattr("anfl.registry.pages.MAX_PAGE_BYTES", 50_000)
+    calls.clear()
+    page = registry.search.models("acme", where=None, order_by=[], limit=1000, token=None)
+    assert 10 < len(page.models) < 100
+    assert calls == {"Query": 1, "BatchGetItem": 1}
+    assert [len(latest) for _, latest in page.models] == [1] * len(page.models)
+    monkeypatch.setattr("anfl.registry.pages.MAX_PAGE_BYTES", 8_000_000)
+    calls.clear()
+    whole = registry.search.models("acme", where=None, order_by=[], limit=1000, token=None)
+    assert [model.name for model, _ in whole.models] == [f"m{number:03}" for number in range(120)]
+    assert all(latest for _, latest in whole.models)
+    assert calls == {"Query": 1, "BatchGetItem": 2}
+
+
+def test_a_token_of_another_filter_goes_on_where_it_stands(filled: Registry) -> None:
+    def found(where: str, order: str, token: str | None) -> list[str]:
+        page = filled.search.models("acme", where=where, order_by=[order], limit=3, token=token)
+        return [model.name for model, _ in page.models]
+
+    third = filled.search.models("acme", where="", order_by=[], limit=3, token=None).next_token  # model-c
+    assert found("name LIKE 'a%'", "name", third) == []
+    assert found("name LIKE 'model-a%'", "name", third) == []
+    assert found("name LIKE 'model-h%'", "name", third) == ["model-h"]
+    assert found("name LIKE 'model-h%'", "name DESC", third) == []
+    assert found("name LIKE 'model-a%'", "name DESC", third) == ["model-a"]
+
+
+def test_a_token_that_names_more_than_a_key_holds_is_refused(filled: Registry) -> None:
+    token = base64.b64encode(b'{"after": "%s"}' % (b"m" * 1025)).decode()
+    with pytest.raises(Problem, match="Invalid page token"):
+        filled.search.models("acme", where="", order_by=[], limit=3, token=token)
+
+
+@pytest.mark.parametrize("size", [1, 1500, 4000])
+def test_pages_that_are_full_by_their_bytes_leave_nothing_out(
+    filled: Registry, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    """One is on each, however large."""
+    monkeypatch.setattr("anfl.registry.pages.MAX_PAGE_BYTES", size)
+    for order in ([], ["last_updated_timestamp"]):
+        pages = model_pages(filled, limit=100, order_by=order)
+        assert all(pages)
+        assert len(pages) > 1
+        assert sorted(name for page in pages for name in page) == sorted(NAMES)
+    names: list[str] = []
+    token: str | None = ""
+    while token is not None:
+        page = filled.search.versions("acme", where="", order_by=["name"], limit=100, token=token)
+        assert page.versions
+        names += [of.model.name for of in page.versions]
+        token = page.next_token
+    assert names == sorted(NAMES)

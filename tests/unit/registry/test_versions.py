@@ -271,3 +271,29 @@ def test_a_process_that_dies_between_two_writes_leaves_a_consistent_table(
     assert survived > 0
     if name == "delete model":
         assert records(dynamodb) == []
+
+
+def test_archiving_versions_of_large_descriptions_takes_no_more_than_a_transaction_holds(
+    registry: Registry, dynamodb: Any
+) -> None:
+    """4 MB."""
+    registry.models.create("acme", "bert", by="ana")
+    for number in range(1, 31):
+        version(registry, "acme", "bert", description="x" * 150_000)
+        registry.stages.transition("acme", "bert", number, Stage.STAGING, by="ana")
+    sizes: list[int] = []
+
+    def weigh(params: dict[str, Any], **_: Any) -> None:
+        sizes.append(sum(len(str(next(iter(action.values())).get("Item", ""))) for action in params["TransactItems"]))
+
+    event = "before-parameter-build.dynamodb.TransactWriteItems"
+    dynamodb.meta.events.register(event, weigh, unique_id="weigh")
+    try:
+        registry.stages.transition("acme", "bert", 30, Stage.STAGING, archive_existing=True, by="ana")
+    finally:
+        dynamodb.meta.events.unregister(event, unique_id="weigh")
+    assert max(sizes) < 4_000_000
+    assert len(sizes) == 2
+    stages = [registry.versions.get("acme", "bert", number).version.stage for number in range(1, 31)]
+    assert stages == [Stage.ARCHIVED] * 29 + [Stage.STAGING]
+    consistent(dynamodb)
