@@ -107,6 +107,7 @@ class Builder:
         kept = self._opened(collection)
         replica = kept.replica
         replica.level_with(replica.now())
+        replica.fold()
         local, rows = self._compact(replica)
         if self._storage.is_home(collection):
             self._keep(kept, local, rows)
