@@ -1,5 +1,6 @@
 """The builder of a node: builds graphs, makes images of collections for the node's processes, and snapshots of them.
 
+It also puts request ids into files, so that no process has all of them in its memory (`anfl.vectors.request_ids`).
 It follows the log by itself, so that a worker never waits for it, and a builder that dies takes nothing with it: its
 successor finds the same collections in `NodeFolder.asked`.
 """
