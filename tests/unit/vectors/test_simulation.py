@@ -185,7 +185,7 @@ CALM = Weather()
             id="damage: no digest of a part",
         ),
         pytest.param(CALM, Repairs, "_copies", lambda *_, **__: iter(()), 18, id="damage: copies are not looked for"),
-        pytest.param(None, retention, "KEPT_VERIFIED", 1, 633, id="damage: one verified snapshot is kept"),
+        pytest.param(None, retention, "KEPT_VERIFIED", 1, 1540, id="damage: one verified snapshot is kept"),
         pytest.param(
             CALM, ObjectKeys, "put_if_absent", _overwrite_key, 226, id="writers: a wrapped key is overwritten"
         ),
