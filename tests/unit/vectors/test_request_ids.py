@@ -605,6 +605,26 @@ def test_a_snapshot_that_a_process_without_a_builder_makes_has_its_runs(
     assert other.write(delete("row", request_id="later4")) == written[-1]
 
 
+def slot(written: Written) -> int:
+    """Of whichever epoch: what is restored has one of its own."""
+    return int(written.sequence.partition(".")[2])
+
+
+def test_what_is_restored_knows_the_requests_of_its_moment_and_no_later_ones(lonely: VectorStore) -> None:
+    names = [f"request{number}" for number in range(9)]
+    written = carry_out(lonely, names)
+    assert replica_of(lonely).view(lambda state: state.requests.runs)
+    lonely.create_snapshot("demo", "words", "monday")
+    carry_out(lonely, ["later"])
+    lonely.restore("demo", "words", "monday", "again")
+    for name, before in zip(names, written, strict=True):
+        after = lonely.write("demo", "again", delete("row", request_id=name))
+        assert (slot(after), after.deleted) == (slot(before), before.deleted)
+    assert slot(lonely.write("demo", "again", delete("row", request_id="later"))) == 11
+    with pytest.raises(Problem, match="request_id_reused"):
+        lonely.write("demo", "again", delete("another", request_id="request0"))
+
+
 def test_a_full_disk_costs_a_process_without_a_builder_memory_alone(
     lonely: VectorStore, time: SimulatedTime, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
