@@ -1,5 +1,6 @@
 """The builder of a node: builds graphs, makes images of collections for the node's processes, and snapshots of them.
 
+It also puts request ids into files, so that no process has all of them in its memory (`anfl.vectors.request_ids`).
 It follows the log by itself, so that a worker never waits for it, and a builder that dies takes nothing with it: its
 successor finds the same collections in `NodeFolder.asked`.
 """
@@ -107,6 +108,7 @@ class Builder:
         kept = self._opened(collection)
         replica = kept.replica
         replica.level_with(replica.now())
+        replica.fold()
         local, rows = self._compact(replica)
         if self._storage.is_home(collection):
             self._keep(kept, local, rows)

@@ -84,7 +84,28 @@ class LocalCopy:
         with self._lock:
             state = self._state
             behind = state.sequence - self._image_sequence
-            return behind >= IMAGE_BATCHES or state.rows.is_due(now=state.ts, quiet=state.is_quiet())
+            return (
+                behind >= IMAGE_BATCHES
+                or state.requests.are_many
+                or state.rows.is_due(now=state.ts, quiet=state.is_quiet())
+            )
+
+    def fold(self) -> set[str]:
+        """Put the requests of a day into a file that others can map as well, where too many are in memory.
+
+        Returns the names of runs that this process has no use for any more.
+
+        :raises OSError: the node's folder fails, or the collection's part of it is gone.
+        """
+        shown = self._shown
+        runs = shown.requests.folded(self.folder.segments, upto=shown.sequence, ts=shown.ts)
+        if runs is None:
+            return set()
+        with self._lock:
+            if self._state.requests.take(runs, of=shown.requests):
+                self._shown = self._state.still()
+            used = self._state.requests.runs
+        return {run.name for run in (*shown.requests.runs, *runs)} - {run.name for run in used}
 
     def publish(self) -> tuple[LocalImage, int]:
         """Make the state an image for this node's other processes; returns it and the number of its rows."""

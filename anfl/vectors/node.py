@@ -12,7 +12,7 @@ import re
 import shutil
 import threading
 import time
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -206,15 +206,19 @@ class CollectionFolder:
     def sweep(self) -> None:
         """Remove what images no longer need. One process of a node does it."""
         newest = self.newest()
-        used: set[str] = set()
         for folder in (self._path / "images").iterdir():
             if folder.name != newest and _is_old(folder):
                 shutil.rmtree(folder, ignore_errors=True)
-            elif (folder / "segments").exists():
-                used |= set(msgspec.json.decode((folder / "segments").read_bytes(), type=list[str]))
+        used = self._used()
         for folder in self.segments.iterdir():
             if folder.name not in used and _is_old(folder):
                 shutil.rmtree(folder, ignore_errors=True)
+
+    def discard(self, names: Iterable[str]) -> None:
+        """Remove those of these segments that no image needs, where no other process of this node does, either."""
+        unused = set(names)
+        for name in unused - self._used() if unused else ():
+            shutil.rmtree(self.segments / name, ignore_errors=True)
 
     def forget_slots(self) -> None:
         """Remove log objects that no process of this node can want any more."""
@@ -230,6 +234,14 @@ class CollectionFolder:
     def remove(self) -> None:
         """The collection is gone, or not used here any more."""
         shutil.rmtree(self._path, ignore_errors=True)
+
+    def _used(self) -> set[str]:
+        """Names of the segments of all images."""
+        used: set[str] = set()
+        for folder in (self._path / "images").iterdir():
+            if (folder / "segments").exists():
+                used |= set(msgspec.json.decode((folder / "segments").read_bytes(), type=list[str]))
+        return used
 
     def _settled(self, segment: Path) -> Path:
         """``segment`` under a name that says it is complete."""

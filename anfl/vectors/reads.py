@@ -102,8 +102,8 @@ def stats(state: State) -> Stats:
         expired=len(state.rows) - rows,
         unmerged_rows=state.rows.unmerged,
         segments=len(state.rows.segments),
-        private_bytes=state.rows.private_bytes,
-        mapped_bytes=state.rows.mapped_bytes,
+        private_bytes=state.private_bytes,
+        mapped_bytes=state.mapped_bytes,
         sequence=str(state.position),
     )
 

@@ -3,6 +3,7 @@
 import copy
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Self
 
 import msgspec
@@ -13,28 +14,23 @@ from anfl.vectors.engine.images import Image
 from anfl.vectors.engine.rows import RowStore
 from anfl.vectors.engine.view import Found
 from anfl.vectors.model import Collection, Position
+from anfl.vectors.request_ids import REQUEST_SECONDS, RequestIds
+from anfl.vectors.request_runs import Remembered
 
-REQUEST_SECONDS = 24 * 3600
-"""How long a request id is remembered."""
 QUIET_SECONDS = 5.0
 """After so long without a batch there is time to merge what is small."""
 
 
-class _Remembered(msgspec.Struct, frozen=True, array_like=True):
-    """A request id that was carried out: by which batch, and when."""
-
-    request: AppliedRequest
-    sequence: int
-    ts: float
-
-
 class _Rest(msgspec.Struct, frozen=True, kw_only=True):
-    """What an image holds beside its segments."""
+    """What an image holds beside its segments, the last of which are runs of requests (`request_runs`)."""
 
     sequence: int
     ts: float
-    requests: list[_Remembered]
+    requests: list[Remembered]
+    """Those that are in no run."""
     rows: bytes
+    runs: int = 0
+    """How many there are."""
     incarnation: str = ""
     revision: int = 0
     """See `State.revision`; of ``incarnation``, so that a collection restored from an image is not held to it."""
@@ -51,8 +47,9 @@ class State:
         self.ts = 0.0
         self.revision = 0
         """Of the settings that have to be known for the next batch."""
+        self.requests = RequestIds()
+        """What has been carried out within a day."""
         self._clock = clock
-        self._requests: dict[str, _Remembered] = {}
 
     @classmethod
     def from_image(cls, collection: Collection, image: Image, *, clock: Callable[[], float] = time.time) -> "State":
@@ -61,46 +58,52 @@ class State:
         :raises FileNotFoundError: a segment is gone.
         :raises ValueError: something is damaged.
         """
-        rest = _rest_of(image)
+        rest, rows, runs = _parts_of(image)
         state = cls(collection, clock=clock)
-        state.rows = RowStore.from_image(Image(image.segments, rest.rows))
+        state.rows = RowStore.from_image(rows)
         state.rows.index = collection.settings.index
         state.sequence = rest.sequence
         state.ts = rest.ts
         state.revision = rest.revision if rest.incarnation == collection.incarnation else 0
-        state._requests = {known.request.request_id: known for known in rest.requests}
+        state.requests = RequestIds(state.requests.opened(runs), rest.requests)
         return state
 
     def still(self) -> Self:
         """A copy to read from, whoever changes this one meanwhile. Cheap: rows are shared."""
         still = copy.copy(self)
         still.rows = copy.copy(self.rows)
+        still.requests = self.requests.still()
         return still
 
     def image(self) -> Image:
-        """Everything, as the segments there are and a rest; fresh rows that have expired are left out."""
-        return self.with_rows(self.rows.image(now=self.ts))
-
-    def with_rows(self, rows: Image) -> Image:
-        """The image of this state with another image of its rows."""
+        """Everything, as the segments and runs there are and a rest; fresh rows that have expired are left out."""
+        rows = self.rows.image(now=self.ts)
+        runs = [run.folder for run in self.requests.runs]
         rest = _Rest(
             sequence=self.sequence,
             ts=self.ts,
-            requests=self._remembered(),
+            requests=self.requests.recent(upto=self.sequence),
             rows=rows.rest,
+            runs=len(runs),
             incarnation=self.collection.incarnation,
             revision=self.revision,
         )
-        return Image(rows.segments, msgspec.msgpack.encode(rest))
+        return Image((*rows.segments, *runs), msgspec.msgpack.encode(rest))
 
     def install(self, image: Image) -> bool:
-        """Take over the segments of an image of an earlier state of this history; False where that cannot be.
+        """Take over the segments and runs of an image of an earlier state of this history; False where that cannot be.
 
-        :raises FileNotFoundError: a segment is gone.
+        :raises FileNotFoundError: one of them is gone.
         :raises ValueError: something is damaged.
         """
-        rest = _rest_of(image)
-        return rest.sequence <= self.sequence and self.rows.install(Image(image.segments, rest.rows))
+        rest, rows, folders = _parts_of(image)
+        if rest.sequence > self.sequence:
+            return False
+        runs = self.requests.opened(folders)
+        if not self.rows.install(rows):
+            return False
+        self.requests.install(runs, rest.requests, upto=rest.sequence)
+        return True
 
     @property
     def position(self) -> Position:
@@ -109,8 +112,18 @@ class State:
 
     @property
     def bytes(self) -> int:
-        """About the bytes of memory that it takes."""
-        return self.rows.bytes + 300 * len(self._requests)
+        """Both: what is gained by giving it up."""
+        return self.private_bytes + self.mapped_bytes
+
+    @property
+    def private_bytes(self) -> int:
+        """About the memory that this process alone has for it."""
+        return self.rows.private_bytes + self.requests.private_bytes
+
+    @property
+    def mapped_bytes(self) -> int:
+        """Bytes of files that are mapped, shared with the node's other processes."""
+        return self.rows.mapped_bytes + self.requests.mapped_bytes
 
     def now(self) -> float:
         """Seconds since the epoch; never before the last batch."""
@@ -136,7 +149,7 @@ class State:
 
     def applied(self, request_id: str, *, now: float) -> tuple[AppliedRequest, int] | None:
         """An earlier request of this id, with the sequence that carried it out; forgotten a day after it."""
-        known = self._requests.get(request_id)
+        known = self.requests.find(request_id)
         if known is None or known.ts < now - REQUEST_SECONDS:
             return None
         return known.request, known.sequence
@@ -146,9 +159,7 @@ class State:
         oldest = self.now() - REQUEST_SECONDS
         found: list[AppliedRequest] = []
         reached = sequence
-        for known in self._remembered():
-            if known.sequence <= sequence or known.ts < oldest:
-                continue
+        for known in self.requests.behind(sequence, upto=self.sequence, oldest=oldest):
             if len(found) >= most and known.sequence != reached:
                 return found, reached
             found.append(known.request)
@@ -174,26 +185,16 @@ class State:
         self.sequence = batch.sequence
         self.ts = batch.ts
         self.revision = max(self.revision, batch.revision)
-        self._remember(batch)
-
-    def _remembered(self) -> list[_Remembered]:
-        """Those of its batches, in their order: where this one holds still, another one adds to them meanwhile."""
-        return [known for known in list(self._requests.values()) if known.sequence <= self.sequence]
-
-    def _remember(self, batch: Batch) -> None:
-        for request in batch.requests:
-            self._requests.pop(request.request_id, None)
-            self._requests[request.request_id] = _Remembered(request, batch.sequence, batch.ts)
-        oldest = batch.ts - REQUEST_SECONDS
-        while self._requests:  # in the order of their batches, so the oldest stand first
-            first = next(iter(self._requests))
-            if self._requests[first].ts >= oldest:
-                break
-            del self._requests[first]
+        self.requests.remember(batch)
 
 
-def _rest_of(image: Image) -> _Rest:
+def _parts_of(image: Image) -> tuple[_Rest, Image, tuple[Path, ...]]:
+    """The rest of a state's image, the image of its rows, and its runs."""
     try:
-        return msgspec.msgpack.decode(image.rest, type=_Rest)
+        rest = msgspec.msgpack.decode(image.rest, type=_Rest)
     except msgspec.MsgspecError as error:
         raise ValueError(f"no rest of a state: {error}") from error
+    rows = len(image.segments) - rest.runs
+    if not 0 <= rows <= len(image.segments):
+        raise ValueError(f"{rest.runs} runs of {len(image.segments)} folders")
+    return rest, Image(image.segments[:rows], rest.rows), image.segments[rows:]

@@ -45,6 +45,8 @@ class Upkeep:
         self._build_fields = build_fields
         self._postponed = Postponed()
         """Where building fields has failed."""
+        self._unfolded = Postponed()
+        """Where requests could not be put into a file."""
         self._shown_at = float("-inf")
         self._noted_at = float("-inf")
         self._closing = threading.Event()
@@ -70,6 +72,8 @@ class Upkeep:
                 self._storage.hints.note(replica.collection, replica.view(lambda state: state.sequence))
             if self._builds and replica.wants_builder():
                 self._storage.node.ask(replica.collection)
+            if self._storage.alone:
+                self._fold(replica)
             if replica.collection.building:
                 self._go_on_building(replica.collection)
         self._opened.evict(self._memory_bytes)
@@ -116,6 +120,20 @@ class Upkeep:
             _log.warning("fields are not ready yet; it is tried again", extra=extra)
         else:
             self._postponed.worked(incarnation)
+
+    def _fold(self, replica: Replica) -> None:
+        """Keep requests out of the memory of a process that has no builder to do it. A full disk costs memory alone."""
+        incarnation, now = replica.collection.incarnation, self._storage.clock.monotonic()
+        if self._unfolded.holds(incarnation, now=now):
+            return
+        try:
+            replica.folder.discard(replica.fold())
+        except OSError as error:
+            times = self._unfolded.failed(incarnation, now=now)
+            extra = {"collection": replica.collection.name, "reason": str(error), "times": times}
+            _log.warning("requests stay in memory; it is tried again", extra=extra)
+        else:
+            self._unfolded.worked(incarnation)
 
     def _keep_up(self) -> None:
         while not self._closing.wait(UPKEEP_SECONDS):

@@ -10,8 +10,9 @@ import numpy as np
 
 from anfl.vectors.batch import Batch
 from anfl.vectors.changes import Change
+from anfl.vectors.request_ids import REQUEST_SECONDS
 from anfl.vectors.requests import DeleteRows, PatchRows, Upsert
-from anfl.vectors.state import REQUEST_SECONDS, State
+from anfl.vectors.state import State
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,8 @@ class Oracle:
         self.applied: dict[str, list[tuple[int, int]]] = {}
         """Sequences and counts by request id: one, as a rule, and others only after it was forgotten."""
         self._applied_at: dict[str, float] = {}
-        self.ts = 0.0
+        self.moments: list[float] = [0.0]
+        """By sequence."""
 
     def play(self, batches: Iterable[Batch]) -> None:
         """Carry out what ``batches`` say was carried out.
@@ -55,8 +57,8 @@ class Oracle:
         """
         for batch in batches:
             expect(batch.sequence == len(self.states), f"slot {batch.sequence} follows {len(self.states) - 1}")
-            expect(batch.ts >= self.ts, f"time goes backwards in {batch.sequence}")
-            self.ts = batch.ts
+            expect(batch.ts >= self.moments[-1], f"time goes backwards in {batch.sequence}")
+            self.moments.append(batch.ts)
             content = dict(self.states[-1])
             for applied in batch.requests:
                 where = f"{applied.request_id} in {batch.sequence}"
@@ -67,6 +69,16 @@ class Oracle:
                 expect(count == applied.count, f"{where} counts {applied.count}, not {count}")
                 self.applied.setdefault(applied.request_id, []).append((batch.sequence, count))
             self.states.append(content)
+
+    def remembered(self, sequence: int, now: float) -> dict[str, tuple[int, int]]:
+        """The requests that who has applied ``sequence`` has to know at ``now``: sequence and count by id, in order."""
+        known = {
+            request_id: (at, count)
+            for request_id, times in self.applied.items()
+            for at, count in times
+            if at <= sequence and self.moments[at] >= now - REQUEST_SECONDS
+        }
+        return dict(sorted(known.items(), key=lambda pair: pair[1][0]))
 
     def _apply(self, content: Content, change: Change, batch: Batch, where: str) -> int:
         def alive(row_id: str) -> Held | None:
@@ -120,6 +132,30 @@ def compare(found: Content, expected: Content, now: float, where: str) -> None:
     different = [row_id for row_id in sorted(left.keys() | right.keys()) if left.get(row_id) != right.get(row_id)]
     texts = [f"{row_id} is {left.get(row_id)}, not {right.get(row_id)}" for row_id in different]
     expect(not different, f"{where}: {'; '.join(texts)}")
+
+
+def compare_requests(state: State, oracle: Oracle, where: str) -> None:
+    """A state knows the requests of a day that it has applied, no others, and tells of all of them in their order.
+
+    :raises DivergenceError: it does not.
+    """
+    now = state.now()
+    expected = oracle.remembered(state.sequence, now)
+    found = {
+        request_id: (known[1], known[0].count)
+        for request_id in oracle.applied
+        if (known := state.applied(request_id, now=now)) is not None
+    }
+    expect(found == expected, f"{where}: {found} are known, not {expected}")
+    listed: list[int] = []
+    reached, pages = 0, 0
+    while reached < state.sequence:
+        requests, reached = state.requests_behind(reached, most=3)
+        pages += 1
+        expect(pages <= state.sequence + 1, f"{where}: pages without end")
+        listed += [expected.get(request.request_id, (-1, 0))[0] for request in requests]
+        expect(len(listed) == len([at for at, _ in expected.values() if at <= reached]), f"{where}: up to {reached}")
+    expect(listed == [at for at, _ in expected.values()], f"{where}: {listed} are in another order than {expected}")
 
 
 def expect(condition: bool, text: str) -> None:

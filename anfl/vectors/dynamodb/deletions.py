@@ -29,8 +29,8 @@ from anfl.vectors.dynamodb.table import MOST_TOGETHER, ConditionError, Table
 from anfl.vectors.filters import Filter, compile_filter
 from anfl.vectors.model import Collection
 from anfl.vectors.refusals import Refusal
+from anfl.vectors.request_ids import REQUEST_SECONDS
 from anfl.vectors.requests import DeleteRows, Deletion
-from anfl.vectors.state import REQUEST_SECONDS
 
 KEPT_SECONDS = 7 * 24 * 3600
 MOST_LOOKED_AT = 5_000

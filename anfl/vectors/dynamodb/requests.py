@@ -17,7 +17,7 @@ from anfl.vectors.dynamodb.table import Table
 from anfl.vectors.engines import RequestPage
 from anfl.vectors.model import Collection
 from anfl.vectors.refusals import Refusal
-from anfl.vectors.state import REQUEST_SECONDS
+from anfl.vectors.request_ids import REQUEST_SECONDS
 
 _DIGEST, _WHOLE, _PARTS, _COUNT = "digest", "whole", "parts", "count"
 

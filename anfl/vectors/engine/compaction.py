@@ -3,6 +3,7 @@ queries are answered: hnswlib holds the GIL while it loads and saves, and adding
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,10 +15,11 @@ from numpy.typing import NDArray
 from anfl.vectors.engine import bitmaps, graphs, tiers
 from anfl.vectors.engine.bitmaps import Bits
 from anfl.vectors.engine.columns import build as build_columns
+from anfl.vectors.engine.folders import Draft
 from anfl.vectors.engine.images import Image, Rest, rest_of
 from anfl.vectors.engine.native import sketch
 from anfl.vectors.engine.packed import Packed, joined, pack
-from anfl.vectors.engine.segment import COLUMNS, GRAPH, ROWS, Draft, Segment
+from anfl.vectors.engine.segment import COLUMNS, GRAPH, ROWS, Manifest, Segment
 from anfl.vectors.engine.tiers import Sizes, next_step
 from anfl.vectors.model import Metric, Values
 
@@ -113,7 +115,7 @@ def _write(
     draft.write(COLUMNS, {name: [array] for name, array in build_columns(members, total).items()})
     if total >= tiers.GRAPH_FROM:
         _write_graph(draft.folder / GRAPH, base, [piece.values for piece in added], total, rest, threads=threads)
-    return draft.finish(rows=total, dimension=rest.dimension, metric=rest.metric), alive
+    return draft.finish(partial(Manifest, rows=total, dimension=rest.dimension, metric=rest.metric)), alive
 
 
 def _write_graph(

@@ -1,16 +1,11 @@
-"""A segment: rows that never change, as a folder of files which every process of a node maps.
+"""A segment: rows that never change, as one of the `folders` that every process of a node maps.
 
-The folder's name is the SHA-256 (first 32 digits) of its ``manifest.json``, which names the other files with size and
-SHA-256: ``rows.bin`` (values, ids, metadata …), ``columns.bin`` (the metadata by field, read when a filter asks), and
-``graph.bin``, where there is a graph (`graphs`). Which rows are alive is no part of a segment.
+Its files are ``rows.bin`` (values, ids, metadata …), ``columns.bin`` (the metadata by field, read when a filter asks),
+and ``graph.bin``, where there is a graph (`graphs`). Which rows are alive is no part of a segment.
 """
 
-import hashlib
-import os
-import shutil
-import uuid
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 
@@ -22,20 +17,13 @@ from anfl.vectors.engine import archive, bitmaps
 from anfl.vectors.engine.archive import Array, DamagedFileError
 from anfl.vectors.engine.bitmaps import Bits
 from anfl.vectors.engine.columns import Columns
+from anfl.vectors.engine.folders import FileFacts, check_files, read_manifest
 from anfl.vectors.engine.native import Block, DamagedGraphError, Rows, find_ids
 from anfl.vectors.engine.packed import Packed
 from anfl.vectors.model import Metadata, Metric, Values
 
 FORMAT = 2
-NAME_LENGTH = 32
-MANIFEST, ROWS, COLUMNS, GRAPH = "manifest.json", "rows.bin", "columns.bin", "graph.bin"
-
-
-class FileFacts(msgspec.Struct, frozen=True):
-    """A file's size in bytes, and its SHA-256 in hexadecimal digits."""
-
-    size: int
-    sha256: str
+ROWS, COLUMNS, GRAPH = "rows.bin", "columns.bin", "graph.bin"
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,9 +47,8 @@ class Segment:
         """
         self.name = folder.name
         self.folder = folder
-        self.manifest = read_manifest(folder)
-        for file, facts in self.manifest.files.items():
-            _check(folder / file, facts, content=verify)
+        self.manifest = read_manifest(folder, Manifest, known=FORMAT)
+        check_files(folder, self.manifest, content=verify)
         arrays, self.mapped_bytes = archive.read(folder / ROWS)
         self._columns = archive.mapped(folder / COLUMNS)
         """Mapped now: later the folder may be gone, and this segment still be in use."""
@@ -164,71 +151,3 @@ class Segment:
             return None
         count = int(moments.searchsorted(now, side="right"))
         return bitmaps.of_rows(rows[:count], self.size) if count else None
-
-
-def read_manifest(folder: Path) -> Manifest:
-    """A segment's manifest.
-
-    :raises DamagedFileError: it is not the one that the folder is named after.
-    :raises FileNotFoundError: there is no such segment.
-    """
-    path = folder / MANIFEST
-    try:
-        text = path.read_bytes()
-        manifest = msgspec.json.decode(text, type=Manifest)
-    except msgspec.MsgspecError as error:
-        raise DamagedFileError(path, str(error)) from error
-    if manifest.format != FORMAT:
-        raise DamagedFileError(path, f"format {manifest.format} is not known here")
-    if name_of(text) != folder.name:
-        raise DamagedFileError(path, "does not belong to a folder of this name")
-    return manifest
-
-
-def name_of(manifest: bytes) -> str:
-    """The name of the segment with this manifest."""
-    return hashlib.sha256(manifest).hexdigest()[:NAME_LENGTH]
-
-
-class Draft:
-    """A segment being written, in a folder of a passing name until `finish`."""
-
-    def __init__(self, parent: Path) -> None:
-        self._parent = parent
-        self.folder = parent / f".{uuid.uuid4().hex}"
-        self.folder.mkdir(parents=True)
-
-    def write(self, file: str, arrays: Mapping[str, Sequence[Array]]) -> None:
-        """Write an archive."""
-        archive.write(self.folder / file, arrays)
-
-    def finish(self, *, rows: int, dimension: int, metric: Metric) -> Path:
-        """Write the manifest, give the folder its name and return it."""
-        files = {path.name: _facts(path) for path in sorted(self.folder.iterdir())}
-        text = msgspec.json.encode(Manifest(rows=rows, dimension=dimension, metric=metric, files=files))
-        (self.folder / MANIFEST).write_bytes(text)
-        place = self._parent / name_of(text)
-        try:
-            self.folder.rename(place)
-        except OSError:
-            if not place.is_dir():
-                raise
-            shutil.rmtree(self.folder)  # the very same segment is there already
-        return place
-
-
-def _facts(path: Path) -> FileFacts:
-    with path.open("rb") as file:
-        size = os.fstat(file.fileno()).st_size
-        return FileFacts(size, hashlib.file_digest(file, "sha256").hexdigest())
-
-
-def _check(path: Path, facts: FileFacts, *, content: bool) -> None:
-    try:
-        size = path.stat().st_size
-        if size != facts.size:
-            raise DamagedFileError(path, f"{size} bytes instead of {facts.size}")
-        if content and _facts(path).sha256 != facts.sha256:
-            raise DamagedFileError(path, "its SHA-256 is not the manifest's")
-    except OSError as error:
-        raise DamagedFileError(path, str(error)) from error

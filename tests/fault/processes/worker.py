@@ -19,6 +19,7 @@ from botocore.config import Config
 
 from anfl.problems import Problem
 from anfl.start import settle
+from anfl.vectors import request_runs
 from anfl.vectors.builder import Builder, SnapshotPolicy
 from anfl.vectors.changes import Change
 from anfl.vectors.engine import tiers
@@ -126,6 +127,7 @@ def run(spec: Spec) -> None:
     faulthandler.enable(spec.crash.open("w"))
     settle()
     tiers.GRAPH_FROM = 20
+    request_runs.MOST_RECENT = 20
     dice = random.Random(spec.seed)
     where = storage(spec.endpoint, spec.folder, careless=spec.careless)
     if spec.role == "builder":

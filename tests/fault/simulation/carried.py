@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from math import inf
 
-from anfl.vectors.state import REQUEST_SECONDS
+from anfl.vectors.request_ids import REQUEST_SECONDS
 from tests.fault.oracle import expect
 
 

@@ -9,7 +9,7 @@ from anfl.vectors.replica import Replica
 from anfl.vectors.requests import NewRow, Upsert
 from anfl.vectors.rewrapping import Rewrapping
 from anfl.vectors.writer import Writer
-from tests.fault.oracle import Oracle, compare, content_of, decode_batch, expect
+from tests.fault.oracle import Oracle, compare, compare_requests, content_of, decode_batch, expect
 from tests.fault.simulation import typed
 
 if TYPE_CHECKING:
@@ -109,6 +109,7 @@ class Judge:
         sequence = replica.view(lambda state: state.sequence)
         now = replica.view(lambda state: state.now())
         compare(replica.view(content_of), oracle.states[sequence], now, f"the last node at {sequence}")
+        replica.view(lambda state: compare_requests(state, oracle, f"the last node at {sequence}"))
         if sequence == len(bodies):
             expect(replica.trouble is None, f"the last node has {replica.trouble}")
             return

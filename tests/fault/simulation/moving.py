@@ -3,13 +3,14 @@
 import random
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 from unittest import mock
 
 from anfl.vectors import pace
+from anfl.vectors.batch import Batch
 from anfl.vectors.clock import Clock
 from anfl.vectors.dynamodb import deletions, parts, writing
 from anfl.vectors.dynamodb.build import class_over
@@ -17,6 +18,7 @@ from anfl.vectors.dynamodb.classes import EngineClass
 from anfl.vectors.dynamodb.engine import DynamoDbEngine
 from anfl.vectors.hints import DynamoHints
 from anfl.vectors.inline import Inline
+from anfl.vectors.local_copy import LocalCopy
 from anfl.vectors.model import CollectionSettings, Metric
 from anfl.vectors.moving import copying, steps
 from anfl.vectors.moving.access import PAUSE_SECONDS
@@ -41,7 +43,16 @@ if TYPE_CHECKING:
     from anfl.vectors.changes import Change
 
 _Patch = tuple[Any, str, Any]
+
+
+def _folding(copy: LocalCopy, batch: Batch, *, apply: Callable[[LocalCopy, Batch], None] = LocalCopy.apply) -> None:
+    """`LocalCopy.apply`, after which requests go into a run as soon as they may: nobody builds here."""
+    apply(copy, batch)
+    copy.fold()
+
+
 _SMALL: Sequence[_Patch] = (
+    (LocalCopy, "apply", _folding),
     (pace, "MOST_HALVINGS", 0),
     (steps, "PAGE_ROWS", 3),
     (copying, "FETCHED_ROWS", 2),

@@ -20,7 +20,7 @@ import msgspec
 
 from anfl.crypto.data_keys import DataKeys
 from anfl.crypto.trouble import key_unavailable
-from anfl.vectors import local_copy
+from anfl.vectors import local_copy, request_runs
 from anfl.vectors import parts as parts_module
 from anfl.vectors.catalogue import Catalogue
 from anfl.vectors.clock import Clock
@@ -286,6 +286,7 @@ def _determined(seed: int) -> Iterator[None]:
         mock.patch.object(os, "urandom", dice.randbytes),
         mock.patch.object(tiers, "GRAPH_FROM", 4),
         mock.patch.object(tiers, "FRESH_ROWS", 6),
+        mock.patch.object(request_runs, "MOST_RECENT", 3),
         mock.patch.object(local_copy, "LOAD_SECONDS", 2.0),
         mock.patch.object(parts_module, "PART_BYTES", 200),
     ):

@@ -1,4 +1,4 @@
-"""Processes that take over each other's images, against a model: every row, its version included.
+"""Processes that take over each other's images, against a model: every row, its version included, and every request.
 
 Contents are few on purpose: a row that is written again as it was, or patched to what it is, differs from before by its
 version alone.
@@ -15,13 +15,16 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
+from anfl.vectors import request_ids, request_runs
+from anfl.vectors import state as state_module
 from anfl.vectors.changes import Change, Draft, prepare, resolve
 from anfl.vectors.engine import rows as engine
 from anfl.vectors.engine import tiers
 from anfl.vectors.engine.compaction import compact
 from anfl.vectors.requests import DeleteRows, NewRow, PatchRow, PatchRows, Upsert
 from anfl.vectors.state import State
-from tests.fault.oracle import Oracle, compare, content_of
+from tests.fault import oracle
+from tests.fault.oracle import Oracle, compare, compare_requests, content_of
 from tests.unit.vectors.builders import collection
 
 if TYPE_CHECKING:
@@ -33,6 +36,8 @@ PROCESSES = 3
 IDS = st.lists(st.sampled_from([f"row{number}" for number in range(16)]), unique=True, min_size=1, max_size=6)
 SOONER, LATER = 10.0, 30.0
 """Moments at which rows expire."""
+DAY = 15.0
+"""For which requests are remembered."""
 
 
 def upserts(ids: list[str], n: int | None, expires: float | None) -> Change:
@@ -73,12 +78,19 @@ class AgainstTheLog(RuleBasedStateMachine):
     def state(self) -> State:
         return State(collection(), clock=lambda: self.now)
 
-    @rule(group=st.lists(CHANGES, min_size=1, max_size=4), seconds=st.sampled_from([0.0, 0.0, 1.0, 12.0]))
-    def commit(self, group: list[Change], seconds: float) -> None:
+    @rule(
+        group=st.lists(CHANGES, min_size=1, max_size=4),
+        seconds=st.sampled_from([0.0, 0.0, 1.0, 12.0]),
+        again=st.booleans(),
+    )
+    def commit(self, group: list[Change], seconds: float, *, again: bool) -> None:
+        """``again``: with ids that are forgotten, where there are such."""
         self.now += seconds
         draft = Draft(state=self.writer, now=self.writer.now())
+        known = self.oracle.remembered(self.writer.sequence, draft.now)
+        forgotten = iter(sorted(self.requests.keys() - known) if again else ())
         for change in group:
-            named = msgspec.structs.replace(change, request_id=f"request{len(self.requests)}")
+            named = msgspec.structs.replace(change, request_id=next(forgotten, f"request{len(self.requests)}"))
             self.requests[str(named.request_id)] = named
             resolve(draft, prepare(named, collection()))
         sequence = len(self.log) + 1
@@ -94,8 +106,10 @@ class AgainstTheLog(RuleBasedStateMachine):
 
     @rule(process=st.integers(0, PROCESSES - 1))
     def build(self, process: int) -> None:
-        """As `Builder` does: what is due goes into segments, and the whole becomes an image."""
+        """As `Builder` does: what is due goes into segments and runs, and the whole becomes an image."""
         state = self.processes[process]
+        runs = state.requests.folded(self.folder, upto=state.sequence, ts=state.ts)
+        assert runs is None or state.requests.take(runs, of=state.requests)
         while (built := compact(rows := state.rows.image(now=state.ts), self.folder, threads=1)) is not rows:
             assert state.rows.install(built)
         self.images.append(state.image())
@@ -116,11 +130,17 @@ class AgainstTheLog(RuleBasedStateMachine):
         for number, state in enumerate([*self.processes, self.writer]):
             content = content_of(state)
             assert sorted(state.rows.ids()) == sorted(content)
-            compare(content, self.oracle.states[state.sequence], state.now(), f"process {number} at {state.sequence}")
+            where = f"process {number} at {state.sequence}"
+            compare(content, self.oracle.states[state.sequence], state.now(), where)
+            compare_requests(state, self.oracle, where)
 
 
-def test_rows_and_their_versions_agree_with_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rows_their_versions_and_requests_agree_with_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {"GRAPH_FROM": 4, "FRESH_ROWS": 8, "SEGMENTS": 2, "GAIN": 4}.items():
         monkeypatch.setattr(tiers, name, value)
     monkeypatch.setattr(engine, "DEAD_ROWS", 2)
+    monkeypatch.setattr(request_runs, "MOST_RECENT", 2)
+    monkeypatch.setattr(request_runs, "GAIN", 1)
+    for module in (request_ids, state_module, oracle):
+        monkeypatch.setattr(module, "REQUEST_SECONDS", DAY)
     run_state_machine_as_test(AgainstTheLog, settings=settings(max_examples=200, stateful_step_count=40, deadline=None))

@@ -16,8 +16,8 @@ from anfl.vectors.model import CollectionSettings, Metric
 from anfl.vectors.moving import steps
 from anfl.vectors.moving.requests import Move
 from anfl.vectors.objects import S3ObjectStore
+from anfl.vectors.request_ids import REQUEST_SECONDS
 from anfl.vectors.requests import Count, DeleteRows, Deletion, Fetch, NewRow, PatchRow, PatchRows, Upsert
-from anfl.vectors.state import REQUEST_SECONDS
 from anfl.vectors.store import VectorStore
 from local.tables import create_table
 from tests.unit.vectors.builders import storage

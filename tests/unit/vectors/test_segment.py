@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,10 @@ import pytest
 from anfl.vectors.engine import archive
 from anfl.vectors.engine.archive import DamagedFileError
 from anfl.vectors.engine.compaction import compact
+from anfl.vectors.engine.folders import MANIFEST, Draft
 from anfl.vectors.engine.images import Image, rest_of
 from anfl.vectors.engine.rows import RowStore
-from anfl.vectors.engine.segment import COLUMNS, GRAPH, MANIFEST, ROWS, Draft, Segment
+from anfl.vectors.engine.segment import COLUMNS, GRAPH, ROWS, Manifest, Segment
 from anfl.vectors.filters import compile_filter
 from anfl.vectors.model import IndexSettings, Metric
 
@@ -106,7 +108,7 @@ def forged(folder: Path, name: str, change: Callable[[archive.Array], archive.Ar
     draft = Draft(folder / "forged")
     draft.write(ROWS, {each: [change(array) if each == name else array] for each, array in arrays.items()})
     shutil.copy(segment / COLUMNS, draft.folder)
-    return draft.finish(rows=1_200, dimension=8, metric=Metric.COSINE)
+    return draft.finish(partial(Manifest, rows=1_200, dimension=8, metric=Metric.COSINE))
 
 
 FORGERIES: dict[str, tuple[str, Callable[[archive.Array], archive.Array]]] = {

@@ -26,6 +26,7 @@ from anfl.vectors.objects import AlreadyExistsError, StoreUnavailableError, answ
 from anfl.vectors.parts import Parts
 from anfl.vectors.repair import Repairs
 from anfl.vectors.replica import Replica
+from anfl.vectors.request_runs import Run
 from anfl.vectors.sealing import ObjectKeys, packed
 from anfl.vectors.state import State
 from anfl.vectors.trouble import CorruptLogError, LogGapError
@@ -155,6 +156,7 @@ CALM = Weather()
     ("only", "owner", "name", "mistake", "seed"),
     [
         pytest.param(CRASHES, State, "applied", lambda *_, **__: None, 6, id="crash: request ids are forgotten"),
+        pytest.param(CRASHES, Run, "find", lambda *_: None, 12, id="crash: requests in runs are forgotten"),
         pytest.param(CRASHES, CollectionFolder, "new_segment", _half_a_segment, 18, id="crash: half a segment counts"),
         pytest.param(FAULTS, State, "applied", lambda *_, **__: None, 8, id="S3: request ids are forgotten"),
         pytest.param(FAULTS, Log, "append", _take_no_answer, 1, id="S3: a put without an answer counts"),
@@ -183,7 +185,7 @@ CALM = Weather()
             id="damage: no digest of a part",
         ),
         pytest.param(CALM, Repairs, "_copies", lambda *_, **__: iter(()), 18, id="damage: copies are not looked for"),
-        pytest.param(None, retention, "KEPT_VERIFIED", 1, 633, id="damage: one verified snapshot is kept"),
+        pytest.param(None, retention, "KEPT_VERIFIED", 1, 1540, id="damage: one verified snapshot is kept"),
         pytest.param(
             CALM, ObjectKeys, "put_if_absent", _overwrite_key, 226, id="writers: a wrapped key is overwritten"
         ),

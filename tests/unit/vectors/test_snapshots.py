@@ -19,10 +19,11 @@ from anfl.vectors.manifests import LOG_SECONDS, Manifest
 from anfl.vectors.model import Fork
 from anfl.vectors.objects import AlreadyExistsError, StoreUnavailableError
 from anfl.vectors.replica import OUT_OF_TOUCH_SECONDS, STORE_SECONDS, Replica
+from anfl.vectors.request_ids import REQUEST_SECONDS
 from anfl.vectors.requests import Count, DeleteRows
 from anfl.vectors.retention import GRACE_SECONDS, PART_SECONDS
 from anfl.vectors.snapshots import PUBLISH_SECONDS, Snapshots
-from anfl.vectors.state import QUIET_SECONDS, REQUEST_SECONDS
+from anfl.vectors.state import QUIET_SECONDS
 from anfl.vectors.storage import Storage
 from anfl.vectors.transfers import Transfers
 from anfl.vectors.trouble import LogGapError

@@ -21,6 +21,7 @@ from hypothesis.stateful import (
 from moto import mock_aws
 
 from anfl.problems import Problem
+from anfl.vectors import request_runs
 from anfl.vectors.builder import Builder, SnapshotPolicy
 from anfl.vectors.catalogue import Catalogue
 from anfl.vectors.declarations import patched
@@ -40,6 +41,7 @@ from anfl.vectors.requests import (
     Scroll,
     StoredRow,
     Upsert,
+    Written,
 )
 from anfl.vectors.sealing import sealing
 from anfl.vectors.storage import Storage
@@ -82,6 +84,9 @@ TYPES: dict[FieldType, Callable[[Any], bool]] = {
 Types = dict[str, FieldType]
 FIELDS = st.dictionaries(st.sampled_from(["n", "tag", "flag", "many"]), st.sampled_from(list(TYPES)), max_size=2)
 _NUMBERS = itertools.count()
+NODES = 2
+"""With a builder. One process more has none."""
+AT = st.integers(0, NODES)
 Row = tuple[tuple[float, float], dict[str, Any], int, float | None]
 """Values, metadata, version, expiry."""
 
@@ -91,7 +96,7 @@ def _number(value: object) -> bool:
 
 
 class Store(RuleBasedStateMachine):
-    """Two nodes of a store, and dictionaries that say what has to be in its collections."""
+    """Two nodes of a store and a process that is alone, and dictionaries that say what has to be in its collections."""
 
     @initialize()
     def start(self) -> None:
@@ -101,7 +106,7 @@ class Store(RuleBasedStateMachine):
         create_table(session.client("dynamodb"), name := f"{TABLE}-{next(_NUMBERS)}")
         self.catalogue = Catalogue(session.resource("dynamodb").Table(name), seals=True)
         self.transit = FakeTransit()
-        self.nodes = [self.node() for _ in range(2)]
+        self.nodes = [self.node(at) for at in range(NODES + 1)]
         self.nodes[0].create("demo", CollectionSettings(name="main", dimension=2, metric=Metric.L2))
         self.collections: dict[str, dict[str, Row]] = {"main": {}}
         self.sequences = {"main": 0}
@@ -110,11 +115,14 @@ class Store(RuleBasedStateMachine):
         self.building: dict[str, Types] = {"main": {}}
         """Declared by who was killed then."""
         self.number = 0
+        self.repeatable: list[tuple[Upsert, Written]] = []
 
-    def node(self) -> VectorStore:
+    def node(self, at: int) -> VectorStore:
         clock = self.time.clock()
         envelopes = sealing(self.objects, self.transit, repairs=Repairs(self.objects), monotonic=clock.monotonic)
-        storage = Storage(objects=self.objects, node=node(), clock=clock, threads=False, envelopes=envelopes)
+        storage = Storage(
+            objects=self.objects, node=node(), alone=at == NODES, clock=clock, threads=False, envelopes=envelopes
+        )
         return VectorStore(self.catalogue, storage)
 
     def teardown(self) -> None:
@@ -131,7 +139,7 @@ class Store(RuleBasedStateMachine):
 
     @rule(
         data=st.data(),
-        at=st.integers(0, 1),
+        at=AT,
         rows=st.dictionaries(IDS, st.tuples(NUMBERS, NUMBERS, METADATA), min_size=1, max_size=5),
     )
     def upsert(self, data: st.DataObject, at: int, rows: dict[str, tuple[int, int, dict[str, Any]]]) -> None:
@@ -166,7 +174,7 @@ class Store(RuleBasedStateMachine):
             x, y, metadata = rows[row.id]
             self.collections[name][row.id] = ((float(x), float(y)), metadata, sequence, moment)
 
-    @rule(data=st.data(), at=st.integers(0, 1), row_id=IDS, metadata=METADATA)
+    @rule(data=st.data(), at=AT, row_id=IDS, metadata=METADATA)
     def patch(self, data: st.DataObject, at: int, row_id: str, metadata: dict[str, Any]) -> None:
         name = self.collection(data)
         before = self.alive(name).get(row_id)
@@ -181,7 +189,7 @@ class Store(RuleBasedStateMachine):
             merged |= {key: value for key, value in metadata.items() if value is not None}
             self.collections[name][row_id] = (before[0], merged, sequence, before[3])
 
-    @rule(data=st.data(), at=st.integers(0, 1), ids=st.sets(IDS, min_size=1, max_size=4))
+    @rule(data=st.data(), at=AT, ids=st.sets(IDS, min_size=1, max_size=4))
     def delete(self, data: st.DataObject, at: int, ids: set[str]) -> None:
         name = self.collection(data)
         doomed = ids & self.alive(name).keys()
@@ -191,7 +199,7 @@ class Store(RuleBasedStateMachine):
         for row_id in doomed:
             del self.collections[name][row_id]
 
-    @rule(data=st.data(), at=st.integers(0, 1), which=FILTER)
+    @rule(data=st.data(), at=AT, which=FILTER)
     def delete_by_filter(self, data: st.DataObject, at: int, which: int) -> None:
         name = self.collection(data)
         document, matches = FILTERS[which]
@@ -205,7 +213,7 @@ class Store(RuleBasedStateMachine):
         for row_id in doomed:
             del self.collections[name][row_id]
 
-    @rule(data=st.data(), at=st.integers(0, 1), which=st.one_of(st.none(), FILTER), limit=st.integers(1, 5))
+    @rule(data=st.data(), at=AT, which=st.one_of(st.none(), FILTER), limit=st.integers(1, 5))
     def scroll(self, data: st.DataObject, at: int, which: int | None, limit: int) -> None:
         name = self.collection(data)
         document, matches = FILTERS[which] if which is not None else (None, lambda _: True)
@@ -228,7 +236,7 @@ class Store(RuleBasedStateMachine):
 
     @rule(
         data=st.data(),
-        at=st.integers(0, 1),
+        at=AT,
         x=NUMBERS,
         y=NUMBERS,
         k=st.integers(1, 15),
@@ -252,7 +260,7 @@ class Store(RuleBasedStateMachine):
             [match.distance for match in answer.matches], [distance for distance, _ in nearest[:k]], atol=1e-5
         )
 
-    @rule(data=st.data(), at=st.integers(0, 1), fields=FIELDS, killed=st.booleans())
+    @rule(data=st.data(), at=AT, fields=FIELDS, killed=st.booleans())
     def declare(self, data: st.DataObject, at: int, fields: Types, killed: bool) -> None:
         """``killed``: as soon as the catalogue knows; so it may be that rows contradict."""
         name = self.collection(data)
@@ -270,7 +278,7 @@ class Store(RuleBasedStateMachine):
         if not killed:
             self.build_fields(name)
 
-    @rule(data=st.data(), at=st.integers(0, 1))
+    @rule(data=st.data(), at=AT)
     def go_on(self, data: st.DataObject, at: int) -> None:
         name = self.collection(data)
         self.nodes[at].count("demo", name, Count(consistency="strong"))
@@ -318,20 +326,21 @@ class Store(RuleBasedStateMachine):
     def wait(self, seconds: float) -> None:
         self.time.advance(seconds)
 
-    @rule(at=st.integers(0, 1))
+    @rule(at=AT)
     def restart(self, at: int) -> None:
         self.nodes[at].close()
-        self.nodes[at] = self.node()
+        self.nodes[at] = self.node(at)
 
-    @rule(data=st.data(), at=st.integers(0, 1))
+    @rule(data=st.data(), at=AT)
     def build(self, data: st.DataObject, at: int) -> None:
         store = self.nodes[at]
         collection = store.describe("demo", self.collection(data))
-        Builder(store.storage, policy=SnapshotPolicy(batches=1)).build(collection)
+        if at < NODES:
+            Builder(store.storage, policy=SnapshotPolicy(batches=1)).build(collection)
         store.hnsw.upkeep.once()
         self.notice()
 
-    @rule(at=st.integers(0, 1))
+    @rule(at=AT)
     def snapshot(self, at: int) -> None:
         snapshot = f"snapshot{self.number}"
         if snapshot in self.saved:
@@ -341,7 +350,7 @@ class Store(RuleBasedStateMachine):
         self.saved[snapshot] = (dict(self.alive("main")), self.sequences["main"], dict(self.declared["main"]))
 
     @precondition(lambda self: self.saved and len(self.collections) < 4)
-    @rule(data=st.data(), at=st.integers(0, 1))
+    @rule(data=st.data(), at=AT)
     def restore(self, data: st.DataObject, at: int) -> None:
         snapshot = data.draw(st.sampled_from(sorted(self.saved)))
         into = f"restored{len(self.collections)}"
@@ -350,14 +359,16 @@ class Store(RuleBasedStateMachine):
         self.collections[into], self.sequences[into] = dict(rows), sequence
         self.declared[into], self.building[into] = dict(declared), {}
 
-    @rule(at=st.integers(0, 1))
-    def repeat(self, at: int) -> None:
-        """The same request again changes nothing, on whichever node."""
+    @rule(at=AT, other=AT)
+    def repeat(self, at: int, other: int) -> None:
+        """The same request again changes nothing, on whichever node, and however long ago within a day it was."""
         change = Upsert(vectors=[NewRow(id="id0", values=[9.0, 9.0])], request_id=self.next_id())
         first = self.nodes[at].write("demo", "main", change)
         sequence = self.advance("main")
         self.collections["main"]["id0"] = ((9.0, 9.0), {}, sequence, None)
-        assert self.nodes[1 - at].write("demo", "main", change) == first
+        self.repeatable.append((change, first))
+        for earlier, answer in self.repeatable:
+            assert self.nodes[other].write("demo", "main", earlier) == answer
 
     @invariant()
     def counts_agree(self) -> None:
@@ -394,6 +405,7 @@ def test_the_store_is_what_the_model_says(monkeypatch: Any) -> None:
     monkeypatch.delenv("AWS_PROFILE", raising=False)
     monkeypatch.setattr(tiers, "GRAPH_FROM", 4)
     monkeypatch.setattr(tiers, "FRESH_ROWS", 6)
+    monkeypatch.setattr(request_runs, "MOST_RECENT", 3)
     with mock_aws():
         run_state_machine_as_test(
             Store,
