@@ -296,7 +296,7 @@ class NodeFolder:
         :param known: incarnations that there are.
         """
         for part in self._parts():
-            with suppress(OSError):  # another process may remove it now
+            with suppress(OSError):  # the same
                 if part.incarnation not in known and part.is_left():
                     part.remove()
                 else:
@@ -330,8 +330,14 @@ class NodeFolder:
         """The builder turns to a collection: whoever asks from now on asks again."""
         (self.path / "asked" / collection.incarnation).unlink(missing_ok=True)
 
-    def _parts(self) -> list[CollectionFolder]:
-        return [self._part(path) for path in self.path.iterdir() if _INCARNATION.fullmatch(path.name)]
+    def _parts(self) -> Iterator[CollectionFolder]:
+        for path in self.path.iterdir():
+            if _INCARNATION.fullmatch(path.name):
+                try:
+                    part = self._part(path)
+                except OSError:  # another process may remove it now
+                    continue
+                yield part
 
     def _part(self, path: Path) -> CollectionFolder:
         return CollectionFolder(path, sleep=self._sleep, make_room=self.make_room)
