@@ -73,16 +73,20 @@ test-unit: $(BIN)/.ready ## Unit tests
 test-infrastructure: $(BIN)/.ready node_modules/.ready ## Assertions and snapshots on the synthesized templates
 	@$(BIN)/pytest -q tests/infrastructure
 
+# The whole runs wait for most of their time, so the embedded AWS is tested meanwhile.
 .PHONY: test-local
 test-local: $(BIN)/.ready .venv-mlflow/.ready node_modules/.ready bundle ## The embedded AWS, and what `make run` starts, driven over HTTP
+	@$(MAKE) --no-print-directory --jobs 3 --output-sync=target test-end-to-end test-internet test-embedded
+
+.PHONY: test-embedded
+test-embedded:
 	@$(BIN)/pytest -q -n auto --maxprocesses 2 --dist loadfile $(LOCAL_TESTS)
-	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target test-end-to-end test-internet
 
 .PHONY: test-end-to-end
 test-end-to-end:
 	@$(BIN)/pytest -q tests/local/end_to_end
 
-# A run whose webhooks reach a receiver at a public address, in a network of its own; most of its time it waits.
+# A run whose webhooks reach a receiver at a public address, in a network of its own.
 .PHONY: test-internet
 test-internet:
 	@$(BIN)/pytest -q tests/local/internet
