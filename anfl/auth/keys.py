@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 import jwt
 
 from anfl import elapsed
+from anfl.auth import jwk
 from anfl.auth.cached import Cached, Clock
 from anfl.auth.principal import Principal
 from anfl.auth.table import PublishedKey
@@ -91,7 +92,7 @@ def _parse(keys: tuple[PublishedKey, ...]) -> dict[str, jwt.PyJWK]:
 def usable(key: PublishedKey) -> jwt.PyJWK | None:
     """The key; None for one that cannot be read, which must not take the others with it."""
     try:
-        return jwt.PyJWK(key.jwk)
-    except (jwt.PyJWTError, AttributeError, LookupError, NotImplementedError, TypeError, ValueError) as error:
-        _log.error("published key is not usable", extra={"kid": key.kid, "error": repr(error)})
+        return jwk.read(key.jwk)
+    except jwk.UnreadableKeyError as error:
+        _log.error("published key is not usable", extra={"kid": key.kid, "error": str(error)})
         return None

@@ -15,6 +15,7 @@ import msgspec
 from urllib3.exceptions import HTTPError
 
 from anfl import elapsed, public_hosts
+from anfl.auth import jwk
 from anfl.auth.cached import Cached
 from anfl.auth.principal import Role
 from anfl.auth.verifier import check_times, header_of, members_of, refused
@@ -167,8 +168,8 @@ def _parsed(document: bytes) -> dict[str, jwt.PyJWK]:
     usable: dict[str, jwt.PyJWK] = {}
     for member in found[:_MAX_KEYS] if isinstance(found, list) else []:
         try:
-            key = jwt.PyJWK(member)
-        except (jwt.PyJWTError, NotImplementedError, ValueError, TypeError, AttributeError, KeyError):
+            key = jwk.read(member)
+        except jwk.UnreadableKeyError:
             continue
         if isinstance(key.key_id, str) and _signs(key) and member.get("use", "sig") == "sig":
             usable[key.key_id] = key
