@@ -93,19 +93,19 @@ class Run:
 
     def _misfit(self, arrays: Mapping[str, Array]) -> str | None:
         count = self.manifest.requests
-        for name, (kind, shape) in {
-            "ids.ends": ("<u8", (count + 1,)),
-            "digests.ends": ("<u8", (count + 1,)),
-            "counts": ("<i8", (count,)),
-            "sequences": ("<i8", (count,)),
-            "moments": ("<f8", (count,)),
-            "numbers": ("<u8", (count,)),
-            "order": ("<u4", (count,)),
-        }.items():
-            array = arrays.get(name)
-            if array is None or (array.dtype.str, array.shape) != (kind, shape):
-                return name
-        return next((name for name in ("ids", "digests") if not _holds(arrays, name)), None)
+        wrong = archive.misfit(
+            arrays,
+            {
+                "ids.ends": ("<u8", (count + 1,)),
+                "digests.ends": ("<u8", (count + 1,)),
+                "counts": ("<i8", (count,)),
+                "sequences": ("<i8", (count,)),
+                "moments": ("<f8", (count,)),
+                "numbers": ("<u8", (count,)),
+                "order": ("<u4", (count,)),
+            },
+        )
+        return wrong or next((name for name in ("ids", "digests") if not _holds(arrays, name)), None)
 
     def __len__(self) -> int:
         return self.manifest.requests

@@ -50,6 +50,15 @@ def write(path: Path, arrays: Mapping[str, Sequence[Array]]) -> None:
         file.write(_HEADER.pack(_MAGIC, _VERSION, place))
 
 
+def misfit(arrays: Mapping[str, Array], expected: Mapping[str, tuple[str, tuple[int, ...]]]) -> str | None:
+    """The name of an array that is missing, or of another dtype or shape than ``expected``."""
+    for name, kind_and_shape in expected.items():
+        array = arrays.get(name)
+        if array is None or (array.dtype.str, array.shape) != kind_and_shape:
+            return name
+    return None
+
+
 def read(path: Path) -> tuple[dict[str, Array], int]:
     """The arrays of a file, read-only views into its mapping, and the bytes mapped.
 

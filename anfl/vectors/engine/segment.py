@@ -76,18 +76,20 @@ class Segment:
     def _misfit(self, arrays: Mapping[str, Array]) -> str | None:
         """The name of an array that does not fit the rows: native code follows all of them without looking."""
         rows, dimension = self.manifest.rows, self.manifest.dimension
-        for name, (kind, shape) in {
-            "values": ("<f4", (rows, dimension)),
-            "codes": ("|i1", (rows, dimension)),
-            "sketches": ("<f4", (rows, 3)),
-            "versions": ("<i8", (rows,)),
-            "expires_at": ("<f8", (rows,)),
-            "ids.ends": ("<u8", (rows + 1,)),
-            "metadata.ends": ("<u8", (rows + 1,)),
-        }.items():
-            array = arrays.get(name)
-            if array is not None and (array.dtype.str, array.shape) != (kind, shape):
-                return name
+        wrong = archive.misfit(
+            arrays,
+            {
+                "values": ("<f4", (rows, dimension)),
+                "codes": ("|i1", (rows, dimension)),
+                "sketches": ("<f4", (rows, 3)),
+                "versions": ("<i8", (rows,)),
+                **({"expires_at": ("<f8", (rows,))} if "expires_at" in arrays else {}),
+                "ids.ends": ("<u8", (rows + 1,)),
+                "metadata.ends": ("<u8", (rows + 1,)),
+            },
+        )
+        if wrong is not None:
+            return wrong
         ends, order = arrays["ids.ends"], arrays["order"]
         if (ends[1:] < ends[:-1]).any() or ends[-1] > arrays["ids"].nbytes:
             return "ids.ends"
