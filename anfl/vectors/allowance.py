@@ -1,14 +1,14 @@
 """How much one answer may hold: a query can ask for far more than a node, or its caller, can take."""
 
 from binascii import b2a_base64
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable
 from typing import Protocol
 
 import msgspec
 
 from anfl.problems import Problem, invalid
 from anfl.vectors.model import Metadata, Values
-from anfl.vectors.requests import Packed, VectorValues
+from anfl.vectors.requests import MAX_K, Packed, Query, VectorValues
 
 ANSWER_BYTES = 9 * 2**20
 """Most bytes of values and metadata in one answer, about. API Gateway passes on 10 MB, ids and names included, and what
@@ -62,14 +62,16 @@ class Allowance:
         self._left -= size
         return self._shown(row) if self._values else None, row.metadata if self._metadata else None
 
-    def take_ids(self, ids: Sequence[str], *, field: str) -> None:
+    def take_ids(self, ids: Iterable[str], request: Query) -> None:
         """Count the ids and distances of matches, where those of many queries may be far more than fit beside it.
 
         :raises Problem: 400 ``answer_too_large``.
         """
-        self._left -= sum(map(len, ids)) + _MATCH_BYTES * len(ids)
+        if len(request.vectors or ()) * request.k <= MAX_K:
+            return
+        self._left -= sum(len(row_id) + _MATCH_BYTES for row_id in ids)
         if self._left < 0:
-            raise _too_large(field)
+            raise _too_large("k")
 
     def _shown(self, row: Readable) -> VectorValues:
         if not self._packed:

@@ -14,7 +14,6 @@ from anfl.vectors.engine.view import Found, Hit
 from anfl.vectors.filters import Filter, compile_filter
 from anfl.vectors.model import Collection, FieldType, Position, Values
 from anfl.vectors.requests import (
-    MAX_K,
     Answer,
     Count,
     Counted,
@@ -168,8 +167,7 @@ def _matches(hits: list[Hit], request: Query, allowance: Allowance) -> list[Matc
     if request.max_distance is not None:
         limit = request.max_distance
         hits = [hit for hit in hits if hit.distance <= limit]
-    if len(request.vectors or ()) * request.k > MAX_K:
-        allowance.take_ids([hit.id for hit in hits], field="k")
+    allowance.take_ids((hit.id for hit in hits), request)
     if not request.include:
         return [Match(id=hit.id, distance=hit.distance) for hit in hits]
     answers: list[Match] = []

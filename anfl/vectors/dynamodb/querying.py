@@ -14,7 +14,7 @@ from anfl.vectors.dynamodb.table import MOST_READ
 from anfl.vectors.filters import Filter, compile_filter
 from anfl.vectors.model import Collection, Values
 from anfl.vectors.refusals import Refusal
-from anfl.vectors.requests import MAX_K, Match, Query, vector_of, vectors_of
+from anfl.vectors.requests import Match, Query, vector_of, vectors_of
 
 _Hits = Sequence[tuple[float, StoredItem]]
 
@@ -87,8 +87,7 @@ def _shown(found: Iterable[_Hits], request: Query) -> list[list[Match]]:
     allowance = Allowance(request.include, packed=request.values_format == "f32")
     answers: list[list[Match]] = []
     for hits in found:
-        if len(request.vectors or ()) * request.k > MAX_K:
-            allowance.take_ids([row.id for _, row in hits], field="k")
+        allowance.take_ids((row.id for _, row in hits), request)
         shown: list[Match] = []
         for distance, row in hits:
             values, metadata = allowance.take(row, field="k")

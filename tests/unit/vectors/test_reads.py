@@ -160,7 +160,7 @@ def test_ids_count_where_there_are_more_than_fit_beside_an_answer(
 ) -> None:
     several = Query(vectors=[[0.0, 0.0], [9.0, 0.0]], k=5)
     assert isinstance(reads.query(state, several), Results)
-    monkeypatch.setattr(reads, "MAX_K", 9)
+    monkeypatch.setattr(allowance, "MAX_K", 9)
     assert code_of(lambda: reads.query(state, several)) == (400, "answer_too_large")
     near = reads.query(state, Query(vectors=[[0.0, 0.0], [9.0, 0.0]], k=5, max_distance=0.5))
     assert isinstance(near, Results)
