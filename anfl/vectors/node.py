@@ -209,15 +209,15 @@ class CollectionFolder:
         for folder in (self._path / "images").iterdir():
             if folder.name != newest and _is_old(folder):
                 shutil.rmtree(folder, ignore_errors=True)
-        used = self._used()
+        needed = self._needed()
         for folder in self.segments.iterdir():
-            if folder.name not in used and _is_old(folder):
+            if folder.name not in needed and _is_old(folder):
                 shutil.rmtree(folder, ignore_errors=True)
 
     def discard(self, names: Iterable[str]) -> None:
         """Remove those of these segments that no image needs, where no other process of this node does, either."""
         unused = set(names)
-        for name in unused - self._used() if unused else ():
+        for name in unused - self._needed() if unused else ():
             shutil.rmtree(self.segments / name, ignore_errors=True)
 
     def forget_slots(self) -> None:
@@ -235,13 +235,13 @@ class CollectionFolder:
         """The collection is gone, or not used here any more."""
         shutil.rmtree(self._path, ignore_errors=True)
 
-    def _used(self) -> set[str]:
+    def _needed(self) -> set[str]:
         """Names of the segments of all images."""
-        used: set[str] = set()
+        needed: set[str] = set()
         for folder in (self._path / "images").iterdir():
             if (folder / "segments").exists():
-                used |= set(msgspec.json.decode((folder / "segments").read_bytes(), type=list[str]))
-        return used
+                needed |= set(msgspec.json.decode((folder / "segments").read_bytes(), type=list[str]))
+        return needed
 
     def _settled(self, segment: Path) -> Path:
         """``segment`` under a name that says it is complete."""
@@ -296,7 +296,7 @@ class NodeFolder:
         :param known: incarnations that there are.
         """
         for part in self._parts():
-            with suppress(OSError):  # the same
+            with suppress(OSError):  # another process may remove it now
                 if part.incarnation not in known and part.is_left():
                     part.remove()
                 else:
@@ -335,7 +335,7 @@ class NodeFolder:
             if _INCARNATION.fullmatch(path.name):
                 try:
                     part = self._part(path)
-                except OSError:  # another process may remove it now
+                except OSError:  # likewise
                     continue
                 yield part
 
