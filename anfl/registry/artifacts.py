@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from anfl.problems import Problem
-from anfl.registry.completions import begun, completed, is_etag, is_id, marked, metadata, new_mark
+from anfl.registry.completions import begun, completed, is_etag, marked, metadata, new_mark, no_upload
 from anfl.registry.errors import does_not_exist, invalid_parameter
 from anfl.registry.object_keys import impossible_path, object_key
 
@@ -247,8 +247,6 @@ class Artifacts:
 
         :raises Problem: 404 for an unknown upload, 400 for parts that are not those.
         """
-        if not is_id(upload):
-            raise _no_upload()
         upload_id, mark = begun(upload)
         place: dict[str, Any] = {"Bucket": self._bucket, "Key": object_key(tenant, path)}
         listed = sorted(parts)
@@ -271,8 +269,6 @@ class Artifacts:
 
         :raises Problem: 404 for an unknown upload.
         """
-        if not is_id(upload):
-            raise _no_upload()
         try:
             self._client.abort_multipart_upload(
                 Bucket=self._bucket, Key=object_key(tenant, path), UploadId=begun(upload)[0]
@@ -424,14 +420,10 @@ def _version(answered: str | None) -> str | None:
 def _of_parts(error: ClientError) -> Exception:
     code = error.response["Error"]["Code"]
     if code in ("NoSuchUpload", "404"):
-        return _no_upload()
+        return no_upload()
     if code in ("InvalidPart", "InvalidPartOrder", "EntityTooSmall", "MalformedXML", "InvalidRequest"):
         return invalid_parameter(f"These are not the parts that were uploaded ({code}).", field="parts")
     return error
-
-
-def _no_upload() -> Problem:
-    return does_not_exist("No such multipart upload; it may have been completed or aborted.")
 
 
 def _is_not_found(error: Exception) -> bool:

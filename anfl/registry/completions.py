@@ -13,6 +13,9 @@ from uuid import uuid4
 
 from botocore.exceptions import ClientError
 
+from anfl.problems import Problem
+from anfl.registry.errors import does_not_exist
+
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import HeadObjectOutputTypeDef
@@ -41,14 +44,19 @@ def marked(upload: str, mark: str) -> str:
 
 
 def begun(given: str) -> tuple[str, str | None]:
-    """S3's id of an upload and its mark, from the id that the client got; None for one that has no mark."""
+    """S3's id of an upload and its mark, from the id that the client got; None for one that has no mark.
+
+    :raises Problem: 404 for what can be no id; what S3 says of that depends on what breaks first.
+    """
+    if _GIVEN.fullmatch(given) is None:
+        raise no_upload()
     found = _MARKED.fullmatch(given)
     return (given, None) if found is None else (found[1], found[2])
 
 
-def is_id(given: str) -> bool:
-    """Whether a text can be the id of an upload; what S3 says of others depends on what breaks first."""
-    return _GIVEN.fullmatch(given) is not None
+def no_upload() -> Problem:
+    """404: there is no upload of this id."""
+    return does_not_exist("No such multipart upload; it may have been completed or aborted.")
 
 
 def is_etag(given: str) -> bool:

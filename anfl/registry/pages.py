@@ -17,9 +17,9 @@ Found = TypeVar("Found")
 _encode = msgspec.json.Encoder().encode
 
 
-def fitting(found: Iterable[Found], size: Callable[[Found], int]) -> Iterator[Found]:
-    """As many as fit one page; no more is read than the first that does not."""
-    room = MAX_PAGE_BYTES
+def fitting(found: Iterable[Found], size: Callable[[Found], int], *, most: int | None = None) -> Iterator[Found]:
+    """As many as fit one page, or ``most`` bytes; no more is read than the first that does not."""
+    room = MAX_PAGE_BYTES if most is None else most
     for number, one in enumerate(found):
         room -= size(one)
         if room < 0 and number:

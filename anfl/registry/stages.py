@@ -1,10 +1,10 @@
 """Stages of versions: each version is in one, and each model knows the highest version of every stage."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import msgspec
 
-from anfl.registry import keys
+from anfl.registry import keys, pages
 from anfl.registry.audit import Change
 from anfl.registry.clock import Clock
 from anfl.registry.entities import Model, Stage, Version, VersionOf
@@ -70,8 +70,11 @@ class Stages:
         items = self._table.get_many(list(wanted.values()))
         if any(sort_of(key) not in items for key in wanted.values()):
             raise LostRaceError
-        sizes = {number: len(items[sort_of(key)][DOCUMENT].encode()) for number, key in wanted.items()}
-        moves = {number: moves[number] for number in _fitting(sizes)}
+
+        def size(number: int) -> int:
+            return len(items[sort_of(wanted[number])][DOCUMENT].encode())
+
+        moves = {number: moves[number] for number in pages.fitting(moves, size, most=_MOVED_BYTES)}
         old = {number: version_of(items[sort_of(wanted[number])]) for number in moves}
         new = {
             number: msgspec.structs.replace(version, stage=moves[number], updated_at=moment)
@@ -129,15 +132,6 @@ class Stages:
             if limit and len(found) == limit:
                 break
         return found
-
-
-def _fitting(sizes: Mapping[int, int]) -> Iterator[int]:
-    room = _MOVED_BYTES
-    for number, size in sizes.items():
-        room -= size
-        if room < 0:
-            return
-        yield number
 
 
 class _Moved(msgspec.Struct, frozen=True, kw_only=True):
