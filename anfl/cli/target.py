@@ -6,12 +6,13 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import msgspec
 
 from anfl.cli.errors import CliError, ExitCode
 from anfl.client import CA_VARIABLE, Client
+from anfl.client.connection import is_local
+from anfl.client.errors import UnsendableError
 from anfl.resources import Service
 
 ENDPOINT_VARIABLE = "ANFL_ENDPOINT"
@@ -19,7 +20,6 @@ INGEST_VARIABLE = "ANFL_INGEST"
 """Base URL of the path for large requests (``https://ingest.example.org``): API Gateway ends at 10 MB."""
 TOKEN_VARIABLE = "ANFL_TOKEN"  # noqa: S105 - the name of a variable
 DEFAULT_ROLE = "admin"
-_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,8 +64,8 @@ def local_state(directory: Path | None = None) -> dict[str, Any] | None:
 def _is_here(address: object) -> bool:
     """Whether an address leads to this machine."""
     try:
-        return urlsplit(str(address)).hostname in _LOOPBACK
-    except ValueError:
+        return is_local(str(address))
+    except UnsendableError:
         return False
 
 

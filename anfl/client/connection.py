@@ -32,13 +32,21 @@ def options(
     """
     if token and not _TOKEN.fullmatch(token):
         raise UnsendableError("The token holds characters that no token has; is it complete, and in one line?")
-    local = _host(endpoint) in {"127.0.0.1", "localhost", "::1"}
+    local = is_local(endpoint)
     return {
         "base_url": endpoint,
         "headers": {"accept": "application/json"} | ({"authorization": f"Bearer {token}"} if token else {}),
         "timeout": timeout,
         "trust_env": not local,  # a proxy of the user's must not see, or break, requests to this machine
     } | _trust(endpoint, ca or os.environ.get(CA_VARIABLE), local=local)
+
+
+def is_local(endpoint: str) -> bool:
+    """Whether an address leads to this machine.
+
+    :raises UnsendableError: it is no HTTP address.
+    """
+    return _host(endpoint) in {"127.0.0.1", "localhost", "::1"}
 
 
 def _trust(endpoint: str, ca: str | os.PathLike[str] | None, *, local: bool) -> dict[str, ssl.SSLContext]:
