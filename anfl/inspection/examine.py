@@ -122,18 +122,19 @@ class Examiner:
             yield polyglot
         elif form == "tar":
             with path.open("rb") as raw, compressed.opened(raw) as content:
-                counted = Counted(content, budget=self._budget, compressed=path.stat().st_size)
-                if begins_pickle(Cursor(cast("IO[bytes]", counted)), tick=self._budget.tick):
+                if self._inflates_to_pickle(content, path):
                     yield polyglot
 
     def _compressed_as_well(self, path: Path) -> Iterator[Finding]:
         """The finding that a text is a compressed pickle at once."""
         with path.open("rb") as raw:
             content = compressed.written_zlib(raw)
-            if content is not None:
-                counted = Counted(content, budget=self._budget, compressed=path.stat().st_size)
-                if begins_pickle(Cursor(cast("IO[bytes]", counted)), tick=self._budget.tick):
-                    yield Finding(Code.POLYGLOT, "it is text and a compressed pickle at once")
+            if content is not None and self._inflates_to_pickle(content, path):
+                yield Finding(Code.POLYGLOT, "it is text and a compressed pickle at once")
+
+    def _inflates_to_pickle(self, content: IO[bytes], path: Path) -> bool:
+        counted = Counted(content, budget=self._budget, compressed=path.stat().st_size)
+        return begins_pickle(Cursor(cast("IO[bytes]", counted)), tick=self._budget.tick)
 
     def _text(self, name: str, path: Path) -> Facts:
         base = PurePosixPath(name.rpartition("!")[2]).name
