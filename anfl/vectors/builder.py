@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from functools import partial
 
 from anfl.problems import Problem
+from anfl.vectors.collection_folder import LocalImage
 from anfl.vectors.engine.compaction import compact
 from anfl.vectors.engine.images import Image
 from anfl.vectors.events import Turn
 from anfl.vectors.model import Collection
-from anfl.vectors.node import LocalImage
 from anfl.vectors.postponed import Postponed
 from anfl.vectors.replica import Replica
 from anfl.vectors.retention import Retention

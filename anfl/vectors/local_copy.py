@@ -9,9 +9,9 @@ from typing import TypeVar
 from anfl.problems import unavailable
 from anfl.vectors.batch import Batch
 from anfl.vectors.clock import Clock
+from anfl.vectors.collection_folder import CollectionFolder, LocalImage
 from anfl.vectors.envelope import DamagedError
 from anfl.vectors.model import Collection, Position
-from anfl.vectors.node import CollectionFolder, LocalImage
 from anfl.vectors.snapshots import Snapshots
 from anfl.vectors.state import State
 

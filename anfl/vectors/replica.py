@@ -5,10 +5,10 @@ import threading
 
 from anfl.problems import Problem, conflict
 from anfl.vectors.clock import Clock
+from anfl.vectors.collection_folder import CollectionFolder
 from anfl.vectors.local_copy import LocalCopy
 from anfl.vectors.log import Log
 from anfl.vectors.model import Position
-from anfl.vectors.node import CollectionFolder
 from anfl.vectors.requests import Read, position_of
 from anfl.vectors.snapshots import Snapshots
 from anfl.vectors.trouble import CorruptLogError, LogGapError

@@ -14,11 +14,11 @@ from pathlib import Path
 import msgspec
 
 from anfl.problems import unavailable
+from anfl.vectors.collection_folder import CollectionFolder
 from anfl.vectors.engine.images import Image
 from anfl.vectors.envelope import DamagedError, Envelope
 from anfl.vectors.manifests import File, Manifest, Manifests, Part, SegmentFiles
 from anfl.vectors.model import Collection, Fields, Position
-from anfl.vectors.node import CollectionFolder
 from anfl.vectors.objects import ObjectStore, answering
 from anfl.vectors.parts import Parts, cut, cut_file, whole
 from anfl.vectors.repair import Repairs

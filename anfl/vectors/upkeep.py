@@ -44,9 +44,7 @@ class Upkeep:
         self._builds = builds
         self._build_fields = build_fields
         self._postponed = Postponed()
-        """Where building fields has failed."""
-        self._unfolded = Postponed()
-        """Where requests could not be put into a file."""
+        """What has failed for a collection."""
         self._shown_at = float("-inf")
         self._noted_at = float("-inf")
         self._closing = threading.Event()
@@ -109,31 +107,25 @@ class Upkeep:
             self._refresh_soon(used[incarnation])
 
     def _go_on_building(self, collection: Collection) -> None:
-        incarnation, now = collection.incarnation, self._storage.clock.monotonic()
-        if self._postponed.holds(incarnation, now=now):
-            return
-        try:
-            self._build_fields(collection)
-        except Problem as problem:
-            times = self._postponed.failed(incarnation, now=now)
-            extra = {"collection": collection.name, "code": problem.code, "times": times}
-            _log.warning("fields are not ready yet; it is tried again", extra=extra)
-        else:
-            self._postponed.worked(incarnation)
+        self._attempt("fields are not ready yet", collection, lambda: self._build_fields(collection))
 
     def _fold(self, replica: Replica) -> None:
         """Keep requests out of the memory of a process that has no builder to do it. A full disk costs memory alone."""
-        incarnation, now = replica.collection.incarnation, self._storage.clock.monotonic()
-        if self._unfolded.holds(incarnation, now=now):
+        self._attempt("requests stay in memory", replica.collection, lambda: replica.folder.discard(replica.fold()))
+
+    def _attempt(self, failing: str, collection: Collection, work: Callable[[], object]) -> None:
+        """Do ``work``, unless the same has failed for this collection and has yet to wait."""
+        key, now = f"{failing}: {collection.incarnation}", self._storage.clock.monotonic()
+        if self._postponed.holds(key, now=now):
             return
         try:
-            replica.folder.discard(replica.fold())
-        except OSError as error:
-            times = self._unfolded.failed(incarnation, now=now)
-            extra = {"collection": replica.collection.name, "reason": str(error), "times": times}
-            _log.warning("requests stay in memory; it is tried again", extra=extra)
+            work()
+        except (Problem, OSError) as error:
+            reason = error.code if isinstance(error, Problem) else str(error)
+            extra = {"collection": collection.name, "reason": reason, "times": self._postponed.failed(key, now=now)}
+            _log.warning("%s; it is tried again", failing, extra=extra)
         else:
-            self._unfolded.worked(incarnation)
+            self._postponed.worked(key)
 
     def _keep_up(self) -> None:
         while not self._closing.wait(UPKEEP_SECONDS):

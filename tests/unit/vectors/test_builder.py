@@ -8,9 +8,9 @@ import msgspec
 import pytest
 
 from anfl.vectors.builder import Builder
+from anfl.vectors.collection_folder import CollectionFolder, LocalImage
 from anfl.vectors.engine.images import Image
 from anfl.vectors.model import Collection, Position
-from anfl.vectors.node import CollectionFolder, LocalImage
 from anfl.vectors.postponed import LONGEST_SECONDS
 from anfl.vectors.storage import Storage
 from anfl.vectors.writer import Writer

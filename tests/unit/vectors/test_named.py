@@ -6,7 +6,7 @@ import pytest
 
 from anfl.problems import Problem
 from anfl.resources import IMPORTS_PREFIX
-from anfl.vectors import node as node_module
+from anfl.vectors import collection_folder
 from anfl.vectors.builder import Builder, SnapshotPolicy
 from anfl.vectors.catalogue import Catalogue
 from anfl.vectors.clock import Clock
@@ -293,8 +293,8 @@ def test_what_a_node_has_of_a_collection_that_another_one_deleted_leaves_it_a_da
     janitor.sweep(now=Clock().wall())
     assert all(list((part / "log").iterdir()) for part in parts.values())
     (other.storage.node.path / "0").touch()  # one that goes away meanwhile is none, either
-    monkeypatch.setattr(node_module, "LEFT_SECONDS", -1.0)
-    monkeypatch.setattr(node_module, "KEPT_SLOTS_SECONDS", -1.0)
+    monkeypatch.setattr(collection_folder, "LEFT_SECONDS", -1.0)
+    monkeypatch.setattr(collection_folder, "KEPT_SLOTS_SECONDS", -1.0)
     janitor.sweep(now=Clock().wall())
     assert not parts["words"].exists()
     assert not list((parts["others"] / "log").iterdir())

@@ -12,12 +12,13 @@ from pathlib import Path
 import pytest
 
 from anfl.problems import Problem
-from anfl.vectors import node as node_module
+from anfl.vectors import collection_folder
 from anfl.vectors.builder import Builder, SnapshotPolicy
 from anfl.vectors.catalogue import Catalogue
 from anfl.vectors.clock import Clock
+from anfl.vectors.collection_folder import IN_USE_SECONDS, CollectionFolder
 from anfl.vectors.model import Collection, CollectionSettings, Metric
-from anfl.vectors.node import IN_USE_SECONDS, CollectionFolder, NodeFolder
+from anfl.vectors.node import NodeFolder
 from anfl.vectors.objects import S3ObjectStore
 from anfl.vectors.requests import Count
 from anfl.vectors.storage import Storage
@@ -111,7 +112,7 @@ def test_who_waited_while_it_was_removed_finds_a_place_to_write_into(
 
 @pytest.fixture(name="kept_for")
 def _kept_for(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
-    return lambda seconds: monkeypatch.setattr(node_module, "IN_USE_SECONDS", seconds)
+    return lambda seconds: monkeypatch.setattr(collection_folder, "IN_USE_SECONDS", seconds)
 
 
 def test_a_node_reads_more_collections_than_its_disk_holds(

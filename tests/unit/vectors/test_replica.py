@@ -9,10 +9,10 @@ from anfl.problems import Problem
 from anfl.vectors import reads
 from anfl.vectors.builder import Builder
 from anfl.vectors.clock import Clock
+from anfl.vectors.collection_folder import CollectionFolder, LocalImage
 from anfl.vectors.engine import plan, tiers
 from anfl.vectors.engine.images import Image
 from anfl.vectors.model import Position
-from anfl.vectors.node import CollectionFolder, LocalImage
 from anfl.vectors.requests import Answer, Count, Fetch, Query, Read
 from anfl.vectors.state import QUIET_SECONDS
 from anfl.vectors.writer import Writer

@@ -14,8 +14,7 @@ import msgspec
 import pytest
 
 from anfl.problems import Problem
-from anfl.vectors import node as node_module
-from anfl.vectors import reads, request_runs
+from anfl.vectors import collection_folder, reads, request_runs
 from anfl.vectors.batch import AppliedRequest, Batch
 from anfl.vectors.builder import Builder, SnapshotPolicy
 from anfl.vectors.catalogue import Catalogue
@@ -483,7 +482,7 @@ def test_a_snapshot_uploads_the_new_run_alone(
 def test_runs_that_were_merged_leave_the_node_and_the_bucket_once_no_image_names_them(
     objects: SimulatedStore, time: SimulatedTime, one: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(node_module, "KEPT_IMAGES_SECONDS", -1.0)
+    monkeypatch.setattr(collection_folder, "KEPT_IMAGES_SECONDS", -1.0)
     one.write("a", "b", "c", "d")
     old = one.turn()
     one.write("e", "f", "g", "h")

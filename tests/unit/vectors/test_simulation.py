@@ -15,13 +15,13 @@ import pytest
 from anfl.problems import Problem
 from anfl.vectors import retention, writer
 from anfl.vectors.batch import Batch
+from anfl.vectors.collection_folder import CollectionFolder
 from anfl.vectors.envelope import Checksummed
 from anfl.vectors.janitor import Janitor
 from anfl.vectors.listing import taken, windows
 from anfl.vectors.log import Log
 from anfl.vectors.model import Collection
 from anfl.vectors.names import Names
-from anfl.vectors.node import CollectionFolder
 from anfl.vectors.objects import AlreadyExistsError, StoreUnavailableError, answering
 from anfl.vectors.parts import Parts
 from anfl.vectors.repair import Repairs

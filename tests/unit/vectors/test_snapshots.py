@@ -8,9 +8,8 @@ import msgspec
 import pytest
 
 from anfl.problems import Problem
-from anfl.vectors import node as node_module
+from anfl.vectors import collection_folder, reads
 from anfl.vectors import parts as parts_module
-from anfl.vectors import reads
 from anfl.vectors.batch import Batch
 from anfl.vectors.builder import Builder, SnapshotPolicy
 from anfl.vectors.engine import tiers
@@ -606,7 +605,7 @@ def test_a_wrong_cache_is_not_believed(store: SimulatedStore, time: SimulatedTim
 
 
 def test_old_images_and_segments_leave_the_node(one: Node, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(node_module, "KEPT_IMAGES_SECONDS", -1.0)
+    monkeypatch.setattr(collection_folder, "KEPT_IMAGES_SECONDS", -1.0)
     for number in range(5):
         one.write(*(f"row{number}.{n}" for n in range(10)))
         one.snapshot()

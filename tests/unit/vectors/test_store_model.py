@@ -27,6 +27,7 @@ from anfl.vectors.catalogue import Catalogue
 from anfl.vectors.declarations import patched
 from anfl.vectors.engine import tiers
 from anfl.vectors.model import CollectionSettings, FieldType, Metric
+from anfl.vectors.postponed import Postponed
 from anfl.vectors.repair import Repairs
 from anfl.vectors.requests import (
     Answer,
@@ -282,7 +283,7 @@ class Store(RuleBasedStateMachine):
     def go_on(self, data: st.DataObject, at: int) -> None:
         name = self.collection(data)
         self.nodes[at].count("demo", name, Count(consistency="strong"))
-        self.nodes[at].hnsw.upkeep._postponed.worked(self.catalogue.find("demo", name).incarnation)
+        self.nodes[at].hnsw.upkeep._postponed = Postponed()
         self.nodes[at].hnsw.upkeep.once()
         self.notice()
         assert not self.building[name]
