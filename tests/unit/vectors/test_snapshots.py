@@ -1,5 +1,6 @@
 """Snapshots: what makes one count, what damage does, and what may be removed when."""
 
+import shutil
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
@@ -159,6 +160,28 @@ def test_what_was_brought_of_a_damaged_snapshot_does_not_stay_on_the_node(
     replica = loaded(storage(store, clock=time.clock()))
     assert count(replica) == 10
     assert list(replica.folder.segments.iterdir()) == []
+
+
+def test_what_a_killed_process_has_left_of_a_segment_is_brought_again(
+    store: SimulatedStore, time: SimulatedTime, one: Node
+) -> None:
+    """Whoever removes a folder removes one file after the other."""
+    one.write(*(f"row{number}" for number in range(10)))
+    one.snapshot()
+    one.write("later")
+    one.snapshot()
+    time.advance(LOG_SECONDS + DAY)
+    one.snapshot()
+    place = node()
+    left = loaded(storage(store, clock=time.clock(), node_=place)).folder
+    shutil.rmtree(left.segments.parent / "images")
+    segment = next(path for path in left.segments.iterdir())
+    next(path for path in segment.iterdir() if path.suffix == ".bin").unlink()
+    replica = loaded(storage(store, clock=time.clock(), node_=place))
+    assert count(replica) == 11
+    assert replica.sequence == 2
+    assert replica.view(lambda state: state.rows.segments)
+    assert loaded(storage(store, clock=time.clock(), node_=place)).view(lambda state: state.rows.segments)
 
 
 @pytest.mark.parametrize(
