@@ -38,7 +38,12 @@ class _Entry:
 
     def now(self) -> Opened | None:
         """The collection, if it is loaded."""
-        return self.loading.result() if self.loading.done() and not self.loading.exception() else None
+        return self.loading.result() if self.loading.done() and not self.has_failed else None
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether it will not be loaded, so that who asks next tries it again."""
+        return self.loading.done() and (self.loading.cancelled() or self.loading.exception() is not None)
 
 
 class OpenCollections:
@@ -130,7 +135,7 @@ class OpenCollections:
     def _begin(self, collection: Collection) -> _Entry:
         with self._lock:
             entry = self._entries.get(collection.incarnation)
-            if entry is None:
+            if entry is None or entry.has_failed:
                 entry = _Entry(collection, self._loaders.submit(self._load, collection), 0.0)
                 self._entries[collection.incarnation] = entry
             elif entry.collection != collection and (opened := entry.now()) is not None:

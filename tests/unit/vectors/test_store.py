@@ -191,6 +191,28 @@ def test_loading_that_fails_is_tried_again(store: VectorStore, monkeypatch: pyte
     assert store.count("demo", "words", Count()).count == 0
 
 
+@pytest.mark.parametrize("error", [RuntimeError("no memory, for example"), TimeoutError("of the network's")])
+def test_loading_that_has_failed_while_nobody_waited_for_it_is_tried_again(
+    store: VectorStore, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """Else who looks again and again whether it is there, to build fields for example, would do so for ever."""
+    collection, _ = store.create("demo", WORDS)
+    failed = threading.Event()
+
+    def fail(_replica: Replica) -> None:
+        failed.set()
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Replica, "load", fail)
+        assert not store.hnsw.warm(collection)
+        assert failed.wait(5)
+    wait([store.hnsw.opened._entries[collection.incarnation].loading])
+    store.hnsw.warm(collection)
+    assert store.count("demo", "words", Count()).count == 0
+    assert store.hnsw.warm(collection)
+
+
 def test_deletion_removes_the_objects(store: VectorStore, objects: S3ObjectStore) -> None:
     collection, _ = store.create("demo", WORDS)
     store.write("demo", "words", upsert(("a", (1, 1))))
