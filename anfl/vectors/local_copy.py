@@ -120,6 +120,7 @@ class LocalCopy:
         self.folder.note_used()
         with self.folder.lock("load", seconds=LOAD_SECONDS):
             self.folder.prepare()
+            self.folder.note_used()  # again: it has gone with a folder that was removed meanwhile
             self._state = self._from_folder() or self._from_snapshot(after=0) or self._state
             self._shown = self._state.still()
 

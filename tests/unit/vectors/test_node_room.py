@@ -105,6 +105,8 @@ def test_who_waited_while_it_was_removed_finds_a_place_to_write_into(
     assert removing.wait(5)
     replica.load()
     sweeper.join()
+    replica.folder.remove_unused()
+    assert parts(place.node) == {replica.folder.incarnation}, "that it is in use went with the folder, too"
     Builder(place, policy=SnapshotPolicy(batches=1)).build(collection())
     assert replica.install_newest()
 
