@@ -516,6 +516,28 @@ def test_an_event_loop_answers_with_a_filter_once_it_is_known_which_rows_fulfil_
     assert query.at_once(store, "demo", "words", request) is None
 
 
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        {"tags": {"$contains": "x"}},
+        {"tags": {"$contains_any": ["x", 1]}},
+        {"$not": {"tags": {"$contains_all": ["x"]}}},
+        {"tags": [str(n) for n in range(5_000)]},
+        {"$or": [{"even": {"$gt": n}} for n in range(100)]},
+    ],
+)
+def test_an_event_loop_evaluates_no_filter_that_takes_long(store: VectorStore, wanted: dict[str, Any]) -> None:
+    """Lists of metadata may have thousands of members, and a filter hundreds of conditions."""
+    store.create("demo", WORDS)
+    store.write("demo", "words", upsert(*((f"{n}", [1, n]) for n in range(100)), metadata={"even": 0, "tags": ["a"]}))
+    query, request = named("query"), Query(vector=[1.0, 0.0], k=2, filter=wanted)
+    assert query.at_once is not None
+    assert query.at_once(store, "demo", "words", Query(vector=[1.0, 0.0], filter={"even": 0})) is not None
+    assert query.at_once(store, "demo", "words", request) is None
+    found = query.run(store, "demo", "words", request).answer
+    assert query.at_once(store, "demo", "words", request) == found
+
+
 def eventually(holds: Callable[[], bool]) -> None:
     for _ in range(500):
         if holds():
