@@ -150,6 +150,9 @@ class LocalCopy:
                 return False
         except FileNotFoundError:  # a newer image has taken its place meanwhile
             return False
+        except OSError as failure:  # there is no room for it now
+            _log.warning("an image cannot be taken over; it is tried again", extra={"reason": str(failure)})
+            return False
         except ValueError as damage:
             self._installed = name  # not again
             _log.error("damaged image", extra={"image": name, "reason": str(damage)})
