@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from anfl.problems import Problem
 from anfl.vectors.catalogue import Catalogue
 from anfl.vectors.engine.rows import MOST_UNMERGED
+from anfl.vectors.local_copy import on_disk
 from anfl.vectors.model import Collection
 from anfl.vectors.replica import WAIT_SECONDS, Replica
 from anfl.vectors.storage import Storage
@@ -148,8 +149,9 @@ class OpenCollections:
             return entry
 
     def _load(self, collection: Collection) -> Opened:
-        replica = self._storage.replica(collection)
-        replica.load()
+        with on_disk():
+            replica = self._storage.replica(collection)
+            replica.load()
         writer = Writer(
             replica,
             unmerged_rows=MOST_UNMERGED if self._builds else None,

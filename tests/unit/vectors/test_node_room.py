@@ -161,6 +161,25 @@ def test_a_full_disk_is_an_outage_and_no_damage(tmp_path: Path, monkeypatch: pyt
     assert (caught.value.status, caught.value.code) == (503, "storage_unavailable")
 
 
+@pytest.mark.parametrize("call", ["publish", "prepare"])
+def test_so_it_is_for_whoever_keeps_a_state_or_asks_for_the_first_time(
+    catalogue: Catalogue, objects: S3ObjectStore, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    store = VectorStore(catalogue, storage(objects, clock=Clock()))
+    store.hnsw.upkeep.stop()
+    store.create("demo", CollectionSettings(name="words", dimension=2, metric=Metric.L2))
+    if call == "publish":
+        store.write("demo", "words", upsert(("a", (1, 1))))
+    monkeypatch.setattr(CollectionFolder, call, full)
+    with pytest.raises(Problem) as caught:
+        store.create_snapshot("demo", "words", "monday")
+    assert (caught.value.status, caught.value.code) == (503, "storage_unavailable")
+    store.close()
+
+
 def test_a_process_says_again_and_again_what_it_has_in_memory(catalogue: Catalogue, objects: S3ObjectStore) -> None:
     time = SimulatedTime()
     place = storage(objects, clock=time.clock())
