@@ -53,7 +53,7 @@ def create(
     if engine is not None:
         body["engine"] = engine
     with resolve(endpoint, token, role=role).connect() as client:
-        answer = client.json("POST", "/v1/collections", body=body)
+        answer = client.json("POST", "/v1/collections", body=body, repeatable=True)
     if as_json:
         print_json(answer)
     else:
@@ -140,7 +140,7 @@ def delete(
     if not yes and not typer.confirm(f"Delete {name}, all its vectors and its aliases?", err=True):
         raise CliError("Nothing was deleted.", exit_code=ExitCode.FAILED)
     with resolve(endpoint, token, role=role).connect() as client:
-        client.json("DELETE", path_of(name))
+        client.collection(name).delete_collection()
     if as_json:
         print_json({"deleted": name})
     else:

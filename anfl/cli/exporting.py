@@ -17,6 +17,7 @@ from anfl.cli.options import Endpoint, Json, Role, Token
 from anfl.cli.output import console, errors, print_json
 from anfl.cli.target import resolve
 from anfl.client import Client
+from anfl.client.connection import reading
 from anfl.vectors.requests import MAX_ROWS
 from anfl.wording import counted
 
@@ -70,7 +71,9 @@ def _copy(
     """Write page after page, since API Gateway passes no large answer on; returns how many rows they had."""
     asked, rows = params | {"include": "values,metadata", "limit": str(MAX_ROWS)}, 0
     while True:
-        page = _pages.decode(client.send("GET", f"{path_of(collection)}/vectors", params=asked).content)
+        response = client.send("GET", f"{path_of(collection)}/vectors", params=asked)
+        with reading(client.endpoint, response):
+            page = _pages.decode(response.content)
         for row in page.vectors:
             out.write(row)
             out.write(b"\n")

@@ -12,7 +12,7 @@ from anfl.client import calls
 from anfl.client.asynchronous_imports import AsyncImports
 from anfl.client.calls import FIRST_SECONDS, LONGEST_SECONDS, Call, PageT, Patch, is_building
 from anfl.client.client import Progress
-from anfl.client.connection import TIMEOUT, built, options
+from anfl.client.connection import TIMEOUT, built, options, reading
 from anfl.client.errors import ApiError, ConflictError, NotFoundError, UnreachableError
 from anfl.client.homes import HOPS, Homes
 from anfl.client.retries import Retries
@@ -120,15 +120,16 @@ class AsyncClient:
     async def run(self, call: Call[T]) -> T:
         """Carry out ``call``."""
         try:
-            body = (await self._answer(call)).content
+            response = await self._answer(call)
         except ApiError as error:
             if call.if_gone is not None and isinstance(error, NotFoundError) and error.may_be_done:
                 return call.if_gone
             if not self.session.starts_anew(call, error):
                 raise
-            body = (await self._answer(call)).content
-        self.session.note(call, body)
-        return call.read(body)
+            response = await self._answer(call)
+        with reading(self.endpoint, response):
+            self.session.note(call, response.content)
+            return call.read(response.content)
 
     async def _answer(self, call: Call[Any]) -> httpx.Response:
         for _ in range(HOPS):
@@ -151,7 +152,7 @@ class AsyncClient:
             request = built(self._http, call.method, f"{at or ''}{call.path}", given)
             try:
                 response = await self._http.send(request)
-            except httpx.TransportError as error:
+            except httpx.RequestError as error:
                 delay = retries.after_error(error)
             else:
                 again = retries.after_answer(response)

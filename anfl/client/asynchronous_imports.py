@@ -113,7 +113,7 @@ async def _put(http: httpx.AsyncClient, part: Part, data: bytes) -> None:
     while True:
         try:
             delay = retries.after_answer(await http.put(part.url, content=data))
-        except httpx.TransportError as error:
+        except httpx.RequestError as error:
             delay = retries.after_error(error)
         if delay is None:
             return

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from anfl.client import calls
 from anfl.client.calls import FIRST_SECONDS, LONGEST_SECONDS, Call, PageT, Patch, is_building
-from anfl.client.connection import TIMEOUT, Connection
+from anfl.client.connection import TIMEOUT, Connection, reading
 from anfl.client.errors import ApiError, ConflictError, NotFoundError, UnreachableError
 from anfl.client.homes import HOPS, Homes
 from anfl.client.imports import Imports
@@ -107,15 +107,16 @@ class Client(Connection):
     def run(self, call: Call[T]) -> T:
         """Carry out ``call``."""
         try:
-            body = self._answer(call).content
+            response = self._answer(call)
         except ApiError as error:
             if call.if_gone is not None and isinstance(error, NotFoundError) and error.may_be_done:
                 return call.if_gone
             if not self.session.starts_anew(call, error):
                 raise
-            body = self._answer(call).content
-        self.session.note(call, body)
-        return call.read(body)
+            response = self._answer(call)
+        with reading(self.endpoint, response):
+            self.session.note(call, response.content)
+            return call.read(response.content)
 
     def _sent(
         self, method: str, path: str, given: Mapping[str, Any], *, repeatable: bool, at: str | None = None

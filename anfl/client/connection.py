@@ -4,10 +4,12 @@ import os
 import re
 import ssl
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from time import sleep
 from typing import Any, Self
 
 import httpx
+import msgspec
 
 from anfl.client.errors import ForeignAnswerError, UnsendableError
 from anfl.client.retries import Retries
@@ -146,7 +148,7 @@ class Connection:
             request = built(self._http, method, f"{at or ''}{path}", given)
             try:
                 response = self._http.send(request)
-            except httpx.TransportError as error:
+            except httpx.RequestError as error:
                 delay = retries.after_error(error)
             else:
                 again = retries.after_answer(response)
@@ -167,11 +169,23 @@ def built(http: httpx.Client | httpx.AsyncClient, method: str, path: str, given:
         raise UnsendableError(f"{method} {path!r} cannot be sent: {error}") from error
 
 
+@contextmanager
+def reading(endpoint: str, response: httpx.Response) -> Iterator[None]:
+    """Around what makes something of an answer.
+
+    :raises ForeignAnswerError: it is another one than the API gives.
+    """
+    try:
+        yield
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise foreign(endpoint, response) from error
+
+
 def foreign(endpoint: str, response: httpx.Response) -> ForeignAnswerError:
     """For an answer that is none of the API's."""
     said = response.headers.get("content-type", "no content type")
     what = f"{response.request.method} {response.request.url.path}"
-    return ForeignAnswerError(f"{endpoint} answered {what} with {said} instead of JSON; is it ANFL's API?")
+    return ForeignAnswerError(f"{endpoint} answered {what} with {said}, and not as the API does; is it ANFL's API?")
 
 
 def _host(endpoint: str) -> str:

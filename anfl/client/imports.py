@@ -121,7 +121,7 @@ def _put(http: httpx.Client, part: Part, data: bytes) -> None:
     while True:
         try:
             delay = retries.after_answer(http.put(part.url, content=data))
-        except httpx.TransportError as error:
+        except httpx.RequestError as error:
             delay = retries.after_error(error)
         if delay is None:
             return

@@ -29,7 +29,7 @@ class Retries:
     made: int = 0
     _may_be_done: bool = False
 
-    def after_error(self, error: httpx.TransportError) -> float:
+    def after_error(self, error: httpx.RequestError) -> float:
         """Seconds to wait before the next attempt.
 
         :raises UnreachableError: there is none.

@@ -13,6 +13,7 @@ from functools import partial
 from anfl.problems import Problem
 from anfl.vectors.collection_folder import LocalImage
 from anfl.vectors.engine.compaction import compact
+from anfl.vectors.engine.folders import discard_drafts
 from anfl.vectors.engine.images import Image
 from anfl.vectors.events import Turn
 from anfl.vectors.model import Collection
@@ -145,6 +146,7 @@ class Builder:
         kept = self._kept.get(collection.incarnation)
         if kept is None:
             replica = self._storage.replica(collection)
+            discard_drafts(replica.folder.segments)  # of its predecessor: one builder of a node is at work
             replica.load()
             newest = next(iter(replica.snapshots.manifests.newest_first()), None)
             age = float("inf") if newest is None else max(0.0, self._wall() - newest.modified)

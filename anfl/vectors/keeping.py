@@ -7,6 +7,7 @@ from anfl.problems import Problem, conflict, unavailable
 from anfl.vectors import named
 from anfl.vectors.catalogue import Catalogue
 from anfl.vectors.envelope import DamagedError
+from anfl.vectors.local_copy import on_disk
 from anfl.vectors.log import delete_all
 from anfl.vectors.management import Management
 from anfl.vectors.manifests import Manifest
@@ -83,7 +84,8 @@ class Keeping:
         for _ in range(_ATTEMPTS):
             state = replica.shown
             with suppress(FileNotFoundError):
-                local = replica.folder.publish(state.position, state.image())
+                with on_disk():
+                    local = replica.folder.publish(state.position, state.image())
                 return replica.snapshots.publish(
                     local.image,
                     local.position,

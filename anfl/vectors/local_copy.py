@@ -3,7 +3,8 @@
 import errno
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 from anfl.problems import unavailable
@@ -21,6 +22,20 @@ IMAGE_BATCHES = 200
 """Batches behind an image after which a new one is wanted, however small they are."""
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
+
+
+@contextmanager
+def on_disk() -> Iterator[None]:
+    """Around what is written to a node's disk.
+
+    :raises Problem: 503, it is full.
+    """
+    try:
+        yield
+    except OSError as failure:
+        if failure.errno != errno.ENOSPC:
+            raise
+        raise unavailable("The node's disk is full; try again.", code="storage_unavailable") from failure
 
 
 class LocalCopy:
@@ -120,6 +135,7 @@ class LocalCopy:
         self.folder.note_used()
         with self.folder.lock("load", seconds=LOAD_SECONDS):
             self.folder.prepare()
+            self.folder.note_used()  # again: it has gone with a folder that was removed meanwhile
             self._state = self._from_folder() or self._from_snapshot(after=0) or self._state
             self._shown = self._state.still()
 
@@ -148,6 +164,9 @@ class LocalCopy:
             if not installed and not self._swap(State.from_image(self.collection, local.image, clock=self._clock.wall)):
                 return False
         except FileNotFoundError:  # a newer image has taken its place meanwhile
+            return False
+        except OSError as failure:  # there is no room for it now
+            _log.warning("an image cannot be taken over; it is tried again", extra={"reason": str(failure)})
             return False
         except ValueError as damage:
             self._installed = name  # not again
@@ -186,17 +205,14 @@ class LocalCopy:
                 return None
             try:
                 manifest = self.snapshots.manifests.read(listed.path)
-                self.folder.make_room(manifest.size)
-                local = self.folder.publish(manifest.position, self.snapshots.fetch(manifest, self.folder))
+                with on_disk():
+                    self.folder.make_room(manifest.size)
+                    local = self.folder.publish(manifest.position, self.snapshots.fetch(manifest, self.folder))
                 state = State.from_image(self.collection, local.image, clock=self._clock.wall)
             except (DamagedError, FileNotFoundError, ValueError) as damage:
                 extra = {"key": self.snapshots.manifests.key(listed.path), "reason": str(damage)}
                 _log.error("damaged snapshot", extra=extra)
                 continue
-            except OSError as failure:
-                if failure.errno != errno.ENOSPC:
-                    raise
-                raise unavailable("The node's disk is full; try again.", code="storage_unavailable") from failure
             if local.name > self._installed:
                 self._installed, self._image_sequence = local.name, local.position.sequence
             return state

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from anfl.problems import Problem
 from anfl.vectors.catalogue import Catalogue
 from anfl.vectors.engine.rows import MOST_UNMERGED
+from anfl.vectors.local_copy import on_disk
 from anfl.vectors.model import Collection
 from anfl.vectors.replica import WAIT_SECONDS, Replica
 from anfl.vectors.storage import Storage
@@ -38,7 +39,12 @@ class _Entry:
 
     def now(self) -> Opened | None:
         """The collection, if it is loaded."""
-        return self.loading.result() if self.loading.done() and not self.loading.exception() else None
+        return self.loading.result() if self.loading.done() and not self.has_failed else None
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether it will not be loaded, so that who asks next tries it again."""
+        return self.loading.done() and (self.loading.cancelled() or self.loading.exception() is not None)
 
 
 class OpenCollections:
@@ -130,7 +136,7 @@ class OpenCollections:
     def _begin(self, collection: Collection) -> _Entry:
         with self._lock:
             entry = self._entries.get(collection.incarnation)
-            if entry is None:
+            if entry is None or entry.has_failed:
                 entry = _Entry(collection, self._loaders.submit(self._load, collection), 0.0)
                 self._entries[collection.incarnation] = entry
             elif entry.collection != collection and (opened := entry.now()) is not None:
@@ -143,8 +149,9 @@ class OpenCollections:
             return entry
 
     def _load(self, collection: Collection) -> Opened:
-        replica = self._storage.replica(collection)
-        replica.load()
+        with on_disk():
+            replica = self._storage.replica(collection)
+            replica.load()
         writer = Writer(
             replica,
             unmerged_rows=MOST_UNMERGED if self._builds else None,

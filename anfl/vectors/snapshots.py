@@ -111,6 +111,9 @@ class Snapshots:
         try:
             for described in manifest.segments:
                 segment = folder.segment(described.name)
+                if segment is not None and not _is_whole(segment, described):
+                    shutil.rmtree(segment, ignore_errors=True)
+                    segment = None
                 if segment is None:
                     segment = folder.new_segment(described.name)
                     new.append(segment)
@@ -191,6 +194,16 @@ class Snapshots:
                 file.writelines(pieces)
 
         self.parts.read(part, write)
+
+
+def _is_whole(folder: Path, described: SegmentFiles) -> bool:
+    """Whether all of a segment's files are in its folder, as they are not where who removed it was killed meanwhile."""
+    try:
+        return all(
+            (folder / file.name).stat().st_size == sum(part.size for part in file.parts) for file in described.files
+        )
+    except OSError:
+        return False
 
 
 def _laid_out(described: SegmentFiles, folder: Path) -> Iterator[tuple[Part, Path, int]]:

@@ -108,14 +108,18 @@ def _write(
     }
     if any(np.isfinite(part.expires_at).any() for part in parts):
         arrays["expires_at"] = [part.expires_at for part in parts]
-    draft = Draft(folder)
-    draft.write(ROWS, arrays)
     decoder = msgspec.msgpack.Decoder()
     members = (decoder.decode(text) for part in parts for text in part.metadata)
-    draft.write(COLUMNS, {name: [array] for name, array in build_columns(members, total).items()})
-    if total >= tiers.GRAPH_FROM:
-        _write_graph(draft.folder / GRAPH, base, [piece.values for piece in added], total, rest, threads=threads)
-    return draft.finish(partial(Manifest, rows=total, dimension=rest.dimension, metric=rest.metric)), alive
+    draft = Draft(folder)
+    try:
+        draft.write(ROWS, arrays)
+        draft.write(COLUMNS, {name: [array] for name, array in build_columns(members, total).items()})
+        if total >= tiers.GRAPH_FROM:
+            _write_graph(draft.folder / GRAPH, base, [piece.values for piece in added], total, rest, threads=threads)
+        return draft.finish(partial(Manifest, rows=total, dimension=rest.dimension, metric=rest.metric)), alive
+    except BaseException:
+        draft.discard()
+        raise
 
 
 def _write_graph(

@@ -6,6 +6,7 @@ SHA-256. So the same content has the same name wherever it is made.
 
 import hashlib
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -19,6 +20,7 @@ from anfl.vectors.engine.archive import Array, DamagedFileError
 
 NAME_LENGTH = 32
 MANIFEST = "manifest.json"
+_DRAFT = re.compile(r"\.[0-9a-f]{32}")
 
 
 class FileFacts(msgspec.Struct, frozen=True):
@@ -115,6 +117,13 @@ class Draft:
     def discard(self) -> None:
         """Give it up."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def discard_drafts(parent: Path) -> None:
+    """Remove what processes were writing that were killed meanwhile, where nobody is writing now."""
+    for folder in parent.glob(".*"):
+        if _DRAFT.fullmatch(folder.name):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _facts(path: Path) -> FileFacts:

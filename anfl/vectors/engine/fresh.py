@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from sys import getsizeof
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
@@ -15,6 +16,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _FIRST_CAPACITY = 64
+_ROW_BYTES = 600
+"""About what a row takes in memory beside its numbers, if its metadata is a few short values."""
+_FIELD_BYTES = 100
+_SOME_FIELDS = 4
 T = TypeVar("T", bound=np.generic)
 
 
@@ -45,6 +50,8 @@ class Fresh:
         """The latest row of each id."""
         self.expiring: list[int] = []
         """Rows with an expiry."""
+        self._large_bytes = 0
+        """About what metadata takes beyond `_ROW_BYTES`."""
         self._values = np.empty((_FIRST_CAPACITY, dimension), dtype=np.float32)
         self._codes = np.empty((_FIRST_CAPACITY, dimension), dtype=np.int8)
         self._sketches = np.empty((_FIRST_CAPACITY, 3), dtype=np.float32)
@@ -53,7 +60,7 @@ class Fresh:
     def private_bytes(self) -> int:
         """About what it takes in memory; ids and metadata by a rule of thumb."""
         arrays = self._values.nbytes + self._codes.nbytes + self._sketches.nbytes
-        return arrays + 600 * self.size
+        return arrays + _ROW_BYTES * self.size + self._large_bytes
 
     def append(self, rows: NewRows) -> range:
         """Add rows and return their numbers."""
@@ -63,6 +70,7 @@ class Fresh:
         self._values[first:last] = rows.values
         self._codes[first:last], self._sketches[first:last] = sketch(self._values[first:last])
         self.metadata += rows.metadata
+        self._large_bytes += sum(map(_large_bytes, rows.metadata))
         self.versions += rows.versions
         self.expires_at += rows.expires_at
         self.expiring += [first + number for number, moment in enumerate(rows.expires_at) if moment is not None]
@@ -124,6 +132,16 @@ class FreshRows:
         moments = self.fresh.expires_at
         rows = [row for row in self.fresh.expiring if row < self.size and (moments[row] or 0) <= now]
         return bitmaps.of_rows(np.array(rows, dtype=np.int64), self.size) if rows else None
+
+
+def _large_bytes(metadata: Metadata) -> int:
+    size = _FIELD_BYTES * max(0, len(metadata) - _SOME_FIELDS)
+    for value in metadata.values():
+        if isinstance(value, str):
+            size += len(value)
+        elif isinstance(value, list) and len(value) > _SOME_FIELDS:
+            size += getsizeof(value) + sum(map(getsizeof, value))
+    return size
 
 
 def _grown(old: "NDArray[T]", capacity: int, size: int) -> "NDArray[T]":

@@ -17,6 +17,8 @@ REMEMBERED_BYTES = 4 * 2**20
 _ENTRY_BYTES = 200
 FEW_ROWS = 1_000
 """Most rows at which a filter is evaluated on the way."""
+FEW_CONDITIONS = 4_000
+"""Most conditions on single values that are evaluated for all of them: about two milliseconds."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,8 @@ class Selections:
         with self._lock:
             known = self._entries.get(key)
         behind = rows.size - (0 if known is None else known.size)
-        return self.select(rows, wanted) if behind <= FEW_ROWS else None
+        few = behind <= FEW_ROWS and behind * wanted.work <= FEW_CONDITIONS
+        return self.select(rows, wanted) if few else None
 
     def keep_only(self, segments: "set[str]", fresh: object) -> None:
         """Forget what is about other rows."""

@@ -52,7 +52,7 @@ class Worker:
             self.remover.carry_out(job, attempt)
             return
         try:
-            record = self.records.get(job.tenant, job.import_id)
+            record = attempt.patiently(lambda: self.records.get(job.tenant, job.import_id))
         except Problem as problem:
             if problem.code != Refusal.IMPORT_NOT_FOUND:
                 raise
@@ -65,14 +65,14 @@ class Worker:
             self._remove(record)  # whoever came to this end may have been cut short before it did
             return
         if attempt.is_last:
-            self.chunks.last_attempt(job, until=attempt.until)
+            attempt.patiently(lambda: self.chunks.last_attempt(job, until=attempt.until))
         self._at_work(job, attempt)
         try:
             self._do(record, job, self._telling(job, attempt))
         except Exception as error:
             again = not isinstance(error, Problem) or is_passing(error)
             if not again or attempt.is_last:
-                self._fail(job, error)
+                self._fail(job, error, attempt)
             if again:
                 raise
         if attempt.is_last:
@@ -106,10 +106,10 @@ class Worker:
             if self.cutter is None:
                 raise RuntimeError("only chunks are to come here")
             self.cutter.cut(record, attempt)
-        elif not self.chunks.is_done(job):
+        elif not attempt.patiently(lambda: self.chunks.is_done(job)):
             outcome = store_chunk(self.store, job, self.rows.of(record, job), attempt)
             attempt.patiently(lambda: self.chunks.done(job, outcome))  # others count, too, in the very same item
-        if self.records.get(record.tenant, record.id).state is State.DONE:
+        if attempt.patiently(lambda: self.records.get(record.tenant, record.id)).state is State.DONE:
             self._remove(record)
 
     def _remove(self, record: Record) -> None:
@@ -119,9 +119,10 @@ class Worker:
         except Problem as problem:
             _log.info("files of an import are left", extra={"import_id": record.id, "code": problem.code})
 
-    def _fail(self, job: Job, error: Exception) -> None:
+    def _fail(self, job: Job, error: Exception, attempt: Attempt) -> None:
+        """Note why the import cannot go on: after the last attempt nobody else does."""
         _log.error("an import fails", extra={"import_id": job.import_id, "job": name_of(job), "reason": str(error)})
-        self.records.fail(job.tenant, job.import_id, _reason(job, error))
+        attempt.patiently(lambda: self.records.fail(job.tenant, job.import_id, _reason(job, error)))
         self.chunks.ended(job)
 
 

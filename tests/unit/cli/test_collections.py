@@ -66,17 +66,43 @@ def test_what_came_of_nothing_is_said(update: Commands, store: VectorStore) -> N
     assert "year is no string in 1 row" in update.text("--ef-search", "99")
 
 
-@pytest.mark.usefixtures("update")
-def test_a_deletion_whose_answer_got_lost_is_carried_out_once(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def lose_answer(monkeypatch: pytest.MonkeyPatch, path: str) -> list[bool]:
+    """The answer to the next request to a path that ends so gets lost; empty once it has."""
     send, lost = httpx.Client.send, [True]
 
     def sending(client: httpx.Client, request: httpx.Request, **given: Any) -> httpx.Response:
         answer = send(client, request, **given)
-        if request.url.path.endswith("/vectors/delete") and lost:
+        if request.url.path.endswith(path) and lost:
             lost.pop()
             raise httpx.ReadError("the answer")
         return answer
 
     monkeypatch.setattr(httpx.Client, "send", sending)
+    return lost
+
+
+@pytest.mark.usefixtures("update")
+def test_a_deletion_whose_answer_got_lost_is_carried_out_once(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    lost = lose_answer(monkeypatch, "/vectors/delete")
     assert Commands(url, "vectors").json("delete", "words", "--where", '{"tag": "x"}')["deleted"] == 1
+    assert not lost
+
+
+@pytest.mark.usefixtures("update")
+def test_a_collection_whose_deletion_was_answered_into_the_void_is_deleted(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sent again, it is not found: that is what was asked for."""
+    lost = lose_answer(monkeypatch, "/collections/words")
+    anfl = Commands(url, "collections")
+    assert anfl.text("delete", "words", "--yes") == "Deleted words."
+    assert not lost
+    assert "collection_not_found" in anfl.fails("delete", "words", "--yes")
+
+
+def test_a_collection_whose_creation_was_answered_into_the_void_is_created(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost = lose_answer(monkeypatch, "/collections")
+    assert Commands(url, "collections").json("create", "words", "--dimension", "2")["name"] == "words"
     assert not lost

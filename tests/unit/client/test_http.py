@@ -1,11 +1,12 @@
 """The client's promises: what is repeated, what is not, and what an error says."""
 
+import asyncio
 from collections.abc import Callable, Iterator
 
 import httpx
 import pytest
 
-from anfl.client import ApiError, Client, ForeignAnswerError, UnreachableError
+from anfl.client import ApiError, AsyncClient, Client, ForeignAnswerError, UnreachableError
 from anfl.client.retries import ATTEMPTS
 
 Answer = Callable[[httpx.Request], httpx.Response]
@@ -100,3 +101,37 @@ def test_an_answer_that_is_no_json_is_not_from_the_api() -> None:
     page = httpx.Response(200, text="<html>", headers={"content-type": "text/html"})
     with pytest.raises(ForeignAnswerError, match="text/html"):
         client_of([page]).json("GET", "/v1/collections")
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [(b"<html>", "text/html"), (b"[]", "application/json"), (b'{"sequence": "3", "count": 1}', "application/json")],
+)
+def test_nor_is_one_that_none_of_its_calls_has(content: bytes, kind: str) -> None:
+    """Who is before the API, a login page for example, answers 200 as well."""
+
+    def answer(_request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, content=content, headers={"content-type": kind})
+
+    with Client("http://127.0.0.1:1", transport=httpx.MockTransport(answer)) as client:
+        words = client.collection("words")
+        for call in (words.describe, client.collections, lambda: list(words.scroll())):
+            with pytest.raises(ForeignAnswerError, match=kind):
+                call()
+
+    async def describe() -> None:
+        async with AsyncClient("http://127.0.0.1:1", transport=httpx.MockTransport(answer)) as client:
+            await client.collection("words").describe()
+
+    with pytest.raises(ForeignAnswerError, match=kind):
+        asyncio.run(describe())
+
+
+def test_what_cannot_be_unpacked_is_a_lost_answer() -> None:
+    def garbled() -> httpx.Response:
+        headers = {"content-encoding": "gzip"}
+        return httpx.Response(200, stream=httpx.ByteStream(b"garbage"), headers=headers)
+
+    assert client_of([garbled(), httpx.Response(200, json={"n": 1})]).json("GET", "/x") == {"n": 1}
+    with pytest.raises(UnreachableError, match="POST /x"):
+        client_of([garbled()]).json("POST", "/x")

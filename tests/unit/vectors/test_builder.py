@@ -9,6 +9,8 @@ import pytest
 
 from anfl.vectors.builder import Builder
 from anfl.vectors.collection_folder import CollectionFolder, LocalImage
+from anfl.vectors.engine import compaction, tiers
+from anfl.vectors.engine.folders import Draft
 from anfl.vectors.engine.images import Image
 from anfl.vectors.model import Collection, Position
 from anfl.vectors.postponed import LONGEST_SECONDS
@@ -145,3 +147,29 @@ def test_a_store_that_is_away_postpones_and_is_no_alarm(
     time.advance(1.0)
     assert builder.turn()
     assert newest(place, collection()) == 1
+
+
+def test_what_could_not_be_written_to_its_end_leaves_the_disk(
+    place: Storage, noted: Noted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a full disk stays full, by what did not fit."""
+    monkeypatch.setattr(tiers, "GRAPH_FROM", 1)
+    written(place, collection(), "a")
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(compaction, "_write_graph", full)
+    assert Builder(place).turn()
+    assert noted.turns == ["failed"]
+    assert list(place.node.of(collection()).segments.iterdir()) == []
+
+
+def test_what_a_killed_builder_was_writing_goes_when_its_successor_begins(place: Storage) -> None:
+    """One that is killed again and again, since memory is short, would fill the disk within the hour."""
+    written(place, collection(), "a")
+    folder = place.node.of(collection())
+    Draft(folder.segments).write("rows.bin", {})
+    arriving = folder.new_segment("5e6")
+    assert Builder(place).turn()
+    assert list(folder.segments.iterdir()) == [arriving], "somebody else brings that at this moment"

@@ -273,6 +273,34 @@ def test_a_chunk_that_fails_for_good_fails_its_import_until_it_is_redriven(
     check_all_stored(place, import_id)
 
 
+@pytest.mark.parametrize("call", ["get", "last_attempt", "fail"])
+def test_a_catalogue_that_is_away_during_the_last_attempt_leaves_no_import_running_for_ever(
+    place: Place, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    """Attempts come within seconds of each other; and what fails unnoted then, nobody tells any more."""
+    import_id = place.started(jsonl=TEXT)
+    [first, second] = chunks_of(place, import_id)
+    back = place.time.seconds + 45
+    owner: Any = place.chunks if call == "last_attempt" else place.records
+    answering = getattr(owner, call)
+
+    def away(*given: Any, **named: Any) -> Any:
+        if place.time.seconds < back:
+            raise Problem(503, "catalogue_unavailable", "The catalogue does not answer; try again.")
+        return answering(*given, **named)
+
+    def wrong(*_: Any, **__: Any) -> Any:
+        raise Problem(404, "collection_not_found", "It is gone.")
+
+    place.carry_out(second)
+    with monkeypatch.context() as patched:
+        patched.setattr(owner, call, away)
+        if call == "fail":
+            patched.setattr(place.store, "write", wrong)
+        place.carry_out(first, MOST)
+    assert place.show(import_id).state is (State.FAILED if call == "fail" else State.DONE)
+
+
 def test_an_error_of_ours_names_the_job_and_nothing_else(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     import_id = place.started(jsonl=TEXT)
     [first, _] = chunks_of(place, import_id)

@@ -106,6 +106,8 @@ def test_who_waited_while_it_was_removed_finds_a_place_to_write_into(
     assert removing.wait(5)
     replica.load()
     sweeper.join()
+    replica.folder.remove_unused()
+    assert parts(place.node) == {replica.folder.incarnation}, "that it is in use went with the folder, too"
     Builder(place, policy=SnapshotPolicy(batches=1)).build(collection())
     assert replica.install_newest()
 
@@ -158,6 +160,25 @@ def test_a_full_disk_is_an_outage_and_no_damage(tmp_path: Path, monkeypatch: pyt
     with pytest.raises(Problem) as caught:
         reading.load()
     assert (caught.value.status, caught.value.code) == (503, "storage_unavailable")
+
+
+@pytest.mark.parametrize("call", ["publish", "prepare"])
+def test_so_it_is_for_whoever_keeps_a_state_or_asks_for_the_first_time(
+    catalogue: Catalogue, objects: S3ObjectStore, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    store = VectorStore(catalogue, storage(objects, clock=Clock()))
+    store.hnsw.upkeep.stop()
+    store.create("demo", CollectionSettings(name="words", dimension=2, metric=Metric.L2))
+    if call == "publish":
+        store.write("demo", "words", upsert(("a", (1, 1))))
+    monkeypatch.setattr(CollectionFolder, call, full)
+    with pytest.raises(Problem) as caught:
+        store.create_snapshot("demo", "words", "monday")
+    assert (caught.value.status, caught.value.code) == (503, "storage_unavailable")
+    store.close()
 
 
 def test_a_process_says_again_and_again_what_it_has_in_memory(catalogue: Catalogue, objects: S3ObjectStore) -> None:

@@ -1,6 +1,7 @@
 """Search over segments against a scan of a dictionary, while rows change and segments are built and taken over."""
 
 import shutil
+import sys
 import threading
 from pathlib import Path
 from tempfile import mkdtemp
@@ -270,6 +271,29 @@ def test_rows_replaced_again_and_again_take_no_more_memory() -> None:
     assert rows.view.fresh.rows.size <= engine.DEAD_ROWS + 4
     assert nearest(rows, [2_999, 2_999], 9) == [(0.0, "a"), (0.0, "b")]
     assert [row.version for row in map(rows.get, "ab") if row is not None] == [2_999, 2_999]
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda n: {"tags": [f"{n}-{tag}" for tag in range(1_000)]},
+        lambda n: {f"field{number}": float(n) for number in range(1_000)},
+        lambda n: {"text": f"{n}" * 20_000},
+    ],
+)
+def test_large_metadata_counts_as_the_memory_it_takes(make: Any) -> None:
+    """A collection that takes gigabytes is not kept for one of a few megabytes."""
+    rows, count = store(), 50
+    metadata = [make(n) for n in range(count)]
+    with rows.batch(1) as batch:
+        batch.upsert([f"{n}" for n in range(count)], np.ones((count, 2), dtype=np.float32), metadata, [None] * count)
+    held = sum(map(_held, metadata))
+    assert held / 3 < rows.private_bytes < 3 * held
+
+
+def _held(metadata: dict[str, Any]) -> int:
+    members = [*metadata.values(), *(item for each in metadata.values() if isinstance(each, list) for item in each)]
+    return sys.getsizeof(metadata) + sum(map(sys.getsizeof, members))
 
 
 @pytest.mark.usefixtures("small")

@@ -1,5 +1,7 @@
 """Snapshots: what makes one count, what damage does, and what may be removed when."""
 
+import errno
+import shutil
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
@@ -22,7 +24,7 @@ from anfl.vectors.request_ids import REQUEST_SECONDS
 from anfl.vectors.requests import Count, DeleteRows
 from anfl.vectors.retention import GRACE_SECONDS, PART_SECONDS
 from anfl.vectors.snapshots import PUBLISH_SECONDS, Snapshots
-from anfl.vectors.state import QUIET_SECONDS
+from anfl.vectors.state import QUIET_SECONDS, State
 from anfl.vectors.storage import Storage
 from anfl.vectors.transfers import Transfers
 from anfl.vectors.trouble import LogGapError
@@ -158,6 +160,28 @@ def test_what_was_brought_of_a_damaged_snapshot_does_not_stay_on_the_node(
     replica = loaded(storage(store, clock=time.clock()))
     assert count(replica) == 10
     assert list(replica.folder.segments.iterdir()) == []
+
+
+def test_what_a_killed_process_has_left_of_a_segment_is_brought_again(
+    store: SimulatedStore, time: SimulatedTime, one: Node
+) -> None:
+    """Whoever removes a folder removes one file after the other."""
+    one.write(*(f"row{number}" for number in range(10)))
+    one.snapshot()
+    one.write("later")
+    one.snapshot()
+    time.advance(LOG_SECONDS + DAY)
+    one.snapshot()
+    place = node()
+    left = loaded(storage(store, clock=time.clock(), node_=place)).folder
+    shutil.rmtree(left.segments.parent / "images")
+    segment = next(path for path in left.segments.iterdir())
+    next(path for path in segment.iterdir() if path.suffix == ".bin").unlink()
+    replica = loaded(storage(store, clock=time.clock(), node_=place))
+    assert count(replica) == 11
+    assert replica.sequence == 2
+    assert replica.view(lambda state: state.rows.segments)
+    assert loaded(storage(store, clock=time.clock(), node_=place)).view(lambda state: state.rows.segments)
 
 
 @pytest.mark.parametrize(
@@ -615,6 +639,22 @@ def test_old_images_and_segments_leave_the_node(one: Node, monkeypatch: pytest.M
     local = folder.load(images[0].name)
     assert local is not None
     assert {path.name for path in folder.segments.iterdir()} == {path.name for path in local.image.segments}
+
+
+def test_an_image_for_which_there_is_no_memory_now_is_taken_over_later(
+    one: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And upkeep goes on, which is who makes room."""
+    one.write(*(f"row{number}" for number in range(10)))
+    one.snapshot()
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOMEM, "Cannot allocate memory")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(State, "install", full)
+        assert not one.replica.install_newest()
+    assert one.replica.install_newest()
 
 
 def test_snapshots_are_of_the_history_that_counts(store: SimulatedStore, one: Node) -> None:

@@ -191,6 +191,28 @@ def test_loading_that_fails_is_tried_again(store: VectorStore, monkeypatch: pyte
     assert store.count("demo", "words", Count()).count == 0
 
 
+@pytest.mark.parametrize("error", [RuntimeError("no memory, for example"), TimeoutError("of the network's")])
+def test_loading_that_has_failed_while_nobody_waited_for_it_is_tried_again(
+    store: VectorStore, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """Else who looks again and again whether it is there, to build fields for example, would do so for ever."""
+    collection, _ = store.create("demo", WORDS)
+    failed = threading.Event()
+
+    def fail(_replica: Replica) -> None:
+        failed.set()
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Replica, "load", fail)
+        assert not store.hnsw.warm(collection)
+        assert failed.wait(5)
+    wait([store.hnsw.opened._entries[collection.incarnation].loading])
+    store.hnsw.warm(collection)
+    assert store.count("demo", "words", Count()).count == 0
+    assert store.hnsw.warm(collection)
+
+
 def test_deletion_removes_the_objects(store: VectorStore, objects: S3ObjectStore) -> None:
     collection, _ = store.create("demo", WORDS)
     store.write("demo", "words", upsert(("a", (1, 1))))
@@ -492,6 +514,28 @@ def test_an_event_loop_answers_with_a_filter_once_it_is_known_which_rows_fulfil_
     assert query.at_once(store, "demo", "words", request) == found
     monkeypatch.setattr(hnsw, "AT_ONCE_WORK", 4)
     assert query.at_once(store, "demo", "words", request) is None
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        {"tags": {"$contains": "x"}},
+        {"tags": {"$contains_any": ["x", 1]}},
+        {"$not": {"tags": {"$contains_all": ["x"]}}},
+        {"tags": [str(n) for n in range(5_000)]},
+        {"$or": [{"even": {"$gt": n}} for n in range(100)]},
+    ],
+)
+def test_an_event_loop_evaluates_no_filter_that_takes_long(store: VectorStore, wanted: dict[str, Any]) -> None:
+    """Lists of metadata may have thousands of members, and a filter hundreds of conditions."""
+    store.create("demo", WORDS)
+    store.write("demo", "words", upsert(*((f"{n}", [1, n]) for n in range(100)), metadata={"even": 0, "tags": ["a"]}))
+    query, request = named("query"), Query(vector=[1.0, 0.0], k=2, filter=wanted)
+    assert query.at_once is not None
+    assert query.at_once(store, "demo", "words", Query(vector=[1.0, 0.0], filter={"even": 0})) is not None
+    assert query.at_once(store, "demo", "words", request) is None
+    found = query.run(store, "demo", "words", request).answer
+    assert query.at_once(store, "demo", "words", request) == found
 
 
 def eventually(holds: Callable[[], bool]) -> None:
