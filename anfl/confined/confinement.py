@@ -11,6 +11,7 @@ import platform
 import resource
 import struct
 import sys
+import threading
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,6 +60,9 @@ _CALLS = {
     ),
 }
 _CLONE3 = 435
+_counting = threading.Lock()
+_hidden_by = 0
+"""How many have asked for it and not undone it: while one of them needs it, it stays."""
 
 
 def hide() -> bool:
@@ -67,12 +71,19 @@ def hide() -> bool:
     Those of the same user, but for root's, could read and write it by a file (``/proc/<id>/mem``), whatever calls they
     are refused. Programs that it starts have to do so themselves. Whether it does: not where it is no Linux.
     """
-    return _let_others_look(0)
+    global _hidden_by
+    with _counting:
+        _hidden_by += 1
+        return _let_others_look(0)
 
 
-def show() -> bool:
-    """Undo `hide`."""
-    return _let_others_look(1)
+def show() -> None:
+    """Undo one `hide`; the last one shows the process again."""
+    global _hidden_by
+    with _counting:
+        _hidden_by = max(0, _hidden_by - 1)
+        if _hidden_by == 0:
+            _let_others_look(1)
 
 
 def _let_others_look(how: int) -> bool:

@@ -223,6 +223,34 @@ folder = Path(sys.argv[1])
 with sandbox.Sandbox(limits=Limits(), scratch=folder) as made:
     print([noted.detail for noted in made.examine("good.npy", folder / "good.npy", seconds=60).noted])
 """
+_TWO_SANDBOXES = """
+import ctypes
+import sys
+from pathlib import Path
+from anfl.inspection import sandbox
+from anfl.inspection.limits import Limits
+
+def dumpable():
+    return ctypes.CDLL(None).prctl(3, 0, 0, 0, 0)
+
+folder = Path(sys.argv[1])
+seen = [dumpable()]
+with sandbox.Sandbox(limits=Limits(), scratch=folder) as first:
+    first.examine("good.npy", folder / "good.npy", seconds=60)
+    with sandbox.Sandbox(limits=Limits(), scratch=folder) as second:
+        second.examine("good.npy", folder / "good.npy", seconds=60)
+    seen.append(dumpable())
+print([*seen, dumpable()])
+"""
+
+
+@LINUX
+def test_a_process_stays_hidden_until_the_last_of_its_sandboxes_is_closed(good: Path) -> None:
+    command = [sys.executable, "-c", _TWO_SANDBOXES, str(good.parent)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    assert done.stdout.split("\n")[0] == "[1, 0, 1]"
+
+
 _DROP, _CAPABILITIES = 24, 41  # prctl(2), capabilities(7)
 
 
