@@ -122,7 +122,7 @@ def test_unpacked_files_are_bounded_together(tmp_path: Path) -> None:
 
 
 _CONFINED = """
-import ctypes, errno, os, platform, socket, subprocess, sys, threading
+import ctypes, errno, fcntl, os, platform, socket, subprocess, sys, threading
 from anfl.confined import confinement
 
 confinement.limit(memory_bytes=256 * 2**20, file_bytes=1000, seconds=60)
@@ -161,6 +161,13 @@ assert refused(errno.EPERM, called("rt_tgsigqueueinfo", parent, parent, 0, 0))
 assert refused(errno.EPERM, called("pidfd_open", parent, 0))
 assert refused(errno.EPERM, called("pidfd_send_signal", 0, 0, 0, 0))
 assert refused(errno.EPERM, called("prlimit64", parent, 0, 0, 0))
+reading, writing = os.pipe()  # who owns one is sent a signal of one's choice once something comes
+assert refused(errno.EPERM, lambda: fcntl.fcntl(reading, 8, parent))  # F_SETOWN
+assert refused(errno.EPERM, lambda: fcntl.fcntl(reading, 10, 9))  # F_SETSIG
+assert refused(errno.EPERM, lambda: fcntl.fcntl(reading, 15, bytes(8)))  # F_SETOWN_EX
+assert refused(errno.EPERM, lambda: fcntl.ioctl(reading, 0x8901, parent))  # FIOSETOWN
+assert refused(errno.EPERM, lambda: fcntl.ioctl(reading, 0x8902, parent))  # SIOCSPGRP
+assert fcntl.fcntl(reading, fcntl.F_GETFD) == fcntl.FD_CLOEXEC
 called("tgkill", own, threading.get_native_id(), 0)()  # abort() needs it
 called("prlimit64", 0, 0, 0, 0)()  # as libc asks for the own limits
 file = open(sys.argv[1], "wb", buffering=0)
