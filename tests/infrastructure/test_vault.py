@@ -270,7 +270,13 @@ def refused_to_all_but(stack: Template, secret: str) -> list[Properties]:
     assert policy["BlockPublicPolicy"] is True
     (statement,) = policy["ResourcePolicy"]["Statement"]
     assert (statement["Effect"], statement["Principal"], statement["Resource"]) == ("Deny", {"AWS": "*"}, "*")
-    assert actions(statement) == ["secretsmanager:GetSecretValue", "secretsmanager:PutSecretValue"]
+    assert actions(statement) == [
+        "secretsmanager:GetSecretValue",
+        "secretsmanager:PutSecretValue",
+        "secretsmanager:ReplicateSecretToRegions",  # to where no policy keeps it
+        "secretsmanager:RotateSecret",
+        "secretsmanager:UpdateSecretVersionStage",
+    ]
     assert statement["Condition"].keys() == {"ArnNotEquals"}, "a second condition would refuse it to fewer"
     roles: list[Properties] = statement["Condition"]["ArnNotEquals"]["aws:PrincipalArn"]
     return roles
