@@ -161,6 +161,10 @@ assert refused(errno.EPERM, called("rt_tgsigqueueinfo", parent, parent, 0, 0))
 assert refused(errno.EPERM, called("pidfd_open", parent, 0))
 assert refused(errno.EPERM, called("pidfd_send_signal", 0, 0, 0, 0))
 assert refused(errno.EPERM, called("prlimit64", parent, 0, 0, 0))
+assert refused(errno.EPERM, lambda: os.setpriority(os.PRIO_PROCESS, parent, 19))
+assert refused(errno.EPERM, lambda: os.setpriority(os.PRIO_USER, os.getuid(), 19))
+assert refused(errno.EPERM, lambda: os.sched_setaffinity(parent, {min(os.sched_getaffinity(0))}))
+assert refused(errno.EPERM, lambda: os.sched_setscheduler(parent, os.SCHED_IDLE, os.sched_param(0)))
 reading, writing = os.pipe()  # who owns one is sent a signal of one's choice once something comes
 assert refused(errno.EPERM, lambda: fcntl.fcntl(reading, 8, parent))  # F_SETOWN
 assert refused(errno.EPERM, lambda: fcntl.fcntl(reading, 10, 9))  # F_SETSIG
