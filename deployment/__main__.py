@@ -16,7 +16,7 @@ from deployment.preflight.plan import Scope, caller, checks_for
 from deployment.preflight.results import Result
 from deployment.preflight.running import run
 from deployment.preflight.zones import hosted_servers, public_zones
-from deployment.rollout import Rollout, RolloutError, read
+from deployment.rollout import Rollout, RolloutError, fingerprint, read
 from stacks.settings import ROOT
 
 CDK = ROOT / "node_modules" / ".bin" / "cdk"
@@ -35,6 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     interactive = sys.stdin.isatty()
     try:
+        seen = fingerprint(chosen.templates)
         rollout = read(chosen.templates, regions=[chosen.region] if chosen.region else [])
         if rollout.settings.environment != chosen.env:
             raise RolloutError(f"{chosen.templates} holds {rollout.settings.environment}, not {chosen.env}.")
@@ -54,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             say=_say,
             ask=input,
             examine=lambda scope, part: _examine(account, scope, part),
-            deploy=lambda what: _deploy(what, folder=chosen.templates, interactive=interactive),
+            deploy=lambda what: _deploy(what, folder=chosen.templates, seen=seen, interactive=interactive),
             name_servers=lambda part: _name_servers(account, part),
         )
         return gate.run(rollout)
@@ -96,7 +97,9 @@ def _name_servers(account: Account, rollout: Rollout) -> Mapping[str, Sequence[s
     return found
 
 
-def _deploy(what: Sequence[str], *, folder: Path, interactive: bool) -> int:
+def _deploy(what: Sequence[str], *, folder: Path, seen: str, interactive: bool) -> int:
+    if fingerprint(folder) != seen:  # another environment's, perhaps, which nobody was asked about
+        raise RolloutError(f"{folder} was synthesized anew since it was looked at; deploy again.")
     command = [str(CDK), "deploy", "--no-notices", "--app", str(folder), *what]
     if not interactive:
         command += ["--require-approval", "never"]  # the gate has asked; the CDK would find nobody either

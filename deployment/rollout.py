@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from bundling.sources import digest
 from stacks.figures.templates import AssemblyError, Resource, Templates
 from stacks.models import Settings
 from stacks.settings import ROOT, SettingsError, load
@@ -81,6 +82,11 @@ def read(folder: Path, *, regions: Sequence[str] = (), root: Path = ROOT) -> Rol
         stacks=tuple(name for name in order if name in needed),
         bootstrap_version=max(manifest[name]["properties"].get("requiresBootstrapStackVersion", 0) for name in needed),
     )
+
+
+def fingerprint(folder: Path) -> str:
+    """Of the assembly in ``folder``: another one once anything is synthesized there that is not the same."""
+    return digest(folder.glob("*.json"), root=folder)
 
 
 def _region_of(stack: str, settings: Settings) -> str | None:

@@ -42,6 +42,17 @@ def emergency(stack: Stack, settings: Settings) -> str:
     return here(stack).arn("iam", f"role/{settings.name(BREAK_GLASS)}", region="")
 
 
+_VALUES = (
+    "secretsmanager:GetSecretValue",
+    "secretsmanager:PutSecretValue",
+    "secretsmanager:ReplicateSecretToRegions",
+    "secretsmanager:RotateSecret",
+    "secretsmanager:UpdateSecretVersionStage",
+)
+"""What tells a secret's value, puts another one in its place, or copies it to where no policy keeps it. `UpdateSecret`,
+which can put one as well, is left out: CloudFormation calls it for each change of a description, as who deploys."""
+
+
 def only_for(secret: secretsmanager.CfnSecret, stack: Stack, id: str, *, roles: Sequence[str]) -> None:  # noqa: A002
     """Refuse a secret to everyone but ``roles``, whatever IAM allows them. :param id: of the policy."""
     secretsmanager.CfnResourcePolicy(
@@ -55,7 +66,7 @@ def only_for(secret: secretsmanager.CfnSecret, stack: Stack, id: str, *, roles: 
                     sid="TheseRolesOnly",
                     effect="Deny",
                     principal=ANYBODY,
-                    actions=["secretsmanager:GetSecretValue", "secretsmanager:PutSecretValue"],
+                    actions=list(_VALUES),
                     resources=["*"],
                     conditions={"ArnNotEquals": {"aws:PrincipalArn": list(roles)}},
                 )

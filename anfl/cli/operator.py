@@ -1,8 +1,9 @@
 """``anfl cleanup``, ``destroy``, ``regions remove``: what an operator does to an environment in an AWS account."""
 
 import asyncio
-from collections.abc import Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -59,10 +60,11 @@ def cleanup(
         if not places:
             allowed = ", ".join(found.all_regions)
             raise CliError(f"--region: {region} is none of {environment}'s: {allowed}", exit_code=ExitCode.USAGE)
-        findings = leftovers(Cloud(), found, places)
+        look = partial(leftovers, Cloud(), found, places)
+        findings = look()
         if not as_json:
             print_table([finding.as_row() for finding in findings], _FINDING, empty="Nothing is left over.")
-        failures = {} if dry_run else _clean_up(findings, yes=yes)
+        failures = {} if dry_run else _clean_up(findings, look_again=None if yes else look)
     if as_json:
         rows = [finding.as_row() | _outcome(finding, failures, dry_run) for finding in findings]
         print_json({"environment": environment, "findings": rows})
@@ -70,16 +72,20 @@ def cleanup(
         raise typer.Exit(ExitCode.FAILED)
 
 
-def _clean_up(findings: Sequence["Finding"], *, yes: bool) -> dict[str, str | None]:
-    """(region, kind and name) of what was dealt with → what went wrong."""
+def _clean_up(
+    findings: Sequence["Finding"], *, look_again: Callable[[], list["Finding"]] | None
+) -> dict[str, str | None]:
+    """(region, kind and name) of what was dealt with → what went wrong. :param look_again: None: nobody is asked."""
     from operations.cleanup.finding import Action
-    from operations.cleanup.search import clean_up
+    from operations.cleanup.search import agreed, clean_up
 
     count = sum(finding.action is not Action.LEAVE for finding in findings)
     if not count:
         return {}
-    if not yes and not typer.confirm(f"Do that with these {count}?", err=True):
-        raise CliError("Nothing was done.", exit_code=ExitCode.FAILED)
+    if look_again is not None:
+        if not typer.confirm(f"Do that with these {count}?", err=True):
+            raise CliError("Nothing was done.", exit_code=ExitCode.FAILED)
+        findings = agreed(findings, look_again())
     outcome: dict[str, str | None] = {}
 
     def tell(finding: "Finding", problem: str | None) -> None:

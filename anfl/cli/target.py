@@ -43,13 +43,15 @@ class Target:
 def local_state(directory: Path | None = None) -> dict[str, Any] | None:
     """What a running ``anfl up`` wrote: ``.anfl/local.json`` here or in a folder above; None where there is none.
 
+    That of another user of this machine is none: a login would go to whatever listens there for them.
+
     :raises CliError: it is damaged, or leads to another machine: whoever may write to such a folder is not to say where
         tokens go.
     """
     start = directory or Path.cwd()
     for folder in (start, *start.parents):
         path = folder / ".anfl" / "local.json"
-        if path.is_file():
+        if path.is_file() and _is_own(path):
             try:
                 state = json.loads(path.read_text())
             except ValueError as error:
@@ -59,6 +61,11 @@ def local_state(directory: Path | None = None) -> dict[str, Any] | None:
                     raise CliError(f"{path} leads away from this machine, so no local run wrote it; remove it.")
                 return state
     return None
+
+
+def _is_own(path: Path) -> bool:
+    """Whether a file is ours; where the system knows no owners, that is assumed."""
+    return not hasattr(os, "geteuid") or path.stat().st_uid == os.geteuid()
 
 
 def _is_here(address: object) -> bool:

@@ -59,6 +59,8 @@ class Protocol(HttpToolsProtocol):
         self._in_head = False
         if self._too_late is not None:
             self._head_has_come()
+        if sum(name == b"host" for name, _ in self.headers) > 1:  # RFC 9112, section 3.2
+            self._refuse(HTTPStatus.BAD_REQUEST, "malformed_http", "A request has one Host header")
         super().on_headers_complete()
 
     def on_url(self, url: bytes) -> None:

@@ -61,7 +61,7 @@ def find(products: Sequence[Product], ecosystem: str, advisories: Iterable[Mappi
 
 def is_affected(version: str, affected: Mapping[str, Any]) -> bool:
     """OSV's evaluation: it is listed, or lies in a range. A version that cannot be compared counts as affected."""
-    if version in affected.get("versions", []):
+    if any(_same(version, listed) for listed in affected.get("versions", [])):
         return True
     ranges = [each for each in affected.get("ranges", []) if each["type"] in ("ECOSYSTEM", "SEMVER")]
     if not ranges:
@@ -70,6 +70,14 @@ def is_affected(version: str, affected: Mapping[str, Any]) -> bool:
         return any(_within(Version(version), each["events"]) for each in ranges)
     except InvalidVersion:
         return True
+
+
+def _same(version: str, other: str) -> bool:
+    """Whether they are one version, however each is spelled."""
+    try:
+        return version == other or Version(version) == Version(other)
+    except InvalidVersion:
+        return False
 
 
 def _within(version: Version, events: Iterable[Mapping[str, str]]) -> bool:

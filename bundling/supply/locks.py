@@ -7,7 +7,9 @@ from pathlib import Path
 
 from bundling.sources import ROOT
 
-_PIN = re.compile(r"^([a-z0-9._-]+)==([^ ;\\\n]+)([^\\\n]*)((?:\\\n +--hash=\S+ ?)+)", re.MULTILINE)
+_PIN = re.compile(r"([a-z0-9._-]+)==([^ ;]+)(?: ; [^#]+?)?((?: +--hash=sha256:[0-9a-f]{64})+)")
+"""All of a requirement, once its lines are joined."""
+_COMMENT = re.compile(r"^ *#.*\n", re.MULTILINE)
 _HASH = re.compile(r"--hash=sha256:([0-9a-f]{64})")
 
 
@@ -35,7 +37,7 @@ class Product:
 
 
 def products(root: Path = ROOT) -> list[Product]:
-    """Every function, every service, what synthesizes and deploys them, and what develops and tests them."""
+    """Every function, every service, what synthesizes and deploys them, and what develops, builds and tests them."""
     found = [
         Product(name=f"{kind}-{lock.parent.name.replace('_', '-')}", packages=read(lock))
         for kind, folder in (("function", "lambda_src"), ("service", "services"))
@@ -43,24 +45,25 @@ def products(root: Path = ROOT) -> list[Product]:
     ]
     node = read_node(root / "package-lock.json")
     found.append(Product(name="infrastructure", packages=(*read(root / "requirements.txt"), *node)))
-    found.append(Product(name="development", packages=read(root / "requirements-dev.txt"), ships=False))
+    tools = [root / "requirements-dev.txt", *sorted(root.glob("services/*/builders.txt")), *root.glob("bundling/*.txt")]
+    packages = tuple(sorted({package for lock in tools for package in read(lock)}))
+    found.append(Product(name="development", packages=packages, ships=False))
     return found
 
 
 def read(lock: Path) -> tuple[Package, ...]:
     """The packages of one of pip's locks.
 
-    :raises ValueError: a line that names a package without a hash.
+    :raises ValueError: a line that pins nothing, or pins it without a hash: pip may understand it, and install what
+        nobody has looked at.
     """
-    text = lock.read_text()
-    found = [
-        Package(ecosystem="pypi", name=name, version=version, hashes=tuple(_HASH.findall(hashes)))
-        for name, version, _, hashes in _PIN.findall(text)
-    ]
-    if len(found) != text.count("=="):  # markers compare with ==, too
-        named = {line.split("==")[0] for line in text.splitlines() if re.match(r"[a-z0-9._-]+==", line)}
-        if missing := named - {package.name for package in found}:
-            raise ValueError(f"{lock}: without a hash: {', '.join(sorted(missing))}")
+    found = []
+    for line in filter(str.strip, _COMMENT.sub("", lock.read_text()).replace("\\\n", " ").splitlines()):
+        pin = _PIN.fullmatch(line.rstrip())
+        if pin is None:
+            raise ValueError(f"{lock}: no pin with hashes: {line[:80]}")
+        name, version, hashes = pin.groups()
+        found.append(Package(ecosystem="pypi", name=name, version=version, hashes=tuple(_HASH.findall(hashes))))
     return tuple(sorted(found))
 
 
@@ -71,7 +74,7 @@ def read_node(lock: Path) -> tuple[Package, ...]:
         sorted(
             Package(
                 ecosystem="npm",
-                name=path.rpartition("node_modules/")[2],
+                name=entry.get("name") or path.rpartition("node_modules/")[2],  # it may be installed as another
                 version=entry["version"],
                 licence=entry.get("license"),
             )

@@ -8,6 +8,7 @@ from botocore.exceptions import ClientError
 from operations import stacks
 from operations.cleanup.finding import Action, Finding, Scope
 from operations.cloud import code_of
+from operations.errors import OperationError
 from operations.stacks import Stack
 
 _WHY = {
@@ -30,8 +31,20 @@ def failed(scope: Scope) -> Iterator[Finding]:
             name=stack.name,
             action=Action.LEAVE if held else Action.DELETE,
             why=f"{stack.status}: {_WHY[stack.status]}" + (f", but {held}, which would go with it" if held else ""),
-            act=partial(stacks.delete, scope.cloud, stack),
+            act=partial(_delete, scope, stack),
         )
+
+
+def _delete(scope: Scope, found: Stack) -> None:
+    """As it stands by now: a stack of its name may have been deployed since, and been well, or filled."""
+    stack = stacks.find(scope.cloud, found.name, found.region)
+    if stack is None:
+        return
+    if not stack.failed:
+        raise OperationError(f"{stack.name} in {stack.region} is {stack.status} by now; look again.")
+    if held := _data_that_would_go(scope, stack):
+        raise OperationError(f"{held} by now; look again.")
+    stacks.delete(scope.cloud, stack)
 
 
 def _data_that_would_go(scope: Scope, stack: Stack) -> str | None:

@@ -59,6 +59,15 @@ def _at_work(stack: Stack) -> bool:
     return stack.busy or (stack.status == "REVIEW_IN_PROGRESS" and time.time() - stack.created < _REVIEW_SECONDS)
 
 
+def agreed(shown: Sequence[Finding], now: Sequence[Finding]) -> list[Finding]:
+    """Those of ``now`` that somebody has agreed to deal with, having been ``shown`` them a while ago.
+
+    Hours may lie between a question and its answer, in which a stack that is well came to have what was left over.
+    """
+    known = {(finding.region, finding.kind, finding.name, finding.action) for finding in shown}
+    return [finding for finding in now if (finding.region, finding.kind, finding.name, finding.action) in known]
+
+
 def clean_up(findings: Sequence[Finding], *, tell: Callable[[Finding, str | None], None]) -> int:
     """Deal with ``findings``, each of which is looked at again before. One that fails does not hold up the others.
 

@@ -50,6 +50,15 @@ def test_every_firewall_blocks_floods_and_what_aws_knows_and_shows_no_token(prod
         assert {key for each in hidden for key in each["Field"]["FieldKeys"]} == {"authorization", "cookie"}
 
 
+def test_what_every_firewall_stopped_is_logged_without_tokens_and_cookies(prod: Assembly) -> None:
+    for stack in prod:
+        logged = [each["Properties"] for each in stack.resources("AWS::WAFv2::LoggingConfiguration").values()]
+        assert [each["ResourceArn"]["Fn::GetAtt"][0] for each in logged] == [*stack.resources("AWS::WAFv2::WebACL")]
+        for each in logged:
+            hidden = [field["SingleHeader"]["Name"] for field in each["RedactedFields"]]
+            assert hidden == ["authorization", "cookie"]
+
+
 def test_dev_has_no_firewall(dev: Assembly) -> None:
     for stack in dev:
         assert not stack.resources("AWS::WAFv2::WebACL")

@@ -229,6 +229,8 @@ def test_snapshots_are_taken_twice_an_hour_and_kept_for_a_month(vault: Template)
     (rule,) = bucket["LifecycleConfiguration"]["Rules"]
     assert rule["ExpirationInDays"] == 30
     assert "SealKey" in json.dumps(bucket["BucketEncryption"])
+    # Nodes may put: what one that was taken over puts in a snapshot's place leaves the snapshot an earlier version.
+    assert bucket["VersioningConfiguration"] == {"Status": "Enabled"}
 
 
 def test_the_audit_log_leaves_the_node(prod: Assembly) -> None:
@@ -268,7 +270,13 @@ def refused_to_all_but(stack: Template, secret: str) -> list[Properties]:
     assert policy["BlockPublicPolicy"] is True
     (statement,) = policy["ResourcePolicy"]["Statement"]
     assert (statement["Effect"], statement["Principal"], statement["Resource"]) == ("Deny", {"AWS": "*"}, "*")
-    assert actions(statement) == ["secretsmanager:GetSecretValue", "secretsmanager:PutSecretValue"]
+    assert actions(statement) == [
+        "secretsmanager:GetSecretValue",
+        "secretsmanager:PutSecretValue",
+        "secretsmanager:ReplicateSecretToRegions",  # to where no policy keeps it
+        "secretsmanager:RotateSecret",
+        "secretsmanager:UpdateSecretVersionStage",
+    ]
     assert statement["Condition"].keys() == {"ArnNotEquals"}, "a second condition would refuse it to fewer"
     roles: list[Properties] = statement["Condition"]["ArnNotEquals"]["aws:PrincipalArn"]
     return roles

@@ -1,5 +1,6 @@
 """The locks: exact, hashed, without addresses, in agreement."""
 
+import json
 import re
 from pathlib import Path
 
@@ -70,4 +71,10 @@ def _installed(file: Path, line: str) -> str:
 def test_node_packages_are_locked_without_addresses() -> None:
     text = (ROOT / "package-lock.json").read_text()
     assert "://" not in text
-    assert '"integrity": "sha512-' in text
+    packages = {path: entry for path, entry in json.loads(text)["packages"].items() if path}
+    assert packages
+    assert all(entry["integrity"].startswith("sha512-") for entry in packages.values())
+
+
+def test_node_packages_run_nothing_when_they_are_installed() -> None:
+    assert "ignore-scripts=true" in (ROOT / ".npmrc").read_text().split()

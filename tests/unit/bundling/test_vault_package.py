@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import subprocess
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -11,6 +13,7 @@ from botocore.stub import Stubber
 
 from bundling.errors import BundlingError
 from bundling.registry import Registry
+from bundling.sources import ROOT
 from bundling.vault_package import mirror
 
 HOST = "123456789012.dkr.ecr.us-west-1.amazonaws.com"
@@ -111,3 +114,36 @@ def test_a_release_that_hashicorp_does_not_have_is_said_by_its_address(monkeypat
     with pytest.raises(BundlingError, match=r"vault-9\.9\.9-1\.x86_64\.rpm does not come: 404"):
         mirror("9.9.9", Registry(HOST, client=ecr.client))
     assert ecr.manifest == {}
+
+
+_NODE = r"""
+set -euo pipefail
+aws() {
+  if [ "$2" = batch-get-image ]; then cat manifest; else echo "$PWD/blob"; fi
+}
+curl() { cp "$4" "$3"; }
+@FETCH@
+echo fetched
+"""
+"""A node's first boot as far as the package has come, with a registry that says what ``manifest`` holds."""
+
+
+@pytest.mark.parametrize(("title", "taken"), [("vault.rpm", True), ("../taken", False), ("-q", False), ("", False)])
+def test_a_node_takes_the_two_files_by_name_and_puts_nothing_where_the_registry_wants_it(
+    title: str, taken: bool, tmp_path: Path
+) -> None:
+    """What else is there has nobody's signature, and would be written by root."""
+    script = (ROOT / "vault" / "node" / "user-data.sh").read_text()
+    fetch = script[script.index("manifest=$(aws ecr") : script.index("found=$(gpg")]
+    folder = tmp_path / "root"
+    folder.mkdir()
+    (folder / "blob").write_bytes(FILES["vault.rpm"])
+    digest = f"sha256:{hashlib.sha256(FILES['vault.rpm']).hexdigest()}"
+    layer = {"digest": digest, "annotations": {"org.opencontainers.image.title": title}}
+    (folder / "manifest").write_text(json.dumps({"layers": [layer]}))
+    done = subprocess.run(
+        ["bash", "-c", _NODE.replace("@FETCH@", fetch)], cwd=folder, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode == 0, done.stdout) == (taken, "fetched\n" if taken else "")
+    assert sorted(path.name for path in folder.iterdir()) == sorted({"blob", "manifest", *([title] if taken else [])})
+    assert list(tmp_path.iterdir()) == [folder]

@@ -1,6 +1,7 @@
 """Where a command goes, and with which token."""
 
 import json
+import os
 import stat
 from pathlib import Path
 
@@ -72,6 +73,16 @@ def test_what_somebody_left_in_a_folder_above_leads_no_token_away(away: dict[str
     for endpoint in (None, "https://api.example.org"):
         with pytest.raises(CliError, match="leads away from this machine"):
             resolve(endpoint, "token")
+
+
+@pytest.mark.usefixtures("local_run")
+def test_what_another_user_left_in_a_folder_above_is_no_local_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a folder that several write to, ``/tmp`` perhaps: a login there would go to whatever they listen with."""
+    own = os.geteuid()
+    monkeypatch.setattr(os, "geteuid", lambda: own + 1)
+    with pytest.raises(CliError, match="No endpoint"):
+        resolve(None, "token")
+    assert resolve("https://api.example.org", "token").endpoint == "https://api.example.org"
 
 
 @pytest.mark.usefixtures("local_run")

@@ -4,6 +4,7 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -138,3 +139,30 @@ def test_the_gate_knows_no_other_way_around_it(capsys: pytest.CaptureFixture[str
         gate.main(["--env", "prod", "--preflight", "no"])
     assert ended.value.code == 2
     assert "--preflight" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("changed", [False, True])
+def test_what_is_deployed_is_what_was_looked_at(
+    changed: bool, folder: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Somebody synthesizes another environment into the same folder while this one's question waits for its answer."""
+
+    def answer(_question: str) -> str:
+        if changed:
+            (template,) = Path(folder).glob("anfl-*.json")
+            template.write_text('{"Resources": {}}')
+        return "prod"
+
+    deployed = Path(folder) / "deployed"
+    cdk = Path(folder) / "cdk"
+    cdk.write_text(f"#!/bin/sh\ntouch {deployed}\n")
+    cdk.chmod(0o700)
+    monkeypatch.setattr(gate, "CDK", cdk)
+    monkeypatch.setattr(gate, "from_environment", lambda: None)
+    monkeypatch.setattr(gate, "caller", lambda *_: SimpleNamespace(account="111122223333", arn="arn:of:somebody"))
+    monkeypatch.setattr(gate, "_examine", lambda *_: [])
+    monkeypatch.setattr("builtins.input", answer)
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(isatty=lambda: True))
+    status = gate.main(["--env", "prod", "--templates", folder])
+    assert (status, deployed.exists()) == ((2, False) if changed else (0, True))
+    assert ("synthesized anew" in capsys.readouterr().err) is changed

@@ -122,7 +122,7 @@ def test_unpacked_files_are_bounded_together(tmp_path: Path) -> None:
 
 
 _CONFINED = """
-import ctypes, errno, os, platform, socket, subprocess, sys, threading
+import ctypes, errno, fcntl, os, platform, socket, subprocess, sys, threading
 from anfl.confined import confinement
 
 confinement.limit(memory_bytes=256 * 2**20, file_bytes=1000, seconds=60)
@@ -161,6 +161,17 @@ assert refused(errno.EPERM, called("rt_tgsigqueueinfo", parent, parent, 0, 0))
 assert refused(errno.EPERM, called("pidfd_open", parent, 0))
 assert refused(errno.EPERM, called("pidfd_send_signal", 0, 0, 0, 0))
 assert refused(errno.EPERM, called("prlimit64", parent, 0, 0, 0))
+assert refused(errno.EPERM, lambda: os.setpriority(os.PRIO_PROCESS, parent, 19))
+assert refused(errno.EPERM, lambda: os.setpriority(os.PRIO_USER, os.getuid(), 19))
+assert refused(errno.EPERM, lambda: os.sched_setaffinity(parent, {min(os.sched_getaffinity(0))}))
+assert refused(errno.EPERM, lambda: os.sched_setscheduler(parent, os.SCHED_IDLE, os.sched_param(0)))
+reading, writing = os.pipe()  # who owns one is sent a signal of one's choice once something comes
+assert refused(errno.EPERM, lambda: fcntl.fcntl(reading, 8, parent))  # F_SETOWN
+assert refused(errno.EPERM, lambda: fcntl.fcntl(reading, 10, 9))  # F_SETSIG
+assert refused(errno.EPERM, lambda: fcntl.fcntl(reading, 15, bytes(8)))  # F_SETOWN_EX
+assert refused(errno.EPERM, lambda: fcntl.ioctl(reading, 0x8901, parent))  # FIOSETOWN
+assert refused(errno.EPERM, lambda: fcntl.ioctl(reading, 0x8902, parent))  # SIOCSPGRP
+assert fcntl.fcntl(reading, fcntl.F_GETFD) == fcntl.FD_CLOEXEC
 called("tgkill", own, threading.get_native_id(), 0)()  # abort() needs it
 called("prlimit64", 0, 0, 0, 0)()  # as libc asks for the own limits
 file = open(sys.argv[1], "wb", buffering=0)
@@ -223,6 +234,34 @@ folder = Path(sys.argv[1])
 with sandbox.Sandbox(limits=Limits(), scratch=folder) as made:
     print([noted.detail for noted in made.examine("good.npy", folder / "good.npy", seconds=60).noted])
 """
+_TWO_SANDBOXES = """
+import ctypes
+import sys
+from pathlib import Path
+from anfl.inspection import sandbox
+from anfl.inspection.limits import Limits
+
+def dumpable():
+    return ctypes.CDLL(None).prctl(3, 0, 0, 0, 0)
+
+folder = Path(sys.argv[1])
+seen = [dumpable()]
+with sandbox.Sandbox(limits=Limits(), scratch=folder) as first:
+    first.examine("good.npy", folder / "good.npy", seconds=60)
+    with sandbox.Sandbox(limits=Limits(), scratch=folder) as second:
+        second.examine("good.npy", folder / "good.npy", seconds=60)
+    seen.append(dumpable())
+print([*seen, dumpable()])
+"""
+
+
+@LINUX
+def test_a_process_stays_hidden_until_the_last_of_its_sandboxes_is_closed(good: Path) -> None:
+    command = [sys.executable, "-c", _TWO_SANDBOXES, str(good.parent)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    assert done.stdout.split("\n")[0] == "[1, 0, 1]"
+
+
 _DROP, _CAPABILITIES = 24, 41  # prctl(2), capabilities(7)
 
 

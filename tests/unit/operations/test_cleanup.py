@@ -4,11 +4,14 @@ import json
 from typing import Any
 
 import pytest
+import typer
 from botocore.exceptions import ClientError
+from typer.testing import CliRunner
 
+from anfl.cli.main import app
 from operations.cleanup import search
 from operations.cleanup.finding import Action, Finding
-from operations.cleanup.search import clean_up, leftovers
+from operations.cleanup.search import agreed, clean_up, leftovers
 from operations.cloud import Cloud
 from operations.errors import RefusedError
 from stacks.settings import load
@@ -146,19 +149,66 @@ def template(**resources: dict[str, Any]) -> str:
 
 def test_what_a_stack_that_is_well_has_stays_though_it_is_empty_and_in_another_region(cloud: Cloud) -> None:
     """A replica has the name of the table, which stands in a stack of the primary region."""
-    table = {
-        "Type": "AWS::DynamoDB::Table",
-        "Properties": {
-            "TableName": "anfl-prod-auth",
-            "BillingMode": "PAY_PER_REQUEST",
-            "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}],
-            "AttributeDefinitions": [{"AttributeName": "pk", "AttributeType": "S"}],
-        },
-    }
-    stack = {"StackName": "anfl-prod-global-data", "TemplateBody": template(Table=table)}
+    stack = {"StackName": "anfl-prod-global-data", "TemplateBody": template(Table=TABLE)}
     cloud.client("cloudformation", "us-east-1").create_stack(**stack)
     make_table(cloud, "anfl-prod-auth")
     assert leftovers(cloud, PROD, PROD.regions) == []
+
+
+TABLE = {
+    "Type": "AWS::DynamoDB::Table",
+    "Properties": {
+        "TableName": "anfl-prod-auth",
+        "BillingMode": "PAY_PER_REQUEST",
+        "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}],
+        "AttributeDefinitions": [{"AttributeName": "pk", "AttributeType": "S"}],
+    },
+}
+
+
+def test_what_a_stack_has_come_to_have_between_question_and_answer_stays(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody deployed meanwhile: a stack that is well holds the very table, empty as it is."""
+    make_table(cloud, "anfl-prod-auth")
+
+    def confirm(*_: object, **__: object) -> bool:
+        stack = {"StackName": "anfl-prod-global-data", "TemplateBody": template(Table=TABLE)}
+        cloud.client("cloudformation", "us-east-1").create_stack(**stack)
+        return True
+
+    monkeypatch.setattr(typer, "confirm", confirm)
+    monkeypatch.setattr("operations.cloud.Cloud", lambda: cloud)
+    result = CliRunner().invoke(app, ["cleanup", "--failed", "--env", "prod", "--region", HERE])
+    assert result.exit_code == 0, result.output
+    assert cloud.client("dynamodb", HERE).list_tables()["TableNames"] == ["anfl-prod-auth"]
+
+
+def test_what_nobody_was_asked_about_stays(cloud: Cloud) -> None:
+    make_bucket(cloud, "anfl-prod-a")
+    findings = leftovers(cloud, PROD, [HERE])
+    make_bucket(cloud, "anfl-prod-b")
+    assert [finding.name for finding in agreed(findings, leftovers(cloud, PROD, [HERE]))] == ["anfl-prod-a"]
+
+
+def test_a_failed_stack_that_has_been_deployed_since_it_was_found_stays(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from moto.cloudformation.models import Stack
+
+    name = "anfl-prod-eu-west-1-storage"
+    cloudformation = cloud.client("cloudformation", HERE)
+    with monkeypatch.context() as failing:
+        failing.setattr(Stack, "mark_creation_complete", lambda stack: setattr(stack, "status", "ROLLBACK_COMPLETE"))
+        cloudformation.create_stack(StackName=name, TemplateBody=template(Queue={"Type": "AWS::SQS::Queue"}))
+    findings = leftovers(cloud, PROD, [HERE])
+    assert [(finding.name, finding.action) for finding in findings] == [(name, Action.DELETE)]
+    cloudformation.delete_stack(StackName=name)
+    cloudformation.create_stack(StackName=name, TemplateBody=template(Queue={"Type": "AWS::SQS::Queue"}))
+    said: dict[str, str | None] = {}
+    assert clean_up(findings, tell=lambda finding, problem: said.update({finding.name: problem})) == 1
+    assert "CREATE_COMPLETE by now" in str(said[name])
+    assert [stack["StackName"] for stack in cloudformation.describe_stacks()["Stacks"]] == [name]
 
 
 def test_while_something_is_deployed_nothing_is_judged(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,6 +15,7 @@ def test_everything_that_ships_is_a_product_and_tools_are_one_that_does_not() ->
     assert {f"function-{name}" for name in (*Function, *Caretaker)} <= found.keys()
     assert {"service-vector-store", "service-model-registry", "infrastructure"} <= found.keys()
     assert [name for name, product in found.items() if not product.ships] == ["development"]
+    assert {"pytest", "pybind11", "uv", "ziglang"} <= {each.name for each in found["development"].packages}
     assert all(product.packages for product in found.values())
     assert all(each.hashes for product in found.values() for each in product.packages if each.ecosystem == "pypi")
 
@@ -30,10 +31,26 @@ def test_a_pin_has_its_version_its_hashes_and_no_marker(tmp_path: Path) -> None:
     assert (second.name, second.version, second.hashes) == ("b", "2.0.post1", (ONE,))
 
 
-def test_a_pin_without_a_hash_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "line",
+    [
+        "b==2",
+        f"b==2 --hash=sha512:{ONE}",
+        f"B==2 \\\n    --hash=sha256:{ONE}",
+        f"b[more]==2 \\\n    --hash=sha256:{ONE}",
+        f"b>=2 \\\n    --hash=sha256:{ONE}",
+        f"b == 2 \\\n    --hash=sha256:{ONE}",
+        f"b @ https://example.test/b.whl --hash=sha256:{ONE}",
+        "--extra-index-url https://example.test",
+        "-r others.txt",
+        "a==3",
+    ],
+)
+def test_what_pip_would_take_and_nobody_would_see_is_refused(tmp_path: Path, line: str) -> None:
+    """A lock that somebody has edited by hand."""
     lock = tmp_path / "requirements.txt"
-    lock.write_text(f"a==1 \\\n    --hash=sha256:{ONE}\nb==2\n")
-    with pytest.raises(ValueError, match="without a hash: b"):
+    lock.write_text(f"# made by uv\na==1 ; sys_platform == 'linux' \\\n    --hash=sha256:{ONE}\n    # via c\n{line}\n")
+    with pytest.raises(ValueError, match="no pin with hashes"):
         read(lock)
 
 
@@ -41,9 +58,11 @@ def test_node_packages_may_lie_within_one_another(tmp_path: Path) -> None:
     lock = tmp_path / "package-lock.json"
     lock.write_text(
         '{"packages": {"": {"name": "us"}, "node_modules/@a/b": {"version": "1.0.0", "license": "MIT"},'
-        ' "node_modules/@a/b/node_modules/c": {"version": "2.0.0"}}}'
+        ' "node_modules/@a/b/node_modules/c": {"version": "2.0.0"},'
+        ' "node_modules/known": {"name": "another", "version": "3.0.0"}}}'
     )
     assert [(each.name, each.version, each.licence) for each in read_node(lock)] == [
         ("@a/b", "1.0.0", "MIT"),
+        ("another", "3.0.0", None),
         ("c", "2.0.0", None),
     ]
