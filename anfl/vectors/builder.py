@@ -166,8 +166,10 @@ class Builder:
         """Put fresh rows into graphs, a step at a time, as long as one is due; returns what it published last."""
         published = None
         while True:
-            rows, quiet = replica.view(lambda state: (state.rows.image(now=state.ts), state.is_quiet()))
-            built = compact(rows, replica.folder.segments, threads=self._threads, quiet=quiet)
+            rows, quiet, heavy = replica.view(
+                lambda state: (state.rows.image(now=state.ts), state.is_quiet(), state.rows.is_heavy)
+            )
+            built = compact(rows, replica.folder.segments, threads=self._threads, quiet=quiet, heavy=heavy)
             if built is rows:
                 return published or replica.publish()
             replica.view(partial(_install, built))

@@ -3,6 +3,7 @@
 Of several on one node one works and the others wait.
 """
 
+import errno
 import logging
 import random
 import time
@@ -29,7 +30,9 @@ def run(settings: Settings, events: Events | None = None) -> None:
     storage = storage_of(settings, aws.session(), events=events)
     builder = Builder(storage, threads=settings.build_threads or usable_cores())
     janitor = Janitor(storage, catalogue_of(settings, aws.session()))
-    with storage.node.lock("builder", seconds=_FOREVER):
+    with storage.node.lock("builder", seconds=_FOREVER) as alone:
+        if not alone:
+            raise OSError(errno.ENOSPC, "no room for the builder's lock", str(storage.node.path))
         _work(builder, janitor, storage)
 
 

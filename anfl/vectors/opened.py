@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from anfl.problems import Problem
 from anfl.vectors.catalogue import Catalogue
-from anfl.vectors.engine.rows import MOST_UNMERGED
 from anfl.vectors.local_copy import on_disk
 from anfl.vectors.model import Collection
 from anfl.vectors.replica import WAIT_SECONDS, Replica
@@ -154,7 +153,7 @@ class OpenCollections:
             replica.load()
         writer = Writer(
             replica,
-            unmerged_rows=MOST_UNMERGED if self._builds else None,
+            waits_for_builder=self._builds,
             settings=lambda: self._catalogue.find(collection.tenant, collection.name),
         )
         return Opened(replica, writer)

@@ -61,20 +61,16 @@ class Upkeep:
             self._thread.join(timeout=10)
 
     def once(self) -> None:
-        """Do everything once."""
+        """Do everything once; what one collection fails of comes when the others have had their turn."""
+        self._opened.evict(self._memory_bytes)
         replicas = [opened.replica for opened in self._opened.loaded()]
         self._exchange(replicas)
+        failures: list[Exception] = []
         for replica in replicas:
-            replica.install_newest()
-            if self._storage.is_home(replica.collection):  # who is behind may overwrite a later one
-                self._storage.hints.note(replica.collection, replica.view(lambda state: state.sequence))
-            if self._builds and replica.wants_builder():
-                self._storage.node.ask(replica.collection)
-            if self._storage.alone:
-                self._fold(replica)
-            if replica.collection.building:
-                self._go_on_building(replica.collection)
-        self._opened.evict(self._memory_bytes)
+            try:
+                self._look_after(replica)
+            except Exception as failure:
+                failures.append(failure)
         now = self._storage.clock.monotonic()
         if now - self._shown_at >= SHOWN_SECONDS:
             self._shown_at = now
@@ -83,6 +79,8 @@ class Upkeep:
             self._noted_at = now
             for replica in replicas:
                 replica.folder.note_used()
+        if failures:
+            raise failures[0]
 
     def holdings(self) -> Holdings:
         """What is in memory, in figures."""
@@ -98,6 +96,17 @@ class Upkeep:
             memory_limit_bytes=self._memory_bytes,
             stuck_logs=sum(replica.trouble is not None for replica in replicas),
         )
+
+    def _look_after(self, replica: Replica) -> None:
+        replica.install_newest()
+        if self._storage.is_home(replica.collection):  # who is behind may overwrite a later one
+            self._storage.hints.note(replica.collection, replica.view(lambda state: state.sequence))
+        if self._builds and replica.wants_builder():
+            self._storage.node.ask(replica.collection)
+        if self._storage.alone:
+            self._fold(replica)
+        if replica.collection.building:
+            self._go_on_building(replica.collection)
 
     def _exchange(self, replicas: Sequence[Replica]) -> None:
         """Look at logs in which other nodes have written, so that no reader waits for it."""

@@ -65,15 +65,15 @@ class Writer:
         self,
         replica: Replica,
         *,
-        unmerged_rows: int | None = None,
+        waits_for_builder: bool = False,
         settings: Callable[[], Collection] | None = None,
     ) -> None:
-        """:param unmerged_rows: most rows outside a graph, where somebody builds graphs.
+        """:param waits_for_builder: whether somebody builds graphs, and writers slow down while he lags.
 
         :param settings: looks into the catalogue, for when the log demands to know newer ones; raises `Problem`.
         """
         self._replica = replica
-        self._unmerged_rows = unmerged_rows
+        self._waits_for_builder = waits_for_builder
         self._settings = settings or (lambda: replica.collection)
         self._turn = threading.Lock()
         self._queue: deque[_Ticket] = deque()
@@ -120,8 +120,7 @@ class Writer:
             self._commit([], _Beside(requests=requests, filling=filling))
 
     def _check_backlog(self) -> None:
-        limit = self._unmerged_rows
-        if limit is not None and self._replica.view(lambda state: state.rows.unmerged) > limit:
+        if self._waits_for_builder and self._replica.view(lambda state: state.rows.is_backlogged):
             detail = "More has been written to this collection than is indexed yet; slow down."
             raise Problem(429, "builder_behind", detail, retry_after=2)
 

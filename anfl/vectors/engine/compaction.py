@@ -41,20 +41,20 @@ class _Piece:
     expires_at: NDArray[np.float64]
 
 
-def compact(image: Image, folder: Path, *, threads: int, quiet: bool = False) -> Image:
+def compact(image: Image, folder: Path, *, threads: int, quiet: bool = False, heavy: bool = False) -> Image:
     """An image of the same rows at the same version with fresh rows put into segments; ``image`` if nothing is due.
 
     This is one step, after which another one may be due. New segments are written to ``folder``, under names that are
     final; nothing is deleted.
 
-    :param quiet: see `tiers.next_step`.
+    :param quiet, heavy: see `tiers.next_step`.
     :raises DamagedFileError, FileNotFoundError: a segment is damaged, or gone.
     """
     rest = rest_of(image)
     alive = [np.frombuffer(bits, dtype=np.uint64) for bits in rest.alive]
     segments = [Segment(path) for path in image.segments]
     sizes = [Sizes(segment.size, bitmaps.size(bits)) for segment, bits in zip(segments, alive, strict=True)]
-    step = next_step(sizes, len(rest.ids), quiet=quiet)
+    step = next_step(sizes, len(rest.ids), quiet=quiet, heavy=heavy)
     if step is None:
         return image
     pieces = [

@@ -11,7 +11,7 @@ from anfl.vectors.engine.fresh import Fresh, NewRows
 from anfl.vectors.engine.images import Image, Rest, rest_of
 from anfl.vectors.engine.segment import Segment
 from anfl.vectors.engine.selection import Selections
-from anfl.vectors.engine.tiers import FRESH_ROWS, Sizes, next_step
+from anfl.vectors.engine.tiers import FRESH_ROWS, HEAVY_BYTES, Sizes, next_step
 from anfl.vectors.engine.view import Found, Part, View
 from anfl.vectors.model import IndexSettings, Metric, Values
 
@@ -21,6 +21,8 @@ DELETED_IDS = 100_000
 """Most deletions remembered for images that are on their way; older images are refused beyond it."""
 MOST_UNMERGED = 5 * FRESH_ROWS
 """Fresh rows above which writers are to slow down: whoever builds graphs does not keep up."""
+MOST_UNMERGED_BYTES = 4 * HEAVY_BYTES
+"""Memory that they take, likewise."""
 
 
 class RowStore:
@@ -66,6 +68,21 @@ class RowStore:
         return self.view.fresh.count
 
     @property
+    def unmerged_bytes(self) -> int:
+        """About the memory that they take."""
+        return self._fresh.private_bytes * self.unmerged // max(1, self._fresh.size)
+
+    @property
+    def is_heavy(self) -> bool:
+        """Whether that is much, however few they are."""
+        return self.unmerged_bytes > HEAVY_BYTES
+
+    @property
+    def is_backlogged(self) -> bool:
+        """Whether they have become so many, or so large, that writers are to slow down."""
+        return self.unmerged > MOST_UNMERGED or self.unmerged_bytes > MOST_UNMERGED_BYTES
+
+    @property
     def segments(self) -> list[Segment]:
         """Those that hold alive rows."""
         return [part.rows for part in self.view.segments if isinstance(part.rows, Segment)]
@@ -107,7 +124,7 @@ class RowStore:
         """Whether `compaction.compact` has anything to do for `image` of the same ``now``; ``quiet`` as there."""
         alive = [bitmaps.size(self.view.alive(part, now)) for part in (*self.view.segments, self.view.fresh)]
         sizes = [Sizes(part.rows.size, count) for part, count in zip(self.view.segments, alive, strict=False)]
-        return next_step(sizes, alive[-1], quiet=quiet) is not None
+        return next_step(sizes, alive[-1], quiet=quiet, heavy=self.is_heavy) is not None
 
     def image(self, *, now: float = 0.0) -> Image:
         """What `from_image` makes the same rows of, but for those that have expired at ``now``."""

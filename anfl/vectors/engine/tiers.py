@@ -13,6 +13,8 @@ FRESH_ROWS = 10_000
 """Most fresh rows before they go into a segment: comparing them with a query takes about a quarter of a millisecond."""
 MOST_ADDED = 2 * FRESH_ROWS
 """Most fresh rows that one step puts into a segment."""
+HEAVY_BYTES = 256 * 2**20
+"""Memory of fresh rows, however few they are, above which those that get a graph go into a segment."""
 GRAPH_FROM = 1_000
 """Fewest rows that get a graph, or a segment at all."""
 SEGMENTS = 4
@@ -48,14 +50,15 @@ class Step:
     base: int | None
 
 
-def next_step(segments: Sequence[Sizes], fresh: int, *, quiet: bool = False) -> Step | None:
+def next_step(segments: Sequence[Sizes], fresh: int, *, quiet: bool = False, heavy: bool = False) -> Step | None:
     """What to do next; None for nothing.
 
     :param fresh: alive rows in no segment.
     :param quiet: nobody has written for a while, so that smaller pieces are worth the work.
+    :param heavy: fresh rows take more than `HEAVY_BYTES`.
     """
     total = fresh + sum(segment.alive for segment in segments)
-    enough = min(max(total // 4, GRAPH_FROM), FRESH_ROWS)
+    enough = GRAPH_FROM if heavy else min(max(total // 4, GRAPH_FROM), FRESH_ROWS)
     worn = [number for number, segment in enumerate(segments) if segment.is_worn]
     if fresh < enough and not worn and not quiet:
         return None

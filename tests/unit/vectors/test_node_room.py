@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,6 +21,7 @@ from anfl.vectors.collection_folder import IN_USE_SECONDS, CollectionFolder
 from anfl.vectors.model import Collection, CollectionSettings, Metric
 from anfl.vectors.node import NodeFolder
 from anfl.vectors.objects import S3ObjectStore
+from anfl.vectors.replica import Replica
 from anfl.vectors.requests import Count
 from anfl.vectors.storage import Storage
 from anfl.vectors.store import VectorStore
@@ -193,4 +195,43 @@ def test_a_process_says_again_and_again_what_it_has_in_memory(catalogue: Catalog
         store.hnsw.upkeep.once()
         place.node.of(made).remove_unused()
         assert parts(place.node) == {made.incarnation}
+    store.close()
+
+
+def test_who_finds_no_room_for_a_lock_goes_on_without(
+    catalogue: Catalogue, objects: S3ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = Path.open
+
+    def full(path: Path, *args: Any, **kwargs: Any) -> Any:
+        if path.suffix == ".lock" and not path.exists():
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return opened(path, *args, **kwargs)
+
+    monkeypatch.setattr(Path, "open", full)
+    store = VectorStore(catalogue, storage(objects, clock=Clock()))
+    store.create("demo", CollectionSettings(name="words", dimension=2, metric=Metric.L2))
+    store.write("demo", "words", upsert(("a", (1, 1))))
+    assert store.count("demo", "words", Count()).count == 1
+    store.close()
+
+
+def test_what_one_collection_fails_of_keeps_no_other_from_its_turn(
+    catalogue: Catalogue, objects: S3ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = VectorStore(catalogue, storage(objects, clock=Clock()))
+    store.hnsw.upkeep.stop()
+    for name in ("one", "two", "three"):
+        store.create("demo", CollectionSettings(name=name, dimension=2, metric=Metric.L2))
+        store.write("demo", name, upsert(("a", (1, 1))))
+    seen: list[str] = []
+
+    def failing(replica: Replica) -> None:
+        seen.append(replica.collection.name)
+        raise RuntimeError(replica.collection.name)
+
+    monkeypatch.setattr(Replica, "install_newest", failing)
+    with pytest.raises(RuntimeError):
+        store.hnsw.upkeep.once()
+    assert sorted(seen) == ["one", "three", "two"]
     store.close()

@@ -291,6 +291,21 @@ def test_large_metadata_counts_as_the_memory_it_takes(make: Any) -> None:
     assert held / 3 < rows.private_bytes < 3 * held
 
 
+@pytest.mark.usefixtures("small")
+def test_a_few_large_rows_go_into_a_segment_before_many_have_gathered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = store()
+    fill(rows, np.ones((40, 2), dtype=np.float32))
+    build(rows, tmp_path)
+    fill(rows, np.ones((tiers.GRAPH_FROM, 2), dtype=np.float32), ids="large{}", version=2)
+    assert not rows.is_due()
+    monkeypatch.setattr(engine, "HEAVY_BYTES", rows.unmerged_bytes - 1)
+    assert rows.is_due()
+    assert rows.install(compact(rows.image(), tmp_path, threads=1, heavy=rows.is_heavy))
+    assert (rows.unmerged, rows.is_due()) == (0, False)
+
+
 def _held(metadata: dict[str, Any]) -> int:
     members = [*metadata.values(), *(item for each in metadata.values() if isinstance(each, list) for item in each)]
     return sys.getsizeof(metadata) + sum(map(sys.getsizeof, members))

@@ -11,6 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from anfl.problems import Problem
 from anfl.vectors import writer as writer_module
 from anfl.vectors.changes import Change, Draft, prepare, resolve
+from anfl.vectors.engine import rows as rows_module
 from anfl.vectors.model import Position
 from anfl.vectors.requests import DeleteRows, NewRow, PatchRow, PatchRows, Upsert, Written
 from anfl.vectors.writer import Writer, _Ticket
@@ -235,6 +236,19 @@ def test_a_row_that_came_and_went_in_one_batch_leaves_a_position_that_exists() -
     outcomes = node._commit([_Ticket(prepare(change, collection()), collection()) for change in changes])
     assert [outcome.sequence for outcome in outcomes if isinstance(outcome, Written)] == ["1.1", "1.1"]
     assert node._replica.view(lambda state: state.position) == Position(1, 1)
+
+
+@pytest.mark.parametrize("limit", ["MOST_UNMERGED", "MOST_UNMERGED_BYTES"])
+def test_who_writes_faster_than_graphs_are_built_is_to_slow_down(limit: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    node = replica(SimulatedStore())
+    alone, one_of_many = Writer(node), Writer(node, waits_for_builder=True)
+    one_of_many.write(upsert(("a", (1, 1))))
+    monkeypatch.setattr(rows_module, limit, 0)
+    with pytest.raises(Problem) as caught:
+        one_of_many.write(upsert(("b", (1, 1))))
+    assert (caught.value.status, caught.value.code, caught.value.retry_after) == (429, "builder_behind", 2)
+    alone.write(upsert(("c", (1, 1))))
+    assert set(content(alone)) == {"a", "c"}
 
 
 def test_too_much_at_once_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
