@@ -45,6 +45,7 @@ from services.model_registry.openapi import PATH as OPENAPI_PATH
 from services.model_registry.openapi import document
 from services.model_registry.policies import PolicyApi
 from services.model_registry.signing import SigningApi
+from services.model_registry.transfers import Transfers
 from services.model_registry.uploads import Uploads
 from services.model_registry.validation import Validation
 from services.model_registry.webhooks import WebhookApi
@@ -80,12 +81,14 @@ def assemble(
     check_source: SourceCheck = sources.check_source,
     throttle: Throttle | None = None,
     written_in: Home | None = None,
+    transfers: Transfers | None = None,
 ) -> Service:
     """The ASGI application over given parts.
 
     :param check_source: says which sources versions may have.
     :param throttle: None: callers may ask what they like.
     :param written_in: None: there is no other region.
+    :param transfers: how many artefacts may pass at a time; None: as many as usual.
     """
     validation = Validation(registry)
 
@@ -111,7 +114,7 @@ def assemble(
 
     handlers = {
         **MlflowApi(registry, validation, check_source=check_source).handlers(),
-        **ArtifactProxy(registry.store).handlers(),
+        **ArtifactProxy(registry.store, transfers or Transfers()).handlers(),
         **Uploads(registry.store).handlers(),
         **WebhookApi(registry.webhooks, registry.deliveries).handlers(),
         **validation.handlers(),

@@ -5,6 +5,7 @@ import hashlib
 import mimetypes
 import posixpath
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import ExitStack
 from urllib.parse import quote
 
 from starlette.requests import ClientDisconnect, Request
@@ -17,6 +18,7 @@ from anfl.http.answers import Answer, Response, json_response
 from anfl.registry.artifact_store import ArtifactStore, Verified
 from anfl.registry.errors import invalid_parameter
 from services.model_registry.parameters import Kind, Parameters, read
+from services.model_registry.transfers import Passing, Transfers
 
 _BASES = ("/api/2.0/mlflow-artifacts", "/ajax-api/2.0/mlflow-artifacts")
 _CHUNK_BYTES = 1024 * 1024
@@ -32,8 +34,9 @@ class CorruptError(Exception):
 class ArtifactProxy:
     """The proxy over an artefact store."""
 
-    def __init__(self, store: ArtifactStore) -> None:
+    def __init__(self, store: ArtifactStore, transfers: Transfers) -> None:
         self._store = store
+        self._transfers = transfers
 
     def handlers(self) -> dict[tuple[str, str], StarletteHandler]:
         """The routes, by (method, path)."""
@@ -61,41 +64,33 @@ class ArtifactProxy:
 
     async def _download(self, request: Request, principal: Principal) -> Response:
         path = request.path_params["path"]
-        verified = await asyncio.to_thread(
-            self._store.open, principal.tenant, path, bytes_range=request.headers.get("range")
-        )
-        opened = verified.opened
-        name = posixpath.basename(path)
-        headers = {
-            "content-length": str(opened.length),
-            "content-disposition": f"attachment; filename*=UTF-8''{quote(name, safe='')}",
-            "accept-ranges": "bytes",
-        }
-        if verified.sha256 is not None:
-            headers["x-anfl-sha256"] = verified.sha256
-        if opened.content_range is not None:
-            headers["content-range"] = opened.content_range
-        status = 206 if opened.content_range is not None else 200
-        media_type = mimetypes.guess_type(name)[0] or "application/octet-stream"
-        if request.method == "HEAD":  # of which no server sends on what a stream would read to its end
-            opened.body.close()
-            return HeadersOnly(None, status, headers, media_type)
-        return StreamingResponse(_chunks(verified), status, headers, media_type)
+        with ExitStack() as ending:
+            ending.enter_context(self._transfers.place(principal.tenant))
+            verified = await asyncio.to_thread(
+                self._store.open, principal.tenant, path, bytes_range=request.headers.get("range")
+            )
+            ending.callback(verified.opened.body.close)
+            status, headers = _head(path, verified)
+            media_type = mimetypes.guess_type(posixpath.basename(path))[0] or "application/octet-stream"
+            if request.method == "HEAD":  # of which no server sends on what a stream would read to its end
+                return HeadersOnly(None, status, headers, media_type)
+            return Passing(StreamingResponse(_chunks(verified), status, headers, media_type), ending.pop_all())
 
     async def _upload(self, request: Request, principal: Principal) -> Response:
         tenant = principal.tenant
-        writer = await asyncio.to_thread(self._store.writer, tenant, request.path_params["path"])
-        try:
-            async for chunk in request.stream():
-                if writer.wants_flush(chunk):
-                    await asyncio.to_thread(writer.flush)
-            stored, sha256 = await asyncio.to_thread(writer.finish)
-        except ClientDisconnect:
-            await asyncio.to_thread(writer.abort)
-            return Answer(b"", 499)
-        except BaseException:
-            await asyncio.shield(asyncio.to_thread(writer.abort))
-            raise
+        with self._transfers.place(tenant):
+            writer = await asyncio.to_thread(self._store.writer, tenant, request.path_params["path"])
+            try:
+                async for chunk in request.stream():
+                    if writer.wants_flush(chunk):
+                        await asyncio.to_thread(writer.flush)
+                stored, sha256 = await asyncio.to_thread(writer.finish)
+            except ClientDisconnect:
+                await asyncio.to_thread(writer.abort)
+                return Answer(b"", 499)
+            except BaseException:
+                await asyncio.shield(asyncio.to_thread(writer.abort))
+                raise
         await asyncio.to_thread(self._store.uploaded, tenant, stored, sha256)
         return json_response({})
 
@@ -135,6 +130,21 @@ def _file(request: Request, given: Parameters) -> str:
     return posixpath.join(request.path_params["path"], posixpath.basename(given.text("path")))
 
 
+def _head(path: str, verified: Verified) -> tuple[int, dict[str, str]]:
+    """Status and headers of a download."""
+    opened = verified.opened
+    headers = {
+        "content-length": str(opened.length),
+        "content-disposition": f"attachment; filename*=UTF-8''{quote(posixpath.basename(path), safe='')}",
+        "accept-ranges": "bytes",
+    }
+    if verified.sha256 is not None:
+        headers["x-anfl-sha256"] = verified.sha256
+    if opened.content_range is not None:
+        headers["content-range"] = opened.content_range
+    return 206 if opened.content_range is not None else 200, headers
+
+
 async def _chunks(verified: Verified) -> AsyncIterator[bytes]:
     """The bytes; the last of them only once all are known to be the recorded ones (a range cannot be known to be).
 
@@ -144,15 +154,12 @@ async def _chunks(verified: Verified) -> AsyncIterator[bytes]:
     check = verified.sha256 if opened.content_range is None else None
     digest = hashlib.sha256()
     read_chunk: Callable[[], Awaitable[bytes]] = lambda: asyncio.to_thread(opened.body.read, _CHUNK_BYTES)  # noqa: E731
-    try:
-        chunk = await read_chunk()
-        while chunk:
-            if check is not None:
-                digest.update(chunk)
-            following = await read_chunk()
-            if not following and check is not None and digest.hexdigest() != check:
-                raise CorruptError(f"{opened.version} has not the recorded sha256")
-            yield chunk
-            chunk = following
-    finally:
-        opened.body.close()
+    chunk = await read_chunk()
+    while chunk:
+        if check is not None:
+            digest.update(chunk)
+        following = await read_chunk()
+        if not following and check is not None and digest.hexdigest() != check:
+            raise CorruptError(f"{opened.version} has not the recorded sha256")
+        yield chunk
+        chunk = following
