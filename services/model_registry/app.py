@@ -45,6 +45,7 @@ from services.model_registry.openapi import PATH as OPENAPI_PATH
 from services.model_registry.openapi import document
 from services.model_registry.policies import PolicyApi
 from services.model_registry.signing import SigningApi
+from services.model_registry.threads import SharedThreads
 from services.model_registry.transfers import Transfers
 from services.model_registry.uploads import Uploads
 from services.model_registry.validation import Validation
@@ -103,6 +104,7 @@ def assemble(
 
     @asynccontextmanager
     async def lifespan() -> AsyncIterator[None]:
+        asyncio.get_running_loop().set_default_executor(SharedThreads())
         postman.start()
         yield
         if throttle is not None:
