@@ -166,7 +166,8 @@ _OPERATIONS = (
         path=audit.CHAINS,
         name="listAuditedModels",
         summary="Models that have or had a name, also deleted ones: each has an audit.",
-        answer=audit.Chains,
+        answer=trails.Chains,
+        queries=audit.PAGED,
     ),
 )
 

@@ -176,7 +176,7 @@ class Governed(Mortal):
     @invariant()
     def holds_what_is_expected(self) -> None:
         registry = self.another()
-        if not registry.trails.bearers("acme"):
+        if not registry.trails.chains("acme").models:
             return  # it has not begun
         verdicts = {number: registry.verdicts.get("acme", "bert", number) for number in (1, 2)}
         assert {number: str(one.status) for number, one in verdicts.items() if one is not None} == self.verdicts
