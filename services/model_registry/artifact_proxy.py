@@ -17,13 +17,12 @@ from anfl.http.adapters import StarletteHandler
 from anfl.http.answers import Answer, Response, json_response
 from anfl.registry.artifact_store import ArtifactStore, Verified
 from anfl.registry.errors import invalid_parameter
-from services.model_registry.parameters import Kind, Parameters, read
-from services.model_registry.transfers import Passing, Transfers
+from services.model_registry.parameters import LARGEST_BODY_BYTES, Kind, Parameters, read
+from services.model_registry.shares import Shares
+from services.model_registry.transfers import Passing
 
 _BASES = ("/api/2.0/mlflow-artifacts", "/ajax-api/2.0/mlflow-artifacts")
 _CHUNK_BYTES = 1024 * 1024
-_PARTS_BYTES = 10_000_000
-"""Of a list of parts, as much as the gateway passes: MLflow's client sends the link of each along, 2 KB."""
 _UPLOAD = {"path": Kind.REQUIRED, "upload_id": Kind.REQUIRED}
 
 
@@ -34,17 +33,23 @@ class CorruptError(Exception):
 class ArtifactProxy:
     """The proxy over an artefact store."""
 
-    def __init__(self, store: ArtifactStore, transfers: Transfers) -> None:
+    def __init__(self, store: ArtifactStore, transfers: Shares) -> None:
         self._store = store
         self._transfers = transfers
 
+    def streams(self) -> dict[tuple[str, str], StarletteHandler]:
+        """The routes by which artefacts pass, by (method, path)."""
+        routes: dict[tuple[str, str], StarletteHandler] = {}
+        for base in _BASES:
+            routes["GET", f"{base}/artifacts/{{path+}}"] = self._download
+            routes["PUT", f"{base}/artifacts/{{path+}}"] = self._upload
+        return routes
+
     def handlers(self) -> dict[tuple[str, str], StarletteHandler]:
-        """The routes, by (method, path)."""
+        """The other routes, by (method, path)."""
         routes: dict[tuple[str, str], StarletteHandler] = {}
         for base in _BASES:
             routes["GET", f"{base}/artifacts"] = self._list
-            routes["GET", f"{base}/artifacts/{{path+}}"] = self._download
-            routes["PUT", f"{base}/artifacts/{{path+}}"] = self._upload
             routes["DELETE", f"{base}/artifacts/{{path+}}"] = self._delete
             routes["GET", f"{base}/presigned/{{path+}}"] = self._link
             routes["POST", f"{base}/mpu/create/{{path+}}"] = self._begin_parts
@@ -65,7 +70,7 @@ class ArtifactProxy:
     async def _download(self, request: Request, principal: Principal) -> Response:
         path = request.path_params["path"]
         with ExitStack() as ending:
-            ending.enter_context(self._transfers.place(principal.tenant))
+            ending.enter_context(self._transfers.taken(principal.tenant))
             verified = await asyncio.to_thread(
                 self._store.open, principal.tenant, path, bytes_range=request.headers.get("range")
             )
@@ -78,7 +83,7 @@ class ArtifactProxy:
 
     async def _upload(self, request: Request, principal: Principal) -> Response:
         tenant = principal.tenant
-        with self._transfers.place(tenant):
+        with self._transfers.taken(tenant):
             writer = await asyncio.to_thread(self._store.writer, tenant, request.path_params["path"])
             try:
                 async for chunk in request.stream():
@@ -111,7 +116,9 @@ class ArtifactProxy:
         return json_response({"upload_id": upload, "credentials": credentials})
 
     async def _complete_parts(self, request: Request, principal: Principal) -> Response:
-        given = await read(request, _UPLOAD | {"parts": Kind.PARTS}, most=_PARTS_BYTES)
+        given = await read(
+            request, _UPLOAD | {"parts": Kind.PARTS}, most=LARGEST_BODY_BYTES
+        )  # MLflow's client sends the link of each along, 2 KB
         if not given.parts():
             raise invalid_parameter("Missing value for required parameter 'parts'.", field="parts")
         path, upload = _file(request, given), given.text("upload_id")

@@ -1,4 +1,4 @@
-"""How many artefacts pass through a process at a time, and that each gives its place back however it ends."""
+"""How many artefacts and bodies are inside a process at a time, and that each makes room again however it ends."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -13,8 +13,9 @@ from anfl.http.service import Service
 from anfl.registry.artifacts import Artifacts
 from anfl.registry.registry import Registry
 from services.model_registry.app import assemble
-from services.model_registry.transfers import Transfers
-from tests.unit.registry.test_protocol import PROXY, Caller, TenantInToken
+from services.model_registry.bodies import all_bodies
+from services.model_registry.transfers import transfers
+from tests.unit.registry.test_protocol import API, PROXY, Caller, TenantInToken
 
 _END: Message = {"type": "http.request", "body": b"", "more_body": False}
 _GONE: Message = {"type": "http.disconnect"}
@@ -22,20 +23,30 @@ _GONE: Message = {"type": "http.disconnect"}
 
 @pytest.fixture(name="service")
 def _service(registry: Registry) -> Service:
-    return assemble(registry, verifier=TenantInToken(), transfers=Transfers(most=3, most_of_tenant=2))
+    bodies = all_bodies(most=500_000, most_of_tenant=300_000)
+    return assemble(registry, verifier=TenantInToken(), passing=transfers(most=3, most_of_tenant=2), bodies=bodies)
 
 
 class Client:
     """One request to a service, whose body comes and whose answer is taken as the test says."""
 
-    def __init__(self, service: Service, method: str, *, tenant: str = "acme", path: str = "m/weights") -> None:
+    def __init__(
+        self,
+        service: Service,
+        method: str,
+        *,
+        tenant: str = "acme",
+        path: str = "m/weights",
+        base: str = PROXY,
+        declares: tuple[bytes, bytes] | None = None,
+    ) -> None:
         self._come = asyncio.Queue[Message]()
         self.takes = asyncio.Event()
         self.takes.set()
         self.status = 0
         self.headers: dict[bytes, bytes] = {}
         self.body = b""
-        target = f"{PROXY}/{path}"
+        target = f"{base}/{path}"
         scope = {
             "type": "http",
             "asgi": {"version": "3.0", "spec_version": "2.3"},
@@ -43,7 +54,7 @@ class Client:
             "path": target,
             "raw_path": target.encode(),
             "query_string": b"",
-            "headers": [(b"authorization", f"Bearer {tenant}.admin".encode())],
+            "headers": [(b"authorization", f"Bearer {tenant}.admin".encode()), *([declares] if declares else [])],
         }
         self.task = asyncio.get_running_loop().create_task(service(scope, self._come.get, self._send))
 
@@ -202,3 +213,33 @@ def test_who_is_refused_gives_its_place_back(service: Service, method: str) -> N
     for _ in range(5):
         path, status = ("absent", 404) if method == "GET" else ("../x", 400)
         assert call(method, f"{PROXY}/{path}".replace("../", "%2E%2E/")).status_code == status
+
+
+def _body(service: Service, size: int | None, *, tenant: str = "acme") -> Client:
+    """What will be a body of so many bytes; None: it does not say of how many."""
+    declares = (b"transfer-encoding", b"chunked") if size is None else (b"content-length", b"%d" % size)
+    return Client(service, "POST", tenant=tenant, base=API, path="registered-models/create", declares=declares)
+
+
+def test_a_tenant_sends_so_many_bytes_at_a_time_and_all_send_so_many(service: Service) -> None:
+    async def run() -> None:
+        slow = [_body(service, 200_000), _body(service, 200_000, tenant="other")]
+        await asyncio.sleep(0.1)
+        for size, tenant, status in ((200_000, "acme", 429), (None, "acme", 429), (150_000, "third", 503)):
+            refused = _body(service, size, tenant=tenant)
+            await refused.ended()
+            assert (refused.status, refused.headers[b"retry-after"]) == (status, b"2")
+        for tenant in ("acme", "third"):  # what is small is let in
+            client = _body(service, 1000, tenant=tenant)
+            client.sends(_END)
+            await client.ended()
+            assert client.status == 400
+        for client in slow:
+            client.sends(_GONE)
+            await client.ended()
+        again = _body(service, 250_000)
+        again.sends(_END)
+        await again.ended()
+        assert again.status == 400
+
+    asyncio.run(run())
