@@ -16,6 +16,7 @@ from anfl.auth.principal import Principal
 from anfl.http.adapters import StarletteHandler
 from anfl.http.answers import Answer, Response, json_response
 from anfl.registry.artifact_store import ArtifactStore, Verified
+from anfl.registry.artifacts import MAX_PARTS
 from anfl.registry.errors import invalid_parameter
 from services.model_registry.parameters import LARGEST_BODY_BYTES, Kind, Parameters, read
 from services.model_registry.shares import Shares
@@ -23,6 +24,8 @@ from services.model_registry.transfers import Passing
 
 _BASES = ("/api/2.0/mlflow-artifacts", "/ajax-api/2.0/mlflow-artifacts")
 _CHUNK_BYTES = 1024 * 1024
+_MOST_LINKS, _MOST_LINKS_OF_TENANT = 2 * MAX_PARTS, MAX_PARTS
+"""That are signed at a time: ten thousand take a processor for seconds, and a request for them a hundred bytes."""
 _UPLOAD = {"path": Kind.REQUIRED, "upload_id": Kind.REQUIRED}
 
 
@@ -36,6 +39,7 @@ class ArtifactProxy:
     def __init__(self, store: ArtifactStore, transfers: Shares) -> None:
         self._store = store
         self._transfers = transfers
+        self._links = Shares("links", most=_MOST_LINKS, most_of_tenant=_MOST_LINKS_OF_TENANT)
 
     def streams(self) -> dict[tuple[str, str], StarletteHandler]:
         """The routes by which artefacts pass, by (method, path)."""
@@ -111,7 +115,8 @@ class ArtifactProxy:
     async def _begin_parts(self, request: Request, principal: Principal) -> Response:
         given = await read(request, {"path": Kind.REQUIRED, "num_parts": Kind.INTEGER})
         path, parts = _file(request, given), given.number("num_parts", 1)
-        upload, urls = await asyncio.to_thread(self._store.begin_parts, principal.tenant, path, parts)
+        with self._links.taken(principal.tenant, min(max(parts, 0), MAX_PARTS)):
+            upload, urls = await asyncio.to_thread(self._store.begin_parts, principal.tenant, path, parts)
         credentials = [{"url": url, "part_number": number, "headers": {}} for number, url in enumerate(urls, 1)]
         return json_response({"upload_id": upload, "credentials": credentials})
 

@@ -1,6 +1,7 @@
 """How many artefacts and bodies are inside a process at a time, and that each makes room again however it ends."""
 
 import asyncio
+import threading
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 from starlette.types import Message
 
 from anfl.http import answers
+from anfl.http.answers import JSON
 from anfl.http.service import Service
 from anfl.registry.artifacts import Artifacts
 from anfl.registry.registry import Registry
@@ -17,6 +19,7 @@ from services.model_registry.bodies import all_bodies
 from services.model_registry.transfers import transfers
 from tests.unit.registry.test_protocol import API, PROXY, Caller, TenantInToken
 
+CREATE = "/api/2.0/mlflow-artifacts/mpu/create"
 _END: Message = {"type": "http.request", "body": b"", "more_body": False}
 _GONE: Message = {"type": "http.disconnect"}
 
@@ -241,5 +244,41 @@ def test_a_tenant_sends_so_many_bytes_at_a_time_and_all_send_so_many(service: Se
         again.sends(_END)
         await again.ended()
         assert again.status == 400
+
+    asyncio.run(run())
+
+
+def test_no_more_links_of_parts_are_signed_at_a_time_than_one_file_may_have(
+    service: Service, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = threading.Event()
+    really = registry.artifacts.begin_parts
+
+    def begin(_: Artifacts, *given: Any) -> Any:
+        opened.wait(10)
+        return really(*given)
+
+    monkeypatch.setattr(Artifacts, "begin_parts", begin)
+
+    def asks(parts: int, *, tenant: str = "acme") -> Client:
+        client = Client(service, "POST", tenant=tenant, base=CREATE, path="m", declares=(b"content-type", JSON))
+        body = b'{"path": "w", "num_parts": %d}' % parts
+        client.sends({"type": "http.request", "body": body, "more_body": False})
+        return client
+
+    async def run() -> None:
+        first, last = asks(10), asks(1, tenant="other")
+        await asyncio.sleep(0.2)
+        refused = asks(9_995)
+        await refused.ended()
+        assert refused.status == 429
+        opened.set()
+        for client in (first, last):
+            await client.ended()
+            assert client.status == 200
+        for parts, status in ((0, 400), (-1, 400), (10_001, 400), (10, 200)):
+            again = asks(parts)
+            await again.ended()
+            assert again.status == status
 
     asyncio.run(run())
