@@ -22,6 +22,7 @@ from anfl.registry.marks import DOCUMENT
 from anfl.registry.records import Records, sort_of
 from anfl.registry.room import Room
 from anfl.registry.table import BATCH_GET
+from anfl.registry.turns import Turns
 
 MAX_BYTES = 64 * 1024 * 1024
 """Of all that a process keeps; a tenant with more is not kept, and after `MAX_AGE_MILLISECONDS` looked at again."""
@@ -33,7 +34,6 @@ MAX_ASKED = 20
 """Models that are asked; for more, all versions are read."""
 MAX_AGE_MILLISECONDS = 600_000
 """After this everything is read again."""
-_STRIPES = 16
 _REMEMBERED = 10_000
 """Tenants of which it is known that they searched."""
 
@@ -52,7 +52,7 @@ class Known:
         """A moment: when it was too much to be kept."""
         self._met: OrderedDict[str, None] = OrderedDict()
         self._lock = threading.Lock()
-        self._first = tuple(threading.Lock() for _ in range(_STRIPES))
+        self._first = Turns()
 
     def is_met(self, tenant: str) -> bool:
         """Whether somebody asked this about a tenant before, or it was read."""
@@ -71,7 +71,7 @@ class Known:
         """
         kept = self._recalled(tenant)
         if kept is None:
-            with self._first[hash(tenant) % _STRIPES]:  # those who come together wait for the first
+            with self._first.of(tenant):  # those who come together wait for the first
                 kept = self._recalled(tenant)
                 if kept is None:
                     return self._anew(tenant, named)
