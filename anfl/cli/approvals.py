@@ -46,10 +46,16 @@ def list_requests(
 ) -> None:
     """Requests of a model and what became of them."""
     parameters = {key: value for key, value in {"version": version, "status": status}.items() if value}
+    found: list[dict[str, Any]] = []
+    page: str | None = ""
     with resolve(endpoint, token, role=role).connect() as client:
-        answer = client.json("GET", f"{_model(name)}/approvals", params=parameters)
+        while page is not None:
+            asked = parameters | ({"page_token": page} if page else {})
+            answer = client.json("GET", f"{_model(name)}/approvals", params=asked)
+            found += answer["approvals"]
+            page = answer.get("next_page_token")
     if as_json:
-        print_json(answer)
+        print_json({"approvals": found})
         return
     rows = [
         {
@@ -58,7 +64,7 @@ def list_requests(
             "approved by": ", ".join(given["by"] for given in one["approvals"]),
             "comment": one["requested"].get("comment"),
         }
-        for one in answer["approvals"]
+        for one in found
     ]
     columns = ["id", "version", "alias", "status", "asked by", "approved by", "comment"]
     print_table(rows, columns, empty="Nothing was asked yet.")

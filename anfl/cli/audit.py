@@ -15,7 +15,7 @@ from anfl.cli.output import console, errors, print_json, print_table
 from anfl.cli.target import resolve
 from anfl.client import Client
 from anfl.registry.audit import Broken, Entry, Head, verify
-from anfl.registry.trails import Page
+from anfl.registry.trails import Bearer, Chains, Page
 from anfl.wording import counted
 
 app = typer.Typer(no_args_is_help=True, help="The audit of the model registry.")
@@ -132,8 +132,15 @@ def _print(one: _Verified) -> None:
 
 
 def _all(client: Client) -> list[_Chain]:
-    models = client.json("GET", f"{_TENANT}/chains")["models"]
-    latest = {model["id"]: model["name"] for model in models}  # of its names, a model is told by the last
+    bearers: list[Bearer] = []
+    token: str | None = ""
+    while token is not None:
+        parameters: dict[str, Any] = {"limit": _PER_PAGE} | ({"page_token": token} if token else {})
+        page = msgspec.convert(client.json("GET", f"{_TENANT}/chains", params=parameters), Chains)
+        bearers += page.models
+        token = page.next_page_token
+    bearers.sort(key=lambda bearer: (bearer.since, bearer.id))
+    latest = {bearer.id: bearer.name for bearer in bearers}  # of its names, a model is told by the last
     return [_named(None), *(_named(name, model_id=model_id) for model_id, name in latest.items())]
 
 

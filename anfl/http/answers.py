@@ -79,7 +79,7 @@ class Stream:
                 async for part in self._parts:
                     if gone.done():
                         return
-                    async with _taken():
+                    async with taken():
                         await send({"type": "http.response.body", "body": part, "more_body": True})
             await send({"type": "http.response.body", "body": b""})
         finally:
@@ -88,7 +88,7 @@ class Stream:
 
 
 @asynccontextmanager
-async def _taken() -> AsyncIterator[None]:
+async def taken() -> AsyncIterator[None]:
     try:
         async with asyncio.timeout(STALLED_SECONDS):
             yield

@@ -5,18 +5,19 @@ model's revision as every change does, so two steps at once are decided one afte
 """
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from enum import StrEnum
 from http import HTTPStatus
+from itertools import groupby
 
 import msgspec
 
 from anfl.problems import Problem
-from anfl.registry import keys, rules
+from anfl.registry import keys, pages, rules
 from anfl.registry.audit import Change
 from anfl.registry.clock import Clock, now
 from anfl.registry.entities import Model, Version
-from anfl.registry.errors import does_not_exist
+from anfl.registry.errors import does_not_exist, invalid_parameter
 from anfl.registry.policies import Policies
 from anfl.registry.records import Records
 from anfl.registry.table import ABSENT, EXISTS, Check, Condition, Put
@@ -24,6 +25,7 @@ from anfl.registry.table import ABSENT, EXISTS, Check, Condition, Put
 MAX_COMMENT_BYTES = 2000
 MAX_REQUESTS = 100
 """Of one version."""
+MOST_PER_PAGE = 1000
 
 
 class ApprovalStatus(StrEnum):
@@ -62,6 +64,14 @@ class Approval(msgspec.Struct, frozen=True, kw_only=True):
     """Rejection or withdrawal."""
     status: ApprovalStatus = ApprovalStatus.PENDING
     revision: int = 1
+
+
+class ApprovalPage(msgspec.Struct, frozen=True, kw_only=True):
+    """Requests of a model, by version and then by time."""
+
+    approvals: list[Approval]
+    next_page_token: str | None = None
+    """Gives the requests that follow; null where these are the last."""
 
 
 class Approvals:
@@ -103,16 +113,55 @@ class Approvals:
 
         return self._records.in_turn(tenant, name, attempt)
 
-    def all(self, tenant: str, name: str) -> list[Approval]:
-        """All requests of a model, by version and then by time.
+    def page(
+        self,
+        tenant: str,
+        name: str,
+        *,
+        version: int | None = None,
+        wanted: Callable[[Approval], bool] = lambda _: True,
+        after: str | None = None,
+        limit: int = MOST_PER_PAGE,
+    ) -> ApprovalPage:
+        """Requests of a model; a page also ends where it would be larger than the gateway lets pass.
 
+        :param version: None: of all versions.
+        :param wanted: those that are shown.
+        :param after: token of the page before.
         :raises Problem: 404, 400.
         """
-        return self._query(tenant, self._records.model(tenant, name), "")
+        if not 1 <= limit <= MOST_PER_PAGE:
+            raise invalid_parameter(f"'limit' must be between 1 and {MOST_PER_PAGE}.", field="limit")
+        model = self._records.model(tenant, name)
+        found = filter(wanted, self._in_order(tenant, model, version, after))
+        shown, more = pages.taken(found, limit=limit, size=lambda one: len(msgspec.json.encode(one)))
+        return ApprovalPage(approvals=shown, next_page_token=shown[-1].id if more else None)
+
+    def _in_order(self, tenant: str, model: Model, version: int | None, after: str | None) -> Iterator[Approval]:
+        """Those beyond the request ``after``; no more is read than is asked for, and those of a version are together.
+
+        :raises Problem: 400, there is no such request.
+        """
+        begin = None if after is None else _number(after)
+        if after is not None and (begin is None or version not in (None, begin)):
+            raise _unknown_page()
+        prefix = keys.APPROVALS + ("" if version is None else keys.approvals_of(version))
+        edge = None if begin is None else keys.APPROVALS + keys.approvals_of(begin)  # before all of that version
+        items = self._table.query(keys.belongings(tenant, model.id), prefix=prefix, after=edge)
+        for number, group in groupby((msgspec.convert(item, Approval) for item in items), lambda one: one.version):
+            together = sorted(group, key=_when)
+            if number == begin:
+                ids = [one.id for one in together]
+                if after not in ids:
+                    raise _unknown_page()
+                together = together[ids.index(after) + 1 :]
+            yield from together
 
     def of_version(self, tenant: str, model: Model, number: int) -> list[Approval]:
         """All requests of a version, by time."""
-        return self._query(tenant, model, keys.approvals_of(number))
+        prefix = keys.APPROVALS + keys.approvals_of(number)
+        items = self._table.query(keys.belongings(tenant, model.id), prefix=prefix)
+        return sorted((msgspec.convert(item, Approval) for item in items), key=_when)
 
     def get(self, tenant: str, name: str, approval_id: str) -> Approval:
         """One request.
@@ -225,17 +274,20 @@ class Approvals:
             raise _unknown(model.name, approval_id)
         return msgspec.convert(item, Approval)
 
-    def _query(self, tenant: str, model: Model, prefix: str) -> list[Approval]:
-        items = self._table.query(keys.belongings(tenant, model.id), prefix=f"{keys.APPROVALS}{prefix}")
-        found = [msgspec.convert(item, Approval) for item in items]
-        return sorted(found, key=lambda one: (one.version, one.requested.at, one.id))
-
 
 def _number(approval_id: str) -> int | None:
     """Of the version; None for what is no id."""
     number, dash, _ = approval_id.partition("-")
     possible = dash and number.isascii() and number.isdigit() and len(approval_id) <= 50 and approval_id.isascii()
     return int(number) if possible else None
+
+
+def _when(one: Approval) -> tuple[int, str]:
+    return one.requested.at, one.id
+
+
+def _unknown_page() -> Problem:
+    return invalid_parameter("'page_token' is not one that this call gave.", field="page_token")
 
 
 def _unknown(name: str, approval_id: str) -> Problem:

@@ -14,6 +14,7 @@ from anfl.registry.known import Known
 from anfl.registry.marks import DOCUMENT
 from anfl.registry.ordering import Order
 from anfl.registry.records import Records, version_in
+from anfl.registry.room import Room, Share
 from anfl.resources import SORT_KEY
 
 MAX_ENUMERATED = 100
@@ -23,24 +24,27 @@ MAX_ENUMERATED = 100
 class Candidates:
     """Versions of all tenants that filters may select."""
 
-    def __init__(self, records: Records, *, max_bytes: int, clock: Clock) -> None:
-        """:param max_bytes: of versions that are kept in memory."""
+    def __init__(self, records: Records, *, max_bytes: int, clock: Clock, room: Room) -> None:
+        """:param max_bytes: of versions that are kept in memory. :param room: for those that are being read."""
         self._records = records
         self._table = records.table
-        self._known = Known(records, max_bytes=max_bytes, clock=clock)
+        self._known = Known(records, max_bytes=max_bytes, clock=clock, room=room)
 
-    def matching(self, tenant: str, condition: Filter, orders: Sequence[Order]) -> Iterator[Glance]:
+    def matching(self, tenant: str, condition: Filter, orders: Sequence[Order], share: Share) -> Iterator[Glance]:
         """Versions for which a filter holds, in order, without large tags that it is not about.
 
         All of a tenant's are read and kept from its second search on: of the first one's, DynamoDB leaves out what it
         can, and a tenant that does not come again takes no memory.
+
+        :param share: of what is read for this search alone.
+        :raises Problem: 400, that is too much; 503, with what other searches hold it is.
         """
         models = self._enumerated(tenant, condition)
         if models is None and (self._known.is_met(tenant) or marks.wanted(condition.beyond("version_number")) is None):
             known = self._known.families(tenant, condition.about("name"))
             if known is not None:
                 return self._known_ones(tenant, condition, known, orders)
-        return self._read(tenant, condition, models, orders)
+        return self._read(tenant, condition, models, orders, share)
 
     def _known_ones(self, tenant: str, condition: Filter, known: Families, orders: Sequence[Order]) -> Iterator[Glance]:
         few = known.few(condition)
@@ -71,10 +75,15 @@ class Candidates:
                 yield version
 
     def _read(
-        self, tenant: str, condition: Filter, models: Sequence[Owner] | None, orders: Sequence[Order]
+        self,
+        tenant: str,
+        condition: Filter,
+        models: Sequence[Owner] | None,
+        orders: Sequence[Order],
+        share: Share,
     ) -> Iterator[Glance]:
         told = condition.beyond("name", "version_number")
-        for each in self._in_order(tenant, condition, told, models, orders):
+        for each in self._in_order(tenant, condition, told, models, orders, share):
             if not told.comparisons or self._holds(tenant, told, each):
                 yield each
 
@@ -91,27 +100,29 @@ class Candidates:
         told: Filter,
         models: Sequence[Owner] | None,
         orders: Sequence[Order],
+        share: Share,
     ) -> Iterator[Glance]:
         by_name = orders[0].field == "name"
         descending = by_name and orders[0].descending
         named = bool(condition.about("name").comparisons)
         documents: Iterable[str]
         if models is None and not by_name and not named:
-            documents = chain.from_iterable(self._table.contents(keys.models(tenant), DOCUMENT))
+            documents = chain.from_iterable(share.pages(self._table.contents(keys.models(tenant), DOCUMENT)))
         elif models is None:
-            documents = self._named(tenant, condition, descending=descending)
+            documents = chain.from_iterable(share.pages(self._named(tenant, condition, descending=descending)))
         else:
             accepted = condition.about("name").accepts()
             fitting = (owner for owner in models if accepted(owner.name))
             ordered = sorted(fitting, key=lambda owner: owner.name, reverse=descending)
             documents = [owner.document for owner in ordered]
+            share.hold(documents)
         if named:  # of no model, no versions
             documents = iter(documents)
             first = next(documents, None)
             if first is None:
                 return
             documents = chain((first,), documents)
-        found = self._versions(tenant, condition, told, models)
+        found = self._versions(tenant, condition, told, models, share)
         if not found:
             return
         if by_name:  # the models come in that order: those beyond the page are not read
@@ -127,13 +138,15 @@ class Candidates:
             owned = glances.owned(found, glances.owners(list(documents)))
             yield from ordering.in_order(owned, orders, KEYS)
 
-    def _versions(self, tenant: str, condition: Filter, told: Filter, models: Sequence[Owner] | None) -> list[Glance]:
+    def _versions(
+        self, tenant: str, condition: Filter, told: Filter, models: Sequence[Owner] | None, share: Share
+    ) -> list[Glance]:
         """Versions that can match, but those of prompts where none are asked for; None: of all models."""
         only = marks.wanted(told, and_prompts=not told.prompts)
         prefixes = [""] if models is None else [keys.versions_of(owner.id) for owner in models]
         partition = keys.versions(tenant)
         read = (self._table.contents(partition, DOCUMENT, prefix=prefix, only=only) for prefix in prefixes)
-        documents = list(chain.from_iterable(chain.from_iterable(read)))
+        documents = list(chain.from_iterable(share.pages(chain.from_iterable(read))))
         found = glances.versions(traces.holding(documents, told.with_operators("ILIKE")))  # which DynamoDB cannot tell
         if found and not told.prompts:
             marked = [document for document in documents if PROMPT_TAG in document]
@@ -163,8 +176,8 @@ class Candidates:
                     return None
         return [glances.owner(item[DOCUMENT]) for item in self._records.models_by_id(tenant, makers)]
 
-    def _named(self, tenant: str, condition: Filter, *, descending: bool) -> Iterator[str]:
-        """Documents of models whose names are as the filter says, in the order of their names."""
+    def _named(self, tenant: str, condition: Filter, *, descending: bool) -> Iterator[tuple[str]]:
+        """Documents, each by itself, of models whose names are as the filter says, in the order of their names."""
         named = condition.about("name")
         found = self._table.texts(
             keys.models(tenant),
@@ -174,7 +187,7 @@ class Candidates:
             named=named.accepts(),
             descending=descending,
         )
-        return (document for _, document in found)
+        return (named[1:] for named in found)
 
 
 def _within(every: Iterable[Glance], told: Teller, wanted: Container[object]) -> Iterator[Glance]:

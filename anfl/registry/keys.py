@@ -54,7 +54,7 @@ webhooks                    get, list 1 r; create 2 r + 1 T; update, delete 1 r 
                             where there are secrets, and 1 w for its first one in a region; signing a delivery 1 r
 audit                       2–3 r: whose name it is, the record, a page of 8 MB at most, 1 MB a call
 delete model                1 r + 1 T, then removal of what hung off it (1 r + 1 w for each place that its versions
-                            name); interrupted, the tombstone's sweep finishes
+                            name, of each 100 of them); interrupted, the tombstone's sweep finishes
 letters                     part of the change's T; once sent 1 w for up to 25, in the background; webhooks of a tenant
                             1 r in ten seconds; what was left behind 1 r a process each 15-30 s, 2 r + 2 w if any
 search models               pages of 1 MB over the tenant's models by name, from the cursor; 1 r per 100 versions shown

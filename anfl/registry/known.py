@@ -10,18 +10,22 @@ count as read only once the change is some seconds old, and all are read again a
 
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
-from itertools import chain
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import batched, chain
 
 from anfl.registry import glances, keys, traces
 from anfl.registry.clock import Clock, now
-from anfl.registry.families import Families, families, size_of
+from anfl.registry.families import Families, families
 from anfl.registry.filters import Filter
+from anfl.registry.glances import Owner
 from anfl.registry.marks import DOCUMENT
 from anfl.registry.records import Records, sort_of
+from anfl.registry.room import Room
+from anfl.registry.table import BATCH_GET
+from anfl.registry.turns import Turns
 
 MAX_BYTES = 64 * 1024 * 1024
-"""Of all that a process keeps; a tenant with more is not kept at all."""
+"""Of all that a process keeps; a tenant with more is not kept, and after `MAX_AGE_MILLISECONDS` looked at again."""
 MAX_CHANGED = 500
 """Models whose versions are read again by themselves; where more have changed, all versions are."""
 FEW = 25
@@ -30,7 +34,6 @@ MAX_ASKED = 20
 """Models that are asked; for more, all versions are read."""
 MAX_AGE_MILLISECONDS = 600_000
 """After this everything is read again."""
-_STRIPES = 16
 _REMEMBERED = 10_000
 """Tenants of which it is known that they searched."""
 
@@ -38,17 +41,18 @@ _REMEMBERED = 10_000
 class Known:
     """What one process knows of all tenants."""
 
-    def __init__(self, records: Records, *, max_bytes: int, clock: Clock = now) -> None:
-        """:param max_bytes: of versions that are kept."""
+    def __init__(self, records: Records, *, max_bytes: int, clock: Clock = now, room: Room | None = None) -> None:
+        """:param max_bytes: of versions that are kept. :param room: of what is being read; None: its own."""
         self._clock = clock
+        self._room = room or Room()
         self._records = records
         self._table = records.table
         self._max_bytes = max_bytes
-        self._kept: OrderedDict[str, Families | None] = OrderedDict()
-        """None: too much to be kept."""
+        self._kept: OrderedDict[str, Families | int] = OrderedDict()
+        """A moment: when it was too much to be kept."""
         self._met: OrderedDict[str, None] = OrderedDict()
         self._lock = threading.Lock()
-        self._first = tuple(threading.Lock() for _ in range(_STRIPES))
+        self._first = Turns()
 
     def is_met(self, tenant: str) -> bool:
         """Whether somebody asked this about a tenant before, or it was read."""
@@ -65,16 +69,16 @@ class Known:
 
         :param named: conditions on models' names alone.
         """
-        kept, seen = self._recalled(tenant)
-        if not seen:
-            with self._first[hash(tenant) % _STRIPES]:  # those who come together wait for the first
-                kept, seen = self._recalled(tenant)
-                if not seen:
-                    return self._anew(tenant, named)
+        kept = self._recalled(tenant)
         if kept is None:
-            return None
-        if self._clock() - kept.read_at >= MAX_AGE_MILLISECONDS:
+            with self._first.of(tenant):  # those who come together wait for the first
+                kept = self._recalled(tenant)
+                if kept is None:
+                    return self._anew(tenant, named)
+        if self._clock() - (kept if isinstance(kept, int) else kept.read_at) >= MAX_AGE_MILLISECONDS:
             return self._anew(tenant, named)
+        if isinstance(kept, int):
+            return None
         revisions = self._table.revisions(keys.models(tenant))
         if named.comparisons and not any(map(named.accepts(), revisions.all_sort_keys())):
             return self._families(tenant, (), (), size=0, at=0)
@@ -92,23 +96,23 @@ class Known:
         if not gone and other <= before.keys() and kept.documents(ids) == again.documents(ids):
             kept.unsettled = again.unsettled
             return kept
-        return self._keep(tenant, kept.replaced(again, gone=gone | ids))
+        return self._keep(tenant, kept.replaced(again, gone=gone | ids), at=self._clock())
 
-    def _recalled(self, tenant: str) -> tuple[Families | None, bool]:
-        """What is kept, and whether the tenant was seen before."""
+    def _recalled(self, tenant: str) -> Families | int | None:
+        """What is kept; None where the tenant was not seen before."""
         with self._lock:
-            if tenant not in self._kept:
-                return None, False
-            self._kept.move_to_end(tenant)
-            return self._kept[tenant], True
+            if tenant in self._kept:
+                self._kept.move_to_end(tenant)
+            return self._kept.get(tenant)
 
-    def _keep(self, tenant: str, families: Families | None) -> Families | None:
+    def _keep(self, tenant: str, families: Families | None, *, at: int) -> Families | None:
+        """:param at: when it was read."""
         with self._lock:
-            self._kept[tenant] = families if families is not None and families.size <= self._max_bytes else None
+            self._kept[tenant] = families if families is not None and families.size <= self._max_bytes else at
             self._kept.move_to_end(tenant)
             while (
                 len(self._kept) > _REMEMBERED
-                or sum(kept.size for kept in self._kept.values() if kept is not None) > self._max_bytes
+                or sum(kept.size for kept in self._kept.values() if not isinstance(kept, int)) > self._max_bytes
             ):
                 self._kept.popitem(last=False)
         return families
@@ -116,43 +120,66 @@ class Known:
     def _anew(self, tenant: str, named: Filter) -> Families | None:
         """Read all, and keep it; but no versions, and nothing is kept, where no model has a wanted name."""
         moment = self._clock()
-        models = list(chain.from_iterable(self._table.contents(keys.models(tenant), DOCUMENT)))
-        if named.comparisons:
-            likely = map(glances.owner, traces.holding(models, named))
-            if not any(map(named.accepts(), (model.name for model in likely))):
-                return self._families(tenant, (), (), size=0, at=0)
-        versions: list[str] = []
-        total = size_of(models)
-        for page in self._table.contents(keys.versions(tenant), DOCUMENT):
-            versions += page
-            total += size_of(page)
-            if total > self._max_bytes:
-                return self._keep(tenant, None)
-        return self._keep(tenant, self._families(tenant, models, versions, size=total, at=moment))
+        with self._room.share() as share:
+            models: list[str] = []
+            for page in share.pages(self._table.contents(keys.models(tenant), DOCUMENT)):
+                models += page
+                if share.size > self._max_bytes:
+                    return self._keep(tenant, None, at=moment)
+            if named.comparisons:
+                likely = map(glances.owner, traces.holding(models, named))
+                if not any(map(named.accepts(), (model.name for model in likely))):
+                    return self._families(tenant, (), (), size=0, at=0)
+            versions: list[str] = []
+            for page in share.pages(self._table.contents(keys.versions(tenant), DOCUMENT)):
+                versions += page
+                if share.size > self._max_bytes:
+                    return self._keep(tenant, None, at=moment)
+            found = self._families(tenant, models, versions, size=share.size, at=moment)
+            return self._keep(tenant, found, at=moment)
 
     def _some(self, tenant: str, changed: Mapping[str, str]) -> Families | None:
-        """:param changed: id → name. None where that takes as long as reading all."""
+        """:param changed: id → name. None where that takes as long as reading all, or is too much to be kept."""
         if len(changed) > MAX_CHANGED:
             return None
         moment = self._clock()
-        models = [glances.owner(item[DOCUMENT]) for item in self._records.models_by_id(tenant, changed)]
-        numbered = [owner for owner in models if owner.last_version <= FEW]
-        if len(models) - len(numbered) > MAX_ASKED:
-            return None
-        wanted = {
-            owner.id: [keys.version(tenant, owner.id, number) for number in range(1, owner.last_version + 1)]
-            for owner in numbered
-        }
-        found = self._table.get_many(list(chain.from_iterable(wanted.values())))
-        versions: list[str] = []
-        for model_id in sorted(owner.id for owner in models):  # together, as all are
-            if model_id in wanted:
-                versions += [found[place][DOCUMENT] for place in map(sort_of, wanted[model_id]) if place in found]
-            else:
-                prefix = keys.versions_of(model_id)
-                versions += chain.from_iterable(self._table.contents(keys.versions(tenant), DOCUMENT, prefix=prefix))
-        documents = [owner.document for owner in models]
-        return self._families(tenant, documents, versions, size=size_of(documents) + size_of(versions), at=moment)
+        with self._room.share() as share:
+            models: list[Owner] = []
+            for some in batched(changed.items(), BATCH_GET // 2):
+                documents = [item[DOCUMENT] for item in self._records.models_by_id(tenant, dict(some))]
+                share.hold(documents)
+                models += map(glances.owner, documents)
+                if share.size > self._max_bytes:
+                    return None
+            if sum(owner.last_version > FEW for owner in models) > MAX_ASKED:
+                return None
+            versions: dict[str, list[str]] = {model_id: [] for model_id in sorted(owner.id for owner in models)}
+            for model_id, documents in self._versions(tenant, models):  # those of a model by number
+                share.hold(documents)
+                versions[model_id] += documents
+                if share.size > self._max_bytes:
+                    return None
+            every = list(chain.from_iterable(versions.values()))  # of a model together, as all are
+            return self._families(tenant, [owner.document for owner in models], every, size=share.size, at=moment)
+
+    def _versions(self, tenant: str, models: Sequence[Owner]) -> Iterator[tuple[str, list[str]]]:
+        """Documents of versions, with their model's id, as they come."""
+        numbered = (
+            (owner.id, keys.version(tenant, owner.id, number))
+            for owner in models
+            if owner.last_version <= FEW
+            for number in range(1, owner.last_version + 1)
+        )
+        for some in batched(numbered, BATCH_GET):
+            found = self._table.get_many([key for _, key in some])
+            for model_id, key in some:
+                if (item := found.get(sort_of(key))) is not None:
+                    yield model_id, [item[DOCUMENT]]
+        for owner in models:
+            if owner.last_version > FEW:
+                prefix = keys.versions_of(owner.id)
+                for page in self._table.contents(keys.versions(tenant), DOCUMENT, prefix=prefix):
+                    yield owner.id, page
 
     def _families(
         self, tenant: str, models: Sequence[str], documents: Sequence[str], *, size: int, at: int

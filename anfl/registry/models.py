@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Mapping
+from http import HTTPStatus
 
 import msgspec
 
@@ -125,9 +126,9 @@ class Models:
         """Remove a model with its versions, tags, aliases and verdicts.
 
         The name is free and the model invisible at once; what hung off it follows. Where that is interrupted, the next
-        deletion finishes it.
+        deletion finishes it, and so does the same one again.
 
-        :raises Problem: 404.
+        :raises Problem: 404; 503, it is deleted, and not all that hung off it is.
         """
 
         def attempt() -> None:
@@ -142,7 +143,10 @@ class Models:
 
         try:
             self._records.in_turn(tenant, name, attempt)
-        finally:  # also where it is gone already: an earlier deletion may have been interrupted
+        except Problem as problem:  # it may be gone already: an earlier deletion may have been interrupted
+            if name not in self._leftovers.remove(tenant) or problem.status != HTTPStatus.NOT_FOUND:
+                raise
+        else:
             self._leftovers.remove(tenant)
 
     def latest(self, tenant: str, name: str, stages: list[Stage]) -> tuple[Model, list[Version]]:

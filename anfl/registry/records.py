@@ -20,12 +20,12 @@ from anfl.registry.errors import invalid_parameter, model_not_found, version_not
 from anfl.registry.marks import DOCUMENT, MARKS, marks
 from anfl.registry.table import ABSENT, Action, Condition, Delete, Item, LostRaceError, Put, Table, until_won
 from anfl.registry.tags import check_spilled, fits
+from anfl.registry.turns import Turns
 from anfl.resources import PARTITION_KEY, SORT_KEY
 
 _REMEMBERED = 10_000
 _HINTED_CHARACTERS = 2000
 """Of a model's aliases that are remembered: those of ten thousand models stay in memory."""
-_STRIPES = 64
 _PAUSES = (0.1, 0.3, 0.6, 1.0)
 """Seconds between looks for what another region has written: its items come one by one, and within a second mostly."""
 MAX_DOCUMENT_BYTES = 385_000
@@ -48,7 +48,7 @@ class Records:
         self.table = table
         self._hints: OrderedDict[tuple[str, str], Model] = OrderedDict()
         self._lock = threading.Lock()
-        self._stripes = tuple(threading.Lock() for _ in range(_STRIPES))
+        self._turns = Turns()
 
     def reachable(self) -> None:
         """Read something, to see whether the table can be.
@@ -239,7 +239,7 @@ class Records:
 
     def in_turn(self, tenant: str, name: str, operation: Callable[[], T]) -> T:
         """`until_won`; threads of one process take turns on a model. Processes race, and the table decides."""
-        with self._stripes[hash((tenant, name)) % _STRIPES]:
+        with self._turns.of(tenant, name):
             return until_won(operation, stuck=lambda: self._rejoin(tenant, name))
 
     def _rejoin(self, tenant: str, name: str) -> None:

@@ -8,7 +8,7 @@ does; neither promises a snapshot.
 import base64
 import binascii
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import chain, islice
+from itertools import batched, chain, islice
 from typing import Any
 
 import msgspec
@@ -22,6 +22,7 @@ from anfl.registry.filters import Filter
 from anfl.registry.known import MAX_BYTES
 from anfl.registry.marks import DOCUMENT
 from anfl.registry.records import Records, model_in, sort_of, version_of
+from anfl.registry.room import Room, Share
 from anfl.registry.table import BATCH_GET
 
 _MAX_OFFSET = 10**9
@@ -55,18 +56,24 @@ class VersionPage(msgspec.Struct, frozen=True, kw_only=True):
 class Search:
     """Search over all tenants' models; every method takes the tenant first and reaches nothing of another's."""
 
-    def __init__(self, records: Records, *, max_bytes: int = MAX_BYTES, clock: Clock = now) -> None:
-        """:param max_bytes: of versions that are kept in memory."""
+    def __init__(
+        self, records: Records, *, max_bytes: int = MAX_BYTES, clock: Clock = now, room: Room | None = None
+    ) -> None:
+        """:param max_bytes: of versions that are kept in memory.
+        :param room: for what is being read; None: as much as usual.
+        """
         self._records = records
         self._table = records.table
-        self._candidates = Candidates(records, max_bytes=max_bytes, clock=clock)
+        self._room = room or Room()
+        self._candidates = Candidates(records, max_bytes=max_bytes, clock=clock, room=self._room)
 
     def models(
         self, tenant: str, *, where: str | None, order_by: Sequence[str], limit: int, token: str | None
     ) -> ModelPage:
         """Registered models.
 
-        :raises Problem: 400 for a filter, order or token that cannot be read.
+        :raises Problem: 400 for a filter, order or token that cannot be read, and where too many come into question;
+            503 where other searches hold too much.
         """
         condition = filters.parse(where, filters.MODEL_ATTRIBUTES)
         orders = ordering.parse(order_by, keys=ordering.MODEL_KEYS, ties=ordering.MODEL_TIES)
@@ -78,11 +85,12 @@ class Search:
             descending=by_name and orders[0].descending,
             after=position.after if by_name else None,
         )
-        if not by_name:
-            found = ordering.in_order(list(found), orders, _MODEL_KEYS)
-        matching = ((name, document) for name, document in found if self._holds(tenant, condition, document))
-        beyond = islice(matching, position.offset, None)
-        rows, more = pages.taken(beyond, limit=limit, size=lambda row: len(row[1]))
+        with self._room.share() as share:
+            if not by_name:
+                found = ordering.in_order(list(_held(found, share)), orders, _MODEL_KEYS)
+            matching = ((name, document) for name, document in found if self._holds(tenant, condition, document))
+            beyond = islice(matching, position.offset, None)
+            rows, more = pages.taken(beyond, limit=limit, size=lambda row: len(row[1]))
         models = self._with_latest(tenant, [model_in(document) for _, document in rows])
         shown = list(pages.fitting(models, pages.size_of_model))
         next_position = _Position(offset=position.offset + len(shown))
@@ -96,15 +104,17 @@ class Search:
     ) -> VersionPage:
         """Versions of models.
 
-        :raises Problem: 400 for a filter, order or token that cannot be read.
+        :raises Problem: 400 for a filter, order or token that cannot be read, and where too many come into question;
+            503 where other searches hold too much.
         """
         condition = filters.parse(where, filters.VERSION_ATTRIBUTES)
         chosen = order_by or ordering.VERSION_DEFAULT
         orders = ordering.parse(chosen, keys=ordering.VERSION_KEYS, ties=ordering.VERSION_TIES, noun="attribute")
         position = _read_token(token)
-        matching = self._candidates.matching(tenant, condition, orders)
-        beyond = islice(matching, position.offset, None)
-        rows, more = pages.taken(beyond, limit=limit, size=lambda row: len(row.document))
+        with self._room.share() as share:
+            matching = self._candidates.matching(tenant, condition, orders, share)
+            beyond = islice(matching, position.offset, None)
+            rows, more = pages.taken(beyond, limit=limit, size=lambda row: len(row.document))
         found = (row.in_full() for row in rows)
         whole = (VersionOf(model=of.model, version=self._records.all_tags(tenant, of.version)) for of in found)
         shown = list(pages.fitting(whole, pages.size_of_version))
@@ -133,9 +143,7 @@ class Search:
             if after is not None:
                 edge = after.encode()
                 beyond = [n for n in beyond if (n.encode() < edge if descending else n.encode() > edge)]
-            found = self._table.get_many([keys.model(tenant, name) for name in beyond])
-            items = ((name, found.get(sort_of(keys.model(tenant, name)))) for name in beyond)
-            return ((name, item[DOCUMENT]) for name, item in items if item is not None)
+            return self._listed(tenant, beyond)
         prefix = name_prefix(condition)
         if after is not None and not after.startswith(prefix):  # the filter changed between two pages
             if (after.encode() > prefix.encode()) is not descending:
@@ -152,6 +160,13 @@ class Search:
             after=after,
         )
 
+    def _listed(self, tenant: str, names: Sequence[str]) -> Iterator[_Named]:
+        """Models of these names, those that are there, some at a time."""
+        for some in batched(names, BATCH_GET):
+            found = self._table.get_many([keys.model(tenant, name) for name in some])
+            items = ((name, found.get(sort_of(keys.model(tenant, name)))) for name in some)
+            yield from [(name, item[DOCUMENT]) for name, item in items if item is not None]
+
     def _with_latest(self, tenant: str, models: Sequence[Model]) -> Iterator[tuple[Model, list[Version]]]:
         """With all tags and versions, which are read as they are asked for."""
         for group in _together(models):
@@ -164,6 +179,12 @@ class Search:
                 there = (items.get(sort_of(key)) for key in wanted[model.id])
                 latest = [self._records.all_tags(tenant, version_of(item)) for item in there if item is not None]
                 yield self._records.all_tags(tenant, model), latest
+
+
+def _held(found: Iterable[_Named], share: Share) -> Iterator[_Named]:
+    for named in found:
+        share.hold(named[1:])
+        yield named
 
 
 def _together(models: Iterable[Model]) -> Iterator[list[Model]]:

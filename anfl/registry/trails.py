@@ -1,5 +1,7 @@
 """Reads the audit: which chains there are, where they end, their entries page by page."""
 
+import re
+
 import msgspec
 
 from anfl.registry import keys, pages, rules
@@ -13,7 +15,9 @@ from anfl.resources import SORT_KEY
 PER_PAGE = 100
 MOST_PER_PAGE = 1000
 _FRAME_BYTES = 100
-"""Of an entry on a page beyond what it tells: its hash."""
+"""Of an entry on a page beyond what it tells: its hash. Of a model with an audit: all but its name."""
+_BEARER = re.compile(r"[0-9a-f]{64}#[0-9a-f-]{36}")
+"""Sort key of one, after which a page begins."""
 
 
 class Bearer(msgspec.Struct, frozen=True, kw_only=True):
@@ -22,6 +26,14 @@ class Bearer(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     name: str
     since: int
+
+
+class Chains(msgspec.Struct, frozen=True, kw_only=True):
+    """Models with an audit, one for each name that each has had, in no order that tells anything."""
+
+    models: list[Bearer]
+    next_page_token: str | None = None
+    """Gives the models that follow; null where these are the last."""
 
 
 class Page(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,12 +56,26 @@ class Trails:
         self._table = table
         self._journal = Journal(table)
 
-    def bearers(self, tenant: str, name: str | None = None) -> list[Bearer]:
-        """Models that have, or had, ``name`` (None: any name), also deleted ones, the latest to take it last."""
-        prefix = "" if name is None else keys.bearers(rules.model_name(name))
-        items = self._table.query(keys.chains(tenant), prefix=prefix)
-        found = [Bearer(id=item["id"], name=item["name"], since=item["since"]) for item in items if "id" in item]
-        return sorted(found, key=lambda bearer: (bearer.since, bearer.id))
+    def chains(self, tenant: str, *, after: str | None = None, limit: int = MOST_PER_PAGE) -> Chains:
+        """Models that have, or had, any name, also deleted ones.
+
+        :param after: token of the page before.
+        :raises Problem: 400.
+        """
+        _check(limit)
+        if after is not None and _BEARER.fullmatch(after) is None:
+            raise invalid_parameter("'page_token' is not one that this call gave.", field="page_token")
+        items = self._table.query(keys.chains(tenant), after=after, limit=limit + 2)  # the tenant's own among them
+        shown, more = pages.taken(filter(_is_bearer, items), limit=limit, size=_size_of_bearer)
+        return Chains(models=list(map(_bearer, shown)), next_page_token=shown[-1][SORT_KEY] if more else None)
+
+    def bearers(self, tenant: str, name: str) -> list[Bearer]:
+        """Models that have, or had, a name, also deleted ones, the latest to take it last.
+
+        :raises Problem: 400.
+        """
+        items = self._table.query(keys.chains(tenant), prefix=keys.bearers(rules.model_name(name)))
+        return sorted(map(_bearer, items), key=lambda bearer: (bearer.since, bearer.id))
 
     def of_model(
         self, tenant: str, name: str, *, model_id: str | None = None, after: int = 0, limit: int = PER_PAGE
@@ -88,13 +114,29 @@ class Trails:
         return head_of(model_of(item))
 
     def _page(self, tenant: str, chain: str, head: Head | None, *, after: int, limit: int) -> Page:
-        if not 1 <= limit <= MOST_PER_PAGE:
-            raise invalid_parameter(f"'limit' must be between 1 and {MOST_PER_PAGE}.", field="limit")
+        _check(limit)
         start = keys.entry(tenant, chain, after)[SORT_KEY]
         items = self._table.query(keys.chain(tenant, chain), after=start, limit=limit + 1)
         shown, more = pages.taken(items, limit=limit, size=_size)
         token = shown[-1][SORT_KEY] if more else None
         return Page(chain=chain, head=head, entries=[_entry(chain, item) for item in shown], next_page_token=token)
+
+
+def _check(limit: int) -> None:
+    if not 1 <= limit <= MOST_PER_PAGE:
+        raise invalid_parameter(f"'limit' must be between 1 and {MOST_PER_PAGE}.", field="limit")
+
+
+def _is_bearer(item: Item) -> bool:
+    return "id" in item
+
+
+def _bearer(item: Item) -> Bearer:
+    return Bearer(id=item["id"], name=item["name"], since=item["since"])
+
+
+def _size_of_bearer(item: Item) -> int:
+    return len(msgspec.json.encode(item["name"])) + _FRAME_BYTES
 
 
 def _size(item: Item) -> int:

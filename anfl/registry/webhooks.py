@@ -88,12 +88,17 @@ class Webhooks:
             created_at=moment,
             updated_at=moment,
         )
-        if len(self.all(tenant)) >= MAX_WEBHOOKS:
-            raise invalid_parameter(f"At most {MAX_WEBHOOKS} webhooks may exist; delete one first.")
         webhook = msgspec.structs.replace(webhook, secret=self._kept(tenant, webhook.id, webhook.secret))
         put = Put(key=keys.webhook(tenant, webhook.id), item=_item(webhook), condition=ABSENT)
         change = Change(by=by, at=moment, action="webhook.created", after=_told(webhook))
-        self._journal.in_turn(tenant, lambda: self._journal.write(tenant, change, put, head=self._journal.head(tenant)))
+
+        def attempt() -> None:
+            head = self._journal.head(tenant)  # before those are counted that there are
+            if len(self.all(tenant)) >= MAX_WEBHOOKS:
+                raise invalid_parameter(f"At most {MAX_WEBHOOKS} webhooks may exist; delete one first.")
+            self._journal.write(tenant, change, put, head=head)
+
+        self._journal.in_turn(tenant, attempt)
         return webhook
 
     def get(self, tenant: str, webhook_id: str) -> Webhook:

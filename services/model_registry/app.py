@@ -37,6 +37,7 @@ from services.model_registry.aliases import AliasApi
 from services.model_registry.approvals import ApprovalApi
 from services.model_registry.artifact_proxy import ArtifactProxy
 from services.model_registry.audit import AuditApi
+from services.model_registry.bodies import all_bodies, bounded
 from services.model_registry.dependencies import answering
 from services.model_registry.errors import render
 from services.model_registry.homes import at_home
@@ -44,7 +45,10 @@ from services.model_registry.mlflow_api import MlflowApi, SourceCheck
 from services.model_registry.openapi import PATH as OPENAPI_PATH
 from services.model_registry.openapi import document
 from services.model_registry.policies import PolicyApi
+from services.model_registry.shares import Shares
 from services.model_registry.signing import SigningApi
+from services.model_registry.threads import SharedThreads
+from services.model_registry.transfers import transfers
 from services.model_registry.uploads import Uploads
 from services.model_registry.validation import Validation
 from services.model_registry.webhooks import WebhookApi
@@ -80,12 +84,16 @@ def assemble(
     check_source: SourceCheck = sources.check_source,
     throttle: Throttle | None = None,
     written_in: Home | None = None,
+    passing: Shares | None = None,
+    bodies: Shares | None = None,
 ) -> Service:
     """The ASGI application over given parts.
 
     :param check_source: says which sources versions may have.
     :param throttle: None: callers may ask what they like.
     :param written_in: None: there is no other region.
+    :param passing: artefacts that may pass at a time; None: as many as usual.
+    :param bodies: bytes of other bodies that may be inside at a time; None: as many as usual.
     """
     validation = Validation(registry)
 
@@ -100,6 +108,7 @@ def assemble(
 
     @asynccontextmanager
     async def lifespan() -> AsyncIterator[None]:
+        asyncio.get_running_loop().set_default_executor(SharedThreads())
         postman.start()
         yield
         if throttle is not None:
@@ -109,9 +118,10 @@ def assemble(
     async def describe(_request: Request) -> Response:
         return Answer(description)
 
-    handlers = {
+    proxy = ArtifactProxy(registry.store, passing or transfers())
+    documents = {
+        **proxy.handlers(),
         **MlflowApi(registry, validation, check_source=check_source).handlers(),
-        **ArtifactProxy(registry.store).handlers(),
         **Uploads(registry.store).handlers(),
         **WebhookApi(registry.webhooks, registry.deliveries).handlers(),
         **validation.handlers(),
@@ -121,6 +131,7 @@ def assemble(
         **SigningApi(registry.signatures, registry.signing_keys).handlers(),
         **AliasApi(registry.aliases).handlers(),
     }
+    handlers = {**proxy.streams(), **bounded(documents, bodies or all_bodies())}
     return build(
         from_starlette(answering(handlers if written_in is None else at_home(handlers, written_in))),
         public={("GET", OPENAPI_PATH): describe},

@@ -12,13 +12,20 @@ from anfl.auth.principal import Principal
 from anfl.http.adapters import StarletteHandler
 from anfl.http.answers import Response, json_response
 from anfl.registry import rules
-from anfl.registry.approvals import Approval, Approvals, ApprovalStatus
+from anfl.registry.approvals import MOST_PER_PAGE, Approval, Approvals, ApprovalStatus
 from anfl.registry.errors import invalid_parameter
-from services.model_registry.parameters import Kind, read
+from services.model_registry.parameters import Kind, Schema, read
 
 REQUEST = "/v1/models/{name}/versions/{version}/approvals"
 ALL = "/v1/models/{name}/approvals"
 ONE = "/v1/models/{name}/approvals/{approval}"
+_LIST: Schema = {
+    "version": Kind.INTEGER,
+    "alias": Kind.TEXT,
+    "status": Kind.TEXT,
+    "limit": Kind.INTEGER,
+    "page_token": Kind.TEXT,
+}
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,12 +39,6 @@ class Said(msgspec.Struct, frozen=True, kw_only=True):
     """What somebody says to a decision."""
 
     comment: str | None = None
-
-
-class ApprovalList(msgspec.Struct, frozen=True, kw_only=True):
-    """Requests."""
-
-    approvals: list[Approval]
 
 
 class ApprovalApi:
@@ -73,17 +74,20 @@ class ApprovalApi:
         return json_response(await asyncio.to_thread(ask), HTTPStatus.CREATED)
 
     async def _list(self, request: Request, principal: Principal) -> Response:
-        given = await read(request, {"version": Kind.INTEGER, "alias": Kind.TEXT, "status": Kind.TEXT})
-        number, alias, status = given.number("version", 0), given.optional("alias"), given.optional("status")
+        given = await read(request, _LIST)
+        alias, status = given.optional("alias"), given.optional("status")
         if status is not None and status not in set(ApprovalStatus):
             raise invalid_parameter(f"'status' must be one of {', '.join(ApprovalStatus)}.", field="status")
-        found = await asyncio.to_thread(self._approvals.all, principal.tenant, request.path_params["name"])
-        shown = [
-            one
-            for one in found
-            if number in (0, one.version) and alias in (None, one.alias) and status in (None, one.status)
-        ]
-        return json_response(ApprovalList(approvals=shown))
+        page = partial(
+            self._approvals.page,
+            principal.tenant,
+            request.path_params["name"],
+            version=given.number("version", 0) or None,
+            wanted=lambda one: alias in (None, one.alias) and status in (None, one.status),
+            after=given.optional("page_token") or None,
+            limit=given.number("limit", MOST_PER_PAGE),
+        )
+        return json_response(await asyncio.to_thread(page))
 
     async def _get(self, request: Request, principal: Principal) -> Response:
         named = request.path_params

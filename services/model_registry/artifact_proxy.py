@@ -5,6 +5,7 @@ import hashlib
 import mimetypes
 import posixpath
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import ExitStack
 from urllib.parse import quote
 
 from starlette.requests import ClientDisconnect, Request
@@ -15,13 +16,16 @@ from anfl.auth.principal import Principal
 from anfl.http.adapters import StarletteHandler
 from anfl.http.answers import Answer, Response, json_response
 from anfl.registry.artifact_store import ArtifactStore, Verified
+from anfl.registry.artifacts import MAX_PARTS
 from anfl.registry.errors import invalid_parameter
-from services.model_registry.parameters import Kind, Parameters, read
+from services.model_registry.parameters import LARGEST_BODY_BYTES, Kind, Parameters, read
+from services.model_registry.shares import Shares
+from services.model_registry.transfers import Passing
 
 _BASES = ("/api/2.0/mlflow-artifacts", "/ajax-api/2.0/mlflow-artifacts")
 _CHUNK_BYTES = 1024 * 1024
-_PARTS_BYTES = 10_000_000
-"""Of a list of parts, as much as the gateway passes: MLflow's client sends the link of each along, 2 KB."""
+_MOST_LINKS, _MOST_LINKS_OF_TENANT = 2 * MAX_PARTS, MAX_PARTS
+"""That are signed at a time: ten thousand take a processor for seconds, and a request for them a hundred bytes."""
 _UPLOAD = {"path": Kind.REQUIRED, "upload_id": Kind.REQUIRED}
 
 
@@ -32,16 +36,24 @@ class CorruptError(Exception):
 class ArtifactProxy:
     """The proxy over an artefact store."""
 
-    def __init__(self, store: ArtifactStore) -> None:
+    def __init__(self, store: ArtifactStore, transfers: Shares) -> None:
         self._store = store
+        self._transfers = transfers
+        self._links = Shares("links", most=_MOST_LINKS, most_of_tenant=_MOST_LINKS_OF_TENANT)
+
+    def streams(self) -> dict[tuple[str, str], StarletteHandler]:
+        """The routes by which artefacts pass, by (method, path)."""
+        routes: dict[tuple[str, str], StarletteHandler] = {}
+        for base in _BASES:
+            routes["GET", f"{base}/artifacts/{{path+}}"] = self._download
+            routes["PUT", f"{base}/artifacts/{{path+}}"] = self._upload
+        return routes
 
     def handlers(self) -> dict[tuple[str, str], StarletteHandler]:
-        """The routes, by (method, path)."""
+        """The other routes, by (method, path)."""
         routes: dict[tuple[str, str], StarletteHandler] = {}
         for base in _BASES:
             routes["GET", f"{base}/artifacts"] = self._list
-            routes["GET", f"{base}/artifacts/{{path+}}"] = self._download
-            routes["PUT", f"{base}/artifacts/{{path+}}"] = self._upload
             routes["DELETE", f"{base}/artifacts/{{path+}}"] = self._delete
             routes["GET", f"{base}/presigned/{{path+}}"] = self._link
             routes["POST", f"{base}/mpu/create/{{path+}}"] = self._begin_parts
@@ -61,41 +73,33 @@ class ArtifactProxy:
 
     async def _download(self, request: Request, principal: Principal) -> Response:
         path = request.path_params["path"]
-        verified = await asyncio.to_thread(
-            self._store.open, principal.tenant, path, bytes_range=request.headers.get("range")
-        )
-        opened = verified.opened
-        name = posixpath.basename(path)
-        headers = {
-            "content-length": str(opened.length),
-            "content-disposition": f"attachment; filename*=UTF-8''{quote(name, safe='')}",
-            "accept-ranges": "bytes",
-        }
-        if verified.sha256 is not None:
-            headers["x-anfl-sha256"] = verified.sha256
-        if opened.content_range is not None:
-            headers["content-range"] = opened.content_range
-        status = 206 if opened.content_range is not None else 200
-        media_type = mimetypes.guess_type(name)[0] or "application/octet-stream"
-        if request.method == "HEAD":  # of which no server sends on what a stream would read to its end
-            opened.body.close()
-            return HeadersOnly(None, status, headers, media_type)
-        return StreamingResponse(_chunks(verified), status, headers, media_type)
+        with ExitStack() as ending:
+            ending.enter_context(self._transfers.taken(principal.tenant))
+            verified = await asyncio.to_thread(
+                self._store.open, principal.tenant, path, bytes_range=request.headers.get("range")
+            )
+            ending.callback(verified.opened.body.close)
+            status, headers = _head(path, verified)
+            media_type = mimetypes.guess_type(posixpath.basename(path))[0] or "application/octet-stream"
+            if request.method == "HEAD":  # of which no server sends on what a stream would read to its end
+                return HeadersOnly(None, status, headers, media_type)
+            return Passing(StreamingResponse(_chunks(verified), status, headers, media_type), ending.pop_all())
 
     async def _upload(self, request: Request, principal: Principal) -> Response:
         tenant = principal.tenant
-        writer = await asyncio.to_thread(self._store.writer, tenant, request.path_params["path"])
-        try:
-            async for chunk in request.stream():
-                if writer.wants_flush(chunk):
-                    await asyncio.to_thread(writer.flush)
-            stored, sha256 = await asyncio.to_thread(writer.finish)
-        except ClientDisconnect:
-            await asyncio.to_thread(writer.abort)
-            return Answer(b"", 499)
-        except BaseException:
-            await asyncio.shield(asyncio.to_thread(writer.abort))
-            raise
+        with self._transfers.taken(tenant):
+            writer = await asyncio.to_thread(self._store.writer, tenant, request.path_params["path"])
+            try:
+                async for chunk in request.stream():
+                    if writer.wants_flush(chunk):
+                        await asyncio.to_thread(writer.flush)
+                stored, sha256 = await asyncio.to_thread(writer.finish)
+            except ClientDisconnect:
+                await asyncio.to_thread(writer.abort)
+                return Answer(b"", 499)
+            except BaseException:
+                await asyncio.shield(asyncio.to_thread(writer.abort))
+                raise
         await asyncio.to_thread(self._store.uploaded, tenant, stored, sha256)
         return json_response({})
 
@@ -111,12 +115,15 @@ class ArtifactProxy:
     async def _begin_parts(self, request: Request, principal: Principal) -> Response:
         given = await read(request, {"path": Kind.REQUIRED, "num_parts": Kind.INTEGER})
         path, parts = _file(request, given), given.number("num_parts", 1)
-        upload, urls = await asyncio.to_thread(self._store.begin_parts, principal.tenant, path, parts)
+        with self._links.taken(principal.tenant, min(max(parts, 0), MAX_PARTS)):
+            upload, urls = await asyncio.to_thread(self._store.begin_parts, principal.tenant, path, parts)
         credentials = [{"url": url, "part_number": number, "headers": {}} for number, url in enumerate(urls, 1)]
         return json_response({"upload_id": upload, "credentials": credentials})
 
     async def _complete_parts(self, request: Request, principal: Principal) -> Response:
-        given = await read(request, _UPLOAD | {"parts": Kind.PARTS}, most=_PARTS_BYTES)
+        given = await read(
+            request, _UPLOAD | {"parts": Kind.PARTS}, most=LARGEST_BODY_BYTES
+        )  # MLflow's client sends the link of each along, 2 KB
         if not given.parts():
             raise invalid_parameter("Missing value for required parameter 'parts'.", field="parts")
         path, upload = _file(request, given), given.text("upload_id")
@@ -135,6 +142,21 @@ def _file(request: Request, given: Parameters) -> str:
     return posixpath.join(request.path_params["path"], posixpath.basename(given.text("path")))
 
 
+def _head(path: str, verified: Verified) -> tuple[int, dict[str, str]]:
+    """Status and headers of a download."""
+    opened = verified.opened
+    headers = {
+        "content-length": str(opened.length),
+        "content-disposition": f"attachment; filename*=UTF-8''{quote(posixpath.basename(path), safe='')}",
+        "accept-ranges": "bytes",
+    }
+    if verified.sha256 is not None:
+        headers["x-anfl-sha256"] = verified.sha256
+    if opened.content_range is not None:
+        headers["content-range"] = opened.content_range
+    return 206 if opened.content_range is not None else 200, headers
+
+
 async def _chunks(verified: Verified) -> AsyncIterator[bytes]:
     """The bytes; the last of them only once all are known to be the recorded ones (a range cannot be known to be).
 
@@ -144,15 +166,12 @@ async def _chunks(verified: Verified) -> AsyncIterator[bytes]:
     check = verified.sha256 if opened.content_range is None else None
     digest = hashlib.sha256()
     read_chunk: Callable[[], Awaitable[bytes]] = lambda: asyncio.to_thread(opened.body.read, _CHUNK_BYTES)  # noqa: E731
-    try:
-        chunk = await read_chunk()
-        while chunk:
-            if check is not None:
-                digest.update(chunk)
-            following = await read_chunk()
-            if not following and check is not None and digest.hexdigest() != check:
-                raise CorruptError(f"{opened.version} has not the recorded sha256")
-            yield chunk
-            chunk = following
-    finally:
-        opened.body.close()
+    chunk = await read_chunk()
+    while chunk:
+        if check is not None:
+            digest.update(chunk)
+        following = await read_chunk()
+        if not following and check is not None and digest.hexdigest() != check:
+            raise CorruptError(f"{opened.version} has not the recorded sha256")
+        yield chunk
+        chunk = following

@@ -4,14 +4,13 @@ import asyncio
 from collections.abc import Mapping
 from functools import partial
 
-import msgspec
 from starlette.requests import Request
 
 from anfl.auth.principal import Principal
 from anfl.http.adapters import StarletteHandler
 from anfl.http.answers import Response, json_response
 from anfl.registry.errors import invalid_parameter
-from anfl.registry.trails import PER_PAGE, Bearer, Trails
+from anfl.registry.trails import MOST_PER_PAGE, PER_PAGE, Trails
 from services.model_registry.parameters import Kind, Parameters, Schema, read
 
 MODEL = "/v1/models/{name}/audit"
@@ -19,12 +18,6 @@ TENANT = "/v1/models-audit"
 CHAINS = "/v1/models-audit/chains"
 PAGED: Mapping[str, str] = {"limit": "integer", "page_token": "string"}
 _PAGED: Schema = {"limit": Kind.INTEGER, "page_token": Kind.TEXT}
-
-
-class Chains(msgspec.Struct, frozen=True, kw_only=True):
-    """Models with an audit."""
-
-    models: list[Bearer]
 
 
 class AuditApi:
@@ -56,8 +49,15 @@ class AuditApi:
         )
         return json_response(await asyncio.to_thread(page))
 
-    async def _chains(self, _request: Request, principal: Principal) -> Response:
-        return json_response(Chains(models=await asyncio.to_thread(self._trails.bearers, principal.tenant)))
+    async def _chains(self, request: Request, principal: Principal) -> Response:
+        given = await read(request, _PAGED)
+        page = partial(
+            self._trails.chains,
+            principal.tenant,
+            after=given.optional("page_token") or None,
+            limit=given.number("limit", MOST_PER_PAGE),
+        )
+        return json_response(await asyncio.to_thread(page))
 
 
 def _after(given: Parameters) -> int:

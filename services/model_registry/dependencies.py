@@ -1,4 +1,7 @@
-"""What callers hear where DynamoDB, S3 or SQS does not answer, or wants to be asked more slowly: 503, try again."""
+"""What callers hear where DynamoDB, S3 or SQS does not answer, or wants to be asked more slowly: 503, try again.
+
+And for whom threads are taken, until the answer is sent (`services.model_registry.threads`).
+"""
 
 from collections.abc import Mapping
 from functools import wraps
@@ -12,6 +15,7 @@ from anfl.auth.principal import Principal
 from anfl.http.adapters import StarletteHandler
 from anfl.http.answers import Response
 from anfl.problems import Problem, unavailable
+from services.model_registry.threads import TENANT
 
 _SLOWER = frozenset(
     {
@@ -35,6 +39,7 @@ def answering(handlers: Mapping[tuple[str, str], StarletteHandler]) -> dict[tupl
 def _answering(handler: StarletteHandler) -> StarletteHandler:
     @wraps(handler)
     async def handle(request: Request, principal: Principal) -> Response:
+        TENANT.set(principal.tenant)
         try:
             return await handler(request, principal)
         except (HTTPClientError, NoConnectionError) as error:

@@ -5,7 +5,7 @@ from typing import Any
 from anfl import openapi
 from anfl.openapi import Operation
 from anfl.registry import trails
-from anfl.registry.approvals import Approval
+from anfl.registry.approvals import Approval, ApprovalPage
 from anfl.registry.entities import Verdict
 from anfl.registry.policies import AliasPolicy
 from anfl.registry.signatures import VersionSignature
@@ -67,8 +67,8 @@ _OPERATIONS = (
         path=approvals.ALL,
         name="listApprovals",
         summary="Requests for approval of a model's versions, by version and time.",
-        answer=approvals.ApprovalList,
-        queries={"version": "string", "alias": "string", "status": "string"},
+        answer=ApprovalPage,
+        queries={"version": "string", "alias": "string", "status": "string", **audit.PAGED},
     ),
     Operation(
         method="GET", path=approvals.ONE, name="getApproval", summary="One request for approval.", answer=Approval
@@ -166,7 +166,8 @@ _OPERATIONS = (
         path=audit.CHAINS,
         name="listAuditedModels",
         summary="Models that have or had a name, also deleted ones: each has an audit.",
-        answer=audit.Chains,
+        answer=trails.Chains,
+        queries=audit.PAGED,
     ),
 )
 

@@ -23,6 +23,8 @@ from services.model_registry.errors import MLFLOW_PREFIXES
 T = TypeVar("T")
 MAX_BODY_BYTES = 2 * 1024 * 1024
 """Of a JSON body. A transaction holds 4 MB; the largest single value that MLflow allows is 100,000 characters."""
+LARGEST_BODY_BYTES = 10_000_000
+"""Of the one call that takes more: a list of parts, as much as the gateway passes."""
 _INTEGER = re.compile(r"\s*[+-]?\d{1,18}\s*")
 _HINT = " See the API docs for more information about request parameters."
 

@@ -176,7 +176,7 @@ class Mortal(RuleBasedStateMachine):
     def chains(self) -> Iterator[list[Entry]]:
         """The entries of every model's audit, each chain verified."""
         registry = self.another()
-        for bearer in {bearer.id: bearer for bearer in registry.trails.bearers("acme")}.values():
+        for bearer in {bearer.id: bearer for bearer in registry.trails.chains("acme").models}.values():
             page = registry.trails.of_model("acme", bearer.name, model_id=bearer.id, limit=1000)
             assert audit.verify(bearer.id, page.entries, page.head) is None
             yield page.entries

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from urllib.parse import quote
 
 import msgspec
 import pytest
@@ -304,6 +305,42 @@ def test_only_those_who_watch_read_the_audit(call: Caller) -> None:
             assert call("GET", path, token=f"acme.{role}").status_code == status
     assert call("GET", PATH, token="other.admin").status_code == 404
     assert [model["name"] for model in call("GET", "/v1/models-audit/chains").json()["models"]] == ["bert"]
+
+
+def test_which_models_have_an_audit_is_told_page_by_page(call: Caller, registry: Registry) -> None:
+    for number in range(5):
+        registry.models.create("acme", f"m{number}", by="ana")
+        registry.models.rename("acme", f"m{number}", f"n{number}", by="ana")
+    registry.models.delete("acme", "n4", by="ana")
+    registry.policies.put("acme", "canary", by="ana", require=[])  # the tenant's own chain stands among them
+    registry.models.create("other", "theirs", by="ana")
+    found: list[str] = []
+    token: str | None = ""
+    while token is not None:
+        answer = call("GET", f"/v1/models-audit/chains?limit=3&page_token={quote(token)}").json()
+        assert len(answer["models"]) == (3 if len(found) < 9 else 1)
+        found += [model["name"] for model in answer["models"]]
+        token = answer.get("next_page_token")
+    assert sorted(found) == sorted([f"{kind}{number}" for kind in "mn" for number in range(5)])
+    for query in ("limit=0", "limit=1001", "page_token=tenant", "page_token=x%23y"):
+        assert call("GET", f"/v1/models-audit/chains?{query}").status_code == 400
+
+
+def test_a_page_of_models_with_an_audit_ends_before_the_gateway_would_refuse_it(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("anfl.registry.pages.MAX_PAGE_BYTES", 3000)
+    for number in range(5):
+        registry.models.create("acme", f"{number}" * 1000, by="ana")
+    found: list[str] = []
+    page = registry.trails.chains("acme")
+    while True:
+        assert 0 < len(page.models) < 3
+        found += [bearer.name for bearer in page.models]
+        if page.next_page_token is None:
+            break
+        page = registry.trails.chains("acme", after=page.next_page_token)
+    assert sorted(found) == [f"{number}" * 1000 for number in range(5)]
 
 
 def test_what_reading_the_audit_costs(registry: Registry, calls: Counter[str]) -> None:

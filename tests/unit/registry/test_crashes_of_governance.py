@@ -87,7 +87,9 @@ class Governed(Mortal):
             return
         last = listed[-1]
         there = [
-            one for one in self.another().approvals.all("acme", "bert") if (one.version, one.alias) == (number, alias)
+            one
+            for one in self.another().approvals.page("acme", "bert").approvals
+            if (one.version, one.alias) == (number, alias)
         ]
         done = self.run(death, lambda r: getattr(r.approvals, step)("acme", "bert", there[-1].id, by=by))
         allowed = (
@@ -176,11 +178,11 @@ class Governed(Mortal):
     @invariant()
     def holds_what_is_expected(self) -> None:
         registry = self.another()
-        if not registry.trails.bearers("acme"):
+        if not registry.trails.chains("acme").models:
             return  # it has not begun
         verdicts = {number: registry.verdicts.get("acme", "bert", number) for number in (1, 2)}
         assert {number: str(one.status) for number, one in verdicts.items() if one is not None} == self.verdicts
-        asked = registry.approvals.all("acme", "bert")
+        asked = registry.approvals.page("acme", "bert").approvals
         assert Counter(
             (one.version, one.alias, str(one.status), frozenset(given.by for given in one.approvals)) for one in asked
         ) == Counter(

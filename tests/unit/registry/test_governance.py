@@ -387,7 +387,7 @@ def test_the_gate_opens_exactly_for_two_others(process: Callable[[], Registry], 
     found = registry.versions.get("acme", name, 1)
     assert registry.approvals.holding("acme", found.model, found.version, "prod") == agreed
     assert asked not in agreed
-    is_open = [one for one in registry.approvals.all("acme", name) if one.status in OPEN]
+    is_open = [one for one in registry.approvals.page("acme", name).approvals if one.status in OPEN]
     assert len(is_open) == bool(asked)
 
 
@@ -488,3 +488,41 @@ def test_what_governance_costs(bert: Registry, calls: Counter[str]) -> None:
     calls.clear()
     set_alias(bert)
     assert calls == {"BatchGetItem": 1, "GetItem": 2, "Query": 1, "TransactWriteItems": 1}
+
+
+def test_what_was_asked_is_told_page_by_page_by_version_and_time(
+    call: Caller, bert: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = [
+        bert.approvals.request("acme", "bert", number, by="ana", alias=f"a{turn}").id
+        for number in (1, 2)
+        for turn in range(4)
+    ]
+    bert.approvals.withdraw("acme", "bert", asked[1], by="ana")
+    bert.approvals.withdraw("acme", "bert", asked[6], by="ana")
+
+    def listed(query: str = "", *, limit: int = 1000) -> list[list[str]]:
+        found: list[list[str]] = []
+        token: str | None = ""
+        while token is not None:
+            path = f"/v1/models/bert/approvals?limit={limit}&page_token={token}{query}"
+            answer = call("GET", path, token="acme.reader.x").json()
+            found.append([one["id"] for one in answer["approvals"]])
+            token = answer["next_page_token"]
+        return found
+
+    whole = bert.approvals.page("acme", "bert").approvals
+    in_order = sorted(whole, key=lambda one: (one.version, one.requested.at, one.id))
+    ids = [one.id for one in in_order]
+    assert listed() == [ids]
+    assert sorted(ids) == sorted(asked)
+    for limit in (1, 3, 4, 7):
+        assert listed(limit=limit) == [ids[start : start + limit] for start in range(0, 8, limit)]
+    assert listed("&version=2", limit=3) == [ids[4:7], ids[7:]]
+    pending = [one.id for one in in_order if one.status is ApprovalStatus.PENDING]
+    assert listed("&status=PENDING", limit=4) == [pending[:4], pending[4:]]
+    monkeypatch.setattr("anfl.registry.pages.MAX_PAGE_BYTES", 900)
+    assert [one for page in listed() for one in page] == ids
+    assert len(listed()) > 2
+    for query in ("limit=0", "limit=1001", "page_token=x", "page_token=1-x", f"version=2&page_token={ids[0]}"):
+        assert call("GET", f"/v1/models/bert/approvals?{query}", token="acme.reader.x").status_code == 400

@@ -289,6 +289,40 @@ def test_a_tenant_of_too_many_versions_is_read_each_time(
     assert dict(calls) == {"Query": 2}
 
 
+def test_a_tenant_that_has_fewer_again_is_kept_again(
+    registry: Registry, other: Registry, calls: Counter[str], time: Time
+) -> None:
+    search = Search(registry.records, max_bytes=8000, clock=time.milliseconds)
+    shown(search)
+    for name in NAMES[2:]:
+        other.models.delete("acme", name, by="ana")
+    time.now += MAX_AGE_MILLISECONDS / 1000
+    shown(search)
+    time.now += 1
+    calls.clear()
+    assert shown(search) == [(name, 1) for name in NAMES[:2]]
+    assert dict(calls) == {"Query": 1}
+
+
+@pytest.mark.parametrize("large", ["models", "versions"])
+def test_of_what_changed_no_more_is_read_than_is_kept(
+    registry: Registry, other: Registry, calls: Counter[str], time: Time, large: str
+) -> None:
+    """However large records have become meanwhile."""
+    search = Search(registry.records, max_bytes=100_000, clock=time.milliseconds)
+    shown(search)
+    for name in NAMES[:5]:
+        if large == "models":
+            other.models.describe("acme", name, "x" * 100_000, by="ana")
+        else:
+            other.versions.describe("acme", name, 1, "x" * 100_000, by="ana")
+    calls.clear()
+    assert shown(search) == [(name, 1) for name in NAMES]
+    calls.clear()
+    shown(search)
+    assert dict(calls) == {"Query": 2}
+
+
 def test_tenants_that_did_not_search_for_long_make_way(
     registry: Registry, other: Registry, calls: Counter[str], time: Time
 ) -> None:

@@ -12,6 +12,7 @@ from anfl.problems import Problem
 from anfl.registry import rules
 from anfl.registry import tags as arranging
 from anfl.registry.entities import PROMPT_TAG, Stage
+from anfl.registry.errors import contended
 from anfl.registry.leftovers import Leftovers
 from anfl.registry.registry import Registry
 from tests.unit.registry.conftest import records
@@ -128,6 +129,43 @@ def test_an_interrupted_deletion_is_invisible_and_finished_by_the_next(
     page = registry.search.versions("acme", where=None, order_by=[], limit=10, token=None)
     assert page.versions == []
     registry.models.delete("acme", "bert", by="ana")
+    assert records(dynamodb) == []
+
+
+def test_a_deletion_that_could_not_finish_is_finished_by_the_same_request(
+    registry: Registry, dynamodb: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry.models.create("acme", "bert", by="ana")
+    version(registry, "acme", "bert")
+
+    def busy(*_: object) -> None:
+        raise contended("others keep changing it")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Leftovers, "_release", busy)
+        for _ in range(2):
+            refused("temporarily_unavailable", registry.models.delete, "acme", "bert", by="ana")
+    registry.models.delete("acme", "bert", by="ana")
+    assert records(dynamodb) == []
+    refused("resource_does_not_exist", registry.models.delete, "acme", "bert", by="ana")
+
+
+def test_of_what_a_model_leaves_few_versions_are_held(
+    registry: Registry, dynamodb: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry.models.create("acme", "bert", by="ana")
+    for _ in range(12):
+        version(registry, "acme", "bert", description="x" * 150_000, run_id="r")
+    monkeypatch.setattr("anfl.registry.leftovers.AT_ONCE", 2)
+    removed: list[int] = []
+
+    def note(params: dict[str, Any], **_: Any) -> None:
+        removed.extend(map(len, params["RequestItems"].values()))
+
+    dynamodb.meta.events.register("before-parameter-build.dynamodb.BatchWriteItem", note, unique_id="note")
+    registry.models.delete("acme", "bert", by="ana")
+    dynamodb.meta.events.unregister("before-parameter-build.dynamodb.BatchWriteItem", unique_id="note")
+    assert removed[:12] == [2] * 12
     assert records(dynamodb) == []
 
 

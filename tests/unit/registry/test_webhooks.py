@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import json
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
@@ -61,6 +62,23 @@ def test_changes_leave_what_they_do_not_name_and_are_later(webhooks: Webhooks) -
     assert (changed.name, changed.secret, changed.url, changed.description) == ("other", "t", URL, "d")
     assert changed.updated_at > made.updated_at
     assert webhooks.get("acme", made.id) == changed
+
+
+def test_of_those_who_come_together_no_more_are_made_than_may_be(
+    webhooks: Webhooks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("anfl.registry.webhooks.MAX_WEBHOOKS", 3)
+
+    def attempt(_: int) -> bool:
+        try:
+            create(webhooks)
+        except Problem:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as threads:
+        assert sum(threads.map(attempt, range(8))) == 3
+    assert len(webhooks.all("acme")) == 3
 
 
 def test_another_tenants_webhook_does_not_exist(webhooks: Webhooks) -> None:

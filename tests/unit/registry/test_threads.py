@@ -1,0 +1,132 @@
+"""Threads of a process: no tenant has all of them, whatever it asks for."""
+
+import asyncio
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import httpx
+import pytest
+from starlette.types import Message
+
+from anfl.registry.registry import Registry
+from services.model_registry.app import assemble
+from services.model_registry.threads import TENANT, THREADS, SharedThreads
+from tests.unit.registry.test_protocol import API, TenantInToken
+
+
+@contextmanager
+def of(tenant: str) -> Iterator[None]:
+    token = TENANT.set(tenant)
+    yield
+    TENANT.reset(token)
+
+
+@pytest.fixture(name="threads")
+def _threads() -> Iterator[SharedThreads]:
+    with SharedThreads(threads=4, most_of_tenant=2) as threads:
+        yield threads
+
+
+def test_a_tenant_leaves_threads_to_others_and_to_the_process(threads: SharedThreads) -> None:
+    opened = threading.Event()
+    with of("acme"):
+        mine = [threads.submit(opened.wait) for _ in range(20)]
+    with of("other"):
+        assert threads.submit(lambda: "other's").result(5) == "other's"
+    assert threads.submit(lambda: "nobody's").result(5) == "nobody's"
+    assert sum(each.running() for each in mine) == 2
+    opened.set()
+    assert all(each.result(5) for each in mine)
+
+
+def test_results_and_errors_arrive_and_no_more_run_than_may(threads: SharedThreads) -> None:
+    running, most = 0, 0
+    lock = threading.Lock()
+
+    def work(number: int) -> int:
+        nonlocal running, most
+        with lock:
+            running += 1
+            most = max(most, running)
+        time.sleep(0.001)
+        with lock:
+            running -= 1
+        if number % 3 == 0:
+            raise ValueError(number)
+        return number
+
+    with of("acme"):
+        futures = [threads.submit(work, number) for number in range(100)]
+    for number, future in enumerate(futures):
+        if number % 3 == 0:
+            with pytest.raises(ValueError, match=str(number)):
+                future.result(5)
+        else:
+            assert future.result(5) == number
+    assert most == 2
+    assert threads.submit(lambda: None).result(5) is None
+
+
+def test_who_gives_up_waiting_leaves_its_turn_to_the_next(threads: SharedThreads) -> None:
+    opened = threading.Event()
+    done: list[int] = []
+    with of("acme"):
+        for _ in range(2):
+            threads.submit(opened.wait)
+        waiting = [threads.submit(done.append, number) for number in range(4)]
+    assert waiting[0].cancel()
+    assert waiting[2].cancel()
+    opened.set()
+    for number in (1, 3):
+        waiting[number].result(5)
+    assert sorted(done) == [1, 3]
+    with of("acme"):
+        assert threads.submit(lambda: "again").result(5) == "again"
+    threads.shutdown()
+    assert not threads._running
+
+
+def test_a_tenant_that_keeps_threads_busy_keeps_nobody_else_waiting(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor whoever asks whether the process is ready."""
+    registry.models.create("other", "bert", by="ana")
+    opened = threading.Event()
+    really = type(registry.models).get
+
+    def get(self: Any, tenant: str, name: str) -> Any:
+        if tenant == "acme":
+            opened.wait(20)
+        return really(self, tenant, name)
+
+    monkeypatch.setattr(type(registry.models), "get", get)
+    service = assemble(registry, verifier=TenantInToken())
+
+    async def run() -> None:
+        events = asyncio.Queue[Message]()
+        sent = asyncio.Queue[Message]()
+        events.put_nowait({"type": "lifespan.startup"})
+        living = asyncio.create_task(service({"type": "lifespan"}, events.get, sent.put))
+        assert (await sent.get())["type"] == "lifespan.startup.complete"
+        transport = httpx.ASGITransport(service)
+        async with httpx.AsyncClient(transport=transport, base_url="http://registry.test") as client:
+
+            async def asks(tenant: str) -> int:
+                headers = {"authorization": f"Bearer {tenant}.admin"}
+                return (await client.get(f"{API}/registered-models/get?name=bert", headers=headers)).status_code
+
+            busy = [asyncio.create_task(asks("acme")) for _ in range(2 * THREADS)]
+            await asyncio.sleep(0.2)
+            async with asyncio.timeout(10):
+                assert await asks("other") == 200
+                assert (await client.get("/health/ready")).status_code == 200
+            assert not any(each.done() for each in busy)
+            opened.set()
+            assert set(await asyncio.gather(*busy)) == {404}
+        events.put_nowait({"type": "lifespan.shutdown"})
+        await living
+
+    asyncio.run(run())
