@@ -102,6 +102,7 @@ class LocalCopy:
             return (
                 behind >= IMAGE_BATCHES
                 or state.requests.are_many
+                or state.rows.is_backlogged  # perhaps by what has expired, which an image leaves out
                 or state.rows.is_due(now=state.ts, quiet=state.is_quiet())
             )
 

@@ -11,6 +11,7 @@ from anfl.vectors.builder import Builder
 from anfl.vectors.clock import Clock
 from anfl.vectors.collection_folder import CollectionFolder, LocalImage
 from anfl.vectors.engine import plan, tiers
+from anfl.vectors.engine import rows as rows_module
 from anfl.vectors.engine.images import Image
 from anfl.vectors.model import Position
 from anfl.vectors.requests import Answer, Count, Fetch, Query, Read
@@ -147,6 +148,21 @@ def test_what_is_small_is_merged_once_nobody_writes(monkeypatch: pytest.MonkeyPa
     assert worker._replica.wants_builder()
     assert merged() == (1, 0)
     assert not worker._replica.wants_builder()
+
+
+def test_what_has_expired_before_it_had_a_graph_stops_nobody_from_writing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing of it is due for a graph, so nobody made an image without it: writers were to slow down for ever."""
+    store, place, time = SimulatedStore(), node(), SimulatedTime()
+    worker = Writer(replica(store, clock=time.clock(), node_=place), waits_for_builder=True)
+    worker.write(upsert(*((str(number), (1.0, 1.0)) for number in range(5)), expires_at=1.0))
+    monkeypatch.setattr(rows_module, "MOST_UNMERGED", 4)
+    with pytest.raises(Problem):
+        worker.write(upsert(("a", (1.0, 1.0))))
+    assert worker._replica.wants_builder()
+    Builder(storage(store, clock=time.clock(), node_=place)).build(collection())
+    assert worker._replica.install_newest()
+    assert not worker._replica.wants_builder()
+    worker.write(upsert(("a", (1.0, 1.0))))
 
 
 def test_values_come_back_bit_by_bit() -> None:
