@@ -191,8 +191,9 @@ class CollectionFolder:
                     slot.unlink()
 
     def is_left(self) -> bool:
-        """Whether nothing has changed here for long."""
-        return all(_age(self._path / name) > LEFT_SECONDS for name in ("log", "segments", "images"))
+        """Whether nothing has changed here for long; who removed it may have been killed halfway."""
+        within = (self._path / name for name in ("log", "segments", "images"))
+        return all(_age(path) > LEFT_SECONDS for path in (self._path, *within) if path.exists())
 
     def remove(self) -> None:
         """The collection is gone, or not used here any more."""

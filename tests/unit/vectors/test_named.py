@@ -1,5 +1,6 @@
 """Named snapshots, collections made from them, and what tidies up after collections that are gone."""
 
+import shutil
 from typing import Any
 
 import pytest
@@ -300,6 +301,23 @@ def test_what_a_node_has_of_a_collection_that_another_one_deleted_leaves_it_a_da
     assert not list((parts["others"] / "log").iterdir())
     assert (parts["others"] / "segments").exists()
     assert kept.incarnation == parts["others"].name
+    other.close()
+
+
+def test_what_was_left_of_it_by_who_was_killed_while_removing_it_leaves_as_well(
+    store: VectorStore, catalogue: Catalogue, objects: S3ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = VectorStore(catalogue, storage(objects, clock=Clock()))
+    assert ids(other, "words") == ["a", "b"]
+    part = other.storage.node.path / other.describe("demo", "words").incarnation
+    store.delete("demo", "words")
+    shutil.rmtree(part / "log")
+    janitor = Janitor(other.storage, catalogue)
+    janitor.sweep(now=Clock().wall())
+    assert part.exists()
+    monkeypatch.setattr(collection_folder, "LEFT_SECONDS", -1.0)
+    janitor.sweep(now=Clock().wall())
+    assert not part.exists()
     other.close()
 
 
