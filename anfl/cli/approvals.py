@@ -7,6 +7,7 @@ import typer
 
 from anfl.cli.options import Endpoint, Json, Role, Token
 from anfl.cli.output import console, print_json, print_table
+from anfl.cli.paging import pages
 from anfl.cli.target import resolve
 
 app = typer.Typer(no_args_is_help=True, help="Approvals of versions for aliases.")
@@ -46,14 +47,10 @@ def list_requests(
 ) -> None:
     """Requests of a model and what became of them."""
     parameters = {key: value for key, value in {"version": version, "status": status}.items() if value}
-    found: list[dict[str, Any]] = []
-    page: str | None = ""
     with resolve(endpoint, token, role=role).connect() as client:
-        while page is not None:
-            asked = parameters | ({"page_token": page} if page else {})
-            answer = client.json("GET", f"{_model(name)}/approvals", params=asked)
-            found += answer["approvals"]
-            page = answer.get("next_page_token")
+        found = [
+            one for answer in pages(client, f"{_model(name)}/approvals", parameters) for one in answer["approvals"]
+        ]
     if as_json:
         print_json({"approvals": found})
         return

@@ -12,10 +12,11 @@ import typer
 from anfl.cli.errors import CliError, ExitCode
 from anfl.cli.options import Endpoint, Json, Role, Token
 from anfl.cli.output import console, errors, print_json, print_table
+from anfl.cli.paging import pages
 from anfl.cli.target import resolve
 from anfl.client import Client
 from anfl.registry.audit import Broken, Entry, Head, verify
-from anfl.registry.trails import Bearer, Chains, Page
+from anfl.registry.trails import Chains, Page
 from anfl.wording import counted
 
 app = typer.Typer(no_args_is_help=True, help="The audit of the model registry.")
@@ -132,13 +133,8 @@ def _print(one: _Verified) -> None:
 
 
 def _all(client: Client) -> list[_Chain]:
-    bearers: list[Bearer] = []
-    token: str | None = ""
-    while token is not None:
-        parameters: dict[str, Any] = {"limit": _PER_PAGE} | ({"page_token": token} if token else {})
-        page = msgspec.convert(client.json("GET", f"{_TENANT}/chains", params=parameters), Chains)
-        bearers += page.models
-        token = page.next_page_token
+    answers = pages(client, f"{_TENANT}/chains", {"limit": _PER_PAGE})
+    bearers = [bearer for answer in answers for bearer in msgspec.convert(answer, Chains).models]
     bearers.sort(key=lambda bearer: (bearer.since, bearer.id))
     latest = {bearer.id: bearer.name for bearer in bearers}  # of its names, a model is told by the last
     return [_named(None), *(_named(name, model_id=model_id) for model_id, name in latest.items())]
@@ -154,12 +150,7 @@ def _pages(client: Client, chain: _Chain) -> Iterator[Page]:
     parameters: dict[str, Any] = {"limit": _PER_PAGE}
     if chain.model_id is not None:
         parameters["model_id"] = chain.model_id
-    while True:
-        page = msgspec.convert(client.json("GET", chain.path, params=parameters), Page)
-        yield page
-        if page.next_page_token is None:
-            return
-        parameters["page_token"] = page.next_page_token
+    return (msgspec.convert(answer, Page) for answer in pages(client, chain.path, parameters))
 
 
 def _noted(text: str) -> Head:

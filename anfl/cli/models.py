@@ -17,6 +17,7 @@ from anfl.cli.downloads import fetch, files_at, place_of, source
 from anfl.cli.errors import CliError, ExitCode
 from anfl.cli.options import Endpoint, Json, Role, Token
 from anfl.cli.output import console, errors, print_json, print_table
+from anfl.cli.paging import pages
 from anfl.cli.registering import API, checked, create_if_absent, removed_unless_registered
 from anfl.cli.target import resolve
 from anfl.cli.uploads import upload
@@ -225,14 +226,8 @@ def inspect(
 
 def _found(client: Client, path: str, member: str, where: str) -> list[dict[str, Any]]:
     """All that a search finds, page by page."""
-    found: list[dict[str, Any]] = []
-    page: str | None = ""
-    while page is not None:
-        parameters = {key: value for key, value in {"filter": where, "page_token": page}.items() if value}
-        answer = client.json("GET", f"{API}/{path}", params=parameters)
-        found += answer.get(member, [])
-        page = answer.get("next_page_token") or None
-    return found
+    answers = pages(client, f"{API}/{path}", {"filter": where} if where else {})
+    return [one for answer in answers for one in answer.get(member, [])]
 
 
 def _verdict(client: Client, name: str, version: str) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from anfl.registry import keys, pages, rules
 from anfl.registry.audit import Change
 from anfl.registry.clock import Clock, now
 from anfl.registry.entities import Model, Version
-from anfl.registry.errors import does_not_exist, invalid_parameter
+from anfl.registry.errors import does_not_exist
 from anfl.registry.policies import Policies
 from anfl.registry.records import Records
 from anfl.registry.table import ABSENT, EXISTS, Check, Condition, Put
@@ -130,8 +130,7 @@ class Approvals:
         :param after: token of the page before.
         :raises Problem: 404, 400.
         """
-        if not 1 <= limit <= MOST_PER_PAGE:
-            raise invalid_parameter(f"'limit' must be between 1 and {MOST_PER_PAGE}.", field="limit")
+        pages.check_limit(limit, most=MOST_PER_PAGE)
         model = self._records.model(tenant, name)
         found = filter(wanted, self._in_order(tenant, model, version, after))
         shown, more = pages.taken(found, limit=limit, size=lambda one: len(msgspec.json.encode(one)))
@@ -144,7 +143,7 @@ class Approvals:
         """
         begin = None if after is None else _number(after)
         if after is not None and (begin is None or version not in (None, begin)):
-            raise _unknown_page()
+            raise pages.unknown_token()
         prefix = keys.APPROVALS + ("" if version is None else keys.approvals_of(version))
         edge = None if begin is None else keys.APPROVALS + keys.approvals_of(begin)  # before all of that version
         items = self._table.query(keys.belongings(tenant, model.id), prefix=prefix, after=edge)
@@ -153,7 +152,7 @@ class Approvals:
             if number == begin:
                 ids = [one.id for one in together]
                 if after not in ids:
-                    raise _unknown_page()
+                    raise pages.unknown_token()
                 together = together[ids.index(after) + 1 :]
             yield from together
 
@@ -284,10 +283,6 @@ def _number(approval_id: str) -> int | None:
 
 def _when(one: Approval) -> tuple[int, str]:
     return one.requested.at, one.id
-
-
-def _unknown_page() -> Problem:
-    return invalid_parameter("'page_token' is not one that this call gave.", field="page_token")
 
 
 def _unknown(name: str, approval_id: str) -> Problem:

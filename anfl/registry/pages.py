@@ -1,11 +1,13 @@
-"""How much of a search stands on one page: no more than API Gateway passes on, however many are asked for."""
+"""How much stands on one page: no more than API Gateway passes on, however many are asked for."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeVar
 
 import msgspec
 
+from anfl.problems import Problem
 from anfl.registry.entities import Model, Version, VersionOf
+from anfl.registry.errors import invalid_parameter
 
 MAX_PAGE_BYTES = 8_000_000
 """Of the answer; the gateway's own limit is 10 MB. What is larger by itself makes a page alone."""
@@ -15,6 +17,17 @@ _PAIR_BYTES = 25
 """What a tag or an alias takes beyond its key and value."""
 Found = TypeVar("Found")
 _encode = msgspec.json.Encoder().encode
+
+
+def check_limit(limit: int, *, most: int) -> None:
+    """:raises Problem: 400, as many do not stand on one page."""
+    if not 1 <= limit <= most:
+        raise invalid_parameter(f"'limit' must be between 1 and {most}.", field="limit")
+
+
+def unknown_token() -> Problem:
+    """400: a page is asked for by a token that no page gave."""
+    return invalid_parameter("'page_token' is not one that this call gave.", field="page_token")
 
 
 def fitting(found: Iterable[Found], size: Callable[[Found], int], *, most: int | None = None) -> Iterator[Found]:

@@ -6,7 +6,7 @@ import msgspec
 
 from anfl.registry import keys, pages, rules
 from anfl.registry.audit import Entry, Head, tenant_chain
-from anfl.registry.errors import does_not_exist, invalid_parameter, model_not_found
+from anfl.registry.errors import does_not_exist, model_not_found
 from anfl.registry.journal import Journal
 from anfl.registry.records import entry_of, head_of, model_of
 from anfl.registry.table import Item, Table
@@ -62,9 +62,9 @@ class Trails:
         :param after: token of the page before.
         :raises Problem: 400.
         """
-        _check(limit)
+        pages.check_limit(limit, most=MOST_PER_PAGE)
         if after is not None and _BEARER.fullmatch(after) is None:
-            raise invalid_parameter("'page_token' is not one that this call gave.", field="page_token")
+            raise pages.unknown_token()
         items = self._table.query(keys.chains(tenant), after=after, limit=limit + 2)  # the tenant's own among them
         shown, more = pages.taken(filter(_is_bearer, items), limit=limit, size=_size_of_bearer)
         return Chains(models=list(map(_bearer, shown)), next_page_token=shown[-1][SORT_KEY] if more else None)
@@ -114,17 +114,12 @@ class Trails:
         return head_of(model_of(item))
 
     def _page(self, tenant: str, chain: str, head: Head | None, *, after: int, limit: int) -> Page:
-        _check(limit)
+        pages.check_limit(limit, most=MOST_PER_PAGE)
         start = keys.entry(tenant, chain, after)[SORT_KEY]
         items = self._table.query(keys.chain(tenant, chain), after=start, limit=limit + 1)
         shown, more = pages.taken(items, limit=limit, size=_size)
         token = shown[-1][SORT_KEY] if more else None
         return Page(chain=chain, head=head, entries=[_entry(chain, item) for item in shown], next_page_token=token)
-
-
-def _check(limit: int) -> None:
-    if not 1 <= limit <= MOST_PER_PAGE:
-        raise invalid_parameter(f"'limit' must be between 1 and {MOST_PER_PAGE}.", field="limit")
 
 
 def _is_bearer(item: Item) -> bool:

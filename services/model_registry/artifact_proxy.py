@@ -121,9 +121,8 @@ class ArtifactProxy:
         return json_response({"upload_id": upload, "credentials": credentials})
 
     async def _complete_parts(self, request: Request, principal: Principal) -> Response:
-        given = await read(
-            request, _UPLOAD | {"parts": Kind.PARTS}, most=LARGEST_BODY_BYTES
-        )  # MLflow's client sends the link of each along, 2 KB
+        # MLflow's client sends the link of each along, 2 KB.
+        given = await read(request, _UPLOAD | {"parts": Kind.PARTS}, most=LARGEST_BODY_BYTES)
         if not given.parts():
             raise invalid_parameter("Missing value for required parameter 'parts'.", field="parts")
         path, upload = _file(request, given), given.text("upload_id")

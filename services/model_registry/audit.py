@@ -9,7 +9,7 @@ from starlette.requests import Request
 from anfl.auth.principal import Principal
 from anfl.http.adapters import StarletteHandler
 from anfl.http.answers import Response, json_response
-from anfl.registry.errors import invalid_parameter
+from anfl.registry import pages
 from anfl.registry.trails import MOST_PER_PAGE, PER_PAGE, Trails
 from services.model_registry.parameters import Kind, Parameters, Schema, read
 
@@ -64,5 +64,5 @@ def _after(given: Parameters) -> int:
     """The entry beyond which the page begins: a token is its number."""
     token = given.optional("page_token") or "0"
     if not (token.isascii() and token.isdigit() and len(token) <= 12):
-        raise invalid_parameter("'page_token' is not one that this call gave.", field="page_token")
+        raise pages.unknown_token()
     return int(token)
