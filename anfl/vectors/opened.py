@@ -107,7 +107,7 @@ class OpenCollections:
         """Drop what was used longest ago, as long as there are more bytes than ``most``. What comes back is read."""
         with self._lock:
             sizes = {
-                incarnation: opened.replica.view(lambda state: state.bytes)
+                incarnation: opened.replica.shown.bytes  # its lock may be held for long, and all wait for this one
                 for incarnation, entry in self._entries.items()
                 if (opened := entry.now()) is not None
             }

@@ -544,3 +544,16 @@ def eventually(holds: Callable[[], bool]) -> None:
             return
         sleep(0.01)
     raise AssertionError
+
+
+def test_who_looks_at_the_memory_waits_for_no_batch_that_is_being_applied(store: VectorStore) -> None:
+    """While it looks, nobody gets any collection."""
+    store.hnsw.upkeep.stop()
+    store.create("demo", WORDS)
+    store.write("demo", "words", upsert(("a", (1, 1))))
+    replica = store.hnsw.opened.loaded()[0].replica
+    looking = threading.Thread(target=store.hnsw.opened.evict, args=(2**40,), daemon=True)
+    with replica._lock:
+        looking.start()
+        looking.join(timeout=5)
+        assert not looking.is_alive()
