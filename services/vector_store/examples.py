@@ -114,7 +114,7 @@ EXAMPLES: dict[str, Example] = {
                 "expired": 0,
                 "unmerged_rows": 2,
                 "segments": 0,
-                "private_bytes": 4498,
+                "private_bytes": 4504,
                 "mapped_bytes": 0,
                 "sequence": "1.2",
             }

@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from anfl.problems import Problem
-from anfl.vectors import retention, writer
+from anfl.vectors import retention, snapshots, writer
 from anfl.vectors.batch import Batch
 from anfl.vectors.collection_folder import CollectionFolder
 from anfl.vectors.envelope import Checksummed
@@ -157,7 +157,6 @@ CALM = Weather()
     [
         pytest.param(CRASHES, State, "applied", lambda *_, **__: None, 6, id="crash: request ids are forgotten"),
         pytest.param(CRASHES, Run, "find", lambda *_: None, 12, id="crash: requests in runs are forgotten"),
-        pytest.param(CRASHES, CollectionFolder, "new_segment", _half_a_segment, 18, id="crash: half a segment counts"),
         pytest.param(FAULTS, State, "applied", lambda *_, **__: None, 8, id="S3: request ids are forgotten"),
         pytest.param(FAULTS, Log, "append", _take_no_answer, 1, id="S3: a put without an answer counts"),
         pytest.param(FAULTS, Log, "read", _free_without_an_answer, 5, id="S3: an error counts as a free slot"),
@@ -202,6 +201,17 @@ def test_the_simulator_notices_when(
     Where one kind of fault is enough, it is the only one (``only``); then nothing is noticed of the mistake without it.
     """
     monkeypatch.setattr(owner, name, mistake)
+    _expect_notice(seed, only)
+
+
+def test_the_simulator_notices_when_half_a_segment_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes two mistakes: what is here is also looked at before it is used."""
+    monkeypatch.setattr(CollectionFolder, "new_segment", _half_a_segment)
+    monkeypatch.setattr(snapshots, "_is_whole", lambda *_: True)
+    _expect_notice(18, CRASHES)
+
+
+def _expect_notice(seed: int, only: Weather | None) -> None:
     for tried in (seed, *range(400)):
         if _notices(tried, only) and (only in (None, CALM) or not _notices(tried, CALM)):
             return
