@@ -51,7 +51,7 @@ class LocalCopy:
         self.applied_bytes = 0
         """Of values, since this process began."""
         self._installed = ""
-        """Name of the image that the state was made from."""
+        """Name of the image that the state was made from, or of a later one that it can never be made from."""
         self._image_sequence = 0
 
     @property
@@ -163,6 +163,7 @@ class LocalCopy:
                 installed = self._state.install(local.image)
                 self._shown = self._state.still()
             if not installed and not self._swap(State.from_image(self.collection, local.image, clock=self._clock.wall)):
+                self._installed = name  # what has been deleted since is not known any more, nor will be
                 return False
         except FileNotFoundError:  # a newer image has taken its place meanwhile
             return False

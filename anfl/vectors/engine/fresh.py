@@ -59,8 +59,12 @@ class Fresh:
     @property
     def private_bytes(self) -> int:
         """About what it takes in memory; ids and metadata by a rule of thumb."""
-        arrays = self._values.nbytes + self._codes.nbytes + self._sketches.nbytes
-        return arrays + _ROW_BYTES * self.size + self._large_bytes
+        return self._bytes(rows=len(self._values))
+
+    @property
+    def row_bytes(self) -> int:
+        """About what its rows take of that: the same for the same rows, however they came."""
+        return self._bytes(rows=self.size)
 
     def append(self, rows: NewRows) -> range:
         """Add rows and return their numbers."""
@@ -85,6 +89,11 @@ class Fresh:
         count = self.size
         values, codes, sketches = self._values[:count], self._codes[:count], self._sketches[:count]
         return FreshRows(self, count, values, Block(self._metric, values, codes, sketches))
+
+    def _bytes(self, *, rows: int) -> int:
+        """With arrays of so many ``rows``."""
+        arrays = sum(array[:rows].nbytes for array in (self._values, self._codes, self._sketches))
+        return arrays + _ROW_BYTES * self.size + self._large_bytes
 
     def _reserve(self, rows: int) -> None:
         capacity = len(self._values)

@@ -70,7 +70,7 @@ class RowStore:
     @property
     def unmerged_bytes(self) -> int:
         """About the memory that they take."""
-        return self._fresh.private_bytes * self.unmerged // max(1, self._fresh.size)
+        return self._fresh.row_bytes * self.unmerged // max(1, self._fresh.size)
 
     @property
     def is_heavy(self) -> bool:

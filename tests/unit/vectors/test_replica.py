@@ -17,7 +17,7 @@ from anfl.vectors.model import Position
 from anfl.vectors.requests import Answer, Count, Fetch, Query, Read
 from anfl.vectors.state import QUIET_SECONDS
 from anfl.vectors.writer import Writer
-from tests.unit.vectors.builders import collection, node, replica, storage, upsert, writer
+from tests.unit.vectors.builders import collection, delete, node, replica, storage, upsert, writer
 from tests.unit.vectors.simulated import SimulatedStore, SimulatedTime
 
 
@@ -163,6 +163,29 @@ def test_what_has_expired_before_it_had_a_graph_stops_nobody_from_writing(monkey
     assert worker._replica.install_newest()
     assert not worker._replica.wants_builder()
     worker.write(upsert(("a", (1.0, 1.0))))
+
+
+def test_an_image_that_can_never_be_taken_over_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So many ids have been deleted since that it is not known which; the next image is another matter."""
+    monkeypatch.setattr(rows_module, "DELETED_IDS", 2)
+    store, place = SimulatedStore(), node()
+    worker, builder = Writer(replica(store, node_=place)), Builder(storage(store, node_=place))
+    ids = [str(number) for number in range(4)]
+    worker.write(upsert(*((row_id, (1.0, 1.0)) for row_id in ids)))
+    builder.build(collection())
+    worker.write(delete(*ids))
+    read: list[str] = []
+    load = CollectionFolder.load
+
+    def noted(folder: CollectionFolder, name: str) -> LocalImage | None:
+        read.append(name)
+        return load(folder, name)
+
+    monkeypatch.setattr(CollectionFolder, "load", noted)
+    assert [worker._replica.install_newest() for _ in range(3)] == [False] * 3
+    assert len(read) == 1
+    builder.build(collection())
+    assert worker._replica.install_newest()
 
 
 def test_values_come_back_bit_by_bit() -> None:

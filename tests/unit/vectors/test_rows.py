@@ -306,6 +306,14 @@ def test_a_few_large_rows_go_into_a_segment_before_many_have_gathered(
     assert (rows.unmerged, rows.is_due()) == (0, False)
 
 
+def test_rows_weigh_the_same_however_they_came() -> None:
+    """Where a worker took them for heavier than the builder, it would ask for a new image again and again."""
+    rows = store()
+    for number in range(150):
+        fill(rows, np.ones((1, 2), dtype=np.float32), ids=f"{number}-{{}}", version=number + 1)
+    assert rows.unmerged_bytes == RowStore.from_image(rows.image()).unmerged_bytes
+
+
 def _held(metadata: dict[str, Any]) -> int:
     members = [*metadata.values(), *(item for each in metadata.values() if isinstance(each, list) for item in each)]
     return sys.getsizeof(metadata) + sum(map(sys.getsizeof, members))
