@@ -245,7 +245,7 @@ _MOVED = frozenset(
         Refusal.NO_ENGINE_CLASS,
     }
 )
-_FILTERED = frozenset({Refusal.FIELD_NOT_READY})
+_FILTERED = frozenset({Refusal.FIELD_NOT_READY, Refusal.FILTER_TOO_SLOW})
 _KEPT = frozenset(
     {
         Refusal.INVALID_REQUEST,

@@ -42,6 +42,7 @@ class Refusal(StrEnum):
     BATCH_NOT_ATOMIC = "batch_not_atomic"
     TOO_MANY_WRITES = "too_many_writes"
     BUILDER_BEHIND = "builder_behind"
+    FILTER_TOO_SLOW = "filter_too_slow"
     CATALOGUE_UNAVAILABLE = "catalogue_unavailable"
     STORAGE_UNAVAILABLE = "storage_unavailable"
     KEY_UNAVAILABLE = "key_unavailable"
@@ -101,6 +102,9 @@ MEANINGS: dict[Refusal, Meaning] = {
     ),
     Refusal.TOO_MANY_WRITES: Meaning(429, "More is written to the collection than its log takes."),
     Refusal.BUILDER_BEHIND: Meaning(429, "More is written to the collection than is put into graphs."),
+    Refusal.FILTER_TOO_SLOW: Meaning(
+        429, "Comparing new rows with the filter takes more than 10 s; what was compared is remembered: ask again."
+    ),
     Refusal.CATALOGUE_UNAVAILABLE: Meaning(503, "The catalogue does not answer."),
     Refusal.STORAGE_UNAVAILABLE: Meaning(
         503, "The log cannot be read or written; a write may or may not be committed."

@@ -1,11 +1,15 @@
 """Which rows fulfil a filter, remembered: a collection is asked with the same few filters again and again."""
 
 import threading
+import time
 from collections import OrderedDict
 from dataclasses import dataclass
+from http import HTTPStatus
+from itertools import batched
 
 import numpy as np
 
+from anfl.problems import Problem
 from anfl.vectors.engine import bitmaps
 from anfl.vectors.engine.bitmaps import Bits
 from anfl.vectors.engine.fresh import FreshRows
@@ -19,6 +23,9 @@ FEW_ROWS = 1_000
 """Most rows at which a filter is evaluated on the way."""
 FEW_CONDITIONS = 4_000
 """Most conditions on single values that are evaluated for all of them: about two milliseconds."""
+MOST_SECONDS = 10.0
+"""How long one request evaluates a filter row by row: 256 conditions on lists of thousands of items take minutes."""
+_ROWS_AT_ONCE = 100
 
 
 @dataclass(frozen=True)
@@ -38,7 +45,10 @@ class Selections:
         self.nbytes = 0
 
     def select(self, rows: Segment | FreshRows, wanted: Filter) -> Bits:
-        """The rows that fulfil ``wanted``."""
+        """The rows that fulfil ``wanted``.
+
+        :raises Problem: 429 ``filter_too_slow``, after `MOST_SECONDS`; what has been looked at is remembered.
+        """
         key = _key(rows, wanted)
         with self._lock:
             known = self._entries.get(key)
@@ -46,8 +56,13 @@ class Selections:
                 self._entries.move_to_end(key)
         if known is not None and known.size == rows.size:
             return known.bits
-        bits = rows.columns.select(wanted.root) if isinstance(rows, Segment) else _select_fresh(rows, wanted, known)
-        self._remember(key, _Entry(bits, rows.size, bits.nbytes + len(wanted.key) + _ENTRY_BYTES))
+        if isinstance(rows, Segment):
+            bits, looked_at = rows.columns.select(wanted.root), rows.size
+        else:
+            bits, looked_at = _select_fresh(rows, wanted, known)
+        self._remember(key, _Entry(bits, looked_at, bits.nbytes + len(wanted.key) + _ENTRY_BYTES))
+        if looked_at < rows.size:
+            raise _too_slow(rows.size - looked_at)
         return bits
 
     def remembered(self, rows: Segment | FreshRows, wanted: Filter) -> Bits | None:
@@ -71,6 +86,9 @@ class Selections:
             return
         with self._lock:
             before = self._entries.pop(key, None)
+            if before is not None and before.size > entry.size:  # somebody else got further, or reads a later state
+                self._entries[key] = before
+                return
             self.nbytes += entry.nbytes - (0 if before is None else before.nbytes)
             self._entries[key] = entry
             while self.nbytes > REMEMBERED_BYTES:
@@ -81,14 +99,23 @@ def _key(rows: Segment | FreshRows, wanted: Filter) -> tuple[object, bytes]:
     return rows.name if isinstance(rows, Segment) else rows.fresh, wanted.key
 
 
-def _select_fresh(rows: FreshRows, wanted: Filter, known: _Entry | None) -> Bits:
+def _select_fresh(rows: FreshRows, wanted: Filter, known: _Entry | None) -> tuple[Bits, int]:
+    """Which of the first rows fulfil ``wanted``, and how many were looked at: all of them if that is quick enough."""
     if known is not None and known.size > rows.size:  # somebody reads an earlier state
-        return known.bits[: len(bitmaps.nothing(rows.size))] & bitmaps.everything(rows.size)
-    first = 0 if known is None else known.size
-    metadata = rows.fresh.metadata
-    mask = np.fromiter((wanted(metadata[row]) for row in range(first, rows.size)), dtype=np.bool_)
-    if known is None:
-        return bitmaps.of_mask(mask)
-    bits = bitmaps.resized(known.bits, rows.size)
-    bits |= bitmaps.of_rows(first + np.flatnonzero(mask), rows.size)
-    return bits
+        return known.bits[: len(bitmaps.nothing(rows.size))] & bitmaps.everything(rows.size), rows.size
+    metadata, until = rows.fresh.metadata, time.monotonic() + MOST_SECONDS
+    fulfilling: list[int] = []
+    looked_at = 0 if known is None else known.size
+    for some in batched(range(looked_at, rows.size), _ROWS_AT_ONCE, strict=False):
+        fulfilling += [row for row in some if wanted(metadata[row])]
+        looked_at = some[-1] + 1
+        if time.monotonic() > until:
+            break
+    bits = bitmaps.nothing(looked_at) if known is None else bitmaps.resized(known.bits, looked_at)
+    bits |= bitmaps.of_rows(np.array(fulfilling, dtype=np.int64), looked_at)
+    return bits, looked_at
+
+
+def _too_slow(rows: int) -> Problem:
+    detail = f"{rows} rows that have just been written are not compared with the filter yet; ask again to go on."
+    return Problem(HTTPStatus.TOO_MANY_REQUESTS, "filter_too_slow", detail, field="filter", retry_after=1)

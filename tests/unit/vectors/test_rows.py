@@ -13,12 +13,13 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
-from anfl.vectors.engine import plan, tiers
+from anfl.problems import Problem
+from anfl.vectors.engine import plan, selection, tiers
 from anfl.vectors.engine import rows as engine
 from anfl.vectors.engine.compaction import compact
 from anfl.vectors.engine.rows import RowStore
 from anfl.vectors.filters import compile_filter
-from anfl.vectors.model import IndexSettings, Metric
+from anfl.vectors.model import IndexSettings, Metadata, Metric
 from tests.unit.vectors.test_filters import FILTERS, METADATA
 
 if TYPE_CHECKING:
@@ -312,6 +313,26 @@ def test_rows_weigh_the_same_however_they_came() -> None:
     for number in range(150):
         fill(rows, np.ones((1, 2), dtype=np.float32), ids=f"{number}-{{}}", version=number + 1)
     assert rows.unmerged_bytes == RowStore.from_image(rows.image()).unmerged_bytes
+
+
+def test_a_filter_that_takes_long_is_evaluated_request_by_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hundreds of conditions on long lists held a thread for minutes."""
+    rows, count = store(), 1_000
+    metadata: list[Metadata] = [{"tags": [f"{number}", "a"]} for number in range(count)]
+    with rows.batch(1) as batch:
+        batch.upsert([f"{n}" for n in range(count)], np.ones((count, 2), dtype=np.float32), metadata, [None] * count)
+    wanted = compile_filter({"tags": {"$contains_all": ["a", "999"]}})
+    monkeypatch.setattr(selection, "MOST_SECONDS", -1.0)
+    refused: list[Problem] = []
+    found = None
+    while found is None and len(refused) < count:
+        try:
+            found = rows.view.count_matching(wanted, now=0)
+        except Problem as problem:
+            refused.append(problem)
+    assert found == 1
+    assert len(refused) == count // 100 - 1
+    assert {(each.status, each.code, each.field) for each in refused} == {(429, "filter_too_slow", "filter")}
 
 
 def _held(metadata: dict[str, Any]) -> int:
