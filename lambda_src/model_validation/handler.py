@@ -16,6 +16,7 @@ import msgspec
 from anfl import aws, environment, resources, start
 from anfl.inspection.limits import MIB, Limits
 from anfl.invocation import Context, empty_folder, seconds_left
+from anfl.messages import Message, one_by_one
 from anfl.problems import Problem, invalid
 from anfl.registry import rules
 from anfl.registry.entities import VerdictStatus
@@ -78,7 +79,7 @@ class Function:
     def answer(self, event: Mapping[str, Any]) -> dict[str, Any]:
         """Answer any event: a batch of the queue's, or a direct one."""
         if "Records" in event:
-            return self._batch(event["Records"])
+            return one_by_one(event["Records"], self._carry_out)
         try:
             with embedded.call(resources.Function.MODEL_VALIDATION) as call:
                 call.operation = "inspect"
@@ -104,25 +105,16 @@ class Function:
         found = self._registry.versions.get(tenant, asked.name, rules.version_number(str(asked.version)))
         return msgspec.to_builtins(self._inspections.version(tenant, found))
 
-    def _batch(self, records: list[Mapping[str, Any]]) -> dict[str, Any]:
-        """Messages one by one; those that failed return to the queue, and in the end to its dead letters."""
-        failed: list[dict[str, str]] = []
-        for record in records:
-            message_id = str(record["messageId"])
-            try:
-                with embedded.call(resources.Function.MODEL_VALIDATION) as call:
-                    call.operation = "validate"
-                    self._message(str(record["body"]), message_id)
-            except Exception as error:
-                _log.exception("message failed", extra={"message_id": message_id, "reason": str(error)})
-                failed.append({"itemIdentifier": message_id})
-        return {"batchItemFailures": failed}
+    def _carry_out(self, message: Message) -> None:
+        with embedded.call(resources.Function.MODEL_VALIDATION) as call:
+            call.operation = "validate"
+            self._validate(str(message["body"]), str(message["messageId"]))
 
     def _check_home(self) -> None:
         if self._written_in is not None:
             self._written_in.check()
 
-    def _message(self, body: str, message_id: str) -> None:
+    def _validate(self, body: str, message_id: str) -> None:
         self._check_home()  # it was left here by a region that is not home any more
         request = msgspec.json.decode(body, type=ValidationRequest)
         found = self._registry.records.by_id(request.tenant, request.name, request.model_id, request.version)

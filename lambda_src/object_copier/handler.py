@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from anfl import aws, environment, start
+from anfl.messages import Message, one_by_one
 from anfl.object_copies import ObjectCopier, Place, Request
 from anfl.resources import Variable
 
@@ -31,17 +32,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 def answer(event: Mapping[str, Any], copier: ObjectCopier) -> dict[str, Any]:
     """Bring what the messages of a batch ask for; says which of them failed."""
-    failed: list[dict[str, str]] = []
-    for record in event["Records"]:
-        message_id = str(record["messageId"])
-        try:
-            key = msgspec.json.decode(record["body"], type=Request).key
-            came = copier.bring(key)
-            _log.info("copies of an object were brought", extra={"key": key, "copies": came})
-        except Exception as error:
-            _log.exception("copies cannot be brought", extra={"message_id": message_id, "reason": str(error)})
-            failed.append({"itemIdentifier": message_id})
-    return {"batchItemFailures": failed}
+
+    def bring(message: Message) -> None:
+        key = msgspec.json.decode(message["body"], type=Request).key
+        came = copier.bring(key)
+        _log.info("copies of an object were brought", extra={"key": key, "copies": came})
+
+    return one_by_one(event["Records"], bring)
 
 
 @cache

@@ -9,8 +9,7 @@ and is answered with an `anfl.vectors.due_rewrapping.Progress`. A message of the
 """
 
 import json
-import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import cache, partial
 from typing import Annotated, Any
 
@@ -21,6 +20,7 @@ from anfl.crypto.rewrapped import Rewrap
 from anfl.crypto.trouble import key_unavailable
 from anfl.decoding import convert, parse
 from anfl.invocation import Context, empty_folder, nearly_over, seconds_left
+from anfl.messages import Message, one_by_one
 from anfl.problems import Problem, invalid
 from anfl.resources import REWRAP, REWRAP_DUE
 from anfl.telemetry import embedded
@@ -35,7 +35,6 @@ from anfl.vectors.rewrapping import Rewrapping
 from anfl.vectors.store import VectorStore
 
 start.begin()
-_log = logging.getLogger(__name__)
 
 
 MEMORY_BYTES = 384 * 2**20
@@ -90,7 +89,7 @@ class Function:
     def answer(self, event: object, context: Context) -> dict[str, Any]:
         """Answer any event: a batch of the queue's, or a direct one."""
         if isinstance(event, dict) and "Records" in event:
-            return self._batch(event["Records"], context)
+            return one_by_one(event["Records"], partial(self._chunk, context=context))
         try:
             return self._direct(json.dumps(event).encode(), context)
         except Problem as problem:
@@ -146,19 +145,10 @@ class Function:
             raise invalid(detail, code=Refusal.ANSWER_TOO_LARGE)
         return {"status": outcome.status, "result": result}
 
-    def _batch(self, records: list[Mapping[str, Any]], context: Context) -> dict[str, Any]:
-        """Messages one by one; those that failed return to the queue, and in the end to its dead letters."""
-        failed: list[dict[str, str]] = []
-        for record in records:
-            message_id = str(record["messageId"])
-            try:
-                with embedded.call(resources.Function.VECTOR_PROCESSING) as call:
-                    call.operation = CHUNK
-                    self._deliveries.carry_out(record, seconds=seconds_left(context))
-            except Exception as error:
-                _log.exception("message failed", extra={"message_id": message_id, "reason": str(error)})
-                failed.append({"itemIdentifier": message_id})
-        return {"batchItemFailures": failed}
+    def _chunk(self, message: Message, *, context: Context) -> None:
+        with embedded.call(resources.Function.VECTOR_PROCESSING) as call:
+            call.operation = CHUNK
+            self._deliveries.carry_out(message, seconds=seconds_left(context))
 
 
 @cache

@@ -6,7 +6,6 @@ outside the private subnets: whom it talks to are strangers on the internet, and
 secret: the function `webhook-signer` signs each attempt, and is all that it may call.
 """
 
-import logging
 import random
 from collections.abc import Callable, Mapping
 from functools import cache
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from anfl import aws, environment, resources, start
+from anfl.messages import Message, one_by_one
 from anfl.problems import Problem
 from anfl.registry.deliveries import Deliveries
 from anfl.registry.delivery_signatures import ByFunction
@@ -32,7 +32,6 @@ SIGNING_SECONDS = 12
 """How long a signature is waited for: as long as the function that makes it may take, and its start."""
 
 start.begin()
-_log = logging.getLogger(__name__)
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,18 +67,16 @@ class Function:
 
     def answer(self, event: Mapping[str, Any]) -> dict[str, Any]:
         """Deliver a batch; what failed returns to the queue, and in the end to its dead letters."""
-        failed: list[dict[str, str]] = []
-        for record in event["Records"]:
-            message_id = str(record["messageId"])
-            try:
-                with embedded.call(resources.Function.WEBHOOKS) as call:
-                    call.operation = "deliver"
-                    self._deliver(msgspec.json.decode(record["body"], type=Delivery))
-            except Exception as error:
-                _log.exception("delivery failed", extra={"message_id": message_id, "reason": str(error)})
-                self._wait(record)
-                failed.append({"itemIdentifier": message_id})
-        return {"batchItemFailures": failed}
+        return one_by_one(event["Records"], self._carry_out)
+
+    def _carry_out(self, message: Message) -> None:
+        try:
+            with embedded.call(resources.Function.WEBHOOKS) as call:
+                call.operation = "deliver"
+                self._deliver(msgspec.json.decode(message["body"], type=Delivery))
+        except Exception:
+            self._wait(message)
+            raise
 
     def _deliver(self, delivery: Delivery) -> None:
         try:
@@ -94,13 +91,13 @@ class Function:
         if not sent.success:
             raise NotTakenError(sent.error or f"answered {sent.status}")
 
-    def _wait(self, record: Mapping[str, Any]) -> None:
+    def _wait(self, message: Message) -> None:
         """Keep a message from being tried again too soon."""
-        attempt = int(record["attributes"]["ApproximateReceiveCount"])
+        attempt = int(message["attributes"]["ApproximateReceiveCount"])
         longest = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 4 ** (attempt - 1))
         self._sqs.change_message_visibility(
             QueueUrl=self._queue_url,
-            ReceiptHandle=record["receiptHandle"],
+            ReceiptHandle=message["receiptHandle"],
             VisibilityTimeout=round(longest * (1 + self._chance()) / 2),
         )
 

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 import urllib3
+from botocore.exceptions import ConnectTimeoutError
 
 from anfl.registry.deliveries import Delivered, Deliveries
 from anfl.registry.entities import PROMPT_TAG
@@ -256,6 +257,25 @@ def test_pauses_grow_and_spread(registry: Registry, events_url: str, attempt: in
         receiver = Receiver(Delivered(status=500))
         function(registry, Queue(), events_url, receiver, chance=chance).answer({"Records": [record]})
     assert pauses == [shortest, longest]
+
+
+def test_what_was_delivered_is_done_with_though_the_queue_does_not_take_another_ones_pause(
+    registry: Registry, events_url: str, receive: Receive
+) -> None:
+    hook(registry)
+    hook(registry, url="https://healthy.example.com/")
+    registry.models.create("acme", "bert", by="ana")
+
+    class Queue:
+        def change_message_visibility(self, **_: Any) -> None:
+            raise ConnectTimeoutError(endpoint_url=events_url)
+
+    class Two(Receiver):
+        def __call__(self, **request: Any) -> Delivered:
+            return Delivered(status=200 if request["host"].startswith("healthy") else 500)
+
+    answer = function(registry, Queue(), events_url, Two()).answer({"Records": receive()})
+    assert len(answer["batchItemFailures"]) == 1
 
 
 def test_a_receiver_that_never_takes_it_ends_among_the_dead_letters_and_others_are_told(
