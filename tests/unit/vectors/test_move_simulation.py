@@ -79,7 +79,7 @@ SELDOM = Weather(suspensions=0.005)
     [
         pytest.param(CALM, Copier, "remember", lambda *_: None, 1, id="request ids stay behind"),
         pytest.param(CALM, HnswEngine, "changes", _without_deletions, 22, id="deletions are not followed"),
-        pytest.param(SUSPENSIONS, HnswEngine, "fence", _only_for_the_filled, 44, id="no fence in the log"),
+        pytest.param(SUSPENSIONS, HnswEngine, "fence", _only_for_the_filled, 58, id="no fence in the log"),
         pytest.param(SELDOM, Rounds, "demand", _demanded_of_nobody, 70, id="no fence in the table"),
         pytest.param(CALM, Steps, "_has_caught_up", lambda *_: True, 1, id="the rest is not copied"),
         pytest.param(SUSPENSIONS, Turns, "_note", _whatever_is_noted, 58, id="who was overtaken goes on"),
@@ -126,8 +126,8 @@ def _without_waiting(self: Beginnings, source: Collection, *, make: Any = Beginn
             147,
             id="a pause is ended elsewhere at the moment of the switch",
         ),
-        pytest.param([(Undoing, "_wait_for", _at_once)], 48, id="who undoes elsewhere deletes at once"),
-        pytest.param([(undoing, "PAUSE_SECONDS", -1e9)], 168, id="while it is undone elsewhere others write there"),
+        pytest.param([(Undoing, "_wait_for", _at_once)], 52, id="who undoes elsewhere deletes at once"),
+        pytest.param([(undoing, "PAUSE_SECONDS", -1e9)], 177, id="while it is undone elsewhere others write there"),
         pytest.param(
             [(DynamoDbEngine, "fence", _known_at_once)], 15, id="a fence is taken to stand everywhere at once"
         ),
