@@ -120,7 +120,7 @@ class Known:
     def _anew(self, tenant: str, named: Filter) -> Families | None:
         """Read all, and keep it; but no versions, and nothing is kept, where no model has a wanted name."""
         moment = self._clock()
-        with self._room.share() as share:
+        with self._room.share(tenant) as share:
             models: list[str] = []
             for page in share.pages(self._table.contents(keys.models(tenant), DOCUMENT)):
                 models += page
@@ -143,7 +143,7 @@ class Known:
         if len(changed) > MAX_CHANGED:
             return None
         moment = self._clock()
-        with self._room.share() as share:
+        with self._room.share(tenant) as share:
             models: list[Owner] = []
             for some in batched(changed.items(), BATCH_GET // 2):
                 documents = [item[DOCUMENT] for item in self._records.models_by_id(tenant, dict(some))]
