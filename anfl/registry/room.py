@@ -56,8 +56,8 @@ class Room:
         most_of_one: int = MOST_OF_ONE,
         small: int = SMALL,
     ) -> None:
-        """:param most: bytes of all searches together. :param most_of_tenant: of a tenant's. :param most_of_one: of each.
-        :param small: of each, whatever others hold.
+        """:param most: bytes of all searches together. :param most_of_tenant: of those of a tenant.
+        :param most_of_one: of each. :param small: of each, whatever others hold.
         """
         self._most = most
         self._most_of_tenant = most_of_tenant
