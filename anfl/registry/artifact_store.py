@@ -3,7 +3,7 @@
 S3 holds the bytes (`anfl.registry.artifacts`), the table what is known of them (`anfl.registry.locations`).
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -222,19 +222,19 @@ class ArtifactStore:
         around = self._locations.around(tenant, path)
         if around is not None:
             return around if around.path == path else frozen.within(around, path)
-        inner: list[Location] = []
+        inner: dict[str, int] = {}
         recorded: dict[str, FrozenFile] = {}
         for place in self._locations.below(tenant, path):
-            inner.append(place)
+            inner[place.path] = place.revision  # and not the files of each: places lie in each other
             recorded |= frozen.recorded([place])
             refuse_many(path, len(recorded), most=MAX_FILES)
         read = self._read(tenant, path, inner, recorded)
         # To read takes as long as whoever sent the files likes: other ones may have been registered in their place.
-        if list(self._locations.touching(tenant, path)) != inner:
+        if {place.path: place.revision for place in self._locations.touching(tenant, path)} != inner:
             raise LostRaceError
         return read
 
-    def _read(self, tenant: str, path: str, inner: Sequence[Location], recorded: Mapping[str, FrozenFile]) -> Location:
+    def _read(self, tenant: str, path: str, inner: Collection[str], recorded: Mapping[str, FrozenFile]) -> Location:
         """What freezing ``path`` would record, with what is ``recorded`` of the places in it."""
         stored = list(islice(frozen.outside(self._objects.walk(tenant, path), inner), MAX_FILES + 1))
         refuse_many(path, len(stored) + len(recorded), most=MAX_FILES)
