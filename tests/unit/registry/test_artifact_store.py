@@ -454,6 +454,29 @@ def test_who_freezes_a_place_while_one_is_frozen_around_it_replaces_nothing_in_t
     assert inner.manifest()["model.py"] == hashlib.sha256(b"good").hexdigest()
 
 
+def test_a_place_in_which_another_is_frozen_while_it_is_read_has_of_that_what_it_has(
+    registry: Registry, s3: Any, process: Callable[[], Registry], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise a version would consist of what nobody can read any more."""
+    other, really = process(), registry.artifacts.sha256
+    upload(registry, "m/1/code/model.py", b"first")
+    by_an_old_link(s3, "m/1/weights")
+    registry.models.create("acme", "other", by="ana")
+
+    def slowly(tenant: str, stored: Stored, *, at_most: int) -> str | None:
+        if not list(Locations(registry.records.table).below(tenant, "m")):
+            upload(other, "m/1/code/model.py", b"second")
+            register(other, "m/1/code", name="other")
+        return really(tenant, stored, at_most=at_most)
+
+    monkeypatch.setattr(registry.artifacts, "sha256", slowly)
+    register(registry, "m/1")
+    outer = Locations(registry.records.table).at("acme", "m/1")
+    assert outer is not None
+    assert outer.manifest()["code/model.py"] == hashlib.sha256(b"second").hexdigest()
+    assert content(registry, "m/1/code/model.py") == b"second"
+
+
 def test_of_two_places_in_each_other_that_name_different_files_neither_is_given(
     registry: Registry, process: Callable[[], Registry], monkeypatch: pytest.MonkeyPatch
 ) -> None:
