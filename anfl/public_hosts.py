@@ -56,7 +56,7 @@ def request(
 
     Returns the status and so much of the answer at most, as it was sent.
 
-    :param seconds: for all of it, however little each part of the answer brings.
+    :param seconds: for all of it, however little each part of the request takes, or of the answer brings.
     :raises urllib3.exceptions.HTTPError: no answer came.
     """
     pool = urllib3.HTTPSConnectionPool(
@@ -77,15 +77,22 @@ def request(
 
 
 def _context(until: float) -> ssl.SSLContext:
-    """For connections that nothing is read from after ``until``: urllib3 bounds each wait, and not their sum."""
+    """For connections that nothing passes through after ``until``: urllib3 bounds each wait, and not their sum."""
 
     class Timely(ssl.SSLSocket):
         def recv_into(self, *given: Any, **named: Any) -> int:  # noqa: ANN401 - as the base class
+            self._wait_no_longer()
+            return super().recv_into(*given, **named)
+
+        def send(self, *given: Any, **named: Any) -> int:  # noqa: ANN401 - as the base class
+            self._wait_no_longer()
+            return super().send(*given, **named)
+
+        def _wait_no_longer(self) -> None:
             left = until - time.monotonic()
             if left <= 0:
-                raise TimeoutError("the answer has taken too long")
+                raise TimeoutError("it has taken too long")
             self.settimeout(left)
-            return super().recv_into(*given, **named)
 
     context = ssl.create_default_context()
     context.sslsocket_class = Timely

@@ -1,5 +1,6 @@
 """JSON files that models bring: which other files they name, and whether they have a loader run code."""
 
+import json
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import Any
@@ -25,6 +26,9 @@ _KERAS_CODE = frozenset(
     {"Lambda", "__lambda__", "function", "TFSMLayer", "TorchModuleWrapper", "JaxLayer", "FlaxLayer"}
 )
 """What runs, or loads past this inspection, what its configuration says."""
+SAVED_POLICY = "!data"
+"""Member of an archive of Stable-Baselines3's."""
+_SERIALIZED = ":serialized:"
 _SENTENCE_TRANSFORMERS = "sentence_transformers."
 _DIFFUSERS = frozenset(
     [
@@ -159,6 +163,20 @@ def _skops_imports(document: object) -> list[Finding]:
                 named[pair[0], pair[1]] = None
     judged = (judge(module, name) for module, name in named)
     return [finding for finding in judged if finding is not None] + methods
+
+
+def saved_policy(content: bytes) -> list[Finding]:
+    """What ``data`` says in Stable-Baselines3's archives: pickles are texts in it, and each is loaded.
+
+    :raises Finding: it is too large to follow.
+    """
+    try:
+        document = json.loads(content)
+    except (ValueError, RecursionError):  # so its loader fails as well, or it is something else's
+        return []
+    if any(_SERIALIZED in value for value in _objects(document)):
+        return [Finding(Code.CUSTOM_CODE, "loading the model unpickles what its configuration holds")]
+    return []
 
 
 def _objects(document: object) -> Iterator[dict[str, Any]]:

@@ -15,6 +15,8 @@ _PLAIN = frozenset(
     ["none", "bool", "str", "unicode", "bytes", "int", "long", "float", "complex", "list", "tuple", "dict"]
 )
 """Python's tags that make plain values; all others import something."""
+_CALLED = "_target_"
+"""The name under which Hydra, and what is built on it (NeMo), finds what it is to call."""
 _REPEATED: Final = "a name occurs twice in one object"
 
 
@@ -86,6 +88,8 @@ def check_yaml(content: bytes) -> list[Finding]:
             tag = getattr(event, "tag", None)
             if isinstance(tag, str) and (finding := _judge(tag)) is not None:
                 found[tag] = finding
+            if isinstance(event, yaml.ScalarEvent) and event.value == _CALLED:
+                found[_CALLED] = Finding(Code.CUSTOM_CODE, f"{_CALLED}: a loader may call what it names")
     except yaml.YAMLError as error:
         raise Finding(Code.MALFORMED, f"it is not YAML: {str(error).splitlines()[0]}") from None
     except (RecursionError, UnicodeDecodeError, ValueError) as error:

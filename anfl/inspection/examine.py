@@ -165,6 +165,12 @@ class Examiner:
             if is_large:
                 raise Finding(Code.TOO_LARGE, f"a template of more than {self._budget.limits.document_bytes} bytes")
             return Facts(findings=templates.chat_template(path.read_text("utf-8")))
+        if name.endswith(configs.SAVED_POLICY):
+            if is_large:
+                raise Finding(
+                    Code.TOO_LARGE, f"a configuration of more than {self._budget.limits.document_bytes} bytes"
+                )
+            return Facts(findings=configs.saved_policy(path.read_bytes()))
         with path.open("rb") as stream:
             if text.is_code(name) or stream.read(2) == b"#!":
                 raise Finding(Code.CUSTOM_CODE, "it is code, which would run when the model is loaded")

@@ -31,13 +31,15 @@ class Names:
     def problem(self, name: str) -> Finding | None:
         """What is wrong with the next member's name.
 
-        Readers differ in what they take for the same: torch's and many file systems ignore case.
+        Readers differ in what they take for the same: torch's and many file systems ignore case, and who unpacks the
+        archive finds ``a/./b`` where ``a/b`` is.
         """
         if escapes(name):
             return Finding(Code.PATH_ESCAPE, f"a member is named {name!r}")
         if is_deceptive(name):
             return Finding(Code.DECEPTIVE_NAME, f"a member is named {name!a}")
-        same = unicodedata.normalize("NFKC", name).casefold().strip("/")
+        parts = re.split(r"[/\\]", unicodedata.normalize("NFKC", name).casefold())
+        same = "/".join(part for part in parts if part not in ("", "."))
         if same in self._seen:
             return Finding(Code.DUPLICATE_MEMBER, f"{name!r} occurs twice")
         self._seen.add(same)

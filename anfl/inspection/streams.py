@@ -134,7 +134,8 @@ class Counted(Guarded):
         super().__init__(stream)
         self._budget = budget
         self._compressed = compressed
-        self._total = 0
+        self.total = 0
+        """Bytes that were read."""
 
     def read(self, count: int = CHUNK_BYTES) -> bytes:
         """At most ``count`` bytes.
@@ -142,8 +143,8 @@ class Counted(Guarded):
         :raises Finding: they cannot be read, or this is a decompression bomb.
         """
         data = super().read(count)
-        self._total += len(data)
-        self._budget.expand(len(data), total=self._total, compressed=self._compressed)
+        self.total += len(data)
+        self._budget.expand(len(data), total=self.total, compressed=self._compressed)
         return data
 
 

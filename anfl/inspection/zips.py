@@ -1,9 +1,11 @@
 """Zip archives: every member, and whether all readers of the archive see the same ones."""
 
+import os
 import stat
 import struct
 import zipfile
 from collections.abc import Iterator
+from copy import copy
 from pathlib import Path
 from typing import IO, cast
 
@@ -17,6 +19,13 @@ _LOCAL_HEADER = 30
 _MAX_DESCRIPTOR = 24
 """Checksum and sizes behind a member's data, where its header does not tell them."""
 _DESCRIBED = 0x8
+_ENCRYPTED = 0x1 | 0x40 | 0x2000
+_MOST = 0xFFFFFFFF
+"""Stands for a size where it is told in `_SIZES`."""
+_SIZES = 1
+"""The extra field of large members: size, compressed size."""
+_EMPTY_BYTES = 2
+"""Of nothing, deflated."""
 _END, _LOCATOR, _LARGER_END = b"PK\x05\x06", b"PK\x06\x07", b"PK\x06\x06"
 """Records behind the directory: the end, and before it, of large archives, one with larger numbers and its place."""
 
@@ -73,20 +82,31 @@ def _problem(info: zipfile.ZipInfo) -> Finding | None:
         return Finding(Code.MALFORMED, f"{info.filename!r} is a folder with content")
     if info.flag_bits & 0x1:
         return Finding(Code.ENCRYPTED, f"{info.filename!r} is encrypted")
+    if info.is_dir() and info.compress_size > _EMPTY_BYTES:
+        return Finding(Code.HIDDEN_DATA, f"{info.compress_size} bytes stand in the folder {info.filename!r}")
     return None
 
 
 def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, budget: Budget) -> Iterator[Member | Finding]:
     try:
-        with translated(repr(info.filename)), archive.open(info) as stream:
+        with translated(repr(info.filename)), archive.open(_with_more(info)) as stream:
             counted = Counted(stream, budget=budget, compressed=info.compress_size)
             yield Member(name=info.filename, size=info.file_size, stream=cast("IO[bytes]", counted))
             while counted.read():  # the rest: its checksum is compared at the end
                 pass
+            if counted.total != info.file_size and not counted.failed:
+                raise Finding(Code.MALFORMED, f"{info.filename!r} has {counted.total} bytes, not {info.file_size}")
     except Finding as finding:
         if finding.code in (Code.ARCHIVE_BOMB, Code.TIME_LIMIT):
             raise
         yield finding
+
+
+def _with_more(info: zipfile.ZipInfo) -> zipfile.ZipInfo:
+    """The same member, as if it were larger: Python ends where its size says, others where its content does."""
+    more = copy(info)
+    more.file_size += 1
+    return more
 
 
 def _hidden(path: Path, archive: zipfile.ZipFile) -> Iterator[Finding]:
@@ -106,6 +126,9 @@ def _hidden(path: Path, archive: zipfile.ZipFile) -> Iterator[Finding]:
                 yield Finding(Code.MALFORMED, f"{info.filename!r} has no header of its own")
                 continue
             name, extra = struct.unpack("<HH", header[26:30])
+            stream.seek(name, os.SEEK_CUR)
+            if _tells_otherwise(header, stream.read(extra), info):
+                yield Finding(Code.MALFORMED, f"the header of {info.filename!r} is not as the directory has it")
             gap = end - (info.header_offset + _LOCAL_HEADER + name + extra + info.compress_size)
             if gap < 0:
                 yield Finding(Code.ARCHIVE_BOMB, f"{info.filename!r} overlaps another member")
@@ -113,6 +136,32 @@ def _hidden(path: Path, archive: zipfile.ZipFile) -> Iterator[Finding]:
                 yield Finding(Code.HIDDEN_DATA, f"{gap} bytes behind {info.filename!r} belong to no member")
         stream.seek(archive.start_dir)
         yield from _behind_directory(stream.read(), archive)
+
+
+def _tells_otherwise(header: bytes, extra: bytes, info: zipfile.ZipInfo) -> bool:
+    """Whether a member's own header tells of another member than the directory: others go by that one."""
+    flags, method, _, checksum, packed, size = struct.unpack_from("<HHIIII", header, 6)
+    if _MOST in (size, packed):
+        size, packed = _large(extra) or (size, packed)
+    told = (checksum, packed, size)
+    so = (info.CRC, info.compress_size, info.file_size)
+    later = bool(flags & _DESCRIBED)
+    return (
+        method != info.compress_type
+        or bool((flags ^ info.flag_bits) & _ENCRYPTED)
+        or any(one != other and not (later and one == 0) for one, other in zip(told, so, strict=True))
+    )
+
+
+def _large(extra: bytes) -> tuple[int, int] | None:
+    """Both sizes of a large member, where its header's extra fields tell them."""
+    while len(extra) >= 4:
+        kind, length = struct.unpack_from("<HH", extra)
+        if kind == _SIZES and 16 <= length <= len(extra) - 4:
+            size, packed = struct.unpack_from("<QQ", extra, 4)
+            return size, packed
+        extra = extra[4 + length :]
+    return None
 
 
 def _behind_directory(tail: bytes, archive: zipfile.ZipFile) -> Iterator[Finding]:

@@ -25,6 +25,8 @@ from anfl.registry.table import ABSENT, EXISTS, Check, Condition, Put
 MAX_COMMENT_BYTES = 2000
 MAX_REQUESTS = 100
 """Of one version."""
+MAX_APPROVERS = 100
+"""Of one request: who approve, and what they say, stands in one item."""
 MOST_PER_PAGE = 1000
 
 
@@ -147,14 +149,17 @@ class Approvals:
         prefix = keys.APPROVALS + ("" if version is None else keys.approvals_of(version))
         edge = None if begin is None else keys.APPROVALS + keys.approvals_of(begin)  # before all of that version
         items = self._table.query(keys.belongings(tenant, model.id), prefix=prefix, after=edge)
-        for number, group in groupby((msgspec.convert(item, Approval) for item in items), lambda one: one.version):
+        for _, group in groupby((msgspec.convert(item, Approval) for item in items), lambda one: one.version):
             together = sorted(group, key=_when)
-            if number == begin:
+            if after is not None:  # no request is ever removed, so the first group has it
                 ids = [one.id for one in together]
                 if after not in ids:
                     raise pages.unknown_token()
                 together = together[ids.index(after) + 1 :]
+                after = None
             yield from together
+        if after is not None:
+            raise pages.unknown_token()
 
     def of_version(self, tenant: str, model: Model, number: int) -> list[Approval]:
         """All requests of a version, by time."""
@@ -178,6 +183,8 @@ class Approvals:
         def agreed(before: Approval, decision: Decision) -> Approval:
             if by in {given.by for given in before.approvals}:
                 raise _conflict("already_approved", f"{by} has approved this already; another person must.")
+            if len(before.approvals) >= MAX_APPROVERS:
+                raise _conflict("approval_limit", f"At most {MAX_APPROVERS} people approve one request.")
             approvals = (*before.approvals, decision)
             policy, _ = self._policies.applying(tenant, before.alias)
             status = ApprovalStatus.APPROVED if len(approvals) >= policy.approvals else before.status

@@ -3,7 +3,7 @@
 S3 holds the bytes (`anfl.registry.artifacts`), the table what is known of them (`anfl.registry.locations`).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -15,7 +15,7 @@ from anfl.registry.artifacts import Artifacts, Entry, Opened, Stored, UploadLink
 from anfl.registry.errors import does_not_exist
 from anfl.registry.locations import MAX_FILES, FrozenFile, Location, Locations, refuse_many
 from anfl.registry.records import sort_of
-from anfl.registry.table import Put, Table
+from anfl.registry.table import LostRaceError, Put, Table
 
 READ_AFTER_PARTS = 5 * 1024**3
 """Largest file in bytes, uploaded in parts past this service, that is read for its checksum."""
@@ -216,22 +216,31 @@ class ArtifactStore:
 
         :raises Problem: 400 for an impossible path, where something there is a file and a folder at once, and for more
             files than can be recorded, of which none is looked at.
+        :raises LostRaceError: a place in or around it was frozen or thawed meanwhile.
         """
         self._objects.check(tenant, path)
         around = self._locations.around(tenant, path)
         if around is not None:
             return around if around.path == path else frozen.within(around, path)
-        inner: list[Location] = []
+        inner: dict[str, int] = {}
         recorded: dict[str, FrozenFile] = {}
         for place in self._locations.below(tenant, path):
-            inner.append(place)
+            inner[place.path] = place.revision  # and not the files of each: places lie in each other
             recorded |= frozen.recorded([place])
             refuse_many(path, len(recorded), most=MAX_FILES)
+        read = self._read(tenant, path, inner, recorded)
+        # To read takes as long as whoever sent the files likes: other ones may have been registered in their place.
+        if {place.path: place.revision for place in self._locations.touching(tenant, path)} != inner:
+            raise LostRaceError
+        return read
+
+    def _read(self, tenant: str, path: str, inner: Collection[str], recorded: Mapping[str, FrozenFile]) -> Location:
+        """What freezing ``path`` would record, with what is ``recorded`` of the places in it."""
         stored = list(islice(frozen.outside(self._objects.walk(tenant, path), inner), MAX_FILES + 1))
         refuse_many(path, len(stored) + len(recorded), most=MAX_FILES)
         known = self._recorded(tenant, [file.path for file in stored])
         free = {file.path: self._as_frozen(tenant, file, known.get((file.path, file.version))) for file in stored}
-        both = free | recorded
+        both = {**free, **recorded}
         frozen.refuse_two_in_one(both)
         return Location(path=path, files=tuple(both[name] for name in sorted(both)))
 

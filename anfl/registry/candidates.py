@@ -37,7 +37,7 @@ class Candidates:
         can, and a tenant that does not come again takes no memory.
 
         :param share: of what is read for this search alone.
-        :raises Problem: 400, that is too much; 503, with what other searches hold it is.
+        :raises Problem: 400, that is too much; 429, with what other searches of the tenant hold it is; 503, of others.
         """
         models = self._enumerated(tenant, condition)
         if models is None and (self._known.is_met(tenant) or marks.wanted(condition.beyond("version_number")) is None):

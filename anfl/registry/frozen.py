@@ -43,9 +43,9 @@ def recorded(places: Iterable[Location]) -> dict[str, FrozenFile]:
     return {file.path: file for place in places for file in place.files}
 
 
-def outside(stored: Iterable[Stored], places: Iterable[Location]) -> Iterator[Stored]:
-    """The files that lie in none of the places."""
-    frozen = {place.path for place in places}
+def outside(stored: Iterable[Stored], places: Collection[str]) -> Iterator[Stored]:
+    """The files that lie in none of the places at these paths."""
+    frozen = {*places}
     return (file for file in stored if frozen.isdisjoint(enclosing(file.path)))
 
 

@@ -67,12 +67,14 @@ class Gate:
     def _as_registered(self, tenant: str, of: VersionOf) -> list[Action] | None:
         """What demands that downloads give what the version's digest is over; None where they do not.
 
-        Another region may have frozen the same place at the same moment, with other files: the later one stands.
+        Another region may have frozen the same place at the same moment, with other files: the later one stands. Or
+        one around it, which has not all of them.
         """
         path = artifact_path(of.version.location)
         if path is None or not of.version.digest:
             return []
-        place = self.locations.at(tenant, path)
+        around = self.locations.around(tenant, path)
+        place = around if around is not None and around.path == path else None
         if digest(of.version.location, place) != of.version.digest:
             return None
         condition = ABSENT if place is None else Condition(revision=place.revision)

@@ -52,7 +52,7 @@ class Known:
         """A moment: when it was too much to be kept."""
         self._met: OrderedDict[str, None] = OrderedDict()
         self._lock = threading.Lock()
-        self._first = Turns()
+        self._reading = Turns()
 
     def is_met(self, tenant: str) -> bool:
         """Whether somebody asked this about a tenant before, or it was read."""
@@ -69,16 +69,25 @@ class Known:
 
         :param named: conditions on models' names alone.
         """
-        kept = self._recalled(tenant)
-        if kept is None:
-            with self._first.of(tenant):  # those who come together wait for the first
-                kept = self._recalled(tenant)
-                if kept is None:
+        while True:
+            kept = self._recalled(tenant)
+            if kept is None or self._is_old(kept):
+                known = None
+            elif isinstance(kept, int):
+                return None
+            else:
+                known = self._followed(tenant, kept, named)
+            if known is not None:
+                return known
+            with self._reading.of(tenant):  # those who come together wait for the first
+                if self._recalled(tenant) is kept:
                     return self._anew(tenant, named)
-        if self._clock() - (kept if isinstance(kept, int) else kept.read_at) >= MAX_AGE_MILLISECONDS:
-            return self._anew(tenant, named)
-        if isinstance(kept, int):
-            return None
+
+    def _is_old(self, kept: Families | int) -> bool:
+        return self._clock() - (kept if isinstance(kept, int) else kept.read_at) >= MAX_AGE_MILLISECONDS
+
+    def _followed(self, tenant: str, kept: Families, named: Filter) -> Families | None:
+        """What there is now, where that takes no more than to read what has changed; None otherwise."""
         revisions = self._table.revisions(keys.models(tenant))
         if named.comparisons and not any(map(named.accepts(), revisions.all_sort_keys())):
             return self._families(tenant, (), (), size=0, at=0)
@@ -91,7 +100,7 @@ class Known:
         changed = revisions.sort_keys(other | unsettled)
         again = self._some(tenant, changed)
         if again is None:
-            return self._anew(tenant, named)
+            return None
         ids = changed.keys()
         if not gone and other <= before.keys() and kept.documents(ids) == again.documents(ids):
             kept.unsettled = again.unsettled
@@ -120,7 +129,7 @@ class Known:
     def _anew(self, tenant: str, named: Filter) -> Families | None:
         """Read all, and keep it; but no versions, and nothing is kept, where no model has a wanted name."""
         moment = self._clock()
-        with self._room.share() as share:
+        with self._room.share(tenant) as share:
             models: list[str] = []
             for page in share.pages(self._table.contents(keys.models(tenant), DOCUMENT)):
                 models += page
@@ -143,7 +152,7 @@ class Known:
         if len(changed) > MAX_CHANGED:
             return None
         moment = self._clock()
-        with self._room.share() as share:
+        with self._room.share(tenant) as share:
             models: list[Owner] = []
             for some in batched(changed.items(), BATCH_GET // 2):
                 documents = [item[DOCUMENT] for item in self._records.models_by_id(tenant, dict(some))]

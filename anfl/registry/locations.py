@@ -40,6 +40,12 @@ class FrozenFile(msgspec.Struct, frozen=True, array_like=True):
     sha256: str | None
     """In hexadecimal; None for a file too large to read then, whose checksum its inspection records."""
 
+    def is_same(self, other: "FrozenFile") -> bool:
+        """Whether the bytes of both are the same: S3 may hold them in several versions."""
+        if self.sha256 is None or other.sha256 is None:
+            return (self.size, self.version) == (other.size, other.version)
+        return self.sha256 == other.sha256
+
 
 class Location(msgspec.Struct, frozen=True, kw_only=True):
     """A frozen place. ``holders`` are the versions that name it, as ``<model id>#<number>``."""
@@ -76,15 +82,17 @@ class Locations:
     def around(self, tenant: str, path: str) -> Location | None:
         """The innermost frozen place that ``path`` is or lies in, with those of its files that all the others have.
 
-        Who freezes a place within another one adds nothing to it, whatever was there by then.
+        Who freezes a place within another one adds nothing to it, whatever was there by then, and replaces nothing: of
+        two that were frozen at the same moment with different files in one's place, none of those is given.
         """
         places = self._enclosing(tenant, path)
         if not places:
             return None
         *outer, inner = places
         for place in outer:
-            known = {file.path for file in place.files}
-            inner = msgspec.structs.replace(inner, files=tuple(file for file in inner.files if file.path in known))
+            known = {file.path: file for file in place.files}
+            both = ((file, known[file.path]) for file in inner.files if file.path in known)
+            inner = msgspec.structs.replace(inner, files=tuple(file for file, other in both if file.is_same(other)))
         return inner
 
     def _enclosing(self, tenant: str, path: str) -> list[Location]:

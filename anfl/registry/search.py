@@ -73,7 +73,7 @@ class Search:
         """Registered models.
 
         :raises Problem: 400 for a filter, order or token that cannot be read, and where too many come into question;
-            503 where other searches hold too much.
+            429 where other searches of the tenant hold too much, 503 where those of others do.
         """
         condition = filters.parse(where, filters.MODEL_ATTRIBUTES)
         orders = ordering.parse(order_by, keys=ordering.MODEL_KEYS, ties=ordering.MODEL_TIES)
@@ -85,7 +85,7 @@ class Search:
             descending=by_name and orders[0].descending,
             after=position.after if by_name else None,
         )
-        with self._room.share() as share:
+        with self._room.share(tenant) as share:
             if not by_name:
                 found = ordering.in_order(list(_held(found, share)), orders, _MODEL_KEYS)
             matching = ((name, document) for name, document in found if self._holds(tenant, condition, document))
@@ -105,13 +105,13 @@ class Search:
         """Versions of models.
 
         :raises Problem: 400 for a filter, order or token that cannot be read, and where too many come into question;
-            503 where other searches hold too much.
+            429 where other searches of the tenant hold too much, 503 where those of others do.
         """
         condition = filters.parse(where, filters.VERSION_ATTRIBUTES)
         chosen = order_by or ordering.VERSION_DEFAULT
         orders = ordering.parse(chosen, keys=ordering.VERSION_KEYS, ties=ordering.VERSION_TIES, noun="attribute")
         position = _read_token(token)
-        with self._room.share() as share:
+        with self._room.share(tenant) as share:
             matching = self._candidates.matching(tenant, condition, orders, share)
             beyond = islice(matching, position.offset, None)
             rows, more = pages.taken(beyond, limit=limit, size=lambda row: len(row.document))

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import islice
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -321,18 +322,17 @@ class Table:
             raise
 
     def remove(self, keys: Iterable[Key]) -> None:
-        """Remove items that nobody will write again; absent ones are fine.
+        """Remove items that nobody will write again, some at a time as they come; absent ones are fine.
 
         :raises Problem: 503 where the table takes none of them for long.
         """
-        waiting = [{"DeleteRequest": {"Key": encode(key)}} for key in keys]
+        more = iter(keys)
+        rest: list[Any] = []
         pauses = _pauses()
-        while waiting:
-            batch, waiting = waiting[:_BATCH_WRITE], waiting[_BATCH_WRITE:]
-            answer = self._client.batch_write_item(RequestItems={self._name: cast("Any", batch)})
+        while batch := rest + [_removal(key) for key in islice(more, _BATCH_WRITE - len(rest))]:
+            answer = self._client.batch_write_item(RequestItems={self._name: batch})
             rest = answer.get("UnprocessedItems", {}).get(self._name, [])
             if rest:
-                waiting += cast("Any", rest)
                 pauses = pauses if len(rest) == len(batch) else _pauses()
                 time.sleep(next(pauses))
 
@@ -346,6 +346,10 @@ class Table:
             case Check():
                 clause = action.condition.clause()
                 return {"ConditionCheck": {"TableName": self._name, "Key": encode(action.key)} | clause}
+
+
+def _removal(key: Key) -> dict[str, Any]:
+    return {"DeleteRequest": {"Key": encode(key)}}
 
 
 def _pauses() -> Iterator[float]:

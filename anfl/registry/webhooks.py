@@ -88,18 +88,18 @@ class Webhooks:
             created_at=moment,
             updated_at=moment,
         )
-        webhook = msgspec.structs.replace(webhook, secret=self._kept(tenant, webhook.id, webhook.secret))
-        put = Put(key=keys.webhook(tenant, webhook.id), item=_item(webhook), condition=ABSENT)
         change = Change(by=by, at=moment, action="webhook.created", after=_told(webhook))
 
-        def attempt() -> None:
+        def attempt() -> Webhook:
             head = self._journal.head(tenant)  # before those are counted that there are
             if len(self.all(tenant)) >= MAX_WEBHOOKS:
                 raise invalid_parameter(f"At most {MAX_WEBHOOKS} webhooks may exist; delete one first.")
+            kept = msgspec.structs.replace(webhook, secret=self._kept(tenant, webhook.id, webhook.secret))
+            put = Put(key=keys.webhook(tenant, webhook.id), item=_item(kept), condition=ABSENT)
             self._journal.write(tenant, change, put, head=head)
+            return kept
 
-        self._journal.in_turn(tenant, attempt)
-        return webhook
+        return self._journal.in_turn(tenant, attempt)
 
     def get(self, tenant: str, webhook_id: str) -> Webhook:
         """A webhook.

@@ -82,7 +82,7 @@ class ApprovalApi:
             self._approvals.page,
             principal.tenant,
             request.path_params["name"],
-            version=given.number("version", 0) or None,
+            version=given.optional_number("version"),
             wanted=lambda one: alias in (None, one.alias) and status in (None, one.status),
             after=given.optional("page_token") or None,
             limit=given.number("limit", MOST_PER_PAGE),

@@ -4,6 +4,7 @@ GET carries them in the query string, everything else in a JSON body; absent, nu
 same; unknown ones are ignored.
 """
 
+import asyncio
 import json
 import re
 from collections.abc import Callable, Collection, Mapping
@@ -25,6 +26,8 @@ MAX_BODY_BYTES = 2 * 1024 * 1024
 """Of a JSON body. A transaction holds 4 MB; the largest single value that MLflow allows is 100,000 characters."""
 LARGEST_BODY_BYTES = 10_000_000
 """Of the one call that takes more: a list of parts, as much as the gateway passes."""
+BODY_SECONDS = 60.0
+"""For all of a body, however soon each part comes after the last one: the gateway waits no longer for an answer."""
 _INTEGER = re.compile(r"\s*[+-]?\d{1,18}\s*")
 _HINT = " See the API docs for more information about request parameters."
 
@@ -68,6 +71,11 @@ class Parameters:
     def number(self, name: str, default: int) -> int:
         """An integer."""
         return int(self._values.get(name, default))
+
+    def optional_number(self, name: str) -> int | None:
+        """An integer, None where absent."""
+        value: int | None = self._values.get(name)
+        return value
 
     def texts(self, name: str) -> list[str]:
         """A list of texts, empty where absent."""
@@ -139,14 +147,10 @@ def _from_query(request: Request, schema: Schema) -> dict[str, Any]:
 
 
 async def _from_body(request: Request, most: int = MAX_BODY_BYTES) -> dict[str, Any]:
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > most:
-            raise Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too_large", f"A request has at most {most} bytes.")
+    body = await _body(request, most)
     path = request.scope["path"].removeprefix(request.scope["root_path"])
     if not path.startswith(MLFLOW_PREFIXES):  # as the vector API has it: whatever calls itself JSON or not
-        given = _decoded(bytes(body)) if body else {}
+        given = _decoded(body) if body else {}
         if not isinstance(given, dict):
             raise invalid_parameter("The body must be a JSON object.")
         return given
@@ -155,10 +159,27 @@ async def _from_body(request: Request, most: int = MAX_BODY_BYTES) -> dict[str, 
         raise invalid_parameter(
             f"Bad Request. Content-Type must be application/json, got '{content_type}'.", field="Content-Type"
         )
-    document = _decoded(bytes(body))
+    document = _decoded(body)
     if isinstance(document, str):  # some clients encode twice
         document = _decoded(document.encode())
     return document if isinstance(document, dict) else {}
+
+
+async def _body(request: Request, most: int) -> bytes:
+    """:raises Problem: 413, it is too large; 408, it does not come to its end."""
+    body = bytearray()
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > most:
+                    detail = f"A request has at most {most} bytes."
+                    raise Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too_large", detail)
+    except TimeoutError:
+        detail = f"The body did not come within {BODY_SECONDS:.0f} s."
+        headers = {"connection": "close"}
+        raise Problem(HTTPStatus.REQUEST_TIMEOUT, "request_timeout", detail, headers=headers) from None
+    return bytes(body)
 
 
 def _decoded(body: bytes) -> object:

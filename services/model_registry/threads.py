@@ -1,11 +1,12 @@
 """The threads of one process, of which no tenant's requests have more than some at a time; its others wait without one.
+Nor do all tenants' together have all: the process itself asks whether tokens are good, and whether it is ready.
 
 Whatever takes long (a file that is read for its checksum, a search of many records, changes of one model that come one
 after another) would otherwise keep all other tenants waiting, and whoever asks whether the process is ready.
 """
 
 import threading
-from collections import Counter, defaultdict, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import ContextVar
@@ -14,6 +15,8 @@ from typing import Any, TypeVar
 
 THREADS = 32
 MOST_OF_TENANT = 16
+KEPT = 4
+"""For the process itself."""
 
 TENANT: ContextVar[str | None] = ContextVar("tenant", default=None)
 """For whom `asyncio.to_thread` is called; None: for the process itself."""
@@ -24,11 +27,14 @@ _Waiting = tuple[Future[Any], Callable[[], Any]]
 class SharedThreads(ThreadPoolExecutor):
     """An executor for an event loop."""
 
-    def __init__(self, *, threads: int = THREADS, most_of_tenant: int = MOST_OF_TENANT) -> None:
+    def __init__(self, *, threads: int = THREADS, most_of_tenant: int = MOST_OF_TENANT, kept: int = KEPT) -> None:
+        """:param kept: for what is no tenant's."""
         super().__init__(threads, thread_name_prefix="request")
-        self._most = most_of_tenant
+        self._most = threads - kept
+        self._most_of_tenant = most_of_tenant
         self._running = Counter[str]()
-        self._queues = defaultdict[str, deque[_Waiting]](deque)
+        self._queues = OrderedDict[str, deque[_Waiting]]()
+        """Of tenants whose calls wait, the one that has waited longest for its turn first."""
         self._turns = threading.Lock()
 
     def submit(self, fn: Callable[..., T], /, *args: Any, **named: Any) -> Future[T]:  # noqa: ANN401 - as the base class
@@ -37,14 +43,28 @@ class SharedThreads(ThreadPoolExecutor):
         if tenant is None:
             return super().submit(fn, *args, **named)
         future: Future[T] = Future()
-        call = partial(fn, *args, **named)
         with self._turns:
-            if self._running[tenant] >= self._most:
-                self._queues[tenant].append((future, call))
-                return future
-            super().submit(self._run, tenant, future, call)
-            self._running[tenant] += 1
+            self._queues.setdefault(tenant, deque()).append((future, partial(fn, *args, **named)))
+            self._begin()
         return future
+
+    def _begin(self) -> None:
+        """Begin what may run of what waits: tenants take turns."""
+        while self._running.total() < self._most:
+            tenant = next((each for each in self._queues if self._running[each] < self._most_of_tenant), None)
+            if tenant is None:
+                return
+            future, call = self._queues[tenant].popleft()
+            if self._queues[tenant]:
+                self._queues.move_to_end(tenant)
+            else:
+                del self._queues[tenant]
+            try:
+                super().submit(self._run, tenant, future, call)
+            except RuntimeError:  # the process ends
+                future.cancel()
+            else:
+                self._running[tenant] += 1
 
     def _run(self, tenant: str, future: Future[Any], call: Callable[[], Any]) -> None:
         if future.set_running_or_notify_cancel():
@@ -54,20 +74,8 @@ class SharedThreads(ThreadPoolExecutor):
                 future.set_exception(error)
             else:
                 future.set_result(result)
-        self._next(tenant)
-
-    def _next(self, tenant: str) -> None:
-        """Begin what of the tenant's waits, behind what of others does."""
         with self._turns:
-            if queue := self._queues.get(tenant):
-                future, call = queue.popleft()
-                if not queue:
-                    del self._queues[tenant]
-                try:
-                    super().submit(self._run, tenant, future, call)
-                except RuntimeError:  # the process ends
-                    future.cancel()
-                return
             self._running[tenant] -= 1
             if not self._running[tenant]:
                 del self._running[tenant]
+            self._begin()

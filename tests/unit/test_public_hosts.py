@@ -16,12 +16,15 @@ from tests.unit.certificates import self_signed
 
 HOST = "slow.example.test"
 SECONDS = 0.4
-Serve = Callable[[list[bytes]], int]
+Serve = Callable[[list[bytes] | None], int]
 
 
 @pytest.fixture
 def serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Serve]:
-    """Serves one answer over TLS in these parts, a tenth of a second apart, by a certificate that is trusted here."""
+    """Serves one answer over TLS in these parts, a tenth of a second apart, by a certificate that is trusted here.
+
+    None: greets late, and takes nothing.
+    """
     certificate = self_signed(tmp_path, HOST)
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
@@ -29,14 +32,19 @@ def serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Serve]:
     listener = socket.create_server(("127.0.0.1", 0))
     threads: list[threading.Thread] = []
 
-    def answer(parts: list[bytes]) -> None:
-        with contextlib.suppress(OSError), context.wrap_socket(listener.accept()[0], server_side=True) as connection:
+    def answer(parts: list[bytes] | None) -> None:
+        accepted = listener.accept()[0]
+        time.sleep(0 if parts is not None else 3 * SECONDS / 4)
+        with contextlib.suppress(OSError), context.wrap_socket(accepted, server_side=True) as connection:
+            if parts is None:
+                time.sleep(2 * SECONDS)
+                return
             connection.recv(4096)
             for part in parts:
                 connection.sendall(part)
                 time.sleep(SECONDS / 4)
 
-    def start(parts: list[bytes]) -> int:
+    def start(parts: list[bytes] | None) -> int:
         threads.append(threading.Thread(target=answer, args=(parts,), daemon=True))
         threads[-1].start()
         port: int = listener.getsockname()[1]
@@ -48,9 +56,17 @@ def serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Serve]:
     listener.close()
 
 
-def ask(port: int) -> tuple[int, bytes]:
+def ask(port: int, *, body: bytes | None = None) -> tuple[int, bytes]:
     return public_hosts.request(
-        "GET", "/", address="127.0.0.1", host=HOST, port=port, headers={"host": HOST}, seconds=SECONDS, most_bytes=100
+        "POST",
+        "/",
+        address="127.0.0.1",
+        host=HOST,
+        port=port,
+        headers={"host": HOST},
+        seconds=SECONDS,
+        most_bytes=100,
+        body=body,
     )
 
 
@@ -74,3 +90,11 @@ def test_an_answer_that_trickles_has_no_more_time_than_one_that_does_not_come(se
     with pytest.raises(HTTPError):
         ask(port)
     assert time.monotonic() - began < 3 * SECONDS
+
+
+def test_a_request_that_is_not_taken_has_no_more_time_than_is_left(serve: Serve) -> None:
+    """Here, after a greeting that has taken nearly all of it."""
+    port, began = serve(None), time.monotonic()
+    with pytest.raises(HTTPError):
+        ask(port, body=b"x" * 20_000_000)
+    assert time.monotonic() - began < 1.5 * SECONDS

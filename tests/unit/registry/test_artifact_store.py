@@ -429,6 +429,77 @@ def test_who_freezes_a_place_while_one_is_frozen_around_it_adds_nothing_to_that(
     assert content(registry, "m/1/code/model.py") == b"x"
 
 
+def test_who_freezes_a_place_while_one_is_frozen_around_it_replaces_nothing_in_that(
+    registry: Registry, s3: Any, process: Callable[[], Registry], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A registration that reads large files for their checksums takes as long as its author likes: meanwhile another
+    file may come in their place, and be validated, signed and approved.
+    """
+    other, really = process(), registry.artifacts.sha256
+    upload(registry, "m/1/code/model.py", b"bad")
+    by_an_old_link(s3, "m/1/code/weights")
+    registry.models.create("acme", "other", by="ana")
+
+    def slowly(tenant: str, stored: Stored, *, at_most: int) -> str | None:
+        if not list(Locations(registry.records.table).below(tenant, "m")):
+            upload(other, "m/1/code/model.py", b"good")
+            register(other, "m/1")
+        return really(tenant, stored, at_most=at_most)
+
+    monkeypatch.setattr(registry.artifacts, "sha256", slowly)
+    register(registry, "m/1/code", name="other")
+    assert content(registry, "m/1/code/model.py") == b"good"
+    inner = Locations(registry.records.table).at("acme", "m/1/code")
+    assert inner is not None
+    assert inner.manifest()["model.py"] == hashlib.sha256(b"good").hexdigest()
+
+
+def test_a_place_in_which_another_is_frozen_while_it_is_read_has_of_that_what_it_has(
+    registry: Registry, s3: Any, process: Callable[[], Registry], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise a version would consist of what nobody can read any more."""
+    other, really = process(), registry.artifacts.sha256
+    upload(registry, "m/1/code/model.py", b"first")
+    by_an_old_link(s3, "m/1/weights")
+    registry.models.create("acme", "other", by="ana")
+
+    def slowly(tenant: str, stored: Stored, *, at_most: int) -> str | None:
+        if not list(Locations(registry.records.table).below(tenant, "m")):
+            upload(other, "m/1/code/model.py", b"second")
+            register(other, "m/1/code", name="other")
+        return really(tenant, stored, at_most=at_most)
+
+    monkeypatch.setattr(registry.artifacts, "sha256", slowly)
+    register(registry, "m/1")
+    outer = Locations(registry.records.table).at("acme", "m/1")
+    assert outer is not None
+    assert outer.manifest()["code/model.py"] == hashlib.sha256(b"second").hexdigest()
+    assert content(registry, "m/1/code/model.py") == b"second"
+
+
+def test_of_two_places_in_each_other_that_name_different_files_neither_is_given(
+    registry: Registry, process: Callable[[], Registry], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whichever was frozen later, or in another region: what was validated is one of them."""
+    other, really = process(), registry.store.place
+    upload(registry, "m/1/code/model.py", b"bad")
+    upload(registry, "m/1/code/weights", b"w")
+    registry.models.create("acme", "other", by="ana")
+
+    def slowly(tenant: str, path: str) -> Location:
+        upload(other, "m/1/code/model.py", b"good")
+        read = really(tenant, path)
+        upload(other, "m/1/code/model.py", b"bad")
+        register(other, "m/1/code", name="other")
+        return read
+
+    with monkeypatch.context() as patched:
+        patched.setattr(registry.store, "place", slowly)
+        register(registry, "m/1")
+    refused("resource_does_not_exist", registry.store.open, "acme", "m/1/code/model.py")
+    assert content(registry, "m/1/code/weights") == b"w"
+
+
 def test_a_place_around_a_frozen_one_has_of_that_what_it_has(registry: Registry, s3: Any) -> None:
     for name in ("code/model.py", "weights"):
         upload(registry, f"m/1/{name}", b"x")
@@ -682,7 +753,7 @@ def test_what_artefacts_cost(registry: Registry, calls: Counter[str]) -> None:
 
     registry.models.get("acme", "bert")
     assert cost(lambda: upload(registry, "m/1/weights", b"x")) == {"BatchGetItem": 2, "PutItem": 1}
-    assert sum(cost(lambda: register(registry, "m/1")).values()) == 5
+    assert sum(cost(lambda: register(registry, "m/1")).values()) == 7
     assert sum(cost(lambda: register(registry, "m/1")).values()) == 3
     assert cost(lambda: registry.store.open("acme", "m/1/weights")) == {"BatchGetItem": 1}
     assert cost(lambda: registry.store.link("acme", "m/1/weights")) == {"BatchGetItem": 1}

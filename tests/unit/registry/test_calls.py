@@ -195,7 +195,7 @@ GOVERNED: dict[str, tuple[Operation, tuple[int, int]]] = {
     "read a model's audit": (lambda r: r.trails.of_model("acme", "bert"), (3, 0)),
     "read the tenant's audit": (lambda r: r.trails.of_tenant("acme"), (2, 0)),
     "upload": (lambda r: upload(r, "m/new", b"x"), (2, 1)),
-    "version of an uploaded model": (lambda r: register(r, "m/1"), (4, 1)),
+    "version of an uploaded model": (lambda r: register(r, "m/1"), (6, 1)),
     "another version of it": (lambda r: register(r, "m/2"), (2, 1)),
     "download": (lambda r: r.store.open("acme", "m/2/weights"), (1, 0)),
     "delete an artefact": (lambda r: r.store.delete("acme", "m/1/weights"), (4, 1)),

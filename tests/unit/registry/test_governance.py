@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from anfl.auth.principal import Principal
 from anfl.problems import Problem
-from anfl.registry.approvals import OPEN, Approval, ApprovalStatus
+from anfl.registry.approvals import MAX_APPROVERS, MAX_COMMENT_BYTES, OPEN, Approval, ApprovalStatus
 from anfl.registry.entities import Verdict, VerdictStatus
 from anfl.registry.policies import Policy, Requirement
 from anfl.registry.registry import Registry, build_registry
@@ -524,5 +524,44 @@ def test_what_was_asked_is_told_page_by_page_by_version_and_time(
     monkeypatch.setattr("anfl.registry.pages.MAX_PAGE_BYTES", 900)
     assert [one for page in listed() for one in page] == ids
     assert len(listed()) > 2
-    for query in ("limit=0", "limit=1001", "page_token=x", "page_token=1-x", f"version=2&page_token={ids[0]}"):
+    for number in (0, -1, 3):
+        assert listed(f"&version={number}") == [[]]
+    made_up = ("x", "1-x", "0-x", "3-x", f"2{ids[0][1:]}")
+    bad = ("limit=0", "limit=1001", f"version=2&page_token={ids[0]}", *(f"page_token={token}" for token in made_up))
+    for query in bad:
         assert call("GET", f"/v1/models/bert/approvals?{query}", token="acme.reader.x").status_code == 400
+
+
+def test_no_more_people_approve_one_request_than_stand_in_its_item(
+    bert: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("anfl.registry.approvals.MAX_APPROVERS", 3)
+    approval = ask(bert)
+    approve(bert, approval, "ben", "cid", "dan")
+    refused("approval_limit", bert.approvals.approve, "acme", "bert", approval.id, by="eve")
+    assert len(bert.approvals.get("acme", "bert", approval.id).approvals) == 3
+    bert.approvals.reject("acme", "bert", approval.id, by="eve")
+
+
+def test_as_many_people_as_may_approve_with_the_longest_comments(bert: Registry) -> None:
+    approval = ask(bert)
+    for number in range(MAX_APPROVERS):
+        bert.approvals.approve(
+            "acme", "bert", approval.id, by=f"{number:0256}", comment="\u0394" * (MAX_COMMENT_BYTES // 2)
+        )
+    assert len(bert.approvals.page("acme", "bert").approvals[0].approvals) == MAX_APPROVERS
+
+
+def test_the_gate_stays_shut_where_a_place_around_gives_less_than_was_registered(bert: Registry, dynamodb: Any) -> None:
+    """Two regions froze one in the other at the same moment."""
+    for name in ("code.py", "weights"):
+        upload(bert, f"m/1/{name}", b"good")
+    number = register(bert, "m/1")
+    upload(bert, "m/2/weights", b"evil")
+    register(bert, "m/2")
+    approve(bert, ask(bert, number, alias="canary"), "ben")
+    bert.policies.put("acme", "canary", by="root", require=APPROVED, approvals=1)
+    assert missing(bert, "canary", number) == set()
+    bert.aliases.delete("acme", "bert", "canary", by="ana")
+    replace(dynamodb, "acme#locations", lambda other: other | {"sk": {"S": "m"}})
+    assert missing(bert, "canary", number) == {"unchanged"}

@@ -4,6 +4,8 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import permutations
+from threading import Barrier
+from time import sleep
 from typing import Any
 
 import pytest
@@ -349,6 +351,37 @@ def test_searches_at_the_same_time_find_the_same(registry: Registry, other: Regi
             version(other, "acme", name)
         expected = [(name, number) for name in NAMES for number in (1, 2)]
         assert all(found == expected for found in pool.map(lambda _: shown(registry.search), range(16)))
+
+
+@pytest.mark.parametrize("reason", ["first", "old", "changed"])
+def test_who_comes_while_all_is_read_waits_for_it(
+    registry: Registry, other: Registry, time: Time, monkeypatch: pytest.MonkeyPatch, reason: str
+) -> None:
+    """Each by itself would hold all there is, and ask the table for it."""
+    if reason != "first":
+        shown(registry.search)
+    if reason == "old":
+        time.now += MAX_AGE_MILLISECONDS / 1000
+    if reason == "changed":
+        for name in NAMES:
+            other.models.describe("acme", name, "changed", by="ana")
+    time.now += SETTLE
+    together, read = Barrier(6), list[str]()
+    really = Known._anew
+
+    def anew(self: Known, tenant: str, named: Filter) -> Any:
+        read.append(tenant)
+        sleep(0.3)
+        return really(self, tenant, named)
+
+    def search(_: int) -> list[tuple[str, int]]:
+        together.wait()
+        return shown(registry.search)
+
+    monkeypatch.setattr(Known, "_anew", anew)
+    with ThreadPoolExecutor(6) as pool:
+        assert all(found == [(name, 1) for name in NAMES] for found in pool.map(search, range(6)))
+    assert read == ["acme"]
 
 
 def test_a_filter_that_names_very_many_models_or_runs_costs_no_call_for_each(

@@ -68,21 +68,34 @@ def test_what_searches_hold_they_give_back(filled: Registry, name: str, kept: in
         with pytest.raises(Problem) as caught:
             HOLD_ALL[name](search)
         assert (caught.value.status, caught.value.retry_after) == (503, 1)
-    assert room._taken == 0
+    assert not room._taken
     wide = Room(most=60_000)
     search = Search(filled.records, max_bytes=kept, room=wide)
     for _ in range(5):
         HOLD_ALL[name](search)
-    assert wide._taken == 0
+    assert not wide._taken
 
 
 def test_small_searches_find_room_beside_large_ones(filled: Registry) -> None:
     room = Room(most=10_000, small=5_000)
     search = Search(filled.records, max_bytes=0, room=room)
-    with room.share() as large:
+    with room.share("other") as large:
         large.hold(["x" * 9000])
         for find in HOLD_FEW.values():
             find(search)
+
+
+def test_a_tenant_that_keeps_large_searches_running_leaves_room_to_others(filled: Registry) -> None:
+    room = Room(most=40_000, most_of_tenant=20_000, small=1_000)
+    search = Search(filled.records, max_bytes=0, room=room)
+    with room.share("other") as one, room.share("other") as two:
+        one.hold(["x" * 15_000])
+        with pytest.raises(Problem) as caught:
+            two.hold(["x" * 15_000])
+        assert (caught.value.status, caught.value.retry_after) == (429, 1)
+        two.hold(["x" * 100])
+        assert [model.name for model, _ in models(search).models]
+    assert not room._taken
 
 
 def test_of_listed_names_no_more_are_read_than_are_shown(registry: Registry, calls: Counter[str]) -> None:

@@ -1,12 +1,13 @@
 """The table's own calls where DynamoDB leaves something undone."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
 from anfl.problems import Problem
+from anfl.registry.keys import Key
 from anfl.registry.table import EXISTS, Check, LostRaceError, Table
 
 
@@ -59,6 +60,22 @@ def test_who_is_given_little_at_a_time_goes_on(call: Callable[[Table], object], 
     call(Table(name="registry", client=Busy(takes=1)))  # type: ignore[arg-type]
     assert len(pauses) >= 58
     assert max(pauses) < 0.1
+
+
+def test_of_many_keys_that_are_removed_few_are_held(pauses: list[float]) -> None:
+    """Those of a model's belongings come page by page from the table."""
+    busy = Busy(takes=20)
+    ahead: list[int] = []
+
+    def keys() -> Iterator[Key]:
+        for number in range(500):
+            ahead.append(number - 20 * busy.calls)
+            yield {"pk": "acme#model#1", "sk": f"{number}"}
+
+    Table(name="registry", client=busy).remove(keys())  # type: ignore[arg-type]
+    assert len(ahead) == 500
+    assert max(ahead) <= 25
+    assert pauses
 
 
 @pytest.mark.parametrize("reason", ["ThrottlingError", "ProvisionedThroughputExceeded", "TransactionConflict"])

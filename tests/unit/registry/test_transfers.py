@@ -156,6 +156,22 @@ def test_who_sends_nothing_gives_its_place_back(service: Service, monkeypatch: p
     assert Caller(service)("PUT", f"{PROXY}/m/weights", content=b"1").status_code == 200
 
 
+def test_a_body_that_comes_bit_by_bit_gives_its_place_back(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each part comes in time, and never the last one."""
+    monkeypatch.setattr("services.model_registry.parameters.BODY_SECONDS", 0.3)
+    service = assemble(registry, verifier=TenantInToken())
+
+    async def run() -> None:
+        client = Client(service, "POST", base=API, path="registered-models/create", declares=(b"content-type", JSON))
+        for _ in range(10):
+            client.sends({"type": "http.request", "body": b" ", "more_body": True})
+            await asyncio.sleep(0.1)
+        await client.ended()
+        assert client.status == 408
+
+    asyncio.run(run())
+
+
 async def _go(client: Client) -> None:
     client.takes.clear()
     await _settled(lambda: client.status == 200)

@@ -21,6 +21,7 @@ from anfl.registry.deliveries import Delivered, Deliveries
 from anfl.registry.registry import Registry
 from anfl.registry.webhooks import Webhook, Webhooks
 from services.model_registry.app import assemble
+from tests.unit.crypto.wrapping import FakeTransit
 from tests.unit.registry.conftest import PUBLIC
 from tests.unit.registry.test_models import refused
 from tests.unit.registry.test_protocol import Caller, TenantInToken
@@ -96,6 +97,14 @@ def test_a_tenant_has_so_many_at_most(webhooks: Webhooks, monkeypatch: pytest.Mo
     create(webhooks)
     create(webhooks)
     assert "At most 2" in refused("invalid_parameter_value", create, webhooks)
+
+
+def test_no_secret_is_sealed_for_a_webhook_that_is_one_too_many(
+    registry: Registry, transit: FakeTransit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("anfl.registry.webhooks.MAX_WEBHOOKS", 0)
+    refused("invalid_parameter_value", create, registry.webhooks, secret="s")
+    assert transit.calls == []
 
 
 @pytest.mark.parametrize(

@@ -104,6 +104,45 @@ def _hidden_member() -> bytes:
     return shortened[: end + 8] + struct.pack("<HHI", 2, 2, size) + shortened[end + 16 :]
 
 
+def _folder_with_content() -> bytes:
+    """A folder in the directory, by whose header something follows."""
+    content = zipped(("x_", _ATTACK)).replace(b"x_", b"x/")
+    content = content[:22] + bytes(4) + content[26:]
+    size = content.index(b"PK\x01\x02") + 24
+    return content[:size] + bytes(4) + content[size + 4 :]
+
+
+def _longer(compression: int) -> bytes:
+    """A member whose content goes on where both its sizes and its checksum say that it has ended."""
+    content = bytearray(zipped(("data.txt", b"hello" + _ATTACK), compression=compression))
+    directory = content.index(b"PK\x01\x02")
+    for checksum, size in ((14, 22), (directory + 16, directory + 24)):
+        content[checksum : checksum + 4] = struct.pack("<I", zlib.crc32(b"hello"))
+        content[size : size + 4] = struct.pack("<I", 5)
+    return bytes(content)
+
+
+def _shorter() -> bytes:
+    content = bytearray(zipped(("data.txt", b"hello"), compression=zipfile.ZIP_DEFLATED))
+    for size in (22, content.index(b"PK\x01\x02") + 24):
+        content[size : size + 4] = struct.pack("<I", 99)
+    return bytes(content)
+
+
+def _other_header(at: int, value: bytes) -> bytes:
+    """A member whose own header says something else than the directory."""
+    content = zipped(("data.txt", b"hello there"))
+    return content[:at] + value + content[at + len(value) :]
+
+
+def _other_large_header() -> bytes:
+    """The same, where it has its sizes behind its name."""
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w") as archive, archive.open("data.txt", "w", force_zip64=True) as member:
+        member.write(b"hello there")
+    return _patched(target.getvalue(), struct.pack("<Q", 11), struct.pack("<Q", 5))
+
+
 def _nested(levels: int) -> bytes:
     content = zipped(("model.pkl", _ATTACK))
     for level in range(levels):
@@ -258,6 +297,11 @@ CASES: list[Case] = [
         Code.DUPLICATE_MEMBER,
     ),
     case("duplicate-full-width.zip", zipped(("a.txt", b"1"), ("\uff41.txt", b"2")), Code.DUPLICATE_MEMBER),
+    *(
+        case(f"duplicate-{number}.zip", zipped(("a/b.txt", b"1"), (name, b"2")), Code.DUPLICATE_MEMBER)
+        for number, name in enumerate(("a/./b.txt", "./a/b.txt", "a//b.txt", "a\\b.txt", "A/B.txt"))
+    ),
+    case("duplicate-dot.tar", tarred(("a.txt", b"1"), ("./a.txt", b"2")), Code.DUPLICATE_MEMBER),
     case("duplicate.tar", tarred(("a.txt", b"1"), ("a.txt", b"2")), Code.DUPLICATE_MEMBER),
     # Bombs
     case("bomb.npz", _zip_bomb(), Code.ARCHIVE_BOMB),
@@ -270,6 +314,15 @@ CASES: list[Case] = [
     case("sparse.tar", _sparse(), Code.ARCHIVE_BOMB),
     # Readers that differ
     case("hidden-member.zip", _hidden_member(), Code.HIDDEN_DATA),
+    case("folder-with-content.zip", _folder_with_content(), Code.HIDDEN_DATA),
+    case("longer.zip", _longer(zipfile.ZIP_DEFLATED), Code.CHECKSUM_MISMATCH),
+    case("longer-stored.zip", _longer(zipfile.ZIP_STORED), Code.CHECKSUM_MISMATCH),
+    case("shorter.zip", _shorter(), Code.MALFORMED),
+    *(
+        case(f"other-header-{at}.zip", _other_header(at, value), Code.MALFORMED)
+        for at, value in {6: b"\1\0", 8: b"\x08\0", 14: b"\0\0\0\0", 18: b"\5\0\0\0", 22: b"\5\0\0\0"}.items()
+    ),
+    case("other-large-header.zip", _other_large_header(), Code.MALFORMED),
     case("prefixed.zip", b"#!/bin/sh\n" + _STORED, Code.POLYGLOT),
     case("zip-and-pickle.pkl", b"\x80\x04N." + _STORED, Code.POLYGLOT, Code.TRAILING_DATA),
     case("tar-and-pickle.pkl", _pickle_and_tar(), Code.POLYGLOT),

@@ -102,6 +102,17 @@ CASES: list[Case] = [
     case("laughs.yaml", _LAUGHS.encode(), Code.ARCHIVE_BOMB),
     case("broken.yaml", b"a: [1\n", Code.MALFORMED),
     case("broken.json", b"{'a': 1}", Code.MALFORMED),
+    case("target.yaml", b"model:\n  \"\\x5ftarget_\": posix.system\n  command: 'true'\n", Code.CUSTOM_CODE),
+    *(
+        case(f"policy-{number}.zip", zipped(("data", content), ("policy.pth", b"\x80\x04}.")), Code.CUSTOM_CODE)
+        for number, content in enumerate(
+            (
+                b'{"policy_class": {":type:": "abc", "\\u003aserialized:": "gASVIQ=="}}',
+                b' \n{"n": 1, "n": {":serialized:": "gASVIQ=="}}',
+                '\ufeff{"n": {":serialized:": "gASVIQ=="}}'.encode(),
+            )
+        )
+    ),
     case("cut.json", b'{"a": [1, 2', Code.TRUNCATED),
     case("deep.json", b"[" * 100_000 + b"]" * 100_000, Code.TOO_COMPLEX),
     case("auto-map/config.json", b'{"auto_map": {"AutoModel": "modeling.Evil"}}', Code.CUSTOM_CODE),
