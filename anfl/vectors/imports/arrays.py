@@ -12,7 +12,7 @@ from anfl.vectors.model import Collection, Values
 HEADER_BYTES = 16 * 2**10
 """The header ends before, or it is none that NumPy would read."""
 _SIZES = frozenset({2, 4, 8})
-_NO_HEADER = (ValueError, KeyError, TypeError, SyntaxError, TokenError, RecursionError, MemoryError)
+_NO_HEADER = (ValueError, LookupError, TypeError, SyntaxError, TokenError, RecursionError, MemoryError)
 """What NumPy raises of a header, which is Python's text for a dictionary, that is none."""
 
 
