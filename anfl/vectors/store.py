@@ -21,7 +21,7 @@ from anfl.vectors.moving.mover import Mover
 from anfl.vectors.moving.pauses import Pauses
 from anfl.vectors.moving.requests import Move, Moved
 from anfl.vectors.names import Names
-from anfl.vectors.naming import Alias, NamedSnapshot
+from anfl.vectors.naming import Alias, NamedSnapshot, NamedSnapshotList
 from anfl.vectors.node_memory import NodeMemory
 from anfl.vectors.opened import MEMORY_BYTES
 from anfl.vectors.refusals import Refusal
@@ -225,8 +225,8 @@ class VectorStore:
         collection = self._kept(tenant, name)
         return self._keeping.create(self.hnsw.opened.get(collection).replica, snapshot)
 
-    def snapshots(self, tenant: str, name: str, page: NamePage | None = None) -> tuple[list[NamedSnapshot], bool]:
-        """Some of a collection's named snapshots by name, the first ones by default; and whether there are more."""
+    def snapshots(self, tenant: str, name: str, page: NamePage | None = None) -> NamedSnapshotList:
+        """Some of a collection's named snapshots by name, the first ones by default."""
         return self._keeping.page(self._kept(tenant, name), page or NamePage())
 
     def delete_snapshot(self, tenant: str, name: str, snapshot: str) -> None:
