@@ -44,7 +44,7 @@ def export(
     role: Role = None,
     as_json: Json = False,
 ) -> None:
-    """Write every row of a collection to a file, which appears whole or not at all."""
+    """Write every row of a collection to a file, which appears whole or not at all; or to a device or a pipe."""
     if where is not None:
         parse_json(where, "--where")
     if file == _TEXT and as_json:
@@ -91,12 +91,23 @@ def _target(file: str) -> Iterator[BinaryIO]:
         sys.stdout.flush()
         return
     path = Path(file)
+    try:
+        if path.exists() and not path.is_file():  # a folder cannot be opened, and nothing else is replaced
+            with path.open("wb") as out:
+                yield out
+        else:
+            with _whole(path.resolve()) as out:
+                yield out
+    except OSError as error:
+        raise CliError(f"{file} cannot be written: {error.strerror or error}.") from error
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[BinaryIO]:
     partial = path.with_name(f"{path.name}.part")
     try:
         with partial.open("wb") as out:
             yield out
         partial.replace(path)
-    except OSError as error:
-        raise CliError(f"{file} cannot be written: {error.strerror or error}.") from error
     finally:
         partial.unlink(missing_ok=True)

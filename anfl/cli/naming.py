@@ -9,6 +9,7 @@ from anfl.cli.errors import CliError, ExitCode
 from anfl.cli.options import Endpoint, Json, Role, Token
 from anfl.cli.output import console, moment, print_json, print_table
 from anfl.cli.target import resolve
+from anfl.client.calls import CollectionCalls
 from anfl.wording import counted
 
 aliases = typer.Typer(no_args_is_help=True, help="Further names of collections.")
@@ -83,11 +84,14 @@ def list_snapshots(
 ) -> None:
     """List the named snapshots of COLLECTION."""
     with resolve(endpoint, token, role=role).connect() as client:
-        found = client.collection(collection).snapshots()
+        pages = list(client.pages(CollectionCalls(collection).snapshots))
+    found = [each for page in pages for each in page.snapshots]
+    damaged = [name for page in pages for name in page.damaged]
     if as_json:
-        print_json({"snapshots": msgspec.to_builtins(found)})
+        print_json({"snapshots": msgspec.to_builtins(found)} | ({"damaged": damaged} if damaged else {}))
         return
     rows = [msgspec.to_builtins(each) | {"created": moment(each.created_at)} for each in found]
+    rows += [{"name": name, "created": "damaged"} for name in damaged]
     print_table(rows, ["name", "rows", "bytes", "sequence", "created"], empty="No named snapshots yet.")
 
 

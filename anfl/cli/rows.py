@@ -9,6 +9,7 @@ import numpy as np
 from anfl.cli.errors import CliError, ExitCode
 from anfl.cli.given import parse_json
 from anfl.client.rows import packed
+from anfl.vectors.imports.arrays import NO_HEADER
 
 Array = np.ndarray[Any, np.dtype[np.floating[Any]]]
 Row = dict[str, Any]
@@ -22,7 +23,7 @@ def load_array(path: Path, *, dimensions: int | None = None) -> Array:
     """
     try:
         array: object = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError) as error:
+    except (*NO_HEADER, EOFError) as error:
         raise CliError(f"{path} is not a .npy array of numbers.", exit_code=ExitCode.USAGE) from error
     except OSError as error:
         raise CliError(f"{path} cannot be read: {error.strerror or error}.") from error

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 
 from anfl.client.errors import ConflictError
 from anfl.client.finite import check_finite
-from anfl.client.rows import Match, NewRow, Row, Sent, as_sent, packed, present, unpacked
+from anfl.client.rows import Match, NewRow, Row, Sent, as_sent, encoded, packed, present, unpacked
 from anfl.vectors.model import Metadata
 from anfl.vectors.moving.records import Stage
 from anfl.vectors.moving.requests import Moved
@@ -336,7 +336,7 @@ def _as_text(members: Mapping[str, Any]) -> dict[str, Any]:
     """As a query string has them."""
     text = present(members)
     if "filter" in text:
-        text["filter"] = msgspec.json.encode(text["filter"]).decode()
+        text["filter"] = encoded(text["filter"], "filter").decode()
     if "include" in text:
         text["include"] = ",".join(text["include"])
     return text

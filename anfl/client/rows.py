@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from anfl.client.errors import UnsendableError
 from anfl.client.finite import check_finite
 from anfl.vectors.model import Metadata
 from anfl.vectors.requests import MAX_ROWS
@@ -76,10 +77,11 @@ def new_rows(ids: Sequence[str], values: ArrayLike, metadata: Sequence[Metadata]
 def as_sent(row: NewRow | Sent) -> Sent:
     """``row`` as the API takes it.
 
-    :raises ValueError: the values are no vector, or a number of the metadata is not finite.
+    :raises ValueError: the values are no vector, or a number beside them is not finite.
     """
     sent = row.sent() if isinstance(row, NewRow) else row
-    check_finite(sent.get("metadata"), f"row {sent.get('id')!r}: metadata")
+    for name in ("metadata", "expires_at", "if_version"):
+        check_finite(sent.get(name), f"row {sent.get('id')!r}: {name}")
     return sent
 
 
@@ -87,20 +89,34 @@ def batches(rows: Iterable[NewRow | Sent], *, size: int = BATCH_ROWS) -> Iterato
     """Encoded rows, at most ``size`` and about `BATCH_BYTES` at a time.
 
     :raises ValueError: ``size`` is more than a request takes, or a row is none, see `as_sent`.
+    :raises UnsendableError: see `encoded`.
     """
     if not 1 <= size <= MAX_ROWS:
         raise ValueError(f"{size} rows a batch; a request takes 1 to {MAX_ROWS}")
     block: list[msgspec.Raw] = []
     block_bytes = 0
     for row in rows:
-        encoded = msgspec.json.encode(as_sent(row))
-        if block and (len(block) == size or block_bytes + len(encoded) > BATCH_BYTES):
+        sent = as_sent(row)
+        text = encoded(sent, f"row {sent.get('id')!r}")
+        if block and (len(block) == size or block_bytes + len(text) > BATCH_BYTES):
             yield block
             block, block_bytes = [], 0
-        block.append(msgspec.Raw(encoded))
-        block_bytes += len(encoded)
+        block.append(msgspec.Raw(text))
+        block_bytes += len(text)
     if block:
         yield block
+
+
+def encoded(document: object, what: str) -> bytes:
+    """``document`` as JSON.
+
+    :param what: it is, for whoever gave it.
+    :raises UnsendableError: a text of it holds half a character (a lone surrogate), which no UTF-8 can say.
+    """
+    try:
+        return msgspec.json.encode(document)
+    except UnicodeEncodeError as error:
+        raise UnsendableError(f"{what} cannot be sent: {error}") from error
 
 
 def packed(values: ArrayLike) -> dict[str, str]:

@@ -7,6 +7,7 @@ import msgspec
 
 from anfl.client.calls import Call
 from anfl.client.errors import ApiError, ConflictError
+from anfl.client.rows import encoded
 
 
 class _Positioned(msgspec.Struct):
@@ -24,8 +25,13 @@ class Session:
         return self._positions.get(collection)
 
     def body(self, call: Call[Any]) -> bytes | None:
-        """The body of ``call``."""
-        return None if call.body is None else msgspec.json.encode({**self._fresh(call), **call.body})
+        """The body of ``call``.
+
+        :raises UnsendableError: see `encoded`.
+        """
+        if call.body is None:
+            return None
+        return encoded({**self._fresh(call), **call.body}, f"{call.method} {call.path!r}")
 
     def params(self, call: Call[Any]) -> Mapping[str, Any] | None:
         """The query string of ``call``."""

@@ -138,7 +138,7 @@ async def by_request_id(request: Request) -> bool:
     """`Repeatable`: of what is done once for its ``request_id``, if it has one."""
     try:
         return msgspec.json.decode(await request.body(), type=_Identified).request_id is not None
-    except (msgspec.DecodeError, Problem):
+    except (msgspec.DecodeError, RecursionError, Problem):
         return True  # it is refused wherever it is read
 
 

@@ -88,14 +88,16 @@ class Catalogue:
         :raises Problem: 404 ``collection_not_found``.
         """
         item = self._entries.get(tenant, name)
-        if item is None:
-            raise _absent(name)
-        if ALIAS_OF not in item:
-            return _decode(item[DOCUMENT])
-        found = self.find(tenant, str(item[ALIAS_OF]))
-        if item.get(INCARNATION, found.incarnation) != found.incarnation:
-            raise _absent(name)
-        return found
+        while item is not None:
+            if ALIAS_OF not in item:
+                return _decode(item[DOCUMENT])
+            found = self._find(tenant, str(item[ALIAS_OF]))
+            if found is not None and item.get(INCARNATION, found.incarnation) == found.incarnation:
+                return found
+            before, item = item, self._entries.get(tenant, name)
+            if item == before:  # else it has moved, and what it stood for was deleted then
+                break
+        raise _absent(name)
 
     def has(self, collection: Collection) -> bool:
         """Whether it is there, under whatever name."""
@@ -110,6 +112,15 @@ class Catalogue:
         :raises Problem: 404 ``collection_not_found``.
         """
         return _decode(self._document(tenant, name))
+
+    def _find(self, tenant: str, name: str) -> Collection | None:
+        """As `find`; None where there is none."""
+        try:
+            return self.find(tenant, name)
+        except Problem as problem:
+            if problem.code != "collection_not_found":
+                raise
+            return None
 
     def aliases(self, tenant: str, *, limit: int, after: str | None = None) -> tuple[list[Alias], bool]:
         """The tenant's aliases by name, at most ``limit`` of those behind ``after``; and whether there are more."""

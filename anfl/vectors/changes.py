@@ -57,6 +57,8 @@ class Draft:
     patches: dict[str, Patch] = field(default_factory=dict)
     deleted: set[str] = field(default_factory=set)
     requests: list[AppliedRequest] = field(default_factory=list)
+    size: int = 0
+    """About its bytes in the log, which may be many more than the group's requests have: of patches and filters."""
 
     def request(self, request_id: str) -> AppliedRequest | None:
         """An earlier request of the group with this id."""
@@ -184,6 +186,7 @@ def resolve(draft: Draft, prepared: Prepared) -> int:
     match change:
         case Upsert():
             count = _upsert(draft, change, prepared.values)
+            draft.size += prepared.size
         case PatchRows():
             count = _patch(draft, change)
         case DeleteRows():
@@ -206,11 +209,13 @@ def _upsert(draft: Draft, change: Upsert, values: tuple[bytes, ...]) -> int:
 def _patch(draft: Draft, change: PatchRows) -> int:
     _check_versions(draft, ((row.id, row.if_version) for row in change.vectors))
     patched: dict[str, Metadata] = {}
+    size = 0
     for index, row in enumerate(change.vectors):
         before = draft.metadata(row.id)
         if before is not None:
             patched[row.id] = merged(before, row.metadata)
-            check_metadata_size(patched[row.id], field=f"vectors[{index}].metadata")
+            size += len(row.id) + check_metadata_size(patched[row.id], field=f"vectors[{index}].metadata")
+    draft.size += size
     for row_id, metadata in patched.items():
         if row_id in draft.rows:
             draft.rows[row_id] = msgspec.structs.replace(draft.rows[row_id], metadata=metadata)
@@ -238,6 +243,7 @@ def _delete(draft: Draft, change: DeleteRows) -> int:
         draft.rows.pop(row_id, None)
         draft.patches.pop(row_id, None)
         draft.deleted.add(row_id)
+        draft.size += len(row_id)
     return len(doomed)
 
 

@@ -2,18 +2,20 @@
 
 The janitor learns from them which logs have grown without anybody making snapshots of them.
 
-In DynamoDB: one item an incarnation, ``pk = H#<incarnation>``, ``sk = H``.
+In DynamoDB: one item an incarnation, ``pk = H#<incarnation>``, ``sk = H``. It goes by itself, `KEPT_SECONDS` after its
+log was seen to grow: whoever deletes a collection cannot know who will note something of it yet.
 """
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 from boto3.dynamodb.conditions import Attr
 from botocore.exceptions import BotoCoreError, ClientError
 
-from anfl.resources import PARTITION_KEY, SORT_KEY
+from anfl.resources import CATALOGUE, PARTITION_KEY, SORT_KEY
 from anfl.vectors.model import Collection
 
 if TYPE_CHECKING:
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 
 NOTE_SECONDS = 5.0
 """A collection's hint is written at most this often, and only where its log has grown."""
+KEPT_SECONDS = 30 * 24 * 3600
+"""Long after the janitor has learnt from it."""
 _MOST_NOTED = 16_384
 """Collections of which it is remembered; beyond it, each costs a write anew."""
 _SEQUENCE = "sequence"
@@ -84,7 +88,11 @@ class DynamoHints:
         """Whether the table has this slot, or a later one, now."""
         try:
             self._table.put_item(
-                Item={**_key(collection), _SEQUENCE: sequence},
+                Item={
+                    **_key(collection),
+                    _SEQUENCE: sequence,
+                    str(CATALOGUE.ttl_attribute): int(time.time()) + KEPT_SECONDS,
+                },
                 ConditionExpression=Attr(_SEQUENCE).not_exists() | Attr(_SEQUENCE).lt(sequence),
             )
         except ClientError as error:

@@ -13,7 +13,7 @@ from anfl.vectors.management import Management
 from anfl.vectors.manifests import Manifest
 from anfl.vectors.model import Collection, Fields
 from anfl.vectors.named import ORPHAN_SECONDS
-from anfl.vectors.naming import NamedSnapshot
+from anfl.vectors.naming import NamedSnapshot, NamedSnapshotList
 from anfl.vectors.replica import Replica
 from anfl.vectors.requests import NamePage, Read
 from anfl.vectors.state import State
@@ -46,8 +46,8 @@ class Keeping:
         self._freshen(replica)
         return names.create(snapshot, self._published(replica))
 
-    def page(self, collection: Collection, page: NamePage) -> tuple[list[NamedSnapshot], bool]:
-        """Some of a collection's named snapshots by name; and whether there are more."""
+    def page(self, collection: Collection, page: NamePage) -> NamedSnapshotList:
+        """Some of a collection's named snapshots by name."""
         return self._storage.named(collection).page(limit=page.limit, after=page.cursor)
 
     def delete(self, collection: Collection, snapshot: str) -> None:

@@ -14,7 +14,7 @@ from anfl.problems import Problem, conflict, not_found
 from anfl.vectors.envelope import DamagedError, Envelope
 from anfl.vectors.manifests import Manifest
 from anfl.vectors.model import Collection, first_epoch
-from anfl.vectors.naming import NamedSnapshot
+from anfl.vectors.naming import NamedSnapshot, NamedSnapshotList
 from anfl.vectors.objects import AlreadyExistsError, ObjectStore, answering
 from anfl.vectors.refusals import Refusal
 from anfl.vectors.repair import Repairs
@@ -67,13 +67,18 @@ class NamedSnapshots:
             raise exists(name) from None
         return described
 
-    def page(self, *, limit: int, after: str | None = None) -> tuple[list[NamedSnapshot], bool]:
-        """At most ``limit`` of those behind ``after``, by name; and whether there are more.
+    def page(self, *, limit: int, after: str | None = None) -> NamedSnapshotList:
+        """At most ``limit`` of those behind ``after``, by name.
 
         :raises Problem: 503.
         """
         found = list(islice(self._pointers(after=after or ""), limit + 1))
-        return [pointer.described for pointer in found[:limit]], len(found) > limit
+        shown = found[:limit]
+        return NamedSnapshotList(
+            snapshots=[pointer.described for _, pointer in shown if pointer is not None],
+            damaged=[name for name, pointer in shown if pointer is None],
+            cursor=shown[-1][0] if len(found) > limit else None,
+        )
 
     def find(self, name: str) -> tuple[NamedSnapshot, str]:
         """A named snapshot, and the path of its manifest.
@@ -101,21 +106,30 @@ class NamedSnapshots:
                 raise _absent(name)
             self._objects.delete([key])
 
-    def paths(self) -> set[str]:
-        """Paths of the manifests that have a name.
+    def paths(self) -> set[str] | None:
+        """Paths of the manifests that have a name; None where one cannot be read, so that nobody knows.
 
         :raises Problem: 503.
         """
-        return {pointer.path for pointer in self._pointers()}
+        found: set[str] = set()
+        for _, pointer in self._pointers():
+            if pointer is None:
+                return None
+            found.add(pointer.path)
+        return found
 
-    def _pointers(self, *, after: str = "") -> Iterator[_Pointer]:
-        """Of the names behind ``after``, but for what somebody forgets meanwhile."""
+    def _pointers(self, *, after: str = "") -> Iterator[tuple[str, _Pointer | None]]:
+        """The names behind ``after``, but for what somebody forgets meanwhile; with None what cannot be read."""
         for name in self._names(after=after):
             try:
-                yield self._pointer(name)
+                pointer = self._pointer(name)
             except Problem as problem:
-                if problem.code != Refusal.SNAPSHOT_NOT_FOUND:
+                if problem.code == Refusal.SNAPSHOT_NOT_FOUND:
+                    continue
+                if problem.code != Refusal.SNAPSHOT_DAMAGED:
                     raise
+                pointer = None
+            yield name, pointer
 
     def _names(self, *, after: str = "") -> Iterator[str]:
         with answering():

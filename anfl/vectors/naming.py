@@ -43,9 +43,11 @@ class NamedSnapshot(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NamedSnapshotList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A collection's named snapshots by name, and where to go on; no cursor on the last page."""
+    """A collection's named snapshots by name, and where to go on; no cursor on the last page. ``damaged`` are names of
+    this page that cannot be read: they can be deleted, and not restored."""
 
     snapshots: list[NamedSnapshot]
+    damaged: list[str] = []
     cursor: str | None = None
 
 

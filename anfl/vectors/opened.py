@@ -5,7 +5,7 @@ from collections import OrderedDict
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 
-from anfl.problems import Problem
+from anfl.problems import Problem, not_found
 from anfl.vectors.catalogue import Catalogue
 from anfl.vectors.local_copy import on_disk
 from anfl.vectors.model import Collection
@@ -150,10 +150,23 @@ class OpenCollections:
     def _load(self, collection: Collection) -> Opened:
         with on_disk():
             replica = self._storage.replica(collection)
-            replica.load()
+            self._load_all(replica)
         writer = Writer(
             replica,
             waits_for_builder=self._builds,
             settings=lambda: self._catalogue.find(collection.tenant, collection.name),
         )
         return Opened(replica, writer)
+
+    def _load_all(self, replica: Replica) -> None:
+        """Whoever deletes a collection removes its objects after it has gone from the catalogue: what was loaded may be
+        empty, cut short, or as it was long ago.
+
+        :raises Problem: 404 ``collection_not_found``; what `Replica.load` raises.
+        """
+        collection = replica.collection
+        try:
+            replica.load()
+        finally:
+            if not self._catalogue.has(collection):
+                raise not_found(f"{collection.name} is deleted.", code="collection_not_found")

@@ -180,11 +180,6 @@ def _delete_alias(store: VectorStore, tenant: str, _name: str, request: AliasNam
     return Outcome(Deleted(deleted=request.alias))
 
 
-def _list_snapshots(store: VectorStore, tenant: str, name: str, request: NamePage) -> Outcome:
-    found, more = store.snapshots(tenant, name, request)
-    return Outcome(NamedSnapshotList(snapshots=found, cursor=found[-1].name if more else None))
-
-
 def _delete_snapshot(store: VectorStore, tenant: str, name: str, request: SnapshotName) -> Outcome:
     store.delete_snapshot(tenant, name, request.snapshot)
     return Outcome(Deleted(deleted=request.snapshot))
@@ -507,8 +502,8 @@ OPERATIONS: tuple[Operation, ...] = (
         summary="A collection's named snapshots by name, page by page",
         takes=NamePage,
         answers={200: (NamedSnapshotList,)},
-        refusals=_NAMED | (_KEPT - {Refusal.SNAPSHOT_NOT_FOUND}) | _BY_ENGINE,
-        run=_list_snapshots,
+        refusals=_NAMED | (_KEPT - {Refusal.SNAPSHOT_NOT_FOUND, Refusal.SNAPSHOT_DAMAGED}) | _BY_ENGINE,
+        run=lambda store, tenant, name, request: Outcome(store.snapshots(tenant, name, request)),
     ),
     Operation(
         name="delete_snapshot",

@@ -75,10 +75,13 @@ class Retention:
             return len(keys) + len(parts)
 
     def _snapshots_to_go(self, listed: list[Listed], good: list[Listed], now: float) -> list[Listed]:
-        """Those behind two verified ones, the newer of which has been there for an hour."""
+        """Those behind two verified ones, the newer of which has been there for an hour. None as long as a name cannot
+        be read, which may stand for any of them."""
         if good[0].modified > now - GRACE_SECONDS:
             return []
         pinned = self._named.paths()
+        if pinned is None:
+            return []
         oldest = good[-1].position.sequence
         return [
             each

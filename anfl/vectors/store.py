@@ -21,7 +21,7 @@ from anfl.vectors.moving.mover import Mover
 from anfl.vectors.moving.pauses import Pauses
 from anfl.vectors.moving.requests import Move, Moved
 from anfl.vectors.names import Names
-from anfl.vectors.naming import Alias, NamedSnapshot
+from anfl.vectors.naming import Alias, NamedSnapshot, NamedSnapshotList
 from anfl.vectors.node_memory import NodeMemory
 from anfl.vectors.opened import MEMORY_BYTES
 from anfl.vectors.refusals import Refusal
@@ -46,6 +46,8 @@ from anfl.vectors.requests import (
 from anfl.vectors.storage import Storage
 
 _BACKGROUND_THREADS = 4
+_PERHAPS_ANOTHER = frozenset({Refusal.COLLECTION_MOVED, Refusal.COLLECTION_FILLING, Refusal.COLLECTION_NOT_FOUND})
+"""Refusals of a write after which the name may stand for something else."""
 T = TypeVar("T")
 
 
@@ -225,8 +227,8 @@ class VectorStore:
         collection = self._kept(tenant, name)
         return self._keeping.create(self.hnsw.opened.get(collection).replica, snapshot)
 
-    def snapshots(self, tenant: str, name: str, page: NamePage | None = None) -> tuple[list[NamedSnapshot], bool]:
-        """Some of a collection's named snapshots by name, the first ones by default; and whether there are more."""
+    def snapshots(self, tenant: str, name: str, page: NamePage | None = None) -> NamedSnapshotList:
+        """Some of a collection's named snapshots by name, the first ones by default."""
         return self._keeping.page(self._kept(tenant, name), page or NamePage())
 
     def delete_snapshot(self, tenant: str, name: str, snapshot: str) -> None:
@@ -251,7 +253,7 @@ class VectorStore:
             try:
                 return write(self._engines.of(collection), writable)
             except Problem as problem:
-                if problem.code not in (Refusal.COLLECTION_MOVED, Refusal.COLLECTION_FILLING):
+                if problem.code not in _PERHAPS_ANOTHER:
                     raise
                 # Perhaps it has changed, or the alias leads elsewhere, since it was looked up; nothing was written.
                 latest = self.names.find(tenant, name, self._clock.monotonic())
@@ -271,9 +273,10 @@ class VectorStore:
         try:
             return answer(engine, collection)
         except Problem as problem:
-            if problem.code != Refusal.HISTORY_LOST:
+            if problem.code not in (Refusal.HISTORY_LOST, Refusal.COLLECTION_NOT_FOUND):
                 raise
-            # Perhaps the position, or the cursor, is of what the name stands for since it was looked up.
+            # Perhaps the position, or the cursor, is of what the name stands for since it was looked up, or what it
+            # stood for is deleted.
             latest = self.names.find(tenant, name, self._clock.monotonic())
             if latest.incarnation == collection.incarnation:
                 raise

@@ -20,7 +20,7 @@ from anfl.vectors.requests import DeleteRows, PatchRows, Upsert, Written
 from anfl.vectors.state import State
 
 BATCH_BYTES = 8 * 2**20
-"""Most bytes of one batch; a single request may be as large as its transport allows."""
+"""Most bytes of one batch; its last request may go beyond, as far as a transport allows or rows are matched."""
 WAITING_BYTES = 64 * 2**20
 """Most bytes that wait for their turn; above it callers are told to slow down."""
 LOCK_SECONDS = 2.0
@@ -51,7 +51,8 @@ _NOTHING = _Beside()
 
 @dataclass(frozen=True)
 class _Resolved:
-    """A group against one state: the batch to log (None where nothing changes) and each request's outcome."""
+    """A group against one state: the batch to log (None where nothing changes) and the outcome of each request that
+    went into it, which are the first ones."""
 
     position: Position
     batch: Batch | None
@@ -142,6 +143,11 @@ class Writer:
             self._waiting -= size
             return group
 
+    def _put_back(self, group: Sequence[_Ticket]) -> None:
+        with self._queue_lock:
+            self._queue.extendleft(reversed(group))
+            self._waiting += sum(ticket.prepared.size for ticket in group)
+
     def _commit_group(self) -> None:
         group = self._take_group()
         try:
@@ -150,7 +156,8 @@ class Writer:
             for ticket in group:
                 ticket.written.set_exception(error)
             return
-        for ticket, outcome in zip(group, outcomes, strict=True):
+        self._put_back(group[len(outcomes) :])
+        for ticket, outcome in zip(group, outcomes, strict=False):
             if isinstance(outcome, Problem):
                 ticket.written.set_exception(outcome)
             else:
@@ -218,6 +225,8 @@ def _resolve(state: State, group: list[_Ticket], beside: _Beside) -> _Resolved |
     slot = Position(state.collection.epoch, state.sequence + 1)
     outcomes: list[Written | Problem] = []
     for ticket in group:
+        if draft.size >= BATCH_BYTES:
+            break
         try:
             outcomes.append(_repeated(state, draft, ticket.prepared, slot) or _fresh(state, draft, ticket, slot))
         except Problem as problem:

@@ -12,7 +12,7 @@ from anfl.vectors.model import Collection, Values
 HEADER_BYTES = 16 * 2**10
 """The header ends before, or it is none that NumPy would read."""
 _SIZES = frozenset({2, 4, 8})
-_NO_HEADER = (ValueError, KeyError, TypeError, SyntaxError, TokenError, RecursionError, MemoryError)
+NO_HEADER = (ValueError, LookupError, TypeError, SyntaxError, TokenError, RecursionError, MemoryError)
 """What NumPy raises of a header, which is Python's text for a dictionary, that is none."""
 
 
@@ -27,7 +27,7 @@ def header_of(start: bytes, *, size: int, collection: Collection, field: str) ->
         version = np.lib.format.read_magic(stream)
         read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}[version]
         shape, by_columns, dtype = read(stream)
-    except _NO_HEADER as error:
+    except NO_HEADER as error:
         raise invalid(f"The file is no .npy array: {error}.", field=field) from None
     if dtype.kind != "f" or dtype.itemsize not in _SIZES:
         raise invalid(f"Numbers of type {dtype}; float16, float32 or float64 are taken.", field=f"{field}.dtype")

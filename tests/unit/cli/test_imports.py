@@ -1,5 +1,7 @@
 """``anfl import``, ``imports`` and ``export``, against the real service."""
 
+import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -160,6 +162,32 @@ def test_who_sent_a_wrong_file_is_told_to_correct_it(anfl: Commands, lines: Path
     place.store.delete("demo", "words")
     text = anfl.text("imports", "watch", started["id"], code=1)
     assert text.endswith("Begin a new import: anfl import words FILES")
+
+
+def test_what_is_no_file_is_written_to_and_not_replaced(anfl: Commands, lines: Path, tmp_path: Path) -> None:
+    """As root, who exports to /dev/null would have put a file in the device's place."""
+    anfl.text("import", "words", lines)
+    pipe, read = tmp_path / "pipe", list[bytes]()
+    os.mkfifo(pipe)
+    reader = threading.Thread(target=lambda: read.append(pipe.read_bytes()), daemon=True)
+    reader.start()
+    assert anfl.text("export", "words", pipe) == f"9 rows of words written to {pipe}."
+    reader.join(timeout=10)
+    assert len(read[0].splitlines()) == 9
+    assert pipe.is_fifo()
+
+
+def test_an_export_through_a_link_leaves_it(anfl: Commands, lines: Path, tmp_path: Path) -> None:
+    anfl.text("import", "words", lines)
+    (tmp_path / "link").symlink_to("there")
+    anfl.text("export", "words", tmp_path / "link")
+    assert (tmp_path / "link").is_symlink()
+    assert len((tmp_path / "there").read_bytes().splitlines()) == 9
+
+
+@pytest.mark.parametrize("file", ["", "."])
+def test_an_export_to_a_folder_is_refused(anfl: Commands, file: str) -> None:
+    assert "cannot be written: Is a directory" in anfl.fails("export", "words", file)
 
 
 def test_an_export_that_is_refused_leaves_no_file(anfl: Commands, tmp_path: Path) -> None:

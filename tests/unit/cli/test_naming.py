@@ -7,6 +7,8 @@ from typer.testing import CliRunner
 from anfl.cli.main import app
 from anfl.cli.output import moment
 from anfl.client import Client, new_rows
+from anfl.vectors.objects import S3ObjectStore
+from anfl.vectors.store import VectorStore
 from tests.unit.cli.commands import Commands
 from tests.unit.client.conftest import TOKEN
 
@@ -36,6 +38,15 @@ def test_a_snapshot_is_made_restored_and_deleted(anfl: Commands) -> None:
     assert f"created_at {moment(made)}" in anfl.text("show", "again"), "people read dates"
     assert anfl.text("snapshots", "delete", "words", "monday", "--yes") == "Deleted monday."
     assert anfl.text("snapshots", "list", "words") == "No named snapshots yet."
+
+
+def test_a_snapshot_that_cannot_be_read_is_listed_as_damaged(
+    anfl: Commands, store: VectorStore, objects: S3ObjectStore
+) -> None:
+    anfl.json("snapshots", "create", "words", "monday")
+    objects.put(f"{store.describe('demo', 'words').prefix}named/monday", b"ANFL damaged")
+    assert anfl.json("snapshots", "list", "words") == {"snapshots": [], "damaged": ["monday"]}
+    assert "monday damaged" in anfl.text("snapshots", "list", "words")
 
 
 def test_a_snapshot_is_not_deleted_unless_confirmed(anfl: Commands, url: str) -> None:

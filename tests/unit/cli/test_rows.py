@@ -34,3 +34,11 @@ def test_an_array_of_another_shape_or_type_is_refused(tmp_path: Path) -> None:
     for name in ("flat.npy", "whole.npy", "several.npz"):
         with pytest.raises(CliError, match="floats"):
             rows.load_array(tmp_path / name, dimensions=2)
+
+
+@pytest.mark.parametrize(("key", "wrong"), [(b"'<f8'", b"()   "), (b"'descr'", b"(((((((")])
+def test_a_header_that_is_none_is_told_like_any_other_file(tmp_path: Path, key: bytes, wrong: bytes) -> None:
+    np.save(tmp_path / "values.npy", np.zeros((3, 2)))
+    (tmp_path / "values.npy").write_bytes((tmp_path / "values.npy").read_bytes().replace(key, wrong))
+    with pytest.raises(CliError, match=r"not a \.npy array"):
+        rows.load_array(tmp_path / "values.npy")

@@ -22,6 +22,7 @@ from anfl.client import (
     NotFoundError,
     Patch,
     UnreachableError,
+    UnsendableError,
     new_rows,
 )
 from anfl.client.calls import Call
@@ -282,6 +283,8 @@ NAN, INFINITY = float("nan"), float("inf")
         (lambda words: list(words.export(where={"n": NAN})), "filter.n"),
         (lambda words: words.upsert([NewRow(id="c", values=[1, 1], metadata={"n": NAN})]), "row 'c': metadata.n"),
         (lambda words: words.load([{"id": "c", "values": [1, 1], "metadata": {"n": [NAN]}}]), "row 'c': metadata.n[0]"),
+        (lambda words: words.upsert([NewRow(id="c", values=[1, 1], expires_at=NAN)]), "row 'c': expires_at"),
+        (lambda words: words.load([{"id": "c", "values": [1, 1], "if_version": INFINITY}]), "row 'c': if_version"),
         (lambda words: words.patch([Patch(id="a", metadata={"n": NAN})]), "row 'a': metadata.n"),
     ],
 )
@@ -291,6 +294,23 @@ def test_what_is_no_number_in_json_is_not_sent_as_null(
     """A row without the field is another row, and a filter by null finds those: to be deleted, perhaps."""
     before = len(way.seen)
     with pytest.raises(ValueError, match=f"^{re.escape(named)} is NaN or infinite"):
+        ask(words)
+    assert len(way.seen) == before
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda words: words.upsert([NewRow(id="\ud800", values=[1, 1])]),
+        lambda words: words.load([NewRow(id="\ud800", values=[1, 1])]),
+        lambda words: words.fetch(["\ud800"]),
+        lambda words: words.count({"n": "\ud800"}),
+        lambda words: list(words.scroll(where={"n": "\ud800"})),
+    ],
+)
+def test_half_a_character_is_not_sent(words: Collection, way: FaultyWay, ask: Callable[[Collection], object]) -> None:
+    before = len(way.seen)
+    with pytest.raises(UnsendableError, match=r"cannot be sent.*surrogates"):
         ask(words)
     assert len(way.seen) == before
 

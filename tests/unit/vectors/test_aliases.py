@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
+import msgspec
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
@@ -12,7 +13,7 @@ from anfl.vectors.catalogue import Catalogue
 from anfl.vectors.clock import Clock
 from anfl.vectors.model import Collection, CollectionSettings
 from anfl.vectors.objects import S3ObjectStore
-from anfl.vectors.requests import CollectionPatch, Count, IndexPatch, NamePage
+from anfl.vectors.requests import CollectionPatch, Count, Fetch, IndexPatch, NamePage
 from anfl.vectors.store import VectorStore
 from tests.unit.vectors.builders import storage, upsert
 from tests.unit.vectors.test_named import OTHERS, ids
@@ -189,3 +190,65 @@ def answered(call: Callable[[], Any]) -> bool:
     except Problem:
         return False
     return True
+
+
+@pytest.fixture(name="switched")
+def _switched(store: VectorStore) -> Callable[[], None]:
+    """Two collections of one row each; moves the alias from the first to the second, and deletes the first."""
+    for name, row in (("blue", "old"), ("green", "new")):
+        store.create("demo", msgspec.structs.replace(WORDS, name=name))
+        store.write("demo", name, upsert((row, (1, 1))))
+    store.set_alias("demo", "live", "blue")
+
+    def switch() -> None:
+        store.set_alias("demo", "live", "green")
+        store.delete("demo", "blue")
+
+    return switch
+
+
+def during(monkeypatch: pytest.MonkeyPatch, of: object, call: str, happens: Callable[[], None]) -> None:
+    """Have something happen once, before ``call``."""
+    carried_out, left = getattr(of, call), [happens]
+
+    def interrupted(*given: Any, **named: Any) -> Any:
+        if left:
+            left.pop()()
+        return carried_out(*given, **named)
+
+    monkeypatch.setattr(of, call, interrupted)
+
+
+def shown(store: VectorStore, name: str) -> list[str]:
+    return [row.id for row in store.fetch("demo", name, Fetch(ids=["old", "new"])).vectors]
+
+
+def test_an_alias_never_stands_for_nothing_while_it_is_looked_up(
+    store: VectorStore, catalogue: Catalogue, switched: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    during(monkeypatch, catalogue, "find", switched)
+    assert catalogue.get("demo", "live").name == "green"
+    assert shown(store, "live") == ["new"]
+
+
+def test_who_reads_what_is_deleted_meanwhile_reads_what_the_alias_stands_for_then(
+    catalogue: Catalogue,
+    objects: S3ObjectStore,
+    switched: Callable[[], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """And nothing that is empty, or cut short, because its objects are being removed."""
+    other = VectorStore(catalogue, storage(objects, clock=Clock()))
+    during(monkeypatch, other.hnsw.opened, "get", switched)
+    assert shown(other, "live") == ["new"]
+    assert code_of(lambda: shown(other, "blue")) == (404, "collection_not_found")
+    other.close()
+
+
+def test_who_writes_to_what_is_deleted_meanwhile_writes_to_what_the_alias_stands_for_then(
+    store: VectorStore, switched: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [opened] = [each for each in store.hnsw.opened.loaded() if each.replica.collection.name == "blue"]
+    during(monkeypatch, opened.writer, "write", switched)
+    store.write("demo", "live", upsert(("newer", (1, 1))))
+    assert store.count("demo", "green", Count()).count == 2

@@ -131,7 +131,7 @@ def test_at_home_what_is_missing_is_a_loss_and_no_snapshot_hides_it(regions: Reg
     objects.delete([key for key in objects.objects if _is_batch(key, "3")])
     node = regions.begin(HERE)
     assert code_of(lambda: node.create_snapshot("demo", "words", "last")) == "log_gap"
-    assert home.snapshots("demo", "words") == ([], False)
+    assert home.snapshots("demo", "words").snapshots == []
 
 
 @pytest.mark.parametrize(

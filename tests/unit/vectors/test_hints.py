@@ -7,10 +7,11 @@ import msgspec
 import pytest
 from botocore.exceptions import ConnectTimeoutError
 
+from anfl.resources import CATALOGUE
 from anfl.vectors import hints as hints_module
 from anfl.vectors.catalogue import Catalogue
 from anfl.vectors.clock import Clock
-from anfl.vectors.hints import DynamoHints
+from anfl.vectors.hints import KEPT_SECONDS, DynamoHints
 from anfl.vectors.janitor import Janitor
 from anfl.vectors.local_copy import IMAGE_BATCHES
 from anfl.vectors.model import CollectionSettings
@@ -41,6 +42,15 @@ def test_the_highest_slot_is_remembered(hints: DynamoHints) -> None:
     for sequence in (3, 7, 5):
         hints.note(collection(), sequence)
     assert hints.last(collection()) == 7
+
+
+def test_a_hint_goes_by_itself_so_that_none_is_left_of_collections_that_are_gone(
+    hints: DynamoHints, session: boto3.session.Session
+) -> None:
+    hints.note(collection(), 1)
+    table = session.resource("dynamodb").Table(TABLE)
+    [item] = table.scan()["Items"]
+    assert int(str(item[str(CATALOGUE.ttl_attribute)])) == pytest.approx(Clock().wall() + KEPT_SECONDS, abs=60)
 
 
 def test_hints_are_not_written_at_every_turn(session: boto3.session.Session) -> None:

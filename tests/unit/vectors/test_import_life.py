@@ -123,6 +123,7 @@ def test_files_without_a_row(place: Place) -> None:
             ({"npy": npy_of(ARRAY).replace(b"'descr'", wrong), "jsonl": BESIDE}, "invalid_request", *NO_ARRAY)
             for wrong in (b"'descr", b"'des\0r'", b"[]     ", b"((((((", b"descr\n\x01")
         ),
+        ({"npy": npy_of(ARRAY).replace(b"'<f4'", b"()   "), "jsonl": BESIDE}, "invalid_request", *NO_ARRAY),
         ({"npy": npy_of(np.array([{}, {}])), "jsonl": BESIDE}, "invalid_request", "files[0].dtype", None, "object"),
         ({"npy": npy_of(ARRAY[:3]), "jsonl": BESIDE}, "invalid_request", "files[0]", 3, "3 rows, and there are 5"),
         ({"npy": npy_of(ARRAY), "jsonl": text_of({"id": "a"})}, "invalid_request", "files[1]", 1, "5 rows, and there"),

@@ -14,11 +14,14 @@ from anfl.vectors.clock import Clock
 from anfl.vectors.engine.rows import RowStore
 from anfl.vectors.imports.records import new_id
 from anfl.vectors.janitor import Janitor
+from anfl.vectors.manifests import LOG_SECONDS
 from anfl.vectors.model import Collection, CollectionSettings, FieldType, Metric, first_epoch
 from anfl.vectors.named import ORPHAN_SECONDS
+from anfl.vectors.naming import NamedSnapshotList
 from anfl.vectors.objects import S3ObjectStore
 from anfl.vectors.parts import Parts
 from anfl.vectors.requests import CollectionPatch, Count, Fetch, NamePage
+from anfl.vectors.retention import KEPT_VERIFIED
 from anfl.vectors.store import VectorStore
 from tests.unit.vectors.builders import delete, storage, upsert
 from tests.unit.vectors.simulated import SimulatedTime
@@ -146,10 +149,13 @@ def test_snapshots_have_names(store: VectorStore) -> None:
     store.create_snapshot("demo", "words", "monday")
     store.write("demo", "words", upsert(("c", (3, 3))))
     store.create_snapshot("demo", "words", "tuesday")
-    assert [(each.name, each.rows) for each in store.snapshots("demo", "words")[0]] == [("monday", 2), ("tuesday", 3)]
+    assert [(each.name, each.rows) for each in store.snapshots("demo", "words").snapshots] == [
+        ("monday", 2),
+        ("tuesday", 3),
+    ]
     assert code_of(lambda: store.create_snapshot("demo", "words", "monday")) == (409, "snapshot_exists")
     store.delete_snapshot("demo", "words", "monday")
-    assert [each.name for each in store.snapshots("demo", "words")[0]] == ["tuesday"]
+    assert [each.name for each in store.snapshots("demo", "words").snapshots] == ["tuesday"]
     absent = (404, "snapshot_not_found")
     assert code_of(lambda: store.delete_snapshot("demo", "words", "monday")) == absent
     assert code_of(lambda: store.restore("demo", "words", "monday", "again")) == absent
@@ -162,12 +168,23 @@ def test_named_snapshots_come_in_pages(store: VectorStore) -> None:
         store.create_snapshot("demo", "words", name)
     shown, cursor = [], None
     while True:
-        found, more = store.snapshots("demo", "words", NamePage(limit=2, cursor=cursor))
-        shown.append([each.name for each in found])
-        if not more:
+        page = store.snapshots("demo", "words", NamePage(limit=2, cursor=cursor))
+        shown.append([each.name for each in page.snapshots])
+        cursor = page.cursor
+        if cursor is None:
             break
-        cursor = found[-1].name
     assert shown == [["a", "b"], ["c"]]
+
+
+def test_what_cannot_be_read_is_named_beside_those_that_can(store: VectorStore, objects: S3ObjectStore) -> None:
+    for name in "abcd":
+        store.create_snapshot("demo", "words", name)
+    for name in "bc":
+        objects.put(f"{store.describe('demo', 'words').prefix}named/{name}", b"ANFL damaged")
+    first = store.snapshots("demo", "words", NamePage(limit=2))
+    assert ([each.name for each in first.snapshots], first.damaged, first.cursor) == (["a"], ["b"], "b")
+    last = store.snapshots("demo", "words", NamePage(limit=2, cursor=first.cursor))
+    assert ([each.name for each in last.snapshots], last.damaged, last.cursor) == (["d"], ["c"], None)
 
 
 def test_a_name_that_is_forgotten_while_they_are_listed_is_not_among_them(
@@ -185,11 +202,11 @@ def test_a_name_that_is_forgotten_while_they_are_listed_is_not_among_them(
         return iter(found)
 
     monkeypatch.setattr(store.storage.objects, "list", forgetting)
-    assert [each.name for each in names.page(limit=1)[0]] == ["b"]
+    assert [each.name for each in names.page(limit=1).snapshots] == ["b"]
     monkeypatch.undo()
     store.create_snapshot("demo", "words", "a")
     monkeypatch.setattr(store.storage.objects, "list", forgetting)
-    assert len(names.paths()) == 1
+    assert len(names.paths() or ()) == 1
 
 
 def test_a_named_snapshot_is_kept(store: VectorStore, objects: S3ObjectStore) -> None:
@@ -356,6 +373,26 @@ def test_a_name_that_cannot_be_read_can_be_forgotten_and_keeps_nobody_from_sweep
     objects.put(f"demo/xyz/{'f' * 32}/log/00000001/{1:020d}", b"nobody's")
     janitor = Janitor(store.storage, catalogue)
     assert janitor.sweep(now=Clock().wall() + ORPHAN_SECONDS + 60) == 1
-    assert code_of(lambda: store.snapshots("demo", "words")) == (503, "snapshot_damaged")
+    assert store.snapshots("demo", "words").damaged == ["monday"]
     store.delete_snapshot("demo", "words", "monday")
-    assert store.snapshots("demo", "words") == ([], False)
+    assert store.snapshots("demo", "words") == NamedSnapshotList(snapshots=[])
+
+
+def test_a_name_that_cannot_be_read_keeps_every_snapshot_and_nothing_of_the_log(
+    store: VectorStore, objects: S3ObjectStore
+) -> None:
+    collection = store.describe("demo", "words")
+    builder = Builder(store.storage, policy=SnapshotPolicy(batches=1))
+    for name in "cdef":
+        store.write("demo", "words", upsert((name, (1, 1))))
+        builder.build(collection)
+        if name == "c":
+            store.create_snapshot("demo", "words", "monday")
+    objects.put(f"{collection.prefix}named/monday", b"ANFL damaged")
+    retention = store.storage.retention(collection)
+    retention.verify_newest()
+    manifests = [entry.key for entry in objects.list(f"{collection.prefix}snapshots/")]
+    assert len(manifests) > KEPT_VERIFIED
+    retention.clean(now=Clock().wall() + 2 * LOG_SECONDS)
+    assert [entry.key for entry in objects.list(f"{collection.prefix}snapshots/")] == manifests
+    assert len(list(objects.list(f"{collection.prefix}log/"))) == 1

@@ -18,6 +18,7 @@ from anfl.vectors.engine import tiers
 from anfl.vectors.envelope import Checksummed, DamagedError
 from anfl.vectors.manifests import LOG_SECONDS, Manifest
 from anfl.vectors.model import Fork
+from anfl.vectors.naming import NamedSnapshotList
 from anfl.vectors.objects import AlreadyExistsError, StoreUnavailableError
 from anfl.vectors.replica import OUT_OF_TOUCH_SECONDS, STORE_SECONDS, Replica
 from anfl.vectors.request_ids import REQUEST_SECONDS
@@ -298,7 +299,7 @@ def test_a_damaged_name_of_a_snapshot_is_put_right_from_its_version(store: Simul
     manifests, named = one.replica.snapshots.manifests, one.storage.named(collection())
     described = named.create("monday", manifests.read(manifests.newest_first()[0].path))
     store.put(f"{collection().prefix}named/monday", b"ANFL damaged")
-    assert named.page(limit=5) == ([described], False)
+    assert named.page(limit=5) == NamedSnapshotList(snapshots=[described])
     assert store.objects[f"{collection().prefix}named/monday"] != b"ANFL damaged"
 
 
@@ -335,7 +336,7 @@ def test_a_damaged_name_is_put_right_as_it_was_given_last(store: SimulatedStore,
             named.delete("monday")
     store.put(f"{collection().prefix}named/monday", b"ANFL damaged")
     assert named.find("monday")[0] == described
-    assert named.page(limit=5) == ([described], False)
+    assert named.page(limit=5) == NamedSnapshotList(snapshots=[described])
 
 
 def test_a_damaged_name_that_nothing_can_put_right_is_told_once_however_often_somebody_looks(

@@ -1,6 +1,7 @@
 """Commits by several writers on one log, with faults, against a model of what was acknowledged."""
 
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -149,21 +150,24 @@ def test_threads_on_two_nodes_lose_nothing() -> None:
     assert set(content(writer(store))) == set(acknowledged) == {f"{t}-{n}" for t in range(8) for n in range(30)}
 
 
-def test_who_waits_together_commits_together() -> None:
-    store = SimulatedStore()
-    node = writer(store)
+def together(node: Writer, changes: list[Change]) -> list[Written]:
+    """The answers to changes that wait for one turn."""
     node._turn.acquire()
     written: list[Written] = []
-    threads = [
-        threading.Thread(target=lambda n=n: written.append(node.write(upsert((str(n), (n, n)))))) for n in range(6)
-    ]
+    threads = [threading.Thread(target=lambda each=each: written.append(node.write(each))) for each in changes]
     for thread in threads:
         thread.start()
-    while len(node._queue) < 6:
+    while len(node._queue) < len(changes):
         threading.Event().wait(0.001)
     node._turn.release()
     for thread in threads:
         thread.join()
+    return written
+
+
+def test_who_waits_together_commits_together() -> None:
+    store = SimulatedStore()
+    written = together(writer(store), [upsert((str(n), (n, n))) for n in range(6)])
     assert store.puts == 1
     assert {answer.sequence for answer in written} == {"1.1"}
 
@@ -282,6 +286,31 @@ def test_a_large_group_becomes_several_batches(monkeypatch: pytest.MonkeyPatch) 
         thread.join()
     assert store.puts > 1
     assert len(content(node)) == 5
+
+
+@pytest.mark.parametrize(
+    ("change", "batches"),
+    [
+        (lambda name: PatchRows(vectors=[PatchRow(id=name, metadata={"n": 1})]), 3),
+        (lambda name: DeleteRows(filter={"name": name[0]}), 2),
+    ],
+    ids=["patches", "deletions"],
+)
+def test_a_batch_is_as_large_as_what_is_logged_and_not_as_what_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch, change: Callable[[str], Change], batches: int
+) -> None:
+    store = SimulatedStore()
+    node = writer(store)
+    names = [str(n) * 400 for n in range(5)]
+    for name in names:
+        node.write(upsert((name, (1, 1)), metadata={"name": name[0], "text": "x" * 600}))
+    before = store.puts
+    monkeypatch.setattr(writer_module, "BATCH_BYTES", 1_600)
+    written = together(node, [change(name) for name in names])
+    assert store.puts - before == batches
+    assert [each.patched or each.deleted for each in written] == [1] * 5
+    assert {each.sequence for each in written} == {f"1.{6 + number}" for number in range(batches)}
+    assert all(metadata["n"] == 1 for _, metadata in content(node).values())
 
 
 def test_expired_rows_are_gone_for_writers_too() -> None:
