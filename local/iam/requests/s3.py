@@ -98,7 +98,7 @@ def _of_object(request: Request, action: str, bucket: str, key: str) -> Iterator
 def _deletions(bucket: str, body: bytes) -> Iterator[Call]:
     entries = _read(body, "Delete").get("Object", [])
     for entry in entries if isinstance(entries, list) else [entries]:
-        version = "Version" if "VersionId" in entry else ""
+        version = "Version" if entry.get("VersionId") else ""  # an empty one names none
         yield Call(action=f"s3:DeleteObject{version}", resource=f"{_ARN}{bucket}/{_text(entry['Key'])}")
 
 

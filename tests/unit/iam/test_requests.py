@@ -369,7 +369,7 @@ OBJECT = "<Object><Key>k</Key></Object>"
         (OBJECT, {"s3:DeleteObject"}),
         ("<Object ><Key>k</Key></Object >", {"s3:DeleteObject"}),
         ('<Object a="b">\n<Key\n>k</Key>\n<VersionId>v</VersionId ></Object>', {"s3:DeleteObjectVersion"}),
-        ("<Object><Key><![CDATA[k]]></Key><VersionId\t/></Object>", {"s3:DeleteObjectVersion"}),
+        ("<Object><Key><![CDATA[k]]></Key><VersionId\t/></Object>", {"s3:DeleteObject"}),
         (f"<!-- {OBJECT} -->{OBJECT}<Object><Key>&#107;</Key></Object>", {"s3:DeleteObject"}),
     ],
 )
