@@ -2,6 +2,8 @@
 
 import json
 import logging
+import os
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -13,6 +15,13 @@ _TIMEOUTS = (5, 15)
 _ATTEMPTS = 3
 _LONGEST_REASON = 1000
 """Characters; a whole answer may have 4 KiB."""
+_BUCKET = r"cloudformation-custom-resource-response-[a-z-]+[0-9]"
+_S3 = r"s3(?:[.-][a-z0-9-]+)*\.amazonaws\.com(?:\.cn)?"
+_CLOUDFORMATION = re.compile(rf"https://(?:{_BUCKET}\.{_S3}|{_S3}/{_BUCKET})/\S*")
+"""Pre-signed addresses in CloudFormation's own buckets.
+
+AWS CloudFormation User Guide, "Custom resources", on access to them from a VPC.
+"""
 
 Event = Mapping[str, Any]
 
@@ -35,7 +44,18 @@ def answer(event: Event, act: Callable[[Event], None], *, physical_id: str) -> N
         "PhysicalResourceId": event.get("PhysicalResourceId") or physical_id,
         **{name: event[name] for name in ("StackId", "RequestId", "LogicalResourceId")},
     }
-    _send(str(event["ResponseURL"]), json.dumps(document))
+    if _is_cloudformations(url := str(event["ResponseURL"])):
+        _send(url, json.dumps(document))
+    else:  # from inside the network, a function is not to send what somebody says where somebody says
+        _log.error(
+            "the address for the answer is none of CloudFormation's", extra={"request": event.get("RequestType")}
+        )
+
+
+def _is_cloudformations(url: str) -> bool:
+    """Whether CloudFormation takes answers there, AWS's or that of the AWS that the environment names instead."""
+    instead = os.environ.get("AWS_ENDPOINT_URL")
+    return url.startswith(f"{instead}/") if instead else _CLOUDFORMATION.fullmatch(url) is not None
 
 
 def _send(url: str, body: str) -> None:

@@ -119,7 +119,7 @@ class TokenIssuer:
         :raises Problem: 401 ``token_refused``, ``login_ended``; 503.
         """
         if self._clock() >= principal.logged_in_at + self._session:
-            raise Problem(HTTPStatus.UNAUTHORIZED, "login_ended", "the login is too long ago; log in again")
+            raise _ended()
         self._vault.login_jwt(role=CALLER_ROLE, token=token)
         session = Session(
             subject=principal.subject,
@@ -142,6 +142,8 @@ class TokenIssuer:
     def _issue(self, session: Session, *, token_id: str | None = None) -> IssuedToken:
         now = int(self._clock())
         lifetime = min(self._lifetime, session.logged_in_at + self._session - now)
+        if lifetime <= 0:  # it ended while Vault was asked
+            raise _ended()
         claims = {
             "iss": self._issuer,
             "aud": self._audience,
@@ -182,6 +184,10 @@ class TokenIssuer:
             raise unavailable(detail, code="auth_unavailable")
         known = [key for key in own if key.published_at + ACTIVATION_SECONDS <= self._clock()]
         return known[-1] if known else own[0]
+
+
+def _ended() -> Problem:
+    return Problem(HTTPStatus.UNAUTHORIZED, "login_ended", "the login is too long ago; log in again")
 
 
 def _encoded(document: Mapping[str, Any]) -> str:

@@ -68,6 +68,7 @@ class _Claims(msgspec.Struct, frozen=True, kw_only=True):
     exp: _Moment
     iat: _Moment
     nbf: _Moment = 0
+    azp: str | None = None
 
 
 class UnreachableError(Exception):
@@ -103,6 +104,9 @@ class ExternalVerifier:
         audiences = [claims.aud] if isinstance(claims.aud, str) else claims.aud
         if claims.iss != issuer.issuer or issuer.audience not in audiences:
             raise refused("token_audience", "the token was issued by or for somebody else")
+        if len(audiences) > 1 and claims.azp != issuer.audience:
+            # OpenID Connect Core 1.0 section 3.1.3.7: any of them holds the token, and could present it here.
+            raise refused("token_audience", f"of several audiences the authorised party (azp) is not {issuer.audience}")
         check_times(self._clock(), exp=claims.exp, nbf=claims.nbf, iat=claims.iat)
         roles = frozenset(issuer.roles[value] for value in _values(payload, issuer.claim) if value in issuer.roles)
         if not roles:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import stat
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,12 +49,14 @@ def local_state(directory: Path | None = None) -> dict[str, Any] | None:
     :raises CliError: it is damaged, or leads to another machine: whoever may write to such a folder is not to say where
         tokens go.
     """
-    start = directory or Path.cwd()
-    for folder in (start, *start.parents):
-        path = folder / ".anfl" / "local.json"
-        if path.is_file() and _is_own(path):
+    for path in _places(directory):
+        try:
+            content = _own_content(path)
+        except _NotOursError:
+            continue
+        if content is not None:
             try:
-                state = json.loads(path.read_text())
+                state = json.loads(content)
             except ValueError as error:
                 raise CliError(f"{path} is damaged ({error}); stop with 'anfl down' and start again.") from error
             if isinstance(state, dict):
@@ -63,9 +66,45 @@ def local_state(directory: Path | None = None) -> dict[str, Any] | None:
     return None
 
 
-def _is_own(path: Path) -> bool:
-    """Whether a file is ours; where the system knows no owners, that is assumed."""
-    return not hasattr(os, "geteuid") or path.stat().st_uid == os.geteuid()
+def _places(directory: Path | None) -> list[Path]:
+    start = directory or Path.cwd()
+    return [folder / ".anfl" / "local.json" for folder in (start, *start.parents)]
+
+
+class _NotOursError(Exception):
+    """No local run of this user wrote it; the message says why."""
+
+
+def _own_content(path: Path) -> bytes | None:
+    """What a file of ours holds; None where there is none. Where the system knows no owners, every one is ours.
+
+    :raises _NotOursError: it is somebody else's, or none that a local run writes. Looked at is what was opened: a name
+        may stand for something else a moment later.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        why = "is a link" if path.is_symlink() else f"cannot be read ({error.strerror or error})"
+        raise _NotOursError(f"{path} {why}") from error
+    with os.fdopen(descriptor, "rb") as file:
+        found = os.fstat(descriptor)
+        if hasattr(os, "geteuid") and found.st_uid != os.geteuid():
+            raise _NotOursError(f"{path} belongs to another user")
+        if not stat.S_ISREG(found.st_mode):
+            raise _NotOursError(f"{path} is no file")
+        return file.read()
+
+
+def _not_ours() -> str:
+    """Why what lies here, or in a folder above, is no local run; empty where nothing does."""
+    for path in _places(None):
+        try:
+            _own_content(path)
+        except _NotOursError as reason:
+            return f" {reason}: it was not looked at."
+    return ""
 
 
 def _is_here(address: object) -> bool:
@@ -163,6 +202,7 @@ def resolve(endpoint: str | None, token: str | None, *, role: str | None = None)
         if local is None:
             raise CliError(
                 f"No endpoint: start one here with 'make run', or name one with --endpoint or {ENDPOINT_VARIABLE}."
+                f"{_not_ours()}"
             )
         endpoint = str(local["api"])
     endpoint = endpoint.rstrip("/")

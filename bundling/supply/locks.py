@@ -9,7 +9,8 @@ from bundling.sources import ROOT
 
 _PIN = re.compile(r"([a-z0-9._-]+)==([^ ;]+)(?: ; [^#]+?)?((?: +--hash=sha256:[0-9a-f]{64})+)")
 """All of a requirement, once its lines are joined."""
-_COMMENT = re.compile(r"^ *#.*\n", re.MULTILINE)
+_COMMENT = re.compile(r" *#(?!.*coding[:=]).*")
+"""Of a whole line; none that tells pip another encoding, in which the rest would say something else."""
 _HASH = re.compile(r"--hash=sha256:([0-9a-f]{64})")
 
 
@@ -58,7 +59,8 @@ def read(lock: Path) -> tuple[Package, ...]:
         nobody has looked at.
     """
     found = []
-    for line in filter(str.strip, _COMMENT.sub("", lock.read_text()).replace("\\\n", " ").splitlines()):
+    lines = [line for line in lock.read_text().splitlines() if not _COMMENT.fullmatch(line)]
+    for line in filter(str.strip, "\n".join(lines).replace("\\\n", " ").splitlines()):
         pin = _PIN.fullmatch(line.rstrip())
         if pin is None:
             raise ValueError(f"{lock}: no pin with hashes: {line[:80]}")

@@ -8,6 +8,7 @@ from local.iam.errors import UnsupportedError
 
 _VARIABLE = re.compile(r"\$\{([^}]*)\}")
 _ARN_PARTS = 6
+_WILDCARDS = frozenset("*?")
 
 
 def wildcard(pattern: str) -> str:
@@ -34,7 +35,8 @@ def arn_like(pattern: str, arn: str) -> bool:
 def expanded(pattern: str, call: Call) -> str | None:
     """``pattern`` with the call's values in place of variables; None where one has no value: it matches nothing.
 
-    :raises UnsupportedError: a variable with a default, or one that has several values.
+    :raises UnsupportedError: a variable with a default, or one that has several values, or one with a wildcard: in what
+        a call says it stands for itself, and spans nothing.
     """
     missing = False
 
@@ -46,6 +48,8 @@ def expanded(pattern: str, call: Call) -> str | None:
         values = call.values(name)
         if "," in name or (values is not None and len(values) != 1):
             raise UnsupportedError(f"the variable ${{{name}}} in {pattern}")
+        if values and not _WILDCARDS.isdisjoint(values[0]):
+            raise UnsupportedError(f"the value {values[0]} of ${{{name}}} in {pattern}")
         missing = missing or values is None
         return values[0] if values else ""
 

@@ -2,6 +2,7 @@
 
 import functools
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -12,6 +13,7 @@ from local.iam.errors import UnsupportedError
 from local.iam.patterns import expanded, like
 
 _ELEMENTS = frozenset({"Sid", "Effect", "Principal", "Action", "NotAction", "Resource", "NotResource", "Condition"})
+_ACCOUNT = re.compile(r"[0-9]{12}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +66,9 @@ class Statement:
 
     def names(self, *principals: str) -> bool:
         """Whether it is about one of the ARNs."""
-        return any(kind in ("AWS", "*") and (name == "*" or name in principals) for kind, name in self.principals or ())
+        return any(
+            kind in ("AWS", "*") and (name == "*" or _arn(name) in principals) for kind, name in self.principals or ()
+        )
 
     @functools.cached_property
     def unlimited(self) -> bool:
@@ -111,6 +115,11 @@ def _patterns(given: Mapping[str, Any], element: str) -> Patterns:
 def _principals(given: Any) -> tuple[tuple[str, str], ...]:  # noqa: ANN401 - JSON
     named = given if isinstance(given, dict) else {"*": given}
     return tuple((kind, name) for kind, names in named.items() for name in _listed(names))
+
+
+def _arn(principal: str) -> str:
+    """Of a principal; an account's number alone stands for all of the account."""
+    return f"arn:aws:iam::{principal}:root" if _ACCOUNT.fullmatch(principal) else principal
 
 
 def _listed(value: Any) -> list[Any]:  # noqa: ANN401 - JSON

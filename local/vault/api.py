@@ -66,6 +66,8 @@ class Request:
     """JSON body, or the query of a read."""
     token: "Token | None" = None
     """None on public paths."""
+    sender: str = ""
+    """Its IP address."""
     params: Mapping[str, str] = field(default_factory=dict)
     """What the route's ``{placeholders}`` matched."""
 

@@ -1,12 +1,13 @@
 """The AppRole method: a role id and a secret id, for people's tools and machines outside AWS."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from local.vault.api import Backend, Operation, Reply, Request, Route, absent, invalid
+from local.vault.cidrs import admit, check_within, cidrs
 from local.vault.core import Core
-from local.vault.fields import Data, boolean, integer, mapping, seconds, strings, text
+from local.vault.fields import Data, boolean, integer, mapping, seconds, text
 from local.vault.tokens import TokenParams, new_id, timestamp
 
 READ, UPDATE, LIST, DELETE = Operation.READ, Operation.UPDATE, Operation.LIST, Operation.DELETE
@@ -24,6 +25,8 @@ class SecretId:
     """Logins left; 0 is unlimited."""
     metadata: Mapping[str, str]
     cidr_list: tuple[str, ...] = ()
+    token_bound_cidrs: tuple[str, ...] = ()
+    """Of its tokens, in place of the role's."""
 
     def shown(self) -> dict[str, Any]:
         """As a look-up shows it."""
@@ -33,7 +36,7 @@ class SecretId:
             "secret_id_ttl": self.ttl,
             "metadata": dict(self.metadata),
             "cidr_list": list(self.cidr_list),
-            "token_bound_cidrs": [],
+            "token_bound_cidrs": list(self.token_bound_cidrs),
             "creation_time": timestamp(self.created),
             "last_updated_time": timestamp(self.created),
             "expiration_time": timestamp(self.created + self.ttl) if self.ttl else "0001-01-01T00:00:00Z",
@@ -148,7 +151,7 @@ class AppRoleBackend(Backend):
             name=name,
             role_id=text(data, "role_id") or old.role_id,
             bind_secret_id=boolean(data, "bind_secret_id", old.bind_secret_id),
-            secret_id_bound_cidrs=strings(data, "secret_id_bound_cidrs", old.secret_id_bound_cidrs),
+            secret_id_bound_cidrs=cidrs(data, "secret_id_bound_cidrs", old.secret_id_bound_cidrs),
             secret_id_num_uses=integer(data, "secret_id_num_uses", old.secret_id_num_uses),
             secret_id_ttl=seconds(data, "secret_id_ttl", old.secret_id_ttl),
             token=TokenParams.from_fields(old.token.fields() | _given(data)),
@@ -183,8 +186,11 @@ class AppRoleBackend(Backend):
             ttl=seconds(data, "ttl", role.secret_id_ttl),
             uses=integer(data, "num_uses", role.secret_id_num_uses),
             metadata={name: str(value) for name, value in mapping(data, "metadata").items()},
-            cidr_list=strings(data, "cidr_list"),
+            cidr_list=cidrs(data, "cidr_list"),
+            token_bound_cidrs=cidrs(data, "token_bound_cidrs"),
         )
+        check_within(made.cidr_list, role.secret_id_bound_cidrs, "cidr_list")
+        check_within(made.token_bound_cidrs, role.token.bound_cidrs, "token_bound_cidrs")
         role.secret_ids[secret_id] = made
         return Reply(
             data={
@@ -224,7 +230,7 @@ class AppRoleBackend(Backend):
         role = next((role for role in self._roles.values() if role.role_id == role_id), None)
         if role is None:
             raise invalid(_REFUSED)
-        metadata = {"role_name": role.name}
+        metadata, params = {"role_name": role.name}, role.token
         if role.bind_secret_id:
             if not secret_id:
                 raise invalid("missing secret_id")
@@ -235,8 +241,19 @@ class AppRoleBackend(Backend):
                 del role.secret_ids[secret_id]
             elif found.uses:
                 found.uses -= 1
+            if not admit(request.sender, found.cidr_list):
+                raise invalid(_unauthorised(request.sender, "secret ID"))
             metadata = {**found.metadata, **metadata}
-        return self._core.login(mount=self._mount, display_name="approle", params=role.token, metadata=metadata)
+            params = replace(params, bound_cidrs=found.token_bound_cidrs or params.bound_cidrs)
+        if not admit(request.sender, role.secret_id_bound_cidrs):
+            raise invalid(_unauthorised(request.sender, "role"))
+        return self._core.login(
+            sender=request.sender, mount=self._mount, display_name="approle", params=params, metadata=metadata
+        )
+
+
+def _unauthorised(sender: str, by: str) -> str:
+    return f'source address "{sender}" unauthorized through CIDR restrictions on the {by}'
 
 
 def _given(data: Data) -> dict[str, Any]:

@@ -157,6 +157,7 @@ class AwsBackend(Backend):
         if not any(_bound(arn, caller) for arn in role.bound_arns):
             raise invalid(f'IAM Principal "{caller.arn}" does not belong to the role "{name}"')
         return self._core.login(
+            sender=request.sender,
             mount=self._mount,
             display_name=f"aws-{caller.friendly_name}",
             params=role.token,

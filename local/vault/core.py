@@ -20,6 +20,7 @@ from local.vault.api import (
     denied,
     invalid,
 )
+from local.vault.cidrs import admit
 from local.vault.seal import Seal
 from local.vault.tokens import Token, TokenParams, TokenStore, new_id
 
@@ -95,17 +96,30 @@ class Core:
         named = [self.policies[name][1] for name in token.policies if name in self.policies]
         return Acl(named, root="root" in token.policies)
 
-    def login(self, *, mount: str, display_name: str, params: TokenParams, metadata: Mapping[str, str]) -> Reply:
+    def login(
+        self, *, sender: str, mount: str, display_name: str, params: TokenParams, metadata: Mapping[str, str]
+    ) -> Reply:
         """The reply of a successful login below the auth mount ``mount`` (``auth/<path>/``)."""
+        if not admit(sender, params.bound_cidrs):
+            raise denied()
         if "root" in params.policies:
             raise invalid("auth methods cannot create root tokens")
         with self.lock:
             token = self.tokens.create(path=f"{mount}login", display_name=display_name, params=params, meta=metadata)
             return Reply(auth=token.auth(), warnings=token.warnings)
 
-    def handle(self, operation: Operation, path: str, data: Mapping[str, Any], token_id: str | None) -> Reply | None:
+    def handle(
+        self,
+        operation: Operation,
+        path: str,
+        data: Mapping[str, Any],
+        token_id: str | None,
+        *,
+        sender: str = "127.0.0.1",
+    ) -> Reply | None:
         """Answer one request.
 
+        :param sender: its IP address.
         :raises VaultError: for every answer that is no success.
         """
         with self.lock:
@@ -114,21 +128,23 @@ class Core:
                 raise VaultError(503, "Vault is sealed")
             token = None
             if not (found and found[0].public):
-                token = self._authenticate(token_id)
+                token = self._authenticate(token_id, sender)
             try:
                 if token is not None:
                     self._authorise(token, operation, path, data, found)
-                return self._dispatch(operation, path, data, token, found)
+                return self._dispatch(operation, path, data, token, found, sender)
             finally:
                 if token is not None:
                     self.tokens.settle(token)
 
-    def _authenticate(self, token_id: str | None) -> Token:
+    def _authenticate(self, token_id: str | None, sender: str) -> Token:
         if not token_id:
             raise denied(MISSING_TOKEN)
         token = self.tokens.find(token_id)
         if token is None:
             raise denied(INVALID_TOKEN)
+        if not admit(sender, token.bound_cidrs):
+            raise denied()
         self.tokens.use(token)
         return token
 
@@ -170,6 +186,7 @@ class Core:
         data: Mapping[str, Any],
         token: Token | None,
         found: "tuple[Route, Request] | None",
+        sender: str,
     ) -> Reply | None:
         if found is None:
             if self._mount_of(path) is None:
@@ -179,7 +196,7 @@ class Core:
         handler = route.operations.get(operation)
         if handler is None:
             raise VaultError(405, "unsupported operation")
-        whole = Request(operation=operation, path=path, data=data, token=token, params=request.params)
+        whole = Request(operation=operation, path=path, data=data, token=token, sender=sender, params=request.params)
         # A login that waits for another system must not stop everyone else; public ones own no token to settle.
         with _released(self.lock) if route.slow and route.public else nullcontext():
             return handler(whole)

@@ -81,7 +81,9 @@ class Handler(BaseHTTPRequestHandler):
             # Answered as if it had not been asked for, the secret would be in the clear.
             raise invalid("this development server wraps no responses")
         data = _json(body) if operation in {Operation.UPDATE, Operation.PATCH} or body else query
-        reply = self.core.handle(operation, path.removeprefix("/v1/"), data, self._token())
+        reply = self.core.handle(
+            operation, path.removeprefix("/v1/"), data, self._token(), sender=self.client_address[0]
+        )
         return (204, None) if reply is None else (reply.status, _document(reply))
 
     def _token(self) -> str | None:

@@ -175,7 +175,13 @@ class JwtBackend(Backend):
                 raise invalid(f"error converting claim '{source}' to string")
             if value is not None:
                 metadata[target] = value
-        return self._core.login(mount=self._mount, display_name=f"jwt-{subject}", params=role.token, metadata=metadata)
+        return self._core.login(
+            sender=request.sender,
+            mount=self._mount,
+            display_name=f"jwt-{subject}",
+            params=role.token,
+            metadata=metadata,
+        )
 
     def _verified(self, token: str, config: _Config, role: _Role) -> Mapping[str, Any]:
         claims = _signed_by_any(token, config.keys)

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from local.vault.api import invalid
+from local.vault.cidrs import cidrs
 from local.vault.fields import Data, boolean, integer, seconds, strings, text
 
 DEFAULT_TTL = MAX_TTL = 2764800
@@ -52,7 +53,7 @@ class TokenParams:
             num_uses=integer(data, "token_num_uses"),
             policies=strings(data, name("policies")),
             no_default_policy=boolean(data, "token_no_default_policy"),
-            bound_cidrs=strings(data, "token_bound_cidrs"),
+            bound_cidrs=cidrs(data, "token_bound_cidrs"),
             type=text(data, "token_type", "default"),
         )
         if params.max_ttl and params.ttl > params.max_ttl:
@@ -99,6 +100,8 @@ class Token:
     parent: str | None = None
     orphan: bool = True
     meta: Mapping[str, str] = field(default_factory=dict)
+    bound_cidrs: tuple[str, ...] = ()
+    """Networks from which it is good; any where there are none."""
     renewed: int | None = None
     warnings: tuple[str, ...] = ()
 
@@ -149,6 +152,8 @@ class Token:
         }
         if self.period:
             data["period"] = self.period
+        if self.bound_cidrs:
+            data["bound_cidrs"] = list(self.bound_cidrs)
         if self.renewed is not None:
             data |= {"last_renewal": timestamp(self.renewed), "last_renewal_time": self.renewed}
         return data
@@ -215,6 +220,7 @@ class TokenStore:
             parent=parent,
             orphan=parent is None,
             meta=meta,
+            bound_cidrs=params.bound_cidrs,
             warnings=(_capped(wanted, effective_max),) if capped and (increment or params.ttl) else (),
         )
         return self._add(token)

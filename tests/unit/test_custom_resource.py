@@ -35,7 +35,7 @@ class CloudFormation:
 
 
 @pytest.fixture
-def cloudformation() -> Iterator[CloudFormation]:
+def cloudformation(monkeypatch: pytest.MonkeyPatch) -> Iterator[CloudFormation]:
     found = CloudFormation()
 
     class Handler(BaseHTTPRequestHandler):
@@ -56,6 +56,7 @@ def cloudformation() -> Iterator[CloudFormation]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_address[1]}")
     found.url = f"http://127.0.0.1:{server.server_address[1]}/answer"
     yield found
     server.shutdown()
@@ -106,16 +107,49 @@ def test_an_answer_that_is_not_taken_is_sent_again(cloudformation: CloudFormatio
 
 @pytest.mark.parametrize("address", ["{server}?{signature}", "http://127.0.0.1:1/answer?{signature}"])
 def test_where_the_answer_goes_is_in_no_log(
-    cloudformation: CloudFormation, caplog: pytest.LogCaptureFixture, address: str
+    cloudformation: CloudFormation, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, address: str
 ) -> None:
     """The address is signed: whoever reads it there may answer in our place."""
     cloudformation.refusals = 3
     cloudformation.url = address.format(server=cloudformation.url, signature="X-Amz-Signature=canary")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", cloudformation.url.partition("/answer")[0])
     custom_resource.answer(cloudformation.event(), lambda _event: None, physical_id="vault")
 
     told = [JsonFormatter().format(record) for record in caplog.records if record.name == custom_resource.__name__]
     assert len(told) == 3
     assert not [line for line in told if "canary" in line]
+
+
+BUCKET = "cloudformation-custom-resource-response-useast1"
+
+
+@pytest.mark.parametrize(
+    ("url", "sent"),
+    [
+        (f"https://{BUCKET}.s3.amazonaws.com/arn%3Aaws%3Acloudformation?X-Amz-Signature=s", True),
+        (f"https://{BUCKET}.s3.us-east-1.amazonaws.com/a?b", True),
+        (f"https://{BUCKET}.s3-eu-west-1.amazonaws.com/a?b", True),
+        ("https://cloudformation-custom-resource-response-cnnorth1.s3.cn-north-1.amazonaws.com.cn/a?b", True),
+        (f"https://s3.us-east-1.amazonaws.com/{BUCKET}/a?b", True),
+        (f"http://{BUCKET}.s3.amazonaws.com/a?b", False),
+        ("https://somebodys.s3.amazonaws.com/a?b", False),
+        (f"https://s3.amazonaws.com/somebodys/{BUCKET}/a", False),
+        (f"https://{BUCKET}.s3.amazonaws.com@127.0.0.1/a", False),
+        (f"https://{BUCKET}.s3.amazonaws.com.example.test/a", False),
+        (f"https://example.test/{BUCKET}.s3.amazonaws.com/a", False),
+        (f"https://{BUCKET}.s3.amazonaws.com:8443/a", False),
+        (f"https://{BUCKET}.s3.x.example.test\\.amazonaws.com/a", False),
+        ("http://169.254.170.2/v2/credentials", False),
+        ("", False),
+    ],
+)
+def test_answers_go_to_cloudformation_alone(monkeypatch: pytest.MonkeyPatch, url: str, sent: bool) -> None:
+    """Who may invoke a function is not to make it send from inside the network."""
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    gone = list[str]()
+    monkeypatch.setattr(custom_resource, "_send", lambda to, _body: gone.append(to))
+    custom_resource.answer(CloudFormation(url=url).event(), lambda _event: None, physical_id="vault")
+    assert gone == [url] * sent
 
 
 @pytest.fixture

@@ -5,8 +5,11 @@ Whoever asks for an object that does not exist must be allowed to list the bucke
 
 import re
 from collections.abc import Iterator, Mapping
-from html import unescape
+from typing import Any
 from urllib.parse import unquote
+from xml.parsers.expat import ExpatError
+
+import xmltodict
 
 from local.iam import deployed
 from local.iam.calls import Call, context
@@ -62,7 +65,7 @@ def calls(request: Request) -> tuple[Call, ...]:
     if strange := [name for name in request.query if name not in _PLAIN and not _SIGNATURE.match(name)]:
         raise _unknown(request, f"with ?{strange[0]}")
     if request.method == "POST" and "delete" in request.query:
-        return tuple(_deletions(bucket, request.body.decode()))
+        return tuple(_deletions(bucket, request.body))
     if not bucket:
         raise _unknown(request, "without a bucket")
     action = _action(request, _OF_OBJECTS if key else _OF_BUCKETS)
@@ -92,19 +95,40 @@ def _of_object(request: Request, action: str, bucket: str, key: str) -> Iterator
         yield from _with_key(place.partition("/")[0], "Decrypt")
 
 
-def _deletions(bucket: str, body: str) -> Iterator[Call]:
-    for entry in re.findall(r"<Object>(.*?)</Object>", body, re.DOTALL):
-        key = re.search(r"<Key>(.*?)</Key>", entry, re.DOTALL)
-        name = key.group(1) if key else ""
-        version = "Version" if "<VersionId>" in entry else ""
-        yield Call(action=f"s3:DeleteObject{version}", resource=f"{_ARN}{bucket}/{unescape(name)}")
+def _deletions(bucket: str, body: bytes) -> Iterator[Call]:
+    entries = _read(body, "Delete").get("Object", [])
+    for entry in entries if isinstance(entries, list) else [entries]:
+        version = "Version" if entry.get("VersionId") else ""  # an empty one names none
+        yield Call(action=f"s3:DeleteObject{version}", resource=f"{_ARN}{bucket}/{_text(entry['Key'])}")
 
 
 def _passed_role(request: Request) -> Iterator[Call]:
     if request.method == "PUT" and "replication" in request.query:
-        for role in re.findall(r"<Role>(.*?)</Role>", request.body.decode()):
-            told = context({"iam:PassedToService": "s3.amazonaws.com"})
-            yield Call(action="iam:PassRole", resource=role, context=told)
+        told = context({"iam:PassedToService": "s3.amazonaws.com"})
+        role = _read(request.body, "ReplicationConfiguration")["Role"]
+        yield Call(action="iam:PassRole", resource=_text(role), context=told)
+
+
+def _read(body: bytes, root: str) -> Mapping[str, Any]:
+    """A document as moto reads it, by the same library: what either alone understood would be judged by nobody.
+
+    :raises ValueError: it is no such document. Or another error of a value that is none.
+    """
+    try:
+        found: Mapping[str, Any] = xmltodict.parse(body, strip_whitespace=False)[root]
+    except ExpatError as error:
+        raise ValueError(f"no XML: {error}") from error
+    return found
+
+
+def _text(value: object) -> str:
+    """Of an element without attributes.
+
+    :raises TypeError: it has some, or there are several.
+    """
+    if not isinstance(value, str):
+        raise TypeError(f"not one text: {value!r}")
+    return value
 
 
 def _with_key(bucket: str, action: str, named: str | None = None) -> tuple[Call, ...]:

@@ -52,6 +52,51 @@ class TestAppRole:
         with pytest.raises(InvalidRequest, match="missing role_id"):
             login(" ", secret_id)
 
+    @pytest.mark.parametrize(
+        ("of_role", "of_secret_id", "refusal"),
+        [
+            ({}, {}, None),
+            ({"secret_id_bound_cidrs": ["10.0.0.0/8", "127.0.0.1"]}, {"cidr_list": ["127.0.0.1/32"]}, None),
+            ({"token_bound_cidrs": ["127.0.0.0/8"]}, {"token_bound_cidrs": ["127.0.0.1"]}, None),
+            ({"secret_id_bound_cidrs": ["10.0.0.0/8"]}, {}, InvalidRequest),
+            ({"secret_id_bound_cidrs": ["::1/128"]}, {}, InvalidRequest),
+            ({}, {"cidr_list": ["10.0.0.0/8"]}, InvalidRequest),
+            ({"token_bound_cidrs": ["10.0.0.0/8"]}, {}, Forbidden),
+            ({"token_bound_cidrs": ["127.0.0.0/8"]}, {"token_bound_cidrs": ["127.0.0.2"]}, Forbidden),
+        ],
+    )
+    def test_logins_come_from_the_networks_of_role_and_secret_id(
+        self,
+        approle: Any,
+        login: Callable[..., Any],
+        of_role: dict[str, Any],
+        of_secret_id: dict[str, Any],
+        refusal: type[Exception] | None,
+    ) -> None:
+        approle.create_or_update_approle("r", **of_role)
+        role_id = approle.read_role_id("r")["data"]["role_id"]
+        secret_id = approle.generate_secret_id("r", **of_secret_id)["data"]["secret_id"]
+
+        if refusal is None:
+            assert login(role_id, secret_id)["auth"]["client_token"]
+        else:
+            with pytest.raises(refusal, match=r"CIDR|denied"):
+                login(role_id, secret_id)
+
+    def test_a_role_without_secret_ids_is_bound_to_its_networks(self, approle: Any, login: Callable[..., Any]) -> None:
+        approle.create_or_update_approle("r", bind_secret_id=False, secret_id_bound_cidrs=["10.0.0.0/8"])
+        with pytest.raises(InvalidRequest, match="CIDR"):
+            login(approle.read_role_id("r")["data"]["role_id"], None)
+
+    def test_networks_are_networks_and_a_secret_ids_are_within_its_roles(self, approle: Any) -> None:
+        for name in ("secret_id_bound_cidrs", "token_bound_cidrs"):
+            with pytest.raises(InvalidRequest, match="CIDR"):
+                approle.create_or_update_approle("r", **{name: ["everywhere"]})
+        approle.create_or_update_approle("r", secret_id_bound_cidrs=["10.0.0.0/8"], token_bound_cidrs=["10.0.0.0/8"])
+        for name in ("cidr_list", "token_bound_cidrs"):
+            with pytest.raises(InvalidRequest, match="subset"):
+                approle.generate_secret_id("r", **{name: ["127.0.0.1"]})
+
     def test_uses_and_ttl_end_a_secret_id(self, approle: Any, login: Callable[..., Any], clock: Clock) -> None:
         approle.create_or_update_approle("r", secret_id_num_uses=2, secret_id_ttl="1h")
         role_id = approle.read_role_id("r")["data"]["role_id"]

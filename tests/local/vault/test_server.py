@@ -8,8 +8,10 @@ import hvac
 import pytest
 import requests
 
-from local.vault.build import build
+from local.vault.api import Operation, VaultError
+from local.vault.build import build, build_open
 from local.vault.http import serve
+from local.vault.tokens import TokenParams
 from tests.local.vault.conftest import ROOT_TOKEN, Clock
 
 
@@ -234,3 +236,16 @@ class TestTokens:
         clock.passed += 61
         with pytest.raises(hvac.exceptions.Forbidden):
             client.auth.token.lookup_self()
+
+
+def test_a_token_is_good_from_its_networks_alone(clock: Clock) -> None:
+    core = build_open(root_token=ROOT_TOKEN, clock=clock)
+    params = TokenParams(bound_cidrs=("10.1.0.0/16", "::1"))
+    made = core.tokens.create(path="auth/jwt/login", display_name="x", params=params, meta={})
+    for sender in ("10.1.2.3", "::1"):
+        reply = core.handle(Operation.READ, "auth/token/lookup-self", {}, made.id, sender=sender)
+        assert reply is not None
+        assert (reply.data or {})["bound_cidrs"] == ["10.1.0.0/16", "::1"]
+    for sender in ("10.2.0.1", "127.0.0.1"):
+        with pytest.raises(VaultError, match="denied"):
+            core.handle(Operation.READ, "auth/token/lookup-self", {}, made.id, sender=sender)

@@ -159,6 +159,7 @@ def _no_tokens(good: str) -> Iterator[tuple[str, str]]:
     yield "five parts", f"{good}.{body}.{signature}"
     yield "a long header", f"{'A' * 600}.{body}.{signature}"
     yield "a deep header", f"{base64.urlsafe_b64encode(b'[' * 380).decode().rstrip('=')}.{body}.{signature}"
+    yield "another spelling of its signature", f"{good[:-1]}{ALPHABET[ALPHABET.index(good[-1]) + 1]}"
     yield "padding", f"{head}.{body}.{signature}=="
     yield "what decoders pass over", f"{head}.{body}.{signature}!"
     yield "a blank inside", f"{head}.{body} .{signature}"

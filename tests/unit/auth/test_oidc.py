@@ -57,7 +57,7 @@ def test_a_person_has_the_roles_and_the_tenant_that_the_environment_says(verifie
     person = verifier.verify(token(tenant="other", roles=["admin"]))
     assert (person.subject, person.tenant, set(person.roles)) == ("corp:ada@corp", "demo", {Role.READER})
     assert verifier.verify(token(groups="ml-readers ml-admins")).roles == {Role.READER, Role.ADMIN}
-    assert verifier.verify(token(EC, "ES256", {"kid": "e1"}, aud=["x", "anfl"])).tenant == "demo"
+    assert verifier.verify(token(EC, "ES256", {"kid": "e1"}, aud=["x", "anfl"], azp="anfl")).tenant == "demo"
 
 
 @pytest.mark.parametrize(
@@ -76,6 +76,10 @@ def test_a_person_has_the_roles_and_the_tenant_that_the_environment_says(verifie
         ({"nbf": int(time.time()) + 600}, "token_not_yet_valid"),
         ({"aud": "somebody-else"}, "token_audience"),
         ({"aud": ["somebody-else"]}, "token_audience"),
+        ({"aud": ["anfl", "somebody-else"]}, "token_audience"),
+        ({"aud": ["anfl", "somebody-else"], "azp": "somebody-else"}, "token_audience"),
+        ({"aud": ["anfl", "anfl"], "azp": ""}, "token_audience"),
+        ({"aud": ["anfl", "somebody-else"], "azp": ["anfl"]}, "token_claims"),
         ({"iss": "https://evil.example.test"}, "token_audience"),
         ({"iss": OTHER.issuer + "/"}, "token_audience"),
         ({"iss": None}, "token_audience"),

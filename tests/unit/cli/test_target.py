@@ -80,9 +80,42 @@ def test_what_another_user_left_in_a_folder_above_is_no_local_run(monkeypatch: p
     """In a folder that several write to, ``/tmp`` perhaps: a login there would go to whatever they listen with."""
     own = os.geteuid()
     monkeypatch.setattr(os, "geteuid", lambda: own + 1)
-    with pytest.raises(CliError, match="No endpoint"):
+    with pytest.raises(CliError, match=r"No endpoint: .* belongs to another user"):
         resolve(None, "token")
     assert resolve("https://api.example.org", "token").endpoint == "https://api.example.org"
+
+
+@pytest.mark.usefixtures("local_run")
+def test_a_link_to_a_state_is_no_local_run(tmp_path: Path) -> None:
+    """Whoever makes one in a folder above chooses which of ours a command takes."""
+    place = tmp_path / ".anfl" / "local.json"
+    place.rename(tmp_path / "earlier.json")
+    place.symlink_to(tmp_path / "earlier.json")
+    with pytest.raises(CliError, match=r"No endpoint: .* is a link"):
+        resolve(None, "token")
+
+
+def test_a_pipe_in_place_of_a_state_keeps_nobody_waiting(tmp_path: Path) -> None:
+    (tmp_path / ".anfl").mkdir()
+    os.mkfifo(tmp_path / ".anfl" / "local.json")
+    with pytest.raises(CliError, match=r"No endpoint: .* is no file"):
+        resolve(None, "token")
+
+
+@pytest.mark.usefixtures("local_run")
+def test_the_owner_is_that_of_what_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another file may have the name a moment after somebody looked at it."""
+    place, true_open = tmp_path / ".anfl" / "local.json", os.open
+
+    def swapped(path: Path, *arguments: int) -> int:
+        descriptor = true_open(path, *arguments)
+        if Path(path) == place:
+            place.unlink()
+            place.write_text('{"api": "http://127.0.0.1:9"}')
+        return descriptor
+
+    monkeypatch.setattr(os, "open", swapped)
+    assert resolve(None, "token").endpoint == API
 
 
 @pytest.mark.usefixtures("local_run")

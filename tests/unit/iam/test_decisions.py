@@ -90,6 +90,13 @@ ACCOUNT = {"AWS": "arn:aws:iam::123456789012:root"}
         ([], None, [allow("s3:GetObject", "*", **to("*"))], None),
         ([], None, [allow("s3:GetObject", "*", **to(ACCOUNT))], NO_IDENTITY),
         (
+            [allow("*", "*")],
+            None,
+            [deny("s3:*", "*", **to({"AWS": ["210987654321", "123456789012"]}))],
+            "with an explicit deny in a resource-based policy",
+        ),
+        ([allow("*", "*")], None, [deny("s3:*", "*", **to({"AWS": "210987654321"}))], None),
+        (
             [deny("s3:*", "*")],
             None,
             [allow("s3:*", "*", **to("*"))],
@@ -106,6 +113,8 @@ def test_precedence(identity: Any, boundary: Any, resource: Any, refused: str | 
     [
         ([allow("kms:Decrypt", KEY)], [], "because no resource-based policy allows the kms:Decrypt action"),
         ([allow("kms:Decrypt", KEY)], [allow("kms:*", "*", **to(ACCOUNT))], None),
+        ([allow("kms:Decrypt", KEY)], [allow("kms:*", "*", **to({"AWS": "123456789012"}))], None),
+        ([allow("kms:Decrypt", KEY)], [allow("kms:*", "*", **to("123456789012"))], None),
         ([], [allow("kms:*", "*", **to(ACCOUNT))], "because no identity-based policy allows the kms:Decrypt action"),
         ([], [allow("kms:Decrypt", "*", **to({"AWS": ME.role}))], None),
     ],
@@ -230,6 +239,16 @@ def test_all_of_several_values() -> None:
 def test_what_is_not_understood_is_an_error_and_allows_nothing(statement: dict[str, Any]) -> None:
     with pytest.raises(UnsupportedError):
         verdict(get(), statement)
+
+
+@pytest.mark.parametrize("told", ["*", "buck?t"])
+def test_a_wildcard_that_a_call_brings_spans_nothing(told: str) -> None:
+    mine = allow("*", "arn:aws:s3:::${s3:prefix}/key")
+    assert verdict(get(**{"s3:prefix": "bucket"}), mine).refused is None
+    with pytest.raises(UnsupportedError):
+        verdict(get(**{"s3:prefix": told}), mine)
+    with pytest.raises(UnsupportedError):
+        verdict(get(**{"s3:prefix": told}), allow("*", "*", Condition={"StringLike": {"s3:prefix": "${s3:prefix}"}}))
 
 
 @pytest.mark.parametrize(

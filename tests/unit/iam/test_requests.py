@@ -358,3 +358,43 @@ def test_what_is_listed_is_told(operation: str) -> None:
     assert call.values("s3:prefix") == ("_copies/a b/",)
     (call,) = calls("s3", operation, {"Bucket": "b"})
     assert call.values("s3:prefix") is None or call.values("s3:prefix") == ("",)
+
+
+OBJECT = "<Object><Key>k</Key></Object>"
+
+
+@pytest.mark.parametrize(
+    ("body", "needed"),
+    [
+        (OBJECT, {"s3:DeleteObject"}),
+        ("<Object ><Key>k</Key></Object >", {"s3:DeleteObject"}),
+        ('<Object a="b">\n<Key\n>k</Key>\n<VersionId>v</VersionId ></Object>', {"s3:DeleteObjectVersion"}),
+        ("<Object><Key><![CDATA[k]]></Key><VersionId\t/></Object>", {"s3:DeleteObject"}),
+        (f"<!-- {OBJECT} -->{OBJECT}<Object><Key>&#107;</Key></Object>", {"s3:DeleteObject"}),
+    ],
+)
+def test_no_way_of_writing_it_hides_what_is_deleted(body: str, needed: set[str]) -> None:
+    found = s3("POST", "/b", "delete", f'<Delete xmlns="http://s3.amazonaws.com/doc/2006-03-01/">{body}</Delete>')
+    assert {(call.action, call.resource) for call in found} == {(action, f"{BUCKET}/k") for action in needed}
+
+
+@pytest.mark.parametrize(
+    "body",
+    ["", "<Delete>", f"<Other>{OBJECT}</Other>", "<Delete><Object/></Delete>", '<Delete><Object><Key a="b">k</Key>'],
+)
+def test_a_deletion_that_cannot_be_read_is_none(body: str) -> None:
+    with pytest.raises((KeyError, ValueError, TypeError, AttributeError)):  # which the guard refuses
+        s3("POST", "/b", "delete", body)
+
+
+def test_no_way_of_writing_it_hides_the_role_that_is_passed() -> None:
+    body = "<ReplicationConfiguration><Role >arn:aws:iam::123456789012:role/r</Role ></ReplicationConfiguration>"
+    assert {call.action for call in s3("PUT", "/b", "replication", body)} >= {"iam:PassRole"}
+
+
+def s3(method: str, path: str, query: str, body: str) -> tuple[Call, ...]:
+    """What a request needs that botocore would not write so."""
+    sent = body.encode()
+    return requests.calls(
+        Request(service="s3", region=REGION, method=method, path=path, query={query: ""}, headers={}, body=sent)
+    )

@@ -54,6 +54,24 @@ def test_what_pip_would_take_and_nobody_would_see_is_refused(tmp_path: Path, lin
         read(lock)
 
 
+@pytest.mark.parametrize("separator", ["\n", "\r", "\v", "\f", "\x1c", "\x1d", "\x1e", "\x85", "\u2028", "\u2029"])
+def test_a_comment_ends_where_pip_ends_a_line(tmp_path: Path, separator: str) -> None:
+    lock = tmp_path / "requirements.txt"
+    lock.write_text(
+        f"a==1 \\\n    --hash=sha256:{ONE}\n    # via c{separator}b @ https://example.test/b.whl\n", newline=""
+    )
+    with pytest.raises(ValueError, match="no pin with hashes: b @"):
+        read(lock)
+
+
+def test_a_comment_does_not_say_how_pip_is_to_decode_the_rest(tmp_path: Path) -> None:
+    """In UTF-7 ``+AAo-`` is the end of a line, and of a comment."""
+    lock = tmp_path / "requirements.txt"
+    lock.write_text(f"# -*- coding: utf-7 -*-\n# via c+AAo-b==2\na==1 \\\n    --hash=sha256:{ONE}\n")
+    with pytest.raises(ValueError, match="no pin with hashes"):
+        read(lock)
+
+
 def test_node_packages_may_lie_within_one_another(tmp_path: Path) -> None:
     lock = tmp_path / "package-lock.json"
     lock.write_text(
