@@ -50,12 +50,10 @@ class Forwarding:
         :param writes: goes to the first owner, so that owners do not compete; reads take turns.
         """
 
-        async def elsewhere(request: Request, route: Route) -> Response | None:
-            if not self._admission.has_room(
-                request.declared_size
-            ):  # those who wait for a node that hangs hold up nobody
-                return None
-            with self._admission.admitted(request.declared_size):
+        async def elsewhere(request: Request, tenant: str, route: Route) -> Response | None:
+            if not self._admission.has_room(tenant, request.declared_size):
+                return None  # those who wait for a node that hangs hold up nobody
+            with self._admission.admitted(tenant, request.declared_size):
                 seconds = WRITE_SECONDS if writes else READ_SECONDS
                 order = self._order(route, writes=writes)
                 answer, passed_over = await self._sender.send(request, order, repeatable, seconds=seconds)
@@ -69,7 +67,7 @@ class Forwarding:
             name = request.parameters["name"]
             route = self._routes.of(principal.tenant, name) or await self._routes.find(principal.tenant, name)
             if not route.here:
-                answer = await elsewhere(request, route)
+                answer = await elsewhere(request, principal.tenant, route)
                 if answer is not None:
                     return answer
                 self._figures.fell_back("self")
@@ -78,7 +76,8 @@ class Forwarding:
             except Problem as problem:
                 if problem.code != LOADING or not route.here:
                     raise
-                answer = await elsewhere(request, route)  # the other owner may have it in memory already
+                # The other owner may have it in memory already.
+                answer = await elsewhere(request, principal.tenant, route)
                 if answer is None:
                     raise
                 self._figures.fell_back("other")

@@ -17,6 +17,7 @@ from anfl.http.adapters import from_starlette
 from anfl.http.answers import Answer, Response
 from anfl.http.requests import Request
 from anfl.http.service import Service, Verifier, build
+from anfl.http.shared_threads import SharedThreads
 from anfl.http.throttle import Throttle
 from anfl.problems import unavailable
 from anfl.registry import sources
@@ -47,7 +48,6 @@ from services.model_registry.openapi import document
 from services.model_registry.policies import PolicyApi
 from services.model_registry.shares import Shares
 from services.model_registry.signing import SigningApi
-from services.model_registry.threads import SharedThreads
 from services.model_registry.transfers import transfers
 from services.model_registry.uploads import Uploads
 from services.model_registry.validation import Validation
@@ -58,6 +58,10 @@ if TYPE_CHECKING:
 
 LAST_POST_SECONDS = 2.0
 """How long a process that stops goes on sending what it has promised."""
+THREADS = 32
+THREADS_OF_TENANT = 16
+THREADS_KEPT = 4
+"""For the process itself: it asks whether tokens are good, and whether it is ready."""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -108,7 +112,8 @@ def assemble(
 
     @asynccontextmanager
     async def lifespan() -> AsyncIterator[None]:
-        asyncio.get_running_loop().set_default_executor(SharedThreads())
+        threads = SharedThreads(threads=THREADS, most_of_tenant=THREADS_OF_TENANT, kept=THREADS_KEPT)
+        asyncio.get_running_loop().set_default_executor(threads)
         postman.start()
         yield
         if throttle is not None:

@@ -1,6 +1,6 @@
 """What callers hear where DynamoDB, S3 or SQS does not answer, or wants to be asked more slowly: 503, try again.
 
-And for whom threads are taken, until the answer is sent (`services.model_registry.threads`).
+And for whom threads are taken, until the answer is sent (`anfl.http.shared_threads`).
 """
 
 from collections.abc import Mapping
@@ -14,8 +14,8 @@ from starlette.requests import Request
 from anfl.auth.principal import Principal
 from anfl.http.adapters import StarletteHandler
 from anfl.http.answers import Response
+from anfl.http.shared_threads import TENANT
 from anfl.problems import Problem, unavailable
-from services.model_registry.threads import TENANT
 
 _SLOWER = frozenset(
     {

@@ -16,6 +16,7 @@ from anfl.http.admission import Admission, Room
 from anfl.http.answers import Answer, Response, Stream
 from anfl.http.requests import Claim, Request
 from anfl.http.service import Handler
+from anfl.http.shared_threads import TENANT
 from anfl.nodes.forwarding import Forwarding
 from anfl.nodes.handing_over import HandingOver
 from anfl.nodes.sending import Repeatable, always, by_request_id, never
@@ -55,8 +56,8 @@ _AtOnce = Callable[[str, str, object], object]
 
 @dataclass(frozen=True, kw_only=True)
 class VectorApi:
-    """The routes over a store and its imports. What may wait or take long runs in ``threads``, the rest in the event
-    loop."""
+    """The routes over a store and its imports. What may wait or take long runs in ``threads``, which tenants share, the
+    rest in the event loop."""
 
     store: VectorStore
     imports: Imports
@@ -102,7 +103,7 @@ class VectorApi:
     def _answered(self, call: Call, run: _Run, at_once: _AtOnce | None = None) -> Handler:
         async def handle(request: Request, principal: Principal) -> Response:
             name = request.parameters.get("name", "")
-            with self.requests.admitted(request.declared_size) as inside:
+            with self.requests.admitted(principal.tenant, request.declared_size) as inside:
                 given = await _given(call, request, inside.claim)
                 small = len(given) <= AT_ONCE_BYTES
                 asked = _asked(call, given) if small else None
@@ -110,6 +111,8 @@ class VectorApi:
                     found = at_once(principal.tenant, name, asked)
                     if found is not None:
                         return Answer(_encoder.encode(found))
+
+                TENANT.set(principal.tenant)
 
                 def work() -> Answer:
                     outcome = run(principal.tenant, name, asked if small else _asked(call, given))
@@ -140,7 +143,8 @@ class VectorApi:
             return None if page is None else _encoder.encode_lines(page.vectors)
 
         loop = asyncio.get_running_loop()
-        with self.streams.admitted(0):
+        TENANT.set(principal.tenant)
+        with self.streams.admitted(principal.tenant, 0):
             while (lines := await loop.run_in_executor(self.threads, following)) is not None:
                 yield lines
 

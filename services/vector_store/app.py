@@ -1,7 +1,6 @@
 """The vector store service, put together."""
 
 from collections.abc import AsyncIterator, Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Protocol
@@ -17,6 +16,7 @@ from anfl.http.answers import Answer, Response
 from anfl.http.requests import Request
 from anfl.http.serve import Behind, Listen
 from anfl.http.service import Service, Spend, Verifier, build
+from anfl.http.shared_threads import SharedThreads
 from anfl.http.throttle import Throttle
 from anfl.nodes import presence
 from anfl.nodes.forwarding import Forwarding
@@ -46,6 +46,7 @@ NICENESS = 10
 """Of the processes beside the workers: whoever waits for a query's answer goes first."""
 THREADS = 32
 """Requests at work at once; most of them wait for S3."""
+THREADS_OF_TENANT = 24
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,7 +88,7 @@ def assemble(
     :param endpoints: by region, base URLs of the other regions' APIs, for those who have to ask there.
     :param throttle: None: callers may ask what they like, or somebody before has counted it already.
     """
-    threads = ThreadPoolExecutor(THREADS, thread_name_prefix="request")
+    threads = SharedThreads(threads=THREADS, most_of_tenant=THREADS_OF_TENANT)
     metrics = metrics or Metrics()
     forwarding = None
     if members is not None:

@@ -226,6 +226,36 @@ async def test_bodies_count_before_they_are_read(store: VectorStore, imports: Im
     assert (await client.post(count, content=b"{}" + b" " * 98)).status_code == 200
 
 
+async def slow_body(first_part: asyncio.Event, go_on: asyncio.Event) -> AsyncIterator[bytes]:
+    yield b'{"filter": '
+    first_part.set()
+    await go_on.wait()
+    yield b"null}"
+
+
+@pytest.mark.parametrize(
+    ("room", "size"), [(Room(requests=4, body_bytes=9_999), 14), (Room(requests=9, body_bytes=400), 100)]
+)
+async def test_a_tenant_leaves_room_to_others(store: VectorStore, imports: Imports, room: Room, size: int) -> None:
+    """Three quarters are full of its requests."""
+    service = assemble(store, imports, verifier=PlainTokens(), room=room)
+    async with calling(service) as client:
+        await created(client)
+        go_on, count, slow = asyncio.Event(), "/v1/collections/words/count", []
+        for _ in range(3):
+            first_part = asyncio.Event()
+            body = slow_body(first_part, go_on)
+            slow.append(asyncio.create_task(client.post(count, content=body, headers={"content-length": str(size)})))
+            await first_part.wait()
+        refused = await client.post(count, content=b"{}" + b" " * (size - 2))
+        other = {"authorization": "Bearer other.admin"}
+        theirs = await client.post("/v1/collections", json={"name": "words", "dimension": 2}, headers=other)
+        assert (refused.status_code, theirs.status_code) == (429, 201)
+        go_on.set()
+        assert {(await each).status_code for each in slow} == {200}
+        assert (await client.post(count, content=b"{}" + b" " * (size - 2))).status_code == 200
+
+
 async def test_health_needs_no_token_and_tells_of_the_catalogue(
     client: httpx.AsyncClient, store: VectorStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,8 +1,9 @@
 """The threads of one process, of which no tenant's requests have more than some at a time; its others wait without one.
-Nor do all tenants' together have all: the process itself asks whether tokens are good, and whether it is ready.
+Nor do all tenants' together have all, where the process itself takes them, too: to ask whether tokens are good, and
+whether it is ready.
 
 Whatever takes long (a file that is read for its checksum, a search of many records, changes of one model that come one
-after another) would otherwise keep all other tenants waiting, and whoever asks whether the process is ready.
+after another, a store that hangs) would otherwise keep all other tenants waiting.
 """
 
 import threading
@@ -13,13 +14,8 @@ from contextvars import ContextVar
 from functools import partial
 from typing import Any, TypeVar
 
-THREADS = 32
-MOST_OF_TENANT = 16
-KEPT = 4
-"""For the process itself."""
-
 TENANT: ContextVar[str | None] = ContextVar("tenant", default=None)
-"""For whom `asyncio.to_thread` is called; None: for the process itself."""
+"""For whom threads are taken (by `asyncio.to_thread`, say); None: for the process itself."""
 T = TypeVar("T")
 _Waiting = tuple[Future[Any], Callable[[], Any]]
 
@@ -27,8 +23,8 @@ _Waiting = tuple[Future[Any], Callable[[], Any]]
 class SharedThreads(ThreadPoolExecutor):
     """An executor for an event loop."""
 
-    def __init__(self, *, threads: int = THREADS, most_of_tenant: int = MOST_OF_TENANT, kept: int = KEPT) -> None:
-        """:param kept: for what is no tenant's."""
+    def __init__(self, *, threads: int, most_of_tenant: int, kept: int = 0) -> None:
+        """:param kept: for what is no tenant's, where that takes these threads, too."""
         super().__init__(threads, thread_name_prefix="request")
         self._most = threads - kept
         self._most_of_tenant = most_of_tenant
