@@ -14,6 +14,7 @@ from anfl.vectors.entries import ALIAS_OF, DOCUMENT, FREE, INCARNATION, Entries,
 from anfl.vectors.model import Collection, CollectionSettings, first_epoch
 from anfl.vectors.moving.records import Filling
 from anfl.vectors.naming import Alias
+from anfl.vectors.refusals import Refusal
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.service_resource import Table
@@ -118,7 +119,7 @@ class Catalogue:
         try:
             return self.find(tenant, name)
         except Problem as problem:
-            if problem.code != "collection_not_found":
+            if problem.code != Refusal.COLLECTION_NOT_FOUND:
                 raise
             return None
 
@@ -250,7 +251,7 @@ class Catalogue:
         item = self._entries.get(tenant, name)
         if item is not None and ALIAS_OF in item:
             detail = f"{name} is an alias of {item[ALIAS_OF]}; give the collection's own name."
-            raise not_found(detail, code="collection_not_found")
+            raise not_found(detail, code=Refusal.COLLECTION_NOT_FOUND)
         if item is None or DOCUMENT not in item:
             raise _absent(name)
         return str(item[DOCUMENT])
@@ -270,4 +271,4 @@ def _decode(document: object) -> Collection:
 
 
 def _absent(name: str) -> Problem:
-    return not_found(f"There is no collection {name}.", code="collection_not_found")
+    return not_found(f"There is no collection {name}.", code=Refusal.COLLECTION_NOT_FOUND)

@@ -9,6 +9,7 @@ from anfl.problems import Problem, not_found
 from anfl.vectors.catalogue import Catalogue
 from anfl.vectors.local_copy import on_disk
 from anfl.vectors.model import Collection
+from anfl.vectors.refusals import Refusal
 from anfl.vectors.replica import WAIT_SECONDS, Replica
 from anfl.vectors.storage import Storage
 from anfl.vectors.writer import Writer
@@ -169,4 +170,4 @@ class OpenCollections:
             replica.load()
         finally:
             if not self._catalogue.has(collection):
-                raise not_found(f"{collection.name} is deleted.", code="collection_not_found")
+                raise not_found(f"{collection.name} is deleted.", code=Refusal.COLLECTION_NOT_FOUND)

@@ -15,6 +15,7 @@ from anfl.vectors.engine.bitmaps import Bits
 from anfl.vectors.engine.fresh import FreshRows
 from anfl.vectors.engine.segment import Segment
 from anfl.vectors.filters import Filter
+from anfl.vectors.refusals import Refusal
 
 REMEMBERED_BYTES = 4 * 2**20
 """Most bytes of sets and filters that one collection remembers."""
@@ -118,4 +119,4 @@ def _select_fresh(rows: FreshRows, wanted: Filter, known: _Entry | None) -> tupl
 
 def _too_slow(rows: int) -> Problem:
     detail = f"{rows} rows that have just been written are not compared with the filter yet; ask again to go on."
-    return Problem(HTTPStatus.TOO_MANY_REQUESTS, "filter_too_slow", detail, field="filter", retry_after=1)
+    return Problem(HTTPStatus.TOO_MANY_REQUESTS, Refusal.FILTER_TOO_SLOW, detail, field="filter", retry_after=1)
