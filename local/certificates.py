@@ -10,6 +10,7 @@ import ipaddress
 import logging
 import os
 import ssl
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -222,16 +223,13 @@ def _pem(key: ec.EllipticCurvePrivateKey) -> bytes:
 
 def _publish(authority: Authority) -> None:
     content = authority.certificate.public_bytes(serialization.Encoding.PEM)
-    draft = authority.path.with_suffix(".new")
-    draft.write_bytes(content)
-    draft.replace(authority.path)
+    if not authority.path.exists() or authority.path.read_bytes() != content:
+        _write_private(authority.path, content)
 
 
 def _write_private(place: Path, content: bytes) -> None:
-    """Replace ``place`` at once; nobody else may read it."""
-    draft = place.with_name(f"{place.name}.new")
-    draft.unlink(missing_ok=True)
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    """Replace ``place`` at once, whoever else does so meanwhile; nobody else may read it."""
+    descriptor, draft = tempfile.mkstemp(prefix=f"{place.name}.", dir=place.parent)
     with os.fdopen(descriptor, "wb") as file:
         file.write(content)
-    draft.replace(place)
+    Path(draft).replace(place)

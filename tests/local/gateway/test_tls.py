@@ -8,6 +8,7 @@ import stat
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -153,6 +154,13 @@ def test_the_authority_stays_and_is_made_anew_before_its_end(tmp_path: Path) -> 
     assert x509.load_pem_x509_certificate(again.path.read_bytes()) == first.certificate
     clock.now += AUTHORITY_LIFE - datetime.timedelta(days=29)
     assert authority(tmp_path, now=clock).certificate != first.certificate
+
+
+def test_servers_that_start_at_once_share_the_authority(tmp_path: Path) -> None:
+    made = authority(tmp_path)
+    with ThreadPoolExecutor(8) as servers:
+        found = list(servers.map(authority, [tmp_path] * 200))
+    assert {each.certificate for each in found} == {made.certificate}
 
 
 def test_what_is_no_authority_is_named_and_left_alone(tmp_path: Path) -> None:
