@@ -54,12 +54,14 @@ help: ## List the targets
 run: $(BIN)/.ready node_modules/.ready bundle ## Serve the whole system on this machine (ENV=dev, REGIONS=all, PORT=…, NODES=3, TLS=1); Ctrl-C stops it
 	@exec $(BIN)/anfl up $(if $(ENV),--env $(ENV)) $(if $(REGIONS),--regions $(REGIONS)) $(if $(PORT),--port $(PORT)) $(if $(NODES),--nodes $(NODES)) $(if $(TLS),--tls)
 
+# The whole runs wait for much of their time, so the embedded AWS, templates and clients are tested meanwhile. What takes
+# longest begins.
 .PHONY: test
 test: $(BIN)/.ready ## Everything CI checks: lint, types, unit, templates, one end-to-end run, MLflow's and Vault's clients
 	@$(MAKE) --no-print-directory --jobs 2 lint test-ready
 	@$(MAKE) --no-print-directory test-unit
-	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target test-infrastructure test-mlflow test-hvac
-	@$(MAKE) --no-print-directory test-local
+	@$(MAKE) --no-print-directory --jobs 3 --output-sync=target \
+	  test-embedded test-end-to-end test-infrastructure test-internet test-mlflow test-hvac
 
 # Types take one processor for minutes where nothing is cached; meanwhile the other brings what later tests need.
 .PHONY: test-ready
@@ -73,7 +75,6 @@ test-unit: $(BIN)/.ready ## Unit tests
 test-infrastructure: $(BIN)/.ready node_modules/.ready ## Assertions and snapshots on the synthesized templates
 	@$(BIN)/pytest -q tests/infrastructure
 
-# The whole runs wait for most of their time, so the embedded AWS is tested meanwhile.
 .PHONY: test-local
 test-local: $(BIN)/.ready .venv-mlflow/.ready node_modules/.ready bundle ## The embedded AWS, and what `make run` starts, driven over HTTP
 	@$(MAKE) --no-print-directory --jobs 3 --output-sync=target test-end-to-end test-internet test-embedded
