@@ -5,7 +5,7 @@ from aws_cdk import aws_kms as kms
 from constructs import Construct
 from constructs.alert_topic import AlertTopic
 from constructs.grafana_workspace import GrafanaWorkspace
-from constructs.key_policy import EVENTS, NOTIFIERS
+from constructs.key_policy import NOTIFIERS
 from constructs.prometheus_workspace import PrometheusWorkspace
 from constructs.role_alert import RoleAlert
 
@@ -51,7 +51,7 @@ class TelemetryStack(AnflStack):
             f"{severity.capitalize()}Alerts",
             name=topic_name(self.settings, severity),
             key=key,
-            publishers=(*NOTIFIERS, EVENTS),
+            publishers=NOTIFIERS,
         )
         CfnOutput(
             self,

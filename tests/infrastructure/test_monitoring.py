@@ -25,6 +25,7 @@ from anfl.resources import (
     Service,
 )
 from tests.infrastructure.conftest import Assembly, Template
+from tests.infrastructure.policies import statements
 from tests.infrastructure.test_api import responses
 
 PERIOD = 60
@@ -120,12 +121,18 @@ def test_topics_are_encrypted_and_only_the_accounts_notifiers_may_publish(assemb
         policies = stack.properties("AWS::SNS::TopicPolicy")
         assert len(policies) == 2
         for policy in policies:
-            statements = policy["PolicyDocument"]["Statement"]
-            (granted,) = (s for s in statements if s["Effect"] == "Allow")
-            assert granted["Condition"] == {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}
-            assert {"cloudwatch.amazonaws.com", "aps.amazonaws.com"} <= set(granted["Principal"]["Service"])
-            assert granted["Action"] == ["sns:GetTopicAttributes", "sns:Publish"]
-            denied = [s for s in statements if s["Effect"] == "Deny"]
+            stated = policy["PolicyDocument"]["Statement"]
+            granted = {s["Sid"]: s for s in stated if s["Effect"] == "Allow"}
+            notifiers, events = granted.pop("NotifiersOfThisAccount"), granted.pop("Events")
+            assert not granted
+            assert notifiers["Condition"] == {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}
+            assert {"cloudwatch.amazonaws.com", "aps.amazonaws.com"} <= set(notifiers["Principal"]["Service"])
+            assert notifiers["Action"] == ["sns:GetTopicAttributes", "sns:Publish"]
+            assert "Condition" not in events, (
+                "EventBridge sends no source: with a condition each of its messages is lost"
+            )
+            assert (events["Principal"], events["Action"]) == ({"Service": "events.amazonaws.com"}, "sns:Publish")
+            denied = [s for s in stated if s["Effect"] == "Deny"]
             assert {"Bool": {"aws:SecureTransport": "false"}} in [s["Condition"] for s in denied]
 
 
@@ -137,16 +144,16 @@ def test_whoever_publishes_to_an_encrypted_topic_may_use_its_key(assembly: Assem
     publishers = {
         service
         for stack in assembly.regional("telemetry").values()
-        for policy in stack.properties("AWS::SNS::TopicPolicy")
-        for statement in policy["PolicyDocument"]["Statement"]
-        if statement["Effect"] == "Allow"
-        for service in statement["Principal"]["Service"]
+        for statement in statements(stack)
+        if statement.allows and "sns:Publish" in statement.actions
+        for service in statement.principals
     }
+    assert "events.amazonaws.com" in publishers
     data_keys = [p for p in policies if any(s.get("Sid") == "Notifications" for s in p)]
     assert data_keys
-    for statements in data_keys:
-        (notifications,) = (s for s in statements if s.get("Sid") == "Notifications")
-        (events,) = (s for s in statements if s.get("Sid") == "Events")
+    for policy in data_keys:
+        (notifications,) = (s for s in policy if s.get("Sid") == "Notifications")
+        (events,) = (s for s in policy if s.get("Sid") == "Events")
         assert publishers <= {*notifications["Principal"]["Service"], events["Principal"]["Service"]}
 
 
@@ -318,8 +325,7 @@ def test_whoever_takes_the_emergency_role_is_heard_of(prod: Assembly, dev: Assem
         (policy,) = (
             p for p in stack.properties("AWS::SNS::TopicPolicy") if {"Ref": topic(stack, "critical")} in p["Topics"]
         )
-        (granted,) = (s for s in policy["PolicyDocument"]["Statement"] if s["Effect"] == "Allow")
-        assert "events.amazonaws.com" in granted["Principal"]["Service"]
+        assert {"Service": "events.amazonaws.com"} in [s["Principal"] for s in policy["PolicyDocument"]["Statement"]]
 
 
 def test_events_that_sts_records_match_the_rule(prod: Assembly) -> None:

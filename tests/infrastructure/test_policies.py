@@ -291,6 +291,7 @@ SERVICES_UNBOUND = {
     ("trust", "backup.amazonaws.com"): "it takes a role that an identity of this account has passed to it (PassRole)",
     ("trust", "ec2.amazonaws.com"): "an instance takes the role of its profile, which is passed to it (PassRole)",
     ("trust", "lambda.amazonaws.com"): "a function takes the role that it was made with, which is passed (PassRole)",
+    ("Events", "events.amazonaws.com"): "it sends no source to topics; a rule names topics of its own account alone",
     ("AccessLogs", "logdelivery.elasticloadbalancing.amazonaws.com"): "the path of an object holds its account",
 }
 """Services that may do something without a condition that says for whom, each with the reason."""

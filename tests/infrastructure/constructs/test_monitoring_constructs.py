@@ -57,12 +57,13 @@ def test_a_topic_for_one_publisher(inspect_construct: Inspect) -> None:
     assert template.only("AWS::SNS::Topic") == {"KmsMasterKeyId": KEY_ARN, "TopicName": "t"}
     statements = template.only("AWS::SNS::TopicPolicy")["PolicyDocument"]["Statement"]
     assert {json.dumps(s["Principal"]) for s in statements if s["Effect"] == "Allow"} == {
-        '{"Service": "cloudwatch.amazonaws.com"}'
+        '{"Service": "cloudwatch.amazonaws.com"}',
+        '{"Service": "events.amazonaws.com"}',
     }
 
 
 @pytest.mark.everything(of=AlertTopic)
-def test_a_topic_takes_messages_of_its_publishers_in_this_account_alone(inspect_construct: Inspect) -> None:
+def test_a_topic_takes_messages_of_its_publishers_for_this_account_and_of_rules(inspect_construct: Inspect) -> None:
     publishers = ["cloudwatch.amazonaws.com", "aps.amazonaws.com"]
     template = inspect_construct(
         lambda stack: AlertTopic(
@@ -70,9 +71,11 @@ def test_a_topic_takes_messages_of_its_publishers_in_this_account_alone(inspect_
         )
     )
     statements = template.only("AWS::SNS::TopicPolicy")["PolicyDocument"]["Statement"]
-    (allows,) = (s for s in statements if s["Effect"] == "Allow")
+    allows, events = (s for s in statements if s["Effect"] == "Allow")
     assert sorted(allows["Principal"]["Service"]) == sorted(publishers)
     assert allows["Condition"] == {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}
+    assert events["Principal"] == {"Service": "events.amazonaws.com"}
+    assert "Condition" not in events
     (denies,) = (s for s in statements if s["Effect"] == "Deny")
     assert denies["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
 
@@ -138,7 +141,7 @@ def test_a_grafana_workspace_reads_only_workspaces_with_its_tags(inspect_constru
 
 def _topic(stack: Stack) -> AlertTopic:
     key = kms.Key.from_key_arn(stack, "Key", KEY_ARN)
-    return AlertTopic(stack, "T", name="t", key=key, publishers=["events.amazonaws.com"])
+    return AlertTopic(stack, "T", name="t", key=key, publishers=["cloudwatch.amazonaws.com"])
 
 
 @pytest.mark.defaults(of=RoleAlert)
