@@ -24,6 +24,7 @@ class Workflow(Construct):
         definition: Mapping[str, Any],
         statements: Sequence[Statement],
         log_group: logs.ILogGroup,
+        role_name: str | None = None,
     ) -> None:
         """:param definition: in Amazon States Language. :param statements: everything that its states may do."""
         super().__init__(scope, id)
@@ -31,7 +32,7 @@ class Workflow(Construct):
         principal = iam.ServicePrincipal(
             "states.amazonaws.com", conditions={"StringEquals": {"aws:SourceAccount": here(self).account}}
         )
-        role = iam.Role(self, "Role", assumed_by=principal)
+        role = iam.Role(self, "Role", assumed_by=principal, role_name=role_name)
         attach(role, (*_observability(), *statements))
         self.resource = stepfunctions.CfnStateMachine(
             self,

@@ -21,7 +21,7 @@ from stacks.physical_names import class_tables, state_tables
 from stacks.recovery_access import of_workflow
 from stacks.recovery_dial import AcceleratorArns, dial_in
 from stacks.recovery_workflow import RecoveryWorkflow
-from stacks.storage import StorageStack, backup_role
+from stacks.storage import StorageStack, backup_role, recovery_role
 from stacks.takeover import Takeover
 from stacks.telemetry import topic_name
 from stacks.units import Region
@@ -170,5 +170,6 @@ class RecoveryStack(AnflStack):
             definition=RecoveryWorkflow(takeover).definition(),
             statements=of_workflow(takeover, self._key.key_arn),
             log_group=self.log_group("RecoveryLogs", self._key),
+            role_name=recovery_role(self.settings, region),
         )
         CfnOutput(self, "RecoveryWorkflowArn", value=made.resource.ref, description=f"Start it when {ward} is lost")

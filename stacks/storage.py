@@ -74,7 +74,11 @@ class StorageStack(AnflStack):
             key=self._key,
             noncurrent_retention=self.settings.deployment.storage.noncurrent_retention,
             retain=self.retain,
-            exempt_roles=[*replication_roles(self.settings), backup_role(self.settings, here(self).region)],
+            exempt_roles=[
+                *replication_roles(self.settings),
+                backup_role(self.settings, here(self).region),
+                recovery_role(self.settings, here(self).region),
+            ],
         )
 
     def _copies(self) -> WorkQueue | None:
@@ -127,6 +131,11 @@ def replication_roles(settings: Settings) -> list[str]:
 def backup_role(settings: Settings, region: str) -> str:
     """Name of the role as which AWS Backup reads the buckets of a region; it chooses its protocol itself."""
     return settings.name("backup", region)
+
+
+def recovery_role(settings: Settings, region: str) -> str:
+    """Name of the role as which Step Functions looks whether the buckets of a region answer; it chooses as well."""
+    return settings.name("recovery", region)
 
 
 def _visibility(timeout_seconds: int) -> timedelta:

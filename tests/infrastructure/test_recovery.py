@@ -64,6 +64,21 @@ def test_every_bucket_that_is_backed_up_lets_the_backup_role_in_by_a_protocol_of
             assert f":role/anfl-prod-backup-{region}" in condition
 
 
+def test_the_workflow_looks_at_buckets_by_a_protocol_of_its_choice(prod: Assembly) -> None:
+    """Step Functions comes as a role, as AWS Backup does; refused, it would end in the midst of a recovery."""
+    for region, stack in prod.regional("recovery").items():
+        (name,) = (
+            name
+            for name, role in stack.resources("AWS::IAM::Role").items()
+            if role["Properties"].get("RoleName") == f"anfl-prod-recovery-{region}"
+        )
+        assert stack.only("AWS::StepFunctions::StateMachine")["RoleArn"] == {"Fn::GetAtt": [name, "Arn"]}
+        policies = prod[f"anfl-prod-{region}-storage"].properties("AWS::S3::BucketPolicy")
+        for policy in policies:
+            (least,) = (s for s in policy["PolicyDocument"]["Statement"] if s.get("Sid") == "Tls13")
+            assert f":role/anfl-prod-recovery-{region}" in json.dumps(least["Condition"])
+
+
 def test_the_backup_role_may_handle_buckets_too(assembly: Assembly) -> None:
     for stack in assembly.regional("recovery").values():
         (role,) = (role for role in stack.properties("AWS::IAM::Role") if "ManagedPolicyArns" in role)

@@ -62,10 +62,8 @@ def test_every_bucket_refuses_plain_http_and_anything_below_tls_1_3(assembly: As
             assert least.keys() <= {"NumericLessThan", "Bool", "ArnNotEquals"}
 
 
-def test_tls_1_3_is_not_asked_of_the_roles_as_which_s3_replicates_and_aws_backup_reads(
-    prod: Assembly, dev: Assembly
-) -> None:
-    """S3 chooses its own protocol, and a refused replica is found out late."""
+def test_tls_1_3_is_not_asked_of_the_roles_as_which_services_of_aws_come(prod: Assembly, dev: Assembly) -> None:
+    """They choose their own protocol, and a refused replica, or recovery, is found out late."""
     roles = {
         role["RoleName"]
         for name, stack in prod.stacks.items()
@@ -82,9 +80,9 @@ def test_tls_1_3_is_not_asked_of_the_roles_as_which_s3_replicates_and_aws_backup
                 for arn in s["Condition"].get("ArnNotEquals", {}).get("aws:PrincipalArn", [])
             ]
             account = {"Ref": "AWS::AccountId"}
+            coming = {*roles, f"anfl-prod-backup-{region}", f"anfl-prod-recovery-{region}"}
             assert sorted(exempt, key=str) == sorted(
-                (["arn:aws:iam::", account, f":role/{role}"] for role in {*roles, f"anfl-prod-backup-{region}"}),
-                key=str,
+                (["arn:aws:iam::", account, f":role/{role}"] for role in coming), key=str
             )
     for stack in dev.regional("storage").values():
         assert "replication" not in json.dumps(stack.document)

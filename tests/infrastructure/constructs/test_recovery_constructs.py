@@ -108,8 +108,10 @@ def test_a_workflow_logs_without_data_and_may_do_what_it_is_granted(inspect_cons
             definition=machine,
             statements=[Statement(sid="Own", actions=["s3:ListBucket"], resources=["arn:aws:s3:::b"])],
             log_group=logs.LogGroup(stack, "Logs"),
+            role_name="r",
         )
     )
+    assert template.only("AWS::IAM::Role")["RoleName"] == "r"
     found = template.only("AWS::StepFunctions::StateMachine")
     assert json.loads(found["DefinitionString"]) == machine
     assert found["LoggingConfiguration"]["Level"] == "ALL"
