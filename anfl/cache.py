@@ -6,7 +6,6 @@ Entered as an IAM identity: the password is a request that AWS's signature makes
 
 import logging
 import ssl
-import time
 from collections.abc import Callable, Mapping, Sequence
 from urllib.parse import urlencode
 
@@ -20,6 +19,8 @@ from valkey.backoff import NoBackoff
 from valkey.credentials import CredentialProvider
 from valkey.exceptions import ValkeyError
 from valkey.retry import Retry
+
+from anfl import elapsed
 
 TIMEOUT_SECONDS = 0.2
 """To connect, and for each answer: longer than any that is worth waiting for."""
@@ -99,7 +100,7 @@ class IamLogin(CredentialProvider):
 class _Asked:
     """Commands to a cache that may be slow or gone. Safe for threads; no method raises."""
 
-    def __init__(self, client: "valkey.Valkey", *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, client: "valkey.Valkey", *, clock: Callable[[], float] = elapsed.seconds) -> None:
         self._client = client
         self._clock = clock
         self._silent_until = float("-inf")

@@ -1,4 +1,5 @@
-"""Seconds that pass, also while nobody is there to count them: for what may not be used when it is older than so many.
+"""Seconds that pass, also while nobody is there to count them: for what may not be used when it is older than so many,
+or may be again.
 
 Lambda freezes a function's process between two calls, and the clocks that never go back stand still with it: what was a
 moment old then is so an hour later. The wall's clock goes on, and may be set back. So there this one goes on with

@@ -4,6 +4,8 @@ import threading
 import time
 from collections.abc import Callable
 
+from anfl import elapsed
+
 OPEN_SECONDS = 1.0
 """After an outage nobody asks for so long; then one does, and the others once it was answered."""
 _LEAST_SECONDS = 0.05
@@ -31,7 +33,7 @@ class Deadline:
 class Breaker:
     """A circuit breaker. Safe for threads."""
 
-    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, *, clock: Callable[[], float] = elapsed.seconds) -> None:
         self._clock = clock
         self._lock = threading.Lock()
         self._silent_until: float | None = None

@@ -5,10 +5,10 @@ let through is told to the region's cache before it goes on, which answers what 
 Without the cache each process goes on by its own buckets.
 """
 
-import time
 from collections.abc import Callable
 from typing import Protocol
 
+from anfl import elapsed
 from anfl.buckets import Buckets, Region, Settings
 
 SPARE = Settings(rate=1 / 60, burst=60)
@@ -29,7 +29,7 @@ class CallThrottle:
     """Of one process, which answers one call at a time."""
 
     def __init__(
-        self, settings: Settings, *, region: Region | None, clock: Callable[[], float] = time.monotonic
+        self, settings: Settings, *, region: Region | None, clock: Callable[[], float] = elapsed.seconds
     ) -> None:
         """:param region: None: this process decides alone."""
         self._buckets = Buckets(settings, clock=clock)

@@ -4,13 +4,19 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from unittest.mock import MagicMock
 
 import pytest
+from valkey.exceptions import ValkeyError
 
 from anfl import elapsed
+from anfl.auth.breaker import OPEN_SECONDS, Breaker
 from anfl.auth.decisions import DECISION_SECONDS, Decisions
 from anfl.auth.keys import KEYS_REFRESH_SECONDS, REVOCATION_LAG_SECONDS, DenyList, KeySet
 from anfl.auth.principal import Principal, Role
+from anfl.auth.throttle import CallThrottle
+from anfl.buckets import Settings as Limits
+from anfl.cache import PAUSE_SECONDS, SharedMarks
 from anfl.crypto.data_keys import KEPT_SECONDS, DataKeys
 from anfl.crypto.trouble import TamperedError
 from anfl.elapsed import Elapsed
@@ -109,6 +115,37 @@ def test_a_data_key_leaves_memory_while_a_function_is_frozen(machine: Machine) -
     machine.freezes(KEPT_SECONDS)
     with pytest.raises(TamperedError, match="missing"):
         keys.to_open("place")
+
+
+def test_vault_is_asked_again_by_a_function_that_was_frozen_after_an_outage(machine: Machine) -> None:
+    """Else each process would go on refusing for as many calls as run a second."""
+    breaker = Breaker()
+    breaker.failed()
+    machine.passes(0.01)
+    assert not breaker.lets_pass()
+    machine.freezes(OPEN_SECONDS)
+    assert breaker.lets_pass()
+
+
+def test_the_cache_is_asked_again_by_a_function_that_was_frozen(machine: Machine) -> None:
+    client = MagicMock()
+    client.pttl.side_effect = ValkeyError
+    marks = SharedMarks(client)
+    assert marks.seconds_left("key") == 0
+    client.pttl.side_effect, client.pttl.return_value = None, 1000
+    assert marks.seconds_left("key") == 0
+    machine.freezes(PAUSE_SECONDS)
+    assert marks.seconds_left("key") == 1
+
+
+def test_a_callers_bucket_fills_while_a_function_is_frozen(machine: Machine) -> None:
+    """It asks for a fifth of its rate, call by call; of each second the process runs a twentieth."""
+    throttle = CallThrottle(Limits(rate=50, burst=500), region=None)
+    bearer = Principal(subject="s", tenant="acme", roles=frozenset({Role.READER}), token_id="login", expires_at=2**37)
+    for _ in range(2000):
+        throttle.spend(bearer)
+        machine.passes(0.005)
+        machine.freezes(0.095)
 
 
 def test_what_a_function_had_looked_at_before_it_was_frozen_is_not_a_moment_old(machine: Machine) -> None:
