@@ -37,7 +37,11 @@ class RoleAlert(Construct):
                 "detail": {
                     "eventSource": ["sts.amazonaws.com"],
                     "eventName": ["AssumeRole", "AssumeRoleWithSAML", "AssumeRoleWithWebIdentity"],
-                    "requestParameters": {"roleArn": [role]},
+                    # Of what was refused CloudTrail records no parameters; its message ends with the role.
+                    "$or": [
+                        {"requestParameters": {"roleArn": [role]}},
+                        {"errorMessage": [{"wildcard": f"* on resource: {role}*"}]},
+                    ],
                 },
             },
             targets=[

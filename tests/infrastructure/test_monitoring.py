@@ -2,6 +2,7 @@
 
 import json
 import re
+from fnmatch import fnmatchcase
 from typing import Any
 
 import pytest
@@ -24,7 +25,7 @@ from anfl.resources import (
     Function,
     Service,
 )
-from tests.infrastructure.conftest import Assembly, Template
+from tests.infrastructure.conftest import Assembly, Properties, Template
 from tests.infrastructure.policies import statements
 from tests.infrastructure.test_api import responses
 
@@ -315,10 +316,6 @@ def test_whoever_takes_the_emergency_role_is_heard_of(prod: Assembly, dev: Assem
     for stack in prod.regional("telemetry").values():
         rule = stack.only("AWS::Events::Rule")
         assert rule["State"] == "ENABLED_WITH_ALL_CLOUDTRAIL_MANAGEMENT_EVENTS", "AssumeRole counts as reading"
-        (arn,) = rule["EventPattern"]["detail"]["requestParameters"]["roleArn"]
-        assert "".join(part if isinstance(part, str) else "*" for part in arn["Fn::Join"][1]).endswith(
-            ":role/anfl-prod-break-glass"
-        )
         assert "AssumeRole" in rule["EventPattern"]["detail"]["eventName"]
         (target,) = rule["Targets"]
         assert target["Arn"] == {"Ref": topic(stack, "critical")}
@@ -328,24 +325,31 @@ def test_whoever_takes_the_emergency_role_is_heard_of(prod: Assembly, dev: Assem
         assert {"Service": "events.amazonaws.com"} in [s["Principal"] for s in policy["PolicyDocument"]["Statement"]]
 
 
-def test_events_that_sts_records_match_the_rule(prod: Assembly) -> None:
-    """As CloudTrail writes them; what the rule asks for is there, and another role is not taken for it."""
+REFUSED = "User: arn:aws:iam::123456789012:user/mallory is not authorized to perform: sts:AssumeRole on resource: "
+
+
+@pytest.mark.parametrize("role", ["break-glass", "operator"])
+@pytest.mark.parametrize("reason", ["", " because no identity-based policy allows the sts:AssumeRole action"])
+def test_events_that_sts_records_match_the_rule(prod: Assembly, role: str, reason: str) -> None:
+    """As CloudTrail writes them: where it was refused, without parameters. Another role is not taken for it."""
     pattern = prod["anfl-prod-us-west-1-telemetry"].only("AWS::Events::Rule")["EventPattern"]
-    parts = pattern["detail"]["requestParameters"]["roleArn"][0]["Fn::Join"][1]
-    wanted = "".join("123456789012" if part == {"Ref": "AWS::AccountId"} else part for part in parts)
+    taken = f"arn:aws:iam::123456789012:role/anfl-prod-{role}"
     event = {
         "source": "aws.sts",
         "detail-type": "AWS API Call via CloudTrail",
-        "detail": {
-            "eventSource": "sts.amazonaws.com",
-            "eventName": "AssumeRole",
-            "readOnly": True,
-            "requestParameters": {"roleArn": "arn:aws:iam::123456789012:role/anfl-prod-break-glass"},
-        },
+        "detail": {"eventSource": "sts.amazonaws.com", "eventName": "AssumeRole", "readOnly": True},
     }
     assert event["source"] in pattern["source"]
     assert event["detail-type"] in pattern["detail-type"]
-    assert wanted == "arn:aws:iam::123456789012:role/anfl-prod-break-glass"
+    granted, refused = pattern["detail"]["$or"]
+    is_meant = role == "break-glass"
+    assert (taken in map(_in_this_account, granted["requestParameters"]["roleArn"])) == is_meant
+    (wildcard,) = (_in_this_account(each["wildcard"]) for each in refused["errorMessage"])
+    assert fnmatchcase(f"{REFUSED}{taken}{reason}", wildcard) == is_meant
+
+
+def _in_this_account(joined: Properties) -> str:
+    return "".join("123456789012" if part == {"Ref": "AWS::AccountId"} else part for part in joined["Fn::Join"][1])
 
 
 def test_metrics_of_our_own_that_alarms_and_dashboards_name_are_ones_that_code_publishes(assembly: Assembly) -> None:

@@ -149,8 +149,9 @@ def _topic(stack: Stack) -> AlertTopic:
 def test_a_role_that_is_taken_is_told_to_a_topic(inspect_construct: Inspect) -> None:
     template = inspect_construct(lambda stack: RoleAlert(stack, "R", role_name="emergency", topic=_topic(stack)))
     rule = template.only("AWS::Events::Rule")
-    asked = rule["EventPattern"]["detail"]["requestParameters"]["roleArn"]
-    assert [parts["Fn::Join"][1][-1] for parts in asked] == [":role/emergency"]
+    granted, refused = rule["EventPattern"]["detail"]["$or"]
+    assert [parts["Fn::Join"][1][-1] for parts in granted["requestParameters"]["roleArn"]] == [":role/emergency"]
+    assert [each["wildcard"]["Fn::Join"][1][-1] for each in refused["errorMessage"]] == [":role/emergency*"]
     (target,) = rule["Targets"]
     assert list(target["Arn"]) == ["Ref"]
     assert set(target["InputTransformer"]["InputPathsMap"]) == {"who", "from", "when", "region", "event"}
