@@ -1,7 +1,6 @@
 """The collections that a process has in memory: loaded on demand, dropped when memory is short."""
 
 import threading
-from collections import OrderedDict
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 
@@ -56,8 +55,8 @@ class OpenCollections:
         self._storage = storage
         self._loaders = loaders
         self._builds = builds
-        self._entries: OrderedDict[str, _Entry] = OrderedDict()
-        """By incarnation, the one used last at the end."""
+        self._entries: dict[str, _Entry] = {}
+        """By incarnation."""
         self._lock = threading.Lock()
 
     def get(self, collection: Collection) -> Opened:
@@ -86,6 +85,7 @@ class OpenCollections:
             if entry.collection != collection:
                 return None
             entry.collection = collection
+        entry.used_at = self._storage.clock.monotonic()
         return entry.now()
 
     def begin(self, collection: Collection) -> bool:
@@ -99,7 +99,7 @@ class OpenCollections:
         return None if entry is None else entry.now()
 
     def loaded(self) -> list[Opened]:
-        """What is in memory, the one used last at the end."""
+        """What is in memory."""
         with self._lock:
             entries = list(self._entries.values())
         return [opened for entry in entries if (opened := entry.now()) is not None]
@@ -109,7 +109,7 @@ class OpenCollections:
         with self._lock:
             sizes = {
                 incarnation: opened.replica.shown.bytes  # its lock may be held for long, and all wait for this one
-                for incarnation, entry in self._entries.items()
+                for incarnation, entry in sorted(self._entries.items(), key=_used_at)
                 if (opened := entry.now()) is not None
             }
             size = sum(sizes.values())
@@ -143,9 +143,8 @@ class OpenCollections:
                 opened.replica.adopt(collection)
                 entry.collection = collection
             entry.used_at = self._storage.clock.monotonic()
-            self._entries.move_to_end(collection.incarnation)
             while len(self._entries) > MOST_COLLECTIONS:
-                self._remove(next(iter(self._entries)))
+                self._remove(min(self._entries.items(), key=_used_at)[0])
             return entry
 
     def _load(self, collection: Collection) -> Opened:
@@ -171,3 +170,7 @@ class OpenCollections:
         finally:
             if not self._catalogue.has(collection):
                 raise not_found(f"{collection.name} is deleted.", code=Refusal.COLLECTION_NOT_FOUND)
+
+
+def _used_at(held: tuple[str, _Entry]) -> float:
+    return held[1].used_at

@@ -493,6 +493,23 @@ def test_who_has_a_folder_to_itself_keeps_no_more_there_than_in_memory(
     store.close()
 
 
+def test_a_collection_whose_queries_an_event_loop_answers_is_in_use(
+    catalogue: Catalogue, objects: S3ObjectStore
+) -> None:
+    """It was the first to leave memory, however often it was asked: as if it had been used last when it was loaded."""
+    time = SimulatedTime()
+    store = VectorStore(catalogue, storage(objects, clock=time.clock()))
+    store.hnsw.upkeep.stop()
+    for name in ("busy", "idle"):
+        store.create("demo", msgspec.structs.replace(WORDS, name=name))
+        store.write("demo", name, upsert(("a", (1, 1))))
+        time.advance(0.1)
+    assert store.at_once("demo", "busy", Fetch(ids=["a"])) is not None
+    store.hnsw.opened.evict(0)
+    assert [opened.replica.collection.name for opened in store.hnsw.opened.loaded()] == ["busy"]
+    store.close()
+
+
 def test_a_process_without_a_nodes_folder_has_one_to_itself(session: boto3.session.Session, tmp_path: Path) -> None:
     settings = build.Settings(table="catalogue", bucket="vectors")
     assert build.storage_of(settings, session, scratch=tmp_path).alone
