@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from math import isfinite
 
+import numpy as np
+
 
 def check_finite(value: object, what: str) -> None:
     """Refuse NaN and infinity anywhere in ``value``.
@@ -16,7 +18,7 @@ def check_finite(value: object, what: str) -> None:
 
 
 def _place(value: object) -> str | None:
-    if isinstance(value, float):
+    if isinstance(value, float | np.floating):
         return None if isfinite(value) else ""
     if isinstance(value, Mapping):
         members = [(f".{name}", member) for name, member in value.items()]

@@ -111,12 +111,23 @@ def encoded(document: object, what: str) -> bytes:
     """``document`` as JSON.
 
     :param what: it is, for whoever gave it.
-    :raises UnsendableError: a text of it holds half a character (a lone surrogate), which no UTF-8 can say.
+    :raises UnsendableError: it holds what JSON has not, or half a character (a lone surrogate), which no UTF-8 can say.
     """
     try:
-        return msgspec.json.encode(document)
-    except UnicodeEncodeError as error:
+        return msgspec.json.encode(document, enc_hook=_scalar)
+    except (TypeError, UnicodeEncodeError) as error:
         raise UnsendableError(f"{what} cannot be sent: {error}") from error
+
+
+def _scalar(value: object) -> object:
+    """One of NumPy's, as Python has it."""
+    match value:
+        case np.floating():
+            return float(value)
+        case np.integer() | np.bool_() | np.str_():
+            return value.item()
+        case _:
+            raise TypeError(f"JSON has nothing like {type(value).__name__}")
 
 
 def packed(values: ArrayLike) -> dict[str, str]:

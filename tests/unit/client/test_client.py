@@ -276,6 +276,7 @@ NAN, INFINITY = float("nan"), float("inf")
     ("ask", "named"),
     [
         (lambda words: words.delete(where={"n": NAN}), "filter.n"),
+        (lambda words: words.count({"n": np.float32(NAN)}), "filter.n"),
         (lambda words: words.count({"$or": [{"n": 1}, {"n": {"$lt": INFINITY}}]}), "filter.$or[1].n.$lt"),
         (lambda words: words.query([1, 1], where={"n": NAN}), "filter.n"),
         (lambda words: words.query([1, 1], max_distance=NAN), "max_distance"),
@@ -313,6 +314,29 @@ def test_half_a_character_is_not_sent(words: Collection, way: FaultyWay, ask: Ca
     with pytest.raises(UnsendableError, match=r"cannot be sent.*surrogates"):
         ask(words)
     assert len(way.seen) == before
+
+
+def test_what_json_has_not_is_named(words: Collection, way: FaultyWay) -> None:
+    before = len(way.seen)
+    with pytest.raises(UnsendableError, match=r"^row 'c' cannot be sent.*complex"):
+        words.load([NewRow(id="c", values=[1, 1], metadata={"n": 1j})])  # type: ignore[dict-item]
+    with pytest.raises(UnsendableError, match=r"cannot be sent.*ndarray"):
+        words.count({"n": np.ones(2)})
+    assert len(way.seen) == before
+
+
+def test_scalars_of_numpy_are_what_python_calls_them(words: Collection) -> None:
+    """Ids from an array of text, metadata and expiries that were computed: they were refused, each by a TypeError."""
+    ids = np.array(["x", "y"])
+    metadata: Any = {"n": np.int64(7), "half": np.float32(0.5), "wide": np.longdouble(2), "on": np.True_, "t": [ids[0]]}
+    rows = [NewRow(id=each, values=[1, 1], metadata=metadata, expires_at=np.float64(4e9)) for each in ids]
+    words.upsert(rows)
+    words.load(rows)
+    assert [row.metadata for row in words.fetch(list(ids))] == [
+        {"n": 7, "half": 0.5, "wide": 2.0, "on": True, "t": ["x"]}
+    ] * 2
+    assert words.count({"n": np.int64(7)}) == 2
+    assert len(list(words.scroll(where={"half": {"$gt": np.float16(0.25)}}))) == 2
 
 
 def test_a_position_goes_with_reads_of_its_own_collection(client: Client, words: Collection, way: FaultyWay) -> None:
