@@ -93,7 +93,8 @@ class Keeping:
                     now=self._storage.clock.wall(),
                     declared=_kept_by(state),
                 )
-            self._storage.clock.sleep(UPKEEP_SECONDS)
+            if not replica.install_newest():
+                self._storage.clock.sleep(UPKEEP_SECONDS)
         detail = "The collection's segments are being merged faster than they are kept; try again."
         raise unavailable(detail, code="storage_unavailable")
 

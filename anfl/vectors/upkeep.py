@@ -3,6 +3,7 @@
 import logging
 import threading
 from collections.abc import Callable, Sequence
+from time import thread_time
 
 from anfl.problems import Problem
 from anfl.vectors.events import Holdings
@@ -14,6 +15,8 @@ from anfl.vectors.storage import Storage
 
 UPKEEP_SECONDS = 0.2
 """How often a process looks for new images, and at its memory."""
+MOST_SHARE = 0.2
+"""Of a core, for that: with thousands of collections in memory it takes a good part of a second."""
 USED_SECONDS = 60.0
 """A collection whose log nobody has looked at for longer is not kept level with other nodes."""
 SHOWN_SECONDS = 5.0
@@ -137,8 +140,11 @@ class Upkeep:
             self._postponed.worked(key)
 
     def _keep_up(self) -> None:
-        while not self._closing.wait(UPKEEP_SECONDS):
+        pause = UPKEEP_SECONDS
+        while not self._closing.wait(pause):
+            began = thread_time()
             try:
                 self.once()
             except Exception:
                 _log.exception("upkeep failed; it is tried again")
+            pause = max(UPKEEP_SECONDS, (thread_time() - began) * (1 / MOST_SHARE - 1))

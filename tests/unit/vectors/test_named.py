@@ -20,6 +20,7 @@ from anfl.vectors.named import ORPHAN_SECONDS
 from anfl.vectors.naming import NamedSnapshotList
 from anfl.vectors.objects import S3ObjectStore
 from anfl.vectors.parts import Parts
+from anfl.vectors.replica import Replica
 from anfl.vectors.requests import CollectionPatch, Count, Fetch, NamePage
 from anfl.vectors.retention import KEPT_VERIFIED
 from anfl.vectors.store import VectorStore
@@ -143,6 +144,28 @@ def test_a_snapshot_whose_segments_were_merged_meanwhile_is_begun_again(
         assert store.create_snapshot("demo", "words", "monday").rows == 2
     else:
         assert code_of(lambda: store.create_snapshot("demo", "words", "monday")) == (503, "storage_unavailable")
+
+
+def test_a_snapshot_waits_for_no_upkeep_to_hear_of_merged_segments(
+    store: VectorStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With thousands of collections in memory upkeep comes round too late."""
+    store.hnsw.upkeep.stop()
+    looks: list[Replica] = []
+    upload = Parts.upload
+
+    def install_newest(replica: Replica) -> bool:
+        looks.append(replica)
+        return True
+
+    def upload_once_looked(parts: Parts, *given: Any, **named: Any) -> Any:
+        if not looks:
+            raise FileNotFoundError("rows.bin")
+        return upload(parts, *given, **named)
+
+    monkeypatch.setattr(Replica, "install_newest", install_newest)
+    monkeypatch.setattr(Parts, "upload", upload_once_looked)
+    assert store.create_snapshot("demo", "words", "monday").rows == 2
 
 
 def test_snapshots_have_names(store: VectorStore) -> None:

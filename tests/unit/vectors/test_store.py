@@ -1,5 +1,6 @@
 """Collections of tenants: made, changed, deleted, and never seen by others."""
 
+import itertools
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -14,7 +15,7 @@ import msgspec
 import pytest
 
 from anfl.problems import Problem
-from anfl.vectors import build, hnsw
+from anfl.vectors import build, hnsw, upkeep
 from anfl.vectors import replica as replica_module
 from anfl.vectors.builder import Builder
 from anfl.vectors.catalogue import Catalogue
@@ -561,6 +562,32 @@ def eventually(holds: Callable[[], bool]) -> None:
             return
         sleep(0.01)
     raise AssertionError
+
+
+def test_upkeep_of_thousands_of_collections_leaves_the_processor_to_those_who_wait(
+    store: VectorStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It paused for as long as for a few, and took most of a core in each process of a node that nobody asked."""
+    keeper, pauses, worked = store.hnsw.upkeep, list[float](), [0.001, 0.3, 0.0]
+    keeper.stop()
+    spent = itertools.accumulate(each for busy in worked for each in (0.0, busy))
+
+    class Closing:
+        """Told three times that there is time."""
+
+        def wait(self, seconds: float) -> bool:
+            """See `threading.Event`."""
+            pauses.append(seconds)
+            return len(pauses) > len(worked)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(upkeep, "thread_time", lambda: next(spent))
+        patch.setattr(keeper, "once", lambda: None)
+        patch.setattr(keeper, "_closing", Closing())
+        keeper._keep_up()
+    little, _, much, none = pauses
+    assert little == none == upkeep.UPKEEP_SECONDS
+    assert 0.3 / (0.3 + much) == pytest.approx(upkeep.MOST_SHARE)
 
 
 def test_who_looks_at_the_memory_waits_for_no_batch_that_is_being_applied(store: VectorStore) -> None:
