@@ -177,7 +177,7 @@ class Writer:
         if replica.trouble is not None or not replica.in_touch():
             replica.level_with(asked)
         while True:
-            resolved = replica.view(lambda state: _resolve(state, group, beside))
+            resolved = _resolve(replica.shown, group, beside)  # a filter may take long, and the lock is for others
             if resolved is None:
                 self._learn()
                 continue
@@ -185,7 +185,7 @@ class Writer:
                 # A commit proves that the state was complete; without one, it has to be looked at.
                 replica.level_with(asked)
                 certain = True
-                if replica.view(lambda state: state.position) != resolved.position:
+                if replica.shown.position != resolved.position:
                     continue
             if resolved.batch is None:
                 return resolved.outcomes

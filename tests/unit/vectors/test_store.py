@@ -27,7 +27,7 @@ from anfl.vectors.model import Collection, CollectionSettings, FieldType, Metric
 from anfl.vectors.objects import S3ObjectStore
 from anfl.vectors.operations import named
 from anfl.vectors.replica import Replica
-from anfl.vectors.requests import Answer, CollectionPatch, Count, Fetch, IndexPatch, Query, Rows, Scroll
+from anfl.vectors.requests import Answer, CollectionPatch, Count, DeleteRows, Fetch, IndexPatch, Query, Rows, Scroll
 from anfl.vectors.store import VectorStore
 from tests.unit.vectors.builders import Noted, delete, storage, upsert
 from tests.unit.vectors.simulated import SimulatedTime
@@ -588,6 +588,34 @@ def test_upkeep_of_thousands_of_collections_leaves_the_processor_to_those_who_wa
     little, _, much, none = pauses
     assert little == none == upkeep.UPKEEP_SECONDS
     assert 0.3 / (0.3 + much) == pytest.approx(upkeep.MOST_SHARE)
+
+
+def test_upkeep_waits_for_no_deletion_whose_filter_takes_long(
+    store: VectorStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor do the other collections of the process, which are looked after in their turn."""
+    store.hnsw.upkeep.stop()
+    store.create("demo", WORDS)
+    store.write("demo", "words", upsert(("a", (1, 1))))
+    began, go_on = threading.Event(), threading.Event()
+    select = selection.Selections.select
+
+    def slowly(*given: Any) -> Any:
+        began.set()
+        go_on.wait(timeout=10)
+        return select(*given)
+
+    monkeypatch.setattr(selection.Selections, "select", slowly)
+    deleting = threading.Thread(target=store.delete_rows, args=("demo", "words", DeleteRows(filter={"n": 1})))
+    looking = threading.Thread(target=store.hnsw.upkeep.once, daemon=True)
+    deleting.start()
+    assert began.wait(timeout=5)
+    looking.start()
+    looking.join(timeout=5)
+    waited = looking.is_alive()
+    go_on.set()
+    deleting.join()
+    assert not waited
 
 
 def test_who_looks_at_the_memory_waits_for_no_batch_that_is_being_applied(store: VectorStore) -> None:
