@@ -55,7 +55,7 @@ class Examiner:
         try:
             form = formats.format_of(name, path, tick=self._budget.tick)
             if form in _MAY_BEGIN_A_PICKLE:
-                noted += (Noted.of(name, finding) for finding in self._pickle_as_well(form, path))
+                noted += (Noted.of(name, finding) for finding in self._also(form, path))
             elif form == "text":
                 noted += (Noted.of(name, finding) for finding in self._compressed_as_well(path))
             facts = self._facts(form, name, path)
@@ -69,6 +69,7 @@ class Examiner:
             detail = f"its structure defeats the inspection ({type(error).__name__})"
             noted.append(Noted(name, Code.INSPECTION_FAILED, detail))
         noted += (Noted.of(name, finding) for finding in formats.misleading(name, form))
+        noted += (Noted.of(name, finding) for finding in formats.read_elsewhere(name, path))
         if form not in _NOT_ZIP_AS_WELL and zips.is_also_zip(path):
             noted.append(Noted(name, Code.POLYGLOT, f"it is {form} and a zip archive at once"))
         if form != "tar" and tars.is_also_tar(path):
@@ -115,8 +116,10 @@ class Examiner:
         except Finding as finding:
             return [*findings, finding]
 
-    def _pickle_as_well(self, form: str | None, path: Path) -> Iterator[Finding]:
-        """The finding that a file is a pickle at once, or that what is compressed in a tar archive is."""
+    def _also(self, form: str | None, path: Path) -> Iterator[Finding]:
+        """The finding that a file is a pickle at once, or that what is compressed in a tar archive is; or that such an
+        archive is text, which no tool writes.
+        """
         polyglot = Finding(Code.POLYGLOT, f"it is {form} and a pickle at once")
         if is_pickle(path, tick=self._budget.tick):
             yield polyglot
@@ -124,6 +127,9 @@ class Examiner:
             with path.open("rb") as raw, compressed.opened(raw) as content:
                 if self._inflates_to_pickle(content, path):
                     yield polyglot
+            with path.open("rb") as stream:
+                if text.is_text(stream):
+                    yield Finding(Code.POLYGLOT, "it is tar and text at once")
 
     def _compressed_as_well(self, path: Path) -> Iterator[Finding]:
         """The finding that a text is a compressed pickle at once."""

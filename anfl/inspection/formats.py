@@ -3,15 +3,18 @@
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
-from anfl.inspection import compressed, onnx_wire, tars, tensors, text, zips
+from anfl.inspection import compressed, onnx_wire, tars, templates, tensors, text, zips
 from anfl.inspection.codes import Code, Finding
 from anfl.inspection.pickles.files import is_pickle
 
 HEAD_BYTES = 512
 _PICKLE_SUFFIXES = frozenset({".pkl", ".pickle", ".joblib", ".dill", ".cloudpickle"})
 _EXECUTABLES = (b"\x7fELF", b"\xfe\xed\xfa\xce", b"\xfe\xed\xfa\xcf", b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe")
+_HDF5 = b"\x89HDF\r\n\x1a\n"
+_BEFORE_HDF5 = 512
+"""So many bytes of anything may stand before it, or twice as many, and so on."""
 _UNSUPPORTED = {
-    b"\x89HDF\r\n\x1a\n": "HDF5 (Keras)",
+    _HDF5: "HDF5 (Keras)",
     b"7z\xbc\xaf\x27\x1c": "a 7z archive",
     b"Rar!\x1a\x07": "a RAR archive",
     b"\x28\xb5\x2f\xfd": "compressed with zstd",
@@ -21,6 +24,8 @@ _UNSUPPORTED = {
     b"%PDF": "PDF",
     b"\x00asm": "WebAssembly",
 }
+_TENSORFLOW = frozenset({".pb", ".tflite"})
+_SAVED_MODEL = "saved_model.pbtxt"
 _ZFILE_HEADER = 21
 _EXPECTED = {
     ".safetensors": {"safetensors"},
@@ -37,10 +42,14 @@ _EXPECTED = {
     ".txt": {"text"},
     ".md": {"text"},
     ".csv": {"text"},
+    ".lock": {"text"},
+    "MLmodel": {"text"},
+    **{extension: {"text"} for extension in (*templates.SUFFIXES, *text.SOURCES)},
 }
-"""What a file with this extension must be: anything else would be opened as something that it is not."""
+"""What a file with this extension, or this name without one, must be: anything else would be opened as something that
+it is not."""
 _OTHER_ZIPS = frozenset({".npz", ".skops", ".keras"})
-_MAY_BE_EMPTY = frozenset({".yaml", ".yml", ".txt", ".md", ".csv"})
+_MAY_BE_EMPTY = {".yaml", ".yml", ".txt", ".md", ".csv", ".lock", *templates.SUFFIXES, *text.SOURCES}
 _NEVER_EMPTY = (
     (_EXPECTED.keys() - _MAY_BE_EMPTY)
     | _PICKLE_SUFFIXES
@@ -88,6 +97,12 @@ def format_of(name: str, path: Path, *, tick: Callable[[], None]) -> str | None:
     return {".npz": "zip"}.get(suffix, suffix.removeprefix(".")) if suffix in _BY_NAME else None
 
 
+def _kind_of(name: str) -> str:
+    """What tells readers of a file, or of an archive's member, how to read it: its extension, or else its name."""
+    base = PurePosixPath(name.rpartition("!")[2])
+    return base.suffix.lower() or base.name
+
+
 def is_no_torch(name: str) -> bool:
     """Whether a zip archive's name says that others than torch read it, to whom all members are files."""
     return suffix_of(name) in _OTHER_ZIPS
@@ -95,7 +110,7 @@ def is_no_torch(name: str) -> bool:
 
 def needs_content(name: str) -> bool:
     """Whether no reader of such a file takes an empty one."""
-    return suffix_of(name) in _NEVER_EMPTY or PurePosixPath(name.rpartition("!")[2]).name == "MLmodel"
+    return _kind_of(name) in _NEVER_EMPTY
 
 
 def format_of_head(head: bytes) -> str | None:
@@ -116,6 +131,29 @@ def unsupported(head: bytes) -> str | None:
     return next((what for magic, what in _UNSUPPORTED.items() if head.startswith(magic)), None)
 
 
+def read_elsewhere(name: str, path: Path) -> list[Finding]:
+    """The finding that another reader takes a file, whatever else it is, for what is not looked into.
+
+    TensorFlow goes by the name, and passes over members of a message that it does not know.
+    """
+    base = PurePosixPath(name.rpartition("!")[2])
+    if base.suffix.lower() in _TENSORFLOW or base.name == _SAVED_MODEL:
+        return [Finding(Code.UNSUPPORTED_FORMAT, "TensorFlow reads it as a graph, which is not looked into")]
+    if _holds_hdf5(path):
+        return [Finding(Code.UNSUPPORTED_FORMAT, "HDF5 (Keras) begins within it, which is not looked into")]
+    return []
+
+
+def _holds_hdf5(path: Path) -> bool:
+    with path.open("rb") as stream:
+        place = _BEFORE_HDF5
+        while stream.seek(place) and (found := stream.read(len(_HDF5))):
+            if found == _HDF5:
+                return True
+            place *= 2
+    return False
+
+
 def _is_zfile(head: bytes) -> bool:
     """Whether joblib would take it for one of its first compressed files: two letters, then a size."""
     try:
@@ -126,7 +164,7 @@ def _is_zfile(head: bytes) -> bool:
 
 def misleading(name: str, form: str | None) -> list[Finding]:
     """The finding that a name promises another format."""
-    expected = _EXPECTED.get(suffix_of(name))
+    expected = _EXPECTED.get(_kind_of(name))
     if expected is None or form is None or form in expected | {"empty"}:
         return []
     return [Finding(Code.MISLEADING_EXTENSION, f"the content is {form}")]

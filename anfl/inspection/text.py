@@ -5,9 +5,9 @@ import re
 from pathlib import PurePosixPath
 from typing import IO
 
-_CODE = frozenset(
-    {".py", ".pyc", ".pyw", ".so", ".pyd", ".dll", ".dylib", ".sh", ".bat", ".cmd", ".ps1", ".js", ".jar", ".pth"}
-)
+SOURCES = (".py", ".pyw", ".sh", ".bat", ".cmd", ".ps1", ".js")
+"""Extensions of code that is text."""
+_CODE = frozenset({*SOURCES, ".pyc", ".so", ".pyd", ".dll", ".dylib", ".jar", ".pth"})
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f]")
 _CHUNK_BYTES = 1024 * 1024
 

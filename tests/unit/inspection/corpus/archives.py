@@ -331,7 +331,7 @@ CASES: list[Case] = [
     case("two-directories.pt", _with_two_directories(), Code.POLYGLOT),
     case("two-ends.zip", _with_two_ends(0), Code.POLYGLOT),
     case("pickle-in-tar.pt", _pickled_tar(), Code.POLYGLOT),
-    case("written-tar.bin", _written_tar(), Code.DANGEROUS_GLOBAL, Code.UNSUPPORTED_FORMAT),
+    case("written-tar.bin", _written_tar(), Code.POLYGLOT, Code.DANGEROUS_GLOBAL, Code.UNSUPPORTED_FORMAT),
     case("torch.tar", tarred(("storages", b"\x80\x02N.")), Code.UNSUPPORTED_FORMAT),
     case("written-zlib.bin", _written_zlib(), Code.POLYGLOT),
     case("written-zlib.zip", zipped(("model.z", _written_zlib())), Code.POLYGLOT),

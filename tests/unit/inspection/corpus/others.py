@@ -44,6 +44,32 @@ def skops(module: str, name: str, *, loader: str = "ObjectNode", content: object
     return zipped(("schema.json", json.dumps(schema | {"protocol": 2, "_skops_version": "0.16.0"}).encode()))
 
 
+def written_pickle(*lines: str) -> bytes:
+    """Lines in a language with comments behind ``#``, whose bytes are a pickle too: texts of 126 bytes, and an end."""
+    content = b"U~: 1\n"
+    for line in lines:
+        content = _filled(content, room=len(line) + 1) + line.encode() + b"\n"
+    return _filled(content, room=128)[:-3] + b"."
+
+
+def _filled(content: bytes, *, room: int) -> bytes:
+    """``content``; where less than ``room`` bytes are left of the text that it ends in, up to the next one."""
+    left = -len(content) % 128
+    return content if room < left else content + b"#".ljust(left, b"x") + b"U~\n"
+
+
+def tar_of(content: bytes) -> bytes:
+    """A JSON document that is a tar archive as well: the header stands in its first text."""
+    header = b'{"x": "' + b"x" * 93 + b" " * 24 + b"%011o " % len(content) + b" " * 20 + b"0" + b" " * 188 + b"x" * 167
+    header = header[:148] + b"%06o  " % sum(header) + header[156:]
+    return header + content.ljust(512)
+
+
+def with_hdf5(content: bytes) -> bytes:
+    """With the signature of HDF5 where its readers look for one that has other data before it."""
+    return content[:1024] + b"\x89HDF\r\n\x1a\n" + content[1032:]
+
+
 _ARRAY = array(np.arange(100))
 
 CASES: list[Case] = [
@@ -180,6 +206,33 @@ CASES: list[Case] = [
     case("keras-module/MLmodel", b"flavors: {keras: {keras_module: attacker}}\n", Code.CUSTOM_CODE),
     case("torch/pickle_module_info.txt", b"attacker.pickle\n", Code.CUSTOM_CODE),
     case("keras/keras_module.txt", b"attacker", Code.CUSTOM_CODE),
+    case(
+        "pickle/MLmodel",
+        written_pickle("flavors:", "  python_function:", "    loader_module: attacker", "    code: code"),
+        Code.MISLEADING_EXTENSION,
+    ),
+    case(
+        "pickle-and-MLmodel.zip",
+        zipped(("x/MLmodel", written_pickle("flavors: {python_function: {loader_module: attacker}}"))),
+        Code.MISLEADING_EXTENSION,
+    ),
+    case("pickle/uv.lock", b"C = 1\nversion = 1 #".ljust(34, b"x") + b".", Code.MISLEADING_EXTENSION),
+    case("pickle.py", b"V=__import__('os').system('true')\nV=2\n0.", Code.MISLEADING_EXTENSION),
+    case("pickle.jinja", b"V{{ cycler.__init__.__globals__.os.system('true') }}\n.", Code.MISLEADING_EXTENSION),
+    case(
+        "policy-and-tar.zip",
+        zipped(("data", tar_of(b'", "n": {":serialized:": "gASVIQ=="}}')), ("policy.pth", b"\x80\x04}.")),
+        Code.POLYGLOT,
+    ),
+    case(
+        "and-hdf5.h5",
+        with_hdf5(b"\x80\x03B" + struct.pack("<I", 2000) + bytes(2000) + b"."),
+        Code.UNSUPPORTED_FORMAT,
+    ),
+    case("and-hdf5.npy", with_hdf5(array(np.zeros(1000))), Code.UNSUPPORTED_FORMAT),
+    case("pickle/saved_model.pb", b"\x80\x04}.", Code.UNSUPPORTED_FORMAT),
+    case("text/saved_model.pbtxt", b"saved_model_schema_version: 1\n", Code.UNSUPPORTED_FORMAT),
+    case("pickle.tflite", b"\x80\x04}.", Code.UNSUPPORTED_FORMAT),
     case("flavor-code/MLmodel", b"flavors: {sklearn: {code: code}}\n", Code.CUSTOM_CODE),
     case(
         "reference/MLmodel",
