@@ -11,9 +11,10 @@ from typing import IO, cast
 from anfl.inspection.codes import Code, Finding
 from anfl.inspection.limits import Budget
 from anfl.inspection.streams import Counted, translated
+from anfl.inspection.text import may_begin_text
 
 _GZIP, _BZIP2, _XZ, _LZMA = b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00", b"\x5d\x00\x00"
-_HEAD_BYTES = 6
+_HEAD_BYTES = 512
 _CHUNK_BYTES = 65_536
 
 
@@ -65,7 +66,7 @@ def has_more(stream: object) -> bool:
 
 def _is_zlib(head: bytes) -> bool:
     """Two bytes that are a multiple of 31, not text: ``x^2`` begins like a zlib stream too."""
-    return _begins_like_zlib(head) and not head[:_HEAD_BYTES].isascii()
+    return _begins_like_zlib(head) and not may_begin_text(head)
 
 
 def _begins_like_zlib(head: bytes) -> bool:

@@ -17,6 +17,14 @@ def is_code(name: str) -> bool:
     return PurePosixPath(name).suffix.lower() in _CODE
 
 
+def may_begin_text(head: bytes) -> bool:
+    """Whether a stream that begins with ``head`` may be text as `is_text` takes it."""
+    try:
+        return _CONTROL.search(codecs.getincrementaldecoder("utf-8")().decode(head)) is None
+    except UnicodeDecodeError:
+        return False
+
+
 def is_text(stream: IO[bytes]) -> bool:
     """Whether the stream is UTF-8 text without control characters (reads it to its end)."""
     decoder = codecs.getincrementaldecoder("utf-8")()

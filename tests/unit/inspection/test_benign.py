@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,17 @@ def test_what_numpy_and_safetensors_write_is_validated(tmp_path: Path) -> None:
     assert inspect_path(tmp_path)["reasons"] == []
 
 
+def test_what_zlib_begins_with_text_is_validated(tmp_path: Path) -> None:
+    written = 0
+    for number in range(100):
+        values = [f"{value:x}" for value in np.random.default_rng(number).integers(1 << 40, size=50)]
+        content = zlib.compress(pickle.dumps(values), level=3)
+        written += content[:6].isascii()
+        (tmp_path / f"{number}.joblib").write_bytes(content)
+    assert written, "no file tests this"
+    assert inspect_path(tmp_path)["reasons"] == []
+
+
 def test_plain_documents_are_validated(tmp_path: Path) -> None:
     documents = {
         "config.json": '{"hidden": 4, "score": NaN, "attn_implementation": "flash_attention_2"}',
@@ -76,6 +88,7 @@ def test_plain_documents_are_validated(tmp_path: Path) -> None:
         "README.md": "# A model\nfor 日本語 👩‍🔬\n",
         "vocab.txt": "x^2\ncat\n(and)\n",
         "x.txt": "x^2",
+        "power.txt": "x^2 grows faster than αx",
         "ZF.txt": "ZF is a name, and no size",
         "MZ.csv": "MZ,1\n",
         "merges.txt": "#version: 0.2\n",
