@@ -19,6 +19,10 @@ _CONFIGURATIONS = (
     "schema.json",
     "modules.json",
     "model_index.json",
+    "parameters.json",
+    "input_transform.json",
+    "prediction_net.json",
+    "predictor.json",
 )
 _KERAS = frozenset({"keras", "keras_cv", "keras_hub", "keras_nlp", "keras_rs", "tensorflow", "tf_keras"})
 """Packages whose classes Keras may import for a model."""
@@ -30,6 +34,14 @@ SAVED_POLICY = "!data"
 """Member of an archive of Stable-Baselines3's."""
 _SERIALIZED = ":serialized:"
 _SENTENCE_TRANSFORMERS = "sentence_transformers."
+_CALLED_BY_SENTENCE_TRANSFORMERS = (
+    "activation_function",
+    "activation_fn",
+    "sbert_ce_default_activation_function",
+    "tokenizer_class",
+)
+_LAYERS = (_SENTENCE_TRANSFORMERS, "torch.nn.", "transformers.")
+_JSONPICKLE = ("py/function", "py/object", "py/reduce", "py/repr", "py/type")
 _DIFFUSERS = frozenset(
     [
         "diffusers",
@@ -70,7 +82,10 @@ def config(name: str, document: object) -> Facts:
         findings += (finding for source in chat_templates(document) for finding in chat_template(source))
         if name.endswith(".index.json") and isinstance(document.get("weight_map"), dict):
             _shards(document["weight_map"], findings, needed)
+    findings += _calls(document)
     base = PurePosixPath(name.rpartition("!")[2]).name
+    if base.endswith("config.json"):
+        findings += _named_by_modules(document)
     if base == "config.json":
         findings += _keras_code(document) + _kernels(document)
     if base == "adapter_config.json":
@@ -137,6 +152,28 @@ def _modules(document: object) -> list[Finding]:
     return [Finding(Code.CUSTOM_CODE, f"loading the model imports {name}") for name in foreign]
 
 
+def _named_by_modules(document: object) -> list[Finding]:
+    """And some modules import, for their own configurations, an activation, a tokenizer, or modules in turn."""
+    named: list[object] = []
+    for value in _objects(document):
+        named += (value.get(member) for member in _CALLED_BY_SENTENCE_TRANSFORMERS)
+        types = value.get("types")
+        named += types.values() if isinstance(types, dict) else ()
+    foreign = {name for name in named if isinstance(name, str) and "." in name and not name.startswith(_LAYERS)}
+    return [Finding(Code.CUSTOM_CODE, f"loading the model imports {name}") for name in sorted(foreign)]
+
+
+def _calls(document: object) -> Iterator[Finding]:
+    """JSON that is read like a pickle: by GluonTS, and by jsonpickle."""
+    for value in _objects(document):
+        if "__kind__" in value and isinstance(value.get("class"), str):
+            yield Finding(Code.CUSTOM_CODE, f"GluonTS imports and calls {value['class']} for it")
+            return
+        if any(isinstance(value.get(member), str | list) for member in _JSONPICKLE):
+            yield Finding(Code.CUSTOM_CODE, "jsonpickle imports and calls what it names")
+            return
+
+
 def _pipeline(document: object) -> list[Finding]:
     """Diffusers imports what a member is of: a pair of package and class."""
     members = document.items() if isinstance(document, dict) else ()
@@ -182,17 +219,16 @@ def saved_policy(content: bytes) -> list[Finding]:
 def _objects(document: object) -> Iterator[dict[str, Any]]:
     """Every object of a document.
 
-    :raises Finding: there are too many values.
+    :raises Finding: there are too many objects and lists.
     """
     waiting: list[object] = [document]
     count = 0
     while waiting:
         count += 1
         if count > _MAX_NODES:
-            raise Finding(Code.TOO_COMPLEX, f"JSON of more than {_MAX_NODES} values")
+            raise Finding(Code.TOO_COMPLEX, f"JSON of more than {_MAX_NODES} objects and lists")
         value = waiting.pop()
         if isinstance(value, dict):
             yield value
-            waiting += value.values()
-        elif isinstance(value, list):
-            waiting += value
+        within = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+        waiting += (each for each in within if isinstance(each, dict | list))

@@ -83,6 +83,13 @@ def test_plain_documents_are_validated(tmp_path: Path) -> None:
         "adapter_config.json": '{"auto_mapping": {"base_model_class": "BertModel", "parent_library":'
         ' "transformers.models.bert.modeling_bert"}, "megatron_core": "megatron.core"}',
         "nested/adapter_config.json": '{"peft_type": "LORA", "auto_mapping": null, "base_model_name_or_path": "a/b"}',
+        "dense/config.json": '{"in_features": 4, "activation_function": "torch.nn.modules.activation.Tanh"}',
+        "words/wordembedding_config.json": '{"tokenizer_class":'
+        ' "sentence_transformers.models.tokenizer.WhitespaceTokenizer.WhitespaceTokenizer"}',
+        "router_config.json": '{"types": {"0": "sentence_transformers.models.Transformer.Transformer"}}',
+        "gpt/config.json": '{"activation_function": "gelu_new", "tokenizer_class": "GPT2Tokenizer"}',
+        "vocabulary/tokenizer.json": '{"model": {"vocab": {"py/object": 1, "__kind__": 2, "class": 3}}}',
+        "numbers.json": f"[{'0,' * 2_500_000}0]",
         "bom.json": '\ufeff{"a": 1}',
         "conda.yaml": "name: x\nchannels: &c [a]\nother: *c\nwhen: 2024-01-01\n",
         "README.md": "# A model\nfor 日本語 👩‍🔬\n",
@@ -102,9 +109,8 @@ def test_plain_documents_are_validated(tmp_path: Path) -> None:
         " 'numpy >=1.2,<2', 'conda-forge::x=1=py_0', {pip: ['mlflow==3.12.0', '-c constraints.txt']}]\n",
         "uv.lock": 'version = 1\n[[package]]\nname = "x"\nsource = { virtual = "." }\n',
     }
-    (tmp_path / "keras").mkdir()
-    (tmp_path / "nested").mkdir()
     for name, content in documents.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(content, encoding="utf-8")
     assert inspect_path(tmp_path)["reasons"] == []
 

@@ -177,6 +177,24 @@ CASES: list[Case] = [
     case("method.skops", skops("builtins", "list", loader="MethodNode", content={"func": "x"}), Code.CUSTOM_CODE),
     case("pipelines/config.json", b'{"custom_pipelines": {"x": {"impl": "attacker/repo--run.Run"}}}', Code.CUSTOM_CODE),
     case("sentences/modules.json", b'[{"idx": 0, "path": "", "type": "torch.hub"}]', Code.CUSTOM_CODE),
+    *(
+        case(f"sentences-{number}/{name}", content, Code.CUSTOM_CODE)
+        for number, (name, content) in enumerate(
+            (
+                ("config.json", b'{"in_features": 4, "activation_function": "os.abort"}'),
+                ("config.json", b'{"sentence_transformers": {"activation_fn": "os.abort"}}'),
+                ("wordembedding_config.json", b'{"tokenizer_class": "torch.hub"}'),
+                ("router_config.json", b'{"types": {"0": "torch.hub"}, "structure": {"query": ["0"]}}'),
+                ("config.json", b'{"types": {"query-0": "torch.hub"}, "structure": {}}'),
+            )
+        )
+    ),
+    case(
+        "gluonts/parameters.json",
+        b'{"n": [{"__kind__": "instance", "class": "os.system", "args": ["true"]}]}',
+        Code.CUSTOM_CODE,
+    ),
+    case("jsonpickle.json", b'{"py/reduce": [{"py/function": "os.system"}, {"py/tuple": ["true"]}]}', Code.CUSTOM_CODE),
     case("diffusion/model_index.json", b'{"_class_name": "P", "unet": ["attacker", "Run"]}', Code.CUSTOM_CODE),
     case("diffusion-class/model_index.json", b'{"_class_name": ["pipeline", "Run"]}', Code.CUSTOM_CODE),
     *(
