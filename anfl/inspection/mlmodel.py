@@ -12,11 +12,31 @@ from anfl.inspection.requirements import CONDA, MLFLOW
 from anfl.inspection.signatures import Signature, declared
 
 MLMODEL_BYTES = 1024 * 1024
-_DATA_LOADERS = re.compile(
-    r"mlflow\.(?:sklearn|pytorch|tensorflow|keras|onnx|xgboost|lightgbm|catboost|spark|statsmodels|transformers"
-    r"|sentence_transformers|prophet|spacy|paddle|diviner|pmdarima|h2o|pyfunc\.model)"
+_FLAVORS = frozenset(
+    [
+        "catboost",
+        "keras",
+        "lightgbm",
+        "onnx",
+        "paddle",
+        "pmdarima",
+        "prophet",
+        "pytorch",
+        "sentence_transformers",
+        "sklearn",
+        "spacy",
+        "statsmodels",
+        "tensorflow",
+        "transformers",
+        "xgboost",
+    ]
 )
-"""MLflow's own loaders: what they load are the files that are inspected beside the MLmodel."""
+"""Those of MLflow's that load the files which are inspected beside the MLmodel. (What Spark, H2O and Diviner load names
+classes, settings of a JVM, or holds pickles as text.)"""
+_PYFUNC = "python_function"
+_LOADERS = frozenset({"mlflow.pyfunc.model", *(f"mlflow.{flavor}" for flavor in _FLAVORS)})
+_CLASSES = ("lightgbm.", "xgboost.")
+"""Beginnings of what a flavor may have MLflow import and call as the model's class."""
 _FILES = frozenset(
     ["data", "model_path", "pickled_model", "model_data", "python_model", "model_binary", "artifact_path"]
 )
@@ -58,7 +78,7 @@ def mlmodel(content: bytes) -> Facts:
         for name, text in _texts(flavors)
         if _climbs(text) or (text and name in _PLACES and escapes(text))
     ]
-    findings += _loaders(flavors.get("python_function"))
+    findings += _loaders(flavors.get(_PYFUNC))
     findings += _of_flavors(flavors)
     onnx = flavors.get("onnx")
     return Facts(
@@ -87,7 +107,7 @@ def _loaders(pyfunc: object) -> Iterator[Finding]:
         if file not in (CONDA, MLFLOW) and not escapes(file):  # what these say is looked at
             yield Finding(Code.FOREIGN_REQUIREMENT, f"what is installed for the model stands in {file!r}")
     loader = str(pyfunc.get("loader_module", ""))
-    if loader and _DATA_LOADERS.fullmatch(loader) is None:
+    if loader and loader not in _LOADERS:
         yield Finding(Code.CUSTOM_CODE, f"loading the model imports {loader}")
 
 
@@ -100,6 +120,12 @@ def _of_flavors(flavors: dict[Any, Any]) -> Iterator[Finding]:
     for module in modules:
         if module not in MODULES["keras_module.txt"]:
             yield Finding(Code.CUSTOM_CODE, f"loading the model imports {module}")
+    classes = sorted({str(flavor["model_class"]) for flavor in named.values() if flavor.get("model_class")})
+    for model_class in classes:
+        if not model_class.startswith(_CLASSES):
+            yield Finding(Code.CUSTOM_CODE, f"loading the model imports and calls {model_class}")
+    for flavor in sorted(set(map(str, named)) - _FLAVORS - {_PYFUNC}):
+        yield Finding(Code.CUSTOM_CODE, f"{flavor} has a loader of its own")
     transformers = named.get("transformers", {})
     if transformers.get("source_model_name") and not transformers.get("model_binary"):
         detail = f"its weights are those of {transformers['source_model_name']}, which are fetched when it is loaded"

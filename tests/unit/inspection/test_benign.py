@@ -90,6 +90,8 @@ def test_plain_documents_are_validated(tmp_path: Path) -> None:
         "gpt/config.json": '{"activation_function": "gelu_new", "tokenizer_class": "GPT2Tokenizer"}',
         "vocabulary/tokenizer.json": '{"model": {"vocab": {"py/object": 1, "__kind__": 2, "class": 3}}}',
         "numbers.json": f"[{'0,' * 2_500_000}0]",
+        "classes/MLmodel": "flavors: {xgboost: {model_class: xgboost.sklearn.XGBClassifier},"
+        " lightgbm: {model_class: lightgbm.basic.Booster}}\n",
         "bom.json": '\ufeff{"a": 1}',
         "conda.yaml": "name: x\nchannels: &c [a]\nother: *c\nwhen: 2024-01-01\n",
         "README.md": "# A model\nfor 日本語 👩‍🔬\n",

@@ -251,6 +251,17 @@ CASES: list[Case] = [
     case("pickle/saved_model.pb", b"\x80\x04}.", Code.UNSUPPORTED_FORMAT),
     case("text/saved_model.pbtxt", b"saved_model_schema_version: 1\n", Code.UNSUPPORTED_FORMAT),
     case("pickle.tflite", b"\x80\x04}.", Code.UNSUPPORTED_FORMAT),
+    *(
+        case(f"programs-{number}/MLmodel", content.encode(), Code.CUSTOM_CODE)
+        for number, content in enumerate(
+            (
+                "flavors: {xgboost: {model_class: os.abort}}\n",
+                "flavors: {lightgbm: {model_class: os.abort}}\n",
+                *(f"flavors: {{{flavor}: {{x: y}}}}\n" for flavor in ("diviner", "h2o", "langchain", "spark")),
+                *(_MLMODEL.format(loader=f"mlflow.{flavor}", more="") for flavor in ("diviner", "h2o", "spark")),
+            )
+        )
+    ),
     case("flavor-code/MLmodel", b"flavors: {sklearn: {code: code}}\n", Code.CUSTOM_CODE),
     case(
         "reference/MLmodel",
