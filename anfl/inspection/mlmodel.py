@@ -126,10 +126,21 @@ def _of_flavors(flavors: dict[Any, Any]) -> Iterator[Finding]:
             yield Finding(Code.CUSTOM_CODE, f"loading the model imports and calls {model_class}")
     for flavor in sorted(set(map(str, named)) - _FLAVORS - {_PYFUNC}):
         yield Finding(Code.CUSTOM_CODE, f"{flavor} has a loader of its own")
-    transformers = named.get("transformers", {})
-    if transformers.get("source_model_name") and not transformers.get("model_binary"):
-        detail = f"its weights are those of {transformers['source_model_name']}, which are fetched when it is loaded"
+    fetched = _fetched(named.get("transformers", {}))
+    if fetched is not None:
+        detail = f"its weights are those of {fetched}, which are fetched when it is loaded"
         yield Finding(Code.SOURCE_NOT_INSPECTABLE, detail)
+
+
+def _fetched(transformers: dict[Any, Any]) -> str | None:
+    """Whose weights MLflow loads instead of those beside the MLmodel, in the order in which it looks; a path of its own
+    is to Transformers the name of a repository where nothing is there.
+    """
+    base, source = transformers.get("local_base_model_path"), transformers.get("source_model_name")
+    if base:
+        return str(base)
+    is_fetched = "source_model_revision" in transformers or (source and not transformers.get("model_binary"))
+    return str(source) if is_fetched else None
 
 
 def _needed(flavors: dict[Any, Any]) -> Iterator[Needed]:

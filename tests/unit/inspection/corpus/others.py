@@ -268,6 +268,19 @@ CASES: list[Case] = [
         b"flavors: {transformers: {source_model_name: attacker/model, task: x}}\n",
         Code.SOURCE_NOT_INSPECTABLE,
     ),
+    *(
+        case(
+            f"reference-{number}/MLmodel",
+            f"flavors: {{transformers: {{pipeline_model_type: Run, {more}}}}}\n".encode(),
+            Code.SOURCE_NOT_INSPECTABLE,
+        )
+        for number, more in enumerate(
+            (
+                "local_base_model_path: attacker/model",
+                "model_binary: '.', source_model_name: attacker/model, source_model_revision: main",
+            )
+        )
+    ),
     case(
         "missing/MLmodel",
         _MLMODEL.format(loader="mlflow.sklearn", more="model_path: m.pkl").encode(),
