@@ -5,7 +5,7 @@ import hashlib
 import mimetypes
 import posixpath
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import ExitStack
+from contextlib import AsyncExitStack
 from urllib.parse import quote
 
 from starlette.requests import ClientDisconnect, Request
@@ -73,12 +73,13 @@ class ArtifactProxy:
 
     async def _download(self, request: Request, principal: Principal) -> Response:
         path = request.path_params["path"]
-        with ExitStack() as ending:
+        async with AsyncExitStack() as ending:
             ending.enter_context(self._transfers.taken(principal.tenant))
             verified = await asyncio.to_thread(
                 self._store.open, principal.tenant, path, bytes_range=request.headers.get("range")
             )
-            ending.callback(verified.opened.body.close)
+            # It waits for the thread that reads, if there is one: as long as S3 gives nothing.
+            ending.push_async_callback(asyncio.to_thread, verified.opened.body.close)
             status, headers = _head(path, verified)
             media_type = mimetypes.guess_type(posixpath.basename(path))[0] or "application/octet-stream"
             if request.method == "HEAD":  # of which no server sends on what a stream would read to its end

@@ -1,6 +1,6 @@
 """How many artefacts pass through one process at a time: each upload holds a part of its file, or two."""
 
-from contextlib import ExitStack
+from contextlib import AsyncExitStack
 
 from starlette.types import Message, Receive, Scope, Send
 
@@ -21,7 +21,7 @@ def transfers(*, most: int = MOST, most_of_tenant: int = MOST_OF_TENANT) -> Shar
 class Passing:
     """A response at whose end something is given back, whether it was sent or not."""
 
-    def __init__(self, response: Response, ending: ExitStack) -> None:
+    def __init__(self, response: Response, ending: AsyncExitStack) -> None:
         """:param ending: what is given back."""
         self.status_code = response.status_code
         self.raw_headers: RawHeaders = response.raw_headers
@@ -38,5 +38,5 @@ class Passing:
             async with taken():
                 await send(message)
 
-        with self._ending:
+        async with self._ending:
             await self._response(scope, receive, sent)

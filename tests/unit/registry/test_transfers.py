@@ -1,18 +1,20 @@
 """How many artefacts and bodies are inside a process at a time, and that each makes room again however it ends."""
 
 import asyncio
+import socket
 import threading
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
 
 import pytest
+from botocore.response import StreamingBody
 from starlette.types import Message
 
 from anfl.http import answers
 from anfl.http.answers import JSON
 from anfl.http.service import Service
-from anfl.registry.artifacts import Artifacts
+from anfl.registry.artifacts import Artifacts, Opened
 from anfl.registry.registry import Registry
 from services.model_registry.app import assemble
 from services.model_registry.bodies import all_bodies
@@ -224,6 +226,42 @@ def test_a_download_gives_its_place_and_what_it_reads_back(
     assert all(each.body._raw_stream.closed for each in opened)
     answer = Caller(service)("GET", f"{PROXY}/m/weights")
     assert (answer.status_code, len(answer.content)) == (200, 3_000_000)
+
+
+def test_who_goes_while_the_store_gives_nothing_stops_nobody(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To close what a thread reads waits for that thread: whoever runs the event loop must not."""
+    ours, the_stores = socket.socketpair()
+    arriving = ours.makefile("rb")
+    opened = Opened(body=StreamingBody(arriving, 2), length=2, content_range=None, version=None)
+    monkeypatch.setattr(Artifacts, "open", lambda *_, **__: opened)
+    gave_up = threading.Event()
+
+    def give_up() -> None:
+        gave_up.set()
+        the_stores.close()
+
+    patience = threading.Timer(5, give_up)
+    patience.start()
+
+    async def run() -> None:
+        client = Client(service, "GET")
+        client.sends(_END)
+        await _settled(lambda: client.status == 200)
+        client.sends(_GONE)
+        async with asyncio.timeout(4):
+            answer = await asyncio.to_thread(Caller(service), "GET", f"{API}/registered-models/search")
+        assert answer.status_code == 200
+        assert not gave_up.is_set()
+        the_stores.close()
+        await client.ended()
+
+    with ours, the_stores:
+        try:
+            asyncio.run(run())
+        finally:
+            patience.cancel()
+    assert arriving.closed
+    assert not gave_up.is_set()
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT"])
