@@ -19,11 +19,12 @@ Resolver = Callable[[str], Sequence[str]]
 
 
 def resolve(host: str) -> list[str]:
-    """The addresses of ``host`` as this machine's resolver knows them.
+    """The addresses of ``host`` as this machine's resolver knows them; first those that it reaches (RFC 6724).
 
     :raises OSError: it knows none.
     """
-    return sorted({str(found[4][0]) for found in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)})
+    found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(address[0]) for *_, address in found))
 
 
 def is_public(address: str) -> bool:

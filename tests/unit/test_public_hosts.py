@@ -70,6 +70,16 @@ def ask(port: int, *, body: bytes | None = None) -> tuple[int, bytes]:
     )
 
 
+def test_of_a_hosts_addresses_the_one_that_this_machine_reaches_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The system's resolver puts it there (RFC 6724, 6): without a way to the IPv6 internet, the IPv4 ones."""
+    reached, other = ("93.184.216.34", 0), ("2606:4700::1", 0, 0, 0)
+    found = [
+        (family, socket.SOCK_STREAM, 6, "", address) for family, address in [(2, reached), (10, other), (2, reached)]
+    ]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+    assert public_hosts.resolve("example.test") == ["93.184.216.34", "2606:4700::1"]
+
+
 def test_an_answer_may_come_in_parts(serve: Serve) -> None:
     assert ask(serve([b"HTTP/1.1 200 OK\r\n", b"content-length: 2\r\n\r\n", b"ok"])) == (200, b"ok")
 
