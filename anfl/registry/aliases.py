@@ -36,7 +36,7 @@ class Aliases:
         rules.new_alias(alias)
 
         def attempt() -> None:
-            found = self._records.version_to_name(tenant, name, number)
+            found = self._records.version(tenant, name, number)
             before = found.model
             aliases = before.aliases | {alias: number}
             if len(aliases) > rules.MAX_ALIASES:

@@ -231,6 +231,14 @@ REFUSALS: list[tuple[str, str, object, int, str, str]] = [
         "RESOURCE_DOES_NOT_EXIST",
         "Registered Model with name=nope not found",
     ),
+    (
+        "POST",
+        "registered-models/alias",
+        {"name": "nope", "alias": "prod", "version": "1"},
+        404,
+        "RESOURCE_DOES_NOT_EXIST",
+        "Model Version (name=nope, version=1) not found",
+    ),
     ("GET", "registered-models/get?name=nope", None, 404, "RESOURCE_DOES_NOT_EXIST", "name=nope not found"),
     (
         "GET",
