@@ -219,6 +219,16 @@ def test_the_buckets_policy_is_enforced(aws: Aws, client: Callable[[Any], Any], 
     assert said.endswith("with an explicit deny in a resource-based policy")
 
 
+def test_the_bucket_that_is_judged_is_the_one_that_is_asked(aws: Aws, client: Callable[[Any], Any]) -> None:
+    """Whatever bucket the host's name begins with."""
+    aws.client("s3").create_bucket(Bucket="others", CreateBucketConfiguration={"LocationConstraint": REGION})
+    aws.client("s3").put_object(Bucket="others", Key=f"{BUCKET}/b", Body=b"of others")
+    may(aws, allow("s3:GetObject", on=OBJECTS), allow("s3:ListBucket", on=f"arn:aws:s3:::{BUCKET}"))
+    link = client("s3").generate_presigned_url("get_object", Params={"Bucket": BUCKET, "Key": "b"})
+    for host in ("localhost", "others.localhost", "others.s3.amazonaws.com"):
+        assert httpx.get(link, headers={"host": host}, trust_env=False).status_code == 404
+
+
 def test_tables_and_queues_take_rights_to_the_key_as_well(aws: Aws, client: Callable[[Any], Any], key: str) -> None:
     items = allow("dynamodb:PutItem", on=f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/{TABLE}")
     messages = allow("sqs:SendMessage", on=f"arn:aws:sqs:{REGION}:{ACCOUNT}:{QUEUE}")
