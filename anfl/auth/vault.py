@@ -19,6 +19,7 @@ import requests
 from hvac.exceptions import Forbidden, InvalidPath, InvalidRequest, UnexpectedError, VaultError
 from requests.adapters import HTTPAdapter
 
+from anfl import elapsed
 from anfl.auth import identity_request
 from anfl.auth.breaker import Breaker, Deadline
 from anfl.auth.signed_headers import sendable
@@ -282,7 +283,7 @@ class VaultClient:
         if self._credentials is None:
             raise ValueError("this client has no credentials of its own")
         with self._lock:
-            now = time.monotonic()
+            now = elapsed.seconds()
             if self._login is not None and not fresh and now < self._renew_at:
                 return
             login = (None if fresh else self._renewed()) or self._credentials.login(self)

@@ -3,7 +3,6 @@
 import atexit
 import shutil
 import tempfile
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -130,8 +129,8 @@ def storage_of(
     root = settings.node_folder or tempfile.mkdtemp(prefix="anfl-vectors-", dir=scratch)
     objects, here = objects_of(settings, session), session.region_name
     elsewhere = elsewhere_of(settings, session)
-    repairs = Repairs(objects, elsewhere=elsewhere, events=events)
-    hints = DynamoHints(table_of(settings, session), now=time.monotonic)
+    repairs = Repairs(objects, elsewhere=elsewhere, events=events, monotonic=elapsed.seconds)
+    hints = DynamoHints(table_of(settings, session), now=elapsed.seconds)
     return Storage(
         objects=objects,
         here=here,

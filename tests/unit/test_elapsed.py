@@ -15,6 +15,7 @@ from anfl.auth.decisions import DECISION_SECONDS, Decisions
 from anfl.auth.keys import KEYS_REFRESH_SECONDS, REVOCATION_LAG_SECONDS, DenyList, KeySet
 from anfl.auth.principal import Principal, Role
 from anfl.auth.throttle import CallThrottle
+from anfl.auth.vault import Login, VaultClient
 from anfl.buckets import Settings as Limits
 from anfl.cache import PAUSE_SECONDS, SharedMarks
 from anfl.crypto.data_keys import KEPT_SECONDS, DataKeys
@@ -125,6 +126,24 @@ def test_vault_is_asked_again_by_a_function_that_was_frozen_after_an_outage(mach
     assert not breaker.lets_pass()
     machine.freezes(OPEN_SECONDS)
     assert breaker.lets_pass()
+
+
+def test_a_token_of_vault_is_renewed_that_ran_out_while_a_function_was_frozen(machine: Machine) -> None:
+    """Else its next call is refused, and stands so in Vault's audit."""
+    logins = 0
+
+    class Iam:
+        def login(self, _vault: VaultClient) -> Login:
+            nonlocal logins
+            logins += 1
+            return Login(token=f"t{logins}", lifetime=60, renewable=False, metadata={})
+
+    vault = VaultClient(address="http://127.0.0.1:1", credentials=Iam())
+    assert vault.attempt(lambda client: client.token) == "t1"
+    machine.passes(30)
+    assert vault.attempt(lambda client: client.token) == "t1"
+    machine.freezes(30)
+    assert vault.attempt(lambda client: client.token) == "t2"
 
 
 def test_the_cache_is_asked_again_by_a_function_that_was_frozen(machine: Machine) -> None:
