@@ -15,13 +15,7 @@ _TIMEOUTS = (5, 15)
 _ATTEMPTS = 3
 _LONGEST_REASON = 1000
 """Characters; a whole answer may have 4 KiB."""
-_BUCKET = r"cloudformation-custom-resource-response-[a-z-]+[0-9]"
 _S3 = r"s3(?:[.-][a-z0-9-]+)*\.amazonaws\.com(?:\.cn)?"
-_CLOUDFORMATION = re.compile(rf"https://(?:{_BUCKET}\.{_S3}|{_S3}/{_BUCKET})/\S*")
-"""Pre-signed addresses in CloudFormation's own buckets.
-
-AWS CloudFormation User Guide, "Custom resources", on access to them from a VPC.
-"""
 
 Event = Mapping[str, Any]
 
@@ -53,9 +47,15 @@ def answer(event: Event, act: Callable[[Event], None], *, physical_id: str) -> N
 
 
 def _is_cloudformations(url: str) -> bool:
-    """Whether CloudFormation takes answers there, AWS's or that of the AWS that the environment names instead."""
-    instead = os.environ.get("AWS_ENDPOINT_URL")
-    return url.startswith(f"{instead}/") if instead else _CLOUDFORMATION.fullmatch(url) is not None
+    """Whether CloudFormation takes answers there, AWS's or that of the AWS that the environment names instead.
+
+    AWS's are pre-signed, in CloudFormation's own bucket of the region (its User Guide, "Custom resources",
+    on access from a VPC). Anybody may make one that is called almost so.
+    """
+    if instead := os.environ.get("AWS_ENDPOINT_URL"):
+        return url.startswith(f"{instead}/")
+    bucket = f"cloudformation-custom-resource-response-{os.environ['AWS_REGION'].replace('-', '')}"
+    return re.fullmatch(rf"https://(?:{bucket}\.{_S3}|{_S3}/{bucket})/\S*", url) is not None
 
 
 def _send(url: str, body: str) -> None:
