@@ -193,6 +193,8 @@ def _host(endpoint: str) -> str:
         url = httpx.URL(endpoint)
     except httpx.InvalidURL as error:
         raise UnsendableError(f"{endpoint!r} is no address: {error}") from error
+    if url.userinfo:  # httpx would send it instead of the token
+        raise UnsendableError("The address of an API holds no user name or password; 'anfl login' gives a token.")
     if url.scheme not in ("http", "https") or not url.host:
         raise UnsendableError(f"{endpoint!r} is no address of an API; write it like https://api.example.org.")
     return url.host

@@ -316,6 +316,14 @@ def test_half_a_character_is_not_sent(words: Collection, way: FaultyWay, ask: Ca
     assert len(way.seen) == before
 
 
+@pytest.mark.parametrize("client", [Client, AsyncClient])
+def test_an_address_holds_no_password(client: type[Client | AsyncClient]) -> None:
+    """It would be sent in place of the token, and stand in whatever says that the address does not answer."""
+    with pytest.raises(UnsendableError, match="user name or password") as caught:
+        client("https://somebody:canary@api.example.org", token="t")
+    assert "canary" not in str(caught.value)
+
+
 def test_what_json_has_not_is_named(words: Collection, way: FaultyWay) -> None:
     before = len(way.seen)
     with pytest.raises(UnsendableError, match=r"^row 'c' cannot be sent.*complex"):
