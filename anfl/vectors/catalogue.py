@@ -88,17 +88,10 @@ class Catalogue:
 
         :raises Problem: 404 ``collection_not_found``.
         """
-        item = self._entries.get(tenant, name)
-        while item is not None:
-            if ALIAS_OF not in item:
-                return _decode(item[DOCUMENT])
-            found = self._find(tenant, str(item[ALIAS_OF]))
-            if found is not None and item.get(INCARNATION, found.incarnation) == found.incarnation:
-                return found
-            before, item = item, self._entries.get(tenant, name)
-            if item == before:  # else it has moved, and what it stood for was deleted then
-                break
-        raise _absent(name)
+        found = self._get(tenant, name)
+        if found is None:
+            raise _absent(name)
+        return found
 
     def has(self, collection: Collection) -> bool:
         """Whether it is there, under whatever name."""
@@ -113,6 +106,20 @@ class Catalogue:
         :raises Problem: 404 ``collection_not_found``.
         """
         return _decode(self._document(tenant, name))
+
+    def _get(self, tenant: str, name: str) -> Collection | None:
+        """As `get`; None where there is none."""
+        item = self._entries.get(tenant, name)
+        while item is not None:
+            if ALIAS_OF not in item:
+                return _decode(item[DOCUMENT])
+            found = self._find(tenant, str(item[ALIAS_OF]))
+            if found is not None and item.get(INCARNATION, found.incarnation) == found.incarnation:
+                return found
+            before, item = item, self._entries.get(tenant, name)
+            if item == before:  # else it has moved, and what it stood for was deleted then
+                break
+        return None
 
     def _find(self, tenant: str, name: str) -> Collection | None:
         """As `find`; None where there is none."""
@@ -181,13 +188,16 @@ class Catalogue:
     def set_alias(self, tenant: str, alias: str, name: str) -> Alias:
         """Let ``alias`` stand for the collection ``name`` from now on, whatever it stood for before.
 
+        Where that is deleted at the same time, it stands for it for a moment, and then for what it stood for before.
+
         :raises Problem: 404 ``collection_not_found``; 409 ``collection_exists``, a collection has this name.
         """
-        collection = self.find(tenant, name)
+        collection, before = self.find(tenant, name), self._get(tenant, alias)
         if not self._lead(alias, collection, condition=FREE | _IS_ALIAS):
             raise conflict(f"{alias} is a collection.", code="collection_exists")
         if not self._is_there(collection):  # whoever deleted it has looked for its aliases before, perhaps
-            self.take_alias(collection, alias)
+            if before is None or not self._pass(alias, collection, before):
+                self.take_alias(collection, alias)
             raise _absent(name)
         return Alias(alias=alias, collection=name)
 
@@ -196,9 +206,7 @@ class Catalogue:
 
         :raises Problem: 404 ``collection_not_found``, ``target`` is gone.
         """
-        self._lead(alias, target, condition=_stands_for(source))
-        if not self._is_there(target):
-            self._lead(alias, source, condition=_stands_for(target))
+        if not self._pass(alias, source, target):
             raise _absent(target.name)
 
     def take_alias(self, collection: Collection, alias: str) -> None:
@@ -222,6 +230,14 @@ class Catalogue:
         """Let ``alias`` stand for ``collection``; whether the condition held."""
         members = {ALIAS_OF: collection.name, INCARNATION: collection.incarnation}
         return self._entries.put(collection.tenant, alias, members, condition=condition)
+
+    def _pass(self, alias: str, source: Collection, target: Collection) -> bool:
+        """See `pass_alias`; whether ``target`` is there, without which ``alias`` stands for ``source`` again."""
+        self._lead(alias, target, condition=_stands_for(source))
+        if self._is_there(target):
+            return True
+        self._lead(alias, source, condition=_stands_for(target))
+        return False
 
     def _put_new(self, collection: Collection) -> bool:
         """Whether it is new; an attempt whose answer got lost counts.

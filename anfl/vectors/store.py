@@ -195,13 +195,11 @@ class VectorStore:
 
     def stats(self, tenant: str, name: str) -> Stats:
         """See `Engine.stats`."""
-        engine, collection = self._find(tenant, name, Read())
-        return engine.stats(collection)
+        return self._answered(tenant, name, Read(), lambda engine, of: engine.stats(of))
 
     def position(self, tenant: str, name: str) -> str:
         """See `Engine.position`."""
-        engine, collection = self._find(tenant, name, Read())
-        return engine.position(collection)
+        return self._answered(tenant, name, Read(), lambda engine, of: engine.position(of))
 
     def lives_on_nodes(self, collection: Collection) -> bool:
         """Whether it matters which node is asked about ``collection``; see `Engine.on_nodes`."""
@@ -270,17 +268,18 @@ class VectorStore:
 
     def _answered(self, tenant: str, name: str, request: Read, answer: Callable[[Engine, Collection], T]) -> T:
         engine, collection = self._find(tenant, name, request)
-        try:
-            return answer(engine, collection)
-        except Problem as problem:
-            if problem.code not in (Refusal.HISTORY_LOST, Refusal.COLLECTION_NOT_FOUND):
-                raise
-            # Perhaps the position, or the cursor, is of what the name stands for since it was looked up, or what it
-            # stood for is deleted.
-            latest = self.names.find(tenant, name, self._clock.monotonic())
-            if latest.incarnation == collection.incarnation:
-                raise
-            return answer(self._engines.of(latest), latest)
+        while True:
+            try:
+                return answer(engine, collection)
+            except Problem as problem:
+                if problem.code not in (Refusal.HISTORY_LOST, Refusal.COLLECTION_NOT_FOUND):
+                    raise
+                # Perhaps the position, or the cursor, is of what the name stands for since it was looked up, or what
+                # it stood for is deleted.
+                latest = self.names.find(tenant, name, self._clock.monotonic())
+                if latest.incarnation == collection.incarnation:
+                    raise
+                engine, collection = self._engines.of(latest), latest
 
     def _find(self, tenant: str, name: str, freshness: Read) -> tuple[Engine, Collection]:
         now = self._clock.monotonic()

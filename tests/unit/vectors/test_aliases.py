@@ -137,6 +137,28 @@ def test_an_alias_that_is_set_while_its_collection_is_deleted_goes_too(
     other.close()
 
 
+@pytest.mark.parametrize("gone", [["others"], ["others", "words"]])
+def test_an_alias_that_was_to_stand_for_what_is_deleted_meanwhile_stays_where_it_was(
+    store: VectorStore, monkeypatch: pytest.MonkeyPatch, gone: list[str]
+) -> None:
+    """Whoever asked was refused, and yet it stood for nothing from then on."""
+    store.create("demo", OTHERS)
+    store.set_alias("demo", "live", "words")
+
+    def delete() -> None:
+        for name in gone:
+            store.delete("demo", name)
+        if "words" not in gone:
+            assert ids(store, "live") == ["a", "b"]
+
+    during(monkeypatch, store.catalogue, "_lead", delete)
+    assert code_of(lambda: store.set_alias("demo", "live", "others")) == (404, "collection_not_found")
+    if "words" in gone:
+        assert store.aliases("demo") == ([], False)
+    else:
+        assert ids(store, "live") == ["a", "b"]
+
+
 def test_an_alias_that_is_left_stands_for_no_other_collection_of_that_name(
     store: VectorStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -242,6 +264,32 @@ def test_who_reads_what_is_deleted_meanwhile_reads_what_the_alias_stands_for_the
     during(monkeypatch, other.hnsw.opened, "get", switched)
     assert shown(other, "live") == ["new"]
     assert code_of(lambda: shown(other, "blue")) == (404, "collection_not_found")
+    other.close()
+
+
+def test_an_alias_may_move_again_while_a_reader_follows_it(
+    catalogue: Catalogue,
+    objects: S3ObjectStore,
+    store: VectorStore,
+    switched: Callable[[], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    other = VectorStore(catalogue, storage(objects, clock=Clock()))
+
+    def switch_back() -> None:
+        store.create("demo", msgspec.structs.replace(WORDS, name="blue"))
+        store.set_alias("demo", "live", "blue")
+        store.delete("demo", "green")
+
+    get, left = other.hnsw.opened.get, [switch_back, switched]
+
+    def interrupted(collection: Collection) -> Any:
+        if left:
+            left.pop()()
+        return get(collection)
+
+    monkeypatch.setattr(other.hnsw.opened, "get", interrupted)
+    assert shown(other, "live") == []
     other.close()
 
 
