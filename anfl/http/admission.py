@@ -17,7 +17,7 @@ class Room(msgspec.Struct, frozen=True, kw_only=True):
     requests: int
     """Requests inside, those that wait for a thread included."""
     body_bytes: int
-    """Bytes of their bodies, as declared and as they turn out to be once decompressed."""
+    """Bytes of their bodies, as declared, or else as they come, and as they turn out to be once decompressed."""
 
 
 class _Taken:

@@ -69,9 +69,11 @@ class Request:
 
     @property
     def declared_size(self) -> int:
-        """Bytes that the body may have, before it is read."""
-        if b"transfer-encoding" in self.headers:
-            return self._max_body
+        """Bytes that the body is known to have; none, before it is read, of one that comes in chunks."""
+        if self._raw is not None:
+            return len(self._raw)
+        if self._is_chunked:
+            return 0
         length = self.headers.get(b"content-length", b"")
         return int(length) if length.isdigit() else 0
 
@@ -130,26 +132,39 @@ class Request:
     async def body(self, *, claim: Claim = _unclaimed) -> bytes:
         """The whole body, decompressed. It can be read again.
 
-        :param claim: told of each piece that a compressed body turns out to hold; may raise.
+        :param claim: as for `raw`; told, too, of each piece that a compressed body turns out to hold.
         :raises Problem: as `stream`; 413 also where it is over the limit once decompressed; 400, 415 for its encoding.
         :raises ClientGoneError: see `stream`.
         """
-        raw = await self.raw() if self._raw is None else self._raw
+        raw = await self.raw(claim=claim) if self._raw is None else self._raw
         encoding = self.headers.get(b"content-encoding")
         return raw if encoding is None else await self._decompressed(raw, encoding, claim)
 
-    async def raw(self) -> bytes:
+    async def raw(self, *, claim: Claim = _unclaimed) -> bytes:
         """The whole body as it was sent. It can be read again, by `body` too.
 
+        :param claim: told of each part of a body that comes in chunks, as it comes; may raise.
         :raises Problem, ClientGoneError: see `stream`.
         """
         if self._raw is not None:
+            return self._raw
+        if self._is_chunked:
+            self._raw = b"".join([part async for part in self._claimed(claim)])
             return self._raw
         first = b""
         if self.declared_size <= SMALL_BYTES:
             first = self._part(await self._receive())
         self._raw = b"".join([first, *[part async for part in self.stream()]]) if self._more else first
         return self._raw
+
+    async def _claimed(self, claim: Claim) -> AsyncIterator[bytes]:
+        async for part in self.stream():
+            claim(len(part))
+            yield part
+
+    @property
+    def _is_chunked(self) -> bool:
+        return b"transfer-encoding" in self.headers
 
     async def _decompressed(self, raw: bytes, encoding: bytes, claim: Claim) -> bytes:
         parts: list[bytes] = []

@@ -53,7 +53,8 @@ class Forwarding:
         async def elsewhere(request: Request, tenant: str, route: Route) -> Response | None:
             if not self._admission.has_room(tenant, request.declared_size):
                 return None  # those who wait for a node that hangs hold up nobody
-            with self._admission.admitted(tenant, request.declared_size):
+            with self._admission.admitted(tenant, request.declared_size) as inside:
+                await request.raw(claim=inside.claim)
                 seconds = WRITE_SECONDS if writes else READ_SECONDS
                 order = self._order(route, writes=writes)
                 answer, passed_over = await self._sender.send(request, order, repeatable, seconds=seconds)

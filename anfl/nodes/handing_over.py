@@ -28,7 +28,8 @@ class HandingOver:
         """``handler`` for requests that write. It may run in either process, at the same time too."""
 
         async def handle(request: Request, principal: Principal) -> Response:
-            with self._admission.admitted(principal.tenant, request.declared_size):
+            with self._admission.admitted(principal.tenant, request.declared_size) as inside:
+                await request.raw(claim=inside.claim)
                 addresses = self._sender.unsuspected([self._address])
                 answer, _ = await self._sender.send(request, addresses, repeatable, seconds=WRITE_SECONDS)
             return await handler(request, principal) if answer is None else answer

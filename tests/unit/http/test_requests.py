@@ -65,6 +65,17 @@ def test_a_bomb_is_413_and_what_it_holds_is_claimed_as_it_comes_out() -> None:
     assert sum(claimed) == LIMIT
 
 
+def test_a_body_that_declares_no_length_is_claimed_as_it_comes_and_once() -> None:
+    claimed: list[int] = []
+    chunked = request([b"ab", b"cde"], headers={b"transfer-encoding": b"chunked"})
+    assert chunked.declared_size == 0
+    assert asyncio.run(chunked.raw(claim=claimed.append)) == b"abcde"
+    assert asyncio.run(chunked.body(claim=claimed.append)) == b"abcde"
+    assert (claimed, chunked.declared_size) == ([2, 3], 5)
+    asyncio.run(request([b"ab", b"cde"], headers=length(5)).body(claim=claimed.append))
+    assert claimed == [2, 3]
+
+
 @pytest.mark.parametrize("parts", [[None], [b"half", None]])
 @pytest.mark.parametrize("headers", [length(100), length(SMALL_BYTES + 1)])
 def test_a_client_that_goes_is_noticed(parts: list[bytes | None], headers: dict[bytes, bytes]) -> None:

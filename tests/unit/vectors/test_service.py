@@ -233,6 +233,11 @@ async def slow_body(first_part: asyncio.Event, go_on: asyncio.Event) -> AsyncIte
     yield b"null}"
 
 
+async def in_parts(*parts: bytes) -> AsyncIterator[bytes]:
+    for part in parts:
+        yield part
+
+
 @pytest.mark.parametrize(
     ("room", "size"), [(Room(requests=4, body_bytes=9_999), 14), (Room(requests=9, body_bytes=400), 100)]
 )
@@ -254,6 +259,22 @@ async def test_a_tenant_leaves_room_to_others(store: VectorStore, imports: Impor
         go_on.set()
         assert {(await each).status_code for each in slow} == {200}
         assert (await client.post(count, content=b"{}" + b" " * (size - 2))).status_code == 200
+
+
+async def test_bodies_without_a_length_count_as_they_come(store: VectorStore, imports: Imports) -> None:
+    """Each counted as the largest there may be, so that a tenant's second one was refused, however small."""
+    service = assemble(store, imports, verifier=PlainTokens(), room=Room(requests=9, body_bytes=400), max_body=400)
+    async with calling(service) as client:
+        await created(client)
+        first_part, go_on, count = asyncio.Event(), asyncio.Event(), "/v1/collections/words/count"
+        slow = asyncio.create_task(client.post(count, content=slow_body(first_part, go_on)))
+        await first_part.wait()
+        assert (await client.post(count, content=in_parts(b"{}", b" " * 9))).status_code == 200
+        refused = await client.post(count, content=in_parts(b"{}", b" " * 298))
+        assert (refused.status_code, refused.headers["retry-after"]) == (429, "1")
+        go_on.set()
+        assert (await slow).status_code == 200
+        assert (await client.post(count, content=in_parts(b"{}", b" " * 298))).status_code == 200
 
 
 async def test_health_needs_no_token_and_tells_of_the_catalogue(
