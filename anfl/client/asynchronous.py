@@ -1,7 +1,7 @@
 """The same client for programs that do something else meanwhile."""
 
 import os
-from asyncio import sleep
+from asyncio import CancelledError, Semaphore, Task, create_task, gather, shield, sleep
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from typing import Any, Self, TypeVar
 
@@ -22,6 +22,8 @@ from anfl.vectors.moving.requests import Moved
 from anfl.vectors.naming import Alias, NamedSnapshot
 from anfl.vectors.requests import MAX_ROWS, Deletion, Described, Stats, Warmed, Written
 
+CONNECTIONS = 100
+"""At a time; other calls wait."""
 T = TypeVar("T")
 
 
@@ -45,11 +47,15 @@ class AsyncClient:
         :param ca: file of certificates to trust beside those that everybody trusts; by default ``ANFL_CA`` names it.
         :raises UnsendableError: ``endpoint`` or ``token`` is none, or ``ca`` holds none.
         """
-        self._http = httpx.AsyncClient(transport=transport, **options(endpoint, token, timeout, ca))
+        limits = httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=20)
+        self._http = httpx.AsyncClient(transport=transport, limits=limits, **options(endpoint, token, timeout, ca))
         self.endpoint = endpoint
         self.session = Session()
         self.homes = Homes(endpoint)
         self.imports = AsyncImports(self)
+        self._connections = Semaphore(CONNECTIONS)
+        self._abandoned: set[Task[httpx.Response]] = set()
+        """Attempts whose callers were cancelled."""
 
     async def __aenter__(self) -> Self:
         """Use as a context manager to close the connections."""
@@ -61,6 +67,10 @@ class AsyncClient:
 
     async def close(self) -> None:
         """Close the connections."""
+        abandoned = tuple(self._abandoned)
+        for attempt in abandoned:
+            attempt.cancel()
+        await gather(*abandoned, return_exceptions=True)
         await self._http.aclose()
 
     async def create_collection(
@@ -151,7 +161,7 @@ class AsyncClient:
             }
             request = built(self._http, call.method, f"{at or ''}{call.path}", given)
             try:
-                response = await self._http.send(request)
+                response = await self._sent(request)
             except httpx.RequestError as error:
                 delay = retries.after_error(error)
             else:
@@ -160,6 +170,23 @@ class AsyncClient:
                     return response
                 delay = again
             await sleep(delay)
+
+    async def _sent(self, request: httpx.Request) -> httpx.Response:
+        """The answer.
+
+        What is under way comes to its end though its caller is cancelled, and what is not has no connection: of what is
+        cancelled httpcore 1.0 keeps some for good (https://github.com/encode/httpcore/issues/1093), until none is left.
+        """
+        await self._connections.acquire()
+        attempt = create_task(self._http.send(request))
+        attempt.add_done_callback(lambda _: self._connections.release())
+        try:
+            return await shield(attempt)
+        except CancelledError:
+            if not attempt.done():
+                self._abandoned.add(attempt)
+                attempt.add_done_callback(self._abandoned.discard)
+            raise
 
 
 class AsyncCollection:
