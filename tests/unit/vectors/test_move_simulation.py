@@ -153,7 +153,7 @@ def test_it_notices_when_a_writer_elsewhere_is_told_that_the_new_collection_is_b
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(Pauses, "_is_at_home", lambda *_: True)
-    _expect_notice(51, CALM, far=True)
+    _expect_notice(544, CALM, far=True)
 
 
 def _told_once_begun(_self: Requests, _collection: Collection, known: Sequence[Any], _now: float) -> dict[str, int]:
