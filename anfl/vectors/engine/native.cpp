@@ -259,6 +259,7 @@ class Graph {
         auto offer = [&](float distance, uint32_t node) {
             if (best.size() == ef && distance >= best.top().first) return;
             waiting.emplace(distance, node);
+            prefetch(nodes_ + node * stride_, label_);
             if (allowed && !holds(allowed, rows_[node])) return;
             best.emplace(distance, node);
             if (best.size() > ef) best.pop();
@@ -289,7 +290,7 @@ class Graph {
     }
 
   private:
-    static constexpr size_t MOST_LINKS = 1024, AHEAD = 8;
+    static constexpr size_t MOST_LINKS = 1024, AHEAD = 16;
 
     // A search follows them without looking: every link must be to a node that there is, on a level that it has.
     bool links_lead_to_nodes(const std::vector<uint32_t> &levels, uint64_t most, uint64_t most_at_0) const {
@@ -316,7 +317,9 @@ class Graph {
             for (bool changed = true; changed;) {
                 changed = false;
                 const uint32_t *links = (const uint32_t *)(upper_[nearest] + (level - 1) * links_);
-                for (size_t i = 1, last = length(links); i <= last; i++) {
+                size_t last = length(links);
+                for (size_t i = 1; i <= last; i++) prefetch_sketch(block_, rows_[links[i]]);
+                for (size_t i = 1; i <= last; i++) {
                     float other = distance(links[i]);
                     if (other < least) least = other, nearest = links[i], changed = true;
                 }
@@ -376,7 +379,10 @@ class Scan {
         std::sort(candidates_.begin(), candidates_.end());
         Settled settled;
         std::priority_queue<double> nearest;
-        for (auto [lowest, row] : candidates_) {
+        for (size_t i = 0; i < AHEAD; i++) prefetch_values(i);
+        for (size_t i = 0; i < candidates_.size(); i++) {
+            prefetch_values(i + AHEAD);
+            auto [lowest, row] = candidates_[i];
             if (nearest.size() == k_ && lowest > sketched_.key_of(nearest.top())) break;
             double distance = exact_distance(block_, query_, sketched_.length(), row);
             settled.emplace_back(distance, row);
@@ -387,6 +393,14 @@ class Scan {
     }
 
   private:
+    static constexpr size_t AHEAD = 4;
+
+    void prefetch_values(size_t i) const {
+        if (i >= candidates_.size()) return;
+        size_t dimension = block_->dimension;
+        prefetch(block_->values + candidates_[i].second * dimension, dimension * sizeof(float));
+    }
+
     const Block *block_;
     const float *query_;
     size_t k_;
