@@ -36,7 +36,7 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from moto import backends
+from moto import backends, settings
 from moto.awslambda import models as awslambda
 from moto.awslambda.responses import LambdaResponse
 from moto.cloudformation import parsing
@@ -69,6 +69,7 @@ def apply(*, invoke: Invoke, control: str, caches: Mapping[str, int] | None = No
     :param control: address of the server's control path, for the answers of custom resources.
     :param caches: port on which the cache of each region is served, where it is.
     """
+    settings.S3_IGNORE_SUBDOMAIN_BUCKETNAME = True  # a bucket is what the path names: so it is judged
     CustomResource.invoke, CustomResource.address = staticmethod(invoke), control
     config.default_user_config["iam"] = {"load_aws_managed_policies": True}
     config.default_user_config["lambda"] = {"use_docker": False}

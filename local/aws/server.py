@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import msgspec
-from moto import settings
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import BaseWSGIServer, make_server
 
@@ -25,7 +24,6 @@ class Application:
     moto looks first and writes later, so that two of them could both win."""
 
     def __init__(self) -> None:
-        settings.S3_IGNORE_SUBDOMAIN_BUCKETNAME = True  # a bucket is what the path names: so it is judged
         self._moto = DomainDispatcherApplication(create_backend_app)
         self._dynamodb = threading.Lock()
         self._conditional_puts = threading.Lock()
