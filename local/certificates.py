@@ -222,9 +222,7 @@ def _pem(key: ec.EllipticCurvePrivateKey) -> bytes:
 
 
 def _publish(authority: Authority) -> None:
-    content = authority.certificate.public_bytes(serialization.Encoding.PEM)
-    if not authority.path.exists() or authority.path.read_bytes() != content:
-        _write_private(authority.path, content)
+    _write_private(authority.path, authority.certificate.public_bytes(serialization.Encoding.PEM))
 
 
 def _write_private(place: Path, content: bytes) -> None:
