@@ -103,7 +103,7 @@ class Upkeep:
     def _look_after(self, replica: Replica) -> None:
         replica.install_newest()
         if self._storage.is_home(replica.collection):  # who is behind may overwrite a later one
-            self._storage.hints.note(replica.collection, replica.view(lambda state: state.sequence))
+            self._storage.hints.note(replica.collection, replica.sequence)
         if self._builds and replica.wants_builder():
             self._storage.node.ask(replica.collection)
         if self._storage.alone:

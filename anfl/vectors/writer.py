@@ -121,7 +121,7 @@ class Writer:
             self._commit([], _Beside(requests=requests, filling=filling))
 
     def _check_backlog(self) -> None:
-        if self._waits_for_builder and self._replica.view(lambda state: state.rows.is_backlogged):
+        if self._waits_for_builder and self._replica.shown.rows.is_backlogged:
             detail = "More has been written to this collection than is indexed yet; slow down."
             raise Problem(429, "builder_behind", detail, retry_after=2)
 
@@ -212,7 +212,7 @@ class Writer:
         found = self._settings()
         if found.incarnation != self._replica.collection.incarnation:
             raise not_found(f"{found.name} is deleted.", code="collection_not_found")
-        if found.revision < self._replica.view(lambda state: state.revision):
+        if found.revision < self._replica.shown.revision:
             raise unavailable("The catalogue is behind the log here; try again.", code="catalogue_unavailable")
         self._replica.adopt(found)
 
